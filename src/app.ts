@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import type { Stoppable } from './lifecycle.ts';
+import { createDrain } from './middleware/drain.ts';
+import { createLog } from './observability/log.ts';
+import { createGreet } from './services/greet.ts';
+import { createHealth } from './services/health.ts';
+import { createHealthState } from './services/health_state.ts';
+import { createHello } from './services/hello.ts';
+import { createHelloworld } from './services/helloworld.ts';
+import { createReflection } from './services/reflection.ts';
+import { createSample } from './services/sample.ts';
+import { createUnary } from './services/unary.ts';
+import { listenOn, type Listening } from './transport/listen.ts';
+import { buildServer, serviceNames } from './transport/server.ts';
+
+/** The whole server, running. */
+export interface App extends Stoppable {
+  readonly log: Logger;
+  readonly bound: Listening['bound'];
+  readonly services: readonly string[];
+  /** How many calls are open. */
+  openCalls(): number;
+}
+
+/** Where the log goes. */
+export interface Terminal {
+  /** A file descriptor. */
+  logTo: number;
+  /** Whether people read it. */
+  isTerminal: boolean;
+}
+
+/** A connection that is cut gets this long to take its last frames along. */
+const lastFramesMs = 250;
+
+/**
+ * Everything is made here, once, and handed down. Nothing below looks anything up. Throws a
+ * ListenError when an address cannot be had.
+ */
+export async function startApp(config: Config, { logTo, isTerminal }: Terminal): Promise<App> {
+  const auto = isTerminal ? 'human' : 'json';
+  const { log, flush } = await createLog({
+    level: config.logLevel,
+    format: config.logFormat === 'auto' ? auto : config.logFormat,
+    to: logTo,
+  });
+  const drain = createDrain();
+  const state = createHealthState(serviceNames);
+  const deps = {
+    log,
+    drain,
+    limits: config,
+    deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
+    services: {
+      unary: createUnary(),
+      hello: createHello(),
+      sample: createSample(),
+      helloworld: createHelloworld(),
+      greet: createGreet(config),
+      health: createHealth(state),
+      reflection: createReflection(serviceNames),
+    },
+  };
+  const listening = await listenOn(config.listen, () => buildServer(deps));
+  state.serving();
+  let drained: Promise<void> | undefined;
+  for (const where of listening.bound) log.info(where, 'listening');
+
+  return {
+    log,
+    bound: listening.bound,
+    services: serviceNames,
+    openCalls: drain.open,
+    leave() {
+      log.info({ leaveDelay: config.leaveDelay, drainTimeout: config.drainTimeout }, 'leaving');
+      state.leaving();
+    },
+    drain() {
+      drain.begin();
+      drained = listening.shutdown();
+      return drained;
+    },
+    async kill() {
+      log.warn({ calls: drain.open() }, 'cutting calls');
+      drain.cut();
+      await Promise.race([drained, sleep(lastFramesMs)]);
+      listening.forceShutdown();
+    },
+    flush,
+  };
+}

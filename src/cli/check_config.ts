@@ -1,0 +1,19 @@
+import { loadConfig } from '../config.ts';
+import type { Command } from './command.ts';
+import { settingFlags } from './serve.ts';
+
+export const checkConfig: Command = {
+  summary: 'Print the settings that these flags and this environment give, or all that is wrong',
+  flags: settingFlags,
+  examples: [
+    ['check-config', 'The settings as they are here, in JSON: milliseconds and bytes'],
+    ['check-config --drain-timeout 30s', 'The same with a flag'],
+  ],
+  async run(args, { env, write }) {
+    const config = loadConfig({ ...args, env });
+    // JSON has no undefined: a setting that is "none" is null.
+    const json = JSON.stringify(config, (_key, value: unknown) => value ?? null, 2);
+    write(`${json}\n`);
+    return 0;
+  },
+};

@@ -1,0 +1,50 @@
+import type { Readable } from 'node:stream';
+
+/** What a command may touch of the process. Tests hand in their own. */
+export interface Io {
+  env: Readonly<Record<string, string | undefined>>;
+  /** How this program was called, for the commands it suggests. */
+  program: string;
+  version: string;
+  /** Writes text to standard output as it is. */
+  write: (text: string) => void;
+  /** Writes a line to standard error. */
+  error: (line: string) => void;
+  input: Readable;
+  /** The log goes here: a file descriptor. */
+  logTo: number;
+  /** Whether people read the log. */
+  isTerminal: boolean;
+}
+
+/** A flag as `--help` shows it. */
+export interface Flag {
+  /** Without dashes. */
+  name: string;
+  /** A word for the value that must follow; without one, the flag stands alone. */
+  value?: string;
+  help: string;
+}
+
+/** What was found on the command line. */
+export interface Args {
+  /** The flags given, by name without dashes; `true` for one that came without a value. */
+  flags: Readonly<Record<string, string | true | undefined>>;
+  operands: readonly string[];
+  /** A line for each argument that the command does not know. */
+  problems: readonly string[];
+}
+
+/** One subcommand. */
+export interface Command {
+  summary: string;
+  /** What follows the flags in the usage line, such as `NAME`. */
+  operands?: string;
+  flags: readonly Flag[];
+  /** Arguments that work, each with what they do. */
+  examples: readonly (readonly [args: string, does: string])[];
+  /** Takes flags with one dash as well (`-addr`), as programs in Go do. */
+  goFlags?: boolean;
+  /** Returns the exit code. */
+  run(args: Args, io: Io): Promise<number>;
+}

@@ -1,0 +1,50 @@
+import { ClientError } from 'nice-grpc';
+import { UsageError } from '../config.ts';
+import { dial } from '../transport/client.ts';
+import type { Command } from './command.ts';
+import { readFlags } from './flags.ts';
+import { guides } from './guides.ts';
+
+const names = [...guides.keys()].join(', ');
+
+export const guide: Command = {
+  summary: `Be the client of a guide to gRPC: ${names}`,
+  operands: 'NAME',
+  flags: [
+    {
+      name: 'addr',
+      value: 'HOST:PORT',
+      help: 'the server (default: this machine, port 9999 for sample, 50051 for the others)',
+    },
+    {
+      name: 'message',
+      value: 'TEXT',
+      help: 'what to send instead of what the guide sends; greet asks',
+    },
+  ],
+  examples: [
+    ['guide hello', 'Send "World", as the hello guide does'],
+    ['guide unary --message "Anybody there?"', 'Send words of your own'],
+    ['guide greet', 'Choose one of the four kinds of call'],
+  ],
+  async run(args, io) {
+    const read = readFlags(args);
+    const [name = ''] = args.operands;
+    const found = guides.get(name);
+    const address = read.text('addr') ?? `localhost:${found?.port}`;
+    const message = read.text('message');
+    if (!found) read.problems.push(`"${name}": must be one of ${names}`);
+    if (!found || read.problems.length > 0) throw new UsageError('play this guide', read.problems);
+
+    const channel = dial({ address });
+    try {
+      return await found.run(channel, io, message);
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      io.error(`Cannot call ${address}: ${error.message}`);
+      return 1;
+    } finally {
+      channel.close();
+    }
+  },
+};

@@ -1,0 +1,67 @@
+import { createInterface } from 'node:readline';
+import { type Channel, createClient } from 'nice-grpc';
+import { GreeterDefinition, type HelloRequest } from '../gen/greet.ts';
+import type { Io } from './command.ts';
+import { protoText } from './proto_text.ts';
+
+const menu = `1. SayHello - Unary
+2. ParrotSayHello - Server Side Streaming
+3. ChattyClientSayHello - Client Side Streaming
+4. InteractiveSayHello - Both Streaming
+`;
+
+/** The greet guide's client: asks which call to make, then for names where the client streams. */
+export async function greetGuide(
+  channel: Channel,
+  { write, error, input }: Pick<Io, 'write' | 'error' | 'input'>,
+): Promise<number> {
+  const client = createClient(GreeterDefinition, channel);
+  const terminal = createInterface({ input });
+  const lines = terminal[Symbol.asyncIterator]();
+  const bello = { greeting: 'Bello', name: 'Keys' };
+
+  try {
+    write(menu);
+    const choice = await ask('Which rpc would you like to make: ');
+    switch (choice) {
+      case '1':
+        show('SayHello', await client.sayHello(bello));
+        return 0;
+      case '2':
+        for await (const reply of client.parrotSayHello(bello)) show('ParrotSayHello', reply);
+        return 0;
+      case '3':
+        show('ChattyClientSayHello', await client.chattyClientSayHello(names()));
+        return 0;
+      case '4':
+        for await (const reply of client.interactiveSayHello(names())) {
+          show('InteractiveSayHello', reply);
+        }
+        return 0;
+      default:
+        error(`Cannot make call "${choice}": must be 1, 2, 3 or 4`);
+        return 2;
+    }
+  } finally {
+    terminal.close();
+  }
+
+  async function* names(): AsyncGenerator<HelloRequest> {
+    while (true) {
+      const name = await ask('Please enter a name (or nothing to stop chatting): ');
+      if (name === '') return;
+      yield { greeting: 'Bello', name };
+    }
+  }
+
+  /** The next line of input, empty at its end. */
+  async function ask(question: string): Promise<string> {
+    write(question);
+    const { done, value } = await lines.next();
+    return done ? '' : value.trim();
+  }
+
+  function show(method: string, reply: object): void {
+    write(`${method} Response Received:\n${protoText(reply)}\n`);
+  }
+}

@@ -1,0 +1,63 @@
+import { type Channel, createClient } from 'nice-grpc';
+import { HelloDefinition } from '../gen/hello.ts';
+import { GreeterDefinition as HelloworldDefinition } from '../gen/helloworld.ts';
+import { SampleServiceDefinition } from '../gen/sample.ts';
+import { UnaryDefinition } from '../gen/unary.ts';
+import type { Io } from './command.ts';
+import { greetGuide } from './guide_greet.ts';
+import { protoText } from './proto_text.ts';
+
+/** The client of one guide: what it sends, and the words it puts on the screen. */
+export interface Guide {
+  /** The port it dials. */
+  port: number;
+  /** Makes its calls, `message` in place of its own words; returns the exit code. */
+  run(channel: Channel, io: Io, message: string | undefined): Promise<number>;
+}
+
+const unary: Guide = {
+  port: 50_051,
+  async run(channel, { write }, message = 'Hello Server you there?') {
+    const response = await createClient(UnaryDefinition, channel).getServerResponse({ message });
+    write(protoText(response));
+    return 0;
+  },
+};
+
+const hello: Guide = {
+  port: 50_051,
+  async run(channel, { write }, value = 'World') {
+    const response = await createClient(HelloDefinition, channel).hello({ value });
+    write(`${response.value}\n`);
+    return 0;
+  },
+};
+
+const sample: Guide = {
+  port: 9999,
+  async run(channel, { write }, message = 'test message') {
+    const client = createClient(SampleServiceDefinition, channel);
+    write(`request : ${message}\n`);
+    const { reply } = await client.call({ message });
+    write(`response : ${reply}\n`);
+    return 0;
+  },
+};
+
+const helloworld: Guide = {
+  port: 50_051,
+  async run(channel, { write }, name = 'you') {
+    const { message } = await createClient(HelloworldDefinition, channel).sayHello({ name });
+    write(`Greeter client received: ${message}\n`);
+    return 0;
+  },
+};
+
+/** The guides by name. */
+export const guides: ReadonlyMap<string, Guide> = new Map([
+  ['unary', unary],
+  ['hello', hello],
+  ['sample', sample],
+  ['helloworld', helloworld],
+  ['greet', { port: 50_051, run: greetGuide }],
+]);

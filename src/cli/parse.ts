@@ -1,0 +1,74 @@
+import { Command as Parser, CommanderError } from 'commander';
+import type { Args, Command } from './command.ts';
+
+/** Reads a command's arguments, or gives its help when they ask for it. */
+export function parse(
+  name: string,
+  command: Command,
+  argv: readonly string[],
+): Args | { help: string } {
+  let help = '';
+  const parser = createParser(name, command).configureOutput({
+    writeOut: (text) => (help += text),
+  });
+  try {
+    parser.parse(command.goFlags ? twoDashes(argv, command) : argv, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError && error.code === 'commander.helpDisplayed')
+      return { help };
+    throw error;
+  }
+  const given = command.flags.map(({ name: flag }) => [flag, valueOf(parser, flag)] as const);
+  const flags = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  return { flags, ...sortRest(parser.args, command) };
+}
+
+/** Every flag's value is optional and unknown ones pass, so that all problems come out together. */
+function createParser(name: string, { summary, operands, flags, examples }: Command): Parser {
+  const parser = new Parser(`greeter ${name}`)
+    .description(summary)
+    .usage(operands ? `[flags] ${operands}` : '[flags]')
+    .helpOption('-h, --help', 'show this')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .exitOverride()
+    .addHelpText('after', `\nExamples:\n${exampleLines(examples)}`);
+  for (const flag of flags) {
+    const value = flag.value ? ` [${flag.value}]` : '';
+    parser.option(`--${flag.name}${value}`, flag.help);
+  }
+  return parser;
+}
+
+function valueOf(parser: Parser, flag: string): string | true | undefined {
+  const option = parser.options.find(({ long }) => long === `--${flag}`);
+  return option && parser.getOptionValue(option.attributeName());
+}
+
+function exampleLines(examples: Command['examples']): string {
+  return examples.map(([args, does]) => `  # ${does}\n  greeter ${args}`).join('\n');
+}
+
+function sortRest(rest: readonly string[], command: Command): Pick<Args, 'operands' | 'problems'> {
+  const operands: string[] = [];
+  const problems: string[] = [];
+  rest.forEach((arg, index) => {
+    // What follows an unknown flag may be its value.
+    if (arg.startsWith('-')) problems.push(`${arg}: unknown flag`);
+    else if (command.operands && operands.length === 0) operands.push(arg);
+    else if (!rest[index - 1]?.startsWith('-')) problems.push(`"${arg}": unexpected argument`);
+  });
+  return { operands, problems };
+}
+
+/** `-addr=x` becomes `--addr=x`, and `-tls=true` just `--tls`, where the command has such a flag. */
+function twoDashes(argv: readonly string[], { flags }: Command): string[] {
+  return argv.flatMap((arg) => {
+    const { name, text } = /^--?(?<name>[a-z-]+)(=(?<text>.*))?$/s.exec(arg)?.groups ?? {};
+    const flag = flags.find((known) => known.name === name);
+    if (!flag) return [arg];
+    if (flag.value === undefined && text === 'true') return [`--${flag.name}`];
+    if (flag.value === undefined && text === 'false') return [];
+    return [text === undefined ? `--${flag.name}` : `--${flag.name}=${text}`];
+  });
+}

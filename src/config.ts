@@ -1,0 +1,158 @@
+import { addresses, duration, integer, oneOf, orNone, type Parse, size } from './config/parse.ts';
+
+/**
+ * Every setting. A flag `--drain-timeout` is also the variable GREETER_DRAIN_TIMEOUT.
+ * `--help`, `check-config` and the README's table are made from this table.
+ */
+function readSettings(read: Read) {
+  return {
+    listen: read('listen', {
+      value: 'ADDRESSES',
+      fallback: ':50051,:9999',
+      help: 'where to serve: :PORT on all interfaces, HOST:PORT, [V6]:PORT or unix:PATH; port 0 takes a free one',
+      parse: addresses,
+    }),
+    logLevel: read('log-level', {
+      value: 'LEVEL',
+      fallback: 'info',
+      help: 'debug, info, warn or error; the line of a call that we did not break is info',
+      parse: oneOf('debug', 'info', 'warn', 'error'),
+    }),
+    logFormat: read('log-format', {
+      value: 'FORMAT',
+      fallback: 'auto',
+      help: 'json, human, or auto: human in a terminal, json elsewhere',
+      parse: oneOf('auto', 'json', 'human'),
+    }),
+    leaveDelay: read('leave-delay', {
+      value: 'DURATION',
+      fallback: '0s',
+      help: 'after SIGTERM, how long to go on serving while health says NOT_SERVING',
+      parse: duration({ min: '0s' }),
+    }),
+    drainTimeout: read('drain-timeout', {
+      value: 'DURATION',
+      fallback: '20s',
+      help: 'then, how long open calls may take to end before they are cut',
+      parse: duration({ min: '0s' }),
+    }),
+    defaultDeadline: read('default-deadline', {
+      value: 'DURATION',
+      fallback: 'none',
+      help: 'the deadline of calls that bring none',
+      parse: orNone(duration({ min: '1ms' })),
+    }),
+    maxDeadline: read('max-deadline', {
+      value: 'DURATION',
+      fallback: '1h',
+      help: 'the longest deadline a call can have; a longer one is shortened to it',
+      parse: duration({ min: '1ms' }),
+    }),
+    maxConcurrentStreams: read('max-concurrent-streams', {
+      value: 'COUNT',
+      fallback: '1000',
+      help: 'how many calls can be open on one connection',
+      parse: integer(1, 1_000_000),
+    }),
+    maxMessageSize: read('max-message-size', {
+      value: 'SIZE',
+      fallback: '4MiB',
+      help: 'the largest request message',
+      parse: size({ min: '1KiB', max: '1GiB' }),
+    }),
+    parrotInterval: read('parrot-interval', {
+      value: 'DURATION',
+      fallback: '3s',
+      help: 'the pause after each reply of greet.Greeter/ParrotSayHello and ParrotSaysHello',
+      parse: duration({ min: '0s' }),
+    }),
+  };
+}
+
+interface Setting<T> {
+  /** A word for the value in `--help`. */
+  value: string;
+  /** The default, as a user would write it. */
+  fallback: string;
+  help: string;
+  parse: Parse<T>;
+}
+
+type Read = <T>(name: string, setting: Setting<T>) => T;
+
+/** The value of every setting. Durations are milliseconds, sizes bytes. */
+export type Config = Readonly<ReturnType<typeof readSettings>>;
+
+/** A setting as people see it. */
+export interface SettingRow {
+  /** The flag's name, without dashes. */
+  name: string;
+  /** The environment variable's name. */
+  env: string;
+  value: string;
+  fallback: string;
+  help: string;
+}
+
+/** Every setting, in the order of the table. */
+export function settingRows(): readonly SettingRow[] {
+  const rows: SettingRow[] = [];
+  readSettings((name, { value, fallback, help, parse }) => {
+    rows.push({ name, env: envName(name), value, fallback, help });
+    return parse(fallback);
+  });
+  return rows;
+}
+
+/** What a command line has wrong: every problem found, so that they are mended at once. */
+export class UsageError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(doing: string, problems: readonly string[]) {
+    super(`Cannot ${doing}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'UsageError';
+    this.problems = problems;
+  }
+}
+
+/** What the settings are read from. */
+export interface Sources {
+  /** The flags given, by name without dashes; `true` for one that came without its value. */
+  flags: Readonly<Record<string, string | true | undefined>>;
+  env: Readonly<Record<string, string | undefined>>;
+  /** What is known to be wrong already. */
+  problems?: readonly string[];
+}
+
+/** Reads every setting: from its flag, or its variable, or its default. Throws a UsageError. */
+export function loadConfig({ flags, env, problems = [] }: Sources): Config {
+  const found = [...problems];
+  const config = readSettings((name, { fallback, parse }) => {
+    const flag = flags[name];
+    const variable = env[envName(name)];
+    if (flag === true) found.push(`--${name}: needs a value`);
+    else if (flag !== undefined)
+      return tryParse(parse, { from: `--${name}`, text: flag, fallback });
+    else if (variable) return tryParse(parse, { from: envName(name), text: variable, fallback });
+    return parse(fallback);
+  });
+  if (found.length > 0) throw new UsageError('start with these settings', found);
+  return config;
+
+  function tryParse<T>(
+    parse: Parse<T>,
+    given: { from: string; text: string; fallback: string },
+  ): T {
+    try {
+      return parse(given.text);
+    } catch (error) {
+      const rule = error instanceof Error ? error.message : String(error);
+      found.push(`${given.from} "${given.text}": ${rule}`);
+      return parse(given.fallback);
+    }
+  }
+}
+
+function envName(name: string): string {
+  return `GREETER_${name.replaceAll('-', '_').toUpperCase()}`;
+}

@@ -1,0 +1,108 @@
+/** Turns a setting's text into its value, or throws a RangeError whose message is the rule. */
+export type Parse<T> = (text: string) => T;
+
+/** Where to listen: a TCP port, on one interface or on all, or a unix socket. */
+export type Address =
+  | { readonly text: string; readonly host: string | undefined; readonly port: number }
+  | { readonly text: string; readonly path: string };
+
+/** Exactly one of the words. */
+export function oneOf<const T extends string>(...words: readonly T[]): Parse<T> {
+  return (text) => {
+    const match = words.find((word) => word === text);
+    if (match === undefined) throw new RangeError(`must be one of ${words.join(', ')}`);
+    return match;
+  };
+}
+
+/** A whole number. */
+export function integer(min: number, max: number): Parse<number> {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) {
+      throw new RangeError(`must be a whole number from ${min} to ${max}`);
+    }
+    return value;
+  };
+}
+
+const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+/** Timers hold 2^31 - 1 ms, a little more than this. */
+const maxDurationMs = 576 * 3_600_000;
+
+/** A duration as Go writes it (`250ms`, `5s`, `1m30s`), in milliseconds. */
+export function duration({ min }: { min: string }): Parse<number> {
+  return (text) => {
+    const ms = durationMs(text);
+    if (!(ms >= durationMs(min) && ms <= maxDurationMs)) {
+      throw new RangeError(`must be a duration from ${min} to 576h, such as 250ms, 5s or 1m30s`);
+    }
+    return ms;
+  };
+}
+
+function durationMs(text: string): number {
+  if (text === '0') return 0;
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return Number.NaN;
+  const parts = text.matchAll(/(?<count>[\d.]+)(?<unit>ms|s|m|h)/g);
+  return Math.round(
+    parts.reduce((sum, { groups }) => {
+      return sum + Number(groups?.['count']) * (unitMs[groups?.['unit'] ?? ''] ?? Number.NaN);
+    }, 0),
+  );
+}
+
+const unitBytes: Record<string, number> = {
+  '': 1,
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+};
+
+/** A size (`4MiB`, `64KiB`, `1000`), in bytes. */
+export function size({ min, max }: { min: string; max: string }): Parse<number> {
+  return (text) => {
+    const bytes = sizeBytes(text);
+    if (!(bytes >= sizeBytes(min) && bytes <= sizeBytes(max))) {
+      throw new RangeError(`must be a size from ${min} to ${max}, such as 64KiB or 4MiB`);
+    }
+    return bytes;
+  };
+}
+
+function sizeBytes(text: string): number {
+  const { count, unit } = /^(?<count>\d+)(?<unit>\D*)$/.exec(text)?.groups ?? {};
+  return Number(count) * (unitBytes[unit ?? '?'] ?? Number.NaN);
+}
+
+/** What another parser takes, or the word `none` for undefined. */
+export function orNone<T>(parse: Parse<T>): Parse<T | undefined> {
+  return (text) => {
+    if (text === 'none') return undefined;
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new RangeError(`${error instanceof Error ? error.message : String(error)}, or none`);
+    }
+  };
+}
+
+/** Addresses with commas between them. */
+export function addresses(text: string): readonly Address[] {
+  const all = text.split(',').map((part) => address(part.trim()));
+  const names = all.filter((one) => !('port' in one && one.port === 0)).map((one) => one.text);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new RangeError(`must not name "${twice}" twice`);
+  return all;
+}
+
+function address(text: string): Address {
+  if (text.startsWith('unix:') && text.length > 5) return { text, path: text.slice(5) };
+  const { host, port } =
+    /^(?<host>\[[0-9a-fA-F:.]+\]|[^:[\]\s]*):(?<port>\d{1,5})$/.exec(text)?.groups ?? {};
+  if (host === undefined || Number(port) > 65_535) {
+    throw new RangeError('must be :PORT, HOST:PORT, [V6]:PORT or unix:PATH, with commas between');
+  }
+  return { text, host: host === '' ? undefined : host, port: Number(port) };
+}

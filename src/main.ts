@@ -1,0 +1,88 @@
+import { relative } from 'node:path';
+import packageJson from '../package.json' with { type: 'json' };
+import { checkConfig } from './cli/check_config.ts';
+import type { Command, Io } from './cli/command.ts';
+import { guide } from './cli/guide.ts';
+import { health } from './cli/health.ts';
+import { parse } from './cli/parse.ts';
+import { serve } from './cli/serve.ts';
+import { UsageError } from './config.ts';
+
+const commands = new Map<string, Command>([
+  ['serve', serve],
+  ['guide', guide],
+  ['health', health],
+  ['check-config', checkConfig],
+]);
+
+const io: Io = {
+  env: process.env,
+  program: programName(),
+  version: packageJson.version,
+  write: (text) => void process.stdout.write(text),
+  error: (line) => console.error(line),
+  input: process.stdin,
+  logTo: process.stdout.fd,
+  isTerminal: process.stdout.isTTY,
+};
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof UsageError ? error.message : error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [first = 'serve', ...rest] = argv;
+  if (first === '--version' || first === '-V') {
+    io.write(`greeter ${io.version}\n`);
+    return 0;
+  }
+  if (first === '--help' || first === '-h') {
+    io.write(help());
+    return 0;
+  }
+  // Flags without a command are those of serve.
+  const [name, args] = first.startsWith('-') ? ['serve', argv] : [first, rest];
+  const command = commands.get(name);
+  if (!command) {
+    throw new UsageError('run this command', [
+      `"${name}": must be one of ${[...commands.keys()].join(', ')}`,
+    ]);
+  }
+  const parsed = parse(name, command, args);
+  if ('help' in parsed) {
+    io.write(parsed.help);
+    return 0;
+  }
+  return command.run(parsed, io);
+}
+
+function help(): string {
+  const lines = [...commands].map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`);
+  return `Usage: greeter [command] [flags]
+
+A gRPC server to point things at. Without a command it serves.
+
+Commands:
+${lines.join('\n')}
+
+Flags:
+  -h, --help    show this; with a command, its flags and examples
+  -V, --version print the version
+
+Examples:
+  # Serve everything on ports 50051 and 9999
+  greeter
+  # Call it, as the hello guide's client does
+  greeter guide hello
+`;
+}
+
+/** What to type to call this program again. */
+function programName(): string {
+  if (process.env['npm_lifecycle_event'] === 'start') return 'npm start --';
+  const script = process.argv[1];
+  return script === undefined ? 'greeter' : `node ${relative(process.cwd(), script)}`;
+}

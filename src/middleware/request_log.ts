@@ -1,0 +1,80 @@
+import { isAbortError } from 'abort-controller-x';
+import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
+import { ServerError, Status } from 'nice-grpc-common';
+import type { Logger } from 'pino';
+import type { Logged, Timed } from '../context.ts';
+
+/** What the request log needs; `now` gives milliseconds since the epoch. */
+export interface RequestLogOptions {
+  log: Logger;
+  now?: () => number;
+}
+
+/**
+ * Gives every call a logger of its own, and writes one line when the call ends:
+ * rpc, code, ms, peer and requestId (the caller's `x-request-id`, or one of ours).
+ */
+export function requestLog({ log, now = Date.now }: RequestLogOptions) {
+  const nextId = requestIds(now());
+
+  const middleware: ServerMiddleware<Logged, Timed> = async function* requestLog<Req, Res>(
+    call: ServerMiddlewareCall<Req, Res, Logged & Timed>,
+    context: CallContext & Timed,
+  ) {
+    const startedAt = now();
+    const callLog = log.child({
+      rpc: call.method.path,
+      peer: context.peer,
+      requestId: callersId(context) ?? nextId(),
+    });
+    // When the caller leaves a response stream, this generator is returned, not thrown into:
+    // then this first value is what the line says.
+    let ended: unknown = callersEnd;
+
+    try {
+      const response = yield* call.next(call.request, { ...context, log: callLog });
+      ended = context.signal.aborted ? callersEnd : undefined;
+      return response;
+    } catch (error) {
+      ended = error;
+      throw error;
+    } finally {
+      const code = codeOf(ended, context.deadline !== undefined && now() >= context.deadline);
+      const line = { code: Status[code], ms: now() - startedAt };
+      if (isOurFault(code)) callLog.error({ ...line, err: causeOf(ended) }, 'call failed');
+      else callLog.info(line, 'call ended');
+    }
+  };
+  return middleware;
+}
+
+/** Stands for a call that its caller ended, by cancelling it or by the caller's deadline. */
+const callersEnd = Symbol('ended by the caller');
+
+function codeOf(ended: unknown, late: boolean): Status {
+  if (ended === undefined) return Status.OK;
+  if (ended instanceof ServerError) return ended.code;
+  if (ended !== callersEnd && !isAbortError(ended)) return Status.UNKNOWN;
+  return late ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
+}
+
+function isOurFault(code: Status): boolean {
+  return code === Status.INTERNAL || code === Status.UNKNOWN || code === Status.DATA_LOSS;
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof ServerError && error.cause !== undefined ? error.cause : error;
+}
+
+/** A caller's own id, if it is one that a log line can hold. */
+function callersId({ metadata }: CallContext): string | undefined {
+  const id = metadata.get('x-request-id');
+  return id !== undefined && id !== '' && id.length <= 128 ? id : undefined;
+}
+
+/** Ids that no other call of this process has, and hardly one of another process. */
+function requestIds(seed: number): () => string {
+  const prefix = `${seed.toString(36)}${Math.random().toString(36).slice(2, 6)}`;
+  let last = 0;
+  return () => `${prefix}-${(++last).toString(36)}`;
+}

@@ -1,0 +1,67 @@
+import { type Level, type Logger, pino } from 'pino';
+
+/** How and where the log is written. */
+export interface LogOptions {
+  level: Level;
+  /** `human` for lines that people read, `json` for one object a line. */
+  format: 'human' | 'json';
+  /** A file descriptor. */
+  to: number;
+}
+
+/** A logger, and the way to see its last line out. */
+export interface Log {
+  log: Logger;
+  /** Writes what is still held; gives up after a second, when nobody reads. */
+  flush: () => Promise<void>;
+}
+
+/** Lines gather for at most 100 ms, so that many leave in one write. */
+const gatherMs = 100;
+const gatherBytes = 8 * 1024;
+/** What a reader that stalls can make us hold; beyond it lines are lost, and calls go on. */
+const maxHeldBytes = 8 * 1024 * 1024;
+
+/** Makes the process's logger. */
+export async function createLog({ level, format, to }: LogOptions): Promise<Log> {
+  const gather = format === 'json' ? gatherBytes : 0;
+  const out = pino.destination({
+    dest: to,
+    sync: false,
+    minLength: gather,
+    maxLength: maxHeldBytes,
+  });
+  const render = format === 'human' ? await humanLines() : String;
+  let timer: NodeJS.Timeout | undefined;
+
+  function write(line: string): void {
+    out.write(render(line));
+    if (gather > 0) timer ??= setTimeout(writeGathered, gatherMs).unref();
+  }
+
+  function writeGathered(): void {
+    timer = undefined;
+    out.flush();
+  }
+
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  return {
+    log: pino(options, { write }),
+    flush: () =>
+      new Promise((resolve) => {
+        setTimeout(resolve, 1000).unref();
+        out.flush(() => resolve());
+      }),
+  };
+}
+
+/** Loaded only where people read: pino-pretty is a third of the start-up of a server without it. */
+async function humanLines(): Promise<(line: string) => string> {
+  const { prettyFactory } = await import('pino-pretty');
+  return prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', singleLine: true });
+}

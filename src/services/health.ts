@@ -1,0 +1,69 @@
+import type { Call } from '../context.ts';
+import { exhausted, invalidArgument, notFound } from '../errors.ts';
+import {
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  type HealthServiceImplementation,
+} from '../gen/grpc/health/v1/health.ts';
+import type { HealthState } from './health_state.ts';
+
+const maxListed = 100;
+const maxWatchesPerConnection = 100;
+/** A watch holds its name for as long as it is open. */
+const maxNameLength = 1000;
+
+/** grpc.health.v1.Health (https://grpc.io/docs/guides/health-checking/) over one state. */
+export function createHealth(state: HealthState): HealthServiceImplementation<Call> {
+  const watches = new Map<string, number>();
+
+  return {
+    async check({ service }) {
+      const status = state.statuses.get(service);
+      if (status === undefined) throw notFound('service', service);
+      return { status };
+    },
+
+    async list() {
+      if (state.statuses.size > maxListed) {
+        throw exhausted('list health', `at most ${maxListed} services`);
+      }
+      const statuses = [...state.statuses].map(([name, status]) => [name, { status }] as const);
+      return { statuses: Object.fromEntries(statuses) };
+    },
+
+    async *watch({ service }, { abortOnTerminate, peer, signal }) {
+      if (service.length > maxNameLength) {
+        throw invalidArgument('service', `at most ${maxNameLength} characters`);
+      }
+      const release = claimWatch(peer);
+      try {
+        abortOnTerminate();
+        let sent: ServingStatus | undefined;
+        while (true) {
+          const status = state.statuses.get(service) ?? ServingStatus.SERVICE_UNKNOWN;
+          if (status === sent) {
+            await state.changed(signal);
+          } else {
+            sent = status;
+            yield { status };
+          }
+        }
+      } finally {
+        release();
+      }
+    },
+  };
+
+  /** Counts by peer, which is one connection; those on unix sockets have no name and count as one. */
+  function claimWatch(peer: string): () => void {
+    const open = watches.get(peer) ?? 0;
+    if (open >= maxWatchesPerConnection) {
+      throw exhausted('watch health', `at most ${maxWatchesPerConnection} watches a connection`);
+    }
+    watches.set(peer, open + 1);
+    return () => {
+      const left = (watches.get(peer) ?? 1) - 1;
+      if (left === 0) watches.delete(peer);
+      else watches.set(peer, left);
+    };
+  }
+}

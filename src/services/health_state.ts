@@ -1,0 +1,47 @@
+import { execute } from 'abort-controller-x';
+import { HealthCheckResponse_ServingStatus as ServingStatus } from '../gen/grpc/health/v1/health.ts';
+
+/** Whether each service can take calls. One value drives Check, Watch and List. */
+export interface HealthState {
+  /** The status of every known name. */
+  readonly statuses: ReadonlyMap<string, ServingStatus>;
+  /** Makes a name known, or changes its status. */
+  set(name: string, status: ServingStatus): void;
+  /** Everything takes calls. */
+  serving(): void;
+  /** Nothing takes new calls, yet the process is well: `liveness` stays SERVING. */
+  leaving(): void;
+  /** Resolves at the next change of any name; rejects with AbortError. */
+  changed(signal: AbortSignal): Promise<void>;
+}
+
+/** Knows "", "liveness", "readiness" and the services; only "liveness" is SERVING at first. */
+export function createHealthState(services: readonly string[]): HealthState {
+  const statuses = new Map<string, ServingStatus>();
+  const waiting = new Set<() => void>();
+  setAll(ServingStatus.NOT_SERVING);
+
+  return {
+    statuses,
+    set,
+    serving: () => setAll(ServingStatus.SERVING),
+    leaving: () => setAll(ServingStatus.NOT_SERVING),
+    changed: (signal) =>
+      execute(signal, (resolve) => {
+        waiting.add(resolve);
+        return () => void waiting.delete(resolve);
+      }),
+  };
+
+  function set(name: string, status: ServingStatus): void {
+    if (statuses.get(name) === status) return;
+    statuses.set(name, status);
+    for (const resolve of waiting) resolve();
+    waiting.clear();
+  }
+
+  function setAll(status: ServingStatus): void {
+    set('liveness', ServingStatus.SERVING);
+    for (const name of ['', 'readiness', ...services]) set(name, status);
+  }
+}

@@ -1,0 +1,82 @@
+import { getSystemErrorMap } from 'node:util';
+import type { Server } from 'nice-grpc';
+
+/** A TCP port, on one interface or (host undefined) on all of them, or a unix socket. */
+export type Address =
+  | { readonly text: string; readonly host: string | undefined; readonly port: number }
+  | { readonly text: string; readonly path: string };
+
+/** A server that can listen once. */
+export type Listener = Pick<Server, 'listen' | 'shutdown' | 'forceShutdown'>;
+
+/** The servers of all addresses, as one. */
+export interface Listening {
+  /** What was asked for, and the port it came to. */
+  readonly bound: readonly { address: string; port: number | undefined }[];
+  /** Takes no new connections; resolves when every call has ended. */
+  shutdown(): Promise<void>;
+  /** Drops every connection. */
+  forceShutdown(): void;
+}
+
+/** Says which address could not be listened on, and why. */
+export class ListenError extends Error {
+  constructor(address: string, cause: unknown) {
+    super(`Cannot listen on "${address}": ${reasonOf(cause)}`, { cause });
+    this.name = 'ListenError';
+  }
+}
+
+/** Listens on every address, a server for each, or on none: then it throws a ListenError. */
+export async function listenOn(
+  addresses: readonly Address[],
+  build: () => Listener,
+): Promise<Listening> {
+  const listeners: Listener[] = [];
+  const bound: { address: string; port: number | undefined }[] = [];
+  const forceShutdown = () => listeners.forEach((listener) => listener.forceShutdown());
+
+  for (const address of addresses) {
+    const listener = build();
+    try {
+      const port = await listen(listener, address);
+      bound.push({ address: address.text, port: 'path' in address ? undefined : port });
+      listeners.push(listener);
+    } catch (error) {
+      forceShutdown();
+      throw new ListenError(address.text, error);
+    }
+  }
+
+  return {
+    bound,
+    shutdown: async () => void (await Promise.all(listeners.map((each) => each.shutdown()))),
+    forceShutdown,
+  };
+}
+
+async function listen(listener: Listener, address: Address): Promise<number> {
+  if ('path' in address) return listener.listen(`unix:${address.path}`);
+  if (address.host !== undefined) return listener.listen(`${address.host}:${address.port}`);
+  try {
+    return await listener.listen(`[::]:${address.port}`);
+  } catch (error) {
+    if (!hasNoIpv6(errnoOf(error))) throw error;
+    return listener.listen(`0.0.0.0:${address.port}`);
+  }
+}
+
+function hasNoIpv6(errno: string | undefined): boolean {
+  return errno === 'EAFNOSUPPORT' || errno === 'EADDRNOTAVAIL';
+}
+
+function reasonOf(error: unknown): string {
+  const errno = errnoOf(error);
+  const known = [...getSystemErrorMap().values()].find(([name]) => name === errno);
+  return known?.[1] ?? (error instanceof Error ? error.message : String(error));
+}
+
+/** grpc-js keeps the errno of a failed bind in the message alone. */
+function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error ? /\bE[A-Z]{3,}\b/.exec(error.message)?.[0] : undefined;
+}

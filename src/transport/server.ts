@@ -1,0 +1,91 @@
+import type { Logger } from 'pino';
+import type { Call } from '../context.ts';
+import {
+  GreeterDefinition as GreetDefinition,
+  type GreeterServiceImplementation as Greet,
+} from '../gen/greet.ts';
+import {
+  HealthDefinition,
+  type HealthServiceImplementation,
+} from '../gen/grpc/health/v1/health.ts';
+import {
+  ServerReflectionDefinition as ReflectionDefinition,
+  type ServerReflectionServiceImplementation as Reflection,
+} from '../gen/grpc/reflection/v1/reflection.ts';
+import { ServerReflectionDefinition as ReflectionAlphaDefinition } from '../gen/grpc/reflection/v1alpha/reflection.ts';
+import { HelloDefinition, type HelloServiceImplementation } from '../gen/hello.ts';
+import {
+  GreeterDefinition as HelloworldDefinition,
+  type GreeterServiceImplementation as Helloworld,
+} from '../gen/helloworld.ts';
+import { SampleServiceDefinition, type SampleServiceImplementation } from '../gen/sample.ts';
+import { UnaryDefinition, type UnaryServiceImplementation } from '../gen/unary.ts';
+import { abortRequests } from '../middleware/abort_requests.ts';
+import { deadline } from '../middleware/deadline.ts';
+import type { Drain } from '../middleware/drain.ts';
+import { hideInternalErrors } from '../middleware/errors.ts';
+import { requestLog } from '../middleware/request_log.ts';
+import { createServer, type Limits } from './engine.ts';
+import type { Listener } from './listen.ts';
+
+/** The rules of every service. */
+interface Services {
+  unary: UnaryServiceImplementation<Call>;
+  hello: HelloServiceImplementation<Call>;
+  sample: SampleServiceImplementation<Call>;
+  helloworld: Helloworld<Call>;
+  greet: Greet<Call>;
+  health: HealthServiceImplementation<Call>;
+  reflection: Reflection<Call>;
+}
+
+/** What a server is built from. */
+export interface ServerDeps {
+  log: Logger;
+  drain: Drain;
+  limits: Limits;
+  /** Milliseconds; see middleware/deadline.ts. */
+  deadlines: { max: number; fallback: number | undefined };
+  services: Services;
+}
+
+/** The full names of the services, as health and reflection tell them. */
+export const serviceNames: readonly string[] = [
+  UnaryDefinition,
+  HelloDefinition,
+  SampleServiceDefinition,
+  HelloworldDefinition,
+  GreetDefinition,
+  HealthDefinition,
+  ReflectionDefinition,
+  ReflectionAlphaDefinition,
+].map(({ fullName }) => fullName);
+
+/** Calls that are meant to stay open: no deadline but their caller's. */
+const stays: ReadonlySet<string> = new Set([
+  `/${HealthDefinition.fullName}/${HealthDefinition.methods.watch.name}`,
+  ...[ReflectionDefinition, ReflectionAlphaDefinition].map(
+    ({ fullName, methods }) => `/${fullName}/${methods.serverReflectionInfo.name}`,
+  ),
+]);
+
+/** Builds the server, not yet listening. Read the chain top to bottom: that is a call's way in. */
+export function buildServer({ log, drain, limits, deadlines, services }: ServerDeps): Listener {
+  // use() returns a new server: keep the last one, or the chain is lost.
+  const server = createServer(limits)
+    .use(requestLog({ log }))
+    .use(hideInternalErrors)
+    .use(drain.middleware)
+    .use(deadline({ ...deadlines, exempt: stays }))
+    .use(abortRequests);
+
+  server.add(UnaryDefinition, services.unary);
+  server.add(HelloDefinition, services.hello);
+  server.add(SampleServiceDefinition, services.sample);
+  server.add(HelloworldDefinition, services.helloworld);
+  server.add(GreetDefinition, services.greet);
+  server.add(HealthDefinition, services.health);
+  server.add(ReflectionDefinition, services.reflection);
+  server.add(ReflectionAlphaDefinition, services.reflection);
+  return server;
+}

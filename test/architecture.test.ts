@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
+
+const src = join(import.meta.dirname, '../src');
+
+/** Who may import whom. A room sees only the rooms named here (and itself). */
+const mayImport: Record<string, readonly string[]> = {
+  main: ['cli', 'config'],
+  cli: ['app', 'config', 'lifecycle', 'transport', 'gen'],
+  app: ['config', 'lifecycle', 'middleware', 'observability', 'services', 'transport'],
+  transport: ['context', 'gen', 'grpc', 'middleware', 'observability'],
+  grpc: ['http2', 'context'],
+  middleware: ['context', 'errors', 'observability'],
+  services: ['context', 'errors', 'gen'],
+  http2: [],
+  observability: [],
+  lifecycle: [],
+  config: [],
+  errors: [],
+  context: [],
+  gen: [],
+};
+
+const files = globSync('**/*.ts', { cwd: src });
+const ours = files.filter((file) => !file.startsWith('gen/') && !file.endsWith('.test.ts'));
+
+test('every file belongs to a room of the table', () => {
+  assert.deepEqual(
+    [...new Set(files.map(roomOf))].filter((room) => !(room in mayImport)),
+    [],
+  );
+});
+
+test('every room imports only the rooms it may see', () => {
+  const strays = ours.flatMap((file) => {
+    const allowed = [roomOf(file), ...(mayImport[roomOf(file)] ?? [])];
+    return importsOf(file)
+      .filter((target) => !allowed.includes(roomOf(target)))
+      .map((target) => `${file} -> ${target}`);
+  });
+  assert.deepEqual(strays, []);
+});
+
+test('only main.ts and lifecycle.ts touch the process', () => {
+  const touching = ours.filter((file) =>
+    /\bprocess\.(env|argv|exit|on|once|cwd|kill|std\w+)\b/.test(read(file)),
+  );
+  assert.deepEqual(touching.toSorted(), ['lifecycle.ts', 'main.ts']);
+});
+
+test('only transport/engine.ts knows which server is behind the services', () => {
+  const knowing = ours.filter((file) => /\bcreateServer\b.*'nice-grpc'/.test(read(file)));
+  assert.deepEqual(knowing, ['transport/engine.ts']);
+});
+
+test('one file holds one idea: at most 150 lines, 200 in http2 and grpc, tables apart', () => {
+  const tables = ['config.ts'];
+  const long = ours.filter((file) => {
+    const most = ['http2', 'grpc'].includes(roomOf(file)) ? 200 : 150;
+    return !tables.includes(file) && read(file).split('\n').length - 1 > most;
+  });
+  assert.deepEqual(long, []);
+});
+
+/** The files of ours that a file imports, as paths in src. */
+function importsOf(file: string): string[] {
+  return [...read(file).matchAll(/(?:from|import)\s*\(?\s*["'](\.[^"']+\.ts)["']/g)].map(
+    ([, path = '']) => relative(src, join(src, dirname(file), path)),
+  );
+}
+
+function roomOf(file: string): string {
+  return file.split(/[/.]/)[0] ?? '';
+}
+
+function read(file: string): string {
+  return readFileSync(join(src, file), 'utf8');
+}
