@@ -32,6 +32,8 @@ try {
   console.error(error instanceof UsageError ? error.message : error);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
+// A peer that does not let go of its connection keeps nothing alive.
+setTimeout(() => process.exit(), 200).unref();
 
 async function main(argv: readonly string[]): Promise<number> {
   const [first = 'serve', ...rest] = argv;

@@ -1,5 +1,4 @@
-import { type Channel, ClientError, createClientFactory, waitForChannelReady } from 'nice-grpc';
-import { deadlineMiddleware } from 'nice-grpc-client-middleware-deadline';
+import { type Channel, ClientError, createClient, Metadata, waitForChannelReady } from 'nice-grpc';
 import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthDefinition,
@@ -54,9 +53,12 @@ async function ask(channel: Channel, probe: Probe, { write, error }: Io): Promis
     error(`Cannot connect to ${address} within ${connectTimeout} ms`);
     return exit.connect;
   }
-  const client = createClientFactory().use(deadlineMiddleware).create(HealthDefinition, channel);
+  // The header has eight digits at most.
+  const metadata = Metadata({ 'grpc-timeout': `${Math.min(rpcTimeout, 99_999_999)}m` });
+  const signal = AbortSignal.timeout(rpcTimeout);
   try {
-    const { status } = await client.check({ service }, { deadline: rpcTimeout });
+    const client = createClient(HealthDefinition, channel);
+    const { status } = await client.check({ service }, { metadata, signal });
     if (status === ServingStatus.SERVING) {
       write('status: SERVING\n');
       return exit.serving;
@@ -65,8 +67,9 @@ async function ask(channel: Channel, probe: Probe, { write, error }: Io): Promis
     error(`status: ${name}`);
     return exit.notServing;
   } catch (cause) {
-    if (!(cause instanceof ClientError)) throw cause;
-    error(`Cannot check health: ${cause.message}`);
+    if (signal.aborted) error(`Cannot check health at ${address} within ${rpcTimeout} ms`);
+    else if (cause instanceof ClientError) error(`Cannot check health: ${cause.message}`);
+    else throw cause;
     return exit.rpc;
   }
 }

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AbortError } from 'abort-controller-x';
+import { ServerError, Status } from 'nice-grpc-common';
+import { serve } from '../../test/harness.ts';
+import { call, failing, kinds, paths } from '../../test/kinds.ts';
+
+for (const kind of kinds) {
+  test(`hideInternalErrors() lets a ${kind} call fail as its service meant it`, async () => {
+    const meant = () => new ServerError(Status.ALREADY_EXISTS, 'Cannot add "x": it is there');
+    await using running = await serve({ greet: failing(meant) });
+
+    await assert.rejects(call(running.client, kind), {
+      code: Status.ALREADY_EXISTS,
+      details: 'Cannot add "x": it is there',
+    });
+  });
+
+  test(`hideInternalErrors() tells the caller of a ${kind} call nothing of what we did not mean`, async () => {
+    for (const thrown of [new Error('password is 1234'), 'text', undefined, new AbortError()]) {
+      await using running = await serve({ greet: failing(() => thrown) });
+
+      await assert.rejects(call(running.client, kind), {
+        code: Status.INTERNAL,
+        details: 'Internal error',
+      });
+
+      await running.log.line({ rpc: paths[kind], code: 'INTERNAL', level: 50 });
+    }
+  });
+
+  test(`hideInternalErrors() mends a lone surrogate in the message of a ${kind} call`, async () => {
+    const lone = () => new ServerError(Status.NOT_FOUND, 'no \ud83d here');
+    await using running = await serve({ greet: failing(lone) });
+
+    await assert.rejects(call(running.client, kind), {
+      code: Status.NOT_FOUND,
+      details: 'no \ufffd here',
+    });
+  });
+}

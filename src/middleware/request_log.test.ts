@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Metadata, ServerError, Status } from 'nice-grpc-common';
+import { serve, until } from '../../test/harness.ts';
+import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+
+for (const kind of kinds) {
+  test(`requestLog() writes one line for a ${kind} call that ends well`, async () => {
+    await using running = await serve();
+
+    await call(running.client, kind);
+    const line = await running.log.line({ rpc: paths[kind] });
+
+    assert.partialDeepStrictEqual(line, { code: 'OK', level: 30, msg: 'call ended' });
+    assert.match(String(line['peer']), /^127\.0\.0\.1:\d+$/);
+    assert.equal(typeof line['ms'], 'number');
+    assert.equal(running.log.lines.length, 1);
+  });
+
+  test(`requestLog() writes the code of a ${kind} call that fails`, async () => {
+    const notFound = () => new ServerError(Status.NOT_FOUND, 'no');
+    await using running = await serve({ greet: failing(notFound) });
+
+    await assert.rejects(call(running.client, kind), { code: Status.NOT_FOUND });
+
+    const line = await running.log.line({ rpc: paths[kind] });
+    assert.partialDeepStrictEqual(line, { code: 'NOT_FOUND', level: 30, msg: 'call ended' });
+  });
+
+  test(`requestLog() writes an error, with its cause, for a ${kind} call that we broke`, async () => {
+    await using running = await serve({ greet: failing(() => new Error('no such table')) });
+
+    await assert.rejects(call(running.client, kind), { code: Status.INTERNAL });
+
+    const line = await running.log.line({ rpc: paths[kind] });
+    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', level: 50, msg: 'call failed' });
+    assert.partialDeepStrictEqual(line['err'], { type: 'Error', message: 'no such table' });
+  });
+
+  test(`requestLog() writes CANCELLED for a ${kind} call that its caller cancels`, async () => {
+    await using running = await serve({ greet: waiting() });
+    const cancel = new AbortController();
+    const { signal } = cancel;
+    const cancelled = call(running.client, kind, { signal, requests: unending() });
+    await Promise.race([cancelled, until(() => running.drain.open() === 1)]);
+
+    cancel.abort();
+
+    await assert.rejects(cancelled, { name: 'AbortError' });
+    const line = await running.log.line({ rpc: paths[kind] });
+    assert.partialDeepStrictEqual(line, { code: 'CANCELLED', level: 30, msg: 'call ended' });
+  });
+}
+
+test("requestLog() keeps the caller's request id, where it fits in a line, and makes others", async () => {
+  await using running = await serve();
+  const call = (id?: string) =>
+    running.client.sayHello(
+      {},
+      { metadata: Metadata(id === undefined ? {} : { 'x-request-id': id }) },
+    );
+
+  await call('abc-123');
+  await call();
+  await call('x'.repeat(129));
+  await running.log.line({ requestId: 'abc-123' });
+
+  const ids = running.log.lines.map(({ requestId }) => String(requestId));
+  assert.equal(ids.length, 3);
+  assert.equal(new Set(ids).size, 3);
+  assert.ok(ids.every((id) => id.length > 0 && id.length < 129));
+});
+
+test('requestLog() gives the service a logger that names the call', async () => {
+  await using running = await serve({
+    greet: {
+      async sayHello(_request, { log }) {
+        log.info('here');
+        return {};
+      },
+    },
+  });
+
+  await running.client.sayHello({}, { metadata: Metadata({ 'x-request-id': 'mine' }) });
+
+  const line = await running.log.line({ msg: 'here' });
+  assert.partialDeepStrictEqual(line, { rpc: paths.unary, requestId: 'mine' });
+});

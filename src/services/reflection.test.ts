@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fromBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import { createClient } from 'nice-grpc';
+import { Status } from 'nice-grpc-common';
+import { all, serve } from '../../test/harness.ts';
+import {
+  type DeepPartial,
+  ServerReflectionDefinition,
+  type ServerReflectionRequest,
+  type ServerReflectionResponse,
+} from '../gen/grpc/reflection/v1/reflection.ts';
+import { ServerReflectionDefinition as AlphaDefinition } from '../gen/grpc/reflection/v1alpha/reflection.ts';
+import { serviceNames } from '../transport/server.ts';
+
+/** Asks both versions, and expects the same of them. */
+async function ask(
+  ...questions: DeepPartial<ServerReflectionRequest>[]
+): Promise<ServerReflectionResponse[]> {
+  await using running = await serve();
+  const stream = async function* () {
+    yield* questions;
+  };
+  const v1 = createClient(ServerReflectionDefinition, running.channel);
+  const alpha = createClient(AlphaDefinition, running.channel);
+  const answers = await all(v1.serverReflectionInfo(stream()));
+  assert.deepEqual(await all(alpha.serverReflectionInfo(stream())), answers);
+  return answers;
+}
+
+/** The names of the files in an answer, in order. */
+function fileNames({ fileDescriptorResponse }: ServerReflectionResponse): string[] {
+  const files = fileDescriptorResponse?.fileDescriptorProto ?? [];
+  return files.map((file) => fromBinary(FileDescriptorProtoSchema, file).name);
+}
+
+test('list_services names every service', async () => {
+  const [answer] = await ask({ host: 'here', listServices: '*' });
+
+  const names = answer?.listServicesResponse?.service.map(({ name }) => name);
+  assert.deepEqual(names, serviceNames);
+  assert.equal(answer?.validHost, 'here');
+  assert.equal(answer?.originalRequest?.listServices, '*');
+});
+
+test('a file is found by its name and by every kind of symbol in it, comments included', async () => {
+  const symbols = [
+    'greet.Greeter',
+    'greet.Greeter.ParrotSayHello',
+    'greet.HelloRequest',
+    'greet.HelloRequest.name',
+  ];
+  const answers = await ask(
+    { fileByFilename: 'greet.proto' },
+    ...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })),
+  );
+
+  for (const answer of answers) assert.deepEqual(fileNames(answer), ['greet.proto']);
+  const [file] = answers[0]?.fileDescriptorResponse?.fileDescriptorProto ?? [];
+  assert.match(String(file), /All four kinds of call/);
+});
+
+test('symbols without a package, in an enum and in a oneof are found', async () => {
+  const answers = await ask(
+    ...[
+      'Hello',
+      'Hello.Hello',
+      'grpc.health.v1.HealthCheckResponse.ServingStatus',
+      'grpc.health.v1.HealthCheckResponse.ServingStatus.NOT_SERVING',
+      'grpc.reflection.v1.ServerReflectionRequest.message_request',
+    ].map((fileContainingSymbol) => ({ fileContainingSymbol })),
+  );
+
+  assert.deepEqual(answers.map(fileNames), [
+    ['hello.proto'],
+    ['hello.proto'],
+    ['grpc/health/v1/health.proto'],
+    ['grpc/health/v1/health.proto'],
+    ['grpc/reflection/v1/reflection.proto'],
+  ]);
+});
+
+test('what there is not is NOT_FOUND, an empty question INVALID_ARGUMENT, and the stream goes on', async () => {
+  const answers = await ask(
+    { fileByFilename: 'nope.proto' },
+    { fileContainingSymbol: 'nope.Nope' },
+    { fileContainingSymbol: '' },
+    { fileContainingSymbol: 'greet.Greeter.Nope' },
+    { fileContainingExtension: { containingType: 'greet.HelloRequest', extensionNumber: 7 } },
+    { allExtensionNumbersOfType: 'nope.Nope' },
+    {},
+    { fileByFilename: 'hello.proto' },
+  );
+
+  assert.deepEqual(
+    answers.map(({ errorResponse }) => errorResponse?.errorCode),
+    [...Array.from({ length: 6 }, () => Status.NOT_FOUND), Status.INVALID_ARGUMENT, undefined],
+  );
+  assert.equal(answers[1]?.errorResponse?.errorMessage, 'Cannot find symbol "nope.Nope"');
+});
+
+test('a message type without extensions has an empty list of them', async () => {
+  const [answer] = await ask({ allExtensionNumbersOfType: 'greet.HelloRequest' });
+
+  assert.deepEqual(answer?.allExtensionNumbersResponse, {
+    baseTypeName: 'greet.HelloRequest',
+    extensionNumber: [],
+  });
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HelloRequest } from '../src/gen/greet.ts';
+import { serve } from './harness.ts';
+import { paths } from './kinds.ts';
+import { connectRaw, frame, type RawClient } from './raw_client.ts';
+
+test('a bidirectional stream whose client reads nothing is not read far ahead', async () => {
+  let read = 0;
+  await using running = await serve({
+    greet: {
+      async *interactiveSayHello(requests) {
+        for await (const { name } of requests) {
+          read++;
+          yield { message: name };
+        }
+      },
+    },
+  });
+  const client = await connectRaw(running.address, { initialWindowSize: 0 });
+  const stream = client.open(paths.bidi);
+  const message = frame(HelloRequest.encode({ greeting: '', name: 'x'.repeat(1000) }).finish());
+
+  for (let i = 0; i < 10_000; i++) stream.write(message);
+  await settled(client, () => read);
+
+  assert.ok(read > 0 && read < 100, `${read} of 10000 requests were read`);
+  client.close();
+});
+
+test('a server stream whose client reads nothing stops after a bounded number of replies', async () => {
+  let made = 0;
+  await using running = await serve({
+    greet: {
+      async *parrotSayHello() {
+        while (true) yield { message: `${++made} ${'x'.repeat(1000)}` };
+      },
+    },
+  });
+  const client = await connectRaw(running.address, { initialWindowSize: 0 });
+  client
+    .open(paths.serverStream)
+    .end(frame(HelloRequest.encode({ greeting: '', name: '' }).finish()));
+
+  await settled(client, () => made);
+
+  assert.ok(made > 0 && made < 100, `${made} replies were made`);
+  client.close();
+});
+
+/** Resolves when a count has stood still for 20 round trips to the server. */
+async function settled(client: RawClient, count: () => number): Promise<void> {
+  for (let still = 0, last = count(); still < 20; still++) {
+    await client.roundTrip();
+    if (count() !== last || last === 0) still = 0;
+    last = count();
+  }
+}

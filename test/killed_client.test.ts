@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { HelloRequest } from '../src/gen/greet.ts';
+import { serve, until } from './harness.ts';
+import { kinds, paths, waiting } from './kinds.ts';
+import { connectRaw, frame } from './raw_client.ts';
+
+const message = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
+
+for (const kind of kinds) {
+  test(`a client that is killed in the middle of ${kind} calls leaves none open`, async () => {
+    await using running = await serve({ greet: waiting() });
+    const client = await connectRaw(running.address);
+    for (let i = 0; i < 10; i++) {
+      const stream = client.open(paths[kind]);
+      if (kind === 'unary' || kind === 'serverStream') stream.end(message);
+      else stream.write(message);
+    }
+    await until(() => running.drain.open() === 10);
+
+    client.reset();
+
+    await until(() => running.drain.open() === 0);
+    const codes = running.log.lines.map(({ rpc, code }) => `${String(rpc)} ${String(code)}`);
+    assert.deepEqual([...new Set(codes)], [`${paths[kind]} CANCELLED`]);
+    await running.shutdown();
+  });
+}
+
+test('a client that is killed while it reads nothing leaves no call open', async () => {
+  await using running = await serve({
+    greet: {
+      async *parrotSayHello() {
+        while (true) yield { message: 'x'.repeat(10_000) };
+      },
+    },
+  });
+  const client = await connectRaw(running.address, { initialWindowSize: 0 });
+  client.open(paths.serverStream).end(message);
+  await until(() => running.drain.open() === 1);
+  await client.roundTrip();
+
+  client.reset();
+
+  await until(() => running.drain.open() === 0);
+  await running.log.line({ rpc: paths.serverStream, code: 'CANCELLED' });
+});
+
+test('a client that resets a half-sent stream gets no reply made of its half', async () => {
+  await using running = await serve();
+  const client = await connectRaw(running.address);
+  for (const kind of ['clientStream', 'bidi'] as const) {
+    const stream = client.open(paths[kind]);
+    stream.write(message);
+    await client.roundTrip();
+
+    stream.close(8);
+
+    await once(stream, 'close');
+    await running.log.line({ rpc: paths[kind], code: 'CANCELLED' });
+  }
+  client.close();
+});

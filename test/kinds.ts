@@ -1,0 +1,93 @@
+import type { Client } from 'nice-grpc';
+import type { Call } from '../src/context.ts';
+import {
+  type GreeterServiceImplementation as Greet,
+  type GreeterDefinition,
+  HelloRequest,
+} from '../src/gen/greet.ts';
+
+/** The four kinds of call, so that a test can be run for each. */
+export const kinds = ['unary', 'serverStream', 'clientStream', 'bidi'] as const;
+export type Kind = (typeof kinds)[number];
+
+/** The path of the greet service's method of each kind. */
+export const paths: Record<Kind, string> = {
+  unary: '/greet.Greeter/SayHello',
+  serverStream: '/greet.Greeter/ParrotSayHello',
+  clientStream: '/greet.Greeter/ChattyClientSayHello',
+  bidi: '/greet.Greeter/InteractiveSayHello',
+};
+
+type GreetClient = Client<typeof GreeterDefinition>;
+type CallOptions = Parameters<GreetClient['sayHello']>[1];
+
+/** Calls the method of a kind; streams send `requests`. Resolves with every reply there was. */
+export function call(
+  client: GreetClient,
+  kind: Kind,
+  options: CallOptions & { requests?: AsyncIterable<Partial<HelloRequest>> } = {},
+): Promise<unknown[]> {
+  const request = { greeting: 'Bello', name: 'Keys' };
+  const requests = options.requests ?? one(request);
+  const calls: Record<Kind, () => Promise<unknown[]>> = {
+    unary: () => client.sayHello(request, options).then((reply) => [reply]),
+    serverStream: () => Array.fromAsync(client.parrotSayHello(request, options)),
+    clientStream: () => client.chattyClientSayHello(requests, options).then((reply) => [reply]),
+    bidi: () => Array.fromAsync(client.interactiveSayHello(requests, options)),
+  };
+  return calls[kind]();
+}
+
+/** A greet service whose methods all throw what `fail` gives, the streams after one reply. */
+export function failing(fail: () => unknown): Partial<Greet<Call>> {
+  const throwing = () => Promise.reject(fail());
+  return {
+    sayHello: throwing,
+    chattyClientSayHello: throwing,
+    async *parrotSayHello() {
+      yield {};
+      throw fail();
+    },
+    async *interactiveSayHello() {
+      yield {};
+      throw fail();
+    },
+  };
+}
+
+/** A greet service whose methods wait until the call's signal aborts, or for the next request. */
+export function waiting(): Partial<Greet<Call>> {
+  return {
+    sayHello: (_request, { signal }) => aborted(signal),
+    chattyClientSayHello: (requests) => drained(requests),
+    async *parrotSayHello(_request, { signal }) {
+      yield {};
+      await aborted(signal);
+    },
+    async *interactiveSayHello(requests) {
+      yield {};
+      await drained(requests);
+    },
+  };
+}
+
+/** A request stream of one message that is never ended. */
+export async function* unending(): AsyncGenerator<HelloRequest> {
+  yield HelloRequest.create({ name: 'A' });
+  await new Promise(() => {});
+}
+
+async function drained(requests: AsyncIterable<HelloRequest>): Promise<object> {
+  for await (const _ of requests);
+  return {};
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  });
+}
+
+async function* one<T>(value: T): AsyncGenerator<T> {
+  yield value;
+}

@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { type ClientHttp2Stream, connect as connectHttp2, type Settings } from 'node:http2';
+import { connect } from 'node:net';
+
+/** A client without gRPC's manners, for what well-kept clients never do. */
+export interface RawClient {
+  /** Opens a call; it sends nothing more by itself. */
+  open(path: string): ClientHttp2Stream;
+  /** Resolves when the server has seen all that was sent so far, and we all that it answered. */
+  roundTrip(): Promise<void>;
+  settings(settings: Settings): void;
+  /** Goes away without a word: a TCP reset. */
+  reset(): void;
+  close(): void;
+}
+
+/** Connects to a server at HOST:PORT. */
+export async function connectRaw(address: string, settings: Settings = {}): Promise<RawClient> {
+  const { hostname, port } = new URL(`http://${address}`);
+  const socket = connect(Number(port), hostname);
+  const session = connectHttp2(`http://${address}`, { createConnection: () => socket, settings });
+  session.on('error', () => {});
+  await once(session, 'connect');
+  return {
+    open(path) {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': path,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      stream.on('error', () => {});
+      return stream;
+    },
+    roundTrip: () => new Promise((resolve) => session.ping(() => resolve())),
+    settings: (changed) => session.settings(changed),
+    reset: () => void socket.resetAndDestroy(),
+    close: () => session.destroy(),
+  };
+}
+
+/** A message as it stands in a stream: a flag, four bytes of length, and itself. */
+export function frame(message: Uint8Array): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+/** The whole messages in the bytes of a stream. */
+export function unframe(bytes: Buffer): Buffer[] {
+  const messages: Buffer[] = [];
+  for (let at = 0; at + 5 <= bytes.length;) {
+    const end = at + 5 + bytes.readUInt32BE(at + 1);
+    if (end <= bytes.length) messages.push(bytes.subarray(at + 5, end));
+    at = end;
+  }
+  return messages;
+}
