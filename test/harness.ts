@@ -1,5 +1,5 @@
 import { type Channel, type Client, createChannel, createClient } from 'nice-grpc';
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
 import type { Call } from '../src/context.ts';
 import { type GreeterServiceImplementation as Greet, GreeterDefinition } from '../src/gen/greet.ts';
 import { createDrain, type Drain } from '../src/middleware/drain.ts';
@@ -44,7 +44,7 @@ export async function serve({
   const state = createHealthState(serviceNames);
   state.serving();
   const server = buildServer({
-    log: log.logger,
+    log: pino({ base: null }, log),
     drain,
     limits: { maxConcurrentStreams: 1000, maxMessageSize },
     deadlines,
@@ -79,20 +79,21 @@ export async function serve({
 /** A line of the log. */
 export type Line = Record<string, unknown>;
 
-/** A logger that keeps its lines. */
+/** A log that a test reads. */
 export interface MemoryLog {
-  logger: Logger;
+  /** All lines so far. */
   lines: Line[];
-  /** The first line that has these fields, once there is one. */
+  /** The first line, past or to come, that has these fields. */
   line(fields: Line): Promise<Line>;
+  /** Takes a line of JSON. */
+  write(json: string): void;
 }
 
-/** Makes a logger that keeps its lines. */
+/** Makes a log that keeps its lines. */
 export function memoryLog(): MemoryLog {
   const lines: Line[] = [];
   const waiting = new Set<() => void>();
   return {
-    logger: pino({ base: null }, { write }),
     lines,
     async line(fields) {
       while (true) {
@@ -101,14 +102,12 @@ export function memoryLog(): MemoryLog {
         await new Promise<void>((resolve) => waiting.add(resolve));
       }
     },
+    write(json) {
+      lines.push(JSON.parse(json));
+      for (const resolve of waiting) resolve();
+      waiting.clear();
+    },
   };
-
-  function write(text: string): void {
-    const line: Line = JSON.parse(text);
-    lines.push(line);
-    for (const resolve of waiting) resolve();
-    waiting.clear();
-  }
 }
 
 /** Everything that an iterable gives. */

@@ -39,7 +39,8 @@ export function requestLog({ log, now = Date.now }: RequestLogOptions) {
       ended = error;
       throw error;
     } finally {
-      const code = codeOf(ended, context.deadline !== undefined && now() >= context.deadline);
+      const late = context.deadline !== undefined && now() >= context.deadline - headStartMs;
+      const code = codeOf(ended, late);
       const line = { code: Status[code], ms: now() - startedAt };
       if (isOurFault(code)) callLog.error({ ...line, err: causeOf(ended) }, 'call failed');
       else callLog.info(line, 'call ended');
@@ -47,6 +48,12 @@ export function requestLog({ log, now = Date.now }: RequestLogOptions) {
   };
   return middleware;
 }
+
+/**
+ * A caller whose own time is over cancels a little before we would: its clock started when it sent
+ * the call, ours when the call came in.
+ */
+const headStartMs = 10;
 
 /** Stands for a call that its caller ended, by cancelling it or by the caller's deadline. */
 const callersEnd = Symbol('ended by the caller');

@@ -1,5 +1,6 @@
-import { ChannelCredentials } from '@grpc/grpc-js';
-import { type Channel, createChannel } from 'nice-grpc';
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
+import { Channel, ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 
 /** How a client secures its connection. Certificates and keys are PEM. */
 export interface ClientTls {
@@ -21,13 +22,37 @@ export interface Target {
 /** Opens a channel; it connects with the first call. Throws when a certificate is no PEM. */
 export function dial({ address, tls, userAgent }: Target): Channel {
   const target = address.startsWith(':') ? `localhost${address}` : address;
-  return createChannel(target, tls ? secure(tls) : ChannelCredentials.createInsecure(), {
+  const { credentials, options } = tls ? secure(tls, target) : insecure;
+  // nice-grpc's createChannel() takes a unix socket for a host without a port.
+  return new Channel(target, credentials, {
+    ...options,
     ...(userAgent && { 'grpc.primary_user_agent': userAgent }),
-    ...(tls?.serverName && { 'grpc.ssl_target_name_override': tls.serverName }),
   });
 }
 
-function secure({ ca, clientCertificate, noVerify }: ClientTls): ChannelCredentials {
+interface Security {
+  credentials: ChannelCredentials;
+  options: ChannelOptions;
+}
+
+const insecure: Security = { credentials: ChannelCredentials.createInsecure(), options: {} };
+
+function secure(
+  { ca, clientCertificate, serverName, noVerify }: ClientTls,
+  target: string,
+): Security {
   const { cert = null, key = null } = clientCertificate ?? {};
-  return ChannelCredentials.createSsl(ca ?? null, key, cert, { rejectUnauthorized: !noVerify });
+  const host = target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  // An address is no server name: Node refuses to send it as one, and grpc-js sends what it dials.
+  const byAddress = serverName === undefined && isIP(host) !== 0;
+  const name = byAddress ? 'localhost' : serverName;
+  return {
+    credentials: ChannelCredentials.createSsl(ca ?? null, key, cert, {
+      rejectUnauthorized: !noVerify,
+      ...(byAddress && {
+        checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+      }),
+    }),
+    options: name === undefined ? {} : { 'grpc.ssl_target_name_override': name },
+  };
 }

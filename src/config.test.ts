@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { loadConfig, settingRows, UsageError } from './config.ts';
+
+/** The problems that loading finds. */
+function problemsOf(sources: Parameters<typeof loadConfig>[0]): readonly string[] {
+  try {
+    loadConfig(sources);
+  } catch (error) {
+    if (error instanceof UsageError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+test('loadConfig() needs nothing: every setting has a default that works', () => {
+  const config = loadConfig({ flags: {}, env: {} });
+
+  assert.deepEqual(config, {
+    listen: [
+      { text: ':50051', host: undefined, port: 50_051 },
+      { text: ':9999', host: undefined, port: 9999 },
+    ],
+    logLevel: 'info',
+    logFormat: 'auto',
+    leaveDelay: 0,
+    drainTimeout: 20_000,
+    defaultDeadline: undefined,
+    maxDeadline: 3_600_000,
+    maxConcurrentStreams: 1000,
+    maxMessageSize: 4 * 1024 * 1024,
+    parrotInterval: 3000,
+  });
+});
+
+test('loadConfig() takes the flag before the variable before the default', () => {
+  const env = { GREETER_DRAIN_TIMEOUT: '2s', GREETER_LEAVE_DELAY: '3s', GREETER_LOG_LEVEL: '' };
+
+  const config = loadConfig({ flags: { 'drain-timeout': '1s' }, env });
+
+  assert.deepEqual([config.drainTimeout, config.leaveDelay, config.logLevel], [1000, 3000, 'info']);
+});
+
+test('loadConfig() reports every problem at once, each with its name, value and rule', () => {
+  const problems = problemsOf({
+    flags: { 'log-level': 'loud', 'drain-timeout': true, 'max-message-size': '1TiB' },
+    env: { GREETER_LISTEN: '50051', GREETER_MAX_CONCURRENT_STREAMS: '0' },
+    problems: ['--nope: unknown flag'],
+  });
+
+  assert.deepEqual(problems, [
+    '--nope: unknown flag',
+    'GREETER_LISTEN "50051": must be :PORT, HOST:PORT, [V6]:PORT or unix:PATH, with commas between',
+    '--log-level "loud": must be one of debug, info, warn, error',
+    '--drain-timeout: needs a value',
+    'GREETER_MAX_CONCURRENT_STREAMS "0": must be a whole number from 1 to 1000000',
+    '--max-message-size "1TiB": must be a size from 1KiB to 1GiB, such as 64KiB or 4MiB',
+  ]);
+});
+
+test('no setting has a variable that Kubernetes sets for a Service named greeter', () => {
+  const kubernetes = /^GREETER_(PORT|SERVICE_|\d+_)/;
+
+  const names = settingRows().map(({ env }) => env);
+
+  assert.deepEqual(
+    names.filter((name) => kubernetes.test(name)),
+    [],
+  );
+});
+
+test('loadConfig() leaves variables alone that it does not know', () => {
+  const env = { GREETER_PORT: 'tcp://10.0.0.1:50051', GREETER_SERVICE_HOST: '10.0.0.1' };
+
+  assert.deepEqual(problemsOf({ flags: {}, env }), []);
+});

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { addresses, duration, integer, oneOf, orNone, size } from './parse.ts';
+
+test('duration() reads what Go writes', () => {
+  const parse = duration({ min: '0s' });
+  const texts = ['0', '0s', '250ms', '5s', '1m30s', '1h', '1.5h', '1h2m3s4ms', '576h'];
+
+  assert.deepEqual(
+    texts.map(parse),
+    [0, 0, 250, 5000, 90_000, 3_600_000, 5_400_000, 3_723_004, 2_073_600_000],
+  );
+});
+
+test('duration() refuses everything else, with the rule', () => {
+  const parse = duration({ min: '1ms' });
+
+  for (const text of ['', '5', '5 s', '-5s', '5x', 's', '1e3s', '0s', '577h', '5s5', 'Infinity']) {
+    assert.throws(() => parse(text), {
+      message: 'must be a duration from 1ms to 576h, such as 250ms, 5s or 1m30s',
+    });
+  }
+});
+
+test('size() reads bytes and binary units', () => {
+  const parse = size({ min: '1', max: '2GiB' });
+
+  assert.deepEqual(
+    ['1', '1000B', '64KiB', '4MiB', '1GiB'].map(parse),
+    [1, 1000, 65_536, 4_194_304, 1_073_741_824],
+  );
+});
+
+test('size() refuses everything else, with the rule', () => {
+  const parse = size({ min: '1KiB', max: '1GiB' });
+
+  for (const text of ['', '4', '4MB', '4 MiB', '-1', '2GiB', '1.5MiB', 'MiB', 'toString']) {
+    assert.throws(() => parse(text), {
+      message: 'must be a size from 1KiB to 1GiB, such as 64KiB or 4MiB',
+    });
+  }
+});
+
+test('integer() reads whole numbers in its range alone', () => {
+  const parse = integer(1, 10);
+
+  assert.deepEqual(['1', '10', '007'].map(parse), [1, 10, 7]);
+  for (const text of ['', '0', '11', '1.5', '0x5', '-1', 'x']) {
+    assert.throws(() => parse(text), { message: 'must be a whole number from 1 to 10' });
+  }
+});
+
+test('oneOf() takes its words alone', () => {
+  const parse = oneOf('a', 'b');
+
+  assert.equal(parse('b'), 'b');
+  assert.throws(() => parse('c'), { message: 'must be one of a, b' });
+});
+
+test('orNone() adds the word none', () => {
+  const parse = orNone(integer(1, 10));
+
+  assert.deepEqual(['none', '3'].map(parse), [undefined, 3]);
+  assert.throws(() => parse('0'), { message: 'must be a whole number from 1 to 10, or none' });
+});
+
+test('addresses() reads ports, hosts, IPv6 and unix sockets', () => {
+  assert.deepEqual(addresses(':1, 127.0.0.1:2,[::1]:3,localhost:0,localhost:0,unix:/tmp/a.sock'), [
+    { text: ':1', host: undefined, port: 1 },
+    { text: '127.0.0.1:2', host: '127.0.0.1', port: 2 },
+    { text: '[::1]:3', host: '[::1]', port: 3 },
+    { text: 'localhost:0', host: 'localhost', port: 0 },
+    { text: 'localhost:0', host: 'localhost', port: 0 },
+    { text: 'unix:/tmp/a.sock', path: '/tmp/a.sock' },
+  ]);
+});
+
+test('addresses() refuses what is none, and one that is named twice', () => {
+  for (const text of ['', '50051', ':', ':65536', 'a b:1', '::1:3', 'unix:', ':1,', 'http://a:1']) {
+    assert.throws(() => addresses(text), {
+      message: 'must be :PORT, HOST:PORT, [V6]:PORT or unix:PATH, with commas between',
+    });
+  }
+  assert.throws(() => addresses(':1,:2,:1'), { message: 'must not name ":1" twice' });
+});

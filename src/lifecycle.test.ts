@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stop, type Stoppable } from './lifecycle.ts';
+
+/** Something to stop that notes each step; `drained` says when its last call ends. */
+function recorder(drained: Promise<void>): Stoppable & { steps: string[] } {
+  const steps: string[] = [];
+  const step = async (name: string) => void steps.push(name);
+  return {
+    steps,
+    leave: () => void step('leave'),
+    drain: () => step('drain').then(() => drained),
+    kill: () => step('kill'),
+    flush: () => step('flush'),
+  };
+}
+
+test('stop() leaves, drains and flushes, and is clean, when every call ends by itself', async () => {
+  const app = recorder(Promise.resolve());
+
+  const clean = await stop(app, { leaveDelay: 0, drainTimeout: 60_000 });
+
+  assert.equal(clean, true);
+  assert.deepEqual(app.steps, ['leave', 'drain', 'flush']);
+});
+
+test('stop() cuts what is left at the drain timeout, and is not clean', async () => {
+  const app = recorder(new Promise(() => {}));
+
+  const clean = await stop(app, { leaveDelay: 0, drainTimeout: 1 });
+
+  assert.equal(clean, false);
+  assert.deepEqual(app.steps, ['leave', 'drain', 'kill', 'flush']);
+});
+
+test('stop() goes on serving for the leave delay', async () => {
+  const app = recorder(Promise.resolve());
+
+  const stopped = stop(app, { leaveDelay: 20, drainTimeout: 60_000 });
+  const during = [...app.steps];
+  await stopped;
+
+  assert.deepEqual(during, ['leave']);
+  assert.deepEqual(app.steps, ['leave', 'drain', 'flush']);
+});
+
+test('stop() leaves no timer behind that would keep the process', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  const before = timers();
+
+  await stop(recorder(Promise.resolve()), { leaveDelay: 0, drainTimeout: 60_000 });
+  await sleep(0);
+
+  assert.equal(timers(), before);
+});

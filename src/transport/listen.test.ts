@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { HelloDefinition } from '../gen/hello.ts';
+import { dial } from './client.ts';
+import { createServer } from './engine.ts';
+import { type Address, ListenError, listenOn } from './listen.ts';
+
+function build() {
+  const server = createServer({ maxConcurrentStreams: 10, maxMessageSize: 1024 });
+  server.add(HelloDefinition, { hello: async ({ value }) => ({ value }) });
+  return server;
+}
+
+async function callAt(address: string): Promise<string> {
+  const channel = dial({ address });
+  try {
+    return (await createClient(HelloDefinition, channel).hello({ value: 'x' })).value;
+  } finally {
+    channel.close();
+  }
+}
+
+async function tcpServer(port: number): Promise<TcpServer> {
+  const server = createTcpServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+function portOf(server: TcpServer): number {
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return address.port;
+}
+
+function local(port: number) {
+  return { text: `127.0.0.1:${port}`, host: '127.0.0.1', port };
+}
+
+const anyPort = (host: string | undefined): Address => ({ text: `${host ?? ''}:0`, host, port: 0 });
+
+test('listenOn() serves on every address: all interfaces, a host, a unix socket', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'a.sock');
+  const addresses = [anyPort(undefined), anyPort('127.0.0.1'), { text: `unix:${path}`, path }];
+
+  const listening = await listenOn(addresses, build);
+  const [everywhere, host, socket] = listening.bound;
+
+  assert.deepEqual(socket, { address: `unix:${path}`, port: undefined });
+  assert.equal(await callAt(`127.0.0.1:${everywhere?.port}`), 'x');
+  assert.equal(await callAt(`127.0.0.1:${host?.port}`), 'x');
+  assert.equal(await callAt(`unix:${path}`), 'x');
+  await listening.shutdown();
+});
+
+test('listenOn() says which address is taken, and listens on none', async () => {
+  const [other, free] = [await tcpServer(0), await tcpServer(0)];
+  const [taken, before] = [local(portOf(other)), local(portOf(free))];
+  free.close();
+
+  const listening = listenOn([before, taken], build);
+
+  await assert.rejects(listening, (error) => {
+    assert.ok(error instanceof ListenError);
+    assert.equal(error.message, `Cannot listen on "${taken.text}": address already in use`);
+    return true;
+  });
+  (await tcpServer(before.port)).close();
+  other.close();
+});
+
+test('listenOn() says when an address is not one of this machine', async () => {
+  const elsewhere = { text: '192.0.2.1:1', host: '192.0.2.1', port: 1 };
+
+  await assert.rejects(listenOn([elsewhere], build), {
+    message: 'Cannot listen on "192.0.2.1:1": address not available',
+  });
+});

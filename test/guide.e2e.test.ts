@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { install } from './program.ts';
+
+const menu = `1. SayHello - Unary
+2. ParrotSayHello - Server Side Streaming
+3. ChattyClientSayHello - Client Side Streaming
+4. InteractiveSayHello - Both Streaming
+Which rpc would you like to make: `;
+const question = 'Please enter a name (or nothing to stop chatting): ';
+
+/** What a guide's client prints, with the text it is told to send or the lines it is given. */
+async function play(
+  name: string,
+  { args = [], input = '' }: { args?: string[]; input?: string } = {},
+) {
+  using program = install();
+  const { address } = await program.serve(['--parrot-interval', '1ms']);
+  const { code, out, err } = await program.run(['guide', name, '--addr', address, ...args], {
+    input,
+  });
+  assert.deepEqual({ code, err }, { code: 0, err: '' });
+  return out;
+}
+
+test('guide unary prints both fields of the reply', async () => {
+  const reply = String.raw`message: "Hello I am up and running received \"Hello Server you there?\" message from you"
+received: true
+`;
+  assert.equal(await play('unary'), reply);
+});
+
+test('guide unary sends what --message says', async () => {
+  const out = await play('unary', { args: ['--message', 'hi'] });
+  assert.match(out, /received \\"hi\\" message/);
+});
+
+test('guide hello, sample and helloworld print what the guides print', async () => {
+  assert.equal(await play('hello'), 'Hello World\n');
+  assert.equal(await play('sample'), 'request : test message\nresponse : reply for test message\n');
+  assert.equal(await play('helloworld'), 'Greeter client received: Hello, you!\n');
+});
+
+test('guide greet makes the unary call', async () => {
+  const out = await play('greet', { input: '1\n' });
+  assert.equal(out, `${menu}SayHello Response Received:\nmessage: "Bello Keys!"\n\n`);
+});
+
+test('guide greet prints each reply of the server stream', async () => {
+  const out = await play('greet', { input: '2\n' });
+  const replies = [1, 2, 3].map(
+    (i) => `ParrotSayHello Response Received:\nmessage: "Bello Keys ${i}!"\n\n`,
+  );
+  assert.equal(out, menu + replies.join(''));
+});
+
+test('guide greet asks for names until an empty line, and prints the summary', async () => {
+  const out = await play('greet', { input: '3\nAda\nBob\n\nnever asked for\n' });
+  assert.equal(
+    out,
+    `${menu}${question.repeat(3)}ChattyClientSayHello Response Received:
+message: "You have sent 2 messages! Please expect a delayed response..."
+request {
+  name: "Ada"
+  greeting: "Bello"
+}
+request {
+  name: "Bob"
+  greeting: "Bello"
+}
+
+`,
+  );
+});
+
+test('guide greet chats until the end of input', async () => {
+  const out = await play('greet', { input: '4\nAda\nBob' });
+  assert.equal(out.split(question).length - 1, 3);
+  assert.match(out, /InteractiveSayHello Response Received:\nmessage: "Bello Ada!"\n\n/);
+  assert.match(out, /InteractiveSayHello Response Received:\nmessage: "Bello Bob!"\n\n/);
+});
+
+test('guide greet refuses a choice that is none', async () => {
+  using program = install();
+
+  const { code, err } = await program.run(['guide', 'greet'], { input: '5\n' });
+
+  assert.equal(err, 'Cannot make call "5": must be 1, 2, 3 or 4\n');
+  assert.equal(code, 2);
+});
+
+test('guide names what is wrong with its arguments, and exits 2', async () => {
+  using program = install();
+
+  const { code, err } = await program.run(['guide', 'nope', 'more', '--addr', '--loud']);
+
+  assert.equal(
+    err,
+    `Cannot play this guide:
+  "more": unexpected argument
+  --loud: unknown flag
+  --addr: needs a value
+  "nope": must be one of unary, hello, sample, helloworld, greet
+`,
+  );
+  assert.equal(code, 2);
+});
+
+test('guide says where nobody answers, and exits 1', async () => {
+  using program = install();
+
+  const { code, err } = await program.run(['guide', 'hello', '--addr', '127.0.0.1:1']);
+
+  assert.match(err, /^Cannot call 127\.0\.0\.1:1: .*UNAVAILABLE/);
+  assert.equal(code, 1);
+});

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import type { Channel } from 'nice-grpc';
+import { dial } from '../src/transport/client.ts';
+import { type MemoryLog, memoryLog } from './harness.ts';
+
+const built = join(import.meta.dirname, '../dist/greeter.mjs');
+
+interface RunOptions {
+  env?: Record<string, string>;
+  /** What it reads from standard input. */
+  input?: string;
+  /** Sends SIGTERM when its standard output has this. */
+  stopAt?: RegExp;
+}
+
+/** The built file, alone in a folder of its own. */
+export interface Program extends Disposable {
+  /** Runs it to its end. */
+  run(args: readonly string[], options?: RunOptions): Promise<Ended & { out: string }>;
+  /** Runs `serve` on a free port; resolves when it serves. */
+  serve(args?: readonly string[], options?: RunOptions): Promise<Served>;
+}
+
+/** A running server. */
+export interface Served {
+  /** HOST:PORT of its first address. */
+  address: string;
+  channel: Channel;
+  log: MemoryLog;
+  signal(name: NodeJS.Signals): void;
+  ended: Promise<Ended>;
+}
+
+/** How a process ended: its exit code, and what it wrote to standard error. */
+interface Ended {
+  code: number | null;
+  err: string;
+}
+
+/** Copies the built file into an empty folder. Use with `using`: it ends what still runs. */
+export function install(): Program {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  copyFileSync(built, join(folder, 'greeter.mjs'));
+  const children: ChildProcess[] = [];
+
+  return {
+    async run(args, options) {
+      const child = start(args, options);
+      let seen = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        seen += chunk.toString();
+        if (options?.stopAt?.test(seen)) child.kill();
+      });
+      const [out, err, [code]] = await Promise.all([
+        text(child.stdout),
+        text(child.stderr),
+        once(child, 'exit'),
+      ]);
+      return { code, out, err };
+    },
+    async serve(args = [], options = {}) {
+      return serve(start(['serve', '--listen', '127.0.0.1:0', ...args], options));
+    },
+    [Symbol.dispose]() {
+      for (const child of children) child.kill('SIGKILL');
+      rmSync(folder, { recursive: true });
+    },
+  };
+
+  function start(args: readonly string[], { env = {}, input = '' }: RunOptions = {}) {
+    const child = spawn(process.execPath, ['greeter.mjs', ...args], {
+      cwd: folder,
+      env: { ...env, HOME: folder },
+    });
+    children.push(child);
+    child.stdin.end(input);
+    return child;
+  }
+}
+
+async function serve(child: ChildProcessWithoutNullStreams): Promise<Served> {
+  const log = memoryLog();
+  createInterface({ input: child.stdout }).on('line', (line) => log.write(line));
+  const ended = Promise.all([once(child, 'exit'), text(child.stderr)]).then(
+    ([[code], err]): Ended => ({ code, err }),
+  );
+  const serving = await Promise.race([log.line({ msg: 'serving' }), ended]);
+  assert.ok('msg' in serving, `did not serve: ${JSON.stringify(serving)}`);
+
+  const { port } = await log.line({ msg: 'listening' });
+  const address = `127.0.0.1:${String(port)}`;
+  const signal = (name: NodeJS.Signals) => void child.kill(name);
+  return { address, channel: dial({ address }), log, signal, ended };
+}

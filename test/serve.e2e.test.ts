@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { HelloDefinition } from '../src/gen/hello.ts';
+import { serviceNames } from '../src/transport/server.ts';
+import { dial } from '../src/transport/client.ts';
+import { install } from './program.ts';
+
+test('the built file serves alone in an empty folder, and says what, where and how to try it', async () => {
+  using program = install();
+  const server = await program.serve();
+
+  const reply = await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
+
+  const serving = await server.log.line({ msg: 'serving' });
+  assert.equal(reply.value, 'Hello World');
+  assert.deepEqual(serving['services'], serviceNames);
+  assert.equal(
+    serving['try'],
+    `node greeter.mjs guide hello --addr localhost:${server.address.split(':')[1]}`,
+  );
+});
+
+test('serve is what it does without a command, and every --listen address gets every service', async () => {
+  using program = install();
+  const server = await program.serve(['--listen', '127.0.0.1:0,[::1]:0']);
+  const lines = server.log.lines.filter(({ msg }) => msg === 'listening');
+
+  for (const { address, port } of lines) {
+    const channel = dial({ address: String(address).replace(/0$/, String(port)) });
+    const { value } = await createClient(HelloDefinition, channel).hello({ value: 'World' });
+    assert.equal(value, 'Hello World');
+    channel.close();
+  }
+  assert.equal(lines.length, 2);
+});
+
+test('--log-format human writes lines for people', async () => {
+  using program = install();
+
+  const { code, out } = await program.run(['--listen', '127.0.0.1:0', '--log-format', 'human'], {
+    stopAt: /serving/,
+  });
+
+  assert.equal(code, 0);
+  assert.match(out, /INFO.*listening.*127\.0\.0\.1:0/);
+});
+
+test('a port in use is one clear line, and exit code 1', async (t) => {
+  using program = install();
+  const other = createServer().listen(0, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const address = other.address();
+  assert.ok(typeof address === 'object' && address !== null);
+
+  const { code, out, err } = await program.run(['--listen', `127.0.0.1:${address.port}`]);
+
+  assert.equal(err, `Cannot listen on "127.0.0.1:${address.port}": address already in use\n`);
+  assert.deepEqual({ code, out }, { code: 1, out: '' });
+});
+
+test('wrong settings are named all at once, and the exit code is 2', async () => {
+  using program = install();
+  const env = { GREETER_PARROT_INTERVAL: '3', GREETER_PORT: 'tcp://10.0.0.1:50051' };
+
+  const { code, err } = await program.run(['--log-level=loud', '--nope', '5', 'extra'], { env });
+
+  assert.equal(
+    err,
+    `Cannot start with these settings:
+  --nope: unknown flag
+  "extra": unexpected argument
+  --log-level "loud": must be one of debug, info, warn, error
+  GREETER_PARROT_INTERVAL "3": must be a duration from 0s to 576h, such as 250ms, 5s or 1m30s
+`,
+  );
+  assert.equal(code, 2);
+});
+
+test('an unknown command is named with those there are, and the exit code is 2', async () => {
+  using program = install();
+
+  const { code, err } = await program.run(['toString']);
+
+  assert.equal(
+    err,
+    'Cannot run this command:\n  "toString": must be one of serve, guide, health, check-config\n',
+  );
+  assert.equal(code, 2);
+});
+
+test('check-config prints the settings, or what is wrong with them', async () => {
+  using program = install();
+
+  const good = await program.run(['check-config', '--drain-timeout', '1m30s'], {
+    env: { GREETER_LISTEN: 'unix:/tmp/x' },
+  });
+  const bad = await program.run(['check-config', '--drain-timeout', '5']);
+
+  assert.partialDeepStrictEqual(JSON.parse(good.out), {
+    drainTimeout: 90_000,
+    defaultDeadline: null,
+    listen: [{ text: 'unix:/tmp/x', path: '/tmp/x' }],
+  });
+  assert.equal(good.code, 0);
+  assert.match(bad.err, /--drain-timeout "5": must be a duration/);
+  assert.equal(bad.code, 2);
+});
+
+test('--version and --help answer, and every command has examples', async () => {
+  using program = install();
+
+  const version = await program.run(['--version']);
+  const help = await program.run(['--help']);
+  assert.match(version.out, /^greeter \d+\.\d+\.\d+\n$/);
+  for (const command of ['serve', 'guide', 'health', 'check-config']) {
+    const { code, out } = await program.run([command, '--help']);
+    assert.match(help.out, new RegExp(`^  ${command} `, 'm'));
+    assert.match(out, new RegExp(`Examples:\n  # .*\n  greeter ${command}`));
+    assert.equal(code, 0);
+  }
+});

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from 'nice-grpc';
+import { Status } from 'nice-grpc-common';
+import { GreeterDefinition, type HelloRequest } from '../src/gen/greet.ts';
+import {
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  HealthDefinition,
+} from '../src/gen/grpc/health/v1/health.ts';
+import { feed } from './harness.ts';
+import { call, unending } from './kinds.ts';
+import { install, type Served } from './program.ts';
+
+/** Opens a stream of each kind, and gives what finishes them. */
+async function openStreams({ channel }: Served) {
+  const client = createClient(GreeterDefinition, channel);
+  const [chatty, chat] = [feed<Partial<HelloRequest>>(), feed<Partial<HelloRequest>>()];
+  const parrot = client.parrotSayHello({ name: 'A' })[Symbol.asyncIterator]();
+  const replies = client.interactiveSayHello(chat)[Symbol.asyncIterator]();
+  const summary = client.chattyClientSayHello(chatty);
+  chatty.push({ name: 'A' });
+  chat.push({ name: 'A' });
+  // One reply of each of two calls says that the third, sent between them, has arrived as well.
+  await Promise.all([parrot.next(), replies.next()]);
+  return {
+    async finish() {
+      for (const requests of [chatty, chat]) {
+        requests.push({ name: 'B' });
+        requests.end();
+      }
+      const rest = async (iterator: AsyncIterator<{ message: string }>) =>
+        (await Array.fromAsync({ [Symbol.asyncIterator]: () => iterator })).map((r) => r.message);
+      return {
+        parrot: await rest(parrot),
+        chat: await rest(replies),
+        chatty: (await summary).request.map(({ name }) => name),
+      };
+    },
+  };
+}
+
+for (const name of ['SIGTERM', 'SIGINT'] as const) {
+  test(`${name} lets streams of every kind run to their end, ends a Watch, and exits 0`, async () => {
+    using program = install();
+    const server = await program.serve(['--parrot-interval', '100ms']);
+    const health = createClient(HealthDefinition, server.channel);
+    const watch = health.watch({ service: '' })[Symbol.asyncIterator]();
+    await watch.next();
+    const streams = await openStreams(server);
+
+    server.signal(name);
+    await server.log.line({ msg: 'leaving' });
+    const watched = Array.fromAsync({ [Symbol.asyncIterator]: () => watch });
+    await assert.rejects(watched, { code: Status.UNAVAILABLE, details: 'Server is leaving' });
+    const rest = await streams.finish();
+
+    assert.deepEqual(rest, { parrot: [' A 2!', ' A 3!'], chat: [' B!'], chatty: ['A', 'B'] });
+    assert.deepEqual(await server.ended, { code: 0, err: '' });
+  });
+}
+
+test('SIGTERM with no call open ends the process at once, and connections do not keep it', async () => {
+  using program = install();
+  const server = await program.serve();
+  await call(createClient(GreeterDefinition, server.channel), 'unary');
+
+  server.signal('SIGTERM');
+
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
+test('calls that are left at the drain timeout end with UNAVAILABLE, and the exit code is 1', async () => {
+  using program = install();
+  const server = await program.serve(['--drain-timeout', '50ms', '--parrot-interval', '1h']);
+  const client = createClient(GreeterDefinition, server.channel);
+  const chat = client.interactiveSayHello(unending())[Symbol.asyncIterator]();
+  await chat.next();
+  const cut = { code: Status.UNAVAILABLE, details: 'Server is leaving' };
+  const left = [
+    chat.next(),
+    call(client, 'serverStream'),
+    call(client, 'clientStream', { requests: unending() }),
+  ].map((each) => assert.rejects(each, cut));
+  await call(client, 'unary');
+
+  server.signal('SIGTERM');
+
+  await Promise.all(left);
+  assert.deepEqual(await server.ended, { code: 1, err: '' });
+  await server.log.line({ msg: 'cutting calls', calls: 3 });
+});
+
+test('for the leave delay the server goes on serving, NOT_SERVING in all but liveness', async () => {
+  using program = install();
+  const server = await program.serve(['--leave-delay', '1h']);
+  const health = createClient(HealthDefinition, server.channel);
+  const client = createClient(GreeterDefinition, server.channel);
+
+  server.signal('SIGTERM');
+  await server.log.line({ msg: 'leaving' });
+  const { statuses } = await health.list({});
+  const reply = await client.sayHello({ greeting: 'Bello', name: 'Keys' });
+
+  const serving = Object.entries(statuses).filter(([, s]) => s.status === ServingStatus.SERVING);
+  assert.deepEqual(
+    serving.map(([name]) => name),
+    ['liveness'],
+  );
+  assert.equal(reply.message, 'Bello Keys!');
+});
+
+test('two signals at once are one wish; a later one ends the process at once with exit code 1', async () => {
+  using program = install();
+  const server = await program.serve(['--leave-delay', '1h']);
+
+  server.signal('SIGINT');
+  server.signal('SIGINT');
+  await server.log.line({ msg: 'leaving' });
+  await createClient(HealthDefinition, server.channel).check({ service: 'liveness' });
+  // The rule itself is about time: half a second apart.
+  await sleep(600);
+  server.signal('SIGINT');
+
+  assert.deepEqual(await server.ended, { code: 1, err: '' });
+});
