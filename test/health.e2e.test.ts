@@ -89,8 +89,12 @@ test('health exits 1 and names all that is wrong with its arguments', async () =
   using program = install();
 
   const { code, err } = await program.run([
-    ...['health', '-nope', '-rpc-timeout', '5', '-tls-ca-cert', '/does/not/exist'],
-    ...['-tls-no-verify', '-tls-client-cert', '/does/not/exist'],
+    'health',
+    '-nope',
+    '-rpc-timeout=5',
+    '-tls-ca-cert=/does/not/exist',
+    '-tls-no-verify',
+    '-tls-client-cert=/does/not/exist',
   ]);
 
   assert.equal(

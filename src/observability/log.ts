@@ -60,8 +60,21 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
   };
 }
 
-/** Loaded only where people read: pino-pretty is a third of the start-up of a server without it. */
+/** Loaded only where people read, so that a server elsewhere starts without it. */
 async function humanLines(): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty');
-  return prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', singleLine: true });
+  return prettyFactory({
+    translateTime: 'SYS:HH:MM:ss.l',
+    hideObject: true,
+    messageFormat: ({ level: _level, time: _time, msg, err, ...fields }) => {
+      const shown = Object.entries(fields).map(([name, value]) => `  ${name}=${humanValue(value)}`);
+      const { stack }: { stack?: string } = Object(err);
+      return `${String(msg)}${shown.join('')}${stack === undefined ? '' : `\n${stack}`}`;
+    },
+  });
+}
+
+function humanValue(value: unknown): string {
+  const text = Array.isArray(value) ? value.join(', ') : String(value);
+  return /[\s"]/.test(text) ? JSON.stringify(text) : text;
 }

@@ -1,0 +1,99 @@
+"""grpcurl with no .proto file: all it knows of the services, reflection has told it."""
+
+import json
+import re
+import subprocess
+import unittest
+
+from grpcurl_calls import CALLS, ENDLESS
+from grpcurl_output import json_values
+from harness import BOUND, arguments, foreign, project, run_tests
+from services import SERVICES
+
+args = arguments(addr="HOST:PORT of the server")
+
+#: grpcurl's exit code for a status is this and the status.
+STATUS = 64
+DEADLINE_EXCEEDED = 4
+
+
+class Reflected(unittest.TestCase):
+    def test_list_shows_every_service_and_no_other(self):
+        self.assertEqual(grpcurl("list").splitlines(), sorted(SERVICES))
+
+    def test_every_method_is_called_below(self):
+        methods = [method for service in SERVICES for method in listed(service)]
+        self.assertEqual(sorted(methods), sorted(CALLS))
+
+    def test_describe_shows_messages_with_their_comments(self):
+        text = grpcurl("describe", "greet.DelayedReply")
+        self.assertIn("greet.DelayedReply is a message", text)
+        self.assertIn("repeated .greet.HelloRequest request = 2;", text)
+        self.assertIn("// The requests, in the order they came.", text)
+
+
+def described(service):
+    def test(self):
+        text = grpcurl("describe", service)
+        self.assertIn(f"{service} is a service", text)
+        comments = comments_of(service)
+        self.assertNotEqual(comments, [])
+        for comment in comments:
+            self.assertIn(comment, text)
+
+    return test
+
+
+def called(method):
+    def test(self):
+        requests, replies = CALLS[method]
+        data = ["-d", "".join(map(json.dumps, requests))]
+        if method == ENDLESS:
+            text = grpcurl(*data, "-max-time", "1", method, code=STATUS + DEADLINE_EXCEEDED)
+        else:
+            text = grpcurl(*data, method)
+        self.assertEqual(list(json_values(text)), replies)
+
+    return test
+
+
+for each in SERVICES:
+    setattr(Reflected, f"test_describe_{each}", described(each))
+for each in CALLS:
+    setattr(Reflected, f"test_call_{each}", called(each))
+
+
+def grpcurl(*words, code=0):
+    """What grpcurl prints. Its flags stand before the address, its verb or the method after it."""
+    flags = () if words[0] in ("list", "describe") else words[:-1]
+    verb = words[len(flags) :]
+    ran = subprocess.run(
+        [foreign / "bin/grpcurl", "-plaintext", *flags, args.addr, *verb],
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+    )
+    assert ran.returncode == code, f"grpcurl {words}: exit {ran.returncode}\n{ran.stderr}"
+    return ran.stdout
+
+
+def listed(service):
+    """A service's methods as one calls them: SERVICE/METHOD."""
+    return ["/".join(name.rsplit(".", 1)) for name in grpcurl("list", service).splitlines()]
+
+
+def comments_of(service):
+    """The comments between a service's braces in its .proto file."""
+    package, _, name = service.rpartition(".")
+    for path in (project / "proto").rglob("*.proto"):
+        text = path.read_text()
+        found = re.search(r"^package (.+);$", text, re.M)
+        if (found[1] if found else "") != package:
+            continue
+        if body := re.search(rf"^service {name} {{$(.+?)^}}$", text, re.M | re.S):
+            return re.findall(r"//.+", body[1])
+    return []
+
+
+if __name__ == "__main__":
+    run_tests()

@@ -1,0 +1,96 @@
+"""One call of every method: the requests, and the replies as grpcurl prints them."""
+
+from services import SERVICES
+
+BELLO = {"greeting": "Bello", "name": "Keys"}
+WELL = {"status": "SERVING"}
+ASKED = {"host": "here", "allExtensionNumbersOfType": "greet.HelloRequest"}
+ANSWERED = {
+    "validHost": "here",
+    "originalRequest": ASKED,
+    "allExtensionNumbersResponse": {"baseTypeName": "greet.HelloRequest"},
+}
+
+#: Ended by its client alone: grpcurl's deadline.
+ENDLESS = "grpc.health.v1.Health/Watch"
+
+
+def message(*texts):
+    return [{"message": text} for text in texts]
+
+
+def echo(text):
+    return [{"message": text, "request": [BELLO, BELLO]}]
+
+
+CALLS = {
+    "Hello/Hello": (
+        [{"value": "World"}],
+        [{"value": "Hello World"}],
+    ),
+    "SampleService/Call": (
+        [{"message": "test message"}],
+        [{"reply": "reply for test message"}],
+    ),
+    "greet.Greeter/ChattyClientSayHello": (
+        [BELLO, BELLO],
+        echo("You have sent 2 messages! Please expect a delayed response..."),
+    ),
+    "greet.Greeter/ChattyClientSaysHello": (
+        [BELLO, BELLO],
+        echo("You have sent 2 messages. Please expect a delayed response."),
+    ),
+    "greet.Greeter/InteractingHello": (
+        [BELLO, BELLO],
+        message("Bello Keys", "Bello Keys"),
+    ),
+    "greet.Greeter/InteractiveSayHello": (
+        [BELLO, BELLO],
+        message("Bello Keys!", "Bello Keys!"),
+    ),
+    "greet.Greeter/ParrotSayHello": (
+        [BELLO],
+        message("Bello Keys 1!", "Bello Keys 2!", "Bello Keys 3!"),
+    ),
+    "greet.Greeter/ParrotSaysHello": (
+        [BELLO],
+        message("Bello Keys 1", "Bello Keys 2", "Bello Keys 3"),
+    ),
+    "greet.Greeter/SayHello": (
+        [BELLO],
+        message("Bello Keys!"),
+    ),
+    "grpc.health.v1.Health/Check": (
+        [{"service": "liveness"}],
+        [WELL],
+    ),
+    "grpc.health.v1.Health/List": (
+        [{}],
+        [{"statuses": dict.fromkeys(("", "liveness", "readiness", *SERVICES), WELL)}],
+    ),
+    "grpc.health.v1.Health/Watch": (
+        [{}],
+        [WELL],
+    ),
+    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": (
+        [ASKED],
+        [ANSWERED],
+    ),
+    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": (
+        [ASKED],
+        [ANSWERED],
+    ),
+    "helloworld.Greeter/SayHello": (
+        [{"name": "you"}],
+        message("Hello, you!"),
+    ),
+    "unary.Unary/GetServerResponse": (
+        [{"message": "hi"}],
+        [
+            {
+                "message": 'Hello I am up and running received "hi" message from you',
+                "received": True,
+            }
+        ],
+    ),
+}

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}, from PyPI and the Go
+# module proxy alone. What is there in the pinned version is left as it is; a changed pin reinstalls.
+set -euo pipefail
+
+GRPCURL=v1.9.4
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+foreign=${FOREIGN:-$HOME/.cache/greeter-foreign}
+
+main() {
+  need python3 go
+  mkdir -p "$foreign/bin" "$foreign/stamps"
+
+  once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
+  local python=$!
+  # A failure below must not leave it running behind our back.
+  trap wait EXIT
+  once grpcurl "$GRPCURL" bin/grpcurl go_grpcurl
+  once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
+  wait "$python"
+}
+
+need() {
+  local program
+  for program in "$@"; do
+    command -v "$program" >/dev/null && continue
+    echo "Cannot install the foreign clients: $program is missing" >&2
+    exit 1
+  done
+}
+
+# once NAME PIN FILE COMMAND: runs COMMAND unless it once left FILE behind with this very PIN.
+once() {
+  local name=$1 pin=$2 file=$foreign/$3 stamp=$foreign/stamps/$1 start=$SECONDS
+  if [ -x "$file" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$pin" ]; then
+    echo "foreign: $name is there (0 s)"
+    return
+  fi
+  rm -f "$stamp"
+  "$4"
+  # Only now: what was stopped halfway is begun again.
+  printf '%s' "$pin" >"$stamp"
+  echo "foreign: $name installed ($((SECONDS - start)) s)"
+}
+
+python_venv() {
+  python3 -m venv --clear "$foreign/venv"
+  "$foreign/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+}
+
+go_grpcurl() {
+  quiet_go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL"
+}
+
+go_kubelet_probe() {
+  (cd "$here/kubelet_probe" && quiet_go install .)
+}
+
+# Without the user's own GOFLAGS, which could forbid the download or change what is built.
+quiet_go() {
+  GOFLAGS='-mod=readonly -buildvcs=false' GOBIN=$foreign/bin go "$@" 2> >(grep -v '^go: downloading' >&2)
+}
+
+main

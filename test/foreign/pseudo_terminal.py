@@ -1,0 +1,86 @@
+"""A program in a terminal of its own, as a person has it in front of them."""
+
+import atexit
+import contextlib
+import os
+import pty
+import re
+import select
+import signal
+import time
+
+from harness import BOUND
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class PseudoTerminal:
+    """Runs a command; `text` is all it has written so far, without colours."""
+
+    def __init__(self, command, folder, environment):
+        self.pid, self._screen = pty.fork()
+        if self.pid == 0:
+            # A shell script's background jobs ignore Ctrl-C, and would hand that down to here.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.chdir(folder)
+            os.execvpe(command[0], command, environment)
+        atexit.register(self.kill)
+        self._bytes = b""
+        self._exit_code = None
+
+    @property
+    def text(self):
+        return COLOURS.sub("", self._bytes.decode(errors="replace")).replace("\r\n", "\n")
+
+    def wait_for(self, pattern):
+        """Reads until the pattern is found in the text."""
+        if not self._read_until(lambda: re.search(pattern, self.text)):
+            raise AssertionError(f"no {pattern!r} on the screen: {self.text}")
+
+    def ctrl_c(self):
+        os.write(self._screen, b"\x03")
+
+    def exit_code(self):
+        """The exit code, once there is one."""
+        if not self._read_until(self._has_ended):
+            raise AssertionError(f"still running: {self.text}")
+        return self._exit_code
+
+    def has_processes(self):
+        """Whether anything that was started in this terminal still runs."""
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def kill(self):
+        """Ends whatever is left, and the terminal."""
+        if self.has_processes():
+            os.killpg(self.pid, signal.SIGKILL)
+        if self._exit_code is None:
+            os.waitpid(self.pid, 0)
+        os.close(self._screen)
+        atexit.unregister(self.kill)
+
+    def _read_until(self, done):
+        end = time.monotonic() + BOUND
+        while not done():
+            if time.monotonic() > end:
+                return False
+            # Short, since the end of the program is no event here.
+            if select.select([self._screen], [], [], 0.05)[0]:
+                self._read()
+        return True
+
+    def _read(self):
+        # The error is how Linux says that nobody writes any more.
+        with contextlib.suppress(OSError):
+            self._bytes += os.read(self._screen, 65536)
+
+    def _has_ended(self):
+        if self._exit_code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid == self.pid:
+                self._exit_code = os.waitstatus_to_exitcode(status)
+        return self._exit_code is not None

@@ -1,0 +1,82 @@
+"""`npm start` in a real terminal: what people read there, and what Ctrl-C does."""
+
+import json
+import re
+import subprocess
+import unittest
+
+from grpcurl_calls import CALLS
+from grpcurl_output import json_values
+from harness import BOUND, foreign, project, run_tests
+from pseudo_terminal import PseudoTerminal
+from server import environment
+
+PARROT = "greet.Greeter/ParrotSayHello"
+#: Long enough for Ctrl-C to come in the middle of the three replies.
+PAUSE = "500ms"
+
+
+class NpmStart(unittest.TestCase):
+    def setUp(self):
+        settings = {"GREETER_LISTEN": "127.0.0.1:0,127.0.0.1:0", "GREETER_PARROT_INTERVAL": PAUSE}
+        self.terminal = PseudoTerminal(
+            ["npm", "start"], project, environment(**settings)
+        )
+        self.addCleanup(self.terminal.kill)
+        self.terminal.wait_for(r"serving.*\n")
+        self.ports = re.findall(r"listening.* port=(\d+)", self.terminal.text)
+
+    def test_the_lines_are_for_people(self):
+        lines = [line for line in self.terminal.text.splitlines() if "INFO" in line]
+        self.assertGreaterEqual(len(lines), 3, self.terminal.text)
+        for line in lines:
+            self.assertRegex(line, r"^\[\d\d:\d\d:\d\d\.\d+\] INFO: \w+")
+        self.assertNotRegex(self.terminal.text, r"(?m)^\s*\{")
+
+    def test_the_lines_name_every_port(self):
+        self.assertEqual(len(set(self.ports)), 2, self.terminal.text)
+
+    def test_the_command_to_try_works(self):
+        command = json.loads(re.search(r'try=(".*?")', self.terminal.text)[1])
+        ran = subprocess.run(
+            command, shell=True, cwd=project, env=environment(), capture_output=True, timeout=BOUND
+        )
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertTrue(ran.stdout.decode().endswith("Hello World\n"), ran.stdout)
+
+    def test_ctrl_c_ends_it(self):
+        self.terminal.ctrl_c()
+        self.assert_ended_well()
+
+    def test_ctrl_c_lets_an_open_call_end(self):
+        parrot = self.start_parrot()
+        text = parrot.stdout.readline()
+        self.terminal.ctrl_c()
+        self.terminal.wait_for("leaving")
+        self.assertIsNone(parrot.poll(), "the call ended before the server began to leave")
+
+        text += parrot.stdout.read()
+        self.assertEqual(parrot.wait(BOUND), 0)
+        self.assertEqual(list(json_values(text)), CALLS[PARROT][1])
+        self.assert_ended_well()
+
+    def assert_ended_well(self):
+        self.assertEqual(self.terminal.exit_code(), 0, self.terminal.text)
+        self.assertFalse(self.terminal.has_processes())
+
+    def start_parrot(self):
+        (request,), _ = CALLS[PARROT]
+        flags = ["-plaintext", "-max-time", str(BOUND), "-d", json.dumps(request)]
+        call = subprocess.Popen(
+            [foreign / "bin/grpcurl", *flags, f"127.0.0.1:{self.ports[0]}", PARROT],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(call.stdout.close)
+        self.addCleanup(call.wait)
+        self.addCleanup(call.kill)
+        return call
+
+
+if __name__ == "__main__":
+    run_tests()

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test, type TestContext } from 'node:test';
+import { settingRows } from '../src/config.ts';
+import { serviceNames } from '../src/transport/server.ts';
+
+const root = join(import.meta.dirname, '..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+
+test('the README has every setting, with its variable, its default and what it is', () => {
+  const table = readme.split('<!-- settings')[1]?.split('<!-- /settings')[0] ?? '';
+  const cells = table.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+  const rows = cells.filter(([, flag]) => flag?.startsWith('`--')).map((row) => row.slice(1, -1));
+
+  assert.deepEqual(
+    rows,
+    settingRows().map(({ name, env, fallback, help }) => [
+      `\`--${name}\``,
+      `\`${env}\``,
+      `\`${fallback}\``,
+      help,
+    ]),
+  );
+});
+
+test('the README names every service that is served', () => {
+  const named = readme.replace('`v1alpha`', '`grpc.reflection.v1alpha.ServerReflection`');
+
+  assert.deepEqual(
+    serviceNames.filter((name) => !named.includes(`\`${name}\``)),
+    [],
+  );
+});
+
+test("the README's commands do what it says", async (t) => {
+  const [start, guide, tests, build, ...others] = commands();
+  const run = shell(copyOfProject(t));
+
+  // This very test runs in the third.
+  assert.deepEqual([tests, others], ['npm cit', []]);
+  const server = run(`${start}`, { GREETER_LISTEN: '127.0.0.1:0', GREETER_LOG_FORMAT: 'json' });
+  t.after(() => server.kill());
+  const port = await server.has(/"port":(\d+)/);
+  await server.has(/"msg":"serving"/);
+  const greeting = run(`${guide} --addr localhost:${port}`);
+  assert.match(await greeting.output(), /^Hello World$/m);
+  const built = run(`${build}`);
+  assert.match(await built.output(), /dist\/greeter\.mjs: \d+ bytes/);
+});
+
+/** What stands in the README's blocks for a shell. */
+function commands(): string[] {
+  return [...readme.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, command = '']) => command);
+}
+
+/** The project without its history, where a build is in nobody's way. */
+function copyOfProject(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const left = ['node_modules', 'dist', '.git'];
+  cpSync(root, folder, {
+    recursive: true,
+    filter: (source) => source === root || !left.includes(basename(source)),
+  });
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  return folder;
+}
+
+/** Runs commands in a folder; what `npm ci` would install is there already. */
+function shell(cwd: string) {
+  const installed = 'npm() { [ "$1" = ci ] || command npm "$@"; }';
+  return (command: string, env: Record<string, string> = {}) => {
+    const child = spawn('sh', ['-c', `${installed}; ${command}`], {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+      detached: true,
+    });
+    const ended = once(child, 'exit');
+    let seen = '';
+    child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()));
+    return {
+      output: () => text(child.stdout),
+      async has(pattern: RegExp) {
+        while (!pattern.test(seen)) {
+          const [code] = await Promise.race([once(child.stdout, 'data'), ended]);
+          assert.notEqual(typeof code, 'number', `"${command}" has ended: ${seen}`);
+        }
+        return pattern.exec(seen)?.[1];
+      },
+      async kill() {
+        // npm, its shell and the server.
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+        await ended;
+      },
+    };
+  };
+}
