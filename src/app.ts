@@ -20,8 +20,6 @@ export interface App extends Stoppable {
   readonly log: Logger;
   readonly bound: Listening['bound'];
   readonly services: readonly string[];
-  /** How many calls are open. */
-  openCalls(): number;
 }
 
 /** Where the log goes. */
@@ -72,7 +70,6 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
     log,
     bound: listening.bound,
     services: serviceNames,
-    openCalls: drain.open,
     leave() {
       log.info({ leaveDelay: config.leaveDelay, drainTimeout: config.drainTimeout }, 'leaving');
       state.leaving();
@@ -83,7 +80,7 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
       return drained;
     },
     async kill() {
-      log.warn({ calls: drain.open() }, 'cutting calls');
+      log.warn({ calls: listening.openCalls() }, 'cutting calls');
       drain.cut();
       await Promise.race([drained, sleep(lastFramesMs)]);
       listening.forceShutdown();

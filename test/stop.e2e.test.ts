@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { GreeterDefinition, type HelloRequest } from '../src/gen/greet.ts';
+import { GreeterDefinition, HelloReply, HelloRequest } from '../src/gen/greet.ts';
 import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthDefinition,
 } from '../src/gen/grpc/health/v1/health.ts';
 import { feed } from './harness.ts';
-import { call, unending } from './kinds.ts';
+import { call, paths, unending } from './kinds.ts';
 import { install, type Served } from './program.ts';
+import { connectRaw, frame, unframe } from './raw_client.ts';
 
 /** Opens a stream of each kind, and gives what finishes them. */
 async function openStreams({ channel }: Served) {
@@ -60,14 +64,58 @@ for (const name of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
-test('SIGTERM with no call open ends the process at once, and connections do not keep it', async () => {
+test('SIGTERM ends a process without open calls, whatever connections are left open', async () => {
   using program = install();
-  const server = await program.serve();
+  const server = await program.serve(['--drain-timeout', '1h']);
+  const [host = '', port] = server.address.split(':');
+  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
+  for (const said of ['', preface, 'GET / HTTP/1.1\r\n\r\n']) {
+    const socket = connect({ host, port: Number(port), allowHalfOpen: true });
+    socket.on('error', () => {}).write(said);
+    if (said === preface) await once(socket, 'data');
+  }
   await call(createClient(GreeterDefinition, server.channel), 'unary');
 
   server.signal('SIGTERM');
 
   assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
+test('SIGTERM waits for a request that is still on its way, and for a reader that is slow', async () => {
+  using program = install();
+  const server = await program.serve(['--parrot-interval', '1ms']);
+  const client = await connectRaw(server.address, { initialWindowSize: 0 });
+  const request = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
+  const [unary, parrot] = [client.open(paths.unary), client.open(paths.serverStream)];
+  unary.write(request.subarray(0, 7));
+  parrot.end(request);
+  await server.log.line({ rpc: paths.serverStream, code: 'OK' });
+
+  server.signal('SIGTERM');
+  await server.log.line({ msg: 'leaving' });
+  unary.end(request.subarray(7));
+  client.settings({ initialWindowSize: 65_535 });
+  const replies = await Promise.all([unary, parrot].map((stream) => buffer(stream)));
+
+  assert.deepEqual(
+    replies.map((bytes) => unframe(bytes).map((reply) => HelloReply.decode(reply).message)),
+    [['Bello Keys!'], ['Bello Keys 1!', 'Bello Keys 2!', 'Bello Keys 3!']],
+  );
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
+test('a reader that never reads is cut at the drain timeout', async () => {
+  using program = install();
+  const server = await program.serve(['--drain-timeout', '50ms', '--parrot-interval', '1ms']);
+  const client = await connectRaw(server.address, { initialWindowSize: 0 });
+  client
+    .open(paths.serverStream)
+    .end(frame(HelloRequest.encode({ greeting: '', name: '' }).finish()));
+  await server.log.line({ rpc: paths.serverStream, code: 'OK' });
+
+  server.signal('SIGTERM');
+
+  assert.deepEqual(await server.ended, { code: 1, err: '' });
 });
 
 test('calls that are left at the drain timeout end with UNAVAILABLE, and the exit code is 1', async () => {

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorMap } from 'node:util';
 import type { Server } from 'nice-grpc';
+import { countOpenStreams } from './open_streams.ts';
 
 /** A TCP port, on one interface or (host undefined) on all of them, or a unix socket. */
 export type Address =
@@ -13,7 +15,12 @@ export type Listener = Pick<Server, 'listen' | 'shutdown' | 'forceShutdown'>;
 export interface Listening {
   /** What was asked for, and the port it came to. */
   readonly bound: readonly { address: string; port: number | undefined }[];
-  /** Takes no new connections; resolves when every call has ended. */
+  /** How many calls are open. */
+  openCalls(): number;
+  /**
+   * Takes no new connections and no new calls; resolves when every call has ended and every
+   * connection is closed, or had the time for it.
+   */
   shutdown(): Promise<void>;
   /** Drops every connection. */
   forceShutdown(): void;
@@ -27,11 +34,15 @@ export class ListenError extends Error {
   }
 }
 
+/** A peer that has no call open gets this long to close its connection: it may be long gone. */
+const closingMs = 500;
+
 /** Listens on every address, a server for each, or on none: then it throws a ListenError. */
 export async function listenOn(
   addresses: readonly Address[],
   build: () => Listener,
 ): Promise<Listening> {
+  const streams = countOpenStreams();
   const listeners: Listener[] = [];
   const bound: { address: string; port: number | undefined }[] = [];
   const forceShutdown = () => listeners.forEach((listener) => listener.forceShutdown());
@@ -50,9 +61,21 @@ export async function listenOn(
 
   return {
     bound,
-    shutdown: async () => void (await Promise.all(listeners.map((each) => each.shutdown()))),
+    openCalls: () => streams.count(),
+    shutdown,
     forceShutdown,
   };
+
+  async function shutdown(): Promise<void> {
+    const closed = Promise.all(listeners.map((listener) => listener.shutdown()));
+    await streams.none();
+    const timeout = new AbortController();
+    const enough = sleep(closingMs, undefined, { signal: timeout.signal }).catch(() => {});
+    await Promise.race([closed, enough]);
+    timeout.abort();
+    forceShutdown();
+    streams[Symbol.dispose]();
+  }
 }
 
 async function listen(listener: Listener, address: Address): Promise<number> {
