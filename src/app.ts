@@ -39,7 +39,7 @@ const lastFramesMs = 250;
  */
 export async function startApp(config: Config, { logTo, isTerminal }: Terminal): Promise<App> {
   const auto = isTerminal ? 'human' : 'json';
-  const { log, flush } = await createLog({
+  const { log, close } = await createLog({
     level: config.logLevel,
     format: config.logFormat === 'auto' ? auto : config.logFormat,
     to: logTo,
@@ -85,6 +85,6 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
       await Promise.race([drained, sleep(lastFramesMs)]);
       listening.forceShutdown();
     },
-    flush,
+    flush: close,
   };
 }

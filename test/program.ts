@@ -34,6 +34,8 @@ export interface Served {
   address: string;
   channel: Channel;
   log: MemoryLog;
+  /** Reads no more of its log. */
+  stallLog(): void;
   signal(name: NodeJS.Signals): void;
   ended: Promise<Ended>;
 }
@@ -87,7 +89,7 @@ export function install(): Program {
 
 async function serve(child: ChildProcessWithoutNullStreams): Promise<Served> {
   const log = memoryLog();
-  createInterface({ input: child.stdout }).on('line', (line) => log.write(line));
+  const reader = createInterface({ input: child.stdout }).on('line', (line) => log.write(line));
   const ended = Promise.all([once(child, 'exit'), text(child.stderr)]).then(
     ([[code], err]): Ended => ({ code, err }),
   );
@@ -97,5 +99,6 @@ async function serve(child: ChildProcessWithoutNullStreams): Promise<Served> {
   const { port } = await log.line({ msg: 'listening' });
   const address = `127.0.0.1:${String(port)}`;
   const signal = (name: NodeJS.Signals) => void child.kill(name);
-  return { address, channel: dial({ address }), log, signal, ended };
+  const stallLog = () => void reader.pause();
+  return { address, channel: dial({ address }), log, stallLog, signal, ended };
 }

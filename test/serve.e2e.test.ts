@@ -48,6 +48,21 @@ test('--log-format human writes lines for people', async () => {
   assert.match(out, /INFO.*listening.*127\.0\.0\.1:0/);
 });
 
+test('a reader of the log that stalls stops neither the calls nor the end', async () => {
+  using program = install();
+  const server = await program.serve();
+  const client = createClient(HelloDefinition, server.channel);
+  const callMany = async (times: number) => {
+    for (let i = 0; i < times; i++) await client.hello({ value: 'x' });
+  };
+
+  server.stallLog();
+  await Promise.all(Array.from({ length: 20 }, () => callMany(200)));
+  server.signal('SIGTERM');
+
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
 test('a port in use is one clear line, and exit code 1', async (t) => {
   using program = install();
   const other = createServer().listen(0, '127.0.0.1');

@@ -32,7 +32,7 @@ export const serve: Command = {
     }
     const tryThis = `${io.program} guide hello${addressFlag(app)}`;
     app.log.info({ version: io.version, services: app.services, try: tryThis }, 'serving');
-    void app.flush();
+    app.log.flush();
     await stopped;
     return (await stop(app, config)) ? 0 : 1;
   },

@@ -12,8 +12,8 @@ export interface LogOptions {
 /** A logger, and the way to see its last line out. */
 export interface Log {
   log: Logger;
-  /** Writes what is still held; gives up after a second, when nobody reads. */
-  flush: () => Promise<void>;
+  /** Writes what is still held, and nothing after it; gives up after a second, when nobody reads. */
+  close: () => Promise<void>;
 }
 
 /** Lines gather for at most 100 ms, so that many leave in one write. */
@@ -21,10 +21,11 @@ const gatherMs = 100;
 const gatherBytes = 8 * 1024;
 /** What a reader that stalls can make us hold; beyond it lines are lost, and calls go on. */
 const maxHeldBytes = 8 * 1024 * 1024;
+const closeMs = 1000;
 
 /** Makes the process's logger. */
 export async function createLog({ level, format, to }: LogOptions): Promise<Log> {
-  const gather = format === 'json' ? gatherBytes : 0;
+  const gather = format === 'json' ? gatherBytes : 1;
   const out = pino.destination({
     dest: to,
     sync: false,
@@ -36,7 +37,7 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
 
   function write(line: string): void {
     out.write(render(line));
-    if (gather > 0) timer ??= setTimeout(writeGathered, gatherMs).unref();
+    if (gather > 1) timer ??= setTimeout(writeGathered, gatherMs).unref();
   }
 
   function writeGathered(): void {
@@ -50,13 +51,17 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
+  const stream = { write, flush: (done: () => void) => out.flush(done) };
   return {
-    log: pino(options, { write }),
-    flush: () =>
-      new Promise((resolve) => {
-        setTimeout(resolve, 1000).unref();
-        out.flush(() => resolve());
-      }),
+    log: pino(options, stream),
+    async close() {
+      await new Promise<unknown>((resolve) => {
+        setTimeout(resolve, closeMs).unref();
+        out.flush(resolve);
+      });
+      // Else pino would write the rest as the process exits, and wait for its reader for ever.
+      out.destroy();
+    },
   };
 }
 
