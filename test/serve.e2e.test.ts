@@ -37,6 +37,25 @@ test('serve is what it does without a command, and every --listen address gets e
   assert.equal(lines.length, 2);
 });
 
+test('a unix socket that a killed server left behind is taken over, one in use is not', async () => {
+  using program = install();
+  const listen = ['--listen', 'unix:greeter.sock'];
+  const killed = await program.serve(listen);
+  killed.signal('SIGKILL');
+  await killed.ended;
+
+  const next = await program.serve(listen);
+  const third = await program.run(listen);
+  const { out } = await program.run(['guide', 'hello', '--addr', 'unix:greeter.sock']);
+  const file = await program.run(['--listen', 'unix:greeter.mjs']);
+  next.signal('SIGTERM');
+
+  assert.equal(out, 'Hello World\n');
+  assert.equal(file.err, 'Cannot listen on "unix:greeter.mjs": address already in use\n');
+  assert.equal(third.err, 'Cannot listen on "unix:greeter.sock": address already in use\n');
+  assert.deepEqual(await next.ended, { code: 0, err: '' });
+});
+
 test('--log-format human writes lines for people', async () => {
   using program = install();
 

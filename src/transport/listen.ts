@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { lstat, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorMap } from 'node:util';
 import type { Server } from 'nice-grpc';
@@ -79,13 +82,37 @@ export async function listenOn(
 }
 
 async function listen(listener: Listener, address: Address): Promise<number> {
-  if ('path' in address) return listener.listen(`unix:${address.path}`);
+  if ('path' in address) return listenOnPath(listener, address.path);
   if (address.host !== undefined) return listener.listen(`${address.host}:${address.port}`);
   try {
     return await listener.listen(`[::]:${address.port}`);
   } catch (error) {
     if (!hasNoIpv6(errnoOf(error))) throw error;
     return listener.listen(`0.0.0.0:${address.port}`);
+  }
+}
+
+/** A server that was killed leaves its socket behind, where no other can listen and nobody answers. */
+async function listenOnPath(listener: Listener, path: string): Promise<number> {
+  try {
+    return await listener.listen(`unix:${path}`);
+  } catch (error) {
+    if (errnoOf(error) !== 'EADDRINUSE' || !(await isLeftBehind(path))) throw error;
+    await rm(path);
+    return listener.listen(`unix:${path}`);
+  }
+}
+
+async function isLeftBehind(path: string): Promise<boolean> {
+  if (!(await lstat(path)).isSocket()) return false;
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+    return false;
+  } catch (error) {
+    return errnoOf(error) === 'ECONNREFUSED';
+  } finally {
+    socket.destroy();
   }
 }
 
