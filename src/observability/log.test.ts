@@ -58,3 +58,15 @@ test('createLog() holds lines back, to write many at once, and flush() sends the
   assert.equal(before, '');
   assert.equal(after.split('\n').length, 6);
 });
+
+test('createLog() takes lines after close(), and lets go of them', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { log, close, written } = await fileLog(t, { level: 'info', format: 'json' });
+  log.info('before');
+
+  await close();
+  log.info('after');
+  t.mock.timers.runAll();
+
+  assert.match(written(), /^[^\n]*"before"[^\n]*\n$/);
+});

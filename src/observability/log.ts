@@ -34,15 +34,17 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
   });
   const render = format === 'human' ? await humanLines() : String;
   let timer: NodeJS.Timeout | undefined;
+  let closed = false;
 
   function write(line: string): void {
+    if (closed) return;
     out.write(render(line));
     if (gather > 1) timer ??= setTimeout(writeGathered, gatherMs).unref();
   }
 
   function writeGathered(): void {
     timer = undefined;
-    out.flush();
+    if (!closed) out.flush();
   }
 
   const options = {
@@ -59,6 +61,7 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
         setTimeout(resolve, closeMs).unref();
         out.flush(resolve);
       });
+      closed = true;
       // Else pino would write the rest as the process exits, and wait for its reader for ever.
       out.destroy();
     },
