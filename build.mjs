@@ -6,7 +6,7 @@ import { startUpMs } from './bench/start_up.mjs';
 
 const outfile = 'dist/greeter.mjs';
 /** The build fails above it: raise it knowingly, or find out what has come in. */
-const maxBytes = 2_000_000;
+const maxBytes = 1_750_000;
 
 await build({
   entryPoints: ['src/main.ts'],

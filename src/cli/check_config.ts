@@ -2,6 +2,7 @@ import { loadConfig } from '../config.ts';
 import type { Command } from './command.ts';
 import { settingFlags } from './serve.ts';
 
+/** Exits 0, or 2 with a UsageError. */
 export const checkConfig: Command = {
   summary: 'Print the settings that these flags and this environment give, or all that is wrong',
   flags: settingFlags,

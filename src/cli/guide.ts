@@ -7,6 +7,7 @@ import { guides } from './guides.ts';
 
 const names = [...guides.keys()].join(', ');
 
+/** Exits 0, 1 when the call fails, 2 when the arguments are wrong. */
 export const guide: Command = {
   summary: `Be the client of a guide to gRPC: ${names}`,
   operands: 'NAME',

@@ -11,6 +11,7 @@ import { type Probe, probeFlags, readProbe } from './health_probe.ts';
 /** The exit codes of grpc-health-probe (https://github.com/grpc-ecosystem/grpc-health-probe). */
 const exit = { serving: 0, arguments: 1, connect: 2, rpc: 3, notServing: 4 } as const;
 
+/** Never throws for what the network does: the exit code says it. */
 export const health: Command = {
   summary: 'Ask a server for its health, with the flags and exit codes of grpc-health-probe',
   goFlags: true,

@@ -32,6 +32,7 @@ function createParser(name: string, { summary, operands, flags, examples }: Comm
     .allowUnknownOption()
     .allowExcessArguments()
     .exitOverride()
+    .configureHelp({ optionTerm: (option) => option.flags.replace(/ \[(.*)\]/, ' $1') })
     .addHelpText('after', `\nExamples:\n${exampleLines(examples)}`);
   for (const flag of flags) {
     const value = flag.value ? ` [${flag.value}]` : '';

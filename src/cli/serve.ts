@@ -11,6 +11,7 @@ export const settingFlags: readonly Flag[] = settingRows().map((row) => ({
   help: `${row.help} (default "${row.fallback}", env ${row.env})`,
 }));
 
+/** Exits 0 when every call ended by itself, 1 when calls were cut or no address could be had. */
 export const serve: Command = {
   summary: 'Serve until SIGTERM',
   flags: settingFlags,
