@@ -83,3 +83,21 @@ test('listenOn() says when an address is not one of this machine', async () => {
     message: 'Cannot listen on "192.0.2.1:1": address not available',
   });
 });
+
+test('listenOn() takes all IPv4 interfaces on a machine without IPv6', async () => {
+  const asked: string[] = [];
+  const withoutIpv6 = {
+    async listen(address: string) {
+      asked.push(address);
+      if (address.startsWith('[')) throw new Error('errors: [listen EAFNOSUPPORT: :::7]');
+      return 7;
+    },
+    shutdown: async () => {},
+    forceShutdown() {},
+  };
+
+  const listening = await listenOn([{ text: ':7', host: undefined, port: 7 }], () => withoutIpv6);
+  await listening.shutdown();
+
+  assert.deepEqual(asked, ['[::]:7', '0.0.0.0:7']);
+});
