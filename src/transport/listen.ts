@@ -58,6 +58,7 @@ export async function listenOn(
       listeners.push(listener);
     } catch (error) {
       forceShutdown();
+      streams[Symbol.dispose]();
       throw new ListenError(address.text, error);
     }
   }
