@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import packageJson from '../package.json' with { type: 'json' };
 import { loadConfig, settingRows } from '../src/config.ts';
 import { createHealthState } from '../src/services/health_state.ts';
 
@@ -10,7 +11,8 @@ const base = join(import.meta.dirname, '../k8s/base');
 const read = (name: string) => parse(readFileSync(join(base, name), 'utf8'));
 const { spec: pod } = read('deployment.yaml').spec.template;
 const [container] = pod.containers;
-const literals: string[] = read('kustomization.yaml').configMapGenerator[0].literals;
+const kustomization = read('kustomization.yaml');
+const literals: string[] = kustomization.configMapGenerator[0].literals;
 const env = Object.fromEntries(literals.map((literal) => literal.split('=', 2)));
 const config = loadConfig({ flags: {}, env });
 
@@ -21,6 +23,10 @@ test('the manifests set variables that are settings', () => {
     Object.keys(env).filter((name) => !known.includes(name)),
     [],
   );
+});
+
+test('the manifests run the version that this is', () => {
+  assert.equal(kustomization.images[0].newTag, packageJson.version);
 });
 
 test('a pod has the time to stop in order: preStop, leave delay and drain timeout', () => {
