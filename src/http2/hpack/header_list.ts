@@ -1,0 +1,33 @@
+import { fieldOverhead } from './dynamic_table.ts';
+
+/** What a header block says. It may be given out again: nobody changes it. */
+export interface HeaderList {
+  /** Names and values in turn, one character an octet; none if the list is too large. */
+  readonly fields: readonly string[];
+  /** The list is larger than we take: more than `maxHeaderListSize`. */
+  readonly tooLarge: boolean;
+}
+
+/** Gathers a list, up to a size. */
+export class HeaderListBuilder implements HeaderList {
+  fields: string[] = [];
+  tooLarge = false;
+  /** RFC 9113 section 6.5.2: a field counts its octets and 32 more. */
+  size = 0;
+  readonly #maxSize: number;
+
+  constructor(maxSize: number) {
+    this.#maxSize = maxSize;
+  }
+
+  /** An index of one octet may stand for kilobytes, so nothing is kept beyond the limit. */
+  add(name: string, value: string): void {
+    this.size += name.length + value.length + fieldOverhead;
+    if (this.size <= this.#maxSize) {
+      this.fields.push(name, value);
+    } else if (!this.tooLarge) {
+      this.tooLarge = true;
+      this.fields = [];
+    }
+  }
+}

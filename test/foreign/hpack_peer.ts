@@ -1,0 +1,30 @@
+import { createInterface } from 'node:readline';
+import { createHpackDecoder } from '../../src/http2/hpack/decoder.ts';
+import { encodeHeaders, encodeTableSizeUpdate } from '../../src/http2/hpack/encoder.ts';
+
+// Our side of hpack_round_trip.py. Each line that comes in is one connection, and so is each answer.
+for await (const line of createInterface({ input: process.stdin })) {
+  const { decode, encode }: Connection = JSON.parse(line);
+  console.log(JSON.stringify(decode ? decodeAll(decode) : encodeAll(encode ?? [])));
+}
+
+interface Connection {
+  /** Blocks in hexadecimal; a number is a table size that was announced and acknowledged. */
+  decode?: (string | number)[];
+  /** Names and values in turn. */
+  encode?: string[][];
+}
+
+function decodeAll(steps: (string | number)[]): unknown[] {
+  const decoder = createHpackDecoder({ maxHeaderListSize: 2 ** 20 });
+  return steps.flatMap((step) => {
+    if (typeof step === 'string') return [decoder.decode(Buffer.from(step, 'hex')).fields];
+    decoder.setMaxTableSize(step);
+    return [];
+  });
+}
+
+function encodeAll(lists: string[][]): string[] {
+  const update = encodeTableSizeUpdate(0).toString('hex');
+  return lists.map((list, at) => (at === 0 ? update : '') + encodeHeaders(list).toString('hex'));
+}
