@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createPeer, goAwayCode, type Peer, post, word } from '../../test/http2_peer.ts';
+import { ErrorCode } from './errors.ts';
+import { Flag } from './frame.ts';
+
+const { END_STREAM, END_HEADERS } = Flag;
+
+/** Does it until the connection is cut off; gives the code it was told and how often it took. */
+function untilCutOff(peer: Peer, attack: (round: number) => void) {
+  for (let round = 0; round < 100_000; round++) {
+    attack(round);
+    const code = goAwayCode(peer.frames());
+    if (code !== undefined) return { code, rounds: round + 1, open: peer.connection.openStreams };
+  }
+  return undefined;
+}
+
+function assertCalmed(result: ReturnType<typeof untilCutOff>, most: number): void {
+  assert.ok(result, 'was never cut off');
+  assert.equal(result.code, ErrorCode.ENHANCE_YOUR_CALM);
+  assert.ok(result.rounds <= most, `took ${result.rounds} rounds`);
+  assert.equal(result.open, 0);
+}
+
+test('rapid reset (CVE-2023-44487) is cut off, and leaves no stream', () => {
+  const peer = createPeer();
+
+  const result = untilCutOff(peer, (round) => {
+    const stream = 2 * round + 1;
+    peer.send('HEADERS', { stream, flags: END_HEADERS | END_STREAM, payload: post });
+    peer.send('RST_STREAM', { stream, payload: word(ErrorCode.CANCEL) });
+  });
+
+  assertCalmed(result, 1001);
+});
+
+test('MadeYouReset (CVE-2025-8671): resets that a peer provokes count as its own', () => {
+  const provocations: ((peer: Peer, stream: number) => void)[] = [
+    (peer, stream) => peer.send('WINDOW_UPDATE', { stream, payload: word(0) }),
+    (peer, stream) => peer.send('WINDOW_UPDATE', { stream, payload: word(0x7f_ff_ff_ff) }),
+    (peer, stream) => peer.send('PRIORITY', { stream, payload: Buffer.alloc(4) }),
+    (peer, stream) => peer.send('DATA', { stream, payload: 'after the end' }),
+    (peer, stream) => peer.send('HEADERS', { stream, flags: END_HEADERS, payload: post }),
+  ];
+  for (const provoke of provocations) {
+    const peer = createPeer();
+
+    const result = untilCutOff(peer, (round) => {
+      const stream = 2 * round + 1;
+      peer.send('HEADERS', { stream, flags: END_HEADERS | END_STREAM, payload: post });
+      provoke(peer, stream);
+    });
+
+    assertCalmed(result, 1001);
+  }
+});
+
+test('resets as slow as people cancel are borne for ever', () => {
+  const peer = createPeer();
+
+  for (let round = 0; round < 20_000; round++) {
+    const stream = 2 * round + 1;
+    peer.send('HEADERS', { stream, flags: END_HEADERS | END_STREAM, payload: post });
+    peer.send('RST_STREAM', { stream, payload: word(ErrorCode.CANCEL) });
+    peer.clock.now += 40;
+  }
+
+  assert.equal(goAwayCode(peer.frames()), undefined);
+});
+
+test('a CONTINUATION flood is cut off by its frames, and by its bytes', () => {
+  for (const [size, most] of [
+    [0, 40],
+    [10, 40],
+    [16_000, 6],
+  ] as const) {
+    const peer = createPeer();
+    peer.send('HEADERS', { stream: 1, payload: post });
+
+    const result = untilCutOff(peer, () => {
+      peer.send('CONTINUATION', { stream: 1, payload: Buffer.alloc(size, 0x84) });
+    });
+
+    assertCalmed(result, most);
+    assert.equal(peer.served.length, 0);
+  }
+});
+
+test('floods of frames that ask for nothing are cut off', () => {
+  const floods: [string, (peer: Peer) => void][] = [
+    ['PING', (peer) => peer.send('PING', { payload: Buffer.alloc(8) })],
+    ['PING answers', (peer) => peer.send('PING', { flags: Flag.ACK, payload: Buffer.alloc(8) })],
+    ['SETTINGS', (peer) => peer.send('SETTINGS')],
+    ['SETTINGS answers', (peer) => peer.send('SETTINGS', { flags: Flag.ACK })],
+    ['PRIORITY', (peer) => peer.send('PRIORITY', { stream: 7, payload: Buffer.alloc(5) })],
+    ['empty DATA', (peer) => peer.send('DATA', { stream: 1 })],
+    ['padding', (peer) => peer.send('DATA', { stream: 1, flags: 8, payload: Buffer.from([1, 0]) })],
+    ['GOAWAY', (peer) => peer.send('GOAWAY', { payload: Buffer.alloc(8) })],
+    ['unknown', (peer) => peer.sendRaw(Buffer.from([0, 0, 0, 0xfe, 0, 0, 0, 0, 0]))],
+  ];
+  for (const [name, flood] of floods) {
+    const peer = createPeer();
+    peer.open(1);
+
+    const result = untilCutOff(peer, () => flood(peer));
+
+    assert.ok(result, name);
+    assertCalmed(result, 1001);
+  }
+});
+
+test('a peer that does not read is cut off when too much waits for it', () => {
+  const peer = createPeer({ controlFrames: { burst: 1e9, perSecond: 0 }, maxUnreadBytes: 10_000 });
+
+  let rounds = 0;
+  while (!peer.connection.isOver && rounds < 100_000) {
+    peer.send('PING', { payload: Buffer.alloc(8) });
+    rounds++;
+  }
+
+  assert.equal(goAwayCode(peer.frames()), ErrorCode.ENHANCE_YOUR_CALM);
+  assert.ok(rounds < 700, `took ${rounds} rounds`);
+});
+
+test('of 10,000 streams those beyond the limit are refused, and the others go on', () => {
+  const peer = createPeer({ maxConcurrentStreams: 9500 });
+
+  for (let stream = 1; stream < 20_000; stream += 2) {
+    peer.send('HEADERS', { stream, flags: END_HEADERS, payload: post });
+  }
+
+  const refused = peer.frames().filter(({ type }) => type === 'RST_STREAM');
+  assert.equal(refused.length, 500);
+  assert.ok(refused.every(({ payload }) => payload === word(7).toString('hex')));
+  assert.equal(peer.connection.openStreams, 9500);
+});
+
+test('DATA beyond the window of the connection or of the stream is cut off', () => {
+  const stream = createPeer({ streamWindowSize: 10 });
+  stream.open(1);
+  stream.send('DATA', { stream: 1, payload: Buffer.alloc(11) });
+  const connection = createPeer({ connectionWindowSize: 65_535 });
+  connection.open(1);
+  for (let i = 0; i < 5; i++) connection.send('DATA', { stream: 1, payload: Buffer.alloc(16_000) });
+
+  const [reset] = stream.frames();
+  assert.deepEqual([reset?.type, reset?.payload], ['RST_STREAM', '00000003']);
+  assert.equal(goAwayCode(connection.frames()), ErrorCode.FLOW_CONTROL_ERROR);
+});
+
+test('a header list above the limit is answered 431, and the next request as usual', () => {
+  const peer = createPeer({ maxHeaderListSize: 1000 });
+  const field = Buffer.concat([Buffer.from([0x00, 0x01, 0x61, 0x64]), Buffer.alloc(100, 'b')]);
+  const block = Buffer.concat([post, ...Array.from({ length: 10 }, () => field)]);
+
+  peer.send('HEADERS', { stream: 1, flags: END_HEADERS | END_STREAM, payload: block });
+  const [answer] = peer.frames();
+  peer.open(3);
+
+  assert.deepEqual(answer, {
+    type: 'HEADERS',
+    flags: END_HEADERS | END_STREAM,
+    streamId: 1,
+    payload: `0803${Buffer.from('431').toString('hex')}`,
+  });
+  assert.equal(peer.served.length, 1);
+});
+
+test('an HPACK bomb is answered 431: one entry of 4 KiB, again and again', () => {
+  const peer = createPeer();
+  const value = Buffer.alloc(4000, 'x');
+  const insert = Buffer.concat([Buffer.from([0x40, 0x01, 0x61, 0x7f, 0xa1, 0x1e]), value]);
+  const block = Buffer.concat([post, insert, Buffer.alloc(12_000, 0xbe)]);
+
+  peer.send('HEADERS', { stream: 1, flags: END_HEADERS | END_STREAM, payload: block });
+
+  assert.equal(peer.frames()[0]?.payload, `0803${Buffer.from('431').toString('hex')}`);
+});
+
+test('a block that is no HPACK ends the connection with COMPRESSION_ERROR', () => {
+  for (const block of [[0x80], [0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], [0x00, 0x7f], [0xbe]]) {
+    const peer = createPeer();
+
+    peer.send('HEADERS', { stream: 1, flags: END_HEADERS, payload: Buffer.from(block) });
+
+    assert.equal(goAwayCode(peer.frames()), ErrorCode.COMPRESSION_ERROR);
+  }
+});

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ReceiveWindow, SendWindow } from './flow_control.ts';
+
+test('SendWindow grows to 2^31 - 1 and not beyond, and can be negative', () => {
+  const window = new SendWindow(65_535);
+
+  assert.equal(window.grow(-100_000), true);
+  assert.equal(window.available, -34_465);
+  assert.equal(window.grow(2 ** 31 - 1 + 34_465), true);
+  assert.equal(window.grow(1), false);
+});
+
+test('ReceiveWindow takes its size and not a byte more', () => {
+  const window = new ReceiveWindow(100);
+
+  assert.equal(window.take(60), true);
+  assert.equal(window.take(40), true);
+  assert.equal(window.take(1), false);
+});
+
+test('ReceiveWindow gives back what is consumed, in portions of half its size', () => {
+  const window = new ReceiveWindow(100);
+  window.take(100);
+
+  const given = [window.consume(49), window.consume(1), window.consume(30), window.consume(20)];
+
+  assert.deepEqual(given, [0, 50, 0, 50]);
+  assert.equal(window.take(100), true);
+  assert.equal(window.take(1), false);
+});

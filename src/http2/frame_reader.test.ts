@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ConnectionError, ErrorCode } from './errors.ts';
+import { preface } from './frame.ts';
+import { FrameReader } from './frame_reader.ts';
+import { Output } from './output.ts';
+
+/** Frames of many lengths, as they stand on the wire. */
+function someFrames(lengths: readonly number[]): Buffer {
+  const output = new Output();
+  lengths.forEach((length, i) => {
+    output.frame(i % 10, i % 256, i * 2 + 1, Buffer.alloc(length, i));
+  });
+  return Buffer.concat(output.take());
+}
+
+/** What a reader makes of pieces: type, flags, stream and payload of each frame. */
+function readAll(pieces: readonly Buffer[]) {
+  const frames: unknown[] = [];
+  const reader = new FrameReader(({ type, flags, streamId, bytes, start, end }) => {
+    frames.push([type, flags, streamId, bytes.toString('hex', start, end)]);
+  });
+  for (const piece of pieces) reader.read(piece);
+  return { frames, reader };
+}
+
+const lengths = [0, 1, 8, 9, 10, 100, 16_384, 3, 0, 0, 5000];
+
+test('read() gives the frames that were written, in one piece', () => {
+  const { frames, reader } = readAll([Buffer.concat([preface, someFrames(lengths)])]);
+
+  assert.equal(frames.length, lengths.length);
+  assert.deepEqual(frames[5], [5, 5, 11, '05'.repeat(100)]);
+  assert.deepEqual([reader.hasPreface, reader.isInsideFrame], [true, false]);
+});
+
+test('read() gives the same frames however the bytes are cut in two', () => {
+  const bytes = Buffer.concat([preface, someFrames([0, 1, 8, 9, 10, 100, 3, 0, 0, 50])]);
+  const whole = readAll([bytes]).frames;
+
+  for (let at = 0; at <= bytes.length; at++) {
+    assert.deepEqual(
+      readAll([bytes.subarray(0, at), bytes.subarray(at)]).frames,
+      whole,
+      `at ${at}`,
+    );
+  }
+});
+
+test('read() gives the same frames byte by byte', () => {
+  const bytes = Buffer.concat([preface, someFrames(lengths)]);
+
+  const pieces = Array.from({ length: bytes.length }, (_, at) => bytes.subarray(at, at + 1));
+
+  assert.deepEqual(readAll(pieces).frames, readAll([bytes]).frames);
+});
+
+test('read() refuses a wrong preface at its first wrong byte', () => {
+  for (const wrong of ['GET / HTTP/1.1\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nXX', 'Q']) {
+    assert.throws(
+      () => readAll([Buffer.from(wrong)]),
+      (error) => error instanceof ConnectionError && error.code === ErrorCode.PROTOCOL_ERROR,
+    );
+  }
+  assert.equal(readAll([preface.subarray(0, 10)]).reader.hasPreface, false);
+});
+
+test('read() refuses a frame of more than 16384 bytes by its header alone', () => {
+  const header = Buffer.from([0, 0x40, 1, 0, 0, 0, 0, 0, 1]);
+
+  for (const pieces of [[header], [header.subarray(0, 4), header.subarray(4)]]) {
+    assert.throws(
+      () => readAll([preface, ...pieces]),
+      (error) => error instanceof ConnectionError && error.code === ErrorCode.FRAME_SIZE_ERROR,
+    );
+  }
+});
+
+test('read() leaves out the reserved bit of the stream identifier', () => {
+  const { frames } = readAll([preface, Buffer.from([0, 0, 0, 6, 0, 0x80, 0, 0, 7])]);
+
+  assert.deepEqual(frames, [[6, 0, 7, '']]);
+});

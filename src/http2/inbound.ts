@@ -1,0 +1,195 @@
+import { ConnectionError, StreamError } from './errors.ts';
+import type { ReceiveWindow } from './flow_control.ts';
+import { Flag, type Frame, FrameType, maxInt31 } from './frame.ts';
+import { expectConnection, expectLength, isAck, wrongLength } from './frame_checks.ts';
+import type { Http2Limits } from './limits.ts';
+import { Requests } from './requests.ts';
+import type { Sender } from './sender.ts';
+import { applySettings, type PeerSettings } from './settings.ts';
+import type { Serve, StreamOwner } from './stream.ts';
+import type { StreamTable } from './stream_table.ts';
+import { TokenBucket } from './token_bucket.ts';
+
+/** What frames that come in can move. */
+export interface InboundDeps {
+  limits: Http2Limits;
+  serve: Serve;
+  now: () => number;
+  peer: PeerSettings;
+  owner: StreamOwner;
+  streams: StreamTable;
+  sender: Sender;
+  receiveWindow: ReceiveWindow;
+  onPingAnswer: (payload: Buffer) => void;
+  acceptsStreams: () => boolean;
+}
+
+/** What every frame that comes in does (RFC 9113 section 6); requests.ts has HEADERS and DATA. */
+export class Inbound {
+  readonly #deps: InboundDeps;
+  readonly #requests: Requests;
+  readonly #resets: TokenBucket;
+  readonly #control: TokenBucket;
+  #hasSettings = false;
+
+  constructor(deps: InboundDeps) {
+    this.#deps = deps;
+    this.#requests = new Requests(deps, () => this.#countControl());
+    this.#resets = new TokenBucket(deps.limits.resets, deps.now);
+    this.#control = new TokenBucket(deps.limits.controlFrames, deps.now);
+  }
+
+  /** Throws a ConnectionError; a StreamError it has dealt with. */
+  onFrame(frame: Frame): void {
+    // Section 3.4: the first frame is SETTINGS.
+    if (!this.#hasSettings && (frame.type !== FrameType.SETTINGS || isAck(frame))) {
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot begin without SETTINGS');
+    }
+    this.#requests.expect(frame);
+    try {
+      this.#dispatch(frame);
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      this.#onStreamError(error);
+    }
+  }
+
+  #dispatch(frame: Frame): void {
+    switch (frame.type) {
+      case FrameType.DATA:
+        return this.#requests.onData(frame);
+      case FrameType.HEADERS:
+        return this.#requests.onHeaders(frame);
+      case FrameType.CONTINUATION:
+        return this.#requests.onContinuation(frame);
+      case FrameType.WINDOW_UPDATE:
+        return this.#onWindowUpdate(frame);
+      case FrameType.RST_STREAM:
+        return this.#onRstStream(frame);
+      case FrameType.SETTINGS:
+        return this.#onSettings(frame);
+      case FrameType.PING:
+        return this.#onPing(frame);
+      case FrameType.PRIORITY:
+        return this.#onPriority(frame);
+      case FrameType.GOAWAY:
+        return this.#onGoAway(frame);
+      case FrameType.PUSH_PROMISE:
+        // Section 8.4: a client cannot push.
+        throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take PUSH_PROMISE from a client');
+      default:
+        // Section 4.1: unknown types are ignored.
+        return this.#countControl();
+    }
+  }
+
+  /** Section 5.4.2. A peer can make us reset as easily as it resets (CVE-2025-8671): both count. */
+  #onStreamError({ streamId, code }: StreamError): void {
+    const { owner, sender, streams } = this.#deps;
+    this.#countReset();
+    const stream = streams.get(streamId);
+    if (stream) {
+      owner.reset(stream, code);
+      stream.events?.reset(code);
+    } else {
+      sender.reset(streamId, code);
+      streams.rememberReset(streamId);
+    }
+  }
+
+  /** Section 6.9. */
+  #onWindowUpdate(frame: Frame): void {
+    const { sender, streams } = this.#deps;
+    expectLength(frame, 4);
+    const { streamId } = frame;
+    const increment = frame.bytes.readUInt32BE(frame.start) & maxInt31;
+    if (streamId === 0) {
+      if (increment === 0) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot grow a window by 0');
+      if (sender.window.grow(increment)) return;
+      throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+    }
+    const stream = streams.get(streamId);
+    if (!stream) return streams.refuseIdle(streamId);
+    if (increment === 0) throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot grow by 0');
+    if (!stream.sendWindow.grow(increment)) {
+      throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+    }
+    if (stream.heldLength > 0) sender.held(stream);
+  }
+
+  /** Section 6.4. */
+  #onRstStream(frame: Frame): void {
+    expectLength(frame, 4);
+    this.#countReset();
+    const { owner, streams } = this.#deps;
+    const { streamId } = frame;
+    const stream = streams.get(streamId);
+    if (!stream) return streams.refuseIdle(streamId);
+    owner.forget(stream);
+    stream.events?.reset(frame.bytes.readUInt32BE(frame.start));
+  }
+
+  /** Section 6.5. */
+  #onSettings(frame: Frame): void {
+    const { peer, sender, streams } = this.#deps;
+    expectConnection(frame);
+    this.#countControl();
+    this.#hasSettings = true;
+    if (isAck(frame)) return expectLength(frame, 0);
+    const before = peer.initialWindowSize;
+    applySettings(peer, frame);
+    // Section 6.9.2: open streams too.
+    const grown = peer.initialWindowSize - before;
+    for (const stream of streams.all()) {
+      if (!stream.sendWindow.grow(grown)) {
+        throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+      }
+      if (stream.heldLength > 0) sender.held(stream);
+    }
+    sender.output.frame(FrameType.SETTINGS, Flag.ACK, 0);
+  }
+
+  /** Section 6.7. */
+  #onPing(frame: Frame): void {
+    expectConnection(frame);
+    expectLength(frame, 8);
+    this.#countControl();
+    const payload = frame.bytes.subarray(frame.start, frame.end);
+    if (isAck(frame)) this.#deps.onPingAnswer(payload);
+    else this.#deps.sender.output.frame(FrameType.PING, Flag.ACK, 0, payload);
+  }
+
+  /** Section 6.3: checked, counted and otherwise ignored. */
+  #onPriority(frame: Frame): void {
+    const { streamId } = frame;
+    if (streamId === 0) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot prioritize stream 0');
+    this.#countControl();
+    if (frame.end - frame.start !== 5) {
+      throw new StreamError(streamId, 'FRAME_SIZE_ERROR', 'Cannot read PRIORITY of that length');
+    }
+    if ((frame.bytes.readUInt32BE(frame.start) & maxInt31) === streamId) {
+      throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot make a stream depend on itself');
+    }
+  }
+
+  /** Section 6.8: the peer opens no more streams, and closes when it has its answers. */
+  #onGoAway(frame: Frame): void {
+    expectConnection(frame);
+    this.#countControl();
+    if (frame.end - frame.start < 8) throw wrongLength(frame);
+  }
+
+  #countControl(): void {
+    if (this.#control.take()) return;
+    throw new ConnectionError(
+      'ENHANCE_YOUR_CALM',
+      'Cannot take so many frames that ask for nothing',
+    );
+  }
+
+  /** CVE-2023-44487. */
+  #countReset(): void {
+    if (this.#resets.take()) return;
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many resets');
+  }
+}

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ErrorCode, StreamError } from './errors.ts';
+import { checkTrailers, readRequestHeaders } from './request_headers.ts';
+
+const good = [':method', 'POST', ':scheme', 'http', ':path', '/a.B/C', ':authority', 'x:1'];
+
+/** Whether a list is refused, as RFC 9113 section 8.1.1 asks. */
+function isMalformed(list: readonly string[]): boolean {
+  try {
+    readRequestHeaders(1, list);
+    return false;
+  } catch (error) {
+    return error instanceof StreamError && error.code === ErrorCode.PROTOCOL_ERROR;
+  }
+}
+
+test('readRequestHeaders() takes a request apart', () => {
+  const fields = ['content-type', 'application/grpc', 'te', 'trailers', 'content-length', '7'];
+
+  assert.deepEqual(readRequestHeaders(1, [...good, ...fields]), {
+    method: 'POST',
+    scheme: 'http',
+    path: '/a.B/C',
+    authority: 'x:1',
+    fields,
+    contentLength: 7,
+  });
+});
+
+test('readRequestHeaders() refuses pseudo-header fields that are missing, doubled, unknown or late', () => {
+  for (const at of [0, 2, 4]) assert.ok(isMalformed(good.toSpliced(at, 2)), `${good[at]}`);
+  for (const at of [1, 3, 5]) assert.ok(isMalformed(good.with(at, '')), `${good[at - 1]}`);
+  assert.ok(isMalformed([...good, ':path', '/']));
+  assert.ok(isMalformed([...good, ':status', '200']));
+  assert.ok(isMalformed(['x', 'y', ...good]));
+  assert.equal(isMalformed(good.slice(0, 6)), false);
+});
+
+test('readRequestHeaders() refuses what belongs to a connection of HTTP/1.1', () => {
+  for (const name of [
+    'connection',
+    'keep-alive',
+    'proxy-connection',
+    'transfer-encoding',
+    'upgrade',
+  ]) {
+    assert.ok(isMalformed([...good, name, 'x']), name);
+  }
+  assert.ok(isMalformed([...good, 'te', 'gzip']));
+  assert.equal(isMalformed([...good, 'te', 'trailers']), false);
+});
+
+test('readRequestHeaders() refuses names and values that no field can have', () => {
+  for (const name of ['', 'A', 'a b', 'a:b', 'a\u0000', 'a\u007f', 'é']) {
+    assert.ok(isMalformed([...good, name, 'x']), JSON.stringify(name));
+  }
+  for (const value of [' x', 'x ', '\tx', 'a\nb', 'a\rb', 'a\u0000b']) {
+    assert.ok(isMalformed([...good, 'x', value]), JSON.stringify(value));
+  }
+  assert.equal(isMalformed([...good, 'x', '']), false);
+  assert.equal(isMalformed([...good, 'x', 'a b\té']), false);
+});
+
+test('readRequestHeaders() refuses a content-length that is no number, or is there twice', () => {
+  for (const value of ['', '-1', '1.5', '1e3', '0x1', '9'.repeat(16)]) {
+    assert.ok(isMalformed([...good, 'content-length', value]), value);
+  }
+  assert.ok(isMalformed([...good, 'content-length', '1', 'content-length', '1']));
+});
+
+test('checkTrailers() takes fields, and no pseudo-header field', () => {
+  checkTrailers(1, ['grpc-status', '0']);
+
+  assert.throws(() => checkTrailers(1, [':path', '/']), StreamError);
+});

@@ -1,0 +1,101 @@
+import { StreamError } from './errors.ts';
+
+/** A request's header fields, checked. */
+export interface RequestHeaders {
+  method: string;
+  path: string;
+  scheme: string;
+  authority: string;
+  /** All fields but the pseudo-header fields: name, value, name, value, in their order. */
+  fields: readonly string[];
+  /** What `content-length` says, if it is there. */
+  contentLength: number | undefined;
+}
+
+const connectionSpecific: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * Holds a request's fields against RFC 9113 sections 8.2 and 8.3. Throws a StreamError for a
+ * malformed request (section 8.1.1).
+ */
+export function readRequestHeaders(streamId: number, list: readonly string[]): RequestHeaders {
+  const pseudo = new Map<string, string>();
+  let at = 0;
+  for (; at < list.length && isPseudo(list[at]); at += 2) {
+    const name = list[at] ?? '';
+    if (!pseudoNames.has(name) || pseudo.has(name)) throw malformed(streamId, `"${name}"`);
+    pseudo.set(name, list[at + 1] ?? '');
+  }
+  const fields = list.slice(at);
+  const contentLength = checkFields(streamId, fields);
+
+  const method = pseudo.get(':method');
+  const path = pseudo.get(':path');
+  const scheme = pseudo.get(':scheme');
+  // Section 8.3.1; CONNECT, which has neither path nor scheme, is nothing that we serve.
+  if (!method || !path || !scheme) throw malformed(streamId, 'a missing pseudo-header field');
+  const authority = pseudo.get(':authority') ?? '';
+  return { method, path, scheme, authority, fields, contentLength };
+}
+
+/** Holds trailers against the same rules; they have no pseudo-header fields (section 8.1). */
+export function checkTrailers(streamId: number, list: readonly string[]): void {
+  checkFields(streamId, list);
+}
+
+const pseudoNames: ReadonlySet<string> = new Set([':method', ':path', ':scheme', ':authority']);
+
+function isPseudo(name: string | undefined): boolean {
+  return name !== undefined && name.charCodeAt(0) === 0x3a;
+}
+
+/** Gives what `content-length` says. */
+function checkFields(streamId: number, fields: readonly string[]): number | undefined {
+  let contentLength: number | undefined;
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? '';
+    const value = fields[at + 1] ?? '';
+    if (!isFieldName(name) || connectionSpecific.has(name)) throw malformed(streamId, `"${name}"`);
+    if (!isFieldValue(value)) throw malformed(streamId, `the value of "${name}"`);
+    if (name === 'te' && value !== 'trailers') throw malformed(streamId, `"te: ${value}"`);
+    if (name === 'content-length') {
+      if (!/^\d{1,15}$/.test(value) || contentLength !== undefined) {
+        throw malformed(streamId, `"content-length: ${value}"`);
+      }
+      contentLength = Number(value);
+    }
+  }
+  return contentLength;
+}
+
+/** RFC 9113 section 8.2.1: no control, no upper case, no colon, nothing above 0x7e. */
+function isFieldName(name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    const c = name.charCodeAt(i);
+    if (c <= 0x20 || c >= 0x7f || c === 0x3a || (c >= 0x41 && c <= 0x5a)) return false;
+  }
+  return name.length > 0;
+}
+
+/** RFC 9113 section 8.2.1: no NUL, CR or LF, and no white space around it. */
+function isFieldValue(value: string): boolean {
+  for (let i = 0; i < value.length; i++) {
+    const c = value.charCodeAt(i);
+    if (c === 0 || c === 0x0a || c === 0x0d) return false;
+  }
+  return !isBlank(value.charCodeAt(0)) && !isBlank(value.charCodeAt(value.length - 1));
+}
+
+function isBlank(c: number): boolean {
+  return c === 0x20 || c === 0x09;
+}
+
+function malformed(streamId: number, what: string): StreamError {
+  return new StreamError(streamId, 'PROTOCOL_ERROR', `Cannot take a request with ${what}`);
+}

@@ -1,0 +1,162 @@
+import { ConnectionError, StreamError } from './errors.ts';
+import { Flag, type Frame } from './frame.ts';
+import { type HeaderBlock, HeaderBlockReader } from './header_block.ts';
+import { createHpackDecoder, type HpackDecoder } from './hpack/decoder.ts';
+import type { HeaderList } from './hpack/header_list.ts';
+import { HpackError } from './hpack/hpack_error.ts';
+import type { InboundDeps } from './inbound.ts';
+import { checkTrailers, readRequestHeaders } from './request_headers.ts';
+import { Stream } from './stream.ts';
+
+/** What HEADERS, CONTINUATION and DATA do: they open streams, fill their requests and end them. */
+export class Requests {
+  readonly #deps: InboundDeps;
+  /** Called for a frame that carries nothing; throws when there have been too many. */
+  readonly #countEmpty: () => void;
+  readonly #blocks: HeaderBlockReader;
+  readonly #hpack: HpackDecoder;
+
+  constructor(deps: InboundDeps, countEmpty: () => void) {
+    this.#deps = deps;
+    this.#countEmpty = countEmpty;
+    this.#blocks = new HeaderBlockReader(deps.limits);
+    this.#hpack = createHpackDecoder(deps.limits);
+  }
+
+  /** Throws a ConnectionError for a frame that may not stand inside a header block. */
+  expect(frame: Frame): void {
+    this.#blocks.expect(frame);
+  }
+
+  /** Section 6.2. */
+  onHeaders(frame: Frame): void {
+    this.#onBlock(this.#blocks.headers(frame));
+  }
+
+  /** Section 6.10. */
+  onContinuation(frame: Frame): void {
+    if (frame.start === frame.end) this.#countEmpty();
+    this.#onBlock(this.#blocks.continuation(frame));
+  }
+
+  /** Section 6.1. */
+  onData(frame: Frame): void {
+    const { owner, receiveWindow, streams } = this.#deps;
+    const { streamId, flags } = frame;
+    if (streamId === 0)
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take DATA for stream 0');
+    // Section 6.9: padding counts, and so does what comes for a stream that is gone.
+    const length = frame.end - frame.start;
+    if (!receiveWindow.take(length)) {
+      throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
+    }
+    const stream = streams.get(streamId);
+    if (!stream || stream.remoteEnded) {
+      owner.giveBack(undefined, length);
+      if (stream)
+        throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take DATA after the end');
+      streams.expect(streamId, 'DATA');
+      return;
+    }
+    if (!stream.receiveWindow.take(length)) {
+      throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
+    }
+    const body = withoutPadding(frame);
+    const endStream = (flags & Flag.END_STREAM) !== 0;
+    if (body.length === 0 && !endStream) this.#countEmpty();
+    if (body.length < length) owner.giveBack(stream, length - body.length);
+    countBody(stream, body.length, endStream);
+    stream.unconsumed += body.length;
+    if (body.length > 0) stream.events?.data(body);
+    if (endStream) this.#end(stream, []);
+  }
+
+  /** Every block is decoded, whatever becomes of its stream: the next ones build on it. */
+  #onBlock(block: HeaderBlock | undefined): void {
+    if (!block) return;
+    const { streams } = this.#deps;
+    const { streamId, dependsOn } = block;
+    const isNew = streams.isNew(streamId);
+    const { fields, tooLarge } = this.#decode(block.bytes);
+    if (dependsOn === streamId) {
+      throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot make a stream depend on itself');
+    }
+    if (isNew) this.#open(block, fields, tooLarge);
+    else this.#trailers(block, fields, tooLarge);
+  }
+
+  #decode(block: Buffer): HeaderList {
+    try {
+      return this.#hpack.decode(block);
+    } catch (error) {
+      if (!(error instanceof HpackError)) throw error;
+      // Section 4.3.
+      throw new ConnectionError('COMPRESSION_ERROR', error.message);
+    }
+  }
+
+  #open({ streamId, endStream }: HeaderBlock, list: readonly string[], tooLarge: boolean): void {
+    const { acceptsStreams, limits, owner, peer, serve, streams } = this.#deps;
+    if (!acceptsStreams()) return streams.rememberReset(streamId);
+    // Section 5.1.2.
+    if (streams.size >= limits.maxConcurrentStreams) {
+      throw new StreamError(streamId, 'REFUSED_STREAM', 'Cannot open more streams');
+    }
+    const windows = { send: peer.initialWindowSize, receive: limits.streamWindowSize };
+    const stream = new Stream(streamId, owner, windows);
+    stream.remoteEnded = endStream;
+    if (tooLarge) {
+      streams.add(stream);
+      return stream.respond(requestHeaderFieldsTooLarge, { endStream: true });
+    }
+    const request = readRequestHeaders(streamId, list);
+    if (request.contentLength !== undefined) stream.bodyLeft = request.contentLength;
+    countBody(stream, 0, endStream);
+    streams.add(stream);
+    stream.events = serve(stream, request);
+    if (endStream && !stream.closed) stream.events.end([]);
+  }
+
+  /** Section 8.1: a second block ends the request. */
+  #trailers(block: HeaderBlock, fields: readonly string[], tooLarge: boolean): void {
+    const { streamId, endStream } = block;
+    const stream = this.#deps.streams.get(streamId);
+    if (!stream) return;
+    if (stream.remoteEnded) {
+      throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take HEADERS after the end');
+    }
+    if (!endStream || tooLarge) {
+      throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot take trailers that do not end it');
+    }
+    checkTrailers(streamId, fields);
+    countBody(stream, 0, true);
+    this.#end(stream, fields);
+  }
+
+  #end(stream: Stream, trailers: readonly string[]): void {
+    stream.remoteEnded = true;
+    if (!stream.closed) stream.events?.end(trailers);
+  }
+}
+
+/** `:status: 431`, as a literal with the name's static index (RFC 6585 section 5). */
+const requestHeaderFieldsTooLarge = Buffer.from([0x08, 0x03, 0x34, 0x33, 0x31]);
+
+/** Section 6.1: the padding's length comes first, and the padding last. */
+function withoutPadding({ bytes, start, end, flags }: Frame): Buffer {
+  if ((flags & Flag.PADDED) === 0) return bytes.subarray(start, end);
+  const to = start < end ? end - bytes.readUInt8(start) : start;
+  if (to < start + 1) {
+    throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take padding of that length');
+  }
+  return bytes.subarray(start + 1, to);
+}
+
+/** Section 8.1.1: a body is as long as `content-length` says. */
+function countBody(stream: Stream, length: number, endStream: boolean): void {
+  if (stream.bodyLeft === undefined) return;
+  stream.bodyLeft -= length;
+  if (stream.bodyLeft < 0 || (endStream && stream.bodyLeft > 0)) {
+    throw new StreamError(stream.id, 'PROTOCOL_ERROR', 'Cannot take a body of another length');
+  }
+}

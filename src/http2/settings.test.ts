@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ConnectionError, ErrorCode } from './errors.ts';
+import { applySettings, defaultPeerSettings, encodeSettings } from './settings.ts';
+
+/** What a peer's settings become with these. */
+function apply(settings: [id: number, value: number][], cut = 0) {
+  const peer = defaultPeerSettings();
+  const bytes = encodeSettings(settings);
+  const end = bytes.length - cut;
+  applySettings(peer, { type: 4, flags: 0, streamId: 0, bytes, start: 0, end });
+  return peer;
+}
+
+test('applySettings() takes the values over, the last of each, and ignores unknown ones', () => {
+  const peer = apply([
+    [0x4, 1],
+    [0x5, 16_777_215],
+    [0x1, 0],
+    [0x2, 0],
+    [0x6, 1],
+    [0xff, 7],
+    [0x4, 2_147_483_647],
+  ]);
+
+  assert.deepEqual(peer, { initialWindowSize: 2_147_483_647, maxFrameSize: 16_777_215 });
+});
+
+test('applySettings() refuses what RFC 9113 section 6.5.2 does not allow', () => {
+  const wrong: [settings: [number, number][], cut: number, code: number][] = [
+    [[[0x2, 2]], 0, ErrorCode.PROTOCOL_ERROR],
+    [[[0x4, 2 ** 31]], 0, ErrorCode.FLOW_CONTROL_ERROR],
+    [[[0x5, 16_383]], 0, ErrorCode.PROTOCOL_ERROR],
+    [[[0x5, 16_777_216]], 0, ErrorCode.PROTOCOL_ERROR],
+    [[[0x4, 1]], 1, ErrorCode.FRAME_SIZE_ERROR],
+  ];
+
+  for (const [settings, cut, code] of wrong) {
+    assert.throws(
+      () => apply(settings, cut),
+      (error) => error instanceof ConnectionError && error.code === code,
+    );
+  }
+});

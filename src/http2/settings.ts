@@ -1,0 +1,70 @@
+import { ConnectionError } from './errors.ts';
+import { defaultMaxFrameSize, type Frame, maxInt31 } from './frame.ts';
+
+/** RFC 9113 section 6.5.2. */
+export const SettingId = {
+  HEADER_TABLE_SIZE: 0x1,
+  ENABLE_PUSH: 0x2,
+  MAX_CONCURRENT_STREAMS: 0x3,
+  INITIAL_WINDOW_SIZE: 0x4,
+  MAX_FRAME_SIZE: 0x5,
+  MAX_HEADER_LIST_SIZE: 0x6,
+} as const;
+
+/** What a peer has told us of itself, as far as a server needs it. */
+export interface PeerSettings {
+  /** Bytes that a new stream may be sent at once. */
+  initialWindowSize: number;
+  /** Bytes of payload that a frame to it may have. */
+  maxFrameSize: number;
+}
+
+/** What holds before the peer's first SETTINGS frame. */
+export function defaultPeerSettings(): PeerSettings {
+  return { initialWindowSize: 65_535, maxFrameSize: defaultMaxFrameSize };
+}
+
+const settingLength = 6;
+const largestMaxFrameSize = 0xff_ff_ff;
+
+/**
+ * Takes a SETTINGS frame's values over, in their order (RFC 9113 section 6.5). Throws a
+ * ConnectionError for a value that is out of its range. HEADER_TABLE_SIZE and
+ * MAX_HEADER_LIST_SIZE need no heed: we never insert into the peer's table, and the second is advice.
+ */
+export function applySettings(settings: PeerSettings, { bytes, start, end }: Frame): void {
+  if ((end - start) % settingLength !== 0) {
+    throw new ConnectionError('FRAME_SIZE_ERROR', `Cannot read SETTINGS of ${end - start} bytes`);
+  }
+  for (let at = start; at < end; at += settingLength) {
+    const id = bytes.readUInt16BE(at);
+    const value = bytes.readUInt32BE(at + 2);
+    if (id === SettingId.ENABLE_PUSH && value > 1) {
+      throw new ConnectionError('PROTOCOL_ERROR', `Cannot set ENABLE_PUSH to ${value}`);
+    }
+    if (id === SettingId.INITIAL_WINDOW_SIZE) {
+      if (value > maxInt31) {
+        throw new ConnectionError('FLOW_CONTROL_ERROR', `Cannot set a window of ${value} bytes`);
+      }
+      settings.initialWindowSize = value;
+    }
+    if (id === SettingId.MAX_FRAME_SIZE) {
+      if (value < defaultMaxFrameSize || value > largestMaxFrameSize) {
+        throw new ConnectionError('PROTOCOL_ERROR', `Cannot set MAX_FRAME_SIZE to ${value}`);
+      }
+      settings.maxFrameSize = value;
+    }
+  }
+}
+
+/** The payload of our own SETTINGS frame. */
+export function encodeSettings(
+  settings: readonly (readonly [id: number, value: number])[],
+): Buffer {
+  const payload = Buffer.alloc(settings.length * settingLength);
+  settings.forEach(([id, value], index) => {
+    payload.writeUInt16BE(id, index * settingLength);
+    payload.writeUInt32BE(value, index * settingLength + 2);
+  });
+  return payload;
+}

@@ -1,0 +1,109 @@
+import { ReceiveWindow, SendWindow } from './flow_control.ts';
+import type { RequestHeaders } from './request_headers.ts';
+
+/** What happens to a stream, told to whoever serves it. */
+export interface StreamEvents {
+  /** A part of the body. The bytes are valid until this returns; what is kept must be copied. */
+  data(bytes: Buffer): void;
+  /** The request is whole. `trailers` are its last fields: name, value, name, value. */
+  end(trailers: readonly string[]): void;
+  /** The stream is over, although not both sides had ended it; a code of RFC 9113 section 7. */
+  reset(code: number): void;
+  /** What was written has been sent, after write() had said that it was enough. */
+  drain(): void;
+}
+
+/** Serves a stream: answers through it, now or later. */
+export type Serve = (stream: Stream, request: RequestHeaders) => StreamEvents;
+
+/** The connection, as its streams see it. */
+export interface StreamOwner {
+  /** Sends a HEADERS frame now. */
+  sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void;
+  /** Sends what the stream holds, as windows allow. */
+  sendHeld(stream: Stream): void;
+  /** Gives the peer room for what has been consumed, on the connection alone where the stream is gone. */
+  giveBack(stream: Stream | undefined, bytes: number): void;
+  /** Ends the stream with RST_STREAM. */
+  reset(stream: Stream, code: number): void;
+  /** Takes the stream for ended, without a word to the peer. */
+  forget(stream: Stream): void;
+}
+
+/** A writer is told to wait when this many bytes are held for one stream. */
+const enough = 64 * 1024;
+
+/** One request and its response (RFC 9113 section 5.1). */
+export class Stream {
+  readonly id: number;
+  readonly sendWindow: SendWindow;
+  readonly receiveWindow: ReceiveWindow;
+  readonly #owner: StreamOwner;
+  /** Set as soon as the request is known. */
+  events: StreamEvents | undefined;
+  /** The peer has ended its side: half-closed (remote). */
+  remoteEnded = false;
+  /** We have ended ours, though what is held may not have left: half-closed (local). */
+  localEnded = false;
+  /** Neither side can do anything any more. */
+  closed = false;
+  /** Body bytes that `content-length` promises and that have not come (section 8.1.1). */
+  bodyLeft: number | undefined;
+  /** Body bytes that have been told and not been consumed. */
+  unconsumed = 0;
+  held: Uint8Array[] = [];
+  heldLength = 0;
+  trailers: Buffer | undefined;
+  #wantsDrain = false;
+
+  constructor(id: number, owner: StreamOwner, windows: { send: number; receive: number }) {
+    this.id = id;
+    this.#owner = owner;
+    this.sendWindow = new SendWindow(windows.send);
+    this.receiveWindow = new ReceiveWindow(windows.receive);
+  }
+
+  /** Sends response headers, an encoded block; informational ones may go before them. */
+  respond(block: Buffer, how: { endStream: boolean } = { endStream: false }): void {
+    if (this.closed || this.localEnded) return;
+    this.localEnded = how.endStream;
+    this.#owner.sendHeaders(this, block, how.endStream);
+  }
+
+  /** Sends a part of the body, which is ours from now on. False: wait for drain() before the next. */
+  write(bytes: Uint8Array): boolean {
+    if (this.closed || this.localEnded) return true;
+    this.held.push(bytes);
+    this.heldLength += bytes.length;
+    this.#owner.sendHeld(this);
+    this.#wantsDrain = this.heldLength >= enough;
+    return !this.#wantsDrain;
+  }
+
+  /** Ends the response, with trailers (an encoded block) or without. */
+  end(trailers?: Buffer): void {
+    if (this.closed || this.localEnded) return;
+    this.localEnded = true;
+    this.trailers = trailers;
+    this.#owner.sendHeld(this);
+  }
+
+  /** Says that so many bytes of the body are done with: the peer may send as many more. */
+  consume(bytes: number): void {
+    if (this.closed) return;
+    this.unconsumed -= bytes;
+    this.#owner.giveBack(this, bytes);
+  }
+
+  /** Gives the stream up, with an error code of RFC 9113 section 7. */
+  reset(code: number): void {
+    if (!this.closed) this.#owner.reset(this, code);
+  }
+
+  /** Called by the connection when held bytes have left. */
+  sent(): void {
+    if (!this.#wantsDrain || this.heldLength >= enough / 2) return;
+    this.#wantsDrain = false;
+    this.events?.drain();
+  }
+}

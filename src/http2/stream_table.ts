@@ -1,0 +1,80 @@
+import { ConnectionError, StreamError } from './errors.ts';
+import type { Stream } from './stream.ts';
+
+/** How many streams that we reset are remembered: the peer may have sent more before it knew. */
+const remembered = 1000;
+
+/** The streams of a connection: which are open, and what is known of those that are not. */
+export class StreamTable {
+  readonly #open = new Map<number, Stream>();
+  readonly #reset = new Set<number>();
+  /** The highest identifier that the peer has used (RFC 9113 section 5.1.1). */
+  lastId = 0;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  get(id: number): Stream | undefined {
+    return this.#open.get(id);
+  }
+
+  all(): IterableIterator<Stream> {
+    return this.#open.values();
+  }
+
+  add(stream: Stream): void {
+    this.#open.set(stream.id, stream);
+  }
+
+  remove(stream: Stream): void {
+    stream.closed = true;
+    this.#open.delete(stream.id);
+  }
+
+  /** Frames that come for the stream from now on were sent before the peer knew (section 5.4.2). */
+  rememberReset(id: number): void {
+    this.#reset.add(id);
+    if (this.#reset.size <= remembered) return;
+    for (const oldest of this.#reset) {
+      this.#reset.delete(oldest);
+      break;
+    }
+  }
+
+  /**
+   * The stream that a frame is for; undefined where the frame is to be ignored. Throws what RFC 9113
+   * section 5.1 asks for where it can be for none.
+   */
+  expect(id: number, what: string): Stream | undefined {
+    const stream = this.#open.get(id);
+    if (stream || this.#reset.has(id)) return stream;
+    this.refuseIdle(id);
+    throw new StreamError(
+      id,
+      'STREAM_CLOSED',
+      `Cannot take ${what} for stream ${id}: it is closed`,
+    );
+  }
+
+  /** Throws where no stream of that identifier has been opened; even ones are ours, and we open none. */
+  refuseIdle(id: number): void {
+    if (id <= this.lastId && id % 2 === 1) return;
+    throw new ConnectionError('PROTOCOL_ERROR', `Cannot take a frame for stream ${id}: it is idle`);
+  }
+
+  /** Whether the identifier opens a new stream. Throws for one that never can (section 5.1.1). */
+  isNew(id: number): boolean {
+    if (id % 2 === 0) {
+      throw new ConnectionError('PROTOCOL_ERROR', `Cannot open stream ${id}: it is even`);
+    }
+    if (id > this.lastId) {
+      this.lastId = id;
+      return true;
+    }
+    if (!this.#open.has(id) && !this.#reset.has(id)) {
+      throw new ConnectionError('STREAM_CLOSED', `Cannot open stream ${id}: it is closed`);
+    }
+    return false;
+  }
+}

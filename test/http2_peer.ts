@@ -1,0 +1,122 @@
+import { Connection } from '../src/http2/connection.ts';
+import { Flag, FrameType, preface } from '../src/http2/frame.ts';
+import { FrameReader } from '../src/http2/frame_reader.ts';
+import { defaultLimits, type Http2Limits } from '../src/http2/limits.ts';
+import { Output } from '../src/http2/output.ts';
+import type { RequestHeaders } from '../src/http2/request_headers.ts';
+import type { Stream, StreamEvents } from '../src/http2/stream.ts';
+
+/** `:method: POST`, `:scheme: http`, `:path: /`, by static index (RFC 7541 appendix A). */
+export const post = Buffer.from([0x83, 0x86, 0x84]);
+/** `:status: 200`. */
+export const ok = Buffer.from([0x88]);
+/** `a: b`, a literal. */
+export const trailer = Buffer.from([0x00, 0x01, 0x61, 0x01, 0x62]);
+
+/** A frame that came out, with its payload in hexadecimal. */
+export interface Seen {
+  type: string;
+  flags: number;
+  streamId: number;
+  payload: string;
+}
+
+/** What was told of a stream. */
+export interface Served {
+  stream: Stream;
+  request: RequestHeaders;
+  /** `data ...`, `end ...`, `reset CODE`, `drain`, in their order. */
+  events: string[];
+}
+
+/** A client of a connection, without sockets between them. */
+export interface Peer {
+  connection: Connection;
+  served: Served[];
+  /** Moves the connection's clock, in milliseconds. */
+  clock: { now: number };
+  /** Sends a frame. */
+  send(type: keyof typeof FrameType, options?: SendOptions): void;
+  /** Sends bytes as they are. */
+  sendRaw(bytes: Buffer): void;
+  /** Opens a stream with a request to `/`; its events are the last of `served`. */
+  open(streamId: number, how?: { endStream?: boolean }): Served;
+  /** The frames that came out since the last time. */
+  frames(): Seen[];
+}
+
+interface SendOptions {
+  flags?: number;
+  stream?: number;
+  payload?: Uint8Array | string;
+}
+
+const typeNames = Object.keys(FrameType);
+
+/** A peer that has said its preface and SETTINGS, and read the server's. */
+export function createPeer(limits: Partial<Http2Limits> = {}): Peer {
+  const served: Served[] = [];
+  const clock = { now: 0 };
+  const connection = new Connection({
+    limits: { ...defaultLimits, ...limits },
+    serve,
+    wake() {},
+    now: () => clock.now,
+  });
+  const seen: Seen[] = [];
+  const reader = new FrameReader(({ type, flags, streamId, bytes, start, end }) => {
+    const payload = bytes.toString('hex', start, end);
+    seen.push({ type: typeNames[type] ?? `${type}`, flags, streamId, payload });
+  });
+  reader.read(preface);
+  const peer: Peer = {
+    connection,
+    served,
+    clock,
+    send(type, { flags = 0, stream = 0, payload = '' } = {}) {
+      const output = new Output();
+      output.frame(FrameType[type], flags, stream, Buffer.from(payload));
+      peer.sendRaw(Buffer.concat(output.take()));
+    },
+    sendRaw: (bytes) => connection.receive(bytes),
+    open(streamId, { endStream = false } = {}) {
+      const flags = Flag.END_HEADERS | (endStream ? Flag.END_STREAM : 0);
+      peer.send('HEADERS', { flags, stream: streamId, payload: post });
+      const last = served.at(-1);
+      if (last?.stream.id !== streamId) throw new Error(`stream ${streamId} was not opened`);
+      return last;
+    },
+    frames() {
+      for (const bytes of connection.take({ room: true })) reader.read(bytes);
+      return seen.splice(0);
+    },
+  };
+  peer.sendRaw(preface);
+  peer.send('SETTINGS');
+  peer.frames();
+  return peer;
+
+  function serve(stream: Stream, request: RequestHeaders): StreamEvents {
+    const events: string[] = [];
+    served.push({ stream, request, events });
+    return {
+      data: (bytes) => void events.push(`data ${bytes.toString()}`),
+      end: (trailers) => void events.push(['end', ...trailers].join(' ')),
+      reset: (code) => void events.push(`reset ${code}`),
+      drain: () => void events.push('drain'),
+    };
+  }
+}
+
+/** Four bytes, most significant first. */
+export function word(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+/** The error code of the GOAWAY among frames. */
+export function goAwayCode(frames: readonly Seen[]): number | undefined {
+  const goAway = frames.find(({ type }) => type === 'GOAWAY');
+  return goAway && Buffer.from(goAway.payload, 'hex').readUInt32BE(4);
+}
