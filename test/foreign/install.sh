@@ -18,6 +18,7 @@ main() {
   trap wait EXIT
   once grpcurl "$GRPCURL" bin/grpcurl go_grpcurl
   once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
+  once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
   wait "$python"
 }
 
@@ -55,6 +56,10 @@ go_grpcurl() {
 
 go_kubelet_probe() {
   (cd "$here/kubelet_probe" && quiet_go install .)
+}
+
+go_h2spec() {
+  (cd "$here/h2spec" && quiet_go install github.com/summerwind/h2spec/cmd/h2spec)
 }
 
 # Without the user's own GOFLAGS, which could forbid the download or change what is built.

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type ClientHttp2Session, connect, type Settings } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { test, type TestContext } from 'node:test';
+import { createHttp2Server, type Http2ServerOptions } from '../src/http2/server.ts';
+import { echo, serveEcho } from './http2_echo.ts';
+import { until } from './harness.ts';
+
+/** An echo server, and node:http2's client of it. */
+async function serve(t: TestContext, options: Partial<Http2ServerOptions> = {}) {
+  const echoing = await serveEcho(createHttp2Server({ serve: echo, ...options }));
+  t.after(() => echoing.close());
+  return {
+    ...echoing,
+    dial: async (settings: Settings = {}): Promise<ClientHttp2Session> => {
+      // Its own bound on what it holds, in megabytes, is less than the largest body.
+      const options = { settings, maxSessionMemory: 100 };
+      const session = connect(`http://127.0.0.1:${echoing.plain}`, options);
+      t.after(() => session.destroy());
+      session.on('error', () => {});
+      await once(session, 'remoteSettings');
+      return session;
+    },
+  };
+}
+
+/** Sends a body, and gives what comes back. */
+async function post(session: ClientHttp2Session, body: Buffer, trailers: unknown[] = []) {
+  const stream = session.request({ ':method': 'POST', ':path': '/', 'x-trailers': 'x-trailers' });
+  stream.on('trailers', (fields: unknown) => void trailers.push(fields));
+  stream.end(body);
+  return buffer(stream);
+}
+
+test('bodies of 0 bytes to 20 MB come back as they were sent, and trailers after them', async (t) => {
+  const { dial } = await serve(t);
+  const session = await dial();
+
+  for (const size of [0, 1, 16_383, 16_384, 16_385, 65_536, 1_000_000, 20_000_000]) {
+    const body = Buffer.alloc(size, `${size} `);
+    const trailers: unknown[] = [];
+    const echoed = await post(session, body, trailers);
+    assert.ok(echoed.equals(body), `${size} bytes`);
+    assert.partialDeepStrictEqual(trailers, [{ 'x-end': 'yes' }]);
+  }
+});
+
+test('a client with a window of 1 byte, or of 2^31 - 1, gets every byte', async (t) => {
+  const { dial } = await serve(t);
+
+  for (const [initialWindowSize, size] of [
+    [1, 500],
+    [2 ** 31 - 1, 1_000_000],
+  ] as const) {
+    const body = Buffer.alloc(size, 'abc');
+    assert.ok((await post(await dial({ initialWindowSize }), body)).equals(body));
+  }
+});
+
+test('1,000 streams at once on one connection each get their own', async (t) => {
+  const { dial, server } = await serve(t);
+  const session = await dial();
+  const bodies = Array.from({ length: 1000 }, (_, i) => Buffer.alloc(i * 10, `${i} `));
+
+  const echoed = await Promise.all(bodies.map((body) => post(session, body)));
+
+  echoed.forEach((body, i) => assert.ok(body.equals(bodies[i] ?? assert.fail()), `stream ${i}`));
+  await until(() => server.openStreams === 0);
+});
+
+test('a reader that stops is held back after a bounded number of bytes', async (t) => {
+  const { dial, server } = await serve(t);
+  const session = await dial({ initialWindowSize: 0 });
+  const stream = session.request({ ':method': 'POST', ':path': '/' });
+
+  let accepted = 0;
+  for (let still = 0; still < 50;) {
+    const before = accepted;
+    if (stream.writableLength < 100_000) {
+      stream.write(Buffer.alloc(10_000));
+      accepted += 10_000;
+    }
+    await new Promise((resolve) => session.ping(resolve));
+    still = accepted === before ? still + 1 : 0;
+  }
+
+  assert.ok(accepted < 1_000_000, `${accepted} bytes`);
+  assert.equal(server.openStreams, 1);
+  session.destroy();
+  await until(() => server.openConnections === 0);
+});
+
+test('shutdown() answers what is open, and then every connection is closed', async (t) => {
+  const { dial, server } = await serve(t);
+  const session = await dial();
+  const stream = session.request({ ':method': 'POST', ':path': '/' });
+  stream.write('before');
+  await once(stream, 'response');
+
+  const done = server.shutdown();
+  await once(session, 'goaway');
+  stream.end(' after');
+
+  assert.equal(String(await buffer(stream)), 'before after');
+  await done;
+  assert.equal(server.openConnections, 0);
+});
+
+test('connections beyond the limit are closed as they come, and the others go on', async (t) => {
+  const { dial, plain, server } = await serve(t, { maxConnections: 1 });
+  const session = await dial();
+
+  const second = connectTcp(plain, '127.0.0.1').on('error', () => {});
+  await once(second, 'close');
+
+  assert.equal(String(await post(session, Buffer.from('x'))), 'x');
+  assert.equal(server.openConnections, 1);
+});
+
+test('a client that speaks no HTTP/2, or goes away, is let go', async (t) => {
+  const { dial, plain, server, tls } = await serve(t);
+  const session = await dial();
+  for (const said of ['GET / HTTP/1.1\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxxxxxxxxx', '']) {
+    for (const port of [plain, tls]) {
+      const socket = connectTcp(port, '127.0.0.1').on('error', () => {});
+      socket.end(said);
+      socket.resume();
+      await once(socket, 'close');
+    }
+  }
+
+  assert.equal(String(await post(session, Buffer.from('x'))), 'x');
+  session.destroy();
+  await until(() => server.openConnections === 0);
+});
+
+test('a connection that stays silent is asked, and dropped when it does not answer', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  let now = 0;
+  const { plain, server } = await serve(t, { now: () => now });
+  const silent = connectTcp(plain, '127.0.0.1').on('error', () => {});
+  const halfOpen = connectTcp(plain, '127.0.0.1').on('error', () => {});
+  halfOpen.write(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1'));
+  let heard = Buffer.alloc(0);
+  halfOpen.on('data', (bytes: Buffer) => (heard = Buffer.concat([heard, bytes])));
+  const closed = once(silent.resume(), 'close');
+  await until(() => server.openConnections === 2 && heard.length > 40);
+
+  now = 10_000;
+  t.mock.timers.tick(1000);
+  await closed;
+  const before = heard.length;
+  now = 60_000;
+  t.mock.timers.tick(1000);
+  await until(() => heard.length > before);
+  now = 80_000;
+  t.mock.timers.tick(1000);
+  await until(() => server.openConnections === 0);
+
+  // A PING, and nothing else.
+  assert.equal(heard.subarray(before).toString('hex'), `0000080600${'00'.repeat(12)}`);
+});
