@@ -59,6 +59,17 @@ test('a client with a window of 1 byte, or of 2^31 - 1, gets every byte', async 
   }
 });
 
+test('a client that grants no dynamic table understands every response', async (t) => {
+  const { dial } = await serve(t);
+  const session = await dial({ headerTableSize: 0 });
+
+  for (const text of ['first', 'second']) {
+    const trailers: unknown[] = [];
+    assert.equal(String(await post(session, Buffer.from(text), trailers)), text);
+    assert.partialDeepStrictEqual(trailers, [{ 'x-end': 'yes' }]);
+  }
+});
+
 test('1,000 streams at once on one connection each get their own', async (t) => {
   const { dial, server } = await serve(t);
   const session = await dial();

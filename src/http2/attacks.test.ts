@@ -162,7 +162,7 @@ test('a header list above the limit is answered 431, and the next request as usu
     type: 'HEADERS',
     flags: END_HEADERS | END_STREAM,
     streamId: 1,
-    payload: `0803${Buffer.from('431').toString('hex')}`,
+    payload: `200803${Buffer.from('431').toString('hex')}`,
   });
   assert.equal(peer.served.length, 1);
 });
@@ -175,7 +175,7 @@ test('an HPACK bomb is answered 431: one entry of 4 KiB, again and again', () =>
 
   peer.send('HEADERS', { stream: 1, flags: END_HEADERS | END_STREAM, payload: block });
 
-  assert.equal(peer.frames()[0]?.payload, `0803${Buffer.from('431').toString('hex')}`);
+  assert.equal(peer.frames()[0]?.payload, `200803${Buffer.from('431').toString('hex')}`);
 });
 
 test('a block that is no HPACK ends the connection with COMPRESSION_ERROR', () => {

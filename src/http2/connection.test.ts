@@ -36,7 +36,8 @@ test('a request comes in parts, and its response leaves in order', () => {
   assert.deepEqual([request.method, request.path, request.scheme], ['POST', '/', 'http']);
   assert.deepEqual(events, ['data one', 'data two', 'end a b']);
   assert.deepEqual(peer.frames(), [
-    { type: 'HEADERS', flags: END_HEADERS, streamId: 1, payload: ok.toString('hex') },
+    // The first block says that there will be no dynamic table.
+    { type: 'HEADERS', flags: END_HEADERS, streamId: 1, payload: `20${ok.toString('hex')}` },
     { type: 'DATA', flags: 0, streamId: 1, payload: hex('threefour') },
     {
       type: 'HEADERS',
@@ -196,7 +197,7 @@ test('a response that ends before its request asks the peer to stop', () => {
   assert.deepEqual(
     peer.frames().map(({ type, payload }) => [type, payload]),
     [
-      ['HEADERS', '88'],
+      ['HEADERS', '2088'],
       ['RST_STREAM', '00000000'],
     ],
   );

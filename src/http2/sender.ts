@@ -1,8 +1,15 @@
 import { SendWindow } from './flow_control.ts';
 import { Flag, FrameType } from './frame.ts';
+import { encodeTableSizeUpdate } from './hpack/encoder.ts';
 import { Output } from './output.ts';
 import type { PeerSettings } from './settings.ts';
 import type { Stream } from './stream.ts';
+
+/**
+ * Begins the first header block of a connection: we never use the peer's dynamic table. A peer that
+ * announces a smaller one waits for such a word (RFC 9113 section 4.3.1), and none can be smaller.
+ */
+const noTable = encodeTableSizeUpdate(0);
 
 /** Beyond this many bytes DATA waits until the socket has taken what there is. */
 const fullOutput = 128 * 1024;
@@ -18,6 +25,7 @@ export class Sender {
   readonly #onEnded: (stream: Stream) => void;
   /** Streams that have something to send and the window for it. A Set keeps their order. */
   readonly #ready = new Set<Stream>();
+  #saidNoTable = false;
 
   /** `onEnded` is told when the last frame of a response has been put out. */
   constructor(peer: PeerSettings, onEnded: (stream: Stream) => void) {
@@ -33,7 +41,9 @@ export class Sender {
 
   headers(stream: Stream, block: Buffer, endStream: boolean): void {
     const { maxFrameSize } = this.#peer;
-    this.output.headers(stream.id, block, { endStream, maxFrameSize });
+    const whole = this.#saidNoTable ? block : Buffer.concat([noTable, block]);
+    this.#saidNoTable = true;
+    this.output.headers(stream.id, whole, { endStream, maxFrameSize });
     if (endStream) this.#onEnded(stream);
   }
 

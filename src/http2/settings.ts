@@ -30,7 +30,7 @@ const largestMaxFrameSize = 0xff_ff_ff;
 /**
  * Takes a SETTINGS frame's values over, in their order (RFC 9113 section 6.5). Throws a
  * ConnectionError for a value that is out of its range. HEADER_TABLE_SIZE and
- * MAX_HEADER_LIST_SIZE need no heed: we never insert into the peer's table, and the second is advice.
+ * MAX_HEADER_LIST_SIZE need no heed: sender.ts uses no table, and the second is advice.
  */
 export function applySettings(settings: PeerSettings, { bytes, start, end }: Frame): void {
   if ((end - start) % settingLength !== 0) {
