@@ -1,8 +1,12 @@
-import type { DynamicTable } from '../dynamic_table.ts';
-import { writeHuffman } from '../huffman.ts';
-import { writeInteger } from '../integer.ts';
-import { BlockWriter } from '../octets.ts';
-import { type Prefix, representation, stringRepresentation } from '../representation.ts';
+import type { DynamicTable } from '../../src/http2/hpack/dynamic_table.ts';
+import { writeHuffman } from '../../src/http2/hpack/huffman.ts';
+import { writeInteger } from '../../src/http2/hpack/integer.ts';
+import { BlockWriter } from '../../src/http2/hpack/octets.ts';
+import {
+  type Prefix,
+  representation,
+  stringRepresentation,
+} from '../../src/http2/hpack/representation.ts';
 import type { Random } from './random.ts';
 
 const { indexed, sizeUpdate, withIncrementalIndexing, withoutIndexing, neverIndexed } =

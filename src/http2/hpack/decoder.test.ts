@@ -12,8 +12,8 @@ import {
   plain,
   randomBlock,
   resize,
-} from './testing/blocks.ts';
-import { withRandom } from './testing/random.ts';
+} from '../../../test/hpack/blocks.ts';
+import { withRandom } from '../../../test/hpack/random.ts';
 
 const maxHeaderListSize = 4096;
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DynamicTable } from './dynamic_table.ts';
 import type { Field } from './static_table.ts';
-import { withRandom } from './testing/random.ts';
+import { withRandom } from '../../../test/hpack/random.ts';
 
 function contents(table: DynamicTable): (Field | undefined)[] {
   return Array.from({ length: table.count }, (_, place) => table.get(place));

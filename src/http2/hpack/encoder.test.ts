@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createHpackDecoder } from './decoder.ts';
 import { encodeHeaders, encodeTableSizeUpdate } from './encoder.ts';
 import { staticTable } from './static_table.ts';
-import { withRandom } from './testing/random.ts';
+import { withRandom } from '../../../test/hpack/random.ts';
 
 function hex(...fields: string[]): string {
   return encodeHeaders(fields).toString('hex');

@@ -2,8 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createHpackDecoder, type HpackDecoder } from './decoder.ts';
 import { HpackError } from './hpack_error.ts';
-import { block, field, get, insert, plain, randomBlock, resize } from './testing/blocks.ts';
-import { withRandom } from './testing/random.ts';
+import {
+  block,
+  field,
+  get,
+  insert,
+  plain,
+  randomBlock,
+  resize,
+} from '../../../test/hpack/blocks.ts';
+import { withRandom } from '../../../test/hpack/random.ts';
 
 const maxHeaderListSize = 4096;
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { huffmanLength, readHuffman, writeHuffman } from './huffman.ts';
 import { endOfString, huffmanCodes, huffmanLengths } from './huffman_table.ts';
 import { BlockReader, BlockWriter } from './octets.ts';
-import { withRandom } from './testing/random.ts';
+import { withRandom } from '../../../test/hpack/random.ts';
 
 const everyOctet = String.fromCharCode(...Array.from({ length: 256 }, (_, octet) => octet));
 

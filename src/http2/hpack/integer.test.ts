@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { HpackError } from './hpack_error.ts';
 import { readInteger, writeInteger } from './integer.ts';
 import { BlockReader, BlockWriter } from './octets.ts';
-import { withRandom } from './testing/random.ts';
+import { withRandom } from '../../../test/hpack/random.ts';
 
 const largest = 2 ** 31 - 1;
 
