@@ -110,11 +110,6 @@ export function memoryLog(): MemoryLog {
   };
 }
 
-/** Everything that an iterable gives. */
-export async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
-  return Array.fromAsync(source);
-}
-
 /** Resolves when the condition holds; asks again with every turn of the event loop. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));

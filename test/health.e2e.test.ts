@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +10,7 @@ import { generate } from 'selfsigned';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { serviceNames } from '../src/transport/server.ts';
 import { install } from './program.ts';
+import { listenTcp } from './tcp.ts';
 
 test('health exits 0 for every known name while the server is SERVING', async () => {
   using program = install();
@@ -71,13 +71,11 @@ test('health exits 3 when the answer does not come within -rpc-timeout', async (
 
 test('health exits 2 when nobody answers within -connect-timeout', async (t) => {
   using program = install();
-  const silent = createTcpServer().listen(0, '127.0.0.1');
+  const silent = createTcpServer();
   t.after(() => silent.close());
-  await once(silent, 'listening');
-  const address = silent.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const silentPort = await listenTcp(silent);
 
-  for (const port of [1, address.port]) {
+  for (const port of [1, silentPort]) {
     const addr = `127.0.0.1:${port}`;
     const { code, err } = await program.run(['health', '-addr', addr, '-connect-timeout=100ms']);
     assert.equal(err, `Cannot connect to ${addr} within 100 ms\n`);

@@ -1,11 +1,11 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { createServer as createTlsServer } from 'node:tls';
 import { generate } from 'selfsigned';
 import type { RequestHeaders } from '../src/http2/request_headers.ts';
 import { createHttp2Server, type Http2Server } from '../src/http2/server.ts';
 import type { Stream, StreamEvents } from '../src/http2/stream.ts';
+import { listenTcp } from './tcp.ts';
 
 /** `:status: 200` (RFC 7541 appendix A, index 8). */
 const ok = Buffer.from([0x88]);
@@ -46,22 +46,14 @@ export async function serveEcho(server: Http2Server = createHttp2Server({ serve:
   tls.on('tlsClientError', () => {});
   return {
     server,
-    plain: await listen(plain),
-    tls: await listen(tls),
+    plain: await listenTcp(plain),
+    tls: await listenTcp(tls),
     close() {
       server.destroy();
       plain.close();
       tls.close();
     },
   };
-}
-
-async function listen(server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  if (typeof address !== 'object' || address === null) throw new Error('Cannot listen');
-  return address.port;
 }
 
 // Started by a foreign client: it reads the ports.

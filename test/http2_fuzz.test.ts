@@ -3,9 +3,8 @@ import { test } from 'node:test';
 import { Connection } from '../src/http2/connection.ts';
 import { FrameType, preface } from '../src/http2/frame.ts';
 import { defaultLimits } from '../src/http2/limits.ts';
-import { Output } from '../src/http2/output.ts';
 import type { Stream, StreamEvents } from '../src/http2/stream.ts';
-import { ok, post, trailer, word } from './http2_peer.ts';
+import { frameOf, ok, post, trailer, word } from './http2_peer.ts';
 
 /** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));
@@ -117,12 +116,6 @@ function someClient(next: () => number) {
   function pick1(ids: readonly number[]): number {
     return ids[Math.floor(next() * ids.length)] ?? 1;
   }
-}
-
-function frameOf(type: number, flags: number, streamId: number, payload: Buffer): Buffer {
-  const output = new Output();
-  output.frame(type, flags, streamId, payload);
-  return Buffer.concat(output.take());
 }
 
 /** A server that answers in all the ways there are, at once or later. */

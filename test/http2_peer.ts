@@ -74,9 +74,7 @@ export function createPeer(limits: Partial<Http2Limits> = {}): Peer {
     served,
     clock,
     send(type, { flags = 0, stream = 0, payload = '' } = {}) {
-      const output = new Output();
-      output.frame(FrameType[type], flags, stream, Buffer.from(payload));
-      peer.sendRaw(Buffer.concat(output.take()));
+      peer.sendRaw(frameOf(FrameType[type], flags, stream, Buffer.from(payload)));
     },
     sendRaw: (bytes) => connection.receive(bytes),
     open(streamId, { endStream = false } = {}) {
@@ -106,6 +104,13 @@ export function createPeer(limits: Partial<Http2Limits> = {}): Peer {
       drain: () => void events.push('drain'),
     };
   }
+}
+
+/** A frame as it stands on the wire. */
+export function frameOf(type: number, flags: number, streamId: number, payload: Buffer): Buffer {
+  const output = new Output();
+  output.frame(type, flags, streamId, payload);
+  return Buffer.concat(output.take());
 }
 
 /** Four bytes, most significant first. */

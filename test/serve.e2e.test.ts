@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
@@ -7,6 +6,7 @@ import { HelloDefinition } from '../src/gen/hello.ts';
 import { serviceNames } from '../src/transport/server.ts';
 import { dial } from '../src/transport/client.ts';
 import { install } from './program.ts';
+import { listenTcp } from './tcp.ts';
 
 test('the built file serves alone in an empty folder, and says what, where and how to try it', async () => {
   using program = install();
@@ -84,15 +84,13 @@ test('a reader of the log that stalls stops neither the calls nor the end', asyn
 
 test('a port in use is one clear line, and exit code 1', async (t) => {
   using program = install();
-  const other = createServer().listen(0, '127.0.0.1');
+  const other = createServer();
   t.after(() => other.close());
-  await once(other, 'listening');
-  const address = other.address();
-  assert.ok(typeof address === 'object' && address !== null);
+  const address = `127.0.0.1:${await listenTcp(other)}`;
 
-  const { code, out, err } = await program.run(['--listen', `127.0.0.1:${address.port}`]);
+  const { code, out, err } = await program.run(['--listen', address]);
 
-  assert.equal(err, `Cannot listen on "127.0.0.1:${address.port}": address already in use\n`);
+  assert.equal(err, `Cannot listen on "${address}": address already in use\n`);
   assert.deepEqual({ code, out }, { code: 1, out: '' });
 });
 

@@ -1,5 +1,5 @@
 import { ConnectionError } from './errors.ts';
-import { defaultMaxFrameSize, type Frame, frameHeaderLength, preface } from './frame.ts';
+import { defaultMaxFrameSize, type Frame, frameHeaderLength, maxInt31, preface } from './frame.ts';
 
 /**
  * Cuts what comes in, in pieces of any size, into frames. A frame that comes in pieces is copied
@@ -90,7 +90,7 @@ export class FrameReader {
       type: bytes.readUInt8(at + 3),
       flags: bytes.readUInt8(at + 4),
       // The first bit is reserved (RFC 9113 section 4.1).
-      streamId: bytes.readUInt32BE(at + 5) & 0x7f_ff_ff_ff,
+      streamId: bytes.readUInt32BE(at + 5) & maxInt31,
       bytes,
       start: at + frameHeaderLength,
       end,

@@ -1,5 +1,5 @@
 import { ConnectionError } from './errors.ts';
-import { Flag, type Frame, FrameType } from './frame.ts';
+import { Flag, type Frame, FrameType, maxInt31 } from './frame.ts';
 import type { Http2Limits } from './limits.ts';
 
 /** A header block that has come in one frame or in several, and the stream it belongs to. */
@@ -47,9 +47,7 @@ export class HeaderBlockReader {
       at += 1;
     }
     const dependsOn =
-      (flags & Flag.PRIORITY) !== 0 && at + 5 <= to
-        ? bytes.readUInt32BE(at) & 0x7f_ff_ff_ff
-        : undefined;
+      (flags & Flag.PRIORITY) !== 0 && at + 5 <= to ? bytes.readUInt32BE(at) & maxInt31 : undefined;
     if ((flags & Flag.PRIORITY) !== 0) at += 5;
     // Padding that is longer than what is there (section 6.2).
     if (at > to) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take padding of that length');

@@ -55,8 +55,7 @@ export class Requests {
       owner.giveBack(undefined, length);
       if (stream)
         throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take DATA after the end');
-      streams.expect(streamId, 'DATA');
-      return;
+      return streams.refuseClosed(streamId, 'DATA');
     }
     if (!stream.receiveWindow.take(length)) {
       throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');

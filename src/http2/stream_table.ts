@@ -43,12 +43,11 @@ export class StreamTable {
   }
 
   /**
-   * The stream that a frame is for; undefined where the frame is to be ignored. Throws what RFC 9113
-   * section 5.1 asks for where it can be for none.
+   * Throws what RFC 9113 section 5.1 asks for where a frame comes for a stream that is not open; one
+   * that we reset is passed over.
    */
-  expect(id: number, what: string): Stream | undefined {
-    const stream = this.#open.get(id);
-    if (stream || this.#reset.has(id)) return stream;
+  refuseClosed(id: number, what: string): void {
+    if (this.#reset.has(id)) return;
     this.refuseIdle(id);
     throw new StreamError(
       id,

@@ -25,11 +25,11 @@ const closeMs = 1000;
 
 /** Makes the process's logger. */
 export async function createLog({ level, format, to }: LogOptions): Promise<Log> {
-  const gather = format === 'json' ? gatherBytes : 1;
+  const gathers = format === 'json';
   const out = pino.destination({
     dest: to,
     sync: false,
-    minLength: gather,
+    minLength: gathers ? gatherBytes : 1,
     maxLength: maxHeldBytes,
   });
   const render = format === 'human' ? await humanLines() : String;
@@ -39,7 +39,7 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
   function write(line: string): void {
     if (closed) return;
     out.write(render(line));
-    if (gather > 1) timer ??= setTimeout(writeGathered, gatherMs).unref();
+    if (gathers) timer ??= setTimeout(writeGathered, gatherMs).unref();
   }
 
   function writeGathered(): void {

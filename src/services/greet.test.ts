@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Status } from 'nice-grpc-common';
-import { all, feed, serve } from '../../test/harness.ts';
+import { feed, serve } from '../../test/harness.ts';
 import type { HelloRequest } from '../gen/greet.ts';
 
 const bello = { greeting: 'Bello', name: 'Keys' };
@@ -21,8 +21,8 @@ test('sayHello() takes empty strings as they are', async () => {
 test('the server streams send three numbered replies, each family its own', async () => {
   await using running = await serve();
 
-  const a = await all(running.client.parrotSayHello(bello));
-  const b = await all(running.client.parrotSaysHello(bello));
+  const a = await Array.fromAsync(running.client.parrotSayHello(bello));
+  const b = await Array.fromAsync(running.client.parrotSaysHello(bello));
 
   assert.deepEqual(
     a.map(({ message }) => message),

@@ -4,7 +4,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { all, serve } from '../../test/harness.ts';
+import { serve } from '../../test/harness.ts';
 import {
   type DeepPartial,
   ServerReflectionDefinition,
@@ -24,8 +24,8 @@ async function ask(
   };
   const v1 = createClient(ServerReflectionDefinition, running.channel);
   const alpha = createClient(AlphaDefinition, running.channel);
-  const answers = await all(v1.serverReflectionInfo(stream()));
-  assert.deepEqual(await all(alpha.serverReflectionInfo(stream())), answers);
+  const answers = await Array.fromAsync(v1.serverReflectionInfo(stream()));
+  assert.deepEqual(await Array.fromAsync(alpha.serverReflectionInfo(stream())), answers);
   return answers;
 }
 

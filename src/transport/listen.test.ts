@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HelloDefinition } from '../gen/hello.ts';
+import { listenTcp } from '../../test/tcp.ts';
 import { dial } from './client.ts';
 import { createServer } from './engine.ts';
 import { type Address, ListenError, listenOn } from './listen.ts';
@@ -24,18 +24,6 @@ async function callAt(address: string): Promise<string> {
   } finally {
     channel.close();
   }
-}
-
-async function tcpServer(port: number): Promise<TcpServer> {
-  const server = createTcpServer().listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
-}
-
-function portOf(server: TcpServer): number {
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
 }
 
 function local(port: number) {
@@ -61,8 +49,8 @@ test('listenOn() serves on every address: all interfaces, a host, a unix socket'
 });
 
 test('listenOn() says which address is taken, and listens on none', async () => {
-  const [other, free] = [await tcpServer(0), await tcpServer(0)];
-  const [taken, before] = [local(portOf(other)), local(portOf(free))];
+  const [other, free] = [createTcpServer(), createTcpServer()];
+  const [taken, before] = [local(await listenTcp(other)), local(await listenTcp(free))];
   free.close();
 
   const listening = listenOn([before, taken], build);
@@ -72,7 +60,9 @@ test('listenOn() says which address is taken, and listens on none', async () => 
     assert.equal(error.message, `Cannot listen on "${taken.text}": address already in use`);
     return true;
   });
-  (await tcpServer(before.port)).close();
+  const again = createTcpServer();
+  assert.equal(await listenTcp(again, before.port), before.port);
+  again.close();
   other.close();
 });
 
