@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { type ClientHttp2Session, connect, type Settings } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  connect,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+  type Settings,
+} from 'node:http2';
 import { connect as connectTcp } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { buffer } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { createHttp2Server, type Http2ServerOptions } from '../src/http2/server.ts';
-import { echo, serveEcho } from './http2_echo.ts';
+import { echo, pattern, serveEcho } from './http2_echo.ts';
 import { until } from './harness.ts';
 
 /** An echo server, and node:http2's client of it. */
@@ -15,9 +24,7 @@ async function serve(t: TestContext, options: Partial<Http2ServerOptions> = {}) 
   return {
     ...echoing,
     dial: async (settings: Settings = {}): Promise<ClientHttp2Session> => {
-      // Its own bound on what it holds, in megabytes, is less than the largest body.
-      const options = { settings, maxSessionMemory: 100 };
-      const session = connect(`http://127.0.0.1:${echoing.plain}`, options);
+      const session = connect(`http://127.0.0.1:${echoing.plain}`, { settings });
       t.after(() => session.destroy());
       session.on('error', () => {});
       await once(session, 'remoteSettings');
@@ -34,17 +41,65 @@ async function post(session: ClientHttp2Session, body: Buffer, trailers: unknown
   return buffer(stream);
 }
 
-test('bodies of 0 bytes to 20 MB come back as they were sent, and trailers after them', async (t) => {
+/** What a body is: its length and its hash, which takes no more memory however long it is. */
+async function digest(body: AsyncIterable<Buffer>) {
+  const hash = createHash('sha256');
+  let length = 0;
+  for await (const part of body) {
+    hash.update(part);
+    length += part.length;
+  }
+  return { length, sha256: hash.digest('hex') };
+}
+
+/** So many bytes of the echo's pattern, in parts. */
+function* patternOf(length: number): Generator<Buffer> {
+  for (let at = 0; at < length; at += pattern.length) yield pattern.subarray(0, length - at);
+}
+
+test('bodies of 0 bytes to 1 MB come back as they were sent, and trailers after them', async (t) => {
   const { dial } = await serve(t);
   const session = await dial();
 
-  for (const size of [0, 1, 16_383, 16_384, 16_385, 65_536, 1_000_000, 20_000_000]) {
+  for (const size of [0, 1, 16_383, 16_384, 16_385, 65_536, 1_000_000]) {
     const body = Buffer.alloc(size, `${size} `);
     const trailers: unknown[] = [];
     const echoed = await post(session, body, trailers);
     assert.ok(echoed.equals(body), `${size} bytes`);
     assert.partialDeepStrictEqual(trailers, [{ 'x-end': 'yes' }]);
   }
+});
+
+test('bodies of 100 MB come as they are, got and sent', async (t) => {
+  const { dial, server } = await serve(t);
+  const session = await dial();
+  const length = 100_000_000;
+  const expected = await digest(Readable.from(patternOf(length)));
+
+  const got = await digest(session.request({ ':path': `/${length}` }));
+  const stream = session.request({ ':method': 'POST', ':path': '/' });
+  const [sent] = await Promise.all([
+    digest(stream),
+    pipeline(Readable.from(patternOf(length)), stream),
+  ]);
+
+  assert.deepEqual([got, sent], [expected, expected]);
+  assert.equal(server.isOverloaded, false);
+});
+
+test('informational responses are told before the final one', async (t) => {
+  const { dial } = await serve(t);
+  const session = await dial();
+
+  const stream = session.request({ ':path': '/', 'x-informational': '3' });
+  const told: unknown[] = [];
+  stream.on('headers', (fields: IncomingHttpHeaders & IncomingHttpStatusHeader) => {
+    told.push([fields[':status'], fields['x-number']]);
+  });
+  stream.on('response', (fields) => told.push(fields[':status']));
+
+  assert.equal((await buffer(stream)).length, 5);
+  assert.deepEqual(told, [[103, '0'], [103, '1'], [103, '2'], 200]);
 });
 
 test('a client with a window of 1 byte, or of 2^31 - 1, gets every byte', async (t) => {
@@ -159,6 +214,7 @@ test('a connection that stays silent is asked, and dropped when it does not answ
   const closed = once(silent.resume(), 'close');
   await until(() => server.openConnections === 2 && heard.length > 40);
 
+  t.mock.timers.tick(1000);
   now = 10_000;
   t.mock.timers.tick(1000);
   await closed;

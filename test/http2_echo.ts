@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { createServer as createTlsServer } from 'node:tls';
 import { generate } from 'selfsigned';
+import { encodeHeaders } from '../src/http2/hpack/encoder.ts';
 import type { RequestHeaders } from '../src/http2/request_headers.ts';
 import { createHttp2Server, type Http2Server } from '../src/http2/server.ts';
 import type { Stream, StreamEvents } from '../src/http2/stream.ts';
@@ -12,26 +13,63 @@ const ok = Buffer.from([0x88]);
 /** `x-end: yes`, a literal without indexing. */
 const trailers = Buffer.from([0x00, 0x05, ...Buffer.from('x-end'), 0x03, ...Buffer.from('yes')]);
 
+/** What a body of any length begins with: every byte is its place in it, modulo 251. */
+export const pattern = Buffer.alloc(251 * 4000, Uint8Array.from(Array(251).keys()));
+
 /**
- * Serves HTTP as plainly as can be: GET /BYTES answers with so many bytes (5, where the path is no
- * number), anything else with what it is sent. `x-trailers` asks for trailers.
+ * Serves HTTP as plainly as can be: GET /BYTES answers with so many bytes of the pattern (5, where
+ * the path is no number), anything else with what it is sent. `x-trailers` asks for trailers,
+ * `x-informational` for so many informational responses before the final one.
  */
 export function echo(stream: Stream, { method, path, fields }: RequestHeaders): StreamEvents {
   let unconsumed = 0;
+  let left = method === 'GET' ? lengthIn(path) : 0;
+  let requestIsWhole = false;
+  for (let i = 0; i < informationalIn(fields); i++) stream.respond(earlyHints(i));
   stream.respond(ok);
-  if (method === 'GET') stream.write(Buffer.alloc(Number(path.slice(1)) || 5, 'x'));
+  writeOn();
   return {
     data(bytes) {
       if (stream.write(Buffer.from(bytes))) stream.consume(bytes.length);
       else unconsumed += bytes.length;
     },
-    end: () => stream.end(fields.includes('x-trailers') ? trailers : undefined),
+    end() {
+      requestIsWhole = true;
+      if (left === 0) end();
+    },
     reset() {},
     drain() {
       stream.consume(unconsumed);
       unconsumed = 0;
+      writeOn();
     },
   };
+
+  function writeOn(): void {
+    while (left > 0) {
+      const part = Buffer.from(pattern.subarray(0, left));
+      left -= part.length;
+      if (!stream.write(part)) break;
+    }
+    if (left === 0 && requestIsWhole) end();
+  }
+
+  function end(): void {
+    stream.end(fields.includes('x-trailers') ? trailers : undefined);
+  }
+}
+
+function lengthIn(path: string): number {
+  return /^\/\d+$/.test(path) ? Number(path.slice(1)) : 5;
+}
+
+function informationalIn(fields: readonly string[]): number {
+  const at = fields.indexOf('x-informational');
+  return at === -1 ? 0 : Number(fields[at + 1]);
+}
+
+function earlyHints(number: number): Buffer {
+  return encodeHeaders([':status', '103', 'x-number', `${number}`]);
 }
 
 /** The echo on a free port of this machine, in plain text and with TLS. */

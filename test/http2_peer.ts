@@ -1,3 +1,4 @@
+import { ByteBudget } from '../src/http2/byte_budget.ts';
 import { Connection } from '../src/http2/connection.ts';
 import { Flag, FrameType, preface } from '../src/http2/frame.ts';
 import { FrameReader } from '../src/http2/frame_reader.ts';
@@ -51,14 +52,24 @@ interface SendOptions {
   payload?: Uint8Array | string;
 }
 
+/** What lies between a peer and its connection. */
+export interface Wire {
+  /** What the peer sends, as the chunks that the connection gets. */
+  up(bytes: Buffer): readonly Buffer[];
+  /** Told what the connection has sent. */
+  down(bytes: Buffer): void;
+}
+
 const typeNames = Object.keys(FrameType);
+const plainWire: Wire = { up: (bytes) => [bytes], down() {} };
 
 /** A peer that has said its preface and SETTINGS, and read the server's. */
-export function createPeer(limits: Partial<Http2Limits> = {}): Peer {
+export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plainWire): Peer {
   const served: Served[] = [];
   const clock = { now: 0 };
   const connection = new Connection({
     limits: { ...defaultLimits, ...limits },
+    budget: new ByteBudget(64 * 1024 * 1024),
     serve,
     wake() {},
     now: () => clock.now,
@@ -76,7 +87,9 @@ export function createPeer(limits: Partial<Http2Limits> = {}): Peer {
     send(type, { flags = 0, stream = 0, payload = '' } = {}) {
       peer.sendRaw(frameOf(FrameType[type], flags, stream, Buffer.from(payload)));
     },
-    sendRaw: (bytes) => connection.receive(bytes),
+    sendRaw(bytes) {
+      for (const chunk of wire.up(bytes)) receiveOnce(connection, chunk);
+    },
     open(streamId, { endStream = false } = {}) {
       const flags = Flag.END_HEADERS | (endStream ? Flag.END_STREAM : 0);
       peer.send('HEADERS', { flags, stream: streamId, payload: post });
@@ -85,7 +98,10 @@ export function createPeer(limits: Partial<Http2Limits> = {}): Peer {
       return last;
     },
     frames() {
-      for (const bytes of connection.take({ room: true })) reader.read(bytes);
+      for (const bytes of connection.take({ room: true })) {
+        wire.down(bytes);
+        reader.read(bytes);
+      }
       return seen.splice(0);
     },
   };
@@ -104,6 +120,13 @@ export function createPeer(limits: Partial<Http2Limits> = {}): Peer {
       drain: () => void events.push('drain'),
     };
   }
+}
+
+/** Has a connection receive bytes that are others as soon as it has: it may keep none of them. */
+export function receiveOnce(connection: Connection, bytes: Buffer): void {
+  const chunk = Buffer.from(bytes);
+  connection.receive(chunk);
+  chunk.fill(0xff);
 }
 
 /** A frame as it stands on the wire. */

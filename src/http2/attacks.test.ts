@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { createPeer, goAwayCode, type Peer, post, word } from '../../test/http2_peer.ts';
+import { cutTest } from '../../test/http2_cuts.ts';
+import { goAwayCode, type Peer, post, word } from '../../test/http2_peer.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag } from './frame.ts';
 
@@ -10,8 +10,9 @@ const { END_STREAM, END_HEADERS } = Flag;
 function untilCutOff(peer: Peer, attack: (round: number) => void) {
   for (let round = 0; round < 100_000; round++) {
     attack(round);
+    if (!peer.connection.isOver) continue;
     const code = goAwayCode(peer.frames());
-    if (code !== undefined) return { code, rounds: round + 1, open: peer.connection.openStreams };
+    return { code, rounds: round + 1, open: peer.connection.openStreams };
   }
   return undefined;
 }
@@ -23,8 +24,8 @@ function assertCalmed(result: ReturnType<typeof untilCutOff>, most: number): voi
   assert.equal(result.open, 0);
 }
 
-test('rapid reset (CVE-2023-44487) is cut off, and leaves no stream', () => {
-  const peer = createPeer();
+cutTest('rapid reset (CVE-2023-44487) is cut off, and leaves no stream', (create) => {
+  const peer = create();
 
   const result = untilCutOff(peer, (round) => {
     const stream = 2 * round + 1;
@@ -35,7 +36,7 @@ test('rapid reset (CVE-2023-44487) is cut off, and leaves no stream', () => {
   assertCalmed(result, 1001);
 });
 
-test('MadeYouReset (CVE-2025-8671): resets that a peer provokes count as its own', () => {
+cutTest('MadeYouReset (CVE-2025-8671): resets that a peer provokes count as its own', (create) => {
   const provocations: ((peer: Peer, stream: number) => void)[] = [
     (peer, stream) => peer.send('WINDOW_UPDATE', { stream, payload: word(0) }),
     (peer, stream) => peer.send('WINDOW_UPDATE', { stream, payload: word(0x7f_ff_ff_ff) }),
@@ -44,7 +45,7 @@ test('MadeYouReset (CVE-2025-8671): resets that a peer provokes count as its own
     (peer, stream) => peer.send('HEADERS', { stream, flags: END_HEADERS, payload: post }),
   ];
   for (const provoke of provocations) {
-    const peer = createPeer();
+    const peer = create({ resets: { burst: 100, perSecond: 33 } });
 
     const result = untilCutOff(peer, (round) => {
       const stream = 2 * round + 1;
@@ -52,14 +53,14 @@ test('MadeYouReset (CVE-2025-8671): resets that a peer provokes count as its own
       provoke(peer, stream);
     });
 
-    assertCalmed(result, 1001);
+    assertCalmed(result, 101);
   }
 });
 
-test('resets as slow as people cancel are borne for ever', () => {
-  const peer = createPeer();
+cutTest('resets as slow as people cancel are borne for ever', (create) => {
+  const peer = create();
 
-  for (let round = 0; round < 20_000; round++) {
+  for (let round = 0; round < 4000; round++) {
     const stream = 2 * round + 1;
     peer.send('HEADERS', { stream, flags: END_HEADERS | END_STREAM, payload: post });
     peer.send('RST_STREAM', { stream, payload: word(ErrorCode.CANCEL) });
@@ -69,13 +70,13 @@ test('resets as slow as people cancel are borne for ever', () => {
   assert.equal(goAwayCode(peer.frames()), undefined);
 });
 
-test('a CONTINUATION flood is cut off by its frames, and by its bytes', () => {
+cutTest('a CONTINUATION flood is cut off by its frames, and by its bytes', (create) => {
   for (const [size, most] of [
     [0, 40],
     [10, 40],
     [16_000, 6],
   ] as const) {
-    const peer = createPeer();
+    const peer = create();
     peer.send('HEADERS', { stream: 1, payload: post });
 
     const result = untilCutOff(peer, () => {
@@ -87,7 +88,7 @@ test('a CONTINUATION flood is cut off by its frames, and by its bytes', () => {
   }
 });
 
-test('floods of frames that ask for nothing are cut off', () => {
+cutTest('floods of frames that ask for nothing are cut off', (create) => {
   const floods: [string, (peer: Peer) => void][] = [
     ['PING', (peer) => peer.send('PING', { payload: Buffer.alloc(8) })],
     ['PING answers', (peer) => peer.send('PING', { flags: Flag.ACK, payload: Buffer.alloc(8) })],
@@ -100,7 +101,7 @@ test('floods of frames that ask for nothing are cut off', () => {
     ['unknown', (peer) => peer.sendRaw(Buffer.from([0, 0, 0, 0xfe, 0, 0, 0, 0, 0]))],
   ];
   for (const [name, flood] of floods) {
-    const peer = createPeer();
+    const peer = create();
     peer.open(1);
 
     const result = untilCutOff(peer, () => flood(peer));
@@ -110,8 +111,8 @@ test('floods of frames that ask for nothing are cut off', () => {
   }
 });
 
-test('a peer that does not read is cut off when too much waits for it', () => {
-  const peer = createPeer({ controlFrames: { burst: 1e9, perSecond: 0 }, maxUnreadBytes: 10_000 });
+cutTest('a peer that does not read is cut off when too much waits for it', (create) => {
+  const peer = create({ controlFrames: { burst: 1e9, perSecond: 0 }, maxUnreadBytes: 10_000 });
 
   let rounds = 0;
   while (!peer.connection.isOver && rounds < 100_000) {
@@ -123,8 +124,8 @@ test('a peer that does not read is cut off when too much waits for it', () => {
   assert.ok(rounds < 700, `took ${rounds} rounds`);
 });
 
-test('of 10,000 streams those beyond the limit are refused, and the others go on', () => {
-  const peer = createPeer({ maxConcurrentStreams: 9500 });
+cutTest('of 10,000 streams those beyond the limit are refused, and the others go on', (create) => {
+  const peer = create({ maxConcurrentStreams: 9500 });
 
   for (let stream = 1; stream < 20_000; stream += 2) {
     peer.send('HEADERS', { stream, flags: END_HEADERS, payload: post });
@@ -136,21 +137,8 @@ test('of 10,000 streams those beyond the limit are refused, and the others go on
   assert.equal(peer.connection.openStreams, 9500);
 });
 
-test('DATA beyond the window of the connection or of the stream is cut off', () => {
-  const stream = createPeer({ streamWindowSize: 10 });
-  stream.open(1);
-  stream.send('DATA', { stream: 1, payload: Buffer.alloc(11) });
-  const connection = createPeer({ connectionWindowSize: 65_535 });
-  connection.open(1);
-  for (let i = 0; i < 5; i++) connection.send('DATA', { stream: 1, payload: Buffer.alloc(16_000) });
-
-  const [reset] = stream.frames();
-  assert.deepEqual([reset?.type, reset?.payload], ['RST_STREAM', '00000003']);
-  assert.equal(goAwayCode(connection.frames()), ErrorCode.FLOW_CONTROL_ERROR);
-});
-
-test('a header list above the limit is answered 431, and the next request as usual', () => {
-  const peer = createPeer({ maxHeaderListSize: 1000 });
+cutTest('a header list above the limit is answered 431, the next request as usual', (create) => {
+  const peer = create({ maxHeaderListSize: 1000 });
   const field = Buffer.concat([Buffer.from([0x00, 0x01, 0x61, 0x64]), Buffer.alloc(100, 'b')]);
   const block = Buffer.concat([post, ...Array.from({ length: 10 }, () => field)]);
 
@@ -167,8 +155,8 @@ test('a header list above the limit is answered 431, and the next request as usu
   assert.equal(peer.served.length, 1);
 });
 
-test('an HPACK bomb is answered 431: one entry of 4 KiB, again and again', () => {
-  const peer = createPeer();
+cutTest('an HPACK bomb is answered 431: one entry of 4 KiB, again and again', (create) => {
+  const peer = create();
   const value = Buffer.alloc(4000, 'x');
   const insert = Buffer.concat([Buffer.from([0x40, 0x01, 0x61, 0x7f, 0xa1, 0x1e]), value]);
   const block = Buffer.concat([post, insert, Buffer.alloc(12_000, 0xbe)]);
@@ -178,9 +166,9 @@ test('an HPACK bomb is answered 431: one entry of 4 KiB, again and again', () =>
   assert.equal(peer.frames()[0]?.payload, `200803${Buffer.from('431').toString('hex')}`);
 });
 
-test('a block that is no HPACK ends the connection with COMPRESSION_ERROR', () => {
+cutTest('a block that is no HPACK ends the connection with COMPRESSION_ERROR', (create) => {
   for (const block of [[0x80], [0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], [0x00, 0x7f], [0xbe]]) {
-    const peer = createPeer();
+    const peer = create();
 
     peer.send('HEADERS', { stream: 1, flags: END_HEADERS, payload: Buffer.from(block) });
 

@@ -1,18 +1,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createPeer, goAwayCode, ok, post, trailer, word } from '../../test/http2_peer.ts';
+import { cutTest } from '../../test/http2_cuts.ts';
+import { goAwayCode, ok, post, trailer, word } from '../../test/http2_peer.ts';
+import { ByteBudget } from './byte_budget.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31 } from './frame.ts';
+import { encodeHeaders } from './hpack/encoder.ts';
 import { defaultLimits } from './limits.ts';
 import { encodeSettings, SettingId } from './settings.ts';
 
-const { END_STREAM, END_HEADERS, ACK } = Flag;
+const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 const hex = (text: string) => Buffer.from(text).toString('hex');
 
 test('a connection greets with its SETTINGS and the room of all streams together', () => {
-  const deps = { limits: defaultLimits, serve: () => assert.fail(), wake() {}, now: () => 0 };
-  const connection = new Connection(deps);
+  const connection = new Connection({
+    limits: defaultLimits,
+    budget: new ByteBudget(1000),
+    serve: () => assert.fail(),
+    wake() {},
+    now: () => 0,
+  });
 
   const greeting = Buffer.concat(connection.take({ room: true })).toString('hex');
 
@@ -21,8 +29,8 @@ test('a connection greets with its SETTINGS and the room of all streams together
   assert.equal(greeting, frames.join(''));
 });
 
-test('a request comes in parts, and its response leaves in order', () => {
-  const peer = createPeer();
+cutTest('a request comes in parts, and its response leaves in order', (create) => {
+  const peer = create();
   const { stream, request, events } = peer.open(1);
   peer.send('DATA', { stream: 1, payload: 'one' });
   peer.send('DATA', { stream: 1, payload: 'two' });
@@ -49,8 +57,8 @@ test('a request comes in parts, and its response leaves in order', () => {
   assert.equal(peer.connection.openStreams, 0);
 });
 
-test('a response without a body ends with its headers, and one without trailers with its DATA', () => {
-  const peer = createPeer();
+cutTest('a response ends with what comes last: its headers or its DATA', (create) => {
+  const peer = create();
   const first = peer.open(1, { endStream: true });
   const second = peer.open(3, { endStream: true });
 
@@ -69,8 +77,109 @@ test('a response without a body ends with its headers, and one without trailers 
   );
 });
 
-test('DATA waits for the window of its stream, and goes on when it opens', () => {
-  const peer = createPeer();
+cutTest('informational responses go before the final one, as many as there are', (create) => {
+  const peer = create();
+  const { stream, events } = peer.open(1);
+  const blocks = [
+    encodeHeaders([':status', '100']),
+    encodeHeaders([':status', '103', 'link', 'a']),
+    encodeHeaders([':status', '103', 'link', 'b']),
+    ok,
+  ];
+
+  for (const block of blocks.slice(0, 3)) stream.respond(block);
+  peer.send('DATA', { stream: 1, payload: 'as asked', flags: END_STREAM });
+  stream.respond(ok);
+  stream.end(trailer);
+
+  assert.deepEqual(
+    peer.frames().map(({ type, flags, payload }) => [type, flags, payload]),
+    [
+      ...blocks.map((block, i) => [
+        'HEADERS',
+        END_HEADERS,
+        `${i === 0 ? '20' : ''}${block.toString('hex')}`,
+      ]),
+      ['HEADERS', END_HEADERS | END_STREAM, trailer.toString('hex')],
+    ],
+  );
+  assert.deepEqual(events, ['data as asked', 'end']);
+});
+
+cutTest('a header block larger than a frame goes on in CONTINUATION', (create) => {
+  const peer = create();
+  const { stream } = peer.open(1, { endStream: true });
+  const large = encodeHeaders([':status', '200', 'x', '~'.repeat(40_000)]);
+
+  stream.respond(large);
+  stream.end(large.subarray(0, 16_385));
+  const frames = peer.frames();
+
+  assert.deepEqual(
+    frames.map(({ type, flags, payload }) => [type, flags, payload.length / 2]),
+    [
+      ['HEADERS', 0, 16_384],
+      ['CONTINUATION', 0, 16_384],
+      ['CONTINUATION', END_HEADERS, large.length + 1 - 2 * 16_384],
+      ['HEADERS', END_STREAM, 16_384],
+      ['CONTINUATION', END_HEADERS, 1],
+    ],
+  );
+  const block = frames.slice(0, 3).map(({ payload }) => payload);
+  assert.equal(block.join(''), `20${large.toString('hex')}`);
+});
+
+cutTest('requests whose header block comes in parts are served, however many', (create) => {
+  const peer = create();
+  const held = peer.connection.heldBytes;
+  const field = encodeHeaders(['x', '~'.repeat(5000)]);
+
+  for (let stream = 1; stream < 100; stream += 2) {
+    peer.send('HEADERS', { stream, flags: END_STREAM, payload: post });
+    peer.send('CONTINUATION', { stream, payload: field.subarray(0, 2000) });
+    peer.send('CONTINUATION', { stream, flags: END_HEADERS, payload: field.subarray(2000) });
+  }
+
+  assert.deepEqual(peer.frames(), []);
+  assert.equal(peer.served.length, 50);
+  for (const { stream, request, events } of peer.served) {
+    assert.deepEqual([request.fields, events], [['x', '~'.repeat(5000)], ['end']]);
+    stream.respond(ok, { endStream: true });
+  }
+  peer.frames();
+  assert.equal(peer.connection.heldBytes, held);
+});
+
+cutTest('padding of every length is left out, and the peer gets its room back', (create) => {
+  const peer = create({ connectionWindowSize: 65_535 });
+  const padded = (length: number, ...parts: Uint8Array[]) =>
+    Buffer.concat([Buffer.from([length]), ...parts, Buffer.alloc(length)]);
+  const dependsOn0 = Buffer.from([0x80, 0, 0, 0, 15]);
+
+  let room = 0;
+  for (let length = 0; length < 256; length++) {
+    const stream = 2 * length + 1;
+    const send = (type: 'HEADERS' | 'DATA', flags: number, ...parts: Uint8Array[]) =>
+      peer.send(type, { stream, flags: flags | PADDED, payload: padded(length, ...parts) });
+    send('HEADERS', END_HEADERS | PRIORITY, dependsOn0, post);
+    send('DATA', 0, Buffer.from('one'));
+    send('DATA', 0, Buffer.from('two'));
+    send('HEADERS', END_HEADERS | END_STREAM, trailer);
+    room += 2 * (length + 1);
+  }
+
+  const given = peer.frames().filter(({ streamId }) => streamId === 0);
+  const sum = given.reduce((total, { payload }) => total + Number.parseInt(payload, 16), 0);
+  assert.ok(sum <= room && sum > room - 65_535 / 2, `${sum} of ${room}`);
+  assert.equal(peer.served.length, 256);
+  for (const { stream, events } of peer.served) {
+    assert.deepEqual(events, ['data one', 'data two', 'end a b']);
+    assert.equal(stream.unconsumed, 6);
+  }
+});
+
+cutTest('DATA waits for the window of its stream, and goes on when it opens', (create) => {
+  const peer = create();
   peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 3]]) });
   const { stream } = peer.open(1, { endStream: true });
   stream.respond(ok);
@@ -94,8 +203,8 @@ test('DATA waits for the window of its stream, and goes on when it opens', () =>
   );
 });
 
-test('a window that the peer makes smaller can be negative, and is made up for', () => {
-  const peer = createPeer();
+cutTest('a window that the peer makes smaller can be negative, and is made up for', (create) => {
+  const peer = create();
   const { stream } = peer.open(1, { endStream: true });
   stream.respond(ok);
   stream.write(Buffer.alloc(100));
@@ -113,8 +222,8 @@ test('a window that the peer makes smaller can be negative, and is made up for',
   );
 });
 
-test('a window that is closed while DATA waits for room in the output holds it back', () => {
-  const peer = createPeer();
+cutTest('a window closed while DATA waits for room in the output holds it back', (create) => {
+  const peer = create();
   const { stream } = peer.open(1, { endStream: true });
   stream.respond(ok);
   stream.write(Buffer.alloc(60_000));
@@ -127,8 +236,8 @@ test('a window that is closed while DATA waits for room in the output holds it b
   );
 });
 
-test('streams take turns in the window of the connection', () => {
-  const peer = createPeer();
+cutTest('streams take turns in the window of the connection', (create) => {
+  const peer = create();
   for (const id of [1, 3]) {
     const { stream } = peer.open(id, { endStream: true });
     stream.respond(ok);
@@ -148,8 +257,8 @@ test('streams take turns in the window of the connection', () => {
   );
 });
 
-test('write() says when it is enough, and drain() when it is not any more', () => {
-  const peer = createPeer();
+cutTest('write() says when it is enough, and drain() when it is not any more', (create) => {
+  const peer = create();
   peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]) });
   const { stream, events } = peer.open(1, { endStream: true });
   stream.respond(ok);
@@ -162,8 +271,8 @@ test('write() says when it is enough, and drain() when it is not any more', () =
   assert.deepEqual(events, ['end', 'drain']);
 });
 
-test('the peer gets room for what is consumed, and for what nobody will consume', () => {
-  const peer = createPeer({ streamWindowSize: 100, connectionWindowSize: 65_535 });
+cutTest('the peer gets room for what is consumed, and for what nobody will consume', (create) => {
+  const peer = create({ streamWindowSize: 100, connectionWindowSize: 65_535 });
   const { stream } = peer.open(1);
   const body = 'x'.repeat(60);
 
@@ -187,8 +296,8 @@ test('the peer gets room for what is consumed, and for what nobody will consume'
   assert.equal(peer.connection.openStreams, 1);
 });
 
-test('a response that ends before its request asks the peer to stop', () => {
-  const peer = createPeer();
+cutTest('a response that ends before its request asks the peer to stop', (create) => {
+  const peer = create();
   const { stream, events } = peer.open(1);
 
   stream.respond(ok, { endStream: true });
@@ -204,8 +313,8 @@ test('a response that ends before its request asks the peer to stop', () => {
   assert.deepEqual(events, []);
 });
 
-test('shutdown() says that it leaves, then which stream is the last, and waits for those', () => {
-  const peer = createPeer();
+cutTest('shutdown() says that it leaves, then which stream is last, and waits', (create) => {
+  const peer = create();
   const { stream } = peer.open(1, { endStream: true });
 
   peer.connection.shutdown();
@@ -224,8 +333,8 @@ test('shutdown() says that it leaves, then which stream is the last, and waits f
   assert.equal(peer.served.length, 2);
 });
 
-test('lost() ends what is open', () => {
-  const peer = createPeer();
+cutTest('lost() ends what is open', (create) => {
+  const peer = create();
   const { events } = peer.open(1);
 
   peer.connection.lost();
@@ -234,8 +343,8 @@ test('lost() ends what is open', () => {
   assert.equal(peer.connection.openStreams, 0);
 });
 
-test('a stream that the peer resets is told, and says no more', () => {
-  const peer = createPeer();
+cutTest('a stream that the peer resets is told, and says no more', (create) => {
+  const peer = create();
   const { stream, events } = peer.open(1);
 
   peer.send('RST_STREAM', { stream: 1, payload: word(ErrorCode.CANCEL) });
@@ -248,8 +357,8 @@ test('a stream that the peer resets is told, and says no more', () => {
   assert.deepEqual(peer.frames(), []);
 });
 
-test('a connection that failed says why, and takes nothing more', () => {
-  const peer = createPeer();
+cutTest('a connection that failed says why, and takes nothing more', (create) => {
+  const peer = create();
   const { events } = peer.open(1);
 
   peer.send('PUSH_PROMISE', { stream: 1 });
@@ -260,4 +369,71 @@ test('a connection that failed says why, and takes nothing more', () => {
   assert.equal(frames.length, 1);
   assert.deepEqual(events, [`reset ${ErrorCode.CANCEL}`]);
   assert.equal(peer.connection.isOver, true);
+});
+
+cutTest('what a connection keeps is counted, and gone when its streams are', (create) => {
+  const peer = create();
+  const held = () => peer.connection.heldBytes;
+  const before = held();
+
+  const { stream } = peer.open(1);
+  const opened = held();
+  peer.send('DATA', { stream: 1, payload: 'x'.repeat(100) });
+  const received = held();
+  stream.respond(ok);
+  peer.frames();
+  peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]) });
+  peer.frames();
+  stream.write(Buffer.alloc(1000));
+  const written = held();
+  peer.sendRaw(Buffer.from('0000640000', 'hex'));
+  const begun = held();
+  peer.sendRaw(Buffer.concat([word(1), Buffer.alloc(99)]));
+  const cut = held();
+  peer.sendRaw(Buffer.alloc(1));
+  stream.reset(ErrorCode.CANCEL);
+  peer.frames();
+
+  assert.equal(received - opened, 100);
+  assert.equal(written - received, 1000);
+  assert.equal(begun - written, 9);
+  assert.equal(cut - written, 109);
+  // `:method POST`, `:scheme http`, `:path /`, and 32 for each.
+  assert.equal(opened - held(), 28 + 3 * 32);
+  // The request's block is kept for the next that is equal.
+  assert.ok(held() - before < 200);
+});
+
+cutTest('shed() gives up the streams that hold most, and at last the connection', (create) => {
+  const peer = create();
+  const [small, large, other] = [peer.open(1), peer.open(3), peer.open(5)];
+  peer.send('DATA', { stream: 1, payload: 'x'.repeat(10) });
+  peer.send('DATA', { stream: 3, payload: 'x'.repeat(2000) });
+  peer.frames();
+
+  peer.connection.shed(1500);
+  const [reset] = peer.frames();
+  const after = [small, large, other].map(({ stream }) => stream.closed);
+  peer.connection.shed(peer.connection.heldBytes);
+
+  assert.deepEqual([reset?.type, reset?.streamId], ['RST_STREAM', 3]);
+  assert.equal(reset?.payload, word(ErrorCode.ENHANCE_YOUR_CALM).toString('hex'));
+  assert.deepEqual(after, [false, true, false]);
+  assert.equal(large.events.at(-1), `reset ${ErrorCode.ENHANCE_YOUR_CALM}`);
+  assert.equal(goAwayCode(peer.frames()), ErrorCode.ENHANCE_YOUR_CALM);
+  assert.equal(peer.connection.openStreams, 0);
+});
+
+cutTest('writers of all streams wait when their connection holds enough', (create) => {
+  const peer = create({ connectionBufferSize: 1000 });
+  peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]) });
+  const [first, second] = [peer.open(1), peer.open(3)];
+
+  const said = [first.stream.write(Buffer.alloc(900)), second.stream.write(Buffer.alloc(100))];
+  peer.send('WINDOW_UPDATE', { stream: 3, payload: word(100) });
+  peer.frames();
+  said.push(first.stream.write(Buffer.alloc(10)));
+
+  assert.deepEqual(said, [true, false, true]);
+  assert.deepEqual(second.events, ['drain']);
 });

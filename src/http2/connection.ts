@@ -1,17 +1,19 @@
+import type { ByteBudget } from './byte_budget.ts';
 import { ConnectionError, ErrorCode } from './errors.ts';
-import { ReceiveWindow } from './flow_control.ts';
 import { FrameType, maxInt31 } from './frame.ts';
 import { FrameReader } from './frame_reader.ts';
 import { Inbound } from './inbound.ts';
 import type { Http2Limits } from './limits.ts';
+import { OpenStreams } from './open_streams.ts';
 import { Sender } from './sender.ts';
-import { defaultPeerSettings, encodeSettings, SettingId } from './settings.ts';
-import type { Serve, Stream, StreamOwner } from './stream.ts';
-import { StreamTable } from './stream_table.ts';
+import { defaultPeerSettings, ownSettings } from './settings.ts';
+import type { Serve, Stream } from './stream.ts';
 
 /** What a connection is made with. */
 export interface ConnectionDeps {
   limits: Http2Limits;
+  /** Shared with the other connections; whoever binds this one to a socket counts its heldBytes. */
+  budget: ByteBudget;
   serve: Serve;
   /** Called when there is something to write. */
   wake: () => void;
@@ -26,40 +28,52 @@ const goAwayPing = Buffer.from('goingout', 'latin1');
  * The server's side of one HTTP/2 connection (RFC 9113), without a socket: bytes go in by receive(),
  * and come out by take().
  */
-export class Connection implements StreamOwner {
+export class Connection {
   readonly #limits: Http2Limits;
   readonly #wake: () => void;
-  readonly #streams = new StreamTable();
-  readonly #receiveWindow: ReceiveWindow;
   readonly #sender: Sender;
+  readonly #streams: OpenStreams;
+  readonly #inbound: Inbound;
   readonly #reader: FrameReader;
   #state: 'open' | 'leaving' | 'left' | 'failed' = 'open';
 
-  constructor({ limits, serve, wake, now }: ConnectionDeps) {
+  constructor({ limits, budget, serve, wake, now }: ConnectionDeps) {
     const peer = defaultPeerSettings();
     this.#limits = limits;
     this.#wake = wake;
-    this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
-    this.#sender = new Sender(peer, (stream) => this.#onResponseEnded(stream));
-    const inbound = new Inbound({
+    const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
+    this.#sender = new Sender({ peer, limits, onEnded });
+    this.#streams = new OpenStreams({ limits, budget, wake, sender: this.#sender });
+    this.#inbound = new Inbound({
       limits,
       serve,
       now,
       peer,
-      owner: this,
-      streams: this.#streams,
+      owner: this.#streams,
+      streams: this.#streams.table,
       sender: this.#sender,
-      receiveWindow: this.#receiveWindow,
       onPingAnswer: (payload) => payload.equals(goAwayPing) && this.finishShutdown(),
       acceptsStreams: () => this.#state !== 'left',
     });
-    this.#reader = new FrameReader((frame) => inbound.onFrame(frame));
-    this.#greet();
+    this.#reader = new FrameReader((frame) => this.#inbound.onFrame(frame));
+    this.#sender.output.frame(FrameType.SETTINGS, 0, 0, ownSettings(limits));
+    this.#sender.windowUpdate(0, limits.connectionWindowSize - 65_535);
   }
 
   /** How many streams are open. */
   get openStreams(): number {
-    return this.#streams.size;
+    return this.#streams.table.size;
+  }
+
+  /** Bytes kept for the peer, or of it. */
+  get heldBytes(): number {
+    const received = this.#reader.heldBytes + this.#inbound.heldBytes;
+    return received + this.#streams.heldBytes + this.#sender.output.length;
+  }
+
+  /** Whether what is kept is all of the peer: nothing that it says could make that less. */
+  get onlyReceives(): boolean {
+    return this.#sender.heldBytes === 0 && this.#streams.bodyBytes > 0;
   }
 
   /** Whether the client has said that it speaks HTTP/2. */
@@ -69,7 +83,7 @@ export class Connection implements StreamOwner {
 
   /** Whether nothing will come out any more, once what there is has been taken. */
   get isOver(): boolean {
-    return this.#state === 'failed' || (this.#state === 'left' && this.#streams.size === 0);
+    return this.#state === 'failed' || (this.#state === 'left' && this.#streams.table.size === 0);
   }
 
   /** Whether take() has something to give, if there is room for it. */
@@ -119,77 +133,29 @@ export class Connection implements StreamOwner {
   finishShutdown(): void {
     if (this.#state !== 'leaving') return;
     this.#state = 'left';
-    this.#sender.goAway(this.#streams.lastId, ErrorCode.NO_ERROR);
+    this.#sender.goAway(this.#streams.table.lastId, ErrorCode.NO_ERROR);
     this.#wake();
   }
 
   /** Ends the connection with an error (RFC 9113 section 5.4.1); the message goes to the peer. */
   fail(code: number, message: string): void {
     if (this.#state === 'failed') return;
-    this.#sender.goAway(this.#streams.lastId, code, message);
+    this.#sender.goAway(this.#streams.table.lastId, code, message);
     this.lost();
     this.#wake();
+  }
+
+  /** Frees so many bytes: of the streams that hold the most, or by giving up the connection. */
+  shed(bytes: number): void {
+    const enough = this.heldBytes - bytes;
+    this.#streams.shed(bytes);
+    if (this.heldBytes <= enough) return;
+    this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'Cannot hold so much for one peer');
   }
 
   /** The socket is closed: what is open ends here. */
   lost(): void {
     this.#state = 'failed';
-    for (const stream of this.#streams.all()) {
-      this.#remove(stream);
-      stream.events?.reset(ErrorCode.CANCEL);
-    }
-  }
-
-  sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
-    this.#sender.headers(stream, block, endStream);
-    this.#wake();
-  }
-
-  sendHeld(stream: Stream): void {
-    this.#sender.held(stream);
-    this.#wake();
-  }
-
-  giveBack(stream: Stream | undefined, bytes: number): void {
-    this.#sender.windowUpdate(0, this.#receiveWindow.consume(bytes));
-    if (stream && !stream.remoteEnded) {
-      this.#sender.windowUpdate(stream.id, stream.receiveWindow.consume(bytes));
-    }
-    this.#wake();
-  }
-
-  reset(stream: Stream, code: number): void {
-    this.#sender.reset(stream.id, code);
-    this.#streams.rememberReset(stream.id);
-    this.#remove(stream);
-    this.#wake();
-  }
-
-  forget(stream: Stream): void {
-    this.#remove(stream);
-  }
-
-  /** A response that is whole before its request: the rest of it is of no use (section 8.1). */
-  #onResponseEnded(stream: Stream): void {
-    if (stream.remoteEnded) this.#remove(stream);
-    else this.reset(stream, ErrorCode.NO_ERROR);
-  }
-
-  #remove(stream: Stream): void {
-    this.#sender.drop(stream);
-    this.#streams.remove(stream);
-    // Nobody will: the other streams need the room.
-    if (stream.unconsumed > 0) this.giveBack(undefined, stream.unconsumed);
-  }
-
-  #greet(): void {
-    const { maxConcurrentStreams, maxHeaderListSize, streamWindowSize } = this.#limits;
-    const settings = encodeSettings([
-      [SettingId.MAX_CONCURRENT_STREAMS, maxConcurrentStreams],
-      [SettingId.INITIAL_WINDOW_SIZE, streamWindowSize],
-      [SettingId.MAX_HEADER_LIST_SIZE, maxHeaderListSize],
-    ]);
-    this.#sender.output.frame(FrameType.SETTINGS, 0, 0, settings);
-    this.#sender.windowUpdate(0, this.#limits.connectionWindowSize - 65_535);
+    this.#streams.end();
   }
 }

@@ -36,11 +36,18 @@ export class ConnectionError extends Error {
 export class StreamError extends Error {
   readonly code: number;
   readonly streamId: number;
+  readonly #codeName: Code;
 
   constructor(streamId: number, code: Code, message: string) {
     super(message);
     this.name = 'StreamError';
     this.streamId = streamId;
     this.code = ErrorCode[code];
+    this.#codeName = code;
+  }
+
+  /** The same for the whole connection: no RST_STREAM may name an idle stream (section 6.4). */
+  forConnection(): ConnectionError {
+    return new ConnectionError(this.#codeName, this.message);
   }
 }

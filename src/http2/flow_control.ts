@@ -32,10 +32,16 @@ export class ReceiveWindow {
     this.#available = size;
   }
 
+  /** Bytes that have come and have not been consumed. */
+  get outstanding(): number {
+    return this.#size - this.#available - this.#consumed;
+  }
+
   /** False when the peer sends more than it may (RFC 9113 section 6.9.1). */
   take(bytes: number): boolean {
+    if (bytes > this.#available) return false;
     this.#available -= bytes;
-    return this.#available >= 0;
+    return true;
   }
 
   /** Gives how much a WINDOW_UPDATE should give back now, if any. */

@@ -31,7 +31,7 @@ test('read() gives the frames that were written, in one piece', () => {
 
   assert.equal(frames.length, lengths.length);
   assert.deepEqual(frames[5], [5, 5, 11, '05'.repeat(100)]);
-  assert.deepEqual([reader.hasPreface, reader.isInsideFrame], [true, false]);
+  assert.deepEqual([reader.hasPreface, reader.heldBytes], [true, 0]);
 });
 
 test('read() gives the same frames however the bytes are cut in two', () => {

@@ -21,9 +21,9 @@ export class FrameReader {
     return this.#prefaceLeft === 0;
   }
 
-  /** Whether a frame has begun and not ended. */
-  get isInsideFrame(): boolean {
-    return this.#filled > 0;
+  /** Bytes kept for a frame that has begun and not ended. */
+  get heldBytes(): number {
+    return this.#partial.length;
   }
 
   /** Throws a ConnectionError for a wrong preface and for a frame that is too large. */

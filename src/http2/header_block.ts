@@ -1,5 +1,6 @@
 import { ConnectionError } from './errors.ts';
 import { Flag, type Frame, FrameType, maxInt31 } from './frame.ts';
+import { wrongLength } from './frame_checks.ts';
 import type { Http2Limits } from './limits.ts';
 
 /** A header block that has come in one frame or in several, and the stream it belongs to. */
@@ -30,6 +31,11 @@ export class HeaderBlockReader {
     this.#maxBytes = 4 * maxHeaderListSize;
   }
 
+  /** Bytes kept of a block that has begun and not ended. */
+  get heldBytes(): number {
+    return this.#length;
+  }
+
   /** Throws a ConnectionError for a frame that may not stand here. */
   expect(frame: Frame): void {
     if (this.#block === undefined) return;
@@ -39,16 +45,14 @@ export class HeaderBlockReader {
   }
 
   /** Gives the block that a HEADERS frame begins, if it is whole. */
-  headers({ bytes, start, end, flags, streamId }: Frame): HeaderBlock | undefined {
-    let at = start;
-    let to = end;
-    if ((flags & Flag.PADDED) !== 0) {
-      to -= at < end ? bytes.readUInt8(at) : 0;
-      at += 1;
-    }
-    const dependsOn =
-      (flags & Flag.PRIORITY) !== 0 && at + 5 <= to ? bytes.readUInt32BE(at) & maxInt31 : undefined;
-    if ((flags & Flag.PRIORITY) !== 0) at += 5;
+  headers(frame: Frame): HeaderBlock | undefined {
+    const { bytes, start, end, flags, streamId } = frame;
+    const isPadded = (flags & Flag.PADDED) !== 0;
+    const hasPriority = (flags & Flag.PRIORITY) !== 0;
+    const at = start + (isPadded ? 1 : 0) + (hasPriority ? 5 : 0);
+    if (at > end) throw wrongLength(frame);
+    const to = isPadded ? end - bytes.readUInt8(start) : end;
+    const dependsOn = hasPriority ? bytes.readUInt32BE(at - 5) & maxInt31 : undefined;
     // Padding that is longer than what is there (section 6.2).
     if (at > to) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take padding of that length');
     const endStream = (flags & Flag.END_STREAM) !== 0;

@@ -1,12 +1,12 @@
 import { ConnectionError, StreamError } from './errors.ts';
-import type { ReceiveWindow } from './flow_control.ts';
 import { Flag, type Frame, FrameType, maxInt31 } from './frame.ts';
 import { expectConnection, expectLength, isAck, wrongLength } from './frame_checks.ts';
 import type { Http2Limits } from './limits.ts';
+import type { OpenStreams } from './open_streams.ts';
 import { Requests } from './requests.ts';
 import type { Sender } from './sender.ts';
 import { applySettings, type PeerSettings } from './settings.ts';
-import type { Serve, StreamOwner } from './stream.ts';
+import type { Serve } from './stream.ts';
 import type { StreamTable } from './stream_table.ts';
 import { TokenBucket } from './token_bucket.ts';
 
@@ -16,10 +16,9 @@ export interface InboundDeps {
   serve: Serve;
   now: () => number;
   peer: PeerSettings;
-  owner: StreamOwner;
+  owner: OpenStreams;
   streams: StreamTable;
   sender: Sender;
-  receiveWindow: ReceiveWindow;
   onPingAnswer: (payload: Buffer) => void;
   acceptsStreams: () => boolean;
 }
@@ -37,6 +36,11 @@ export class Inbound {
     this.#requests = new Requests(deps, () => this.#countControl());
     this.#resets = new TokenBucket(deps.limits.resets, deps.now);
     this.#control = new TokenBucket(deps.limits.controlFrames, deps.now);
+  }
+
+  /** Bytes kept of header blocks. */
+  get heldBytes(): number {
+    return this.#requests.heldBytes;
   }
 
   /** Throws a ConnectionError; a StreamError it has dealt with. */
@@ -84,13 +88,14 @@ export class Inbound {
   }
 
   /** Section 5.4.2. A peer can make us reset as easily as it resets (CVE-2025-8671): both count. */
-  #onStreamError({ streamId, code }: StreamError): void {
+  #onStreamError(error: StreamError): void {
     const { owner, sender, streams } = this.#deps;
+    const { streamId, code } = error;
+    if (streams.isIdle(streamId)) throw error.forConnection();
     this.#countReset();
     const stream = streams.get(streamId);
     if (stream) {
-      owner.reset(stream, code);
-      stream.events?.reset(code);
+      owner.abort(stream, code);
     } else {
       sender.reset(streamId, code);
       streams.rememberReset(streamId);

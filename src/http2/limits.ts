@@ -10,6 +10,10 @@ export interface Http2Limits {
   streamWindowSize: number;
   /** The same for all streams of a connection together. */
   connectionWindowSize: number;
+  /** Bytes of a response that a stream holds before its writer is told to wait. */
+  streamBufferSize: number;
+  /** The same for all streams of a connection together. */
+  connectionBufferSize: number;
   /** Streams that end by a reset: this many at once, then so many a second; more are ENHANCE_YOUR_CALM. */
   resets: Rate;
   /** Frames that make us work for nothing: PING, SETTINGS, PRIORITY, empty and unknown ones. */
@@ -31,6 +35,8 @@ export const defaultLimits: Http2Limits = {
   maxHeaderFrames: 32,
   streamWindowSize: 256 * 1024,
   connectionWindowSize: 1024 * 1024,
+  streamBufferSize: 64 * 1024,
+  connectionBufferSize: 4 * 1024 * 1024,
   resets: { burst: 1000, perSecond: 33 },
   controlFrames: { burst: 1000, perSecond: 100 },
   maxUnreadBytes: 1024 * 1024,

@@ -1,13 +1,18 @@
 import { Flag, frameHeaderLength, FrameType } from './frame.ts';
 
 const chunkSize = 32 * 1024;
+/** A rest that is smaller serves nobody. */
+const leastChunk = 1024;
+const mostSpare = 256;
+/** What connections have not filled of their chunks: one that is idle holds none. */
+const spare: Buffer[] = [];
 
 /**
  * The frames that wait to be written to one connection. Everything of one turn is gathered in one
  * buffer, and leaves in one write.
  */
 export class Output {
-  #chunk = empty;
+  #chunk: Buffer = empty;
   #filled = 0;
   readonly #full: Buffer[] = [];
   #fullLength = 0;
@@ -21,8 +26,10 @@ export class Output {
   take(): Buffer[] {
     const taken = this.#full.splice(0);
     if (this.#filled > 0) taken.push(this.#chunk.subarray(0, this.#filled));
-    // What is left of the chunk serves the next turn.
-    this.#chunk = this.#chunk.subarray(this.#filled);
+    // What is left of the chunk serves the next turn, of whichever connection.
+    const rest = this.#chunk.subarray(this.#filled);
+    if (rest.length >= leastChunk && spare.length < mostSpare) spare.push(rest);
+    this.#chunk = empty;
     this.#filled = 0;
     this.#fullLength = 0;
     return taken;
@@ -83,7 +90,8 @@ export class Output {
   #room(bytes: number): void {
     if (this.#chunk.length - this.#filled >= bytes) return;
     this.#pushFilled();
-    this.#chunk = Buffer.allocUnsafeSlow(chunkSize);
+    const chunk = spare.pop();
+    this.#chunk = chunk && chunk.length >= bytes ? chunk : Buffer.allocUnsafeSlow(chunkSize);
   }
 
   #pushFilled(): void {

@@ -1,15 +1,15 @@
 import { StreamError } from './errors.ts';
 
-/** A request's header fields, checked. */
+/** A request's header fields, checked. Requests with the same fields may be the same object. */
 export interface RequestHeaders {
-  method: string;
-  path: string;
-  scheme: string;
-  authority: string;
+  readonly method: string;
+  readonly path: string;
+  readonly scheme: string;
+  readonly authority: string;
   /** All fields but the pseudo-header fields: name, value, name, value, in their order. */
-  fields: readonly string[];
+  readonly fields: readonly string[];
   /** What `content-length` says, if it is there. */
-  contentLength: number | undefined;
+  readonly contentLength: number | undefined;
 }
 
 const connectionSpecific: ReadonlySet<string> = new Set([

@@ -1,11 +1,12 @@
 import { ConnectionError, StreamError } from './errors.ts';
 import { Flag, type Frame } from './frame.ts';
+import { wrongLength } from './frame_checks.ts';
 import { type HeaderBlock, HeaderBlockReader } from './header_block.ts';
 import { createHpackDecoder, type HpackDecoder } from './hpack/decoder.ts';
 import type { HeaderList } from './hpack/header_list.ts';
 import { HpackError } from './hpack/hpack_error.ts';
 import type { InboundDeps } from './inbound.ts';
-import { checkTrailers, readRequestHeaders } from './request_headers.ts';
+import { checkTrailers, readRequestHeaders, type RequestHeaders } from './request_headers.ts';
 import { Stream } from './stream.ts';
 
 /** What HEADERS, CONTINUATION and DATA do: they open streams, fill their requests and end them. */
@@ -15,12 +16,19 @@ export class Requests {
   readonly #countEmpty: () => void;
   readonly #blocks: HeaderBlockReader;
   readonly #hpack: HpackDecoder;
+  /** What has been checked once is given out again: a block that comes again is the same list. */
+  readonly #checked = new WeakMap<HeaderList, RequestHeaders>();
 
   constructor(deps: InboundDeps, countEmpty: () => void) {
     this.#deps = deps;
     this.#countEmpty = countEmpty;
     this.#blocks = new HeaderBlockReader(deps.limits);
     this.#hpack = createHpackDecoder(deps.limits);
+  }
+
+  /** Bytes kept of header blocks. */
+  get heldBytes(): number {
+    return this.#blocks.heldBytes + this.#hpack.heldBytes;
   }
 
   /** Throws a ConnectionError for a frame that may not stand inside a header block. */
@@ -30,6 +38,7 @@ export class Requests {
 
   /** Section 6.2. */
   onHeaders(frame: Frame): void {
+    this.#deps.streams.refuseEven(frame.streamId);
     this.#onBlock(this.#blocks.headers(frame));
   }
 
@@ -41,13 +50,13 @@ export class Requests {
 
   /** Section 6.1. */
   onData(frame: Frame): void {
-    const { owner, receiveWindow, streams } = this.#deps;
+    const { owner, streams } = this.#deps;
     const { streamId, flags } = frame;
     if (streamId === 0)
       throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take DATA for stream 0');
     // Section 6.9: padding counts, and so does what comes for a stream that is gone.
     const length = frame.end - frame.start;
-    if (!receiveWindow.take(length)) {
+    if (!owner.receiveWindow.take(length)) {
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
     }
     const stream = streams.get(streamId);
@@ -57,15 +66,18 @@ export class Requests {
         throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take DATA after the end');
       return streams.refuseClosed(streamId, 'DATA');
     }
+    // From now on its end, whichever, gives the room back.
+    stream.unconsumed += length;
     if (!stream.receiveWindow.take(length)) {
       throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
     }
     const body = withoutPadding(frame);
     const endStream = (flags & Flag.END_STREAM) !== 0;
     if (body.length === 0 && !endStream) this.#countEmpty();
-    if (body.length < length) owner.giveBack(stream, length - body.length);
+    if (body.length < length) stream.consume(length - body.length);
     countBody(stream, body.length, endStream);
-    stream.unconsumed += body.length;
+    // Whoever serves it need not keep what nothing follows.
+    stream.remoteEnded = endStream;
     if (body.length > 0) stream.events?.data(body);
     if (endStream) this.#end(stream, []);
   }
@@ -76,12 +88,12 @@ export class Requests {
     const { streams } = this.#deps;
     const { streamId, dependsOn } = block;
     const isNew = streams.isNew(streamId);
-    const { fields, tooLarge } = this.#decode(block.bytes);
+    const list = this.#decode(block.bytes);
     if (dependsOn === streamId) {
       throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot make a stream depend on itself');
     }
-    if (isNew) this.#open(block, fields, tooLarge);
-    else this.#trailers(block, fields, tooLarge);
+    if (isNew) this.#open(block, list);
+    else this.#trailers(block, list);
   }
 
   #decode(block: Buffer): HeaderList {
@@ -94,7 +106,7 @@ export class Requests {
     }
   }
 
-  #open({ streamId, endStream }: HeaderBlock, list: readonly string[], tooLarge: boolean): void {
+  #open({ streamId, endStream }: HeaderBlock, list: HeaderList): void {
     const { acceptsStreams, limits, owner, peer, serve, streams } = this.#deps;
     if (!acceptsStreams()) return streams.rememberReset(streamId);
     // Section 5.1.2.
@@ -104,20 +116,30 @@ export class Requests {
     const windows = { send: peer.initialWindowSize, receive: limits.streamWindowSize };
     const stream = new Stream(streamId, owner, windows);
     stream.remoteEnded = endStream;
-    if (tooLarge) {
-      streams.add(stream);
+    if (list.tooLarge) {
+      owner.open(stream);
       return stream.respond(requestHeaderFieldsTooLarge, { endStream: true });
     }
-    const request = readRequestHeaders(streamId, list);
+    const request = this.#request(streamId, list);
     if (request.contentLength !== undefined) stream.bodyLeft = request.contentLength;
     countBody(stream, 0, endStream);
-    streams.add(stream);
+    stream.listSize = list.size;
+    owner.open(stream);
     stream.events = serve(stream, request);
     if (endStream && !stream.closed) stream.events.end([]);
   }
 
+  #request(streamId: number, list: HeaderList): RequestHeaders {
+    if (!list.isKept) return readRequestHeaders(streamId, list.fields);
+    const known = this.#checked.get(list);
+    if (known) return known;
+    const request = readRequestHeaders(streamId, list.fields);
+    this.#checked.set(list, request);
+    return request;
+  }
+
   /** Section 8.1: a second block ends the request. */
-  #trailers(block: HeaderBlock, fields: readonly string[], tooLarge: boolean): void {
+  #trailers(block: HeaderBlock, { fields, tooLarge }: HeaderList): void {
     const { streamId, endStream } = block;
     const stream = this.#deps.streams.get(streamId);
     if (!stream) return;
@@ -142,9 +164,11 @@ export class Requests {
 const requestHeaderFieldsTooLarge = Buffer.from([0x08, 0x03, 0x34, 0x33, 0x31]);
 
 /** Section 6.1: the padding's length comes first, and the padding last. */
-function withoutPadding({ bytes, start, end, flags }: Frame): Buffer {
+function withoutPadding(frame: Frame): Buffer {
+  const { bytes, start, end, flags } = frame;
   if ((flags & Flag.PADDED) === 0) return bytes.subarray(start, end);
-  const to = start < end ? end - bytes.readUInt8(start) : start;
+  if (start === end) throw wrongLength(frame);
+  const to = end - bytes.readUInt8(start);
   if (to < start + 1) {
     throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take padding of that length');
   }

@@ -1,6 +1,7 @@
 import { SendWindow } from './flow_control.ts';
 import { Flag, FrameType } from './frame.ts';
 import { encodeTableSizeUpdate } from './hpack/encoder.ts';
+import type { Http2Limits } from './limits.ts';
 import { Output } from './output.ts';
 import type { PeerSettings } from './settings.ts';
 import type { Stream } from './stream.ts';
@@ -14,6 +15,19 @@ const noTable = encodeTableSizeUpdate(0);
 /** Beyond this many bytes DATA waits until the socket has taken what there is. */
 const fullOutput = 128 * 1024;
 
+/** The last part of a response that may go before those that wait: less than the smallest MAX_FRAME_SIZE. */
+const smallRest = 4096;
+
+/** What a part of a body counts at least: a peer may have us hold one that comes byte by byte. */
+const leastCost = 96;
+
+interface SenderDeps {
+  peer: PeerSettings;
+  limits: Http2Limits;
+  /** Told when the last frame of a response has been put out. */
+  onEnded: (stream: Stream) => void;
+}
+
 /**
  * Everything that leaves: control frames and headers at once, DATA as the windows of stream and
  * connection allow (RFC 9113 section 5.2), a frame of each stream in turn.
@@ -23,15 +37,22 @@ export class Sender {
   readonly window: SendWindow;
   readonly #peer: PeerSettings;
   readonly #onEnded: (stream: Stream) => void;
+  readonly #limits: Http2Limits;
   /** Streams that have something to send and the window for it. A Set keeps their order. */
   readonly #ready = new Set<Stream>();
   #saidNoTable = false;
+  #heldBytes = 0;
 
-  /** `onEnded` is told when the last frame of a response has been put out. */
-  constructor(peer: PeerSettings, onEnded: (stream: Stream) => void) {
+  constructor({ peer, limits, onEnded }: SenderDeps) {
     this.#peer = peer;
+    this.#limits = limits;
     this.#onEnded = onEnded;
     this.window = new SendWindow(65_535);
+  }
+
+  /** What DATA takes that waits for a window, or for room in the output. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /** Whether DATA waits for nothing but room in the output. */
@@ -47,6 +68,32 @@ export class Sender {
     if (endStream) this.#onEnded(stream);
   }
 
+  /** Holds a part of a body. False: that is enough for now. */
+  hold(stream: Stream, bytes: Uint8Array): boolean {
+    if (bytes.length > 0) {
+      if (this.#sendAtOnce(stream, bytes)) return true;
+      stream.held.push(bytes);
+      stream.heldLength += bytes.length;
+      this.#count(stream, costOf(bytes));
+      this.held(stream);
+    }
+    const { connectionBufferSize, streamBufferSize } = this.#limits;
+    return stream.heldCost < streamBufferSize && this.#heldBytes < connectionBufferSize;
+  }
+
+  /** What is small and the whole rest of a response need not stand in line: nothing could join it. */
+  #sendAtOnce(stream: Stream, bytes: Uint8Array): boolean {
+    const room = Math.min(smallRest, stream.sendWindow.available, this.window.available);
+    const isLast = stream.localEnded && stream.heldLength === 0;
+    if (!isLast || bytes.length > room || this.output.length >= fullOutput) return false;
+    const endStream = stream.trailers === undefined;
+    this.#beginFrame(stream, bytes.length, endStream);
+    this.output.bytes(bytes);
+    if (endStream) this.#onEnded(stream);
+    else this.#end(stream);
+    return true;
+  }
+
   /** Puts a stream in line for what it holds; where it holds nothing, its end leaves at once. */
   held(stream: Stream): void {
     if (stream.heldLength === 0) {
@@ -58,6 +105,7 @@ export class Sender {
 
   drop(stream: Stream): void {
     this.#ready.delete(stream);
+    this.#count(stream, -stream.heldCost);
     stream.held = [];
     stream.heldLength = 0;
   }
@@ -72,7 +120,7 @@ export class Sender {
       if (stream.sendWindow.available <= 0) continue;
       this.#sendFrame(stream);
       if (stream.heldLength > 0 && stream.sendWindow.available > 0) this.#ready.add(stream);
-      stream.sent();
+      if (stream.heldCost < this.#limits.streamBufferSize / 2) stream.drained();
     }
   }
 
@@ -82,12 +130,18 @@ export class Sender {
     const length = Math.min(stream.heldLength, most);
     const last = length === stream.heldLength && stream.localEnded;
     const endStream = last && stream.trailers === undefined;
-    this.output.frameHeader(length, FrameType.DATA, endStream ? Flag.END_STREAM : 0, stream.id);
+    this.#beginFrame(stream, length, endStream);
     this.#takeHeld(stream, length);
-    sendWindow.available -= length;
-    this.window.available -= length;
     if (endStream) this.#onEnded(stream);
     else if (last) this.#end(stream);
+  }
+
+  /** The header of a DATA frame, and what the windows lose by it. */
+  #beginFrame(stream: Stream, length: number, endStream: boolean): void {
+    const flags = endStream ? Flag.END_STREAM : 0;
+    this.output.frameHeader(length, FrameType.DATA, flags, stream.id);
+    stream.sendWindow.available -= length;
+    this.window.available -= length;
   }
 
   #takeHeld(stream: Stream, length: number): void {
@@ -97,15 +151,23 @@ export class Sender {
       if (left === 0) break;
       if (part.length > left) {
         this.output.bytes(part.subarray(0, left));
-        stream.held[taken] = part.subarray(left);
+        const rest = part.subarray(left);
+        stream.held[taken] = rest;
+        this.#count(stream, costOf(rest) - costOf(part));
         break;
       }
       this.output.bytes(part);
+      this.#count(stream, -costOf(part));
       left -= part.length;
       taken++;
     }
     stream.held.splice(0, taken);
     stream.heldLength -= length;
+  }
+
+  #count(stream: Stream, cost: number): void {
+    stream.heldCost += cost;
+    this.#heldBytes += cost;
   }
 
   #end(stream: Stream): void {
@@ -131,4 +193,8 @@ export class Sender {
     payload.write(debug, 8, 'latin1');
     this.output.frame(FrameType.GOAWAY, 0, 0, payload);
   }
+}
+
+function costOf(part: Uint8Array): number {
+  return Math.max(part.length, leastCost);
 }

@@ -1,15 +1,23 @@
 import type { Socket } from 'node:net';
+import { ByteBudget } from './byte_budget.ts';
 import { defaultLimits, type Http2Limits } from './limits.ts';
 import { bindSocket, type SocketConnection, type SocketTimes } from './socket.ts';
 import type { Serve } from './stream.ts';
+import { Turn } from './turn.ts';
 
 /** What a server bears of all its peers together. */
 export interface Http2ServerOptions {
-  serve: Serve;
+  /** Serves a stream of a connection that attach() was given. */
+  serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   limits?: Partial<Http2Limits>;
   times?: Partial<SocketTimes>;
   /** Connections beyond it are closed as they come. */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
+  /**
+   * Bytes that all connections together may keep. Beyond it they stop reading, and writers wait; a
+   * second later those who hold most are given up with ENHANCE_YOUR_CALM.
+   */
+  maxBufferedBytes?: number | undefined;
   /** Milliseconds. */
   now?: () => number;
 }
@@ -20,6 +28,10 @@ export interface Http2Server {
   attach(socket: Socket): void;
   readonly openConnections: number;
   readonly openStreams: number;
+  /** Bytes that all connections together keep. */
+  readonly bufferedBytes: number;
+  /** Whether those are too many: what comes now had better be refused. */
+  readonly isOverloaded: boolean;
   /** Says on every connection that it leaves; resolves when the last stream has ended. */
   shutdown(): Promise<void>;
   /** Drops every connection. */
@@ -33,6 +45,7 @@ const defaultTimes: SocketTimes = {
   keepaliveTimeout: 20_000,
 };
 const defaultMaxConnections = 15_000;
+const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 const tickMs = 1000;
 
 /** Makes a server that listens on nothing itself. */
@@ -41,17 +54,22 @@ export function createHttp2Server({
   limits,
   times,
   maxConnections = defaultMaxConnections,
+  maxBufferedBytes = defaultMaxBufferedBytes,
   now = performance.now.bind(performance),
 }: Http2ServerOptions): Http2Server {
   const connections = new Set<SocketConnection>();
+  const budget = new ByteBudget(maxBufferedBytes);
   const deps = {
     serve,
     now,
+    budget,
+    turn: new Turn(),
     limits: { ...defaultLimits, ...limits },
     times: { ...defaultTimes, ...times },
   };
   let ticker: NodeJS.Timeout | undefined;
   let leaving: PromiseWithResolvers<void> | undefined;
+  let wasOverloaded = false;
 
   return {
     attach,
@@ -62,6 +80,12 @@ export function createHttp2Server({
       let sum = 0;
       for (const { openStreams } of connections) sum += openStreams;
       return sum;
+    },
+    get bufferedBytes() {
+      return budget.used;
+    },
+    get isOverloaded() {
+      return budget.excess > 0;
     },
     shutdown() {
       leaving ??= Promise.withResolvers();
@@ -97,5 +121,18 @@ export function createHttp2Server({
 
   function tick(): void {
     for (const connection of connections) connection.tick();
+    const isOverloaded = budget.excess > 0;
+    if (isOverloaded && wasOverloaded) shed();
+    wasOverloaded = isOverloaded;
+  }
+
+  function shed(): void {
+    let left = budget.excess;
+    for (const connection of [...connections].toSorted((a, b) => b.heldBytes - a.heldBytes)) {
+      if (left <= 0) return;
+      const held = connection.heldBytes;
+      connection.shed(Math.min(left, held));
+      left -= held;
+    }
   }
 }

@@ -1,5 +1,6 @@
 import { ConnectionError } from './errors.ts';
 import { defaultMaxFrameSize, type Frame, maxInt31 } from './frame.ts';
+import type { Http2Limits } from './limits.ts';
 
 /** RFC 9113 section 6.5.2. */
 export const SettingId = {
@@ -57,7 +58,16 @@ export function applySettings(settings: PeerSettings, { bytes, start, end }: Fra
   }
 }
 
-/** The payload of our own SETTINGS frame. */
+/** What we tell a peer of ourselves: the payload of our SETTINGS frame. */
+export function ownSettings(limits: Http2Limits): Buffer {
+  return encodeSettings([
+    [SettingId.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams],
+    [SettingId.INITIAL_WINDOW_SIZE, limits.streamWindowSize],
+    [SettingId.MAX_HEADER_LIST_SIZE, limits.maxHeaderListSize],
+  ]);
+}
+
+/** The payload of a SETTINGS frame. */
 export function encodeSettings(
   settings: readonly (readonly [id: number, value: number])[],
 ): Buffer {

@@ -20,8 +20,12 @@ export type Serve = (stream: Stream, request: RequestHeaders) => StreamEvents;
 export interface StreamOwner {
   /** Sends a HEADERS frame now. */
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void;
-  /** Sends what the stream holds, as windows allow. */
-  sendHeld(stream: Stream): void;
+  /** Holds a part of a body, and sends it as windows allow. False: that is enough for now. */
+  hold(stream: Stream, bytes: Uint8Array): boolean;
+  /** Ends the response after what the stream holds. */
+  endHeld(stream: Stream): void;
+  /** Counts bytes that whoever serves a stream keeps for it. */
+  keep(bytes: number): void;
   /** Gives the peer room for what has been consumed, on the connection alone where the stream is gone. */
   giveBack(stream: Stream | undefined, bytes: number): void;
   /** Ends the stream with RST_STREAM. */
@@ -29,9 +33,6 @@ export interface StreamOwner {
   /** Takes the stream for ended, without a word to the peer. */
   forget(stream: Stream): void;
 }
-
-/** A writer is told to wait when this many bytes are held for one stream. */
-const enough = 64 * 1024;
 
 /** One request and its response (RFC 9113 section 5.1). */
 export class Stream {
@@ -51,8 +52,14 @@ export class Stream {
   bodyLeft: number | undefined;
   /** Body bytes that have been told and not been consumed. */
   unconsumed = 0;
+  /** Bytes that whoever serves it has consumed and still keeps. */
+  kept = 0;
+  /** Bytes of its request's header list: whoever serves it may keep that. */
+  listSize = 0;
   held: Uint8Array[] = [];
   heldLength = 0;
+  /** The same, where many small parts count for more. */
+  heldCost = 0;
   trailers: Buffer | undefined;
   #wantsDrain = false;
 
@@ -61,6 +68,11 @@ export class Stream {
     this.#owner = owner;
     this.sendWindow = new SendWindow(windows.send);
     this.receiveWindow = new ReceiveWindow(windows.receive);
+  }
+
+  /** Bytes kept for it: of the request those that are not consumed, of the response those not sent. */
+  get heldBytes(): number {
+    return this.listSize + this.unconsumed + this.kept + this.heldCost;
   }
 
   /** Sends response headers, an encoded block; informational ones may go before them. */
@@ -73,19 +85,19 @@ export class Stream {
   /** Sends a part of the body, which is ours from now on. False: wait for drain() before the next. */
   write(bytes: Uint8Array): boolean {
     if (this.closed || this.localEnded) return true;
-    this.held.push(bytes);
-    this.heldLength += bytes.length;
-    this.#owner.sendHeld(this);
-    this.#wantsDrain = this.heldLength >= enough;
+    const goOn = this.#owner.hold(this, bytes);
+    // What is empty is sent already.
+    this.#wantsDrain = !goOn && this.heldLength > 0;
     return !this.#wantsDrain;
   }
 
-  /** Ends the response, with trailers (an encoded block) or without. */
-  end(trailers?: Buffer): void {
+  /** Ends the response with a last part of its body, if there is one, and trailers (an encoded block). */
+  end(trailers?: Buffer, last?: Uint8Array): void {
     if (this.closed || this.localEnded) return;
     this.localEnded = true;
     this.trailers = trailers;
-    this.#owner.sendHeld(this);
+    if (last && last.length > 0) this.#owner.hold(this, last);
+    else this.#owner.endHeld(this);
   }
 
   /** Says that so many bytes of the body are done with: the peer may send as many more. */
@@ -95,14 +107,21 @@ export class Stream {
     this.#owner.giveBack(this, bytes);
   }
 
+  /** Says how many consumed bytes are still kept for it: they count against the budget. */
+  keep(bytes: number): void {
+    if (this.closed || bytes === this.kept) return;
+    this.#owner.keep(bytes - this.kept);
+    this.kept = bytes;
+  }
+
   /** Gives the stream up, with an error code of RFC 9113 section 7. */
   reset(code: number): void {
     if (!this.closed) this.#owner.reset(this, code);
   }
 
-  /** Called by the connection when held bytes have left. */
-  sent(): void {
-    if (!this.#wantsDrain || this.heldLength >= enough / 2) return;
+  /** Called by the connection when there is room again for what it may hold. */
+  drained(): void {
+    if (!this.#wantsDrain) return;
     this.#wantsDrain = false;
     this.events?.drain();
   }

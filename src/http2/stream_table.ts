@@ -23,6 +23,12 @@ export class StreamTable {
     return this.#open.values();
   }
 
+  /** Those that hold anything for their peer or of it, the one that holds most first. */
+  largest(): Stream[] {
+    const holding = [...this.#open.values()].filter((stream) => stream.heldBytes > 0);
+    return holding.toSorted((a, b) => b.heldBytes - a.heldBytes);
+  }
+
   add(stream: Stream): void {
     this.#open.set(stream.id, stream);
   }
@@ -56,17 +62,25 @@ export class StreamTable {
     );
   }
 
-  /** Throws where no stream of that identifier has been opened; even ones are ours, and we open none. */
+  /** Whether no stream of that identifier has been opened; even ones are ours, and we open none. */
+  isIdle(id: number): boolean {
+    return id > this.lastId || id % 2 === 0;
+  }
+
+  /** Throws where a stream is idle. */
   refuseIdle(id: number): void {
-    if (id <= this.lastId && id % 2 === 1) return;
+    if (!this.isIdle(id)) return;
     throw new ConnectionError('PROTOCOL_ERROR', `Cannot take a frame for stream ${id}: it is idle`);
   }
 
-  /** Whether the identifier opens a new stream. Throws for one that never can (section 5.1.1). */
+  /** Throws for the connection itself, and for a stream that only a server opens (section 5.1.1). */
+  refuseEven(id: number): void {
+    if (id % 2 === 1) return;
+    throw new ConnectionError('PROTOCOL_ERROR', `Cannot open stream ${id}: it is even`);
+  }
+
+  /** Whether the identifier opens a new stream. Throws for one that is over. */
   isNew(id: number): boolean {
-    if (id % 2 === 0) {
-      throw new ConnectionError('PROTOCOL_ERROR', `Cannot open stream ${id}: it is even`);
-    }
     if (id > this.lastId) {
       this.lastId = id;
       return true;

@@ -7,6 +7,8 @@ import sys
 import unittest
 from pathlib import Path
 
+import grpc
+
 project = Path(__file__).resolve().parents[2]
 foreign = Path(os.environ.get("FOREIGN") or Path.home() / ".cache/greeter-foreign")
 
@@ -14,6 +16,14 @@ foreign = Path(os.environ.get("FOREIGN") or Path.home() / ".cache/greeter-foreig
 BOUND = 10
 #: Seconds for all the tests of a file; with more, one of them hangs.
 MOST_SECONDS = 90
+
+
+def channel_to(address):
+    """A channel to a server, over TLS where FOREIGN_TLS_CA names who signed its certificate."""
+    if authority := os.environ.get("FOREIGN_TLS_CA"):
+        credentials = grpc.ssl_channel_credentials(Path(authority).read_bytes())
+        return grpc.secure_channel(address, credentials)
+    return grpc.insecure_channel(address)
 
 
 def arguments(**flags):

@@ -3,12 +3,12 @@ import { randomInt } from 'node:crypto';
 /** Numbers that come again with their seed. */
 export interface Random {
   /** A whole number from 0 to `limit` - 1. */
-  below(limit: number): number;
+  below: (limit: number) => number;
   /** Is true once in so many times. */
-  oneIn(times: number): boolean;
-  pick<T>(from: readonly [T, ...T[]]): T;
+  oneIn: (times: number) => boolean;
+  pick: <T>(from: readonly [T, ...T[]]) => T;
   /** Up to `longest` characters, from U+0000 to U+00FF or out of the alphabet. */
-  text(longest: number, alphabet?: string): string;
+  text: (longest: number, alphabet?: string) => string;
 }
 
 /** Runs a test with other numbers each time; says the seed if it fails. */
@@ -24,7 +24,7 @@ export async function withRandom(
 }
 
 /** Mulberry32. */
-function createRandom(seed: number): Random {
+export function createRandom(seed: number): Random {
   let state = seed;
   return {
     below,

@@ -44,6 +44,11 @@ export class HpackDecoder {
     this.#cache = cache ? new HeaderCache() : undefined;
   }
 
+  /** Octets that are kept for the blocks to come. */
+  get heldBytes(): number {
+    return this.table.size + (this.#cache?.size ?? 0);
+  }
+
   /**
    * Takes note that the peer has acknowledged our SETTINGS_HEADER_TABLE_SIZE. If its table may be
    * larger than that now, its next block has to make it smaller (RFC 9113 section 4.3.1), to the
@@ -67,7 +72,9 @@ export class HpackDecoder {
     const list = new HeaderListBuilder(this.#maxHeaderListSize);
     this.#updateSize(reader);
     while (!reader.done) this.#readField(reader, list);
-    if (generation === this.table.generation) this.#cache?.add(block, { list, size: list.size });
+    if (generation === this.table.generation) {
+      list.isKept = this.#cache?.add(block, { list, size: list.size }) ?? false;
+    }
     return list;
   }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createHpackDecoder, type HpackDecoder } from './decoder.ts';
+import type { HeaderList } from './header_list.ts';
 import { HpackError } from './hpack_error.ts';
 import {
   block,
@@ -163,7 +164,7 @@ test('decode() gives the same with a cache as without, whatever comes in whateve
         if (isNew) blocks.push(octets);
         const expected = outcome(plain, octets);
         const actual = outcome(cached, octets);
-        assert.deepEqual(actual, expected);
+        assert.deepEqual(said(actual), said(expected));
         assert.deepEqual(tableOf(cached), tableOf(plain));
         if (typeof actual === 'string') {
           refused++;
@@ -178,12 +179,17 @@ test('decode() gives the same with a cache as without, whatever comes in whateve
   });
 });
 
-function outcome(decoder: HpackDecoder, octets: Buffer): object | string {
+function outcome(decoder: HpackDecoder, octets: Buffer): HeaderList | string {
   try {
     return decoder.decode(octets);
   } catch (error) {
     return String(error);
   }
+}
+
+/** What a list says, whether it is kept or not. */
+function said(result: HeaderList | string): unknown {
+  return typeof result === 'string' ? result : [result.fields, result.tooLarge];
 }
 
 function tableOf({ table }: HpackDecoder): unknown[] {

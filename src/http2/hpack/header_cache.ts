@@ -29,6 +29,11 @@ export class HeaderCache {
   #wasHit = false;
   #resting = 0;
 
+  /** What its blocks and lists take, in octets. */
+  get size(): number {
+    return this.#total;
+  }
+
   /** The list of an equal block of this generation. */
   get(block: Buffer, generation: number): HeaderList | undefined {
     if (generation !== this.#generation) this.#clear(generation);
@@ -39,21 +44,22 @@ export class HeaderCache {
     return list;
   }
 
-  /** Keeps the list of a block that get() did not find, unless it is large. */
-  add(block: Buffer, { list, size }: Kept): void {
-    if (block.length > maxBlockOctets || size > maxListSize) return;
+  /** Keeps the list of a block that get() did not find, unless it is large; gives whether it does. */
+  add(block: Buffer, { list, size }: Kept): boolean {
+    if (block.length > maxBlockOctets || size > maxListSize) return false;
     if (this.#resting > 0) {
       this.#resting--;
-      return;
+      return false;
     }
     const total = block.length + size;
     if (this.#kept.size === maxEntries || this.#total + total > maxTotal) {
       if (!this.#wasHit) this.#resting = rest;
       this.#clear(this.#generation);
-      return;
+      return false;
     }
     this.#kept.set(block.toString('latin1'), list);
     this.#total += total;
+    return true;
   }
 
   #clear(generation: number): void {

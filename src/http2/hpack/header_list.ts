@@ -4,15 +4,19 @@ import { fieldOverhead } from './dynamic_table.ts';
 export interface HeaderList {
   /** Names and values in turn, one character an octet; none if the list is too large. */
   readonly fields: readonly string[];
+  /** RFC 9113 section 6.5.2: a field counts its octets and 32 more. */
+  readonly size: number;
   /** The list is larger than we take: more than `maxHeaderListSize`. */
   readonly tooLarge: boolean;
+  /** The next equal block will be this very list: what is made of it can be kept with it. */
+  readonly isKept: boolean;
 }
 
 /** Gathers a list, up to a size. */
 export class HeaderListBuilder implements HeaderList {
   fields: string[] = [];
   tooLarge = false;
-  /** RFC 9113 section 6.5.2: a field counts its octets and 32 more. */
+  isKept = false;
   size = 0;
   readonly #maxSize: number;
 

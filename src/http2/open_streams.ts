@@ -1,0 +1,130 @@
+import type { ByteBudget } from './byte_budget.ts';
+import { ErrorCode } from './errors.ts';
+import { ReceiveWindow } from './flow_control.ts';
+import type { Http2Limits } from './limits.ts';
+import type { Sender } from './sender.ts';
+import type { Stream, StreamOwner } from './stream.ts';
+import { StreamTable } from './stream_table.ts';
+
+interface OpenStreamsDeps {
+  limits: Http2Limits;
+  budget: ByteBudget;
+  sender: Sender;
+  wake: () => void;
+}
+
+/** The streams of a connection: what they may do to it, and everything that ends one. */
+export class OpenStreams implements StreamOwner {
+  readonly table = new StreamTable();
+  readonly receiveWindow: ReceiveWindow;
+  readonly #budget: ByteBudget;
+  readonly #sender: Sender;
+  readonly #wake: () => void;
+  #ended = false;
+  #kept = 0;
+  #lists = 0;
+
+  constructor({ limits, budget, sender, wake }: OpenStreamsDeps) {
+    this.receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
+    this.#budget = budget;
+    this.#sender = sender;
+    this.#wake = wake;
+  }
+
+  /** Bytes of bodies: of requests those that are not consumed or still kept, of responses those not sent. */
+  get bodyBytes(): number {
+    return this.receiveWindow.outstanding + this.#kept + this.#sender.heldBytes;
+  }
+
+  /** The same, and the header lists of requests. */
+  get heldBytes(): number {
+    return this.bodyBytes + this.#lists;
+  }
+
+  open(stream: Stream): void {
+    this.table.add(stream);
+    this.#lists += stream.listSize;
+  }
+
+  sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
+    this.#sender.headers(stream, block, endStream);
+    this.#wake();
+  }
+
+  hold(stream: Stream, bytes: Uint8Array): boolean {
+    const goOn = this.#sender.hold(stream, bytes);
+    this.#wake();
+    return goOn && this.#budget.excess === 0;
+  }
+
+  endHeld(stream: Stream): void {
+    this.#sender.held(stream);
+    this.#wake();
+  }
+
+  keep(bytes: number): void {
+    this.#kept += bytes;
+    this.#wake();
+  }
+
+  giveBack(stream: Stream | undefined, bytes: number): void {
+    const update = this.receiveWindow.consume(bytes);
+    // Nobody sends any more, and the last word is GOAWAY.
+    if (this.#ended) return;
+    this.#sender.windowUpdate(0, update);
+    if (stream && !stream.remoteEnded) {
+      this.#sender.windowUpdate(stream.id, stream.receiveWindow.consume(bytes));
+    }
+    this.#wake();
+  }
+
+  reset(stream: Stream, code: number): void {
+    this.#sender.reset(stream.id, code);
+    this.table.rememberReset(stream.id);
+    this.#remove(stream);
+    this.#wake();
+  }
+
+  /** Ends a stream with RST_STREAM, and tells whoever serves it. */
+  abort(stream: Stream, code: number): void {
+    this.reset(stream, code);
+    stream.events?.reset(code);
+  }
+
+  forget(stream: Stream): void {
+    this.#remove(stream);
+  }
+
+  /** A response that is whole before its request: the rest of it is of no use (section 8.1). */
+  onResponseEnded(stream: Stream): void {
+    if (stream.remoteEnded) this.#remove(stream);
+    else this.reset(stream, ErrorCode.NO_ERROR);
+  }
+
+  /** Gives up streams that hold the most, until so many bytes are free. */
+  shed(bytes: number): void {
+    const enough = this.heldBytes - bytes;
+    for (const stream of this.table.largest()) {
+      if (this.heldBytes <= enough) return;
+      this.abort(stream, ErrorCode.ENHANCE_YOUR_CALM);
+    }
+  }
+
+  /** Ends all of them: the connection is over. */
+  end(): void {
+    this.#ended = true;
+    for (const stream of this.table.all()) {
+      this.#remove(stream);
+      stream.events?.reset(ErrorCode.CANCEL);
+    }
+  }
+
+  #remove(stream: Stream): void {
+    this.#sender.drop(stream);
+    this.#kept -= stream.kept;
+    this.#lists -= stream.listSize;
+    this.table.remove(stream);
+    // Nobody will: the other streams need the room.
+    if (stream.unconsumed > 0) this.giveBack(undefined, stream.unconsumed);
+  }
+}

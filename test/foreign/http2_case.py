@@ -1,0 +1,24 @@
+"""A test of src/http2 alone: its echo, in a process of its own, over plain text and over TLS."""
+
+import atexit
+import json
+import subprocess
+import unittest
+
+from harness import project
+
+
+class Http2Case(unittest.TestCase):
+    """Has `ports`: `plain` and `tls`."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = subprocess.Popen(
+            ["node", project / "test/http2_echo.ts"], stdout=subprocess.PIPE, text=True
+        )
+        # Even where a signal ends the tests.
+        atexit.register(cls.server.kill)
+        cls.addClassCleanup(cls.server.wait)
+        cls.addClassCleanup(cls.server.stdout.close)
+        cls.addClassCleanup(cls.server.kill)
+        cls.ports = json.loads(cls.server.stdout.readline())
