@@ -1,14 +1,14 @@
-// Makes dist/greeter.mjs, the whole program in one file, and prints its size and how long it
-// takes from its start to its first answered call.
+// Makes dist/greeter.mjs, the whole program in one file, and prints its size, how much of it a
+// server loads, and how long it takes from its start to its first answered call.
 import { statSync } from 'node:fs';
 import { build } from 'esbuild';
-import { startUpMs } from './bench/start_up.mjs';
+import { startUpTimes } from './bench/start_up.mjs';
 
 const outfile = 'dist/greeter.mjs';
 /** The build fails above it: raise it knowingly, or find out what has come in. */
-const maxBytes = 1_750_000;
+const maxBytes = 1_900_000;
 
-await build({
+const { metafile } = await build({
   entryPoints: ['src/main.ts'],
   outfile,
   bundle: true,
@@ -16,6 +16,7 @@ await build({
   format: 'esm',
   target: 'node26',
   sourcemap: true,
+  metafile: true,
   legalComments: 'linked',
   // grpc-js and pino are CommonJS and call require() for Node's own modules.
   banner: {
@@ -25,6 +26,29 @@ import { createRequire } from 'node:module'; const require = createRequire(impor
 });
 
 const { size } = statSync(outfile);
-const ms = await startUpMs(outfile);
-console.log(`${outfile}: ${size} bytes, ${ms} ms from its start to its first answered call`);
+const direct = loadedBytes('src/main.ts', 'src/cli/serve.ts');
+const grpcJs = loadedBytes('src/main.ts', 'src/cli/serve.ts', 'src/transport/grpc_js.ts');
+const times = await startUpTimes(outfile);
+console.log(`${outfile}: ${size} bytes; serve loads ${direct} of them, with grpc-js ${grpcJs}`);
+console.log(
+  `from start to first answered call: ${times.direct} ms, with grpc-js ${times.grpcJs} ms; node alone starts in ${times.node} ms`,
+);
 if (size > maxBytes) throw new Error(`Cannot ship ${outfile}: at most ${maxBytes} bytes`);
+
+/**
+ * The bytes of what is loaded with these files; what they import() is loaded when it is asked for.
+ *
+ * @param {readonly string[]} files
+ */
+function loadedBytes(...files) {
+  const [output] = Object.values(metafile.outputs).filter(({ entryPoint }) => entryPoint);
+  const loaded = new Set(files);
+  for (const file of loaded) {
+    for (const { path, kind } of metafile.inputs[file]?.imports ?? []) {
+      if (kind !== 'dynamic-import') loaded.add(path);
+    }
+  }
+  let sum = 0;
+  for (const file of loaded) sum += output?.inputs[file]?.bytesInOutput ?? 0;
+  return sum;
+}

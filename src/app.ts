@@ -12,13 +12,14 @@ import { createHelloworld } from './services/helloworld.ts';
 import { createReflection } from './services/reflection.ts';
 import { createSample } from './services/sample.ts';
 import { createUnary } from './services/unary.ts';
-import { listenOn, type Listening } from './transport/listen.ts';
+import { createEngine } from './transport/engine.ts';
+import { type Bound, listenOn } from './transport/listen.ts';
 import { buildServer, serviceNames } from './transport/server.ts';
 
 /** The whole server, running. */
 export interface App extends Stoppable {
   readonly log: Logger;
-  readonly bound: Listening['bound'];
+  readonly bound: readonly Bound[];
   readonly services: readonly string[];
 }
 
@@ -28,6 +29,11 @@ export interface Terminal {
   logTo: number;
   /** Whether people read it. */
   isTerminal: boolean;
+}
+
+/** The files of the settings, if there are any. */
+function tlsOf({ tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: ca }: Config) {
+  return cert && key ? { cert: cert.pem, key: key.pem, clientCa: ca?.pem } : undefined;
 }
 
 /** A connection that is cut gets this long to take its last frames along. */
@@ -49,7 +55,6 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
   const deps = {
     log,
     drain,
-    limits: config,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
     services: {
       unary: createUnary(),
@@ -61,14 +66,15 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
       reflection: createReflection(serviceNames),
     },
   };
-  const listening = await listenOn(config.listen, () => buildServer(deps));
+  const server = buildServer(await createEngine(config.engine, config), deps);
+  const bound = await listenOn(server, config.listen, tlsOf(config));
   state.serving();
   let drained: Promise<void> | undefined;
-  for (const where of listening.bound) log.info(where, 'listening');
+  for (const where of bound) log.info(where, 'listening');
 
   return {
     log,
-    bound: listening.bound,
+    bound,
     services: serviceNames,
     leave() {
       log.info({ leaveDelay: config.leaveDelay, drainTimeout: config.drainTimeout }, 'leaving');
@@ -76,14 +82,14 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
     },
     drain() {
       drain.begin();
-      drained = listening.shutdown();
+      drained = server.shutdown();
       return drained;
     },
     async kill() {
-      log.warn({ calls: listening.openCalls() }, 'cutting calls');
+      log.warn({ calls: server.counts.streams }, 'cutting calls');
       drain.cut();
       await Promise.race([drained, sleep(lastFramesMs)]);
-      listening.forceShutdown();
+      server.forceShutdown();
     },
     flush: close,
   };

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { generate } from 'selfsigned';
 import { loadConfig, settingRows, UsageError } from './config.ts';
 
 /** The problems that loading finds. */
@@ -21,12 +25,18 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
       { text: ':50051', host: undefined, port: 50_051 },
       { text: ':9999', host: undefined, port: 9999 },
     ],
+    engine: 'direct',
+    tlsCertFile: undefined,
+    tlsKeyFile: undefined,
+    tlsClientCaFile: undefined,
     logLevel: 'info',
     logFormat: 'auto',
     leaveDelay: 0,
     drainTimeout: 20_000,
     defaultDeadline: undefined,
     maxDeadline: 3_600_000,
+    maxConnections: 15_000,
+    maxBufferedBytes: 64 * 1024 * 1024,
     maxConcurrentStreams: 1000,
     maxMessageSize: 4 * 1024 * 1024,
     parrotInterval: 3000,
@@ -73,4 +83,36 @@ test('loadConfig() leaves variables alone that it does not know', () => {
   const env = { GREETER_PORT: 'tcp://10.0.0.1:50051', GREETER_SERVICE_HOST: '10.0.0.1' };
 
   assert.deepEqual(problemsOf({ flags: {}, env }), []);
+});
+
+test('loadConfig() says what is wrong with the files of TLS, one by one and together', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const [one, other] = await Promise.all([generate(), generate()]);
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const cert = file('cert.pem', one.cert);
+  const key = file('key.pem', one.private);
+  const otherKey = file('other.pem', other.private);
+  const noPem = file('no.pem', 'hello');
+  const flagsOf = (...given: (string | undefined)[]) => {
+    const names = ['tls-cert-file', 'tls-key-file', 'tls-client-ca-file'];
+    return { flags: Object.fromEntries(names.map((name, i) => [name, given[i]])), env: {} };
+  };
+
+  assert.equal(loadConfig(flagsOf(cert, key, cert)).tlsCertFile?.pem, one.cert);
+  assert.match(
+    String(problemsOf(flagsOf(`${cert}x`, key))),
+    /--tls-cert-file ".*x": must be a file/,
+  );
+  assert.match(String(problemsOf(flagsOf(noPem, key))), /--tls-cert-file ".*": .* PEM/);
+  assert.deepEqual(problemsOf(flagsOf(cert)), [
+    '--tls-cert-file, --tls-key-file: must be given together',
+  ]);
+  assert.deepEqual(problemsOf(flagsOf(undefined, undefined, cert)), [
+    '--tls-client-ca-file: needs --tls-cert-file and --tls-key-file',
+  ]);
+  assert.match(String(problemsOf(flagsOf(cert, otherKey))), /must be a certificate and its key/);
 });

@@ -1,4 +1,14 @@
-import { addresses, duration, integer, oneOf, orNone, type Parse, size } from './config/parse.ts';
+import { createSecureContext } from 'node:tls';
+import {
+  addresses,
+  duration,
+  integer,
+  oneOf,
+  orNone,
+  type Parse,
+  pemFile,
+  size,
+} from './config/parse.ts';
 
 /**
  * Every setting. A flag `--drain-timeout` is also the variable GREETER_DRAIN_TIMEOUT.
@@ -11,6 +21,30 @@ function readSettings(read: Read) {
       fallback: ':50051,:9999',
       help: 'where to serve: :PORT on all interfaces, HOST:PORT, [V6]:PORT or unix:PATH; port 0 takes a free one',
       parse: addresses,
+    }),
+    engine: read('engine', {
+      value: 'NAME',
+      fallback: 'direct',
+      help: 'what serves gRPC: direct (our own, on the socket) or grpc-js; docs/engines.md has the differences',
+      parse: oneOf('direct', 'grpc-js'),
+    }),
+    tlsCertFile: read('tls-cert-file', {
+      value: 'FILE',
+      fallback: 'off',
+      help: 'the certificate to serve with, and what it is signed by, in PEM; TLS on every address',
+      parse: pemFile,
+    }),
+    tlsKeyFile: read('tls-key-file', {
+      value: 'FILE',
+      fallback: 'off',
+      help: 'the private key of that certificate, in PEM',
+      parse: pemFile,
+    }),
+    tlsClientCaFile: read('tls-client-ca-file', {
+      value: 'FILE',
+      fallback: 'off',
+      help: "who signs the clients' certificates: with it, only clients that have one are served",
+      parse: pemFile,
     }),
     logLevel: read('log-level', {
       value: 'LEVEL',
@@ -47,6 +81,18 @@ function readSettings(read: Read) {
       fallback: '1h',
       help: 'the longest deadline a call can have; a longer one is shortened to it',
       parse: duration({ min: '1ms' }),
+    }),
+    maxConnections: read('max-connections', {
+      value: 'COUNT',
+      fallback: '15000',
+      help: 'how many connections can be open; more are closed as they come (direct engine)',
+      parse: integer(1, 1_000_000),
+    }),
+    maxBufferedBytes: read('max-buffered-bytes', {
+      value: 'SIZE',
+      fallback: '64MiB',
+      help: 'what all connections together may keep in memory; beyond it reading pauses, and new calls and those that keep most end RESOURCE_EXHAUSTED (direct engine)',
+      parse: size({ min: '1MiB', max: '64GiB' }),
     }),
     maxConcurrentStreams: read('max-concurrent-streams', {
       value: 'COUNT',
@@ -136,6 +182,7 @@ export function loadConfig({ flags, env, problems = [] }: Sources): Config {
     else if (variable) return tryParse(parse, { from: envName(name), text: variable, fallback });
     return parse(fallback);
   });
+  found.push(...tlsProblems(config));
   if (found.length > 0) throw new UsageError('start with these settings', found);
   return config;
 
@@ -150,6 +197,21 @@ export function loadConfig({ flags, env, problems = [] }: Sources): Config {
       found.push(`${given.from} "${given.text}": ${rule}`);
       return parse(given.fallback);
     }
+  }
+}
+
+/** What is wrong with settings that are right one by one. */
+function tlsProblems({ tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: ca }: Config) {
+  if (!cert !== !key) return ['--tls-cert-file, --tls-key-file: must be given together'];
+  if (ca && !cert) return ['--tls-client-ca-file: needs --tls-cert-file and --tls-key-file'];
+  if (!cert || !key) return [];
+  try {
+    createSecureContext({ cert: cert.pem, key: key.pem, ca: ca?.pem });
+    return [];
+  } catch (error) {
+    const rule = 'must be a certificate and its key';
+    const why = error instanceof Error ? error.message : String(error);
+    return [`--tls-cert-file "${cert.path}", --tls-key-file "${key.path}": ${rule}: ${why}`];
   }
 }
 

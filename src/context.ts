@@ -1,4 +1,4 @@
-import type { CallContext } from 'nice-grpc-common';
+import type { CallContext, ServerError } from 'nice-grpc-common';
 import type { Logger } from 'pino';
 
 /** Added by the engine. */
@@ -8,6 +8,15 @@ export interface Timed {
    * the time it wants. middleware/deadline.ts moves it closer where our own ceiling is.
    */
   deadline: number | undefined;
+}
+
+/** Added by the engine. */
+export interface Abortable {
+  /**
+   * Ends the call from outside, with this error: its signal aborts, and whatever its service waits
+   * for throws. What the service throws then is an AbortError where the engine cannot say more.
+   */
+  abort: (error: ServerError) => void;
 }
 
 /** Added by middleware/request_log.ts. */
@@ -23,4 +32,4 @@ export interface Drainable {
 }
 
 /** What every call carries by the time it reaches a service. */
-export type Call = CallContext & Timed & Logged & Drainable;
+export type Call = CallContext & Timed & Abortable & Logged & Drainable;

@@ -1,18 +1,15 @@
 import { relative } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
-import { checkConfig } from './cli/check_config.ts';
 import type { Command, Io } from './cli/command.ts';
-import { guide } from './cli/guide.ts';
-import { health } from './cli/health.ts';
 import { parse } from './cli/parse.ts';
-import { serve } from './cli/serve.ts';
 import { UsageError } from './config.ts';
 
-const commands = new Map<string, Command>([
-  ['serve', serve],
-  ['guide', guide],
-  ['health', health],
-  ['check-config', checkConfig],
+/** Each is loaded when it is asked for: a server has no use for the clients' libraries. */
+const commands = new Map<string, () => Promise<Command>>([
+  ['serve', async () => (await import('./cli/serve.ts')).serve],
+  ['guide', async () => (await import('./cli/guide.ts')).guide],
+  ['health', async () => (await import('./cli/health.ts')).health],
+  ['check-config', async () => (await import('./cli/check_config.ts')).checkConfig],
 ]);
 
 const io: Io = {
@@ -42,17 +39,18 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (first === '--help' || first === '-h') {
-    io.write(help());
+    io.write(await help());
     return 0;
   }
   // Flags without a command are those of serve.
   const [name, args] = first.startsWith('-') ? ['serve', argv] : [first, rest];
-  const command = commands.get(name);
-  if (!command) {
+  const load = commands.get(name);
+  if (!load) {
     throw new UsageError('run this command', [
       `"${name}": must be one of ${[...commands.keys()].join(', ')}`,
     ]);
   }
+  const command = await load();
   const parsed = parse(name, command, args);
   if ('help' in parsed) {
     io.write(parsed.help);
@@ -61,8 +59,11 @@ async function main(argv: readonly string[]): Promise<number> {
   return command.run(parsed, io);
 }
 
-function help(): string {
-  const lines = [...commands].map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`);
+async function help(): Promise<string> {
+  const lines = [];
+  for (const [name, load] of commands) {
+    lines.push(`  ${name.padEnd(14)}${(await load()).summary}`);
+  }
   return `Usage: greeter [command] [flags]
 
 A gRPC server to point things at. Without a command it serves.

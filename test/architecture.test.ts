@@ -51,8 +51,27 @@ test('only main.ts and lifecycle.ts touch the process', () => {
 });
 
 test('only transport/engine.ts knows which server is behind the services', () => {
-  const knowing = ours.filter((file) => /\bcreateServer\b.*'nice-grpc'/.test(read(file)));
-  assert.deepEqual(knowing, ['transport/engine.ts']);
+  const knowing = ours.filter((file) =>
+    /\bcreateServer\b.*'(?:nice-grpc|.*grpc.*\.ts)'/.test(read(file)),
+  );
+  assert.deepEqual(knowing.toSorted(), ['transport/engine.ts', 'transport/grpc_js.ts']);
+});
+
+test('what serves with the direct engine never loads grpc-js', () => {
+  const loaded = new Set<string>();
+  const load = (file: string) => {
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    staticImportsOf(file).forEach(load);
+  };
+  ['main.ts', 'cli/serve.ts'].forEach(load);
+
+  const loading = /^import (?!type)[^;]*'(?:nice-grpc|@grpc\/grpc-js)'/m;
+  assert.ok(loaded.has('grpc/server.ts'));
+  assert.deepEqual(
+    [...loaded].filter((file) => loading.test(read(file))),
+    [],
+  );
 });
 
 test('one file holds one idea: at most 150 lines, 200 in http2 and grpc, tables apart', () => {
@@ -69,6 +88,12 @@ function importsOf(file: string): string[] {
   return [...read(file).matchAll(/(?:from|import)\s*\(?\s*["'](\.[^"']+\.ts)["']/g)].map(
     ([, path = '']) => relative(src, join(src, dirname(file), path)),
   );
+}
+
+/** Those that are loaded with the file itself, and are not types alone. */
+function staticImportsOf(file: string): string[] {
+  const statements = read(file).matchAll(/^import (?!type)[^;]*?["'](\.[^"']+\.ts)["']/gm);
+  return [...statements].map(([, path = '']) => relative(src, join(src, dirname(file), path)));
 }
 
 function roomOf(file: string): string {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { HelloRequest } from '../src/gen/greet.ts';
 import { serve } from './harness.ts';
 import { paths } from './kinds.ts';
-import { connectRaw, frame, type RawClient } from './raw_client.ts';
+import { connectRaw, frame, type RawClient, unframe } from './raw_client.ts';
 
 test('a bidirectional stream whose client reads nothing is not read far ahead', async () => {
   let read = 0;
@@ -46,6 +48,32 @@ test('a server stream whose client reads nothing stops after a bounded number of
 
   assert.ok(made > 0 && made < 100, `${made} replies were made`);
   client.close();
+});
+
+test('a stream of 1,000 small messages leaves in a handful of writes', async (t) => {
+  await using running = await serve({
+    engine: 'direct',
+    greet: {
+      async *parrotSayHello() {
+        for (let i = 0; i < 1000; i++) yield { message: `Hello ${i}` };
+      },
+    },
+  });
+  const stream = (await connectRaw(running.address)).open(paths.serverStream);
+  const port = Number(running.address.split(':')[1]);
+  const writes: number[] = [];
+  // oxlint-disable-next-line typescript/unbound-method -- it is called with the socket below
+  const original: (this: Socket, bytes: Uint8Array) => boolean = Socket.prototype.write;
+  t.mock.method(Socket.prototype, 'write', function write(this: Socket, bytes: Uint8Array) {
+    if (this.localPort === port) writes.push(bytes.length);
+    return original.call(this, bytes);
+  });
+
+  stream.end(frame(HelloRequest.encode({ greeting: '', name: '' }).finish()));
+  const messages = unframe(await buffer(stream));
+
+  assert.equal(messages.length, 1000);
+  assert.ok(writes.length <= 8, `${writes.length} writes of ${writes.join(', ')} bytes`);
 });
 
 /** Resolves when a count has stood still for 20 round trips to the server. */

@@ -1,6 +1,8 @@
-import { type Channel, type Client, createChannel, createClient } from 'nice-grpc';
+import { type Channel, type Client, createClient } from 'nice-grpc';
 import { pino } from 'pino';
+import { dialChannel, serverTls } from './tls.ts';
 import type { Call } from '../src/context.ts';
+import type { Counts } from '../src/grpc/server.ts';
 import { type GreeterServiceImplementation as Greet, GreeterDefinition } from '../src/gen/greet.ts';
 import { createDrain, type Drain } from '../src/middleware/drain.ts';
 import { createGreet } from '../src/services/greet.ts';
@@ -11,7 +13,12 @@ import { createHelloworld } from '../src/services/helloworld.ts';
 import { createReflection } from '../src/services/reflection.ts';
 import { createSample } from '../src/services/sample.ts';
 import { createUnary } from '../src/services/unary.ts';
+import { createEngine, type EngineName } from '../src/transport/engine.ts';
 import { buildServer, serviceNames } from '../src/transport/server.ts';
+
+/** The engine under test: GREETER_ENGINE, as for the server itself. */
+export const engineName: EngineName =
+  process.env['GREETER_ENGINE'] === 'grpc-js' ? 'grpc-js' : 'direct';
 
 /** A server with the whole chain on a free port, and a client of its greet service. */
 export interface Running extends AsyncDisposable {
@@ -21,12 +28,15 @@ export interface Running extends AsyncDisposable {
   drain: Drain;
   state: HealthState;
   log: MemoryLog;
+  /** What is open. */
+  counts(): Counts;
   shutdown(): Promise<void>;
 }
 
 interface ServeOptions {
+  engine?: EngineName;
   /** Methods of the greet service that behave otherwise. */
-  greet?: Partial<Greet<Call>>;
+  greet?: Partial<Greet<Call>> | undefined;
   parrotInterval?: number;
   deadlines?: { max: number; fallback: number | undefined };
   maxMessageSize?: number;
@@ -34,6 +44,7 @@ interface ServeOptions {
 
 /** Serves until the end of the test: use with `await using`. */
 export async function serve({
+  engine = engineName,
   greet,
   parrotInterval = 0,
   deadlines = { max: 60_000, fallback: undefined },
@@ -41,25 +52,16 @@ export async function serve({
 }: ServeOptions = {}): Promise<Running> {
   const log = memoryLog();
   const drain = createDrain();
-  const state = createHealthState(serviceNames);
-  state.serving();
-  const server = buildServer({
+  const state = servingState();
+  const limits = { maxConcurrentStreams: 1000, maxMessageSize };
+  const server = buildServer(await createEngine(engine, limits), {
     log: pino({ base: null }, log),
     drain,
-    limits: { maxConcurrentStreams: 1000, maxMessageSize },
     deadlines,
-    services: {
-      unary: createUnary(),
-      hello: createHello(),
-      sample: createSample(),
-      helloworld: createHelloworld(),
-      greet: { ...createGreet({ parrotInterval }), ...greet },
-      health: createHealth(state),
-      reflection: createReflection(serviceNames),
-    },
+    services: createServices({ greet, parrotInterval, state }),
   });
-  const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`;
-  const channel = createChannel(address);
+  const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, serverTls)}`;
+  const channel = dialChannel(address);
   return {
     address,
     channel,
@@ -67,6 +69,7 @@ export async function serve({
     drain,
     state,
     log,
+    counts: () => server.counts,
     shutdown: () => server.shutdown(),
     async [Symbol.asyncDispose]() {
       drain.cut();
@@ -74,6 +77,33 @@ export async function serve({
       await server.shutdown();
     },
   };
+}
+
+interface ServicesOptions extends Pick<ServeOptions, 'greet' | 'parrotInterval'> {
+  state?: HealthState;
+}
+
+/** All services, which say that they serve. */
+export function createServices({
+  greet,
+  parrotInterval = 0,
+  state = servingState(),
+}: ServicesOptions) {
+  return {
+    unary: createUnary(),
+    hello: createHello(),
+    sample: createSample(),
+    helloworld: createHelloworld(),
+    greet: { ...createGreet({ parrotInterval }), ...greet },
+    health: createHealth(state),
+    reflection: createReflection(serviceNames),
+  };
+}
+
+function servingState(): HealthState {
+  const state = createHealthState(serviceNames);
+  state.serving();
+  return state;
 }
 
 /** A line of the log. */

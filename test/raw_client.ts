@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type ClientHttp2Stream, connect as connectHttp2, type Settings } from 'node:http2';
-import { connect } from 'node:net';
+import { dialSocket } from './tls.ts';
 
 /** A client without gRPC's manners, for what well-kept clients never do. */
 export interface RawClient {
@@ -16,9 +16,8 @@ export interface RawClient {
 
 /** Connects to a server at HOST:PORT. */
 export async function connectRaw(address: string, settings: Settings = {}): Promise<RawClient> {
-  const { hostname, port } = new URL(`http://${address}`);
-  const socket = connect(Number(port), hostname);
-  const session = connectHttp2(`http://${address}`, { createConnection: () => socket, settings });
+  const { socket, tcp, origin } = dialSocket(address);
+  const session = connectHttp2(origin, { createConnection: () => socket, settings });
   session.on('error', () => {});
   await once(session, 'connect');
   return {
@@ -34,7 +33,7 @@ export async function connectRaw(address: string, settings: Settings = {}): Prom
     },
     roundTrip: () => new Promise((resolve) => session.ping(() => resolve())),
     settings: (changed) => session.settings(changed),
-    reset: () => void socket.resetAndDestroy(),
+    reset: () => void tcp.resetAndDestroy(),
     close: () => session.destroy(),
   };
 }
@@ -44,6 +43,13 @@ export function frame(message: Uint8Array): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);
+}
+
+/** The same for one that says it is compressed. */
+export function packed(bytes: Uint8Array): Buffer {
+  const whole = frame(bytes);
+  whole[0] = 1;
+  return whole;
 }
 
 /** The whole messages in the bytes of a stream. */

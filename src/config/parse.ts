@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 /** Turns a setting's text into its value, or throws a RangeError whose message is the rule. */
 export type Parse<T> = (text: string) => T;
 
@@ -83,9 +84,32 @@ export function orNone<T>(parse: Parse<T>): Parse<T | undefined> {
     try {
       return parse(text);
     } catch (error) {
-      throw new RangeError(`${error instanceof Error ? error.message : String(error)}, or none`);
+      throw new RangeError(`${messageOf(error)}, or none`);
     }
   };
+}
+
+/** A file with PEM in it, read here; `off` for none. */
+export function pemFile(text: string): PemFile | undefined {
+  if (text === 'off') return undefined;
+  let pem: string;
+  try {
+    pem = readFileSync(text, 'utf8');
+  } catch (error) {
+    throw new RangeError(`must be a file that can be read: ${messageOf(error)}`);
+  }
+  if (!pem.includes('-----BEGIN ')) throw new RangeError('must be a file with PEM in it');
+  return { path: text, pem };
+}
+
+/** What a file holds. */
+interface PemFile {
+  readonly path: string;
+  readonly pem: string;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Addresses with commas between them. */

@@ -1,6 +1,6 @@
 import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
-import type { Timed } from '../context.ts';
+import type { Abortable, Timed } from '../context.ts';
 import { deadlineExceeded } from '../errors.ts';
 
 /** Our own limits on a call's time, in milliseconds. */
@@ -20,9 +20,9 @@ export interface DeadlineOptions {
  * deadline; a timer runs only where ours is closer.
  */
 export function deadline({ max, fallback, exempt, now = Date.now }: DeadlineOptions) {
-  const middleware: ServerMiddleware<Timed, Timed> = async function* deadline<Req, Res>(
-    call: ServerMiddlewareCall<Req, Res, Timed>,
-    context: CallContext & Timed,
+  const middleware: ServerMiddleware<Timed, Timed & Abortable> = async function* deadline<Req, Res>(
+    call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
+    context: CallContext & Timed & Abortable,
   ) {
     if (exempt.has(call.method.path)) return yield* call.next(call.request, context);
     const startedAt = now();
@@ -30,21 +30,21 @@ export function deadline({ max, fallback, exempt, now = Date.now }: DeadlineOpti
     if (asked === undefined) return yield* call.next(call.request, context);
 
     const ends = Math.min(asked, startedAt + max);
-    using late = ends === context.deadline ? undefined : abortAfter(ends - startedAt);
-    const signal = late ? AbortSignal.any([context.signal, late.signal]) : context.signal;
+    if (ends === context.deadline) return yield* call.next(call.request, context);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      context.abort(deadlineExceeded());
+    }, ends - startedAt);
 
     try {
-      return yield* call.next(call.request, { ...context, signal, deadline: ends });
+      return yield* call.next(call.request, { ...context, deadline: ends });
     } catch (error) {
-      if (isAbortError(error) && (late?.signal.aborted || now() >= ends)) throw deadlineExceeded();
+      if (isLate && isAbortError(error)) throw deadlineExceeded();
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
   };
   return middleware;
-}
-
-function abortAfter(ms: number): { signal: AbortSignal } & Disposable {
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), ms);
-  return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) };
 }

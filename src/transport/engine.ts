@@ -1,69 +1,42 @@
-import {
-  logVerbosity,
-  ServerInterceptingCall,
-  type ServerInterceptor,
-  setLogVerbosity,
-} from '@grpc/grpc-js';
-import { createServer as createNiceServer, type Server } from 'nice-grpc';
-import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
-import type { Timed } from '../context.ts';
+import type { Abortable, Timed } from '../context.ts';
+import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
+import { createServer as createDirect, type GrpcServer } from '../grpc/server.ts';
 
-/** What one connection may ask of the server. */
+/** What a server may be asked for by its peers. */
 export interface Limits {
+  /** Open connections; more are closed as they come. */
+  maxConnections?: number | undefined;
+  /** Bytes that all connections together may keep; see http2/server.ts. */
+  maxBufferedBytes?: number | undefined;
   /** Open calls on one connection. */
   maxConcurrentStreams: number;
   /** The largest request message, in bytes; a larger one ends RESOURCE_EXHAUSTED. */
   maxMessageSize: number;
 }
 
-/** A connection that has been silent this long is asked whether it is still there. */
-const keepaliveTimeMs = 60_000;
-const keepaliveTimeoutMs = 20_000;
+/** A server behind the services, whichever it is: nice-grpc's `Server`, and `listen` on any address. */
+export type Engine<Ext = Timed & Abortable> = GrpcServer<Ext>;
 
-/** A server that listens on nothing yet: nice-grpc's own, on grpc-js. */
-export function createServer({ maxConcurrentStreams, maxMessageSize }: Limits): Server<Timed> {
-  // What grpc-js would print, it also throws; standard error is for our own words.
-  setLogVerbosity(logVerbosity.NONE);
-  const options = {
-    'grpc.max_concurrent_streams': maxConcurrentStreams,
-    'grpc.max_receive_message_length': maxMessageSize,
-    'grpc.keepalive_time_ms': keepaliveTimeMs,
-    'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
-    'grpc.enable_channelz': 0,
-    interceptors: [fillGaps],
-  };
-  return createNiceServer(options).use(readDeadline);
+/** Which server is behind the services. */
+export type EngineName = 'direct' | 'grpc-js';
+
+/** Makes the server, which listens on nothing yet; grpc-js is loaded only for its own. */
+export async function createEngine(name: EngineName, limits: Limits): Promise<Engine> {
+  if (name === 'direct') {
+    const { maxBufferedBytes, maxConcurrentStreams, maxConnections, maxMessageSize } = limits;
+    return createDirect({
+      limits: { maxConcurrentStreams },
+      maxBufferedBytes,
+      maxConnections,
+      maxMessageSize,
+      essential: new Set(Object.values(HealthDefinition.methods).map(pathOf)),
+    });
+  }
+  const { createServer } = await import('./grpc_js.ts');
+  return createServer(limits);
 }
 
-/**
- * nice-grpc's context has no deadline, and metadata is the one way into it from an interceptor.
- * The key never holds what a caller sent: it is written or removed on every call.
- */
-const deadlineKey = 'greeter-deadline-ms';
-
-const fillGaps: ServerInterceptor = (method, call) =>
-  new ServerInterceptingCall(call, {
-    start(next) {
-      next({
-        onReceiveMetadata(metadata, pass) {
-          const deadline = Number(call.getDeadline());
-          if (Number.isFinite(deadline)) metadata.set(deadlineKey, String(deadline));
-          else metadata.remove(deadlineKey);
-          pass(metadata);
-        },
-        // node:http2 ends a stream that is reset before it says that it was reset. A turn later
-        // grpc-js knows, and a handler does not take half a request stream for the whole.
-        ...(method.requestStream && { onReceiveHalfClose: (pass) => void setImmediate(pass) }),
-      });
-    },
-  });
-
-const readDeadline: ServerMiddleware<Timed> = async function* readDeadline<Req, Res>(
-  call: ServerMiddlewareCall<Req, Res, Timed>,
-  context: CallContext,
-) {
-  const text = context.metadata.get(deadlineKey);
-  if (text !== undefined) context.metadata.delete(deadlineKey);
-  const deadline = text === undefined ? undefined : Number(text);
-  return yield* call.next(call.request, { ...context, deadline });
-};
+/** Probes are answered by a server that refuses other calls, or it would be restarted. */
+function pathOf({ name }: { name: string }): string {
+  return `/${HealthDefinition.fullName}/${name}`;
+}

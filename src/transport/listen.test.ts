@@ -6,15 +6,16 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HelloDefinition } from '../gen/hello.ts';
+import type { ListenAddress } from '../grpc/listeners.ts';
 import { listenTcp } from '../../test/tcp.ts';
 import { dial } from './client.ts';
-import { createServer } from './engine.ts';
+import { createEngine, type Engine, type EngineName } from './engine.ts';
 import { type Address, ListenError, listenOn } from './listen.ts';
 
-function build() {
-  const server = createServer({ maxConcurrentStreams: 10, maxMessageSize: 1024 });
-  server.add(HelloDefinition, { hello: async ({ value }) => ({ value }) });
-  return server;
+async function build(name: EngineName): Promise<Engine> {
+  const engine = await createEngine(name, { maxConcurrentStreams: 10, maxMessageSize: 1024 });
+  engine.add(HelloDefinition, { hello: async ({ value }) => ({ value }) });
+  return engine;
 }
 
 async function callAt(address: string): Promise<string> {
@@ -32,62 +33,63 @@ function local(port: number) {
 
 const anyPort = (host: string | undefined): Address => ({ text: `${host ?? ''}:0`, host, port: 0 });
 
-test('listenOn() serves on every address: all interfaces, a host, a unix socket', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const path = join(folder, 'a.sock');
-  const addresses = [anyPort(undefined), anyPort('127.0.0.1'), { text: `unix:${path}`, path }];
+for (const name of ['direct', 'grpc-js'] as const) {
+  test(`listenOn() on ${name} serves on every address: all interfaces, a host, a unix socket`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, 'a.sock');
+    const addresses = [anyPort(undefined), anyPort('127.0.0.1'), { text: `unix:${path}`, path }];
 
-  const listening = await listenOn(addresses, build);
-  const [everywhere, host, socket] = listening.bound;
+    const engine = await build(name);
+    const [everywhere, host, socket] = await listenOn(engine, addresses);
 
-  assert.deepEqual(socket, { address: `unix:${path}`, port: undefined });
-  assert.equal(await callAt(`127.0.0.1:${everywhere?.port}`), 'x');
-  assert.equal(await callAt(`127.0.0.1:${host?.port}`), 'x');
-  assert.equal(await callAt(`unix:${path}`), 'x');
-  await listening.shutdown();
-});
-
-test('listenOn() says which address is taken, and listens on none', async () => {
-  const [other, free] = [createTcpServer(), createTcpServer()];
-  const [taken, before] = [local(await listenTcp(other)), local(await listenTcp(free))];
-  free.close();
-
-  const listening = listenOn([before, taken], build);
-
-  await assert.rejects(listening, (error) => {
-    assert.ok(error instanceof ListenError);
-    assert.equal(error.message, `Cannot listen on "${taken.text}": address already in use`);
-    return true;
+    assert.deepEqual(socket, { address: `unix:${path}`, port: undefined });
+    assert.equal(await callAt(`127.0.0.1:${everywhere?.port}`), 'x');
+    assert.equal(await callAt(`127.0.0.1:${host?.port}`), 'x');
+    assert.equal(await callAt(`unix:${path}`), 'x');
+    await engine.shutdown();
   });
-  const again = createTcpServer();
-  assert.equal(await listenTcp(again, before.port), before.port);
-  again.close();
-  other.close();
-});
 
-test('listenOn() says when an address is not one of this machine', async () => {
-  const elsewhere = { text: '192.0.2.1:1', host: '192.0.2.1', port: 1 };
+  test(`listenOn() on ${name} says which address is taken, and listens on none`, async () => {
+    const [other, free] = [createTcpServer(), createTcpServer()];
+    const [taken, before] = [local(await listenTcp(other)), local(await listenTcp(free))];
+    free.close();
 
-  await assert.rejects(listenOn([elsewhere], build), {
-    message: 'Cannot listen on "192.0.2.1:1": address not available',
+    const listening = listenOn(await build(name), [before, taken]);
+
+    await assert.rejects(listening, (error) => {
+      assert.ok(error instanceof ListenError);
+      assert.equal(error.message, `Cannot listen on "${taken.text}": address already in use`);
+      return true;
+    });
+    const again = createTcpServer();
+    assert.equal(await listenTcp(again, before.port), before.port);
+    again.close();
+    other.close();
   });
-});
+
+  test(`listenOn() on ${name} says when an address is not one of this machine`, async () => {
+    const elsewhere = { text: '192.0.2.1:1', host: '192.0.2.1', port: 1 };
+
+    await assert.rejects(listenOn(await build(name), [elsewhere]), {
+      message: 'Cannot listen on "192.0.2.1:1": address not available',
+    });
+  });
+}
 
 test('listenOn() takes all IPv4 interfaces on a machine without IPv6', async () => {
   const asked: string[] = [];
   const withoutIpv6 = {
-    async listen(address: string) {
-      asked.push(address);
-      if (address.startsWith('[')) throw new Error('errors: [listen EAFNOSUPPORT: :::7]');
+    async listen(address: ListenAddress) {
+      const host = 'host' in address ? address.host : '';
+      asked.push(host);
+      if (host === '::') throw new Error('errors: [listen EAFNOSUPPORT: :::7]');
       return 7;
     },
-    shutdown: async () => {},
     forceShutdown() {},
   };
 
-  const listening = await listenOn([{ text: ':7', host: undefined, port: 7 }], () => withoutIpv6);
-  await listening.shutdown();
+  await listenOn(withoutIpv6, [{ text: ':7', host: undefined, port: 7 }]);
 
-  assert.deepEqual(asked, ['[::]:7', '0.0.0.0:7']);
+  assert.deepEqual(asked, ['::', '0.0.0.0']);
 });

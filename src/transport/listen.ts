@@ -1,32 +1,19 @@
 import { once } from 'node:events';
 import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorMap } from 'node:util';
-import type { Server } from 'nice-grpc';
-import { countOpenStreams } from './open_streams.ts';
+import type { TlsFiles } from '../grpc/listeners.ts';
+import type { Engine } from './engine.ts';
 
 /** A TCP port, on one interface or (host undefined) on all of them, or a unix socket. */
 export type Address =
   | { readonly text: string; readonly host: string | undefined; readonly port: number }
   | { readonly text: string; readonly path: string };
 
-/** A server that can listen once. */
-export type Listener = Pick<Server, 'listen' | 'shutdown' | 'forceShutdown'>;
-
-/** The servers of all addresses, as one. */
-export interface Listening {
-  /** What was asked for, and the port it came to. */
-  readonly bound: readonly { address: string; port: number | undefined }[];
-  /** How many calls are open. */
-  openCalls(): number;
-  /**
-   * Takes no new connections and no new calls; resolves when every call has ended and every
-   * connection is closed, or had the time for it.
-   */
-  shutdown(): Promise<void>;
-  /** Drops every connection. */
-  forceShutdown(): void;
+/** What was asked for, and the port it came to. */
+export interface Bound {
+  readonly address: string;
+  readonly port: number | undefined;
 }
 
 /** Says which address could not be listened on, and why. */
@@ -37,70 +24,51 @@ export class ListenError extends Error {
   }
 }
 
-/** A peer that has no call open gets this long to close its connection: it may be long gone. */
-const closingMs = 500;
-
-/** Listens on every address, a server for each, or on none: then it throws a ListenError. */
+/** Listens on every address, with TLS if there are files for it, or on none: then it throws a ListenError. */
 export async function listenOn(
+  engine: Pick<Engine, 'listen' | 'forceShutdown'>,
   addresses: readonly Address[],
-  build: () => Listener,
-): Promise<Listening> {
-  const streams = countOpenStreams();
-  const listeners: Listener[] = [];
-  const bound: { address: string; port: number | undefined }[] = [];
-  const forceShutdown = () => listeners.forEach((listener) => listener.forceShutdown());
-
+  tls?: TlsFiles,
+): Promise<Bound[]> {
+  const bound: Bound[] = [];
+  const withTls: CanListen = { listen: (address) => engine.listen(address, tls) };
   for (const address of addresses) {
-    const listener = build();
     try {
-      const port = await listen(listener, address);
-      bound.push({ address: address.text, port: 'path' in address ? undefined : port });
-      listeners.push(listener);
+      bound.push({ address: address.text, port: await listen(withTls, address) });
     } catch (error) {
-      forceShutdown();
-      streams[Symbol.dispose]();
+      engine.forceShutdown();
       throw new ListenError(address.text, error);
     }
   }
+  return bound;
+}
 
-  return {
-    bound,
-    openCalls: () => streams.count(),
-    shutdown,
-    forceShutdown,
-  };
+type CanListen = Pick<Engine, 'listen'>;
 
-  async function shutdown(): Promise<void> {
-    const closed = Promise.all(listeners.map((listener) => listener.shutdown()));
-    await streams.none();
-    const timeout = new AbortController();
-    const enough = sleep(closingMs, undefined, { signal: timeout.signal }).catch(() => {});
-    await Promise.race([closed, enough]);
-    timeout.abort();
-    forceShutdown();
-    streams[Symbol.dispose]();
+async function listen(engine: CanListen, address: Address): Promise<number | undefined> {
+  if ('path' in address) return listenOnPath(engine, address.path);
+  const { host, port } = address;
+  if (host !== undefined) return engine.listen({ host: withoutBrackets(host), port });
+  try {
+    return await engine.listen({ host: '::', port });
+  } catch (error) {
+    if (!hasNoIpv6(errnoOf(error))) throw error;
+    return engine.listen({ host: '0.0.0.0', port });
   }
 }
 
-async function listen(listener: Listener, address: Address): Promise<number> {
-  if ('path' in address) return listenOnPath(listener, address.path);
-  if (address.host !== undefined) return listener.listen(`${address.host}:${address.port}`);
-  try {
-    return await listener.listen(`[::]:${address.port}`);
-  } catch (error) {
-    if (!hasNoIpv6(errnoOf(error))) throw error;
-    return listener.listen(`0.0.0.0:${address.port}`);
-  }
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
 }
 
 /** A server that was killed leaves its socket behind, where no other can listen and nobody answers. */
-async function listenOnPath(listener: Listener, path: string): Promise<number> {
+async function listenOnPath(engine: CanListen, path: string): Promise<undefined> {
   try {
-    return await listener.listen(`unix:${path}`);
+    await engine.listen({ path });
   } catch (error) {
     if (errnoOf(error) !== 'EADDRINUSE' || !(await isLeftBehind(path))) throw error;
     await rm(path);
-    return listener.listen(`unix:${path}`);
+    await engine.listen({ path });
   }
 }
 

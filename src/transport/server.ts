@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Call } from '../context.ts';
+import type { Abortable, Call, Drainable, Logged, Timed } from '../context.ts';
 import {
   GreeterDefinition as GreetDefinition,
   type GreeterServiceImplementation as Greet,
@@ -20,13 +20,11 @@ import {
 } from '../gen/helloworld.ts';
 import { SampleServiceDefinition, type SampleServiceImplementation } from '../gen/sample.ts';
 import { UnaryDefinition, type UnaryServiceImplementation } from '../gen/unary.ts';
-import { abortRequests } from '../middleware/abort_requests.ts';
 import { deadline } from '../middleware/deadline.ts';
 import type { Drain } from '../middleware/drain.ts';
 import { hideInternalErrors } from '../middleware/errors.ts';
 import { requestLog } from '../middleware/request_log.ts';
-import { createServer, type Limits } from './engine.ts';
-import type { Listener } from './listen.ts';
+import type { Engine } from './engine.ts';
 
 /** The rules of every service. */
 interface Services {
@@ -39,14 +37,12 @@ interface Services {
   reflection: Reflection<Call>;
 }
 
-/** What a server is built from. */
-export interface ServerDeps {
+/** What the chain is made of. */
+export interface ChainDeps {
   log: Logger;
   drain: Drain;
-  limits: Limits;
   /** Milliseconds; see middleware/deadline.ts. */
   deadlines: { max: number; fallback: number | undefined };
-  services: Services;
 }
 
 /** The full names of the services, as health and reflection tell them. */
@@ -69,16 +65,25 @@ const stays: ReadonlySet<string> = new Set([
   ),
 ]);
 
-/** Builds the server, not yet listening. Read the chain top to bottom: that is a call's way in. */
-export function buildServer({ log, drain, limits, deadlines, services }: ServerDeps): Listener {
+/** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
+export function withChain(
+  engine: Engine,
+  { log, drain, deadlines }: ChainDeps,
+): Engine<Timed & Abortable & Logged & Drainable> {
   // use() returns a new server: keep the last one, or the chain is lost.
-  const server = createServer(limits)
+  return engine
     .use(requestLog({ log }))
     .use(hideInternalErrors)
     .use(drain.middleware)
-    .use(deadline({ ...deadlines, exempt: stays }))
-    .use(abortRequests);
+    .use(deadline({ ...deadlines, exempt: stays }));
+}
 
+/** Builds the server, not yet listening: the chain, and behind it the services. */
+export function buildServer(
+  engine: Engine,
+  { services, ...chain }: ChainDeps & { services: Services },
+): Engine<object> {
+  const server = withChain(engine, chain);
   server.add(UnaryDefinition, services.unary);
   server.add(HelloDefinition, services.hello);
   server.add(SampleServiceDefinition, services.sample);

@@ -1,6 +1,7 @@
 """grpcurl with no .proto file: all it knows of the services, reflection has told it."""
 
 import json
+import os
 import re
 import subprocess
 import unittest
@@ -63,12 +64,16 @@ for each in CALLS:
     setattr(Reflected, f"test_call_{each}", called(each))
 
 
+AUTHORITY = os.environ.get("FOREIGN_TLS_CA")
+SECURITY = ("-cacert", AUTHORITY) if AUTHORITY else ("-plaintext",)
+
+
 def grpcurl(*words, code=0):
     """What grpcurl prints. Its flags stand before the address, its verb or the method after it."""
     flags = () if words[0] in ("list", "describe") else words[:-1]
     verb = words[len(flags) :]
     ran = subprocess.run(
-        [foreign / "bin/grpcurl", "-plaintext", *flags, args.addr, *verb],
+        [foreign / "bin/grpcurl", *SECURITY, *flags, args.addr, *verb],
         capture_output=True,
         text=True,
         timeout=BOUND,

@@ -3,7 +3,7 @@
 import unittest
 
 import grpc
-from harness import BOUND, arguments
+from harness import BOUND, arguments, channel_to
 
 args = arguments(addr="HOST:PORT of most guides", sample_addr="HOST:PORT of the sample guide")
 
@@ -19,7 +19,7 @@ class GuideCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.channel = grpc.insecure_channel(cls.address)
+        cls.channel = channel_to(cls.address)
         cls.addClassCleanup(cls.channel.close)
         cls.stub = cls.stub_class(cls.channel)
 

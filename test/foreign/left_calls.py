@@ -8,7 +8,7 @@ import unittest
 import uuid
 
 import grpc
-from harness import BOUND, arguments, run_tests
+from harness import BOUND, arguments, channel_to, run_tests
 from server import Server
 from stubs import stubs
 
@@ -21,7 +21,7 @@ class LeftCalls(unittest.TestCase):
     def setUpClass(cls):
         cls.server = Server(args.file, "--parrot-interval", "1h")
         cls.addClassCleanup(cls.server.kill)
-        cls.channel = grpc.insecure_channel(cls.server.address)
+        cls.channel = channel_to(cls.server.address)
         cls.addClassCleanup(cls.channel.close)
         cls.stub = greet_pb2_grpc.GreeterStub(cls.channel)
 
@@ -49,7 +49,7 @@ class LeftCalls(unittest.TestCase):
     def test_a_server_that_everybody_left_stops_at_once(self):
         server = Server(args.file, "--parrot-interval", "1h", "--drain-timeout", "1h")
         self.addCleanup(server.kill)
-        with grpc.insecure_channel(server.address) as channel:
+        with channel_to(server.address) as channel:
             call = greet_pb2_grpc.GreeterStub(channel).ParrotSayHello(
                 request("Keys"), timeout=BOUND
             )

@@ -4,7 +4,7 @@ import unittest
 
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from harness import BOUND, arguments, run_tests
+from harness import BOUND, arguments, channel_to, run_tests
 from services import SERVICES
 from stubs import stubs
 
@@ -16,7 +16,7 @@ args = arguments(addr="HOST:PORT of the server")
 class ReflectionV1alpha(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        channel = grpc.insecure_channel(args.addr)
+        channel = channel_to(args.addr)
         cls.addClassCleanup(channel.close)
         cls.stub = pb2_grpc.ServerReflectionStub(channel)
 

@@ -1,0 +1,168 @@
+import { AbortError, isAbortError } from 'abort-controller-x';
+import { ServerError, Status } from 'nice-grpc-common';
+import type { Stream, StreamEvents } from '../http2/stream.ts';
+import type { CallHead } from './call_head.ts';
+import { type AnyMiddleware, throughChain } from './chain.ts';
+import type { ConnectionInfo } from './connection_info.ts';
+import type { Encoding } from './compression.ts';
+import { createContext, type EngineContext } from './context.ts';
+import type { Deadline, Deadlines } from './deadlines.ts';
+import { type Handler, handle, type Interruptible } from './innermost.ts';
+import type { MethodCodec } from './methods.ts';
+import { createRequestReader, type RequestOwner, type RequestReader } from './request_reader.ts';
+import { respondAll, respondOnce, respondThroughChain, type Respondent } from './respond.ts';
+import { ResponseWriter } from './response_writer.ts';
+import { statusOf } from './status.ts';
+
+/** A method as it is served. */
+export interface Method extends MethodCodec {
+  chain: readonly AnyMiddleware[];
+  handler: Handler;
+}
+
+/** What all calls of a server share. */
+export interface CallDeps {
+  deadlines: Deadlines;
+  maxMessageSize: number;
+  /** Milliseconds, for deadlines. */
+  now: () => number;
+  /** Milliseconds since the epoch. */
+  date: () => number;
+  /** Told when a call is over. */
+  onEnd: (call: Call) => void;
+}
+
+interface CallParts {
+  stream: Stream;
+  head: CallHead;
+  method: Method;
+  connection: ConnectionInfo;
+  deps: CallDeps;
+}
+
+/**
+ * One call, from its headers to its status. It enters the middleware once, and ends there: with what
+ * the handler gives, with the fault that kept the handler from running, or with what cut it.
+ */
+export class Call implements StreamEvents, Deadline, Interruptible, Respondent, RequestOwner {
+  at = 0;
+  place = -1;
+  cutBy: Error | undefined;
+  interrupt: ((error: Error) => void) | undefined;
+  readonly stream: Stream;
+  readonly method: Method;
+  readonly encoding: Encoding | undefined;
+  readonly maxMessageSize: number;
+  readonly #deps: CallDeps;
+  readonly #context: EngineContext;
+  readonly #controller: AbortController;
+  readonly #request: RequestReader;
+  readonly response: ResponseWriter;
+  #state: 'waiting' | 'entered' | 'settled' | 'over' = 'waiting';
+
+  constructor({ stream, head, method, connection, deps }: CallParts) {
+    this.stream = stream;
+    this.method = method;
+    this.encoding = head.encoding;
+    this.maxMessageSize = deps.maxMessageSize;
+    this.#deps = deps;
+    const { context, controller, header, trailer } = createContext({
+      head,
+      connection,
+      arrivedAt: deps.date,
+      abort: (error) => this.cut(error),
+      sendHeader: () => this.response.sendHeader(),
+    });
+    this.#context = context;
+    this.#controller = controller;
+    this.response = new ResponseWriter({ stream, head, header, trailer, method });
+    this.#request = createRequestReader(this);
+    if (head.timeout !== undefined) {
+      this.at = deps.now() + head.timeout;
+      deps.deadlines.add(this);
+    }
+    if (head.fault) this.cut(head.fault);
+    else this.#request.begin();
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  data(bytes: Buffer): void {
+    this.#request.data(bytes);
+  }
+
+  end(): void {
+    this.#request.end();
+  }
+
+  reset(): void {
+    this.cut(new AbortError());
+  }
+
+  drain(): void {
+    this.response.drained();
+  }
+
+  /** The deadline has passed. */
+  passed(): void {
+    this.cut(new ServerError(Status.DEADLINE_EXCEEDED, 'Deadline exceeded'));
+  }
+
+  /** The caller does not keep to the protocol. */
+  fail(error: unknown): void {
+    this.cut(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** Ends the call from outside, wherever it is. */
+  cut(error: Error): void {
+    if (this.#state === 'settled' || this.#state === 'over' || this.cutBy) return;
+    this.cutBy = error;
+    this.#controller.abort();
+    const wasWaiting = this.#state === 'waiting';
+    this.#request.stop(new AbortError());
+    if (wasWaiting) this.enter(this.#request.empty());
+    this.interrupt?.(error);
+    this.response.drained();
+    // Middleware that waits for something else does not keep the caller waiting.
+    setImmediate(() => this.finish(error));
+  }
+
+  /** The handler can begin. */
+  enter(request: unknown): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = 'entered';
+    const { chain, handler, responseStream } = this.method;
+    if (chain.length === 0) {
+      if (this.cutBy) this.finish(this.cutBy);
+      else if (responseStream) void respondAll(this, () => handler(request, this.#context));
+      else void respondOnce(this, () => handler(request, this.#context));
+      return;
+    }
+    const innermost = handle(handler, this, responseStream);
+    const generator = throughChain(chain, this.method, innermost)(request, this.#context);
+    if (responseStream) void respondAll(this, () => generator);
+    else void respondThroughChain(this, generator);
+  }
+
+  /** The response is on its way: what comes now is too late. */
+  settle(): void {
+    if (this.#state === 'entered' && !this.cutBy) this.#state = 'settled';
+  }
+
+  /** Sends the status, once; what comes later is too late. */
+  finish(error?: unknown): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#deps.deadlines.delete(this);
+    this.#request.stop(leftOver);
+    // A service that ends because it was aborted does not know why it was.
+    const cause = error === undefined || isAbortError(error) ? (this.cutBy ?? error) : error;
+    const status = statusOf(cause, this.method.path);
+    this.response.end(status);
+    this.#deps.onEnd(this);
+  }
+}
+
+const leftOver = new AbortError();

@@ -1,0 +1,37 @@
+import type { Socket } from 'node:net';
+import { type PeerCertificate, TLSSocket } from 'node:tls';
+
+/** Whom a connection is with. */
+export interface ConnectionInfo {
+  /** `ADDRESS:PORT`, or `unix` for a socket that has no such name. */
+  readonly peer: string;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  readonly tls: TlsInfo | undefined;
+}
+
+/** What TLS says of a connection. */
+interface TlsInfo {
+  /** `TLSv1.3`, say. */
+  readonly protocol: string | null;
+  /** What the client has shown, if it was asked for a certificate and that one was accepted. */
+  readonly certificate: PeerCertificate | undefined;
+}
+
+/** Reads whom a socket is connected to. */
+export function connectionInfo(socket: Socket): ConnectionInfo {
+  const { remoteAddress, remotePort } = socket;
+  const host = remoteAddress?.includes(':') ? `[${remoteAddress}]` : remoteAddress;
+  return {
+    peer: host === undefined ? 'unix' : `${host}:${remotePort}`,
+    remoteAddress,
+    remotePort,
+    tls: socket instanceof TLSSocket ? tlsInfo(socket) : undefined,
+  };
+}
+
+function tlsInfo(socket: TLSSocket): TlsInfo {
+  const protocol = socket.getProtocol();
+  const certificate = socket.authorized ? socket.getPeerCertificate() : undefined;
+  return { protocol, certificate };
+}

@@ -1,0 +1,143 @@
+import type { CallContext } from 'nice-grpc-common';
+import type { Next } from './chain.ts';
+
+/** What a service has for a method: a promise of a response, or an iterable of responses. */
+export type Handler = (request: unknown, context: CallContext) => unknown;
+
+/** Lets the engine end a call that its handler does not end. */
+export interface Interruptible {
+  /** Why the call is over, if it is. */
+  readonly cutBy: Error | undefined;
+  /** Called when the call is cut while a handler is at work. */
+  interrupt: ((error: Error) => void) | undefined;
+}
+
+/**
+ * The last `next()` of a call: it runs the handler, until the call is cut. One that is cut before, for
+ * a fault or a deadline, ends here with that, and no handler runs.
+ */
+export function handle(handler: Handler, call: Interruptible, responseStream: boolean): Next {
+  return (request, context) =>
+    responseStream
+      ? new Responses(() => handler(request, context), call)
+      : new OneResponse(() => handler(request, context), call);
+}
+
+/**
+ * An async generator that returns one response. It is no `async function*`: between the handler's
+ * promise and the middleware's `yield*` stands one promise, which can be rejected from outside.
+ */
+class OneResponse implements AsyncGenerator {
+  readonly #start: () => unknown;
+  readonly #call: Interruptible;
+  #started = false;
+
+  constructor(start: () => unknown, call: Interruptible) {
+    this.#start = start;
+    this.#call = call;
+  }
+
+  next(): Promise<IteratorResult<unknown>> {
+    if (this.#started) return Promise.resolve({ done: true, value: undefined });
+    this.#started = true;
+    return interruptible(this.#call, async () => ({ done: true, value: await this.#start() }));
+  }
+
+  async return(value: unknown): Promise<IteratorResult<unknown>> {
+    this.#started = true;
+    return { done: true, value };
+  }
+
+  async throw(error: unknown): Promise<IteratorResult<unknown>> {
+    this.#started = true;
+    throw error;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#started = true;
+  }
+}
+
+/** The handler's responses; a wait for the next one can be ended from outside. */
+class Responses implements AsyncGenerator {
+  readonly #start: () => unknown;
+  readonly #call: Interruptible;
+  #iterator: AsyncIterator<unknown> | undefined;
+  #isOver = false;
+
+  constructor(start: () => unknown, call: Interruptible) {
+    this.#start = start;
+    this.#call = call;
+  }
+
+  async next(): Promise<IteratorResult<unknown>> {
+    if (this.#isOver) return { done: true, value: undefined };
+    try {
+      const result = await interruptible(this.#call, () => this.#handler().next());
+      this.#isOver = result.done === true;
+      return result;
+    } catch (error) {
+      this.#isOver = true;
+      // Not awaited: a handler that hears nothing may never come back.
+      if (error === this.#call.cutBy) this.#leave();
+      throw error;
+    }
+  }
+
+  async return(value: unknown): Promise<IteratorResult<unknown>> {
+    this.#isOver = true;
+    if (this.#call.cutBy) this.#leave();
+    else await this.#iterator?.return?.();
+    return { done: true, value };
+  }
+
+  async throw(error: unknown): Promise<IteratorResult<unknown>> {
+    if (this.#isOver || !this.#iterator?.throw) {
+      await this.return(undefined);
+      throw error;
+    }
+    const result = await this.#iterator.throw(error);
+    this.#isOver = result.done === true;
+    return result;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return(undefined);
+  }
+
+  #handler(): AsyncIterator<unknown> {
+    this.#iterator ??= iterate(this.#start());
+    return this.#iterator;
+  }
+
+  #leave(): void {
+    this.#iterator?.return?.().catch(() => {});
+  }
+}
+
+/** The iterator of what the handler of a response stream has given. */
+export function iterate(responses: unknown): AsyncIterator<unknown> {
+  if (isAsyncIterable(responses)) return responses[Symbol.asyncIterator]();
+  throw new TypeError('Cannot respond with a stream: the service gave no async iterable');
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}
+
+/** Does it, unless the call is cut before it is done. */
+function interruptible<T>(call: Interruptible, work: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (call.cutBy) return reject(call.cutBy);
+    call.interrupt = reject;
+    work().then(resolve, reject);
+  });
+}

@@ -1,0 +1,65 @@
+import { encodeHeaders } from '../http2/hpack/encoder.ts';
+import type { RequestHeaders } from '../http2/request_headers.ts';
+import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { valueOf } from './call_head.ts';
+import type { Deadline, Deadlines } from './deadlines.ts';
+
+/** What is answered to a request that is no gRPC call, in HTTP's own words. */
+export interface Refusal {
+  status: '405' | '415';
+  text: string;
+}
+
+/** Says why a request is no gRPC call, if it is none (PROTOCOL-HTTP2.md, Requests). */
+export function refuse({ method, fields }: RequestHeaders): Refusal | undefined {
+  if (method !== 'POST') return { status: '405', text: 'gRPC calls are POST requests\n' };
+  const type = valueOf(fields, 'content-type');
+  if (type !== undefined && /^application\/grpc(?:\+proto)?\s*(?:;|$)/i.test(type))
+    return undefined;
+  return { status: '415', text: 'gRPC calls have the content type application/grpc\n' };
+}
+
+/** How long a request may go on after it was refused, in milliseconds. */
+const patienceMs = 1000;
+
+/**
+ * A request that is answered before it has ended. The answer stays open as long as the request, so
+ * that the peer still hears what else it gets wrong, but not for ever.
+ */
+export class RefusedRequest implements StreamEvents, Deadline {
+  readonly at: number;
+  place = -1;
+  readonly #stream: Stream;
+  readonly #deadlines: Deadlines;
+
+  constructor(
+    stream: Stream,
+    { status, text }: Refusal,
+    { deadlines, now }: { deadlines: Deadlines; now: () => number },
+  ) {
+    this.at = now() + patienceMs;
+    this.#stream = stream;
+    this.#deadlines = deadlines;
+    stream.respond(encodeHeaders([':status', status, 'content-type', 'text/plain']));
+    stream.write(Buffer.from(text));
+    deadlines.add(this);
+  }
+
+  /** Nothing is consumed: the peer's window bounds what comes. */
+  data(): void {}
+
+  end(): void {
+    this.#deadlines.delete(this);
+    this.#stream.end();
+  }
+
+  reset(): void {
+    this.#deadlines.delete(this);
+  }
+
+  drain(): void {}
+
+  passed(): void {
+    this.#stream.end();
+  }
+}

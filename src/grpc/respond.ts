@@ -1,0 +1,88 @@
+import { iterate } from './innermost.ts';
+import type { ResponseWriter } from './response_writer.ts';
+
+/** The call that is answered. */
+export interface Respondent {
+  readonly response: ResponseWriter;
+  /** Why the call is over, if it was ended from outside. */
+  readonly cutBy: Error | undefined;
+  readonly isOver: boolean;
+  /** What the call ends with is known, and in the log: nothing cuts it any more. */
+  settle(): void;
+  /** Ends the call, with what went wrong if anything did. */
+  finish(error?: unknown): void;
+}
+
+/** Answers with what a handler's promise gives. */
+export async function respondOnce(call: Respondent, handle: () => unknown): Promise<void> {
+  try {
+    await respond(call, await handle());
+  } catch (error) {
+    call.finish(error);
+  }
+}
+
+/** Answers with what the middleware of a method with one response return. */
+export async function respondThroughChain(
+  call: Respondent,
+  generator: AsyncGenerator,
+): Promise<void> {
+  try {
+    let result = await generator.next();
+    while (!result.done) result = await generator.throw(new Error(yieldedMessage));
+    await respond(call, result.value);
+  } catch (error) {
+    call.finish(error);
+  }
+}
+
+/** Answers with everything that comes, as fast as the peer takes it. */
+export async function respondAll(call: Respondent, responses: () => unknown): Promise<void> {
+  const { response } = call;
+  try {
+    const iterator = iterate(responses());
+    let result = await iterator.next();
+    while (!result.done) {
+      let goOn: boolean | Promise<boolean>;
+      try {
+        goOn = response.send(result.value);
+      } catch (error) {
+        return await leave(call, iterator, error);
+      }
+      if (typeof goOn !== 'boolean') goOn = await goOn;
+      if (!goOn && !call.cutBy) await response.room();
+      if (call.cutBy) return await leave(call, iterator, call.cutBy);
+      result = await iterator.next();
+    }
+    if (result.value !== undefined) throw new Error(returnedMessage);
+    call.finish();
+  } catch (error) {
+    call.finish(error);
+  }
+}
+
+async function respond(call: Respondent, message: unknown): Promise<void> {
+  if (call.isOver) return;
+  if (message === undefined || message === null) throw new Error(returnedNothing);
+  const sent = call.response.send(message);
+  if (typeof sent !== 'boolean') {
+    call.settle();
+    await sent;
+  }
+  call.finish();
+}
+
+/** Lets the handler and every middleware know why nobody takes another response. */
+async function leave(
+  call: Respondent,
+  iterator: AsyncIterator<unknown>,
+  error: unknown,
+): Promise<void> {
+  const result = await iterator.throw?.(error);
+  if (result?.done === false) await iterator.return?.();
+  call.finish(error);
+}
+
+const yieldedMessage = 'Cannot yield a message from the middleware of a method with one response';
+const returnedMessage = 'Cannot return a message from the middleware of a response stream';
+const returnedNothing = 'Cannot return nothing from the middleware of a method with one response';

@@ -1,0 +1,117 @@
+import { inspect } from 'node:util';
+import { ServerError, Status } from 'nice-grpc-common';
+import type { Stream } from '../http2/stream.ts';
+import type { CallHead } from './call_head.ts';
+import { compress, type Encoding } from './compression.ts';
+import type { LazyMetadata } from './metadata.ts';
+import { type MethodCodec, prefixLength } from './methods.ts';
+import { type CallStatus, responseHeaders, trailers, trailersOnly } from './status.ts';
+
+interface ResponseDeps {
+  stream: Stream;
+  head: CallHead;
+  header: LazyMetadata;
+  trailer: LazyMetadata;
+  method: MethodCodec;
+}
+
+/** Smaller messages are not worth compressing, in bytes. */
+const leastCompressed = 1024;
+
+/** Sends a call's headers, messages and status. */
+export class ResponseWriter {
+  readonly #stream: Stream;
+  readonly #head: CallHead;
+  readonly #header: LazyMetadata;
+  readonly #trailer: LazyMetadata;
+  readonly #method: MethodCodec;
+  #sentHeader = false;
+  #last: Uint8Array | undefined;
+  #room: PromiseWithResolvers<void> | undefined;
+
+  constructor({ stream, head, header, trailer, method }: ResponseDeps) {
+    this.#stream = stream;
+    this.#head = head;
+    this.#header = header;
+    this.#trailer = trailer;
+    this.#method = method;
+  }
+
+  /** Sends the response headers, once. */
+  sendHeader(): void {
+    if (this.#sentHeader) return;
+    this.#sentHeader = true;
+    this.#stream.respond(responseHeaders(this.#header, this.#head.responseEncoding));
+  }
+
+  /**
+   * Sends a message. False: wait for room() before the next. Throws a ServerError for one that cannot
+   * be encoded, and then nothing has been sent.
+   */
+  send(message: unknown): boolean | Promise<boolean> {
+    const framed = this.#encoded(message);
+    this.sendHeader();
+    const { responseEncoding } = this.#head;
+    if (responseEncoding !== undefined && framed.length >= leastCompressed) {
+      return this.#sendCompressed(framed.subarray(prefixLength), responseEncoding);
+    }
+    writePrefix(framed, 0);
+    return this.#write(framed);
+  }
+
+  /** Resolves when there is room for the next message, or nobody waits for it any more. */
+  room(): Promise<void> {
+    this.#room ??= Promise.withResolvers();
+    return this.#room.promise;
+  }
+
+  drained(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  /** Sends the status; nothing follows. */
+  end(status: CallStatus): void {
+    if (!this.#sentHeader && status.code !== Status.OK && this.#header.isEmpty) {
+      const fields = { trailer: this.#trailer, more: this.#head.faultFields };
+      this.#stream.respond(trailersOnly(status, fields), { endStream: true });
+      return;
+    }
+    this.sendHeader();
+    this.#stream.end(trailers(status, this.#trailer), this.#last);
+  }
+
+  #encoded(message: unknown): Uint8Array {
+    try {
+      return this.#method.encode(message);
+    } catch (cause) {
+      process.emitWarning(`Cannot encode a response: ${inspect(cause)}`);
+      throw Object.assign(new ServerError(Status.INTERNAL, 'Internal error'), { cause });
+    }
+  }
+
+  async #sendCompressed(bytes: Uint8Array, encoding: Encoding): Promise<boolean> {
+    const packed = await compress(bytes, encoding);
+    const framed = Buffer.allocUnsafe(prefixLength + packed.length);
+    packed.copy(framed, prefixLength);
+    writePrefix(framed, 1);
+    return this.#write(framed);
+  }
+
+  /** The only message of a response leaves together with its status. */
+  #write(framed: Uint8Array): boolean {
+    if (this.#method.responseStream) return this.#stream.write(framed);
+    this.#last = framed;
+    return true;
+  }
+}
+
+/** PROTOCOL-HTTP2.md, Length-Prefixed-Message. */
+function writePrefix(framed: Uint8Array, compressed: 0 | 1): void {
+  const length = framed.length - prefixLength;
+  framed[0] = compressed;
+  framed[1] = length >>> 24;
+  framed[2] = length >>> 16;
+  framed[3] = length >>> 8;
+  framed[4] = length;
+}

@@ -1,0 +1,116 @@
+import type { Socket } from 'node:net';
+import { ServerError, Status } from 'nice-grpc-common';
+import type { RequestHeaders } from '../http2/request_headers.ts';
+import type { Http2ServerOptions } from '../http2/server.ts';
+import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { Call, type CallDeps, type Method } from './call.ts';
+import { type CallHead, readHead } from './call_head.ts';
+import type { AnyMiddleware } from './chain.ts';
+import { type ConnectionInfo, connectionInfo } from './connection_info.ts';
+import { Deadlines } from './deadlines.ts';
+import { refuse, RefusedRequest } from './refusal.ts';
+
+/** What calls are served with. */
+export interface RouterOptions {
+  /** The largest request message, in bytes, after decompression. */
+  maxMessageSize?: number | undefined;
+  /** Paths of calls that are served even when the server keeps more than it may. */
+  essential?: ReadonlySet<string> | undefined;
+  /** Whether the server keeps more than it may: other calls are refused. */
+  isOverloaded: () => boolean;
+  /** Milliseconds, for deadlines. */
+  now?: () => number;
+}
+
+/** The methods of a server, and the calls of them, on whatever connections. */
+export interface Router {
+  /** Serves a request: a call, or something that is none. */
+  serve: Http2ServerOptions['serve'];
+  add(method: Method): void;
+  /** What calls of methods that do not exist go through. */
+  strayThrough(chain: readonly AnyMiddleware[]): void;
+  readonly hasMethods: boolean;
+  readonly openCalls: number;
+  /** Ends every call. */
+  cut(error: ServerError): void;
+}
+
+const defaultMaxMessageSize = 4 * 1024 * 1024;
+
+/** A router without methods. */
+export function createRouter({
+  maxMessageSize = defaultMaxMessageSize,
+  essential,
+  isOverloaded,
+  now = performance.now.bind(performance),
+}: RouterOptions): Router {
+  const methods = new Map<string, Method>();
+  const calls = new Set<Call>();
+  const deps: CallDeps = {
+    deadlines: new Deadlines(now),
+    maxMessageSize,
+    now,
+    date: Date.now,
+    onEnd: (call) => void calls.delete(call),
+  };
+  const heads = new WeakMap<RequestHeaders, CallHead>();
+  const peers = new WeakMap<Socket, ConnectionInfo>();
+  let strayChain: readonly AnyMiddleware[] = [];
+
+  return {
+    serve,
+    add: (method) => void methods.set(method.path, method),
+    strayThrough(chain) {
+      strayChain = chain;
+    },
+    get hasMethods() {
+      return methods.size > 0;
+    },
+    get openCalls() {
+      return calls.size;
+    },
+    cut(error) {
+      for (const call of calls) call.cut(error);
+    },
+  };
+
+  function serve(stream: Stream, request: RequestHeaders, socket: Socket): StreamEvents {
+    let head = heads.get(request);
+    if (!head) {
+      const refusal = refuse(request);
+      if (refusal) return new RefusedRequest(stream, refusal, deps);
+      head = readHead(request);
+      heads.set(request, head);
+    }
+    let connection = peers.get(socket);
+    if (!connection) peers.set(socket, (connection = connectionInfo(socket)));
+    const method = methods.get(head.path);
+    if (isOverloaded() && !essential?.has(head.path)) head = { ...head, fault: overloaded() };
+    const parts = method ? { head, method } : unknownMethod(head, strayChain);
+    const call = new Call({ ...parts, stream, connection, deps });
+    if (!call.isOver) calls.add(call);
+    return call;
+  }
+}
+
+function overloaded(): ServerError {
+  return new ServerError(Status.RESOURCE_EXHAUSTED, 'Cannot take more calls: too much is buffered');
+}
+
+/** An unknown method is a bidi one that ends at once: what it would have been nobody knows. */
+function unknownMethod(head: CallHead, chain: readonly AnyMiddleware[]) {
+  // The log says it too, for few bytes of the caller's.
+  const path = head.path.slice(0, 200);
+  const fault = new ServerError(Status.UNIMPLEMENTED, `Cannot find method ${path}`);
+  const method: Method = {
+    path,
+    requestStream: true,
+    responseStream: true,
+    options: {},
+    decode: () => undefined,
+    encode: () => new Uint8Array(0),
+    chain,
+    handler: () => undefined,
+  };
+  return { head: { ...head, fault }, method };
+}

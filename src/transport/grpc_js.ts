@@ -1,0 +1,138 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  logVerbosity,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  setLogVerbosity,
+} from '@grpc/grpc-js';
+import { createServer as createNiceServer, type Server, type ServerAddBuilder } from 'nice-grpc';
+import type {
+  CallContext,
+  ServerError,
+  ServerMiddleware,
+  ServerMiddlewareCall,
+} from 'nice-grpc-common';
+import type { Abortable, Timed } from '../context.ts';
+import { abortRequests } from './abort_requests.ts';
+import type { Engine, Limits } from './engine.ts';
+import { credentialsOf, textOf } from './grpc_js_address.ts';
+import { countOpenStreams, type OpenStreams } from './open_streams.ts';
+
+/** A connection that has been silent this long is asked whether it is still there. */
+const keepaliveTimeMs = 60_000;
+const keepaliveTimeoutMs = 20_000;
+
+/** A peer that has no call open gets this long to close its connection: it may be long gone. */
+const closingMs = 500;
+
+/**
+ * nice-grpc's own server, on grpc-js. It can listen once, so there is one for each address, built by
+ * doing to it what was done to this one.
+ */
+export function createServer({ maxConcurrentStreams, maxMessageSize }: Limits): Engine {
+  // What grpc-js would print, it also throws; standard error is for our own words.
+  setLogVerbosity(logVerbosity.NONE);
+  const options = {
+    'grpc.max_concurrent_streams': maxConcurrentStreams,
+    'grpc.max_receive_message_length': maxMessageSize,
+    'grpc.keepalive_time_ms': keepaliveTimeMs,
+    'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+    'grpc.enable_channelz': 0,
+    interceptors: [fillGaps],
+  };
+  const create = () => createNiceServer(options).use(fillContext).use(abortRequests);
+  return engineOf(create, countOpenStreams());
+}
+
+function engineOf<Ext extends object>(
+  create: () => Server<Ext>,
+  streams: OpenStreams,
+): Engine<Ext> {
+  const additions: ((server: Server<Ext>) => void)[] = [];
+  const servers: Pick<Server, 'shutdown' | 'forceShutdown'>[] = [];
+  const forceShutdown = () => {
+    for (const server of servers) server.forceShutdown();
+    streams[Symbol.dispose]();
+  };
+  const shutdown = async () => {
+    const closed = Promise.all(servers.map((server) => server.shutdown()));
+    await streams.none();
+    const timeout = new AbortController();
+    const enough = sleep(closingMs, undefined, { signal: timeout.signal }).catch(() => {});
+    await Promise.race([closed, enough]);
+    timeout.abort();
+    forceShutdown();
+  };
+
+  return {
+    use: (middleware) => engineOf(() => create().use(middleware), streams),
+    ...addBuilder((server) => server),
+    async listen(address, tls) {
+      const server = create();
+      for (const add of additions) add(server);
+      const port = await server.listen(textOf(address), credentialsOf(tls));
+      servers.push(server);
+      return 'path' in address ? undefined : port;
+    },
+    drain: shutdown,
+    shutdown,
+    forceShutdown,
+    get counts() {
+      // A call is a stream here, and grpc-js keeps the rest to itself.
+      const open = streams.count();
+      return { connections: undefined, streams: open, calls: open, bufferedBytes: undefined };
+    },
+  };
+
+  function addBuilder<More>(
+    open: (server: Server<Ext>) => ServerAddBuilder<More>,
+  ): ServerAddBuilder<More> {
+    return {
+      with: (middleware) => addBuilder((server) => open(server).with(middleware)),
+      add: (definition, implementation) =>
+        void additions.push((server) => open(server).add(definition, implementation)),
+    };
+  }
+}
+
+/**
+ * nice-grpc's context has no deadline, and metadata is the one way into it from an interceptor.
+ * The key never holds what a caller sent: it is written or removed on every call.
+ */
+const deadlineKey = 'greeter-deadline-ms';
+
+const fillGaps: ServerInterceptor = (method, call) =>
+  new ServerInterceptingCall(call, {
+    start(next) {
+      next({
+        onReceiveMetadata(metadata, pass) {
+          const deadline = Number(call.getDeadline());
+          if (Number.isFinite(deadline)) metadata.set(deadlineKey, String(deadline));
+          else metadata.remove(deadlineKey);
+          pass(metadata);
+        },
+        // node:http2 ends a stream that is reset before it says that it was reset. A turn later
+        // grpc-js knows, and a handler does not take half a request stream for the whole.
+        ...(method.requestStream && { onReceiveHalfClose: (pass) => void setImmediate(pass) }),
+      });
+    },
+  });
+
+const fillContext: ServerMiddleware<Timed & Abortable> = async function* fillContext<Req, Res>(
+  call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
+  context: CallContext,
+) {
+  const text = context.metadata.get(deadlineKey);
+  if (text !== undefined) context.metadata.delete(deadlineKey);
+  const deadline = text === undefined ? undefined : Number(text);
+  const ending = new AbortController();
+  const signal = AbortSignal.any([context.signal, ending.signal]);
+  let endedBy: ServerError | undefined;
+  const abort = (error: ServerError) => {
+    endedBy ??= error;
+    ending.abort();
+  };
+  const response = yield* call.next(call.request, { ...context, signal, deadline, abort });
+  if (endedBy) throw endedBy;
+  return response;
+};

@@ -1,0 +1,17 @@
+import { ServerCredentials } from '@grpc/grpc-js';
+import type { ListenAddress, TlsFiles } from '../grpc/listeners.ts';
+
+/** An address as grpc-js has it. */
+export function textOf(address: ListenAddress): string {
+  if ('path' in address) return `unix:${address.path}`;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `${host}:${address.port}`;
+}
+
+/** What to serve with, as grpc-js has it. */
+export function credentialsOf(tls: TlsFiles | undefined): ServerCredentials {
+  if (!tls) return ServerCredentials.createInsecure();
+  const [cert, key] = [Buffer.from(tls.cert), Buffer.from(tls.key)];
+  const ca = tls.clientCa === undefined ? null : Buffer.from(tls.clientCa);
+  return ServerCredentials.createSsl(ca, [{ cert_chain: cert, private_key: key }], ca !== null);
+}

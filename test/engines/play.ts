@@ -1,0 +1,88 @@
+import { once } from 'node:events';
+import { connect, type IncomingHttpHeaders } from 'node:http2';
+import { Status } from 'nice-grpc-common';
+import type { EngineName } from '../../src/transport/engine.ts';
+import { serve, until } from '../harness.ts';
+import { dialSocket } from '../tls.ts';
+import type { Behaviour } from './behaviours.ts';
+
+/** What became of a behaviour. */
+export type Outcome = Pick<Behaviour, 'status' | 'logged' | 'handled'>;
+
+/** Does on a fresh server what a behaviour says, and waits until nothing of it is open. */
+export async function play(engine: EngineName, behaviour: Behaviour): Promise<Outcome> {
+  let handled = 0;
+  const count = <T>(reply: T): T => {
+    handled++;
+    return reply;
+  };
+  const all = async (requests: AsyncIterable<unknown>) => {
+    count(0);
+    for await (const _ of requests);
+    return {};
+  };
+  await using running = await serve({
+    engine,
+    maxMessageSize: 50_000,
+    greet: {
+      sayHello: async () => count({}),
+      async *parrotSayHello() {
+        yield count({});
+      },
+      chattyClientSayHello: all,
+      async *interactiveSayHello(requests) {
+        yield await all(requests);
+      },
+    },
+  });
+  const status = await send(engine, running.address, behaviour);
+  await until(() => running.counts().calls === 0);
+  const logged = running.log.lines.map(({ code }) => String(code));
+  return { status, logged, handled };
+}
+
+async function send(
+  engine: EngineName,
+  address: string,
+  { path, headers, body, after = 'end' }: Behaviour,
+): Promise<string> {
+  const { socket, origin } = dialSocket(address);
+  const session = connect(origin, { createConnection: () => socket });
+  session.on('error', () => {});
+  await once(session, 'connect');
+  const stream = session.request(
+    {
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      ...headers,
+    },
+    { endStream: false },
+  );
+  let status = '';
+  const read = (fields: IncomingHttpHeaders) => {
+    const http = String(fields[':status'] ?? 200);
+    if (http !== '200') status = `HTTP ${http}`;
+    const code = fields['grpc-status'];
+    if (code !== undefined) status = Status[Number(code)] ?? String(code);
+  };
+  stream
+    .on('response', read)
+    .on('trailers', read)
+    .on('error', () => {});
+  stream.resume();
+  if (body.length > 0) stream.write(body);
+  if (after === 'end') stream.end();
+  // A PING behind it: the server has seen what was sent.
+  await new Promise<void>((resolve) => void session.ping(() => resolve()));
+  if (after === 'reset') stream.close(8);
+  if (after === 'nothing' && engine === 'grpc-js') {
+    // It answers, and leaves the request open for ever.
+    await until(() => status !== '');
+    stream.close(8);
+  }
+  if (!stream.closed) await once(stream, 'close');
+  session.destroy();
+  return status;
+}

@@ -1,0 +1,73 @@
+import { gzipSync } from 'node:zlib';
+import { Flag, FrameType } from '../../src/http2/frame.ts';
+import { defaultLimits } from '../../src/http2/limits.ts';
+import { HelloRequest } from '../../src/gen/greet.ts';
+import { type Attacker, attackPlain, greeting } from '../http2_attacks/attacker.ts';
+import type { Victim } from '../http2_attacks/victim.ts';
+import { frameOf } from '../http2_peer.ts';
+import { frame, packed } from '../raw_client.ts';
+
+/** Connects a peer that has said hello. */
+export function attack(victim: Victim, initialWindowSize?: number): Attacker {
+  const attacker = attackPlain(victim);
+  attacker.write(greeting(initialWindowSize));
+  return attacker;
+}
+
+/** DATA frames of so many bytes; `flags` are the last one's. */
+export function data(
+  streamId: number,
+  bytes: Buffer,
+  { flags = 0, size = mostData }: { flags?: number; size?: number } = {},
+): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; at === 0 || at < bytes.length; at += size) {
+    const isLast = at + size >= bytes.length;
+    const part = bytes.subarray(at, at + size);
+    parts.push(frameOf(FrameType.DATA, isLast ? flags : 0, streamId, part));
+  }
+  return Buffer.concat(parts);
+}
+const mostData = 16_384;
+
+/** Sends a body as the server's windows allow, in frames of so many bytes, and ends it. */
+export async function upload(
+  attacker: Attacker,
+  streamId: number,
+  { body, size = mostData }: { body: Buffer; size?: number },
+): Promise<void> {
+  const { frames, sees, write } = attacker;
+  let room = defaultLimits.streamWindowSize;
+  let seen = 0;
+  for (let at = 0; at < body.length; at += portion) {
+    const part = body.subarray(at, at + portion);
+    await sees(() => {
+      for (; seen < frames.length; seen++) {
+        const { type, streamId: id, payload = '' } = frames[seen] ?? {};
+        if (type === 'RST_STREAM') room = Infinity;
+        if (type === 'WINDOW_UPDATE' && id === streamId) room += Number.parseInt(payload, 16);
+      }
+      return room >= part.length;
+    });
+    room -= part.length;
+    const flags = at + portion >= body.length ? Flag.END_STREAM : 0;
+    write(data(streamId, part, { flags, size }));
+  }
+}
+const portion = 64 * 1024;
+
+/** A request of the greet service as it stands in a stream. */
+export function message(name: string, greeting = ''): Buffer {
+  return frame(HelloRequest.encode({ greeting, name }).finish());
+}
+
+/** The same, compressed with gzip. */
+export function zipped(name: string): Buffer {
+  return packed(gzipSync(HelloRequest.encode({ greeting: '', name }).finish()));
+}
+
+/** How many streams have been answered to their end. */
+export function answered({ frames }: Attacker): number {
+  return frames.filter(({ type, flags }) => type === 'HEADERS' && (flags & Flag.END_STREAM) !== 0)
+    .length;
+}

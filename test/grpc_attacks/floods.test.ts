@@ -1,0 +1,72 @@
+import { test } from 'node:test';
+import { ErrorCode } from '../../src/http2/errors.ts';
+import { Flag, FrameType } from '../../src/http2/frame.ts';
+import { ids } from '../http2_attacks/attacker.ts';
+import { untilServer } from '../http2_attacks/shedding.ts';
+import { callOf, headers, product } from '../http2_attacks/targets.ts';
+import { startVictim } from '../http2_attacks/victim.ts';
+import { frameOf, word } from '../http2_peer.ts';
+import { paths } from '../kinds.ts';
+import { answered, attack } from './calls.ts';
+
+const { END_STREAM } = Flag;
+const victim = await startVictim(product);
+/** `npm test` has few of them; each makes a thousand calls. */
+const connections = Number(process.env['ATTACK_CONNECTIONS'] ?? 2);
+
+test('calls that are reset, a thousand on each of many connections, are all over', async () => {
+  const reset = (id: number) => frameOf(FrameType.RST_STREAM, 0, id, word(ErrorCode.CANCEL));
+  const calls = ids(1000).flatMap((id) => [headers(id, product.silent), reset(id)]);
+  const all = Buffer.concat([...calls, frameOf(FrameType.PING, 0, 0, Buffer.alloc(8))]);
+  await victim.survives(async () => {
+    for (let i = 0; i < connections; i++) {
+      const attacker = attack(victim);
+      await victim.ask();
+      attacker.write(all);
+      await victim.ask();
+      await attacker.sees((frames) => frames.some(({ type }) => type === 'PING'));
+      attacker.socket.destroy();
+    }
+    return { CANCELLED: 1000 * connections };
+  });
+});
+
+test('calls with a deadline of 1 ns, thousands at once, all end DEADLINE_EXCEEDED', async () => {
+  const call = callOf(paths.clientStream, { 'grpc-timeout': '1n' });
+  await victim.survives(async () => {
+    const attackers = Array.from({ length: Math.min(connections, 10) }, () => attack(victim));
+    for (const { write } of attackers) {
+      write(Buffer.concat(ids(1000).map((id) => headers(id, call))));
+    }
+    await untilServer(victim, ({ openStreams }) => openStreams === 1000 * attackers.length);
+    await victim.pass(1);
+    for (const attacker of attackers) await attacker.sees(() => answered(attacker) === 1000);
+    for (let i = 0; i < 3; i++) await victim.ask();
+    for (const { socket } of attackers) socket.destroy();
+    return { DEADLINE_EXCEEDED: 1000 * attackers.length };
+  });
+});
+
+/** What costs much to look at, unless it is looked at with care. */
+const fields: Record<string, Record<string, string>> = {
+  'white space in grpc-accept-encoding': {
+    'grpc-encoding': 'gzip',
+    'grpc-accept-encoding': `a${' '.repeat(15_000)}a`,
+  },
+  '15,000 values of one name': { 'x-many-bin': ','.repeat(15_000) },
+};
+
+for (const [name, more] of Object.entries(fields)) {
+  // They took 140 and 10 ms a call, which nobody else got.
+  test(`1,000 calls with ${name} are soon answered`, { timeout: 15_000 }, async () => {
+    const call = callOf('/no.Service/Method', more);
+    await victim.survives(async () => {
+      const attacker = attack(victim);
+      for (const id of ids(1000)) attacker.write(headers(id, call, END_STREAM));
+      for (let i = 0; i < 3; i++) await victim.ask();
+      await attacker.sees(() => answered(attacker) === 1000);
+      attacker.socket.destroy();
+      return { UNIMPLEMENTED: 1000 };
+    });
+  });
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Attacker, ids } from '../http2_attacks/attacker.ts';
+import {
+  calmed,
+  leave,
+  maxBufferedBytes,
+  untilServer,
+  untilShed,
+} from '../http2_attacks/shedding.ts';
+import { callOf, headers, probed } from '../http2_attacks/targets.ts';
+import { startVictim } from '../http2_attacks/victim.ts';
+import { Flag } from '../../src/http2/frame.ts';
+import { paths } from '../kinds.ts';
+import { answered, attack, data, message, zipped } from './calls.ts';
+
+const megabyte = 1024 * 1024;
+const victim = await startVictim(probed, { maxBufferedBytes, maxMessageSize: megabyte });
+
+/** Connects so many peers that read nothing; each opens so many calls, and sends that on each of them. */
+async function crowd(
+  connections: number,
+  streams: number,
+  { block, body, flags = 0 }: { block: Buffer; body: Buffer; flags?: number },
+): Promise<Attacker[]> {
+  const attackers = Array.from({ length: connections }, () => attack(victim, 0));
+  for (const { write } of attackers) for (const id of ids(streams)) write(headers(id, block));
+  // What is open before there is too much is not refused.
+  await untilServer(victim, ({ openStreams }) => openStreams === connections * streams);
+  for (const { write } of attackers)
+    for (const id of ids(streams)) write(data(id, body, { flags }));
+  return attackers;
+}
+
+/** Waits until too much is kept, and until no more is than may be; gives the most there was. */
+async function shed(attackers: readonly Attacker[]): Promise<number> {
+  await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
+  let most = 0;
+  for (let round = 0; round < 20; round++) {
+    await victim.ask();
+    most = Math.max(most, (await victim.stats()).bufferedBytes);
+  }
+  await untilShed(victim);
+  await untilServer(victim, () => calmed(attackers) > 0);
+  await leave(victim, attackers);
+  return most;
+}
+
+test('endless responses without a window hold no more than the server may keep', async () => {
+  const block = callOf(paths.serverStream);
+  const body = message('x'.repeat(1000), 'endless');
+  await victim.survives(async () => {
+    const attackers = await crowd(1, 400, { block, body, flags: Flag.END_STREAM });
+    const most = await shed(attackers);
+
+    // Each has one message more than there is room for.
+    assert.ok(most < maxBufferedBytes + 400 * 3000, `${most} bytes`);
+    return { CANCELLED: 400 };
+  });
+});
+
+const thousands = Buffer.concat(Array.from({ length: 250 }, () => message('x'.repeat(1000))));
+
+test('uploads that nobody reads are not read on, once there is too much of them', async () => {
+  await victim.survives(async () => {
+    const block = callOf(paths.clientStream);
+    const attackers = await crowd(8, 4, { block, body: thousands });
+    const most = await shed(attackers);
+
+    // Each may have been in the middle of a read.
+    assert.ok(most < maxBufferedBytes + 8 * 200_000, `${most} bytes`);
+    return { CANCELLED: 32 };
+  });
+});
+
+test('uploads that are echoed without a window are given up, once there is too much of them', async () => {
+  await victim.survives(async () => {
+    const attackers = await crowd(8, 4, { block: callOf(paths.bidi), body: thousands });
+    await shed(attackers);
+    return { CANCELLED: 32 };
+  });
+});
+
+test('messages that are whole count, as long as their calls are not', async () => {
+  const body = message('x'.repeat(200_000));
+  await victim.survives(async () => {
+    const attackers = await crowd(8, 5, { block: callOf(paths.unary), body });
+    await shed(attackers);
+    return { CANCELLED: 40 };
+  });
+});
+
+test('100 zip bombs at once end RESOURCE_EXHAUSTED, and take the memory of a few', async () => {
+  const block = callOf(paths.unary, { 'grpc-encoding': 'gzip' });
+  const bomb = zipped('x'.repeat(10_000_000));
+  await victim.survives(async () => {
+    const before = await victim.collected();
+    const attacker = attack(victim);
+    for (const id of ids(100)) attacker.write(headers(id, block));
+    for (const id of ids(100)) attacker.write(data(id, bomb, { flags: Flag.END_STREAM }));
+    let most = 0;
+    for (let seen = 0; seen <= 100; seen += 10) {
+      await attacker.sees(() => answered(attacker) >= seen);
+      await victim.ask();
+      most = Math.max(most, (await victim.stats()).memory - before.memory);
+    }
+    attacker.socket.destroy();
+
+    // All of them would take more than 100.
+    assert.ok(most < 50 * megabyte, `${most} bytes`);
+    return { RESOURCE_EXHAUSTED: 100 };
+  });
+});

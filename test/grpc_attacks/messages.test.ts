@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Flag, FrameType, maxInt31 } from '../../src/http2/frame.ts';
+import { ids } from '../http2_attacks/attacker.ts';
+import { untilServer } from '../http2_attacks/shedding.ts';
+import { callOf, headers, product } from '../http2_attacks/targets.ts';
+import { startVictim } from '../http2_attacks/victim.ts';
+import { frameOf, word } from '../http2_peer.ts';
+import { paths } from '../kinds.ts';
+import { packed } from '../raw_client.ts';
+import { answered, attack, data, message, upload, zipped } from './calls.ts';
+
+const { END_STREAM } = Flag;
+const megabyte = 1024 * 1024;
+const victim = await startVictim(product);
+const unary = callOf(paths.unary);
+const unaryZipped = callOf(paths.unary, { 'grpc-encoding': 'gzip' });
+
+test('a compressed message is not inflated before its call is whole', async () => {
+  const body = zipped('x'.repeat(4_000_000));
+  await victim.survives(async () => {
+    const before = await victim.collected();
+    const attacker = attack(victim);
+    for (const id of ids(100)) attacker.write(headers(id, unaryZipped));
+    for (const id of ids(100)) attacker.write(data(id, body));
+    await untilServer(victim, ({ bufferedBytes }) => bufferedBytes >= 100 * body.length);
+    for (let i = 0; i < 10; i++) await victim.ask();
+    const { memory, openCalls } = await victim.collected();
+    attacker.socket.destroy();
+
+    assert.equal(openCalls, 100);
+    assert.ok(memory - before.memory < 10 * megabyte, `${memory - before.memory} bytes`);
+    return { CANCELLED: 100 };
+  });
+});
+
+test('200 messages of corrupt gzip end INTERNAL', async () => {
+  const corrupt = packed(Buffer.from('this is no gzip'));
+  await victim.survives(async () => {
+    const attacker = attack(victim);
+    for (const id of ids(200)) {
+      attacker.write(headers(id, unaryZipped));
+      attacker.write(data(id, corrupt, { flags: END_STREAM }));
+    }
+    for (let i = 0; i < 3; i++) await victim.ask();
+    await attacker.sees(() => answered(attacker) === 200);
+    attacker.socket.destroy();
+    return { INTERNAL: 200 };
+  });
+});
+
+test('100,000 empty messages in a client stream end it where its service has enough', async () => {
+  await victim.survives(async () => {
+    const attacker = attack(victim);
+    attacker.write(headers(1, callOf('/greet.Greeter/ChattyClientSaysHello')));
+    await upload(attacker, 1, { body: Buffer.alloc(5 * 100_000) });
+    for (let i = 0; i < 3; i++) await victim.ask();
+    await attacker.sees(() => answered(attacker) === 1);
+    attacker.socket.destroy();
+    return { RESOURCE_EXHAUSTED: 1 };
+  });
+});
+
+test('5,000 empty messages in a bidi stream are answered, each of them', async () => {
+  const windows = frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535));
+  const reply = 5 + 3;
+  await victim.survives(async () => {
+    const attacker = attack(victim, maxInt31);
+    attacker.write(windows);
+    attacker.write(headers(1, callOf('/greet.Greeter/InteractingHello')));
+    await upload(attacker, 1, { body: Buffer.alloc(5 * 5000) });
+    for (let i = 0; i < 3; i++) await victim.ask();
+    await attacker.sees(() => answered(attacker) === 1);
+    attacker.socket.destroy();
+
+    const replies = attacker.frames.filter(({ type }) => type === 'DATA');
+    const length = replies.reduce((sum, { payload }) => sum + payload.length / 2, 0);
+    assert.equal(length, 5000 * reply);
+    return { OK: 1 };
+  });
+});
+
+test('1,000 calls that announce 4 MiB and send little take little', async () => {
+  const begun = Buffer.concat([Buffer.from([0]), word(4 * megabyte), Buffer.alloc(10)]);
+  await victim.survives(async () => {
+    const before = await victim.collected();
+    const attacker = attack(victim);
+    for (const id of ids(1000))
+      attacker.write(Buffer.concat([headers(id, unary), data(id, begun)]));
+    await untilServer(victim, ({ bufferedBytes }) => bufferedBytes >= 1000 * begun.length);
+    for (let i = 0; i < 3; i++) await victim.ask();
+    const { memory } = await victim.collected();
+    attacker.socket.destroy();
+
+    assert.ok(memory - before.memory < 20 * megabyte, `${memory - before.memory} bytes`);
+    return { CANCELLED: 1000 };
+  });
+});
+
+test('a message of 4 MiB that comes in frames of 64 bytes is taken', async () => {
+  // Two fields that are empty but for one, and its prefix.
+  const body = message('x'.repeat(4 * megabyte - 5));
+  await victim.survives(async () => {
+    const attacker = attack(victim);
+    attacker.write(headers(1, callOf(paths.clientStream.replace('Say', 'Says'))));
+    for (let i = 0; i < 3; i++) await victim.ask();
+    await upload(attacker, 1, { body, size: 64 });
+    await attacker.sees(() => answered(attacker) === 1);
+    attacker.socket.destroy();
+    // It is more than that service keeps.
+    return { RESOURCE_EXHAUSTED: 1 };
+  });
+});
+
+test('messages that come byte by byte on 100 streams are answered', async () => {
+  const body = message('x'.repeat(100));
+  await victim.survives(async () => {
+    const attacker = attack(victim);
+    for (const id of ids(100)) attacker.write(headers(id, unary));
+    for (let at = 0; at < body.length; at++) {
+      const flags = at + 1 === body.length ? END_STREAM : 0;
+      const byte = body.subarray(at, at + 1);
+      attacker.write(Buffer.concat(ids(100).map((id) => data(id, byte, { flags }))));
+      if (at % 20 === 0) await victim.ask();
+    }
+    await attacker.sees(() => answered(attacker) === 100);
+    attacker.socket.destroy();
+    return { OK: 100 };
+  });
+});
+
+test('a prefix that comes byte by byte, and then nothing, keeps one call and no more', async () => {
+  const body = message('x');
+  await victim.survives(async () => {
+    const attacker = attack(victim);
+    attacker.write(headers(1, unary));
+    for (const byte of body.subarray(0, 5)) {
+      attacker.write(data(1, Buffer.from([byte])));
+      await victim.pass(1000);
+    }
+    const { openCalls } = await victim.stats();
+    attacker.socket.destroy();
+
+    assert.equal(openCalls, 1);
+    return { CANCELLED: 1 };
+  });
+});

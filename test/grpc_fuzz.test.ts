@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
+import { mock, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { Status } from 'nice-grpc-common';
+import { pino } from 'pino';
+import { Call } from '../src/grpc/call.ts';
+import { createRouter } from '../src/grpc/router.ts';
+import { serverOn } from '../src/grpc/server.ts';
+import { ByteBudget } from '../src/http2/byte_budget.ts';
+import { Connection } from '../src/http2/connection.ts';
+import { Flag, FrameType, preface } from '../src/http2/frame.ts';
+import { createHpackDecoder } from '../src/http2/hpack/decoder.ts';
+import { defaultLimits } from '../src/http2/limits.ts';
+import { createHttp2Server } from '../src/http2/server.ts';
+import { createDrain } from '../src/middleware/drain.ts';
+import { buildServer } from '../src/transport/server.ts';
+import { createCallFuzzClient, framesIn } from './grpc_fuzz_client.ts';
+import { fuzzGreet } from './grpc_fuzz_server.ts';
+import { createServices } from './harness.ts';
+import { createRandom } from './hpack/random.ts';
+import { createIdleShare } from './http2_fuzz_client.ts';
+import { frameOf } from './http2_peer.ts';
+import { usedMemory } from './memory.ts';
+
+/** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
+const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));
+const sessions = Number(process.env['FUZZ_SESSIONS'] ?? 250);
+/** After so many sessions all code has been compiled, and what is kept for good is there. */
+const warmUp = 125;
+/** Bytes by which what is in use may differ all the same, however many sessions there are. */
+const mostGrowth = 1024 * 1024;
+/** Turns of the event loop in which all that is over has ended. */
+const mostTurns = 1_000_000;
+const limits = { ...defaultLimits, maxConcurrentStreams: 20 };
+const greeting = Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, Buffer.alloc(0))]);
+
+mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+let now = 0;
+let session = 0;
+let budget = new ByteBudget(0);
+/** The lines of the log, by what their calls are called. */
+let logged: { requestId: string; code: string }[] = [];
+const drain = createDrain();
+const router = createRouter({
+  maxMessageSize: 50_000,
+  isOverloaded: () => budget.excess > 0,
+  now: () => now,
+});
+buildServer(serverOn(router, createHttp2Server({ serve: router.serve })), {
+  log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
+  drain,
+  deadlines: { max: 60_000, fallback: 30_000 },
+  services: createServices({ greet: fuzzGreet(() => session) }),
+});
+
+/** Puts the server through one session on one connection; throws when it breaks. */
+async function play(): Promise<void> {
+  const random = createRandom(session);
+  const { below, oneIn, pick } = random;
+  const socket = new Socket();
+  budget = new ByteBudget(pick([10_000, 1e6]));
+  logged = [];
+  let calls = 0;
+  let counted = 0;
+  const connection = new Connection({
+    limits,
+    budget,
+    serve(stream, request) {
+      const events = router.serve(stream, request, socket);
+      if (events instanceof Call) calls++;
+      return events;
+    },
+    wake() {},
+    now: () => now,
+  });
+  const { table, ...share } = createIdleShare(limits);
+  const wrongOneIn = pick([0, 0, 30, 300]);
+  const client = createCallFuzzClient({ random, table, wrongOneIn });
+  const answers = createAnswers();
+
+  say(greeting);
+  for (let round = 0; round < 100 && !connection.isOver; round++) {
+    say(client.say());
+    if (oneIn(3)) await setImmediate();
+    if (oneIn(2)) answers.read(connection.take({ room: !oneIn(3) }));
+    if (oneIn(30)) pass(pick([1, 100, 60_000]));
+    if (oneIn(1000)) connection.shutdown();
+    budget.add(connection.heldBytes - counted);
+    counted = connection.heldBytes;
+    if (budget.excess > 0 && oneIn(20)) connection.shed(budget.excess);
+  }
+  for (const bytes of client.leave()) if (!connection.isOver) say(bytes);
+  answers.read(connection.take({ room: true }));
+  const wasOver = connection.isOver;
+  if (!wasOver && wrongOneIn === 0) assert.equal(connection.openStreams, 0);
+  connection.lost();
+  answers.read(connection.take({ room: true }));
+  assert.equal(connection.openStreams, 0);
+
+  const isOver = () => router.openCalls + drain.open() === 0 && logged.length >= calls;
+  for (let turn = 0; turn < mostTurns && !isOver(); turn++) await setImmediate();
+  assert.deepEqual([router.openCalls, drain.open(), logged.length], [0, 0, calls]);
+  for (const { requestId, code } of logged) {
+    const told = answers.statuses.get(Number(requestId));
+    if (told !== undefined && wrongOneIn === 0) assert.equal(code, told, `call ${requestId}`);
+  }
+
+  function say(bytes: Buffer): void {
+    const at = below(bytes.length);
+    connection.receive(bytes.subarray(0, at));
+    connection.receive(bytes.subarray(at));
+    try {
+      share.read(bytes);
+    } catch (error) {
+      // Where the connection has failed, somewhere in these bytes.
+      if (!connection.isOver) throw error;
+    }
+  }
+}
+
+function pass(ms: number): void {
+  now += ms;
+  mock.timers.tick(ms);
+}
+
+/** What a client makes of what the server says; throws where that is no HTTP, or no gRPC. */
+function createAnswers() {
+  const hpack = createHpackDecoder({ maxHeaderListSize: 1e6 });
+  const states = new Map<number, 'begun' | 'ended'>();
+  const statuses = new Map<number, string>();
+  return {
+    /** The status of each call that has ended with one. */
+    statuses,
+    read(parts: readonly Buffer[]): void {
+      for (const { type, flags, streamId, payload } of framesIn(Buffer.concat(parts))) {
+        if (type !== FrameType.DATA && type !== FrameType.HEADERS) continue;
+        const before = states.get(streamId);
+        const ends = (flags & Flag.END_STREAM) !== 0;
+        assert.notEqual(before, 'ended', `stream ${streamId} goes on`);
+        if (type === FrameType.DATA) assert.equal(before, 'begun');
+        else fields(streamId, { payload, isFirst: before === undefined, ends });
+        states.set(streamId, ends ? 'ended' : 'begun');
+      }
+    },
+  };
+
+  function fields(
+    streamId: number,
+    { payload, isFirst, ends }: { payload: Buffer; isFirst: boolean; ends: boolean },
+  ): void {
+    const list = hpack.decode(payload).fields;
+    assert.equal(list.includes(':status'), isFirst);
+    const at = list.indexOf('grpc-status');
+    if (at !== -1) statuses.set(streamId, Status[Number(list[at + 1])] ?? '');
+    const isCall = list[1] === '200' || !isFirst;
+    if (isCall) assert.equal(at !== -1, ends);
+  }
+}
+
+test('the server bears calls of all kinds in any order, and keeps nothing of them', async () => {
+  let before = 0;
+  for (let played = 0; played < sessions; played++) {
+    if (played === warmUp) before = await usedMemory();
+    session = seed + played;
+    try {
+      await play();
+    } catch (cause) {
+      assert.fail(new Error(`FUZZ_SEED=${session} FUZZ_SESSIONS=1`, { cause }));
+    }
+  }
+  if (sessions <= warmUp) return;
+
+  const grown = (await usedMemory()) - before;
+  assert.ok(grown < mostGrowth, `grown by ${grown} bytes`);
+});

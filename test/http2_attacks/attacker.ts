@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { afterEach } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { FrameType, preface } from '../../src/http2/frame.ts';
+import { FrameReader } from '../../src/http2/frame_reader.ts';
+import { encodeSettings, SettingId } from '../../src/http2/settings.ts';
+import { frameOf, goAwayCode, type Seen } from '../http2_peer.ts';
+import type { Victim } from './victim.ts';
+
+/** A peer that keeps to no rule. */
+export interface Attacker {
+  socket: Socket;
+  /** What the server has sent so far. */
+  frames: Seen[];
+  write: (bytes: Buffer) => void;
+  /** Waits until that is so of the frames. Throws if the connection ends before. */
+  sees: (condition: (frames: readonly Seen[]) => boolean) => Promise<void>;
+  /** Waits for the end of the connection, and gives the code of the GOAWAY before it. */
+  cutOff: () => Promise<number | undefined>;
+  /** How many streams the server says it has taken, once it has cut off this peer. */
+  taken: () => number;
+}
+
+/** The preface, and SETTINGS with a window for each stream. */
+export function greeting(initialWindowSize = 65_535): Buffer {
+  const settings = encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, initialWindowSize]]);
+  return Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, settings)]);
+}
+
+/** The first identifiers of streams. */
+export function ids(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => 2 * i + 1);
+}
+
+/** Connects in plain text. */
+export function attackPlain({ plain }: Victim): Attacker {
+  return attacker(connectTcp(plain, '127.0.0.1'));
+}
+
+/** Connects with TLS. */
+export function attackTls({ tls }: Victim, ALPNProtocols?: string[]): Attacker {
+  const options = { port: tls, host: '127.0.0.1', rejectUnauthorized: false };
+  return attacker(connectTls(ALPNProtocols ? { ...options, ALPNProtocols } : options));
+}
+
+const typeNames = Object.keys(FrameType);
+
+/** A test that fails leaves its attackers to the next one otherwise. */
+const sockets = new Set<Socket>();
+afterEach(() => {
+  for (const socket of sockets) socket.destroy();
+});
+
+function attacker(socket: Socket): Attacker {
+  sockets.add(socket);
+  const frames: Seen[] = [];
+  const reader = new FrameReader(({ type, flags, streamId, bytes, start, end }) => {
+    const payload = bytes.toString('hex', start, end);
+    frames.push({ type: typeNames[type] ?? `${type}`, flags, streamId, payload });
+  });
+  reader.read(preface);
+  socket.on('error', () => {}).on('data', (bytes: Buffer) => reader.read(bytes));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  void closed.then(() => sockets.delete(socket));
+  return {
+    socket,
+    frames,
+    write: (bytes) => void socket.write(bytes),
+    async sees(condition) {
+      while (!condition(frames)) {
+        assert.ok(!socket.closed, 'was cut off');
+        await Promise.race([new Promise((resolve) => socket.once('data', resolve)), closed]);
+      }
+    },
+    async cutOff() {
+      await closed;
+      return goAwayCode(frames);
+    },
+    taken() {
+      const goAway = frames.find(({ type }) => type === 'GOAWAY');
+      const lastId = Number.parseInt(goAway?.payload.slice(0, 8) ?? '0', 16);
+      return (lastId + 1) / 2;
+    },
+  };
+}
+
+const mostRounds = 100;
+
+/**
+ * Writes again and again, with a request of the other client in between, until the server has had
+ * enough; gives the code that it says.
+ */
+export async function flood(
+  victim: Victim,
+  { socket, write, cutOff }: Attacker,
+  bytes: (round: number) => Buffer,
+): Promise<number | undefined> {
+  for (let round = 0; !socket.closed; round++) {
+    assert.ok(round < mostRounds, 'was never cut off');
+    write(bytes(round));
+    await victim.ask();
+  }
+  return cutOff();
+}

@@ -1,0 +1,22 @@
+// A server that is attacked, in a process of its own. Its options come as JSON in the first argument.
+import { createHttp2Server } from '../../src/http2/server.ts';
+import type { Serve } from '../../src/http2/stream.ts';
+import { echo, serveEcho } from '../http2_echo.ts';
+import { obey, stopClock } from './puppet.ts';
+
+stopClock();
+const server = createHttp2Server({ ...JSON.parse(process.argv[2] ?? '{}'), serve });
+obey(await serveEcho(server), () => {
+  const { openConnections, openStreams, bufferedBytes } = server;
+  return { openConnections, openStreams, bufferedBytes, openCalls: 0, unlogged: 0, logged: {} };
+});
+
+/**
+ * The echo, but for two paths: nobody reads or answers a request to `/silent`, and one to `/late` gets
+ * its megabyte in a later turn.
+ */
+function serve(...[stream, request]: Parameters<Serve>): ReturnType<Serve> {
+  if (request.path === '/late') setImmediate(echo, stream, { ...request, path: '/1000000' });
+  else if (request.path !== '/silent') return echo(stream, request);
+  return { data() {}, end() {}, reset() {}, drain() {} };
+}

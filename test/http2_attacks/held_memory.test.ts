@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ErrorCode } from '../../src/http2/errors.ts';
+import { FrameType } from '../../src/http2/frame.ts';
+import { frameOf, word } from '../http2_peer.ts';
+import { type Attacker, attackPlain, greeting, ids } from './attacker.ts';
+import { calmed, leave, maxBufferedBytes, untilServer, untilShed } from './shedding.ts';
+import { echo, headers, request } from './targets.ts';
+import { startVictim } from './victim.ts';
+
+const megabyte = 1024 * 1024;
+const maxInt31 = 0x7f_ff_ff_ff;
+const victim = await startVictim(echo, { maxBufferedBytes });
+
+const noWindow = greeting(0);
+/** The largest windows, of the connection and of each stream. */
+const allWindows = Buffer.concat([
+  greeting(maxInt31),
+  frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535)),
+]);
+
+/** Connects so many, each of which asks for so many responses of a megabyte. */
+function askForMuch(connections: number, streams: number, hello: Buffer): Attacker[] {
+  return Array.from({ length: connections }, () => {
+    const attacker = attackPlain(victim);
+    attacker.write(hello);
+    for (const id of ids(streams)) attacker.write(headers(id, request('GET', '/1000000')));
+    return attacker;
+  });
+}
+
+for (const [connections, streams] of [
+  [1, 40],
+  [8, 5],
+] as const) {
+  test(`streams without a window, ${streams} on ${connections} connection(s), are reset for what they hold`, async () => {
+    await victim.survives(async () => {
+      const attackers = askForMuch(connections, streams, noWindow);
+      await untilServer(victim, ({ openStreams }) => openStreams === 40);
+      const { bufferedBytes } = await victim.stats();
+      const after = await untilShed(victim);
+      await untilServer(victim, () => calmed(attackers) + after.openStreams >= 40);
+      await leave(victim, attackers);
+
+      assert.ok(bufferedBytes >= 40_000_000);
+      assert.ok(after.openStreams <= 4, `${after.openStreams} streams`);
+      assert.ok(after.bufferedBytes > 2 * megabyte, `${after.bufferedBytes} bytes`);
+      assert.equal(calmed(attackers), 40 - after.openStreams);
+    });
+  });
+}
+
+test('responses to a peer that grants every window and reads nothing are reset', async () => {
+  await victim.survives(async () => {
+    const attackers = askForMuch(1, 40, allWindows);
+    for (const { socket } of attackers) socket.pause();
+    await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > 20_000_000);
+    await untilShed(victim);
+    for (const { socket } of attackers) socket.resume();
+    for (const { sees } of attackers) await sees(() => calmed(attackers) > 0);
+    await leave(victim, attackers);
+  });
+});
+
+test('a peer that sends more than its window is cut off with FLOW_CONTROL_ERROR', async () => {
+  const data = ids(4).map((id) => frameOf(FrameType.DATA, 0, id, Buffer.alloc(16_384)));
+  await victim.survives(async () => {
+    const attacker = attackPlain(victim);
+    attacker.write(noWindow);
+    for (const id of ids(4)) attacker.write(headers(id, request('POST', '/silent')));
+    for (let round = 0; round < 16; round++) {
+      attacker.write(Buffer.concat(data));
+      await victim.ask();
+    }
+    const { bufferedBytes } = await untilServer(victim, (stats) => stats.bufferedBytes >= megabyte);
+    attacker.write(Buffer.concat(data));
+
+    assert.ok(bufferedBytes < megabyte + 100_000, `${bufferedBytes} bytes`);
+    assert.equal(await attacker.cutOff(), ErrorCode.FLOW_CONTROL_ERROR);
+  });
+});
+
+/** Connects so many, each of which sends as much as its window takes. */
+function sendMuch(connections: number, path: string): Attacker[] {
+  return Array.from({ length: connections }, () => {
+    const attacker = attackPlain(victim);
+    attacker.write(noWindow);
+    for (const id of ids(4)) attacker.write(headers(id, request('POST', path)));
+    for (const id of ids(4)) {
+      const data = frameOf(FrameType.DATA, 0, id, Buffer.alloc(16_384));
+      for (let i = 0; i < 16; i++) attacker.write(data);
+    }
+    return attacker;
+  });
+}
+
+test('a response that is written while the socket is full counts as well', async () => {
+  await victim.survives(async () => {
+    const [attacker = assert.fail()] = askForMuch(1, 40, allWindows);
+    attacker.socket.pause();
+    await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > 20_000_000);
+    for (const id of ids(80).slice(40)) attacker.write(headers(id, request('GET', '/late')));
+    // Some megabytes have gone into the socket's own buffers.
+    await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > 60_000_000);
+    await untilShed(victim);
+    await leave(victim, [attacker]);
+  });
+});
+
+test('what nobody consumes is not read, once there is too much of it, and then it is reset', async () => {
+  await victim.survives(async () => {
+    const attackers = sendMuch(8, '/silent');
+    await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
+    let most = 0;
+    for (let round = 0; round < 20; round++) {
+      await victim.ask();
+      most = Math.max(most, (await victim.stats()).bufferedBytes);
+    }
+    await untilShed(victim);
+    await untilServer(victim, () => calmed(attackers) > 0);
+    await leave(victim, attackers);
+
+    // Each may have been in the middle of a read.
+    assert.ok(most < maxBufferedBytes + 8 * 100_000, `${most} bytes`);
+  });
+});
+
+test('an echo that its peer does not read holds no more than windows and budget allow', async () => {
+  await victim.survives(async () => {
+    const attackers = sendMuch(8, '/');
+    const { bufferedBytes } = await untilServer(victim, (stats) => stats.bufferedBytes > 7_900_000);
+    await untilShed(victim);
+    await untilServer(victim, () => calmed(attackers) > 0);
+    await leave(victim, attackers);
+
+    // What waits for the peer may count twice: as its request, and as its response.
+    assert.ok(bufferedBytes < 17 * megabyte, `${bufferedBytes} bytes`);
+  });
+});
+
+test('a body that comes byte by byte and is held counts for what it takes', async () => {
+  const data = ids(10).map((id) => frameOf(FrameType.DATA, 0, id, Buffer.from('x')));
+  const some = Buffer.concat(Array.from({ length: 1000 }, () => Buffer.concat(data)));
+  await victim.survives(async () => {
+    const before = await victim.collected();
+    const attacker = attackPlain(victim);
+    attacker.write(noWindow);
+    for (const id of ids(10)) attacker.write(headers(id, request('POST', '/')));
+    for (let round = 0; round < 10; round++) {
+      attacker.write(some);
+      await victim.ask();
+    }
+    // 100,000 of them.
+    await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > 9_000_000);
+    const held = await victim.collected();
+    await leave(victim, [attacker]);
+
+    const counted = held.bufferedBytes - before.bufferedBytes;
+    const taken = held.memory - before.memory;
+    assert.ok(taken < 2 * counted + megabyte, `${counted} counted, ${taken} taken`);
+  });
+});
+
+test('the headers of requests that stay open count for what they take', async () => {
+  const padding = Buffer.concat([
+    Buffer.from([0x00, 0x01, 0x61, 0x7f, 0xa1, 0x1e]),
+    Buffer.alloc(4000, 'x'),
+  ]);
+  const block = Buffer.concat([request('POST', '/silent'), padding, padding, padding]);
+  await victim.survives(async () => {
+    const before = await victim.collected();
+    const attackers = Array.from({ length: 4 }, () => attackPlain(victim));
+    for (const { write } of attackers) {
+      write(noWindow);
+      for (const id of ids(250)) write(headers(id, block));
+    }
+    await untilServer(victim, ({ openStreams }) => openStreams === 1000);
+    const held = await victim.collected();
+    await untilShed(victim);
+    await untilServer(victim, () => calmed(attackers) > 500);
+    await leave(victim, attackers);
+
+    const counted = held.bufferedBytes - before.bufferedBytes;
+    const taken = held.memory - before.memory;
+    assert.ok(taken < 2 * counted + megabyte, `${counted} counted, ${taken} taken`);
+  });
+});
+
+test('10,000 streams that stay open are gone with their connections', async () => {
+  await victim.survives(async () => {
+    const attackers = Array.from({ length: 10 }, () => attackPlain(victim));
+    for (const { write } of attackers) {
+      write(noWindow);
+      write(Buffer.concat(ids(1000).map((id) => headers(id, request('GET', '/10')))));
+    }
+    await untilServer(victim, ({ openStreams }) => openStreams === 10_000);
+    for (let i = 0; i < 3; i++) await victim.ask();
+    for (const { socket } of attackers) socket.resetAndDestroy();
+  });
+});

@@ -1,0 +1,65 @@
+// The whole server that is attacked, in a process of its own. Its options come as JSON in the first
+// argument.
+import { pino } from 'pino';
+import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
+import { createDrain } from '../../src/middleware/drain.ts';
+import { createEngine } from '../../src/transport/engine.ts';
+import { buildServer } from '../../src/transport/server.ts';
+import { localCertificate } from '../certificate.ts';
+import { createServices } from '../harness.ts';
+import { obey, stopClock } from './puppet.ts';
+
+stopClock();
+const logged: Record<string, number> = {};
+let unlogged = 0;
+const drain = createDrain();
+const engine = await createEngine('direct', {
+  maxConcurrentStreams: 1000,
+  maxMessageSize: 4 * 1024 * 1024,
+  ...JSON.parse(process.argv[2] ?? '{}'),
+});
+// This is no Express.
+// oxlint-disable-next-line oxc/no-async-endpoint-handlers
+const server = buildServer(engine.use(countCall), {
+  log: pino({ base: null }, { write: countLine }),
+  drain,
+  deadlines: { max: 3_600_000, fallback: undefined },
+  services: createServices({
+    greet: {
+      chattyClientSayHello: (_requests, { signal }) =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+        }),
+      async *parrotSayHello({ greeting, name }) {
+        if (greeting === 'endless') while (true) yield { message: name };
+        yield { message: 'x'.repeat(Number(name)) };
+      },
+    },
+  }),
+});
+const address = { host: '127.0.0.1', port: 0 };
+const plain = (await server.listen(address)) ?? 0;
+const tls = (await server.listen(address, await localCertificate())) ?? 0;
+obey({ plain, tls }, () => {
+  const { connections = 0, streams, calls, bufferedBytes = 0 } = server.counts;
+  return {
+    openConnections: connections,
+    openStreams: streams,
+    openCalls: calls + drain.open(),
+    bufferedBytes,
+    unlogged,
+    logged,
+  };
+});
+
+/** Before the whole chain: each call that comes by has to have its line. */
+async function* countCall<Req, Res>(call: ServerMiddlewareCall<Req, Res>, context: CallContext) {
+  unlogged++;
+  return yield* call.next(call.request, context);
+}
+
+function countLine(json: string): void {
+  const { code } = JSON.parse(json);
+  logged[code] = (logged[code] ?? 0) + 1;
+  unlogged--;
+}

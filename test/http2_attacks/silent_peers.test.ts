@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { suite, test } from 'node:test';
+import { ErrorCode } from '../../src/http2/errors.ts';
+import { Flag, FrameType, preface } from '../../src/http2/frame.ts';
+import { frameOf, type Seen } from '../http2_peer.ts';
+import { type Attacker, attackPlain, greeting } from './attacker.ts';
+import { echo, product, type Target } from './targets.ts';
+import { startVictim, type Victim } from './victim.ts';
+
+const nothing = Buffer.alloc(0);
+const ping = '0000000000000000';
+const pingAnswer = frameOf(FrameType.PING, Flag.ACK, 0, Buffer.alloc(8));
+
+for (const target of [echo, product]) {
+  const victim = await startVictim(target);
+  void suite(`against ${target.name}`, () => attack(victim, target));
+}
+
+function attack(victim: Victim, target: Target): void {
+  // What happens to each does not depend on what would be served.
+  const size = target === echo ? 1000 : 200;
+
+  /** Connects so many, not all at once, and has them say something. */
+  async function crowd(said: Buffer): Promise<Attacker[]> {
+    const attackers: Attacker[] = [];
+    while (attackers.length < size) {
+      const more = Array.from({ length: Math.min(100, size - attackers.length) }, () =>
+        attackPlain(victim),
+      );
+      for (const { write } of more) write(said);
+      // The server's SETTINGS and window, and what it says to a whole greeting.
+      const answers = said.length > preface.length ? 3 : 2;
+      for (const { sees } of more) await sees(({ length }) => length === answers);
+      attackers.push(...more);
+      await victim.ask();
+    }
+    return attackers;
+  }
+
+  test(`${size} connections that say nothing are cut off with PROTOCOL_ERROR after 10 s`, async () => {
+    await victim.survives(async () => {
+      const attackers = await crowd(nothing);
+      const { openConnections } = await victim.pass(9999);
+      await victim.pass(1);
+
+      assert.equal(openConnections, size + 1);
+      for (const { cutOff } of attackers) assert.equal(await cutOff(), ErrorCode.PROTOCOL_ERROR);
+    });
+  });
+
+  test(`${size} half-open connections are asked after 60 s, and dropped 20 s later`, async () => {
+    await victim.survives(async () => {
+      const attackers = await crowd(greeting());
+      await victim.pass(60_000);
+      for (const { sees } of attackers) await sees(wasAsked);
+      const { openConnections } = await victim.pass(19_999);
+      await victim.pass(1);
+
+      assert.equal(openConnections, size + 1);
+      for (const { cutOff } of attackers) assert.equal(await cutOff(), undefined);
+    });
+  });
+
+  test('a preface that comes byte by byte has no more time than another', async () => {
+    await victim.survives(async () => {
+      const attacker = attackPlain(victim);
+      for (const byte of preface.subarray(0, 9)) {
+        attacker.write(Buffer.from([byte]));
+        await victim.pass(1000);
+      }
+      await victim.pass(1000);
+
+      assert.equal(await attacker.cutOff(), ErrorCode.PROTOCOL_ERROR);
+    });
+  });
+
+  test('a connection without streams is left after 300 s, though it answers every PING', async () => {
+    await victim.survives(async () => {
+      const attacker = attackPlain(victim);
+      attacker.write(greeting());
+      await attacker.sees(({ length }) => length === 3);
+      for (let minute = 1; minute < 5; minute++) {
+        await victim.pass(60_000);
+        await attacker.sees(wasAsked);
+        attacker.frames.length = 0;
+        attacker.write(pingAnswer);
+      }
+      const { openConnections } = await victim.pass(59_999);
+      await victim.pass(1);
+      await victim.pass(1000);
+
+      assert.equal(openConnections, 2);
+      assert.equal(await attacker.cutOff(), ErrorCode.NO_ERROR);
+    });
+  });
+
+  test('a peer that goes on after it was told to go is dropped a second later', async () => {
+    await victim.survives(async () => {
+      const socket = connect({ port: victim.plain, host: '127.0.0.1', allowHalfOpen: true });
+      socket.on('error', () => {}).resume();
+      socket.write('no preface');
+      await once(socket, 'end');
+      for (let round = 0; round < 10; round++) {
+        socket.write(Buffer.alloc(100_000));
+        await victim.ask();
+      }
+      const lingering = await victim.stats();
+      await victim.pass(1000);
+      const dropped = await victim.stats();
+      socket.destroy();
+
+      assert.equal(lingering.openConnections, 2);
+      assert.equal(dropped.openConnections, 1);
+    });
+  });
+
+  test('a peer that reads nothing while it floods is cut off, and dropped a second later', async () => {
+    const pings = Array.from({ length: 100 }, () => frameOf(FrameType.PING, 0, 0, Buffer.alloc(8)));
+    await victim.survives(async () => {
+      const attacker = attackPlain(victim);
+      attacker.write(greeting());
+      attacker.socket.pause();
+      for (let round = 0; round < 15; round++) {
+        attacker.write(Buffer.concat(pings));
+        await victim.ask();
+      }
+      attacker.socket.resume();
+
+      assert.equal(await attacker.cutOff(), ErrorCode.ENHANCE_YOUR_CALM);
+    });
+  });
+}
+
+function wasAsked(frames: readonly Seen[]): boolean {
+  return frames.some(({ type, payload }) => type === 'PING' && payload === ping);
+}

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:http2';
+import { text } from 'node:stream/consumers';
+import { createChannel, createClient } from 'nice-grpc';
+import { Flag, FrameType } from '../../src/http2/frame.ts';
+import { GreeterDefinition, HelloRequest } from '../../src/gen/greet.ts';
+import {
+  HealthCheckResponse_ServingStatus,
+  HealthDefinition,
+} from '../../src/gen/grpc/health/v1/health.ts';
+import { plain } from '../hpack/blocks.ts';
+import { frameOf } from '../http2_peer.ts';
+import { paths } from '../kinds.ts';
+import { frame } from '../raw_client.ts';
+
+/** A server to attack, and how one speaks to it. */
+export interface Target {
+  name: string;
+  /** The file of its process. */
+  program: string;
+  /** Connects a client that means well. */
+  connect: (port: number) => Friend;
+  /** The header block of a request that nobody reads or answers. */
+  silent: Buffer;
+  /** The frames of a request that is answered with so many bytes, and a few more. */
+  sized(streamId: number, bytes: number): Buffer;
+}
+
+/** A client that means well. */
+interface Friend {
+  /** Resolves when it has its answer. */
+  ask(): Promise<void>;
+  close(): void;
+}
+
+/** The header block of a request. */
+export function request(method: 'GET' | 'POST', path: string): Buffer {
+  // By static index (RFC 7541 appendix A), and the path as a literal.
+  const byIndex = [method === 'GET' ? 0x82 : 0x83, 0x86, 0x04, path.length];
+  return Buffer.concat([Buffer.from(byIndex), Buffer.from(path)]);
+}
+
+/** The header block of a gRPC call. */
+export function callOf(path: string, fields: Record<string, string> = {}): Buffer {
+  const more = Object.entries({ 'content-type': 'application/grpc', ...fields });
+  return Buffer.concat([request('POST', path), ...more.map((field) => plain(...field))]);
+}
+
+/** HEADERS, whole. */
+export function headers(streamId: number, block: Buffer, flags = 0): Buffer {
+  return frameOf(FrameType.HEADERS, Flag.END_HEADERS | flags, streamId, block);
+}
+
+/** HTTP/2 alone. */
+export const echo: Target = {
+  name: 'the echo',
+  program: 'echo_process.ts',
+  connect(port) {
+    const session = connect(`http://127.0.0.1:${port}`);
+    return {
+      async ask() {
+        const stream = session.request({ ':method': 'POST' });
+        stream.end('Is anybody there?');
+        assert.equal(await text(stream), 'Is anybody there?');
+      },
+      close: () => session.destroy(),
+    };
+  },
+  silent: request('POST', '/silent'),
+  sized: (streamId, bytes) => headers(streamId, request('GET', `/${bytes}`)),
+};
+
+/** The services behind the whole chain; some methods of the greet service behave otherwise. */
+export const product: Target = {
+  name: 'the product',
+  program: 'product_process.ts',
+  connect(port) {
+    const channel = createChannel(`127.0.0.1:${port}`);
+    const client = createClient(GreeterDefinition, channel);
+    return {
+      async ask() {
+        const { message } = await client.sayHello({ greeting: 'Is', name: 'anybody there' });
+        assert.equal(message, 'Is anybody there!');
+      },
+      close: () => channel.close(),
+    };
+  },
+  silent: callOf(paths.clientStream),
+  sized(streamId, bytes) {
+    const message = frame(HelloRequest.encode({ greeting: '', name: `${bytes}` }).finish());
+    return Buffer.concat([
+      headers(streamId, callOf(paths.serverStream)),
+      frameOf(FrameType.DATA, Flag.END_STREAM, streamId, message),
+    ]);
+  },
+};
+
+/** The same; its friend is a probe, which is answered where other calls are not. */
+export const probed: Target = {
+  ...product,
+  connect(port) {
+    const channel = createChannel(`127.0.0.1:${port}`);
+    const client = createClient(HealthDefinition, channel);
+    return {
+      async ask() {
+        const { status } = await client.check({});
+        assert.equal(status, HealthCheckResponse_ServingStatus.SERVING);
+      },
+      close: () => channel.close(),
+    };
+  },
+};

@@ -1,0 +1,26 @@
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { type Channel, ChannelCredentials, createChannel } from 'nice-grpc';
+import type { TlsFiles } from '../src/grpc/listeners.ts';
+import { localCertificate } from './certificate.ts';
+
+/** What the harness serves with: TEST_TLS=1 runs the tests over TLS. */
+export const serverTls: TlsFiles | undefined =
+  process.env['TEST_TLS'] === '1' ? await localCertificate() : undefined;
+
+/** A channel to it. */
+export function dialChannel(address: string): Channel {
+  if (!serverTls) return createChannel(address);
+  const credentials = ChannelCredentials.createSsl(Buffer.from(serverTls.cert));
+  // grpc-js would send the address as a name.
+  return createChannel(address, credentials, { 'grpc.ssl_target_name_override': 'localhost' });
+}
+
+/** A socket to it, what is below that one, and the origin to name on it. */
+export function dialSocket(address: string): { socket: Socket; tcp: Socket; origin: string } {
+  const [host = '', port = ''] = address.split(':');
+  const tcp = connectTcp(Number(port), host);
+  if (!serverTls) return { socket: tcp, tcp, origin: `http://${address}` };
+  const options = { socket: tcp, host, ca: serverTls.cert, ALPNProtocols: ['h2'] };
+  return { socket: connectTls(options), tcp, origin: `https://${address}` };
+}
