@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}, from PyPI and the Go
-# module proxy alone. What is there in the pinned version is left as it is; a changed pin reinstalls.
+# module proxy; curl and nghttp come from Debian's packages. What is there in the pinned version is
+# left as it is; a changed pin reinstalls.
 set -euo pipefail
 
 GRPCURL=v1.9.4
@@ -10,6 +11,7 @@ foreign=${FOREIGN:-$HOME/.cache/greeter-foreign}
 
 main() {
   need python3 go
+  debian nghttp:nghttp2-client curl:curl
   mkdir -p "$foreign/bin" "$foreign/stamps"
 
   once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
@@ -19,6 +21,7 @@ main() {
   once grpcurl "$GRPCURL" bin/grpcurl go_grpcurl
   once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
+  once conformance "$(cat "$here"/conformance/go.{mod,sum})" bin/connectconformance go_conformance
   wait "$python"
 }
 
@@ -29,6 +32,23 @@ need() {
     echo "Cannot install the foreign clients: $program is missing" >&2
     exit 1
   done
+}
+
+# debian PROGRAM:PACKAGE...: installs those whose program is missing; root alone can.
+debian() {
+  local pair missing=()
+  for pair in "$@"; do
+    command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "Cannot install the foreign clients: ${missing[*]} of Debian's packages is missing" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update
+  apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+  echo "foreign: ${missing[*]} installed"
 }
 
 # once NAME PIN FILE COMMAND: runs COMMAND unless it once left FILE behind with this very PIN.
@@ -60,6 +80,10 @@ go_kubelet_probe() {
 
 go_h2spec() {
   (cd "$here/h2spec" && quiet_go install github.com/summerwind/h2spec/cmd/h2spec)
+}
+
+go_conformance() {
+  (cd "$here/conformance" && quiet_go install connectrpc.com/conformance/cmd/connectconformance)
 }
 
 # Without the user's own GOFLAGS, which could forbid the download or change what is built.

@@ -63,7 +63,12 @@ class Server:
 
 
 def environment(**settings):
-    """This process's environment, with these settings of greeter's and no others."""
-    ours = {name: text for name, text in os.environ.items() if not name.startswith("GREETER_")}
+    """This process's environment, with these settings of greeter's, and those that say how to serve."""
+    kept = ("GREETER_ENGINE", "GREETER_TLS_CERT_FILE", "GREETER_TLS_KEY_FILE")
+    ours = {
+        name: text
+        for name, text in os.environ.items()
+        if name in kept or not name.startswith("GREETER_")
+    }
     # The common server has the admin port; a second server could not listen there as well.
     return ours | {"GREETER_ADMIN_LISTEN": "off"} | settings

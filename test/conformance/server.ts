@@ -1,0 +1,45 @@
+// The server under test of Connect's conformance suite: test/foreign/conformance.py runs it.
+import { createDrain } from '../../src/middleware/drain.ts';
+import { createLog } from '../../src/observability/log.ts';
+import { createEngine } from '../../src/transport/engine.ts';
+import { withChain } from '../../src/transport/server.ts';
+import { createConformance } from './conformance_service.ts';
+import {
+  ServerCompatRequest,
+  ServerCompatResponse,
+} from './gen/connectrpc/conformance/v1/server_compat.ts';
+import { ConformanceServiceDefinition } from './gen/connectrpc/conformance/v1/service.ts';
+import { readSized, sized } from './sized.ts';
+
+const host = '127.0.0.1';
+/** The most that the length of a gRPC message can say. */
+const anySize = 2 ** 32 - 1;
+
+const request = ServerCompatRequest.decode(await readSized(process.stdin));
+const { useTls, serverCreds, clientTlsCert, messageReceiveLimit } = request;
+const tls = useTls && serverCreds ? { ...serverCreds, clientCa: orNone(clientTlsCert) } : undefined;
+if (useTls && !tls) throw new Error('Cannot serve with TLS: there are no server_creds');
+
+const { log, close } = await createLog({ level: 'info', format: 'json', to: process.stderr.fd });
+const engine = await createEngine('direct', {
+  maxConcurrentStreams: 1000,
+  maxMessageSize: messageReceiveLimit || anySize,
+});
+const server = withChain(engine, {
+  log,
+  drain: createDrain(),
+  deadlines: { max: 3_600_000, fallback: undefined },
+});
+server.add(ConformanceServiceDefinition, createConformance());
+const port = await server.listen({ host, port: 0 }, tls);
+
+process.once('SIGTERM', () => {
+  server.forceShutdown();
+  void close();
+});
+const response = { host, port: port ?? 0, pemCert: tls?.cert ?? Buffer.alloc(0) };
+process.stdout.write(sized(ServerCompatResponse.encode(response).finish()));
+
+function orNone(bytes: Buffer): Buffer | undefined {
+  return bytes.length > 0 ? bytes : undefined;
+}

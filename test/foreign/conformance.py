@@ -1,0 +1,56 @@
+"""Connect's conformance suite: connect-go and grpc-go call the engine with the whole chain before it."""
+
+import os
+import re
+import signal
+import subprocess
+import unittest
+
+from harness import foreign, project, run_tests
+
+#: The cases by their client, and by how it reaches the server. With fewer of them the suite takes a
+#: feature for missing, and looks as good.
+CASES = {
+    ("reference-client", "TLS:false"): 194,
+    ("grpc-reference-client", "TLS:false"): 180,
+    ("reference-client", "TLS:true"): 194,
+    ("reference-client", "TLS:true (with client certs)"): 2,
+}
+RUNNING = r"Running (\d+) tests with (\S+) for server config #\d+ \{HTTP_VERSION_2, PROTOCOL_GRPC, (.*)\}"
+
+
+class Conformance(unittest.TestCase):
+    def test_every_case(self):
+        output, log, code = run_suite()
+
+        running = re.findall(RUNNING, output)
+        self.assertEqual({(by, over): int(cases) for cases, by, over in running}, CASES, output)
+        every = sum(CASES.values())
+        counts = f"Total cases: {every}\n{every} passed, 0 failed\n"
+        self.assertTrue(output.endswith(counts), f"{output}\n{log[-10_000:]}")
+        self.assertEqual(code, 0, output)
+
+
+def run_suite():
+    """Gives what the suite says, what the servers log, and the exit code of the suite."""
+    suite = [foreign / "bin/connectconformance", "-v", "--trace", "--mode", "server"]
+    config = ["--conf", project / "test/foreign/conformance/grpc.yaml"]
+    server = ["--", "node", project / "test/conformance/server.ts"]
+    with subprocess.Popen(
+        [*suite, *config, *server],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as ran:
+        try:
+            output, log = ran.communicate()
+        finally:
+            # Stopped halfway, it would leave its servers behind.
+            if ran.poll() is None:
+                os.killpg(ran.pid, signal.SIGKILL)
+    return output, log, ran.returncode
+
+
+if __name__ == "__main__":
+    run_tests()
