@@ -1,26 +1,47 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { createChannel, createClient } from 'nice-grpc';
 import { HelloDefinition } from '../src/gen/hello.ts';
 
+const rounds = 5;
+
 /**
- * Milliseconds from the start of the process to its first answered call: the median of five
- * starts, after one that warms up this client.
+ * Milliseconds from the start of the process to its first answered call, on either engine, and those
+ * of a node that does nothing: the medians of five rounds in turn, after one that warms up this client.
  *
  * @param {string} file the built program
  */
-export async function startUpMs(file) {
-  await firstCallMs(file);
-  const times = [];
-  for (let round = 0; round < 5; round++) times.push(await firstCallMs(file));
-  return Math.round(times.toSorted((a, b) => a - b)[2] ?? Number.NaN);
+export async function startUpTimes(file) {
+  const times = { direct: [0], grpcJs: [0], node: [0] };
+  for (let round = 0; round <= rounds; round++) {
+    times.direct[round] = await firstCallMs(file, 'direct');
+    times.grpcJs[round] = await firstCallMs(file, 'grpc-js');
+    times.node[round] = bareMs();
+  }
+  const { direct, grpcJs, node } = times;
+  return { direct: median(direct), grpcJs: median(grpcJs), node: median(node) };
 }
 
-/** @param {string} file */
-async function firstCallMs(file) {
+/** @param {readonly number[]} times */
+function median(times) {
+  const [, ...measured] = times;
+  return Math.round(measured.toSorted((a, b) => a - b)[(rounds - 1) / 2] ?? Number.NaN);
+}
+
+function bareMs() {
   const startedAt = performance.now();
-  const args = [file, '--listen', '127.0.0.1:0', '--log-format', 'json'];
+  spawnSync(process.execPath, ['-e', '0']);
+  return performance.now() - startedAt;
+}
+
+/**
+ * @param {string} file
+ * @param {string} engine
+ */
+async function firstCallMs(file, engine) {
+  const startedAt = performance.now();
+  const args = [file, '--engine', engine, '--listen', '127.0.0.1:0', '--log-format', 'json'];
   const server = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(server, 'exit');
   try {

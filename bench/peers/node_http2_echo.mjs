@@ -1,4 +1,4 @@
-// The same echo as test/http2_echo.ts, on node:http2.
+// The same echo as http2_echo.ts, on node:http2.
 import { createServer } from 'node:http2';
 
 const server = createServer();
@@ -8,5 +8,5 @@ server.on('stream', (stream) => {
 });
 server.listen(0, '127.0.0.1', () => {
   const address = server.address();
-  console.log(JSON.stringify({ plain: typeof address === 'object' ? address?.port : undefined }));
+  console.log(JSON.stringify({ port: typeof address === 'object' ? address?.port : undefined }));
 });

@@ -1,0 +1,119 @@
+// gRPC: our engine beside nice-grpc on grpc-js and grpc-go, bare, and the product with its whole chain.
+// grpc-go is built from its module, so this needs Go.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { HelloRequest } from '../src/gen/greet.ts';
+import { bytes, measureMemory } from './memory.mjs';
+import { measureAll, ratio } from './rig.mjs';
+
+const rounds = 3;
+const node = process.execPath;
+const headers = ['content-type: application/grpc', 'te: trailers'];
+const unary = '/greet.Greeter/SayHello';
+const stream = '/greet.Greeter/ParrotSayHello';
+/** A unary call whose message does not come. */
+const openCall = [
+  ':method',
+  'POST',
+  ':scheme',
+  'http',
+  ':path',
+  unary,
+  ':authority',
+  'a',
+  'content-type',
+  'application/grpc',
+  'te',
+  'trailers',
+];
+const loads = [
+  { title: 'unary, 10 connections x 10 streams', path: unary, connections: 10, streams: 10 },
+  { title: 'unary, 100 connections x 1 stream', path: unary, connections: 100, streams: 1 },
+  { title: 'streams of 1,000 messages, 10 x 1', path: stream, connections: 10, streams: 1 },
+];
+
+/** Measures, and prints. */
+export async function benchGrpc() {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  try {
+    const go = join(folder, 'grpc_go');
+    execFileSync('bench/peers/grpc_go/build.sh', [go], { stdio: 'inherit' });
+    const log = join(folder, 'log');
+    const bare = [
+      { name: 'direct', command: [node, await bundled('direct', folder)] },
+      { name: 'nice-grpc', command: [node, await bundled('nice_grpc', folder)] },
+      { name: 'grpc-go', command: [go] },
+    ];
+    for (const { title, ...load } of loads) {
+      const name = load.path === stream ? '1000' : 'Keys';
+      const body = frame(HelloRequest.encode({ greeting: 'Bello', name }).finish());
+      const withChain = ['direct', 'grpc-js'].map((engine) => product(engine, log));
+      const peers = load.path === unary ? [...bare, ...withChain] : bare;
+      print(title, await measureAll(peers, { ...load, body, headers }, rounds));
+    }
+    for (const { name, command } of bare) {
+      const { idle, perConnection, perStream } = await measureMemory(command, openCall);
+      console.log(
+        `grpc, memory of ${name}: idle ${idle.rss} bytes resident; an idle connection ${bytes(perConnection)}; an open call ${bytes(perStream)}`,
+      );
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/**
+ * The built file, with its log in a file.
+ *
+ * @param {string} engine
+ * @param {string} log
+ */
+function product(engine, log) {
+  const flags = ['--engine', engine, '--listen', '127.0.0.1:0', '--log-format', 'json'];
+  return { name: `product on ${engine}`, command: [node, 'dist/greeter.mjs', ...flags], log };
+}
+
+/**
+ * One file, as it would be shipped.
+ *
+ * @param {string} peer
+ * @param {string} folder
+ */
+async function bundled(peer, folder) {
+  const outfile = join(folder, `${peer}.mjs`);
+  const js =
+    "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+  await build({
+    entryPoints: [`bench/peers/${peer}.ts`],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    banner: { js },
+  });
+  return outfile;
+}
+
+/** @param {Uint8Array} message */
+function frame(message) {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+/**
+ * @param {string} title
+ * @param {Map<string, number[]>} rates
+ */
+function print(title, rates) {
+  console.log(`grpc, ${title}, requests/s:`);
+  for (const [name, own] of rates) {
+    const ratios = [...rates]
+      .filter(([other]) => other === 'nice-grpc' || other === 'grpc-go')
+      .map(([other, others]) => `${ratio(own, others).toFixed(2)} of ${other}`);
+    console.log(`  ${name}: ${own.join(' ')}: ${ratios.join(', ')}`);
+  }
+}

@@ -1,0 +1,5 @@
+// An echo on src/http2.
+import { serveEcho } from '../../test/http2_echo.ts';
+
+const { plain: port } = await serveEcho();
+console.log(JSON.stringify({ port }));

@@ -1,0 +1,110 @@
+// The rig: a server on one core, h2load on another, rounds in turn. Needs h2load (Debian's
+// nghttp2-client) and taskset.
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How long one measurement takes, in seconds. */
+const seconds = 4;
+/** Until V8 has compiled what is hot; the connections of the last run must have gone, too. */
+const warmUps = 4;
+
+/**
+ * A program that says its port in its first line of JSON; what it prints can go into a file.
+ *
+ * @typedef {{ name: string, command: readonly string[], log?: string }} Peer
+ */
+
+/**
+ * What h2load does.
+ *
+ * @typedef {{
+ *   connections: number,
+ *   streams: number,
+ *   path: string,
+ *   body: Buffer,
+ *   headers?: readonly string[],
+ * }} Load
+ */
+
+/**
+ * Measures peers in turn, round by round; gives each peer's requests a second in each round.
+ *
+ * @param {readonly Peer[]} peers
+ * @param {Load} load
+ * @param {number} rounds
+ * @returns {Promise<Map<string, number[]>>}
+ */
+export async function measureAll(peers, load, rounds) {
+  /** @type {Map<string, number[]>} */
+  const rates = new Map(peers.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const peer of peers) rates.get(peer.name)?.push(await measure(peer, load));
+  }
+  return rates;
+}
+
+/**
+ * The median of two peers' ratios, each of one round: the machine's own speed is left out.
+ *
+ * @param {readonly number[]} rates
+ * @param {readonly number[]} others
+ */
+export function ratio(rates, others) {
+  const ratios = rates.map((rate, round) => rate / (others[round] ?? Number.NaN));
+  return ratios.toSorted((a, b) => a - b)[Math.floor(ratios.length / 2)] ?? Number.NaN;
+}
+
+/** @param {readonly string[]} args */
+export function h2load(args) {
+  return execFileSync('taskset', ['-c', '1', 'h2load', ...args], { encoding: 'utf8' });
+}
+
+/**
+ * Requests a second of a fresh server.
+ *
+ * @param {Peer} peer
+ * @param {Load} load
+ */
+async function measure({ name, command, log }, { connections, streams, path, body, headers = [] }) {
+  const output = log === undefined ? undefined : openSync(log, 'w');
+  const server = spawn('taskset', ['-c', '0', ...command], {
+    stdio: ['ignore', output ?? 'pipe', 'inherit'],
+  });
+  const exited = once(server, 'exit');
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  try {
+    const file = join(folder, 'body');
+    writeFileSync(file, body);
+    const line = server.stdout
+      ? String(await once(createInterface({ input: server.stdout }), 'line'))
+      : await firstLine(log ?? '');
+    const url = `http://127.0.0.1:${JSON.parse(line).port}${path}`;
+    const load = ['-c', `${connections}`, '-m', `${streams}`, '-d', file];
+    const all = [...load, ...headers.flatMap((header) => ['-H', header]), url];
+    for (let i = 0; i < warmUps; i++) h2load(['-D', '2', ...all]);
+    const said = h2load(['-D', `${seconds}`, ...all]);
+    const { failed, rate } =
+      /(?<rate>[\d.]+) req\/s.*? (?<failed>\d+) failed/s.exec(said)?.groups ?? {};
+    if (failed !== '0') throw new Error(`Cannot measure ${name}: ${said}`);
+    return Math.round(Number(rate));
+  } finally {
+    server.kill();
+    await exited;
+    if (output !== undefined) closeSync(output);
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** @param {string} file */
+async function firstLine(file) {
+  for (;;) {
+    const [line = '', ...more] = readFileSync(file, 'utf8').split('\n');
+    if (more.length > 0) return line;
+    await sleep(50);
+  }
+}
