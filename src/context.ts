@@ -19,10 +19,12 @@ export interface Abortable {
   abort: (error: ServerError) => void;
 }
 
+/** Writes lines that name a call. */
+export type CallLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+
 /** Added by middleware/request_log.ts. */
 export interface Logged {
-  /** A logger whose lines name the call. */
-  log: Logger;
+  log: CallLog;
 }
 
 /** Added by middleware/drain.ts. */

@@ -17,34 +17,39 @@ export interface DeadlineOptions {
 
 /**
  * Ends a call with DEADLINE_EXCEEDED when its time is over. The engine keeps the caller's own
- * deadline; a timer runs only where ours is closer.
+ * deadline; only where ours is closer does a call get a timer, and a generator, from here.
  */
 export function deadline({ max, fallback, exempt, now = Date.now }: DeadlineOptions) {
-  const middleware: ServerMiddleware<Timed, Timed & Abortable> = async function* deadline<Req, Res>(
-    call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
-    context: CallContext & Timed & Abortable,
-  ) {
-    if (exempt.has(call.method.path)) return yield* call.next(call.request, context);
+  const middleware: ServerMiddleware<Timed, Timed & Abortable> = (call, context) => {
+    if (exempt.has(call.method.path)) return call.next(call.request, context);
     const startedAt = now();
     const asked = context.deadline ?? (fallback === undefined ? undefined : startedAt + fallback);
-    if (asked === undefined) return yield* call.next(call.request, context);
-
+    if (asked === undefined) return call.next(call.request, context);
     const ends = Math.min(asked, startedAt + max);
-    if (ends === context.deadline) return yield* call.next(call.request, context);
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      context.abort(deadlineExceeded());
-    }, ends - startedAt);
-
-    try {
-      return yield* call.next(call.request, { ...context, deadline: ends });
-    } catch (error) {
-      if (isLate && isAbortError(error)) throw deadlineExceeded();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
+    if (ends === context.deadline) return call.next(call.request, context);
+    return endingAt(ends, ends - startedAt, call, context);
   };
   return middleware;
+}
+
+async function* endingAt<Req, Res>(
+  deadline: number,
+  ms: number,
+  call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
+  context: CallContext & Timed & Abortable,
+) {
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    context.abort(deadlineExceeded());
+  }, ms);
+
+  try {
+    return yield* call.next(call.request, { ...context, deadline });
+  } catch (error) {
+    if (isLate && isAbortError(error)) throw deadlineExceeded();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
 }

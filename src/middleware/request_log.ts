@@ -1,8 +1,8 @@
 import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
 import { ServerError, Status } from 'nice-grpc-common';
-import type { Logger } from 'pino';
-import type { Logged, Timed } from '../context.ts';
+import type { Logger, LogFn } from 'pino';
+import type { CallLog, Logged, Timed } from '../context.ts';
 
 /** What the request log needs; `now` gives milliseconds since the epoch. */
 export interface RequestLogOptions {
@@ -22,16 +22,15 @@ export function requestLog({ log, now = Date.now }: RequestLogOptions) {
     context: CallContext & Timed,
   ) {
     const startedAt = now();
-    const callLog = log.child({
-      rpc: call.method.path,
-      peer: context.peer,
-      requestId: callersId(context) ?? nextId(),
-    });
+    const rpc = call.method.path;
+    const { peer } = context;
+    const requestId = callersId(context) ?? nextId();
     // When the caller leaves a response stream, this generator is returned, not thrown into:
     // then this first value is what the line says.
     let ended: unknown = callersEnd;
 
     try {
+      const callLog = new LateLog(log, { rpc, peer, requestId });
       const response = yield* call.next(call.request, { ...context, log: callLog });
       ended = context.signal.aborted ? callersEnd : undefined;
       return response;
@@ -41,12 +40,45 @@ export function requestLog({ log, now = Date.now }: RequestLogOptions) {
     } finally {
       const late = context.deadline !== undefined && now() >= context.deadline - headStartMs;
       const code = codeOf(ended, late);
-      const line = { code: Status[code], ms: now() - startedAt };
-      if (isOurFault(code)) callLog.error({ ...line, err: causeOf(ended) }, 'call failed');
-      else callLog.info(line, 'call ended');
+      const line = { rpc, peer, requestId, code: Status[code], ms: now() - startedAt };
+      if (isOurFault(code)) log.error({ ...line, err: causeOf(ended) }, 'call failed');
+      else log.info(line, 'call ended');
     }
   };
   return middleware;
+}
+
+/** A call's own logger, which is made when a service has something to say: few have. */
+class LateLog implements CallLog {
+  readonly #parent: Logger;
+  readonly #fields: object;
+  #made: Logger | undefined;
+
+  constructor(parent: Logger, fields: object) {
+    this.#parent = parent;
+    this.#fields = fields;
+  }
+
+  get debug(): LogFn {
+    return this.#make().debug.bind(this.#made);
+  }
+
+  get info(): LogFn {
+    return this.#make().info.bind(this.#made);
+  }
+
+  get warn(): LogFn {
+    return this.#make().warn.bind(this.#made);
+  }
+
+  get error(): LogFn {
+    return this.#make().error.bind(this.#made);
+  }
+
+  #make(): Logger {
+    this.#made ??= this.#parent.child(this.#fields);
+    return this.#made;
+  }
 }
 
 /**

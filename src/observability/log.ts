@@ -50,7 +50,7 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
   const options = {
     level,
     base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: createTimestamp(),
     formatters: { level: (label: string) => ({ level: label }) },
   };
   const stream = { write, flush: (done: () => void) => out.flush(done) };
@@ -65,6 +65,20 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
       // Else pino would write the rest as the process exits, and wait for its reader for ever.
       out.destroy();
     },
+  };
+}
+
+/** The member of a line that says when, made once for all lines of a millisecond. */
+function createTimestamp(): () => string {
+  let made = 0;
+  let member = '';
+  return () => {
+    const now = Date.now();
+    if (now !== made) {
+      made = now;
+      member = `,"time":"${new Date(now).toISOString()}"`;
+    }
+    return member;
   };
 }
 
