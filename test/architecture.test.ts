@@ -11,8 +11,8 @@ const mayImport: Record<string, readonly string[]> = {
   cli: ['app', 'config', 'lifecycle', 'transport', 'gen'],
   app: ['config', 'lifecycle', 'middleware', 'observability', 'services', 'transport'],
   transport: ['context', 'gen', 'grpc', 'middleware', 'observability'],
-  grpc: ['http2', 'context'],
-  middleware: ['context', 'errors', 'observability'],
+  grpc: ['http2', 'context', 'bag'],
+  middleware: ['context', 'errors', 'observability', 'bag'],
   services: ['context', 'errors', 'gen'],
   http2: [],
   observability: [],
@@ -20,6 +20,7 @@ const mayImport: Record<string, readonly string[]> = {
   config: [],
   errors: [],
   context: [],
+  bag: [],
   gen: [],
 };
 

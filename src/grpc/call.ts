@@ -1,5 +1,6 @@
 import { AbortError, isAbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
+import type { Placed } from '../bag.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import type { CallHead } from './call_head.ts';
 import { type AnyMiddleware, throughChain } from './chain.ts';
@@ -44,9 +45,12 @@ interface CallParts {
  * One call, from its headers to its status. It enters the middleware once, and ends there: with what
  * the handler gives, with the fault that kept the handler from running, or with what cut it.
  */
-export class Call implements StreamEvents, Deadline, Interruptible, Respondent, RequestOwner {
+export class Call
+  implements StreamEvents, Deadline, Placed, Interruptible, Respondent, RequestOwner
+{
   at = 0;
   place = -1;
+  slot = -1;
   cutBy: Error | undefined;
   interrupt: ((error: Error) => void) | undefined;
   readonly stream: Stream;
@@ -66,16 +70,16 @@ export class Call implements StreamEvents, Deadline, Interruptible, Respondent, 
     this.encoding = head.encoding;
     this.maxMessageSize = deps.maxMessageSize;
     this.#deps = deps;
-    const { context, controller, header, trailer } = createContext({
+    this.#controller = new AbortController();
+    this.response = new ResponseWriter(stream, head, method);
+    this.#context = createContext({
       head,
       connection,
-      arrivedAt: deps.date,
+      signal: this.#controller.signal,
+      deadline: head.timeout === undefined ? undefined : deps.date() + head.timeout,
       abort: (error) => this.cut(error),
-      sendHeader: () => this.response.sendHeader(),
+      response: this.response,
     });
-    this.#context = context;
-    this.#controller = controller;
-    this.response = new ResponseWriter({ stream, head, header, trailer, method });
     this.#request = createRequestReader(this);
     if (head.timeout !== undefined) {
       this.at = deps.now() + head.timeout;
@@ -134,16 +138,13 @@ export class Call implements StreamEvents, Deadline, Interruptible, Respondent, 
     if (this.#state !== 'waiting') return;
     this.#state = 'entered';
     const { chain, handler, responseStream } = this.method;
-    if (chain.length === 0) {
-      if (this.cutBy) this.finish(this.cutBy);
-      else if (responseStream) void respondAll(this, () => handler(request, this.#context));
-      else void respondOnce(this, () => handler(request, this.#context));
-      return;
-    }
-    const innermost = handle(handler, this, responseStream);
-    const generator = throughChain(chain, this.method, innermost)(request, this.#context);
-    if (responseStream) void respondAll(this, () => generator);
-    else void respondThroughChain(this, generator);
+    if (chain.length > 0) {
+      const way = throughChain(chain, this.method, handle(handler, this, responseStream));
+      if (responseStream) void respondAll(this, () => way(request, this.#context));
+      else void respondThroughChain(this, () => way(request, this.#context));
+    } else if (this.cutBy) this.finish(this.cutBy);
+    else if (responseStream) void respondAll(this, () => handler(request, this.#context));
+    else void respondOnce(this, () => handler(request, this.#context));
   }
 
   /** The response is on its way: what comes now is too late. */

@@ -19,17 +19,18 @@ export function throughChain(
   method: MethodDescriptor,
   innermost: Next,
 ): Next {
-  return wayFrom(0);
+  return chain.reduceRight(
+    (next: Next, middleware) => through(middleware, method, next),
+    innermost,
+  );
+}
 
-  function wayFrom(place: number): Next {
-    const middleware = chain[place];
-    if (!middleware) return innermost;
-    return (request, context) => {
-      const { requestStream, responseStream } = method;
-      const call = { method, requestStream, request, responseStream, next: wayFrom(place + 1) };
-      // The kinds agree, as all four come from one method.
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-      return middleware(call as ServerMiddlewareCall<unknown, unknown>, context);
-    };
-  }
+function through(middleware: AnyMiddleware, method: MethodDescriptor, next: Next): Next {
+  return (request, context) => {
+    const { requestStream, responseStream } = method;
+    const call = { method, requestStream, request, responseStream, next };
+    // The kinds agree, as all four come from one method.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    return middleware(call as ServerMiddlewareCall<unknown, unknown>, context);
+  };
 }

@@ -3,6 +3,7 @@ import type { Abortable, Timed } from '../context.ts';
 import type { CallHead } from './call_head.ts';
 import type { ConnectionInfo } from './connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
+import type { ResponseWriter } from './response_writer.ts';
 
 /** nice-grpc's context, and what this engine adds to it. */
 export interface EngineContext extends CallContext, Timed, Abortable {
@@ -11,38 +12,35 @@ export interface EngineContext extends CallContext, Timed, Abortable {
   connection: ConnectionInfo;
 }
 
-interface ContextDeps {
+/** What a context is made of. */
+interface ContextParts {
   head: CallHead;
   connection: ConnectionInfo;
+  signal: AbortSignal;
   /** Milliseconds since the epoch. */
-  arrivedAt: () => number;
+  deadline: number | undefined;
+  /** Ends the call. */
   abort: (error: ServerError) => void;
-  sendHeader: () => void;
+  response: ResponseWriter;
 }
-
-const noFields: readonly string[] = [];
 
 /**
  * Makes a call's context. It is a plain object with properties of its own, since middleware copy it
  * with `...context`; what costs something is made behind them when it is used: metadata here, and
  * the insides of an AbortController by Node.
  */
-export function createContext({ head, connection, arrivedAt, abort, sendHeader }: ContextDeps) {
-  const { authority, fields, timeout } = head;
-  const controller = new AbortController();
-  const header = new LazyMetadata(noFields);
-  const trailer = new LazyMetadata(noFields);
-  const context: EngineContext = {
-    metadata: new LazyMetadata(fields),
+export function createContext(parts: ContextParts): EngineContext {
+  const { head, connection, signal, deadline, abort, response } = parts;
+  return {
+    metadata: new LazyMetadata(head.fields),
     peer: connection.peer,
-    header,
-    sendHeader,
-    trailer,
-    signal: controller.signal,
-    deadline: timeout === undefined ? undefined : arrivedAt() + timeout,
-    authority,
+    header: response.header,
+    sendHeader: () => response.sendHeader(),
+    trailer: response.trailer,
+    signal,
+    deadline,
+    authority: head.authority,
     connection,
     abort,
   };
-  return { context, controller, header, trailer };
 }

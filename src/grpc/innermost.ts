@@ -40,7 +40,9 @@ class OneResponse implements AsyncGenerator {
   next(): Promise<IteratorResult<unknown>> {
     if (this.#started) return Promise.resolve({ done: true, value: undefined });
     this.#started = true;
-    return interruptible(this.#call, async () => ({ done: true, value: await this.#start() }));
+    return interruptible(this.#call, (resolve, reject) => {
+      Promise.resolve(this.#start()).then((value) => resolve({ done: true, value }), reject);
+    });
   }
 
   async return(value: unknown): Promise<IteratorResult<unknown>> {
@@ -77,7 +79,10 @@ class Responses implements AsyncGenerator {
   async next(): Promise<IteratorResult<unknown>> {
     if (this.#isOver) return { done: true, value: undefined };
     try {
-      const result = await interruptible(this.#call, () => this.#handler().next());
+      const result = await interruptible<IteratorResult<unknown>>(
+        this.#call,
+        (resolve, reject) => void this.#handler().next().then(resolve, reject),
+      );
       this.#isOver = result.done === true;
       return result;
     } catch (error) {
@@ -134,10 +139,13 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
 }
 
 /** Does it, unless the call is cut before it is done. */
-function interruptible<T>(call: Interruptible, work: () => Promise<T>): Promise<T> {
+function interruptible<T>(
+  call: Interruptible,
+  work: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     if (call.cutBy) return reject(call.cutBy);
     call.interrupt = reject;
-    work().then(resolve, reject);
+    work(resolve, reject);
   });
 }

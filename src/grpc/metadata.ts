@@ -60,8 +60,9 @@ export class LazyMetadata implements Metadata {
 
   get<Key extends string>(key: Key): MetadataValue<Key> | undefined {
     if (this.#made) return this.#made.get(key);
-    // One value is asked for more often than all.
+    // One value is asked for more often than all, and most often it is not there.
     const name = key.toLowerCase();
+    if (!this.#fields.includes(name)) return undefined;
     return decode(this.#fields, (other) => other === name).get(key);
   }
 

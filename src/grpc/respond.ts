@@ -16,7 +16,8 @@ export interface Respondent {
 /** Answers with what a handler's promise gives. */
 export async function respondOnce(call: Respondent, handle: () => unknown): Promise<void> {
   try {
-    await respond(call, await handle());
+    const sending = respond(call, await handle());
+    if (sending) await sending;
   } catch (error) {
     call.finish(error);
   }
@@ -25,12 +26,14 @@ export async function respondOnce(call: Respondent, handle: () => unknown): Prom
 /** Answers with what the middleware of a method with one response return. */
 export async function respondThroughChain(
   call: Respondent,
-  generator: AsyncGenerator,
+  enter: () => AsyncGenerator,
 ): Promise<void> {
   try {
+    const generator = enter();
     let result = await generator.next();
     while (!result.done) result = await generator.throw(new Error(yieldedMessage));
-    await respond(call, result.value);
+    const sending = respond(call, result.value);
+    if (sending) await sending;
   } catch (error) {
     call.finish(error);
   }
@@ -61,15 +64,17 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
   }
 }
 
-async function respond(call: Respondent, message: unknown): Promise<void> {
-  if (call.isOver) return;
+/** Sends the response and the status; gives a promise only where the response takes its time. */
+function respond(call: Respondent, message: unknown): Promise<void> | undefined {
+  if (call.isOver) return undefined;
   if (message === undefined || message === null) throw new Error(returnedNothing);
   const sent = call.response.send(message);
   if (typeof sent !== 'boolean') {
     call.settle();
-    await sent;
+    return sent.then(() => call.finish());
   }
   call.finish();
+  return undefined;
 }
 
 /** Lets the handler and every middleware know why nobody takes another response. */

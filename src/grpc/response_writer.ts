@@ -3,37 +3,29 @@ import { ServerError, Status } from 'nice-grpc-common';
 import type { Stream } from '../http2/stream.ts';
 import type { CallHead } from './call_head.ts';
 import { compress, type Encoding } from './compression.ts';
-import type { LazyMetadata } from './metadata.ts';
+import { LazyMetadata } from './metadata.ts';
 import { type MethodCodec, prefixLength } from './methods.ts';
 import { type CallStatus, responseHeaders, trailers, trailersOnly } from './status.ts';
 
-interface ResponseDeps {
-  stream: Stream;
-  head: CallHead;
-  header: LazyMetadata;
-  trailer: LazyMetadata;
-  method: MethodCodec;
-}
+const noFields: readonly string[] = [];
 
 /** Smaller messages are not worth compressing, in bytes. */
 const leastCompressed = 1024;
 
 /** Sends a call's headers, messages and status. */
 export class ResponseWriter {
+  readonly header = new LazyMetadata(noFields);
+  readonly trailer = new LazyMetadata(noFields);
   readonly #stream: Stream;
   readonly #head: CallHead;
-  readonly #header: LazyMetadata;
-  readonly #trailer: LazyMetadata;
   readonly #method: MethodCodec;
   #sentHeader = false;
   #last: Uint8Array | undefined;
   #room: PromiseWithResolvers<void> | undefined;
 
-  constructor({ stream, head, header, trailer, method }: ResponseDeps) {
+  constructor(stream: Stream, head: CallHead, method: MethodCodec) {
     this.#stream = stream;
     this.#head = head;
-    this.#header = header;
-    this.#trailer = trailer;
     this.#method = method;
   }
 
@@ -41,7 +33,7 @@ export class ResponseWriter {
   sendHeader(): void {
     if (this.#sentHeader) return;
     this.#sentHeader = true;
-    this.#stream.respond(responseHeaders(this.#header, this.#head.responseEncoding));
+    this.#stream.respond(responseHeaders(this.header, this.#head.responseEncoding));
   }
 
   /**
@@ -72,13 +64,13 @@ export class ResponseWriter {
 
   /** Sends the status; nothing follows. */
   end(status: CallStatus): void {
-    if (!this.#sentHeader && status.code !== Status.OK && this.#header.isEmpty) {
-      const fields = { trailer: this.#trailer, more: this.#head.faultFields };
+    if (!this.#sentHeader && status.code !== Status.OK && this.header.isEmpty) {
+      const fields = { trailer: this.trailer, more: this.#head.faultFields };
       this.#stream.respond(trailersOnly(status, fields), { endStream: true });
       return;
     }
     this.sendHeader();
-    this.#stream.end(trailers(status, this.#trailer), this.#last);
+    this.#stream.end(trailers(status, this.trailer), this.#last);
   }
 
   #encoded(message: unknown): Uint8Array {

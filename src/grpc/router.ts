@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { ServerError, Status } from 'nice-grpc-common';
+import { Bag } from '../bag.ts';
 import type { RequestHeaders } from '../http2/request_headers.ts';
 import type { Http2ServerOptions } from '../http2/server.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
@@ -45,13 +46,13 @@ export function createRouter({
   now = performance.now.bind(performance),
 }: RouterOptions): Router {
   const methods = new Map<string, Method>();
-  const calls = new Set<Call>();
+  const calls = new Bag<Call>();
   const deps: CallDeps = {
     deadlines: new Deadlines(now),
     maxMessageSize,
     now,
     date: Date.now,
-    onEnd: (call) => void calls.delete(call),
+    onEnd: (call) => calls.delete(call),
   };
   const heads = new WeakMap<RequestHeaders, CallHead>();
   const peers = new WeakMap<Socket, ConnectionInfo>();
@@ -70,7 +71,7 @@ export function createRouter({
       return calls.size;
     },
     cut(error) {
-      for (const call of calls) call.cut(error);
+      for (const call of calls.all()) call.cut(error);
     },
   };
 
@@ -86,8 +87,9 @@ export function createRouter({
     if (!connection) peers.set(socket, (connection = connectionInfo(socket)));
     const method = methods.get(head.path);
     if (isOverloaded() && !essential?.has(head.path)) head = { ...head, fault: overloaded() };
-    const parts = method ? { head, method } : unknownMethod(head, strayChain);
-    const call = new Call({ ...parts, stream, connection, deps });
+    const call = method
+      ? new Call({ stream, head, method, connection, deps })
+      : new Call({ stream, ...unknownMethod(head, strayChain), connection, deps });
     if (!call.isOver) calls.add(call);
     return call;
   }

@@ -1,12 +1,13 @@
 import { ConnectionError, StreamError } from './errors.ts';
 import type { Stream } from './stream.ts';
+import { StreamIndex } from './stream_index.ts';
 
 /** How many streams that we reset are remembered: the peer may have sent more before it knew. */
 const remembered = 1000;
 
 /** The streams of a connection: which are open, and what is known of those that are not. */
 export class StreamTable {
-  readonly #open = new Map<number, Stream>();
+  readonly #open = new StreamIndex();
   readonly #reset = new Set<number>();
   /** The highest identifier that the peer has used (RFC 9113 section 5.1.1). */
   lastId = 0;
@@ -19,18 +20,18 @@ export class StreamTable {
     return this.#open.get(id);
   }
 
-  all(): IterableIterator<Stream> {
-    return this.#open.values();
+  all(): Stream[] {
+    return this.#open.all();
   }
 
   /** Those that hold anything for their peer or of it, the one that holds most first. */
   largest(): Stream[] {
-    const holding = [...this.#open.values()].filter((stream) => stream.heldBytes > 0);
+    const holding = this.#open.all().filter((stream) => stream.heldBytes > 0);
     return holding.toSorted((a, b) => b.heldBytes - a.heldBytes);
   }
 
   add(stream: Stream): void {
-    this.#open.set(stream.id, stream);
+    this.#open.add(stream);
   }
 
   remove(stream: Stream): void {
@@ -85,7 +86,7 @@ export class StreamTable {
       this.lastId = id;
       return true;
     }
-    if (!this.#open.has(id) && !this.#reset.has(id)) {
+    if (!this.#open.get(id) && !this.#reset.has(id)) {
       throw new ConnectionError('STREAM_CLOSED', `Cannot open stream ${id}: it is closed`);
     }
     return false;

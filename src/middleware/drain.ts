@@ -1,5 +1,6 @@
 import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
+import { Bag, type Placed } from '../bag.ts';
 import type { Abortable, Drainable } from '../context.ts';
 import { leaving } from '../errors.ts';
 
@@ -16,8 +17,8 @@ export interface Drain {
 
 /** Follows every call, so that a leaving server can end those that would keep it. */
 export function createDrain(): Drain {
-  const open = new Set<() => void>();
-  const endless = new Set<() => void>();
+  const open = new Bag<OpenCall>();
+  const endless = new Set<OpenCall>();
   let state: 'open' | 'draining' | 'cut' = 'open';
 
   async function* drain<Req, Res>(
@@ -25,22 +26,18 @@ export function createDrain(): Drain {
     context: CallContext & Abortable,
   ) {
     if (state === 'cut') throw leaving();
-    let isEnded = false;
-    const end = () => {
-      isEnded = true;
-      context.abort(leaving());
-    };
-    const abortOnTerminate = () => (state === 'open' ? void endless.add(end) : end());
-    open.add(end);
+    const self = new OpenCall(context);
+    const abortOnTerminate = () => (state === 'open' ? void endless.add(self) : self.end());
+    open.add(self);
 
     try {
       return yield* call.next(call.request, { ...context, abortOnTerminate });
     } catch (error) {
-      if (isEnded && isAbortError(error)) throw leaving();
+      if (self.isEnded && isAbortError(error)) throw leaving();
       throw error;
     } finally {
-      open.delete(end);
-      endless.delete(end);
+      open.delete(self);
+      endless.delete(self);
     }
   }
 
@@ -49,11 +46,26 @@ export function createDrain(): Drain {
     open: () => open.size,
     begin() {
       state = 'draining';
-      for (const end of endless) end();
+      for (const call of endless) call.end();
     },
     cut() {
       state = 'cut';
-      for (const end of open) end();
+      for (const call of open.all()) call.end();
     },
   };
+}
+
+class OpenCall implements Placed {
+  slot = -1;
+  isEnded = false;
+  readonly #context: Abortable;
+
+  constructor(context: Abortable) {
+    this.#context = context;
+  }
+
+  end(): void {
+    this.isEnded = true;
+    this.#context.abort(leaving());
+  }
 }
