@@ -38,8 +38,8 @@ export class Sender {
   readonly #peer: PeerSettings;
   readonly #onEnded: (stream: Stream) => void;
   readonly #limits: Http2Limits;
-  /** Streams that have something to send and the window for it. A Set keeps their order. */
-  readonly #ready = new Set<Stream>();
+  /** Streams that have something to send and the window for it, in their turn. */
+  readonly #line: Stream[] = [];
   #saidNoTable = false;
   #heldBytes = 0;
 
@@ -57,14 +57,13 @@ export class Sender {
 
   /** Whether DATA waits for nothing but room in the output. */
   get wantsToSend(): boolean {
-    return this.#ready.size > 0 && this.window.available > 0;
+    return this.#line.length > 0 && this.window.available > 0;
   }
 
   headers(stream: Stream, block: Buffer, endStream: boolean): void {
-    const { maxFrameSize } = this.#peer;
     const whole = this.#saidNoTable ? block : Buffer.concat([noTable, block]);
     this.#saidNoTable = true;
-    this.output.headers(stream.id, whole, { endStream, maxFrameSize });
+    this.output.headers(stream.id, whole, { endStream, maxFrameSize: this.#peer.maxFrameSize });
     if (endStream) this.#onEnded(stream);
   }
 
@@ -98,13 +97,14 @@ export class Sender {
   held(stream: Stream): void {
     if (stream.heldLength === 0) {
       if (stream.localEnded) this.#end(stream);
-    } else if (stream.sendWindow.available > 0) {
-      this.#ready.add(stream);
+    } else if (stream.sendWindow.available > 0 && !stream.inLine) {
+      stream.inLine = true;
+      this.#line.push(stream);
     }
   }
 
   drop(stream: Stream): void {
-    this.#ready.delete(stream);
+    if (stream.inLine) this.#line.splice(this.#line.indexOf(stream), 1);
     this.#count(stream, -stream.heldCost);
     stream.held = [];
     stream.heldLength = 0;
@@ -112,14 +112,14 @@ export class Sender {
 
   /** Puts out as much DATA as windows and output have room for. */
   flush(): void {
-    for (const stream of this.#ready) {
-      if (this.window.available <= 0 || this.output.length >= fullOutput) return;
-      // To the end of the line, where the iteration comes by again.
-      this.#ready.delete(stream);
+    while (this.window.available > 0 && this.output.length < fullOutput) {
+      const stream = this.#line.shift();
+      if (!stream) return;
+      stream.inLine = false;
       // SETTINGS may have closed its window since it came into the line (section 6.9.2).
       if (stream.sendWindow.available <= 0) continue;
       this.#sendFrame(stream);
-      if (stream.heldLength > 0 && stream.sendWindow.available > 0) this.#ready.add(stream);
+      if (stream.heldLength > 0) this.held(stream);
       if (stream.heldCost < this.#limits.streamBufferSize / 2) stream.drained();
     }
   }

@@ -60,6 +60,8 @@ export class Stream {
   heldLength = 0;
   /** The same, where many small parts count for more. */
   heldCost = 0;
+  /** Whether it stands in line to send that. */
+  inLine = false;
   trailers: Buffer | undefined;
   #wantsDrain = false;
 
