@@ -55,18 +55,21 @@ export function failing(fail: () => unknown): Partial<Greet<Call>> {
   };
 }
 
-/** A greet service whose methods wait until the call's signal aborts, or for the next request. */
+/**
+ * A greet service whose methods wait for the next request, and then until the call's signal aborts. A
+ * client may end its requests before it cancels: the call goes on then.
+ */
 export function waiting(): Partial<Greet<Call>> {
   return {
     sayHello: (_request, { signal }) => aborted(signal),
-    chattyClientSayHello: (requests) => drained(requests),
+    chattyClientSayHello: (requests, { signal }) => drained(requests, signal),
     async *parrotSayHello(_request, { signal }) {
       yield {};
       await aborted(signal);
     },
-    async *interactiveSayHello(requests) {
+    async *interactiveSayHello(requests, { signal }) {
       yield {};
-      await drained(requests);
+      await drained(requests, signal);
     },
   };
 }
@@ -77,13 +80,14 @@ export async function* unending(): AsyncGenerator<HelloRequest> {
   await new Promise(() => {});
 }
 
-async function drained(requests: AsyncIterable<HelloRequest>): Promise<object> {
+async function drained(requests: AsyncIterable<HelloRequest>, signal: AbortSignal): Promise<never> {
   for await (const _ of requests);
-  return {};
+  return await aborted(signal);
 }
 
 function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
     signal.addEventListener('abort', () => reject(signal.reason));
   });
 }

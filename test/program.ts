@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import type { Channel } from 'nice-grpc';
 import { dial } from '../src/transport/client.ts';
-import { type MemoryLog, memoryLog } from './harness.ts';
+import { engineName, type MemoryLog, memoryLog } from './harness.ts';
+import { serverTls } from './tls.ts';
 
 const built = join(import.meta.dirname, '../dist/greeter.mjs');
 
@@ -24,7 +25,7 @@ interface RunOptions {
 export interface Program extends Disposable {
   /** Runs it to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<Ended & { out: string }>;
-  /** Runs `serve` on a free port; resolves when it serves. */
+  /** Runs `serve` on a free port, with the engine and the TLS under test; resolves when it serves. */
   serve(args?: readonly string[], options?: RunOptions): Promise<Served>;
 }
 
@@ -67,8 +68,10 @@ export function install(): Program {
       ]);
       return { code, out, err };
     },
-    async serve(args = [], options = {}) {
-      return serve(start(['serve', '--listen', '127.0.0.1:0', ...args], options));
+    async serve(args = [], { env, ...options } = {}) {
+      const settings = { GREETER_ENGINE: engineName, ...tlsSettings(folder), ...env };
+      const all = ['serve', '--listen', '127.0.0.1:0', ...args];
+      return serve(start(all, { ...options, env: settings }));
     },
     [Symbol.dispose]() {
       for (const child of children) child.kill('SIGKILL');
@@ -87,6 +90,15 @@ export function install(): Program {
   }
 }
 
+/** What the harness serves with, in files. */
+function tlsSettings(folder: string): Record<string, string> {
+  if (!serverTls) return {};
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  writeFileSync(certFile, serverTls.cert);
+  writeFileSync(keyFile, serverTls.key);
+  return { GREETER_TLS_CERT_FILE: certFile, GREETER_TLS_KEY_FILE: keyFile };
+}
+
 async function serve(child: ChildProcessWithoutNullStreams): Promise<Served> {
   const log = memoryLog();
   const reader = createInterface({ input: child.stdout }).on('line', (line) => log.write(line));
@@ -100,5 +112,6 @@ async function serve(child: ChildProcessWithoutNullStreams): Promise<Served> {
   const address = `127.0.0.1:${String(port)}`;
   const signal = (name: NodeJS.Signals) => void child.kill(name);
   const stallLog = () => void reader.pause();
-  return { address, channel: dial({ address }), log, stallLog, signal, ended };
+  const tls = serverTls && { ca: Buffer.from(serverTls.cert) };
+  return { address, channel: dial({ address, tls }), log, stallLog, signal, ended };
 }

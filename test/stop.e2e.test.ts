@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +14,7 @@ import { feed } from './harness.ts';
 import { call, paths, unending } from './kinds.ts';
 import { install, type Served } from './program.ts';
 import { connectRaw, frame, unframe } from './raw_client.ts';
+import { dialSocket } from './tls.ts';
 
 /** Opens a stream of each kind, and gives what finishes them. */
 async function openStreams({ channel }: Served) {
@@ -67,10 +67,10 @@ for (const name of ['SIGTERM', 'SIGINT'] as const) {
 test('SIGTERM ends a process without open calls, whatever connections are left open', async () => {
   using program = install();
   const server = await program.serve(['--drain-timeout', '1h']);
-  const [host = '', port] = server.address.split(':');
   const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
   for (const said of ['', preface, 'GET / HTTP/1.1\r\n\r\n']) {
-    const socket = connect({ host, port: Number(port), allowHalfOpen: true });
+    const { socket } = dialSocket(server.address);
+    socket.allowHalfOpen = true;
     socket.on('error', () => {}).write(said);
     if (said === preface) await once(socket, 'data');
   }

@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { type Channel, ChannelCredentials, createChannel } from 'nice-grpc';
+import { type Channel, ChannelCredentials, type ChannelOptions, createChannel } from 'nice-grpc';
 import type { TlsFiles } from '../src/grpc/listeners.ts';
 import { localCertificate } from './certificate.ts';
 
@@ -9,11 +9,12 @@ export const serverTls: TlsFiles | undefined =
   process.env['TEST_TLS'] === '1' ? await localCertificate() : undefined;
 
 /** A channel to it. */
-export function dialChannel(address: string): Channel {
-  if (!serverTls) return createChannel(address);
+export function dialChannel(address: string, options: ChannelOptions = {}): Channel {
+  if (!serverTls) return createChannel(address, undefined, options);
   const credentials = ChannelCredentials.createSsl(Buffer.from(serverTls.cert));
   // grpc-js would send the address as a name.
-  return createChannel(address, credentials, { 'grpc.ssl_target_name_override': 'localhost' });
+  const name = { 'grpc.ssl_target_name_override': 'localhost' };
+  return createChannel(address, credentials, { ...options, ...name });
 }
 
 /** A socket to it, what is below that one, and the origin to name on it. */

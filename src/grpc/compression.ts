@@ -1,5 +1,4 @@
 import { promisify } from 'node:util';
-import { deflate, gunzip, gzip, inflate } from 'node:zlib';
 import type { ServerError } from 'nice-grpc-common';
 import { broken, tooLarge } from './message_reader.ts';
 
@@ -9,10 +8,21 @@ export type Encoding = 'gzip' | 'deflate';
 /** All that we take, as `grpc-accept-encoding` says it. */
 export const acceptedEncodings = 'identity,deflate,gzip';
 
-const codecs = {
-  gzip: { pack: promisify(gzip), unpack: promisify<Buffer, object, Buffer>(gunzip) },
-  deflate: { pack: promisify(deflate), unpack: promisify<Buffer, object, Buffer>(inflate) },
-};
+/** Loaded with the first message that is compressed: most servers never see one. */
+let loaded: ReturnType<typeof loadCodecs> | undefined;
+
+async function loadCodecs() {
+  const { deflate, gunzip, gzip, inflate } = await import('node:zlib');
+  return {
+    gzip: { pack: promisify(gzip), unpack: promisify<Buffer, object, Buffer>(gunzip) },
+    deflate: { pack: promisify(deflate), unpack: promisify<Buffer, object, Buffer>(inflate) },
+  };
+}
+
+async function codecOf(encoding: Encoding) {
+  loaded ??= loadCodecs();
+  return (await loaded)[encoding];
+}
 
 /** Whether we know an encoding. */
 export function isEncoding(name: string): name is Encoding {
@@ -20,8 +30,9 @@ export function isEncoding(name: string): name is Encoding {
 }
 
 /** The compressed bytes. */
-export function compress(bytes: Uint8Array, encoding: Encoding): Promise<Buffer> {
-  return codecs[encoding].pack(bytes);
+export async function compress(bytes: Uint8Array, encoding: Encoding): Promise<Buffer> {
+  const { pack } = await codecOf(encoding);
+  return pack(bytes);
 }
 
 /** The bytes before they were compressed. It stops at `maxSize`, and throws a ServerError. */
@@ -29,8 +40,9 @@ export async function decompress(
   bytes: Buffer,
   { encoding, maxSize }: { encoding: Encoding; maxSize: number },
 ): Promise<Buffer> {
+  const { unpack } = await codecOf(encoding);
   try {
-    return await codecs[encoding].unpack(bytes, { maxOutputLength: maxSize });
+    return await unpack(bytes, { maxOutputLength: maxSize });
   } catch (error) {
     throw explain(error, maxSize);
   }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type PeerCertificate, TLSSocket } from 'node:tls';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
 
 /** Whom a connection is with. */
 export interface ConnectionInfo {
@@ -26,8 +26,13 @@ export function connectionInfo(socket: Socket): ConnectionInfo {
     peer: host === undefined ? 'unix' : `${host}:${remotePort}`,
     remoteAddress,
     remotePort,
-    tls: socket instanceof TLSSocket ? tlsInfo(socket) : undefined,
+    tls: isTls(socket) ? tlsInfo(socket) : undefined,
   };
+}
+
+/** Without loading node:tls, which takes 7 MB: where there is one, somebody has. */
+function isTls(socket: Socket): socket is TLSSocket {
+  return 'encrypted' in socket;
 }
 
 function tlsInfo(socket: TLSSocket): TlsInfo {

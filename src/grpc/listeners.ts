@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import type { TlsOptions } from 'node:tls';
 
 /** A TCP port on an interface, or the path of a unix socket. */
 export type ListenAddress = { host: string; port: number } | { path: string };
@@ -24,14 +24,17 @@ export class Listeners {
 
   /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
-    const server = tls
-      ? createTlsServer(tlsOptions(tls), this.#onSocket).on('tlsClientError', () => {})
-      : createServer(this.#onSocket);
+    const server = tls ? await this.#createTlsServer(tls) : createServer(this.#onSocket);
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
     this.#servers.push(server);
     const bound = server.address();
     return typeof bound === 'object' && bound !== null ? bound.port : undefined;
+  }
+
+  async #createTlsServer(tls: TlsFiles): Promise<Server> {
+    const { createServer: createTls } = await import('node:tls');
+    return createTls(tlsOptions(tls), this.#onSocket).on('tlsClientError', () => {});
   }
 
   /** Takes no more connections. */

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Channel, createChannel, createClient } from 'nice-grpc';
+import { type Channel, createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
 import { serve, until } from '../../test/harness.ts';
 import { connectRaw, frame, unframe } from '../../test/raw_client.ts';
+import { dialChannel } from '../../test/tls.ts';
 import {
   HealthCheckRequest,
   HealthCheckResponse,
@@ -128,7 +129,7 @@ test('watch() ends 1,000 watchers on the last of 100 changes, slow readers among
   await using running = await serve();
   const channels = Array.from({ length: 9 }, () =>
     // A subchannel is shared by channels that look alike.
-    createChannel(running.address, undefined, { 'grpc.use_local_subchannel_pool': 1 }),
+    dialChannel(running.address, { 'grpc.use_local_subchannel_pool': 1 }),
   );
   const last = new Map<number, ServingStatus | undefined>();
   const cancel = new AbortController();
