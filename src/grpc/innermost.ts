@@ -10,6 +10,10 @@ export interface Interruptible {
   readonly cutBy: Error | undefined;
   /** Called when the call is cut while a handler is at work. */
   interrupt: ((error: Error) => void) | undefined;
+  readonly response: {
+    /** Throws a ServerError for a response that cannot be sent. */
+    check(message: unknown): void;
+  };
 }
 
 /**
@@ -41,7 +45,16 @@ class OneResponse implements AsyncGenerator {
     if (this.#started) return Promise.resolve({ done: true, value: undefined });
     this.#started = true;
     return interruptible(this.#call, (resolve, reject) => {
-      Promise.resolve(this.#start()).then((value) => resolve({ done: true, value }), reject);
+      const respond = (value: unknown) => {
+        try {
+          // Here, where the middleware still learn of it.
+          this.#call.response.check(value);
+          resolve({ done: true, value });
+        } catch (error) {
+          reject(error);
+        }
+      };
+      Promise.resolve(this.#start()).then(respond, reject);
     });
   }
 

@@ -36,6 +36,11 @@ export class ResponseWriter {
     this.#stream.respond(responseHeaders(this.header, this.#head.responseEncoding));
   }
 
+  /** Throws as send() would. The bytes are of no use: middleware may still change the message. */
+  check(message: unknown): void {
+    this.#encoded(message);
+  }
+
   /**
    * Sends a message. False: wait for room() before the next. Throws a ServerError for one that cannot
    * be encoded, and then nothing has been sent.

@@ -4,7 +4,7 @@ import { connect } from 'node:http2';
 import { test } from 'node:test';
 import { ServerError, Status } from 'nice-grpc-common';
 import { serve } from '../harness.ts';
-import { paths } from '../kinds.ts';
+import { call, paths } from '../kinds.ts';
 import { connectRaw } from '../raw_client.ts';
 import { message } from './calls.ts';
 
@@ -45,3 +45,29 @@ test('a call that is cut while its response is compressed ends as the log says',
   assert.equal(trailers['grpc-status'], '0');
   assert.deepEqual(lines, ['OK']);
 });
+
+for (const kind of ['unary', 'clientStream'] as const) {
+  test(`the log says INTERNAL, and why, where the reply to a ${kind} call cannot be encoded`, async (t) => {
+    t.mock.method(process, 'emitWarning', () => {});
+    const broken = async () => ({
+      get message(): string {
+        throw new TypeError('no text');
+      },
+      get request(): [] {
+        throw new TypeError('no text');
+      },
+    });
+    const greet = { sayHello: broken, chattyClientSayHello: broken };
+    await using running = await serve({ engine: 'direct', greet });
+
+    await assert.rejects(call(running.client, kind), {
+      code: Status.INTERNAL,
+      details: 'Internal error',
+    });
+
+    const line = await running.log.line({ rpc: paths[kind] });
+    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', msg: 'call failed' });
+    assert.partialDeepStrictEqual(line['err'], { type: 'TypeError', message: 'no text' });
+    assert.equal(running.log.lines.length, 1);
+  });
+}
