@@ -71,7 +71,7 @@ export class Call
     this.maxMessageSize = deps.maxMessageSize;
     this.#deps = deps;
     this.#controller = new AbortController();
-    this.response = new ResponseWriter(stream, head, method);
+    this.response = new ResponseWriter({ stream, head, method });
     this.#context = createContext({
       head,
       connection,

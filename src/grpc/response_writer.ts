@@ -7,6 +7,12 @@ import { LazyMetadata } from './metadata.ts';
 import { type MethodCodec, prefixLength } from './methods.ts';
 import { type CallStatus, responseHeaders, trailers, trailersOnly } from './status.ts';
 
+interface ResponseParts {
+  stream: Stream;
+  head: CallHead;
+  method: MethodCodec;
+}
+
 const noFields: readonly string[] = [];
 
 /** Smaller messages are not worth compressing, in bytes. */
@@ -23,7 +29,7 @@ export class ResponseWriter {
   #last: Uint8Array | undefined;
   #room: PromiseWithResolvers<void> | undefined;
 
-  constructor(stream: Stream, head: CallHead, method: MethodCodec) {
+  constructor({ stream, head, method }: ResponseParts) {
     this.#stream = stream;
     this.#head = head;
     this.#method = method;

@@ -27,14 +27,13 @@ export function deadline({ max, fallback, exempt, now = Date.now }: DeadlineOpti
     if (asked === undefined) return call.next(call.request, context);
     const ends = Math.min(asked, startedAt + max);
     if (ends === context.deadline) return call.next(call.request, context);
-    return endingAt(ends, ends - startedAt, call, context);
+    return endingAt({ deadline: ends, ms: ends - startedAt }, call, context);
   };
   return middleware;
 }
 
 async function* endingAt<Req, Res>(
-  deadline: number,
-  ms: number,
+  { deadline, ms }: { deadline: number; ms: number },
   call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
   context: CallContext & Timed & Abortable,
 ) {
