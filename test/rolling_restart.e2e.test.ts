@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Channel, ChannelCredentials } from '@grpc/grpc-js';
+import { ClientError, createClient, Status } from 'nice-grpc';
+import { GreeterDefinition } from '../src/gen/greet.ts';
+import { until } from './harness.ts';
+import { call, kinds } from './kinds.ts';
+import { install, type Program, type Served } from './program.ts';
+
+/** Calls at work at any time, of each kind. */
+const callsOfEachKind = 4;
+/** Calls that have ended between one restart and the next, at least. */
+const callsBetween = 200;
+const restartsOfEach = 3;
+
+/** gRPC A6: what a client that means it asks for. */
+const retryPolicy = {
+  maxAttempts: 5,
+  initialBackoff: '0.05s',
+  maxBackoff: '1s',
+  backoffMultiplier: 2,
+  retryableStatusCodes: ['UNAVAILABLE'],
+};
+
+/** A channel that goes round all servers; without a policy it still retries what no server has seen. */
+function dialAll(servers: readonly Served[], { hasPolicy }: { hasPolicy: boolean }): Channel {
+  const addresses = servers.map(({ address }) => address).join(',');
+  const methodConfig = hasPolicy ? [{ name: [{}], retryPolicy }] : [];
+  const config = { loadBalancingConfig: [{ round_robin: {} }], methodConfig };
+  return new Channel(`ipv4:${addresses}`, ChannelCredentials.createInsecure(), {
+    'grpc.service_config': JSON.stringify(config),
+    'grpc.initial_reconnect_backoff_ms': 100,
+  });
+}
+
+/** Calls again and again, on all lanes, until it is stopped; counts how calls ended. */
+function startLoad(channel: Channel) {
+  const client = createClient(GreeterDefinition, channel);
+  const ended: Record<string, number> = { OK: 0 };
+  const stopping = new AbortController();
+  const lanes = kinds
+    .flatMap((kind) => Array.from({ length: callsOfEachKind }, () => kind))
+    .map(async (kind) => {
+      while (!stopping.signal.aborted) {
+        const code = await codeOf(call(client, kind));
+        ended[code] = (ended[code] ?? 0) + 1;
+      }
+    });
+  return {
+    ended,
+    async stop() {
+      stopping.abort();
+      await Promise.all(lanes);
+    },
+  };
+}
+
+async function codeOf(replies: Promise<unknown>): Promise<string> {
+  try {
+    await replies;
+    return 'OK';
+  } catch (error) {
+    return error instanceof ClientError ? Status[error.code] : String(error);
+  }
+}
+
+/** Like a rollout: the next one goes only when this one is back, and the client knows it. */
+async function restart(program: Program, server: Served): Promise<Served> {
+  server.signal('SIGTERM');
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+  const next = await serveAt(program, server.address);
+  await next.log.line({ code: 'OK' });
+  return next;
+}
+
+function serveAt(program: Program, address: string): Promise<Served> {
+  return program.serve(['--listen', address, '--parrot-interval', '5ms']);
+}
+
+for (const hasPolicy of [true, false]) {
+  const name = hasPolicy
+    ? 'loses no call of a client with a retry policy'
+    : 'costs a client without a retry policy what is said here, UNAVAILABLE all of it';
+  test(`a rolling restart under load ${name}`, async (t) => {
+    using program = install();
+    let servers = await Promise.all([1, 2].map(() => serveAt(program, '127.0.0.1:0')));
+    const channel = dialAll(servers, { hasPolicy });
+    const load = startLoad(channel);
+
+    for (let round = 0; round < restartsOfEach; round++) {
+      for (const server of servers) {
+        const before = load.ended['OK'] ?? 0;
+        await until(() => (load.ended['OK'] ?? 0) > before + callsBetween);
+        const next = await restart(program, server);
+        servers = servers.map((other) => (other === server ? next : other));
+      }
+    }
+    await load.stop();
+    channel.close();
+
+    t.diagnostic(`calls by code: ${JSON.stringify(load.ended)}`);
+    const { OK = 0, ...failed } = load.ended;
+    assert.ok(OK > 2 * restartsOfEach * callsBetween);
+    if (hasPolicy) assert.deepEqual(failed, {});
+    else assert.deepEqual(Object.keys({ UNAVAILABLE: 0, ...failed }), ['UNAVAILABLE']);
+    for (const server of servers) {
+      server.signal('SIGTERM');
+      assert.deepEqual(await server.ended, { code: 0, err: '' });
+    }
+  });
+}
