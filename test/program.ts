@@ -3,7 +3,7 @@ import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'n
 import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import type { Channel } from 'nice-grpc';
@@ -12,6 +12,9 @@ import { engineName, type MemoryLog, memoryLog } from './harness.ts';
 import { serverTls } from './tls.ts';
 
 const built = join(import.meta.dirname, '../dist/greeter.mjs');
+/** Where the coverage of the sources is measured, they are what runs. */
+const coverage = process.env['NODE_V8_COVERAGE'];
+const sources = join(import.meta.dirname, '../src/main.ts');
 
 interface RunOptions {
   env?: Record<string, string>;
@@ -23,6 +26,8 @@ interface RunOptions {
 
 /** The built file, alone in a folder of its own. */
 export interface Program extends Disposable {
+  /** Its path, from its folder. */
+  file: string;
   /** Runs it to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<Ended & { out: string }>;
   /** Runs `serve` on a free port, with the engine and the TLS under test; resolves when it serves. */
@@ -51,9 +56,11 @@ interface Ended {
 export function install(): Program {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   copyFileSync(built, join(folder, 'greeter.mjs'));
+  const file = coverage ? relative(folder, sources) : 'greeter.mjs';
   const children: ChildProcess[] = [];
 
   return {
+    file,
     async run(args, options) {
       const child = start(args, options);
       let seen = '';
@@ -80,9 +87,9 @@ export function install(): Program {
   };
 
   function start(args: readonly string[], { env = {}, input = '' }: RunOptions = {}) {
-    const child = spawn(process.execPath, ['greeter.mjs', ...args], {
+    const child = spawn(process.execPath, [file, ...args], {
       cwd: folder,
-      env: { ...env, HOME: folder },
+      env: { ...env, HOME: folder, ...(coverage && { NODE_V8_COVERAGE: coverage }) },
     });
     children.push(child);
     child.stdin.end(input);
