@@ -11,11 +11,13 @@ import { measureAll, ratio } from './rig.mjs';
 
 const rounds = 3;
 const node = process.execPath;
-const headers = ['content-type: application/grpc', 'te: trailers'];
 const unary = '/greet.Greeter/SayHello';
 const stream = '/greet.Greeter/ParrotSayHello';
+/** What every call says. */
+export const headers = ['content-type: application/grpc', 'te: trailers'];
+
 /** A unary call whose message does not come. */
-const openCall = [
+export const openCall = [
   ':method',
   'POST',
   ':scheme',
@@ -29,6 +31,8 @@ const openCall = [
   'te',
   'trailers',
 ];
+/** go-grpc-middleware's logging, Prometheus and recovery, and a timeout. */
+const goChain = 'grpc-go with interceptors';
 const loads = [
   { title: 'unary, 10 connections x 10 streams', path: unary, connections: 10, streams: 10 },
   { title: 'unary, 100 connections x 1 stream', path: unary, connections: 100, streams: 1 },
@@ -50,7 +54,10 @@ export async function benchGrpc() {
     for (const { title, ...load } of loads) {
       const name = load.path === stream ? '1000' : 'Keys';
       const body = frame(HelloRequest.encode({ greeting: 'Bello', name }).finish());
-      const withChain = ['direct', 'grpc-js'].map((engine) => product(engine, log));
+      const withChain = [
+        ...['direct', 'grpc-js'].map((engine) => product(engine, log)),
+        { name: goChain, command: [go, 'chain'], log },
+      ];
       const peers = load.path === unary ? [...bare, ...withChain] : bare;
       print(title, await measureAll(peers, { ...load, body, headers }, rounds));
     }
@@ -82,7 +89,7 @@ function product(engine, log) {
  * @param {string} peer
  * @param {string} folder
  */
-async function bundled(peer, folder) {
+export async function bundled(peer, folder) {
   const outfile = join(folder, `${peer}.mjs`);
   const js =
     "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
@@ -97,8 +104,12 @@ async function bundled(peer, folder) {
   return outfile;
 }
 
-/** @param {Uint8Array} message */
-function frame(message) {
+/**
+ * A message as it goes over the wire.
+ *
+ * @param {Uint8Array} message
+ */
+export function frame(message) {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);
@@ -112,7 +123,7 @@ function print(title, rates) {
   console.log(`grpc, ${title}, requests/s:`);
   for (const [name, own] of rates) {
     const ratios = [...rates]
-      .filter(([other]) => other === 'nice-grpc' || other === 'grpc-go')
+      .filter(([other]) => ['nice-grpc', 'grpc-go', goChain].includes(other))
       .map(([other, others]) => `${ratio(own, others).toFixed(2)} of ${other}`);
     console.log(`  ${name}: ${own.join(' ')}: ${ratios.join(', ')}`);
   }

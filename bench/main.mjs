@@ -1,10 +1,12 @@
-// `npm run bench [http2|grpc]`: side by side with what a user would pick instead. About a quarter of an
+// `npm run bench [http2|grpc|scale]`: side by side with what a user would pick instead. About a quarter of an
 // hour; on a machine that does nothing else.
 import { benchGrpc } from './grpc.mjs';
 import { benchHttp2 } from './http2.mjs';
 import { h2load } from './rig.mjs';
+import { benchScale } from './scale.mjs';
 
 const [, , part] = process.argv;
 console.log(`node ${process.version}, ${h2load(['--version']).trim()}`);
 if (part === undefined || part === 'http2') await benchHttp2();
 if (part === undefined || part === 'grpc') await benchGrpc();
+if (part === undefined || part === 'scale') await benchScale();

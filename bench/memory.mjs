@@ -64,14 +64,15 @@ export async function measureMemory([program = '', ...args], fields) {
 }
 
 /**
- * A connection with so many open streams: requests whose bodies do not end.
+ * A connection with so many open streams: requests whose bodies do not end. Resolves when the server
+ * has dealt with them.
  *
  * @param {number} port
  * @param {number} count
  * @param {Buffer} block
  */
-async function open(port, count, block) {
-  const socket = connect(port, '127.0.0.1');
+export async function open(port, count, block) {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   socket.write(greeting);
   await once(socket, 'data');
   // The server's SETTINGS are acknowledged.

@@ -70,32 +70,63 @@ export function h2load(args) {
  * @param {Peer} peer
  * @param {Load} load
  */
-async function measure({ name, command, log }, { connections, streams, path, body, headers = [] }) {
+async function measure(peer, load) {
+  const server = await startPeer(peer);
+  try {
+    for (let i = 0; i < warmUps; i++) rateOf(server.port, load, 2);
+    return rateOf(server.port, load, seconds);
+  } catch (error) {
+    throw new Error(`Cannot measure ${peer.name}`, { cause: error });
+  } finally {
+    await server.stop();
+  }
+}
+
+/**
+ * Starts a peer on the first core; gives its port when it listens.
+ *
+ * @param {Peer} peer
+ */
+export async function startPeer({ command, log }) {
   const output = log === undefined ? undefined : openSync(log, 'w');
   const server = spawn('taskset', ['-c', '0', ...command], {
     stdio: ['ignore', output ?? 'pipe', 'inherit'],
   });
   const exited = once(server, 'exit');
+  const line = server.stdout
+    ? String(await once(createInterface({ input: server.stdout }), 'line'))
+    : await firstLine(log ?? '');
+  return {
+    port: JSON.parse(line).port,
+    pid: server.pid,
+    async stop() {
+      server.kill();
+      await exited;
+      if (output !== undefined) closeSync(output);
+    },
+  };
+}
+
+/**
+ * Requests a second that a server answers; throws when one fails.
+ *
+ * @param {number} port
+ * @param {Load} load
+ * @param {number} duration in seconds
+ */
+export function rateOf(port, { connections, streams, path, body, headers = [] }, duration) {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   try {
     const file = join(folder, 'body');
     writeFileSync(file, body);
-    const line = server.stdout
-      ? String(await once(createInterface({ input: server.stdout }), 'line'))
-      : await firstLine(log ?? '');
-    const url = `http://127.0.0.1:${JSON.parse(line).port}${path}`;
     const load = ['-c', `${connections}`, '-m', `${streams}`, '-d', file];
-    const all = [...load, ...headers.flatMap((header) => ['-H', header]), url];
-    for (let i = 0; i < warmUps; i++) h2load(['-D', '2', ...all]);
-    const said = h2load(['-D', `${seconds}`, ...all]);
+    const more = headers.flatMap((header) => ['-H', header]);
+    const said = h2load(['-D', `${duration}`, ...load, ...more, `http://127.0.0.1:${port}${path}`]);
     const { failed, rate } =
       /(?<rate>[\d.]+) req\/s.*? (?<failed>\d+) failed/s.exec(said)?.groups ?? {};
-    if (failed !== '0') throw new Error(`Cannot measure ${name}: ${said}`);
+    if (failed !== '0') throw new Error(`Cannot go on with failed requests: ${said}`);
     return Math.round(Number(rate));
   } finally {
-    server.kill();
-    await exited;
-    if (output !== undefined) closeSync(output);
     rmSync(folder, { recursive: true });
   }
 }

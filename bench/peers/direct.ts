@@ -3,6 +3,12 @@ import { GreeterDefinition } from '../../src/gen/greet.ts';
 import { createServer } from '../../src/grpc/server.ts';
 import { service } from './service.ts';
 
-const server = createServer();
+// What `npm run bench scale` asks for: no limit is in the way.
+const wide = {
+  limits: { maxConcurrentStreams: 10_000 },
+  maxConnections: 20_000,
+  maxBufferedBytes: 4 * 1024 ** 3,
+};
+const server = createServer(process.argv.includes('wide') ? wide : {});
 server.add(GreeterDefinition, service);
 console.log(JSON.stringify({ port: await server.listen({ host: '127.0.0.1', port: 0 }) }));

@@ -1,13 +1,22 @@
-// grpc-go, bare: the greet service's SayHello, and ParrotSayHello with as many replies as the name says.
+// grpc-go: the greet service's SayHello, and ParrotSayHello with as many replies as the name says. Bare, or
+// with `chain` behind interceptors that do what our chain does: a line of JSON for each call, metrics,
+// recovery, and a deadline of an hour.
 package main
 
 import (
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"net"
+	"os"
+	"slices"
 	"strconv"
+	"time"
 
+	prometheus "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
 
 	"bench/greet"
@@ -34,13 +43,35 @@ func (greeter) ParrotSayHello(request *greet.HelloRequest, stream grpc.ServerStr
 	return nil
 }
 
+func chain() grpc.ServerOption {
+	metrics := prometheus.NewServerMetrics(prometheus.WithServerHandlingTimeHistogram())
+	lines := slog.New(slog.NewJSONHandler(os.Stdout, nil))
+	logger := logging.LoggerFunc(func(ctx context.Context, level logging.Level, message string, fields ...any) {
+		lines.Log(ctx, slog.Level(level), message, fields...)
+	})
+	return grpc.ChainUnaryInterceptor(
+		metrics.UnaryServerInterceptor(),
+		logging.UnaryServerInterceptor(logger, logging.WithLogOnEvents(logging.FinishCall)),
+		recovery.UnaryServerInterceptor(),
+		func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			return handler(ctx, request)
+		},
+	)
+}
+
 func main() {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("{\"port\":%d}\n", listener.Addr().(*net.TCPAddr).Port)
-	server := grpc.NewServer()
+	var options []grpc.ServerOption
+	if slices.Contains(os.Args, "chain") {
+		options = append(options, chain())
+	}
+	server := grpc.NewServer(options...)
 	greet.RegisterGreeterServer(server, greeter{})
 	log.Fatal(server.Serve(listener))
 }
