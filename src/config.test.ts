@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { generate } from 'selfsigned';
+import { certificate } from '../test/certificate.ts';
 import { loadConfig, settingRows, UsageError } from './config.ts';
 
 /** The problems that loading finds. */
@@ -88,31 +88,52 @@ test('loadConfig() leaves variables alone that it does not know', () => {
 test('loadConfig() says what is wrong with the files of TLS, one by one and together', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
-  const [one, other] = await Promise.all([generate(), generate()]);
+  const [one, other] = await Promise.all([certificate(), certificate()]);
   const file = (name: string, text: string) => {
     writeFileSync(join(folder, name), text);
     return join(folder, name);
   };
   const cert = file('cert.pem', one.cert);
-  const key = file('key.pem', one.private);
-  const otherKey = file('other.pem', other.private);
+  const key = file('key.pem', one.key);
+  const otherKey = file('other.pem', other.key);
   const noPem = file('no.pem', 'hello');
+  const cut = file('cut.pem', `${one.cert}\n${other.cert.slice(0, 300)}`);
   const flagsOf = (...given: (string | undefined)[]) => {
     const names = ['tls-cert-file', 'tls-key-file', 'tls-client-ca-file'];
     return { flags: Object.fromEntries(names.map((name, i) => [name, given[i]])), env: {} };
   };
 
   assert.equal(loadConfig(flagsOf(cert, key, cert)).tlsCertFile?.pem, one.cert);
-  assert.match(
-    String(problemsOf(flagsOf(`${cert}x`, key))),
-    /--tls-cert-file ".*x": must be a file/,
-  );
-  assert.match(String(problemsOf(flagsOf(noPem, key))), /--tls-cert-file ".*": .* PEM/);
+  assert.deepEqual(problemsOf(flagsOf(`${cert}x`, noPem, cut)), [
+    `--tls-cert-file "${cert}x": must be a file that can be read: ENOENT: no such file or directory, open '${cert}x'`,
+    `--tls-key-file "${noPem}": must be a file with PEM in it`,
+  ]);
   assert.deepEqual(problemsOf(flagsOf(cert)), [
     '--tls-cert-file, --tls-key-file: must be given together',
   ]);
   assert.deepEqual(problemsOf(flagsOf(undefined, undefined, cert)), [
     '--tls-client-ca-file: needs --tls-cert-file and --tls-key-file',
   ]);
-  assert.match(String(problemsOf(flagsOf(cert, otherKey))), /must be a certificate and its key/);
+  assert.deepEqual(problemsOf(flagsOf(cert, otherKey, cut)), [
+    `--tls-cert-file "${cert}", --tls-key-file "${otherKey}": must be a certificate and its key: the key is that of another`,
+    `--tls-client-ca-file "${cut}": must hold certificates in PEM, each of them whole`,
+  ]);
+  assert.match(String(problemsOf(flagsOf(cut, key))), /certificates in PEM, each of them whole/);
+  const glued = file('glued.pem', `${one.cert.trim()}${other.cert}`);
+  assert.match(String(problemsOf(flagsOf(glued, key))), /certificates in PEM, each of them whole/);
+  assert.match(String(problemsOf(flagsOf(cert, cert))), /must be a private key in PEM/);
+});
+
+test('loadConfig() gives a key that is no more than its path when it is printed', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  const pair = await certificate();
+  writeFileSync(cert, pair.cert);
+  writeFileSync(key, pair.key);
+
+  const config = loadConfig({ flags: { 'tls-cert-file': cert, 'tls-key-file': key }, env: {} });
+
+  assert.equal(JSON.parse(JSON.stringify(config)).tlsKeyFile, key);
+  assert.doesNotMatch(JSON.stringify(config), /BEGIN/);
 });

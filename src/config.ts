@@ -1,3 +1,4 @@
+import { checkAuthorities, checkPair } from './certificates.ts';
 import {
   addresses,
   duration,
@@ -172,48 +173,52 @@ export interface Sources {
 /** Reads every setting: from its flag, or its variable, or its default. Throws a UsageError. */
 export function loadConfig({ flags, env, problems = [] }: Sources): Config {
   const found = [...problems];
+  const broken = new Set<string>();
   const config = readSettings((name, { fallback, parse }) => {
     const flag = flags[name];
     const variable = env[envName(name)];
-    if (flag === true) found.push(`--${name}: needs a value`);
-    else if (flag !== undefined)
-      return tryParse(parse, { from: `--${name}`, text: flag, fallback });
-    else if (variable) return tryParse(parse, { from: envName(name), text: variable, fallback });
+    const from = flag === undefined ? envName(name) : `--${name}`;
+    const text = flag ?? (variable || fallback);
+    try {
+      if (text !== true) return parse(text);
+      found.push(`${from}: needs a value`);
+    } catch (error) {
+      found.push(`${from} "${text}": ${messageOf(error)}`);
+    }
+    broken.add(name);
     return parse(fallback);
   });
-  found.push(...tlsProblems(config));
+  found.push(...tlsProblems(config, broken));
   if (found.length > 0) throw new UsageError('start with these settings', found);
   return config;
+}
 
-  function tryParse<T>(
-    parse: Parse<T>,
-    given: { from: string; text: string; fallback: string },
-  ): T {
-    try {
-      return parse(given.text);
-    } catch (error) {
-      const rule = error instanceof Error ? error.message : String(error);
-      found.push(`${given.from} "${given.text}": ${rule}`);
-      return parse(given.fallback);
-    }
+/** What is wrong with the settings of TLS that are right one by one. */
+function tlsProblems(
+  { tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: ca }: Config,
+  broken: ReadonlySet<string>,
+) {
+  if (broken.has('tls-cert-file') || broken.has('tls-key-file')) return [];
+  const pair = `--tls-cert-file "${cert?.path}", --tls-key-file "${key?.path}"`;
+  if (!cert !== !key) return ['--tls-cert-file, --tls-key-file: must be given together'];
+  if (ca && !cert) return ['--tls-client-ca-file: needs --tls-cert-file and --tls-key-file'];
+  return [
+    ...(cert && key ? problem(pair, () => checkPair({ cert: cert.pem, key: key.pem })) : []),
+    ...(ca ? problem(`--tls-client-ca-file "${ca.path}"`, () => checkAuthorities(ca.pem)) : []),
+  ];
+}
+
+function problem(about: string, check: () => unknown): string[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    return [`${about}: ${messageOf(error)}`];
   }
 }
 
-/** What is wrong with settings that are right one by one. */
-function tlsProblems({ tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: ca }: Config) {
-  if (!cert !== !key) return ['--tls-cert-file, --tls-key-file: must be given together'];
-  if (ca && !cert) return ['--tls-client-ca-file: needs --tls-cert-file and --tls-key-file'];
-  if (!cert || !key) return [];
-  try {
-    // Loaded only here: node:tls takes memory and time from servers that have none.
-    const { createSecureContext } = process.getBuiltinModule('node:tls');
-    createSecureContext({ cert: cert.pem, key: key.pem, ca: ca?.pem });
-    return [];
-  } catch (error) {
-    const rule = 'must be a certificate and its key';
-    const why = error instanceof Error ? error.message : String(error);
-    return [`--tls-cert-file "${cert.path}", --tls-key-file "${key.path}": ${rule}: ${why}`];
-  }
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function envName(name: string): string {

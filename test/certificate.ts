@@ -3,21 +3,55 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { generate } from 'selfsigned';
 
-/** A certificate for this machine, which signs itself, and its key; PEM. */
-export async function localCertificate(): Promise<{ cert: string; key: string }> {
+/** A certificate and its key; PEM. */
+export interface CertificatePair {
+  cert: string;
+  key: string;
+}
+
+interface CertificateOptions {
+  /** The common name; '' for none. */
+  name?: string;
+  dns?: readonly string[];
+  uris?: readonly string[];
+  notBefore?: Date;
+  notAfter?: Date;
+  /** Who signs it; without, it signs itself. */
+  signer?: CertificatePair;
+}
+
+/** A certificate as it is asked for, by default one for this machine, which signs itself. */
+export async function certificate({
+  name = 'localhost',
+  dns = ['localhost'],
+  uris = [],
+  notBefore,
+  notAfter,
+  signer,
+}: CertificateOptions = {}): Promise<CertificatePair> {
   const altNames = [
-    { type: 2 as const, value: 'localhost' },
+    ...uris.map((value) => ({ type: 6 as const, value })),
+    ...dns.map((value) => ({ type: 2 as const, value })),
     { type: 7 as const, ip: '127.0.0.1' },
     { type: 7 as const, ip: '::1' },
   ];
-  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
+  const attributes = name === '' ? [] : [{ name: 'commonName', value: name }];
+  const { cert, private: key } = await generate(attributes, {
     algorithm: 'sha256',
     extensions: [
-      { name: 'basicConstraints', cA: true },
+      { name: 'basicConstraints', cA: signer === undefined },
       { name: 'subjectAltName', altNames },
     ],
+    ...(notBefore && { notBeforeDate: notBefore }),
+    ...(notAfter && { notAfterDate: notAfter }),
+    ...(signer && { ca: signer }),
   });
   return { cert, key };
+}
+
+/** A certificate for this machine, which signs itself. */
+export function localCertificate(): Promise<CertificatePair> {
+  return certificate();
 }
 
 // Started for foreign clients: writes cert.pem and key.pem into a folder.

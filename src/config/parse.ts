@@ -99,13 +99,14 @@ export function pemFile(text: string): PemFile | undefined {
     throw new RangeError(`must be a file that can be read: ${messageOf(error)}`);
   }
   if (!pem.includes('-----BEGIN ')) throw new RangeError('must be a file with PEM in it');
-  return { path: text, pem };
+  return { path: text, pem, toJSON: () => text };
 }
 
-/** What a file holds. */
+/** What a file holds. It may be a key: printed in JSON it is its path alone. */
 interface PemFile {
   readonly path: string;
   readonly pem: string;
+  toJSON(): string;
 }
 
 function messageOf(error: unknown): string {
