@@ -1,22 +1,16 @@
 import { once } from 'node:events';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
-import type { TlsOptions } from 'node:tls';
+import type { Server as TlsServer } from 'node:tls';
+import { secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
 
 /** A TCP port on an interface, or the path of a unix socket. */
 export type ListenAddress = { host: string; port: number } | { path: string };
-
-/** What TLS is served with, in PEM. */
-export interface TlsFiles {
-  cert: string | Buffer;
-  key: string | Buffer;
-  /** Who signs the clients' certificates: with it, only clients that have one are served. */
-  clientCa?: string | Buffer | undefined;
-}
 
 /** The sockets that a server listens on. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
   readonly #servers: Server[] = [];
+  readonly #tlsServers: TlsServer[] = [];
 
   constructor(onSocket: (socket: Socket) => void) {
     this.#onSocket = onSocket;
@@ -34,26 +28,18 @@ export class Listeners {
 
   async #createTlsServer(tls: TlsFiles): Promise<Server> {
     const { createServer: createTls } = await import('node:tls');
-    return createTls(tlsOptions(tls), this.#onSocket).on('tlsClientError', () => {});
+    const server = createTls(tlsOptions(tls), this.#onSocket).on('tlsClientError', () => {});
+    this.#tlsServers.push(server);
+    return server;
+  }
+
+  /** Serves new handshakes with these files; open connections go on. Throws what OpenSSL says. */
+  setTls(tls: TlsFiles): void {
+    for (const server of this.#tlsServers) server.setSecureContext(secureOptions(tls));
   }
 
   /** Takes no more connections. */
   close(): void {
     for (const server of this.#servers.splice(0)) server.close();
   }
-}
-
-/** A handshake that takes longer is cut, in milliseconds. */
-const handshakeTimeout = 10_000;
-
-function tlsOptions({ cert, key, clientCa }: TlsFiles): TlsOptions {
-  return {
-    cert,
-    key,
-    // RFC 9113 section 9.2: TLS 1.2 or higher.
-    minVersion: 'TLSv1.2',
-    ALPNProtocols: ['h2'],
-    handshakeTimeout,
-    ...(clientCa && { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
-  };
 }

@@ -4,9 +4,10 @@ import { createHttp2Server, type Http2Server, type Http2ServerOptions } from '..
 import type { AnyMiddleware } from './chain.ts';
 import type { EngineContext } from './context.ts';
 import type { Handler } from './innermost.ts';
-import { type ListenAddress, Listeners, type TlsFiles } from './listeners.ts';
+import { type ListenAddress, Listeners } from './listeners.ts';
 import { methodsOf } from './methods.ts';
 import { createRouter, type Router, type RouterOptions } from './router.ts';
+import type { TlsFiles } from './tls_options.ts';
 
 /** What a server bears; what is left out has the defaults of http2/ and of the router. */
 export interface GrpcServerOptions
@@ -29,6 +30,8 @@ export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'
   use<More>(middleware: ServerMiddleware<More, Ext>): GrpcServer<Ext & More>;
   /** Listens on an address, with TLS where there are files for it; gives the port. */
   listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
+  /** Serves new handshakes with other files, on every address with TLS; undefined where the engine cannot. */
+  setTls: ((tls: TlsFiles) => void) | undefined;
   /** Tells every peer that we leave, and resolves when the last call has ended; still listens. */
   drain(): Promise<void>;
   readonly counts: Counts;
@@ -57,6 +60,7 @@ export function serverOn(router: Router, http2: Http2Server): GrpcServer<EngineC
         return through<Ext & More>([...chain, middleware]);
       },
       listen: (address, tls) => listeners.listen(address, tls),
+      setTls: (tls) => listeners.setTls(tls),
       drain: () => http2.shutdown(),
       async shutdown() {
         listeners.close();

@@ -74,6 +74,7 @@ function engineOf<Ext extends object>(
       servers.push(server);
       return 'path' in address ? undefined : port;
     },
+    setTls: undefined,
     drain: shutdown,
     shutdown,
     forceShutdown,

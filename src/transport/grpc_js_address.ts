@@ -1,5 +1,6 @@
 import { ServerCredentials } from '@grpc/grpc-js';
-import type { ListenAddress, TlsFiles } from '../grpc/listeners.ts';
+import type { ListenAddress } from '../grpc/listeners.ts';
+import type { TlsFiles } from '../grpc/tls_options.ts';
 
 /** An address as grpc-js has it. */
 export function textOf(address: ListenAddress): string {

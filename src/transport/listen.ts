@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
-import type { TlsFiles } from '../grpc/listeners.ts';
+import type { TlsFiles } from '../grpc/tls_options.ts';
 import type { Engine } from './engine.ts';
 
 /** A TCP port, on one interface or (host undefined) on all of them, or a unix socket. */

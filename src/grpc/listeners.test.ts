@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { certificate } from '../../test/certificate.ts';
+import { dialTls, handshake, heard } from '../../test/handshake.ts';
+import { createServer } from './server.ts';
+import type { TlsFiles } from './tls_options.ts';
+
+/** A server without methods: connections are all there is to see. */
+async function serveTls(files: TlsFiles) {
+  const server = createServer();
+  const port = (await server.listen({ host: '127.0.0.1', port: 0 }, files)) ?? 0;
+  return { server, port, [Symbol.dispose]: () => server.forceShutdown() };
+}
+
+const tls12 = { maxVersion: 'TLSv1.2' } as const;
+
+test('listen() with TLS speaks 1.3 and 1.2, and refuses 1.1', async () => {
+  using running = await serveTls(await certificate());
+  const old = {
+    minVersion: 'TLSv1.1',
+    maxVersion: 'TLSv1.1',
+    ciphers: 'ALL@SECLEVEL=0',
+  } as const;
+
+  const newest = await handshake(running.port);
+  const older = await handshake(running.port, tls12);
+
+  assert.partialDeepStrictEqual(newest, { protocol: 'TLSv1.3', alpn: 'h2' });
+  assert.partialDeepStrictEqual(older, { protocol: 'TLSv1.2', alpn: 'h2' });
+  assert.deepEqual(await handshake(running.port, old), {
+    refused: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+  });
+});
+
+test('listen() with TLS 1.2 takes ephemeral keys with AEAD, and refuses CBC, DHE and RSA keys', async () => {
+  using running = await serveTls(await certificate());
+  const dial = (ciphers: string) => handshake(running.port, { ...tls12, ciphers });
+
+  for (const [ciphers, cipher] of [
+    ['ECDHE-RSA-AES128-GCM-SHA256', 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256'],
+    ['ECDHE-RSA-AES256-GCM-SHA384', 'TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384'],
+    ['ECDHE-RSA-CHACHA20-POLY1305', 'TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256'],
+  ] as const) {
+    assert.partialDeepStrictEqual(await dial(ciphers), { cipher });
+  }
+  for (const ciphers of ['ECDHE-RSA-AES128-SHA256', 'AES128-GCM-SHA256', 'AES128-SHA']) {
+    assert.partialDeepStrictEqual(
+      await dial(ciphers),
+      { refused: 'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE' },
+      ciphers,
+    );
+  }
+});
+
+test('listen() with TLS refuses a client that offers protocols without h2, and serves one that offers none', async () => {
+  using running = await serveTls(await certificate());
+
+  const other = await handshake(running.port, { ALPNProtocols: ['http/1.1'] });
+  const none = await handshake(running.port, { ALPNProtocols: [] });
+  const both = await handshake(running.port, { ALPNProtocols: ['http/1.1', 'h2'] });
+
+  assert.deepEqual(other, { refused: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL' });
+  assert.partialDeepStrictEqual(none, { alpn: false });
+  assert.partialDeepStrictEqual(both, { alpn: 'h2' });
+});
+
+test('listen() with TLS 1.2 does not renegotiate', async () => {
+  using running = await serveTls(await certificate());
+  const socket = dialTls(running.port, tls12);
+  await heard(socket);
+
+  const ended = new Promise((resolve) => {
+    socket.on('error', ({ message }) => resolve(message));
+    socket.renegotiate({}, () => resolve('renegotiated'));
+  });
+  socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+
+  assert.match(String(await ended), /no renegotiation/);
+  socket.destroy();
+});
+
+test('setTls() serves the next handshakes otherwise, and keeps open connections', async () => {
+  const [first, second] = await Promise.all([certificate(), certificate()]);
+  using running = await serveTls(first);
+  const open = dialTls(running.port);
+  await heard(open);
+  const before = await handshake(running.port);
+
+  running.server.setTls?.(second);
+
+  const after = await handshake(running.port);
+  assert.ok('serial' in before && 'serial' in after);
+  assert.notEqual(after.serial, before.serial);
+  assert.partialDeepStrictEqual(after, { protocol: 'TLSv1.3', alpn: 'h2' });
+  // The rules are still the same.
+  const cbc = await handshake(running.port, { ...tls12, ciphers: 'ECDHE-RSA-AES128-SHA256' });
+  assert.ok('refused' in cbc);
+  assert.equal(open.destroyed, false);
+  open.destroy();
+});
+
+test('setTls() with other client authorities refuses old clients, sessions they keep included', async () => {
+  const [own, oldCa, newCa] = await Promise.all([
+    certificate(),
+    certificate({ name: 'authority' }),
+    certificate({ name: 'authority' }),
+  ]);
+  const [oldClient, newClient] = await Promise.all([
+    certificate({ signer: oldCa }),
+    certificate({ signer: newCa }),
+  ]);
+  using running = await serveTls({ ...own, clientCa: oldCa.cert });
+  const socket = dialTls(running.port, oldClient);
+  const session = await new Promise<Buffer>((resolve) => socket.on('session', resolve));
+  const resumes = { ...oldClient, session };
+  assert.ok('serial' in (await handshake(running.port, resumes)));
+
+  running.server.setTls?.({ ...own, clientCa: newCa.cert });
+
+  assert.ok('refused' in (await handshake(running.port, resumes)));
+  assert.ok('refused' in (await handshake(running.port)));
+  assert.ok('serial' in (await handshake(running.port, newClient)));
+  socket.destroy();
+});

@@ -1,0 +1,48 @@
+import { once } from 'node:events';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+
+/** How a server took a client in. */
+interface Taken {
+  /** Of the server's certificate. */
+  serial: string;
+  protocol: string | null;
+  cipher: string;
+  alpn: string | false | null;
+}
+
+/** Dials as an HTTP/2 client does, and looks at nothing; gives what it came to, or why it was refused. */
+export async function handshake(
+  port: number,
+  options: ConnectionOptions = {},
+): Promise<Taken | { refused: string }> {
+  const socket = dialTls(port, options);
+  try {
+    // TLS 1.3 refuses a client's certificate after the handshake: only what the server says counts.
+    await heard(socket);
+    return {
+      serial: socket.getPeerX509Certificate()?.serialNumber ?? '',
+      protocol: socket.getProtocol(),
+      cipher: socket.getCipher().standardName,
+      alpn: socket.alpnProtocol,
+    };
+  } catch (error) {
+    return { refused: error instanceof Error && 'code' in error ? String(error.code) : 'closed' };
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** A client's socket that takes any certificate. */
+export function dialTls(port: number, options: ConnectionOptions = {}): TLSSocket {
+  const dialled = { port, host: '127.0.0.1', servername: 'localhost', ALPNProtocols: ['h2'] };
+  const socket = connect({ ...dialled, rejectUnauthorized: false, ...options });
+  return socket.on('error', () => {});
+}
+
+/** Resolves when the server has said something, which is its SETTINGS. */
+export async function heard(socket: TLSSocket): Promise<void> {
+  const closed = once(socket, 'close').then(() => {
+    throw new Error('closed');
+  });
+  await Promise.race([once(socket, 'data'), closed]);
+}
