@@ -46,6 +46,6 @@ function parse(bytes: Buffer, method: MethodCodec): unknown {
   try {
     return method.decode(bytes);
   } catch (cause) {
-    throw Object.assign(broken('a message that cannot be decoded'), { cause });
+    throw broken('a message that cannot be decoded', { cause });
   }
 }

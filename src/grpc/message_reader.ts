@@ -1,4 +1,5 @@
 import { ServerError, Status } from 'nice-grpc-common';
+import { CallersFault } from '../callers_fault.ts';
 import { prefixLength } from './methods.ts';
 
 /** A message as it came. Its bytes are never written again, but share memory with others. */
@@ -114,6 +115,6 @@ export function tooLarge(maxSize: number): ServerError {
 }
 
 /** INTERNAL: the caller does not keep to the protocol. */
-export function broken(what: string): ServerError {
-  return new ServerError(Status.INTERNAL, `Cannot take ${what}`);
+export function broken(what: string, options?: ErrorOptions): CallersFault {
+  return new CallersFault(`Cannot take ${what}`, options);
 }

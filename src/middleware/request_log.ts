@@ -2,6 +2,7 @@ import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
+import { CallersFault } from '../callers_fault.ts';
 import type { CallLog, Logged, Timed } from '../context.ts';
 
 /** What the request log needs; `now` gives milliseconds since the epoch. */
@@ -41,7 +42,8 @@ export function requestLog({ log, now = Date.now }: RequestLogOptions) {
       const late = context.deadline !== undefined && now() >= context.deadline - headStartMs;
       const code = codeOf(ended, late);
       const line = { rpc, peer, requestId, code: Status[code], ms: now() - startedAt };
-      if (isOurFault(code)) log.error({ ...line, err: causeOf(ended) }, 'call failed');
+      if (isOurFault(code) && !(ended instanceof CallersFault))
+        log.error({ ...line, err: causeOf(ended) }, 'call failed');
       else log.info(line, 'call ended');
     }
   };

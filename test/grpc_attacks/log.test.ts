@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ServerError, Status } from 'nice-grpc-common';
 import { serve } from '../harness.ts';
 import { call, paths } from '../kinds.ts';
-import { connectRaw } from '../raw_client.ts';
+import { connectRaw, frame } from '../raw_client.ts';
 import { message } from './calls.ts';
 
 test('the log has no more of a path than a line holds, however long it is', async () => {
@@ -15,6 +15,26 @@ test('the log has no more of a path than a line holds, however long it is', asyn
 
   const { rpc } = await running.log.line({ code: 'UNIMPLEMENTED' });
   assert.equal(rpc, `/${'x'.repeat(199)}`);
+  client.close();
+});
+
+test('what the caller does wrong is logged at level info, without a stack, though gRPC calls it INTERNAL', async () => {
+  await using running = await serve({ engine: 'direct' });
+  const client = await connectRaw(running.address);
+  const whole = message('Keys');
+  const wrongs = {
+    [paths.unary]: whole.subarray(0, 4),
+    [paths.serverStream]: Buffer.concat([Buffer.from([2]), whole.subarray(1)]),
+    [paths.clientStream]: whole.subarray(0, 8),
+    [paths.bidi]: frame(Buffer.from([0xff])),
+  };
+  for (const [path, body] of Object.entries(wrongs)) client.open(path).resume().end(body);
+
+  for (const rpc of Object.keys(wrongs)) {
+    const line = await running.log.line({ rpc });
+    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', level: 30, msg: 'call ended' });
+    assert.equal('err' in line, false);
+  }
   client.close();
 });
 
