@@ -6,7 +6,7 @@ import { startUpTimes } from './bench/start_up.mjs';
 
 const outfile = 'dist/greeter.mjs';
 /** The build fails above it: raise it knowingly, or find out what has come in. */
-const maxBytes = 1_900_000;
+const maxBytes = 1_950_000;
 
 const { metafile } = await build({
   entryPoints: ['src/main.ts'],

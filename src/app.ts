@@ -55,6 +55,7 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
   const deps = {
     log,
     drain,
+    maxInFlight: config.maxInFlight,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
     services: {
       unary: createUnary(),

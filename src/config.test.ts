@@ -37,6 +37,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     maxDeadline: 3_600_000,
     maxConnections: 15_000,
     maxBufferedBytes: 64 * 1024 * 1024,
+    maxInFlight: 10_000,
     maxConcurrentStreams: 1000,
     maxMessageSize: 4 * 1024 * 1024,
     parrotInterval: 3000,

@@ -94,6 +94,12 @@ function readSettings(read: Read) {
       help: 'what all connections together may keep in memory; beyond it reading pauses, and new calls and those that keep most end RESOURCE_EXHAUSTED (direct engine)',
       parse: size({ min: '1MiB', max: '64GiB' }),
     }),
+    maxInFlight: read('max-in-flight', {
+      value: 'COUNT',
+      fallback: '10000',
+      help: 'how many calls can be open on all connections together, health and reflection aside; more end RESOURCE_EXHAUSTED, and are told when to try again',
+      parse: integer(1, 1_000_000),
+    }),
     maxConcurrentStreams: read('max-concurrent-streams', {
       value: 'COUNT',
       fallback: '1000',

@@ -1,4 +1,5 @@
 import { ServerError, Status } from 'nice-grpc-common';
+import { badRequest, type RichError } from './rich_error.ts';
 
 /**
  * An error the caller is meant to see. Its message crosses the wire, so it
@@ -13,8 +14,8 @@ export class CallError extends ServerError {
 }
 
 /** INVALID_ARGUMENT that names the field and the rule it breaks. */
-export function invalidArgument(field: string, rule: string): CallError {
-  return new CallError(Status.INVALID_ARGUMENT, `Cannot accept "${field}": ${rule}`);
+export function invalidArgument(field: string, rule: string): RichError {
+  return badRequest(field, rule);
 }
 
 /** NOT_FOUND that names what was asked for. */

@@ -51,6 +51,7 @@ buildServer(serverOn(router, createHttp2Server({ serve: router.serve })), {
   log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
   drain,
   deadlines: { max: 60_000, fallback: 30_000 },
+  maxInFlight: 10_000,
   services: createServices({ greet: fuzzGreet(() => session) }),
 });
 

@@ -13,7 +13,7 @@ import { createHelloworld } from '../src/services/helloworld.ts';
 import { createReflection } from '../src/services/reflection.ts';
 import { createSample } from '../src/services/sample.ts';
 import { createUnary } from '../src/services/unary.ts';
-import { createEngine, type EngineName } from '../src/transport/engine.ts';
+import { createEngine, type EngineName, type Limits } from '../src/transport/engine.ts';
 import { buildServer, serviceNames } from '../src/transport/server.ts';
 
 /** The engine under test: GREETER_ENGINE, as for the server itself. */
@@ -39,7 +39,10 @@ interface ServeOptions {
   greet?: Partial<Greet<Call>> | undefined;
   parrotInterval?: number;
   deadlines?: { max: number; fallback: number | undefined };
+  maxInFlight?: number;
   maxMessageSize?: number;
+  /** What else the engine is told. */
+  limits?: Partial<Limits>;
 }
 
 /** Serves until the end of the test: use with `await using`. */
@@ -48,16 +51,19 @@ export async function serve({
   greet,
   parrotInterval = 0,
   deadlines = { max: 60_000, fallback: undefined },
+  maxInFlight = 10_000,
   maxMessageSize = 4 * 1024 * 1024,
+  limits,
 }: ServeOptions = {}): Promise<Running> {
   const log = memoryLog();
   const drain = createDrain();
   const state = servingState();
-  const limits = { maxConcurrentStreams: 1000, maxMessageSize };
-  const server = buildServer(await createEngine(engine, limits), {
+  const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
+  const server = buildServer(await createEngine(engine, all), {
     log: pino({ base: null }, log),
     drain,
     deadlines,
+    maxInFlight,
     services: createServices({ greet, parrotInterval, state }),
   });
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, serverTls)}`;

@@ -4,6 +4,7 @@ import { Bag } from '../bag.ts';
 import type { RequestHeaders } from '../http2/request_headers.ts';
 import type { Http2ServerOptions } from '../http2/server.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { createBusy } from '../rich_error.ts';
 import { Call, type CallDeps, type Method } from './call.ts';
 import { type CallHead, readHead } from './call_head.ts';
 import type { AnyMiddleware } from './chain.ts';
@@ -56,6 +57,7 @@ export function createRouter({
   };
   const heads = new WeakMap<RequestHeaders, CallHead>();
   const peers = new WeakMap<Socket, ConnectionInfo>();
+  const overloaded = createBusy('Cannot take more calls: too much is buffered');
   let strayChain: readonly AnyMiddleware[] = [];
 
   return {
@@ -93,10 +95,6 @@ export function createRouter({
     if (!call.isOver) calls.add(call);
     return call;
   }
-}
-
-function overloaded(): ServerError {
-  return new ServerError(Status.RESOURCE_EXHAUSTED, 'Cannot take more calls: too much is buffered');
 }
 
 /** An unknown method is a bidi one that ends at once: what it would have been nobody knows. */

@@ -23,6 +23,7 @@ import { UnaryDefinition, type UnaryServiceImplementation } from '../gen/unary.t
 import { deadline } from '../middleware/deadline.ts';
 import type { Drain } from '../middleware/drain.ts';
 import { hideInternalErrors } from '../middleware/errors.ts';
+import { limit } from '../middleware/limit.ts';
 import { requestLog } from '../middleware/request_log.ts';
 import type { Engine } from './engine.ts';
 
@@ -43,6 +44,8 @@ export interface ChainDeps {
   drain: Drain;
   /** Milliseconds; see middleware/deadline.ts. */
   deadlines: { max: number; fallback: number | undefined };
+  /** How many calls may be open; see middleware/limit.ts. */
+  maxInFlight: number;
 }
 
 /** The full names of the services, as health and reflection tell them. */
@@ -65,17 +68,26 @@ const stays: ReadonlySet<string> = new Set([
   ),
 ]);
 
+/** Calls that say how the server is, and what it is: it answers them when it takes no others. */
+const unlimited: ReadonlySet<string> = new Set([
+  ...stays,
+  ...Object.values(HealthDefinition.methods).map(
+    ({ name }) => `/${HealthDefinition.fullName}/${name}`,
+  ),
+]);
+
 /** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
 export function withChain(
   engine: Engine,
-  { log, drain, deadlines }: ChainDeps,
+  { log, drain, deadlines, maxInFlight }: ChainDeps,
 ): Engine<Timed & Abortable & Logged & Drainable> {
   // use() returns a new server: keep the last one, or the chain is lost.
   return engine
     .use(requestLog({ log }))
     .use(hideInternalErrors)
     .use(drain.middleware)
-    .use(deadline({ ...deadlines, exempt: stays }));
+    .use(deadline({ ...deadlines, exempt: stays }))
+    .use(limit({ max: maxInFlight, open: drain.open, exempt: unlimited }));
 }
 
 /** Builds the server, not yet listening: the chain, and behind it the services. */

@@ -29,6 +29,7 @@ const server = withChain(engine, {
   log,
   drain: createDrain(),
   deadlines: { max: 3_600_000, fallback: undefined },
+  maxInFlight: 10_000,
 });
 server.add(ConformanceServiceDefinition, createConformance());
 const port = await server.listen({ host, port: 0 }, tls);

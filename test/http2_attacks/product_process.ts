@@ -24,6 +24,7 @@ const server = buildServer(engine.use(countCall), {
   log: pino({ base: null }, { write: countLine }),
   drain,
   deadlines: { max: 3_600_000, fallback: undefined },
+  maxInFlight: 10_000,
   services: createServices({
     greet: {
       chattyClientSayHello: (_requests, { signal }) =>

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Metadata, Status } from 'nice-grpc-common';
+import { feed, type Running, serve, until } from '../../test/harness.ts';
+import { call, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { dialChannel } from '../../test/tls.ts';
+import { RetryInfo } from '../gen/google/rpc/error_details.ts';
+import { Status as RichStatus } from '../gen/google/rpc/status.ts';
+import { GreeterDefinition } from '../gen/greet.ts';
+import {
+  HealthCheckResponse_ServingStatus,
+  HealthDefinition,
+} from '../gen/grpc/health/v1/health.ts';
+import {
+  type ServerReflectionRequest,
+  ServerReflectionDefinition,
+} from '../gen/grpc/reflection/v1/reflection.ts';
+
+const refused = {
+  code: Status.RESOURCE_EXHAUSTED,
+  details: 'Cannot take more calls: at most 1 at once',
+};
+
+/** Opens a call on a connection of its own; gives the way to end it. `beside` are open. */
+async function occupy({ address, drain }: Running, beside = 0): Promise<() => Promise<void>> {
+  const channel = dialChannel(address);
+  const requests = feed<{ name: string }>();
+  const ended = createClient(GreeterDefinition, channel).chattyClientSayHello(requests);
+  await until(() => drain.open() === beside + 1);
+  return async () => {
+    requests.end();
+    await ended;
+    await until(() => drain.open() === beside);
+    channel.close();
+  };
+}
+
+for (const kind of kinds) {
+  test(`limit() refuses a ${kind} call when too many are open on other connections, until one ends`, async () => {
+    await using running = await serve({ maxInFlight: 1 });
+    const leave = await occupy(running);
+
+    await assert.rejects(call(running.client, kind), refused);
+    await running.log.line({ rpc: paths[kind], code: 'RESOURCE_EXHAUSTED', level: 30 });
+    await leave();
+
+    assert.notEqual((await call(running.client, kind)).length, 0);
+  });
+
+  test(`limit() counts no ${kind} call that has been refused, failed or left`, async () => {
+    await using running = await serve({ maxInFlight: 1, greet: waiting() });
+    for (let round = 0; round < 3; round++) {
+      const cancel = new AbortController();
+      const options = { signal: cancel.signal, requests: unending() };
+      const left = assert.rejects(call(running.client, kind, options), { name: 'AbortError' });
+      await until(() => running.drain.open() === 1);
+      await assert.rejects(call(running.client, kind), refused);
+      cancel.abort();
+      await left;
+      await until(() => running.drain.open() === 0);
+    }
+  });
+}
+
+test('limit() says in the trailers when to try again, and not the same to all', async () => {
+  await using running = await serve({ maxInFlight: 1 });
+  const leave = await occupy(running);
+
+  const delays = new Set<string>();
+  for (let i = 0; i < 10; i++) {
+    let trailer = Metadata();
+    const onTrailer = (got: Metadata) => void (trailer = got);
+    await assert.rejects(running.client.sayHello({}, { onTrailer }), refused);
+    const status = RichStatus.decode(trailer.get('grpc-status-details-bin') ?? assert.fail());
+    const [{ typeUrl, value } = assert.fail()] = status.details;
+    const { seconds = 0, nanos = 0 } = RetryInfo.decode(value).retryDelay ?? {};
+    const pushback = trailer.get('grpc-retry-pushback-ms') ?? '';
+
+    assert.deepEqual({ code: status.code, details: status.message }, refused);
+    assert.equal(typeUrl, 'type.googleapis.com/google.rpc.RetryInfo');
+    assert.equal(seconds * 1000 + nanos / 1e6, Number(pushback));
+    delays.add(pushback);
+  }
+
+  assert.ok(delays.size > 1);
+  assert.ok([...delays].every((delay) => Number(delay) >= 500 && Number(delay) <= 1500));
+  await leave();
+});
+
+test('limit() neither refuses nor counts health and reflection', async () => {
+  await using running = await serve({ maxInFlight: 1 });
+  const health = createClient(HealthDefinition, running.channel);
+  const reflection = createClient(ServerReflectionDefinition, running.channel);
+  const watch = health.watch({ service: '' })[Symbol.asyncIterator]();
+  await watch.next();
+  const leave = await occupy(running, 1);
+
+  const { status } = await health.check({});
+  const { statuses } = await health.list({});
+  const questions = feed<Partial<ServerReflectionRequest>>();
+  questions.push({ listServices: '' });
+  questions.end();
+  const answers = await Array.fromAsync(reflection.serverReflectionInfo(questions));
+  await assert.rejects(call(running.client, 'unary'), refused);
+  await leave();
+  await call(running.client, 'unary');
+
+  assert.equal(status, HealthCheckResponse_ServingStatus.SERVING);
+  assert.notEqual(Object.keys(statuses).length, 0);
+  assert.equal(answers.length, 1);
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Metadata, Status } from 'nice-grpc-common';
+import { BadRequest, RetryInfo } from '../src/gen/google/rpc/error_details.ts';
+import { Status as RichStatus } from '../src/gen/google/rpc/status.ts';
+import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
+import { serve, until } from './harness.ts';
+import { call, unending, waiting } from './kinds.ts';
+
+/** The one detail of a failed call, and the status it stands in. */
+function detailOf(trailer: Metadata) {
+  const bytes = trailer.get('grpc-status-details-bin') ?? assert.fail('no details');
+  const { code, message, details } = RichStatus.decode(bytes);
+  const [{ typeUrl, value } = assert.fail('no detail')] = details;
+  return { code, message, type: typeUrl.replace('type.googleapis.com/google.rpc.', ''), value };
+}
+
+test('INVALID_ARGUMENT says which field breaks which rule', async () => {
+  await using running = await serve();
+  const health = createClient(HealthDefinition, running.channel);
+  let trailer = Metadata();
+  const options = { onTrailer: (got: Metadata) => void (trailer = got) };
+
+  await assert.rejects(Array.fromAsync(health.watch({ service: 'x'.repeat(10_000) }, options)), {
+    code: Status.INVALID_ARGUMENT,
+  });
+
+  const { code, message, type, value } = detailOf(trailer);
+  const { fieldViolations } = BadRequest.decode(value);
+  assert.equal(code, Status.INVALID_ARGUMENT);
+  assert.equal(type, 'BadRequest');
+  assert.partialDeepStrictEqual(fieldViolations, [{ field: 'service' }]);
+  assert.equal(message, `Cannot accept "service": ${fieldViolations[0]?.description}`);
+});
+
+test('the engine says when to try again, when it refuses a call as it keeps too much', async () => {
+  const limits = { maxBufferedBytes: 1 };
+  await using running = await serve({ engine: 'direct', greet: waiting(), limits });
+  const cancel = new AbortController();
+  const options = { signal: cancel.signal, requests: unending() };
+  const first = assert.rejects(call(running.client, 'bidi', options));
+  await until(() => running.drain.open() === 1 && (running.counts().bufferedBytes ?? 0) > 1);
+  let trailer = Metadata();
+  const onTrailer = (got: Metadata) => void (trailer = got);
+
+  await assert.rejects(running.client.sayHello({}, { onTrailer }), {
+    code: Status.RESOURCE_EXHAUSTED,
+    details: 'Cannot take more calls: too much is buffered',
+  });
+
+  const { type, value } = detailOf(trailer);
+  const { seconds = 0, nanos = 0 } = RetryInfo.decode(value).retryDelay ?? {};
+  assert.equal(type, 'RetryInfo');
+  assert.equal(seconds * 1000 + nanos / 1e6, Number(trailer.get('grpc-retry-pushback-ms')));
+  cancel.abort();
+  await first;
+});
