@@ -1,9 +1,9 @@
-import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
 import { CallersFault } from '../callers_fault.ts';
 import type { CallLog, Logged, Timed } from '../context.ts';
+import { callersEnd, codeOf, isLate } from './outcome.ts';
 
 /** What the request log needs; `now` gives milliseconds since the epoch. */
 export interface RequestLogOptions {
@@ -39,9 +39,9 @@ export function requestLog({ log, now = Date.now }: RequestLogOptions) {
       ended = error;
       throw error;
     } finally {
-      const late = context.deadline !== undefined && now() >= context.deadline - headStartMs;
-      const code = codeOf(ended, late);
-      const line = { rpc, peer, requestId, code: Status[code], ms: now() - startedAt };
+      const endedAt = now();
+      const code = codeOf(ended, isLate(context.deadline, endedAt));
+      const line = { rpc, peer, requestId, code: Status[code], ms: endedAt - startedAt };
       if (isOurFault(code) && !(ended instanceof CallersFault))
         log.error({ ...line, err: causeOf(ended) }, 'call failed');
       else log.info(line, 'call ended');
@@ -81,22 +81,6 @@ class LateLog implements CallLog {
     this.#made ??= this.#parent.child(this.#fields);
     return this.#made;
   }
-}
-
-/**
- * A caller whose own time is over cancels a little before we would: its clock started when it sent
- * the call, ours when the call came in.
- */
-const headStartMs = 10;
-
-/** Stands for a call that its caller ended, by cancelling it or by the caller's deadline. */
-const callersEnd = Symbol('ended by the caller');
-
-function codeOf(ended: unknown, late: boolean): Status {
-  if (ended === undefined) return Status.OK;
-  if (ended instanceof ServerError) return ended.code;
-  if (ended !== callersEnd && !isAbortError(ended)) return Status.UNKNOWN;
-  return late ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
 }
 
 function isOurFault(code: Status): boolean {
