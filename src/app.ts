@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import type { Stoppable } from './lifecycle.ts';
 import { createDrain } from './middleware/drain.ts';
+import { createCallCounts } from './observability/call_counts.ts';
 import { createLog } from './observability/log.ts';
 import { createGreet } from './services/greet.ts';
 import { createHealth } from './services/health.ts';
@@ -14,7 +15,7 @@ import { createSample } from './services/sample.ts';
 import { createUnary } from './services/unary.ts';
 import { createEngine } from './transport/engine.ts';
 import { type Bound, listenOn } from './transport/listen.ts';
-import { buildServer, serviceNames } from './transport/server.ts';
+import { buildServer, servedMethods, serviceNames } from './transport/server.ts';
 
 /** The whole server, running. */
 export interface App extends Stoppable {
@@ -52,8 +53,10 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
   });
   const drain = createDrain();
   const state = createHealthState(serviceNames);
+  const counts = createCallCounts(servedMethods);
   const deps = {
     log,
+    counts,
     drain,
     maxInFlight: config.maxInFlight,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },

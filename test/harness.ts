@@ -5,6 +5,7 @@ import type { Call } from '../src/context.ts';
 import type { Counts } from '../src/grpc/server.ts';
 import { type GreeterServiceImplementation as Greet, GreeterDefinition } from '../src/gen/greet.ts';
 import { createDrain, type Drain } from '../src/middleware/drain.ts';
+import { type CallCounts, createCallCounts } from '../src/observability/call_counts.ts';
 import { createGreet } from '../src/services/greet.ts';
 import { createHealth } from '../src/services/health.ts';
 import { createHealthState, type HealthState } from '../src/services/health_state.ts';
@@ -14,7 +15,7 @@ import { createReflection } from '../src/services/reflection.ts';
 import { createSample } from '../src/services/sample.ts';
 import { createUnary } from '../src/services/unary.ts';
 import { createEngine, type EngineName, type Limits } from '../src/transport/engine.ts';
-import { buildServer, serviceNames } from '../src/transport/server.ts';
+import { buildServer, servedMethods, serviceNames } from '../src/transport/server.ts';
 
 /** The engine under test: GREETER_ENGINE, as for the server itself. */
 export const engineName: EngineName =
@@ -28,6 +29,8 @@ export interface Running extends AsyncDisposable {
   drain: Drain;
   state: HealthState;
   log: MemoryLog;
+  /** What calls have come to. */
+  calls: CallCounts;
   /** What is open. */
   counts(): Counts;
   shutdown(): Promise<void>;
@@ -56,11 +59,13 @@ export async function serve({
   limits,
 }: ServeOptions = {}): Promise<Running> {
   const log = memoryLog();
+  const calls = createCallCounts(servedMethods);
   const drain = createDrain();
   const state = servingState();
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
   const server = buildServer(await createEngine(engine, all), {
     log: pino({ base: null }, log),
+    counts: calls,
     drain,
     deadlines,
     maxInFlight,
@@ -75,6 +80,7 @@ export async function serve({
     drain,
     state,
     log,
+    calls,
     counts: () => server.counts,
     shutdown: () => server.shutdown(),
     async [Symbol.asyncDispose]() {

@@ -3,19 +3,23 @@ import { ServerError, Status } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
 import { CallersFault } from '../callers_fault.ts';
 import type { CallLog, Logged, Timed } from '../context.ts';
+import type { CallCounts } from '../observability/call_counts.ts';
+import { countRequests, countResponses } from './metrics.ts';
 import { callersEnd, codeOf, isLate } from './outcome.ts';
 
 /** What the request log needs; `now` gives milliseconds since the epoch. */
 export interface RequestLogOptions {
   log: Logger;
+  counts: CallCounts;
   now?: () => number;
 }
 
 /**
  * Gives every call a logger of its own, and writes one line when the call ends:
- * rpc, code, ms, peer and requestId (the caller's `x-request-id`, or one of ours).
+ * rpc, code, ms, peer and requestId (the caller's `x-request-id`, or one of ours). It also counts the
+ * call: one generator for both costs half, and they cannot differ.
  */
-export function requestLog({ log, now = Date.now }: RequestLogOptions) {
+export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
   const nextId = requestIds(now());
 
   const middleware: ServerMiddleware<Logged, Timed> = async function* requestLog<Req, Res>(
@@ -26,13 +30,21 @@ export function requestLog({ log, now = Date.now }: RequestLogOptions) {
     const rpc = call.method.path;
     const { peer } = context;
     const requestId = callersId(context) ?? nextId();
+    const count = counts.of(rpc);
+    count.started++;
     // When the caller leaves a response stream, this generator is returned, not thrown into:
     // then this first value is what the line says.
     let ended: unknown = callersEnd;
 
     try {
       const callLog = new LateLog(log, { rpc, peer, requestId });
-      const response = yield* call.next(call.request, { ...context, log: callLog });
+      const inside = { ...context, log: callLog };
+      const request = countRequests(call, count);
+      // One that is over before its handler runs had no message, or none that could be read.
+      if (!call.requestStream && !context.signal.aborted) count.received++;
+      const response = yield* call.responseStream
+        ? countResponses(call.next(request, inside), count)
+        : call.next(request, inside);
       ended = context.signal.aborted ? callersEnd : undefined;
       return response;
     } catch (error) {
@@ -40,8 +52,11 @@ export function requestLog({ log, now = Date.now }: RequestLogOptions) {
       throw error;
     } finally {
       const endedAt = now();
+      const ms = endedAt - startedAt;
       const code = codeOf(ended, isLate(context.deadline, endedAt));
-      const line = { rpc, peer, requestId, code: Status[code], ms: endedAt - startedAt };
+      count.ended(code, ms);
+      if (code === Status.OK && !call.responseStream) count.sent++;
+      const line = { rpc, peer, requestId, code: Status[code], ms };
       if (isOurFault(code) && !(ended instanceof CallersFault))
         log.error({ ...line, err: causeOf(ended) }, 'call failed');
       else log.info(line, 'call ended');

@@ -25,6 +25,7 @@ import type { Drain } from '../middleware/drain.ts';
 import { hideInternalErrors } from '../middleware/errors.ts';
 import { limit } from '../middleware/limit.ts';
 import { requestLog } from '../middleware/request_log.ts';
+import type { CallCounts, CountedMethod } from '../observability/call_counts.ts';
 import type { Engine } from './engine.ts';
 
 /** The rules of every service. */
@@ -41,6 +42,7 @@ interface Services {
 /** What the chain is made of. */
 export interface ChainDeps {
   log: Logger;
+  counts: CallCounts;
   drain: Drain;
   /** Milliseconds; see middleware/deadline.ts. */
   deadlines: { max: number; fallback: number | undefined };
@@ -48,8 +50,7 @@ export interface ChainDeps {
   maxInFlight: number;
 }
 
-/** The full names of the services, as health and reflection tell them. */
-export const serviceNames: readonly string[] = [
+const definitions = [
   UnaryDefinition,
   HelloDefinition,
   SampleServiceDefinition,
@@ -58,7 +59,16 @@ export const serviceNames: readonly string[] = [
   HealthDefinition,
   ReflectionDefinition,
   ReflectionAlphaDefinition,
-].map(({ fullName }) => fullName);
+];
+
+/** The full names of the services, as health and reflection tell them. */
+export const serviceNames: readonly string[] = definitions.map(({ fullName }) => fullName);
+
+/** Every method, as metrics name it. */
+export const servedMethods: readonly CountedMethod[] = definitions.flatMap(
+  ({ fullName, methods }) =>
+    Object.values<Method>(methods).map((method) => counted(fullName, method)),
+);
 
 /** Calls that are meant to stay open: no deadline but their caller's. */
 const stays: ReadonlySet<string> = new Set([
@@ -79,11 +89,11 @@ const unlimited: ReadonlySet<string> = new Set([
 /** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
 export function withChain(
   engine: Engine,
-  { log, drain, deadlines, maxInFlight }: ChainDeps,
+  { log, counts, drain, deadlines, maxInFlight }: ChainDeps,
 ): Engine<Timed & Abortable & Logged & Drainable> {
   // use() returns a new server: keep the last one, or the chain is lost.
   return engine
-    .use(requestLog({ log }))
+    .use(requestLog({ log, counts }))
     .use(hideInternalErrors)
     .use(drain.middleware)
     .use(deadline({ ...deadlines, exempt: stays }))
@@ -105,4 +115,18 @@ export function buildServer(
   server.add(ReflectionDefinition, services.reflection);
   server.add(ReflectionAlphaDefinition, services.reflection);
   return server;
+}
+
+interface Method {
+  name: string;
+  requestStream: boolean;
+  responseStream: boolean;
+}
+
+function counted(service: string, { name, requestStream, responseStream }: Method): CountedMethod {
+  const path = `/${service}/${name}`;
+  if (requestStream) {
+    return { path, service, method: name, type: responseStream ? 'bidi_stream' : 'client_stream' };
+  }
+  return { path, service, method: name, type: responseStream ? 'server_stream' : 'unary' };
 }

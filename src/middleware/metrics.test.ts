@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ServerError, Status } from 'nice-grpc-common';
+import { engineName, type Running, serve, until } from '../../test/harness.ts';
+import { call, failing, type Kind, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { connectRaw, frame } from '../../test/raw_client.ts';
+import type { HelloRequest } from '../gen/greet.ts';
+
+/** What has been counted of a path, once a call of it has ended. */
+async function countsOf({ calls }: Running, path: string) {
+  const counts = calls.of(path);
+  await until(() => counts.handled.some((count) => count > 0));
+  const codes = [...counts.handled].flatMap((n, code) => Array<string>(n).fill(`${Status[code]}`));
+  const { started, received, sent, service, method, type } = counts;
+  return { started, codes, received, sent, service, method, type };
+}
+
+/** The codes in the log, by the path of the call. */
+function logged({ log }: Running, path: string): unknown[] {
+  return log.lines.filter(({ rpc }) => rpc === path).map(({ code }) => code);
+}
+
+const types: Record<Kind, string> = {
+  unary: 'unary',
+  serverStream: 'server_stream',
+  clientStream: 'client_stream',
+  bidi: 'bidi_stream',
+};
+
+/** Every way to end, with what the service does, or the caller. */
+const endings = [
+  { code: 'OK' },
+  {
+    code: 'NOT_FOUND',
+    greet: failing(() => new ServerError(Status.NOT_FOUND, 'no')),
+  },
+  { code: 'INTERNAL', greet: failing(() => new Error('no such table')) },
+  { code: 'DEADLINE_EXCEEDED', greet: waiting(), deadlines: { max: 100, fallback: 100 } },
+  { code: 'CANCELLED', greet: waiting() },
+];
+
+for (const kind of kinds) {
+  for (const { code, ...options } of endings) {
+    test(`a ${kind} call that ends ${code} is counted once, with the code of its line`, async () => {
+      await using running = await serve(options);
+      const requests = code === 'OK' ? undefined : unending();
+      const cancel = new AbortController();
+      const { signal } = cancel;
+
+      const ended = call(running.client, kind, { signal, ...(requests && { requests }) });
+      ended.catch(() => {});
+      if (code === 'CANCELLED') {
+        await until(() => running.drain.open() === 1);
+        cancel.abort();
+      }
+      await ended.catch(() => {});
+      const path = paths[kind];
+      await running.log.line({ rpc: path });
+
+      const { started, codes, type } = await countsOf(running, path);
+      assert.deepEqual({ started, codes, type }, { started: 1, codes: [code], type: types[kind] });
+      assert.deepEqual(logged(running, path), [code]);
+    });
+  }
+}
+
+test('messages are counted both ways, as many as there are', async () => {
+  await using running = await serve();
+  async function* three(): AsyncGenerator<Partial<HelloRequest>> {
+    for (const name of ['A', 'B', 'C']) yield { name };
+  }
+
+  const counted: Record<string, unknown> = {};
+  for (const kind of kinds) {
+    await call(running.client, kind, { requests: three() });
+    const { received, sent } = await countsOf(running, paths[kind]);
+    counted[kind] = [received, sent];
+  }
+
+  assert.deepEqual(counted, {
+    unary: [1, 1],
+    serverStream: [1, 3],
+    clientStream: [3, 1],
+    bidi: [3, 3],
+  });
+});
+
+test('messages of a stream are counted while it is open', async () => {
+  await using running = await serve();
+  const counts = running.calls.of(paths.bidi);
+  const chat = running.client.interactiveSayHello(unending())[Symbol.asyncIterator]();
+
+  await chat.next();
+
+  await until(() => counts.sent === 1);
+  assert.equal(counts.received, 1);
+  assert.equal(counts.handled.indexOf(1), -1);
+});
+
+test('a stream that its caller leaves counts what was sent, and CANCELLED', async () => {
+  await using running = await serve({
+    greet: {
+      async *parrotSayHello() {
+        while (true) yield {};
+      },
+    },
+  });
+
+  for await (const _ of running.client.parrotSayHello({})) break;
+  const { codes, sent } = await countsOf(running, paths.serverStream);
+
+  assert.deepEqual(codes, ['CANCELLED']);
+  assert.ok(sent > 0);
+});
+
+test('a call that fails has sent no response', async () => {
+  const notFound = () => new ServerError(Status.NOT_FOUND, 'no');
+  await using running = await serve({ greet: failing(notFound) });
+
+  await assert.rejects(call(running.client, 'unary'));
+
+  const { received, sent } = await countsOf(running, paths.unary);
+  assert.deepEqual({ received, sent }, { received: 1, sent: 0 });
+});
+
+const onDirect = { skip: engineName === 'direct' ? false : 'grpc-js answers it by itself' };
+
+test('a message that cannot be decoded is INTERNAL, and not received', onDirect, async () => {
+  await using running = await serve();
+  const client = await connectRaw(running.address);
+
+  client.open(paths.unary).end(frame(Buffer.from([0xff])));
+  const { started, codes, received } = await countsOf(running, paths.unary);
+  client.close();
+
+  assert.deepEqual({ started, codes, received }, { started: 1, codes: ['INTERNAL'], received: 0 });
+  assert.deepEqual(logged(running, paths.unary), ['INTERNAL']);
+});
+
+test(
+  'calls of methods that are not served count as one, whatever they name',
+  onDirect,
+  async () => {
+    await using running = await serve();
+    const before = running.calls.all().length;
+    const client = await connectRaw(running.address);
+    const stray = ['/greet.Greeter/Nope', '/toString', '/__proto__/x', '/a"b\\/c', '/'];
+    const names = [...stray, ...Array.from({ length: 1000 }, (_, i) => `/some.Service${i}/Call`)];
+
+    for (const path of names) client.open(path).end(frame(Buffer.alloc(0)));
+    await until(() => running.calls.of('?').handled[Status.UNIMPLEMENTED] === names.length);
+    const { started, service, method, type } = await countsOf(running, '?');
+    client.close();
+
+    assert.equal(running.calls.all().length, before);
+    assert.deepEqual(
+      { started, service, method, type },
+      { started: names.length, service: 'unknown', method: 'unknown', type: 'unknown' },
+    );
+  },
+);

@@ -1,0 +1,77 @@
+import type { ServerMiddlewareCall } from 'nice-grpc-common';
+import type { MethodCounts } from '../observability/call_counts.ts';
+
+/** The request for the service; a stream's messages are counted as they are taken. */
+export function countRequests<Req, Res>(
+  call: ServerMiddlewareCall<Req, Res>,
+  counts: MethodCounts,
+): Req | AsyncIterable<Req> {
+  return call.requestStream ? new CountedRequests(call.request, counts) : call.request;
+}
+
+/** The responses of a stream, counted as they are sent. */
+export function countResponses<T>(
+  responses: AsyncGenerator<T, void, undefined>,
+  counts: MethodCounts,
+): AsyncGenerator<T, void, undefined> {
+  return new CountedResponses(responses, counts);
+}
+
+class CountedRequests<T> implements AsyncIterableIterator<T> {
+  readonly #requests: AsyncIterator<T>;
+  readonly #count: (result: IteratorResult<T>) => IteratorResult<T>;
+
+  constructor(requests: AsyncIterable<T>, counts: MethodCounts) {
+    this.#requests = requests[Symbol.asyncIterator]();
+    this.#count = (result) => {
+      if (result.done !== true) counts.received++;
+      return result;
+    };
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    return this.#requests.next().then(this.#count);
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    return (await this.#requests.return?.()) ?? { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
+/** Who asks for the next response has sent the last: to count so costs no promise. */
+class CountedResponses<T> implements AsyncGenerator<T, void, undefined> {
+  readonly #responses: AsyncGenerator<T, void, undefined>;
+  readonly #counts: MethodCounts;
+  #hasGiven = false;
+
+  constructor(responses: AsyncGenerator<T, void, undefined>, counts: MethodCounts) {
+    this.#responses = responses;
+    this.#counts = counts;
+  }
+
+  next(): Promise<IteratorResult<T, void>> {
+    if (this.#hasGiven) this.#counts.sent++;
+    this.#hasGiven = true;
+    return this.#responses.next();
+  }
+
+  return(): Promise<IteratorResult<T, void>> {
+    return this.#responses.return();
+  }
+
+  throw(error: unknown): Promise<IteratorResult<T, void>> {
+    return this.#responses.throw(error);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}

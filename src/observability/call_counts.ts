@@ -1,0 +1,86 @@
+import { Status } from 'nice-grpc-common';
+
+/** A method that has counts of its own, and how metrics call it. */
+export interface CountedMethod {
+  /** `/service/method`, as calls name it. */
+  path: string;
+  service: string;
+  method: string;
+  type: 'unary' | 'client_stream' | 'server_stream' | 'bidi_stream' | 'unknown';
+}
+
+/** What the calls of a method have come to: plain numbers, as a call that counts makes no object. */
+export interface MethodCounts extends Readonly<CountedMethod> {
+  started: number;
+  /** Request messages. */
+  received: number;
+  /** Response messages. */
+  sent: number;
+  /** What all calls that have ended took together, in milliseconds. */
+  tookMs: number;
+  /** Calls that have ended, by status code. */
+  readonly handled: Float64Array;
+  /** Calls that have ended, by the first of `bucketsMs` that they fit in; in the last, in none. */
+  readonly buckets: Float64Array;
+  /** Counts a call's end; ms is how long it took. */
+  ended(code: Status, ms: number): void;
+}
+
+/** The counts of all methods. */
+export interface CallCounts {
+  /** Those of a method, or those of all calls that name none that is served. */
+  of(path: string): MethodCounts;
+  all(): readonly MethodCounts[];
+}
+
+/** Upper bounds in milliseconds: those that Prometheus' own libraries begin with. */
+const bucketsMs: readonly number[] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
+
+/** Makes counts for these methods, and one more for whatever else calls may name: no caller adds to them. */
+export function createCallCounts(methods: readonly CountedMethod[]): CallCounts {
+  const served = new Map(methods.map((method) => [method.path, createMethodCounts(method)]));
+  const others = createMethodCounts(unknown);
+  const all = [...served.values(), others];
+  return { of: (path) => served.get(path) ?? others, all: () => all };
+}
+
+const unknown: CountedMethod = {
+  path: '',
+  service: 'unknown',
+  method: 'unknown',
+  type: 'unknown',
+};
+
+/** The highest of gRPC's codes. */
+const lastCode = Status.UNAUTHENTICATED;
+
+function createMethodCounts(method: CountedMethod): MethodCounts {
+  const counts = {
+    ...method,
+    started: 0,
+    received: 0,
+    sent: 0,
+    tookMs: 0,
+    handled: new Float64Array(lastCode + 1),
+    buckets: new Float64Array(bucketsMs.length + 1),
+    ended(code: Status, ms: number) {
+      add(counts.handled, code <= lastCode ? code : Status.UNKNOWN);
+      add(counts.buckets, bucketOf(ms));
+      counts.tookMs += Math.max(0, ms);
+    },
+  };
+  return counts;
+}
+
+function add(counts: Float64Array, at: number): void {
+  counts[at] = (counts[at] ?? 0) + 1;
+}
+
+function bucketOf(ms: number): number {
+  let bucket = 0;
+  for (const most of bucketsMs) {
+    if (ms <= most) break;
+    bucket++;
+  }
+  return bucket;
+}
