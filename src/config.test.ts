@@ -36,9 +36,15 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     defaultDeadline: undefined,
     maxDeadline: 3_600_000,
     maxConnections: 15_000,
+    maxConnectionAge: 300_000,
+    maxConnectionAgeGrace: 20_000,
+    idleTimeout: 300_000,
+    keepaliveTime: 60_000,
+    keepaliveTimeout: 20_000,
     maxBufferedBytes: 64 * 1024 * 1024,
     maxInFlight: 10_000,
     maxConcurrentStreams: 1000,
+    maxHeaderSize: 16 * 1024,
     maxMessageSize: 4 * 1024 * 1024,
     parrotInterval: 3000,
   });
@@ -67,6 +73,39 @@ test('loadConfig() reports every problem at once, each with its name, value and 
     'GREETER_MAX_CONCURRENT_STREAMS "0": must be a whole number from 1 to 1000000',
     '--max-message-size "1TiB": must be a size from 1KiB to 1GiB, such as 64KiB or 4MiB',
   ]);
+});
+
+test('loadConfig() says which limits do not go together, all at once', () => {
+  const flags = {
+    'default-deadline': '2h',
+    'keepalive-time': '5s',
+    'max-message-size': '65MiB',
+    'max-connection-age': '0s',
+  };
+
+  assert.deepEqual(problemsOf({ flags, env: {} }), [
+    '--max-connection-age "0s": must be a duration from 1s to 576h, such as 250ms, 5s or 1m30s, or none',
+    '--default-deadline: must be at most --max-deadline',
+    '--keepalive-timeout: must be at most --keepalive-time',
+    '--max-message-size: must be at most --max-buffered-bytes',
+  ]);
+  assert.deepEqual(
+    problemsOf({ flags: { engine: 'grpc-js', 'max-message-size': '65MiB' }, env: {} }),
+    [],
+  );
+});
+
+test('loadConfig() takes none for times that need not end', () => {
+  const names = ['max-connection-age', 'max-connection-age-grace', 'idle-timeout'];
+  const flags = Object.fromEntries(names.map((name) => [name, 'none']));
+
+  const { maxConnectionAge, maxConnectionAgeGrace, idleTimeout } = loadConfig({ flags, env: {} });
+
+  const forever = Number.POSITIVE_INFINITY;
+  assert.deepEqual(
+    [maxConnectionAge, maxConnectionAgeGrace, idleTimeout],
+    [forever, forever, forever],
+  );
 });
 
 test('no setting has a variable that Kubernetes sets for a Service named greeter', () => {

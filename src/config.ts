@@ -4,6 +4,7 @@ import {
   duration,
   integer,
   oneOf,
+  orForever,
   orNone,
   type Parse,
   pemFile,
@@ -88,6 +89,36 @@ function readSettings(read: Read) {
       help: 'how many connections can be open; more are closed as they come (direct engine)',
       parse: integer(1, 1_000_000),
     }),
+    maxConnectionAge: read('max-connection-age', {
+      value: 'DURATION',
+      fallback: '5m',
+      help: 'a connection this old, and up to a tenth more, is told to make place for another: its calls go on, new ones go elsewhere',
+      parse: orForever(duration({ min: '1s' })),
+    }),
+    maxConnectionAgeGrace: read('max-connection-age-grace', {
+      value: 'DURATION',
+      fallback: '20s',
+      help: 'then, how long its calls may take to end before they are cut with UNAVAILABLE',
+      parse: orForever(duration({ min: '0s' })),
+    }),
+    idleTimeout: read('idle-timeout', {
+      value: 'DURATION',
+      fallback: '5m',
+      help: 'a connection without a call is left after so long',
+      parse: orForever(duration({ min: '1s' })),
+    }),
+    keepaliveTime: read('keepalive-time', {
+      value: 'DURATION',
+      fallback: '60s',
+      help: 'a client that is silent so long is asked whether it is there',
+      parse: duration({ min: '1s' }),
+    }),
+    keepaliveTimeout: read('keepalive-timeout', {
+      value: 'DURATION',
+      fallback: '20s',
+      help: 'then, how long it may take to answer; at most --keepalive-time',
+      parse: duration({ min: '1s' }),
+    }),
     maxBufferedBytes: read('max-buffered-bytes', {
       value: 'SIZE',
       fallback: '64MiB',
@@ -105,6 +136,12 @@ function readSettings(read: Read) {
       fallback: '1000',
       help: 'how many calls can be open on one connection',
       parse: integer(1, 1_000_000),
+    }),
+    maxHeaderSize: read('max-header-size', {
+      value: 'SIZE',
+      fallback: '16KiB',
+      help: 'the largest list of request headers (direct engine)',
+      parse: size({ min: '1KiB', max: '256KiB' }),
     }),
     maxMessageSize: read('max-message-size', {
       value: 'SIZE',
@@ -194,7 +231,7 @@ export function loadConfig({ flags, env, problems = [] }: Sources): Config {
     broken.add(name);
     return parse(fallback);
   });
-  found.push(...tlsProblems(config, broken));
+  found.push(...tlsProblems(config, broken), ...limitProblems(config));
   if (found.length > 0) throw new UsageError('start with these settings', found);
   return config;
 }
@@ -225,6 +262,23 @@ function problem(about: string, check: () => unknown): string[] {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What limits must not be to each other. */
+function limitProblems(config: Config): string[] {
+  const { defaultDeadline = 0, engine, keepaliveTime, keepaliveTimeout, maxDeadline } = config;
+  const problems: string[] = [];
+  if (defaultDeadline > maxDeadline) {
+    problems.push('--default-deadline: must be at most --max-deadline');
+  }
+  if (keepaliveTimeout > keepaliveTime) {
+    problems.push('--keepalive-timeout: must be at most --keepalive-time');
+  }
+  // A message that is larger would be given up before it is whole.
+  if (engine === 'direct' && config.maxMessageSize > config.maxBufferedBytes) {
+    problems.push('--max-message-size: must be at most --max-buffered-bytes');
+  }
+  return problems;
 }
 
 function envName(name: string): string {

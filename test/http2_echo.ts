@@ -38,6 +38,7 @@ export function echo(stream: Stream, { method, path, fields }: RequestHeaders): 
       if (left === 0) end();
     },
     reset() {},
+    expire() {},
     drain() {
       stream.consume(unconsumed);
       unconsumed = 0;

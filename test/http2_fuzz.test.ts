@@ -53,6 +53,7 @@ function createFuzzServer({ oneIn, pick }: Random) {
         assert.notEqual(state, 'over');
         state = 'over';
       },
+      expire() {},
       drain() {
         if (oneIn(2)) stream.write(Buffer.alloc(10));
       },

@@ -26,7 +26,7 @@ export interface Seen {
 export interface Served {
   stream: Stream;
   request: RequestHeaders;
-  /** `data ...`, `end ...`, `reset CODE`, `drain`, in their order. */
+  /** `data ...`, `end ...`, `reset CODE`, `expire`, `drain`, in their order. */
   events: string[];
 }
 
@@ -117,6 +117,7 @@ export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plain
       data: (bytes) => void events.push(`data ${bytes.toString()}`),
       end: (trailers) => void events.push(['end', ...trailers].join(' ')),
       reset: (code) => void events.push(`reset ${code}`),
+      expire: () => void events.push('expire'),
       drain: () => void events.push('drain'),
     };
   }

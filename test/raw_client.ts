@@ -1,9 +1,15 @@
 import { once } from 'node:events';
-import { type ClientHttp2Stream, connect as connectHttp2, type Settings } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  type Settings,
+} from 'node:http2';
 import { dialSocket } from './tls.ts';
 
 /** A client without gRPC's manners, for what well-kept clients never do. */
 export interface RawClient {
+  session: ClientHttp2Session;
   /** Opens a call; it sends nothing more by itself. */
   open(path: string): ClientHttp2Stream;
   /** Resolves when the server has seen all that was sent so far, and we all that it answered. */
@@ -21,6 +27,7 @@ export async function connectRaw(address: string, settings: Settings = {}): Prom
   session.on('error', () => {});
   await once(session, 'connect');
   return {
+    session,
     open(path) {
       const stream = session.request({
         ':method': 'POST',

@@ -89,6 +89,12 @@ export function orNone<T>(parse: Parse<T>): Parse<T | undefined> {
   };
 }
 
+/** What another parser takes, or the word `none` for Infinity. */
+export function orForever(parse: Parse<number>): Parse<number> {
+  const parseSome = orNone(parse);
+  return (text) => parseSome(text) ?? Number.POSITIVE_INFINITY;
+}
+
 /** A file with PEM in it, read here; `off` for none. */
 export function pemFile(text: string): PemFile | undefined {
   if (text === 'off') return undefined;

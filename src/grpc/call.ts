@@ -105,6 +105,10 @@ export class Call
     this.cut(new AbortError());
   }
 
+  expire(): void {
+    this.cut(new ServerError(Status.UNAVAILABLE, 'Connection has reached its age'));
+  }
+
   drain(): void {
     this.response.drained();
   }

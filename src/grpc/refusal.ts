@@ -57,6 +57,10 @@ export class RefusedRequest implements StreamEvents, Deadline {
     this.#deadlines.delete(this);
   }
 
+  expire(): void {
+    this.#stream.end();
+  }
+
   drain(): void {}
 
   passed(): void {

@@ -137,6 +137,12 @@ export class Connection {
     this.#wake();
   }
 
+  /** Has whoever serves a stream end it now: the connection is about to be dropped. */
+  expire(): void {
+    this.finishShutdown();
+    this.#streams.expire();
+  }
+
   /** Ends the connection with an error (RFC 9113 section 5.4.1); the message goes to the peer. */
   fail(code: number, message: string): void {
     if (this.#state === 'failed') return;

@@ -110,6 +110,11 @@ export class OpenStreams implements StreamOwner {
     }
   }
 
+  /** Has all of them ended, each in the words of whoever serves it. */
+  expire(): void {
+    for (const stream of this.table.all()) stream.events?.expire();
+  }
+
   /** Ends all of them: the connection is over. */
   end(): void {
     this.#ended = true;

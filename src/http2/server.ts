@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
 import { ByteBudget } from './byte_budget.ts';
+import type { SocketTimes } from './connection_times.ts';
+import { type Given, withDefaults } from './defaults.ts';
 import { defaultLimits, type Http2Limits } from './limits.ts';
-import { bindSocket, type SocketConnection, type SocketTimes } from './socket.ts';
+import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from './stream.ts';
 import { Turn } from './turn.ts';
 
@@ -9,8 +11,8 @@ import { Turn } from './turn.ts';
 export interface Http2ServerOptions {
   /** Serves a stream of a connection that attach() was given. */
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
-  limits?: Partial<Http2Limits>;
-  times?: Partial<SocketTimes>;
+  limits?: Given<Http2Limits>;
+  times?: Given<SocketTimes>;
   /** Connections beyond it are closed as they come. */
   maxConnections?: number | undefined;
   /**
@@ -20,6 +22,8 @@ export interface Http2ServerOptions {
   maxBufferedBytes?: number | undefined;
   /** Milliseconds. */
   now?: () => number;
+  /** From 0 to 1, for each connection. */
+  random?: () => number;
 }
 
 /** The connections of one server, whatever listens for them. */
@@ -43,6 +47,8 @@ const defaultTimes: SocketTimes = {
   idle: 300_000,
   keepalive: 60_000,
   keepaliveTimeout: 20_000,
+  age: Number.POSITIVE_INFINITY,
+  ageGrace: 20_000,
 };
 const defaultMaxConnections = 15_000;
 const defaultMaxBufferedBytes = 64 * 1024 * 1024;
@@ -56,6 +62,7 @@ export function createHttp2Server({
   maxConnections = defaultMaxConnections,
   maxBufferedBytes = defaultMaxBufferedBytes,
   now = performance.now.bind(performance),
+  random = Math.random,
 }: Http2ServerOptions): Http2Server {
   const connections = new Set<SocketConnection>();
   const budget = new ByteBudget(maxBufferedBytes);
@@ -64,8 +71,9 @@ export function createHttp2Server({
     now,
     budget,
     turn: new Turn(),
-    limits: { ...defaultLimits, ...limits },
-    times: { ...defaultTimes, ...times },
+    limits: withDefaults(defaultLimits, limits),
+    times: withDefaults(defaultTimes, times),
+    random,
   };
   let ticker: NodeJS.Timeout | undefined;
   let leaving: PromiseWithResolvers<void> | undefined;

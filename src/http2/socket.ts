@@ -1,23 +1,8 @@
 import type { Socket } from 'node:net';
 import { Connection, type ConnectionDeps } from './connection.ts';
-import { ErrorCode } from './errors.ts';
+import { ConnectionTimes, lingerMs, type SocketTimes } from './connection_times.ts';
 import type { Serve } from './stream.ts';
 import type { Turn } from './turn.ts';
-
-/** How long a connection may do nothing, in milliseconds. */
-export interface SocketTimes {
-  /** Until the client's whole preface is there. */
-  preface: number;
-  /**
-   * Without a stream and without a frame, answers to our question whether it is there aside: then
-   * the connection is left, politely.
-   */
-  idle: number;
-  /** Without a frame, before the peer is asked whether it is there. */
-  keepalive: number;
-  /** Until it must have answered. */
-  keepaliveTimeout: number;
-}
 
 /** A connection on its socket. */
 export interface SocketConnection {
@@ -37,12 +22,11 @@ export interface SocketConnection {
 interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve'> {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   times: SocketTimes;
+  /** From 0 to 1: connections that came together do not all leave together. */
+  random: () => number;
   turn: Turn;
   onClose: () => void;
 }
-
-/** A peer that is told to go gets this long to read why, in milliseconds. */
-const lingerMs = 1000;
 
 /**
  * Binds a connection to its `net` or `tls` socket. What one turn of the event loop produces leaves in
@@ -50,24 +34,20 @@ const lingerMs = 1000;
  */
 export function bindSocket(
   socket: Socket,
-  { times, turn, onClose, ...deps }: SocketDeps,
+  { times, random, turn, onClose, ...deps }: SocketDeps,
 ): SocketConnection {
   const serve: Serve = (stream, request) => deps.serve(stream, request, socket);
   const connection = new Connection({ ...deps, serve, wake });
   let scheduled = false;
   let full = false;
-  let heard = false;
-  const since = deps.now();
-  let heardAt = since;
-  let usedAt = since;
-  let asked = false;
-  let shutdownAt: number | undefined;
+  const drop = () => void socket.destroy();
+  const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
   let counted = 0;
   let paused = false;
 
   socket
     .on('data', (chunk: Buffer) => {
-      heard = true;
+      keeper.heard();
       connection.receive(chunk);
       // Before the next chunk of this turn.
       account();
@@ -95,12 +75,9 @@ export function bindSocket(
       return counted;
     },
     shed: (bytes) => connection.shed(bytes),
-    shutdown() {
-      shutdownAt ??= deps.now();
-      connection.shutdown();
-    },
-    destroy: () => void socket.destroy(),
-    tick,
+    shutdown: () => keeper.leave(),
+    destroy: drop,
+    tick: () => keeper.tick(paused),
   };
 
   function wake(): void {
@@ -148,33 +125,5 @@ export function bindSocket(
     // What still comes is read and dropped: a reset could overtake our last words.
     socket.resume();
     setTimeout(() => socket.destroy(), lingerMs).unref();
-  }
-
-  function tick(): void {
-    const now = deps.now();
-    // Nor is a peer silent that we do not hear.
-    if (heard || paused) {
-      heardAt = now;
-      // What has been asked for is no use of the connection.
-      if (!asked) usedAt = now;
-      heard = false;
-      asked = false;
-    }
-    if (connection.openStreams > 0) usedAt = now;
-    const silentFor = now - heardAt;
-    if (shutdownAt !== undefined && now - shutdownAt >= lingerMs) connection.finishShutdown();
-    if (!connection.hasPreface) {
-      // However busily it comes byte by byte.
-      if (now - since >= times.preface)
-        connection.fail(ErrorCode.PROTOCOL_ERROR, 'Cannot wait longer');
-    } else if (asked) {
-      if (silentFor >= times.keepalive + times.keepaliveTimeout) socket.destroy();
-    } else if (now - usedAt >= times.idle) {
-      shutdownAt ??= now;
-      connection.shutdown();
-    } else if (silentFor >= times.keepalive) {
-      asked = true;
-      connection.ping();
-    }
   }
 }

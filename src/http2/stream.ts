@@ -9,6 +9,8 @@ export interface StreamEvents {
   end(trailers: readonly string[]): void;
   /** The stream is over, although not both sides had ended it; a code of RFC 9113 section 7. */
   reset(code: number): void;
+  /** The connection is dropped within a second: the last moment to answer. */
+  expire(): void;
   /** What was written has been sent, after write() had said that it was enough. */
   drain(): void;
 }

@@ -2,7 +2,10 @@ import type { Abortable, Timed } from '../context.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { createServer as createDirect, type GrpcServer } from '../grpc/server.ts';
 
-/** What a server may be asked for by its peers. */
+/**
+ * What a server may be asked for by its peers, and how long; times are milliseconds, and Infinity for
+ * ever. What is left out has the default of the engine.
+ */
 export interface Limits {
   /** Open connections; more are closed as they come. */
   maxConnections?: number | undefined;
@@ -12,6 +15,18 @@ export interface Limits {
   maxConcurrentStreams: number;
   /** The largest request message, in bytes; a larger one ends RESOURCE_EXHAUSTED. */
   maxMessageSize: number;
+  /** The largest list of request headers, in bytes; a larger one is answered with HTTP's 431. */
+  maxHeaderSize?: number | undefined;
+  /** Until a silent client is asked whether it is there. */
+  keepaliveTime?: number | undefined;
+  /** Until it must have answered. */
+  keepaliveTimeout?: number | undefined;
+  /** Until a connection without calls is left. */
+  idleTimeout?: number | undefined;
+  /** Until any connection is left, its calls aside. */
+  maxConnectionAge?: number | undefined;
+  /** From then until those calls are cut. */
+  maxConnectionAgeGrace?: number | undefined;
 }
 
 /** A server behind the services, whichever it is: nice-grpc's `Server`, and `listen` on any address. */
@@ -25,7 +40,14 @@ export async function createEngine(name: EngineName, limits: Limits): Promise<En
   if (name === 'direct') {
     const { maxBufferedBytes, maxConcurrentStreams, maxConnections, maxMessageSize } = limits;
     return createDirect({
-      limits: { maxConcurrentStreams },
+      limits: { maxConcurrentStreams, maxHeaderListSize: limits.maxHeaderSize },
+      times: {
+        idle: limits.idleTimeout,
+        keepalive: limits.keepaliveTime,
+        keepaliveTimeout: limits.keepaliveTimeout,
+        age: limits.maxConnectionAge,
+        ageGrace: limits.maxConnectionAgeGrace,
+      },
       maxBufferedBytes,
       maxConnections,
       maxMessageSize,

@@ -18,10 +18,6 @@ import type { Engine, Limits } from './engine.ts';
 import { credentialsOf, textOf } from './grpc_js_address.ts';
 import { countOpenStreams, type OpenStreams } from './open_streams.ts';
 
-/** A connection that has been silent this long is asked whether it is still there. */
-const keepaliveTimeMs = 60_000;
-const keepaliveTimeoutMs = 20_000;
-
 /** A peer that has no call open gets this long to close its connection: it may be long gone. */
 const closingMs = 500;
 
@@ -29,19 +25,30 @@ const closingMs = 500;
  * nice-grpc's own server, on grpc-js. It can listen once, so there is one for each address, built by
  * doing to it what was done to this one.
  */
-export function createServer({ maxConcurrentStreams, maxMessageSize }: Limits): Engine {
+export function createServer(limits: Limits): Engine {
   // What grpc-js would print, it also throws; standard error is for our own words.
   setLogVerbosity(logVerbosity.NONE);
   const options = {
-    'grpc.max_concurrent_streams': maxConcurrentStreams,
-    'grpc.max_receive_message_length': maxMessageSize,
-    'grpc.keepalive_time_ms': keepaliveTimeMs,
-    'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+    'grpc.max_concurrent_streams': limits.maxConcurrentStreams,
+    'grpc.max_receive_message_length': limits.maxMessageSize,
+    'grpc.keepalive_time_ms': limits.keepaliveTime ?? 60_000,
+    'grpc.keepalive_timeout_ms': limits.keepaliveTimeout ?? 20_000,
+    'grpc.max_connection_idle_ms': forGrpcJs(limits.idleTimeout),
+    'grpc.max_connection_age_ms': forGrpcJs(limits.maxConnectionAge),
+    'grpc.max_connection_age_grace_ms': forGrpcJs(limits.maxConnectionAgeGrace),
     'grpc.enable_channelz': 0,
     interceptors: [fillGaps],
   };
   const create = () => createNiceServer(options).use(fillContext).use(abortRequests);
   return engineOf(create, countOpenStreams());
+}
+
+/** What grpc-js takes for ever; a tenth more than the longest time must still fit a timer. */
+const forever = 2 ** 31 - 1;
+const longest = 540 * 3_600_000;
+
+function forGrpcJs(ms = Number.POSITIVE_INFINITY): number {
+  return ms === Number.POSITIVE_INFINITY ? forever : Math.min(ms, longest);
 }
 
 function engineOf<Ext extends object>(

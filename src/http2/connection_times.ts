@@ -1,0 +1,109 @@
+import type { Connection } from './connection.ts';
+import { ErrorCode } from './errors.ts';
+
+/** How long a connection may do what, in milliseconds; Infinity where that has no end. */
+export interface SocketTimes {
+  /** Until the client's whole preface is there. */
+  preface: number;
+  /**
+   * Without a stream and without a frame, answers to our question whether it is there aside: then
+   * the connection is left, politely.
+   */
+  idle: number;
+  /** Without a frame, before the peer is asked whether it is there. */
+  keepalive: number;
+  /** Until it must have answered. */
+  keepaliveTimeout: number;
+  /** Since it came: then it is left, politely. Each connection gets up to a tenth more. */
+  age: number;
+  /** From then until what is still open is cut. */
+  ageGrace: number;
+}
+
+interface ConnectionTimesDeps {
+  connection: Connection;
+  times: SocketTimes;
+  /** Milliseconds. */
+  now: () => number;
+  /** From 0 to 1: connections that came together do not all leave together. */
+  random: () => number;
+  /** Drops the socket. */
+  drop: () => void;
+}
+
+/** A peer that is told to go gets this long to read why, in milliseconds. */
+export const lingerMs = 1000;
+
+/** Keeps the times of one connection, whenever it is asked to. */
+export class ConnectionTimes {
+  readonly #deps: ConnectionTimesDeps;
+  readonly #since: number;
+  readonly #oldAt: number;
+  #heard = false;
+  #heardAt: number;
+  #usedAt: number;
+  #asked = false;
+  #leftAt: number | undefined;
+  #cutAt = Number.POSITIVE_INFINITY;
+
+  constructor(deps: ConnectionTimesDeps) {
+    this.#deps = deps;
+    this.#since = deps.now();
+    this.#oldAt = this.#since + deps.times.age * (1 + deps.random() / 10);
+    this.#heardAt = this.#since;
+    this.#usedAt = this.#since;
+  }
+
+  /** Something has come. */
+  heard(): void {
+    this.#heard = true;
+  }
+
+  /** Says that we leave; a second later, the peer has heard it. */
+  leave(): void {
+    this.#leftAt ??= this.#deps.now();
+    this.#deps.connection.shutdown();
+  }
+
+  /** To be called now and then; a peer that is `paused` cannot be heard. */
+  tick(paused: boolean): void {
+    const { connection, times, drop } = this.#deps;
+    const now = this.#deps.now();
+    if (this.#heard || paused) {
+      this.#heardAt = now;
+      // What has been asked for is no use of the connection.
+      if (!this.#asked) this.#usedAt = now;
+      this.#heard = false;
+      this.#asked = false;
+    }
+    if (connection.openStreams > 0) this.#usedAt = now;
+    const silentFor = now - this.#heardAt;
+    if (this.#leftAt !== undefined && now - this.#leftAt >= lingerMs) connection.finishShutdown();
+    this.#grow(now);
+    if (!connection.hasPreface) {
+      // However busily it comes byte by byte.
+      if (now - this.#since >= times.preface)
+        connection.fail(ErrorCode.PROTOCOL_ERROR, 'Cannot wait longer');
+    } else if (this.#asked) {
+      if (silentFor >= times.keepalive + times.keepaliveTimeout) drop();
+    } else if (now - this.#usedAt >= times.idle) {
+      this.leave();
+    } else if (silentFor >= times.keepalive) {
+      this.#asked = true;
+      connection.ping();
+    }
+  }
+
+  /** A connection that leaves already has its time from whoever told it to. */
+  #grow(now: number): void {
+    const { connection, times, drop } = this.#deps;
+    if (this.#leftAt === undefined && now >= this.#oldAt) {
+      this.#cutAt = now + times.ageGrace;
+      this.leave();
+    }
+    if (now < this.#cutAt) return;
+    // The last words of its calls leave with this turn; a peer that does not take them has had its time.
+    if (now - this.#cutAt >= lingerMs) drop();
+    else connection.expire();
+  }
+}

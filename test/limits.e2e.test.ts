@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { suite, test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Metadata, Status } from 'nice-grpc-common';
+import { GreeterDefinition } from '../src/gen/greet.ts';
+import { HelloDefinition } from '../src/gen/hello.ts';
+import { unending } from './kinds.ts';
+import { install } from './program.ts';
+import { connectRaw } from './raw_client.ts';
+import { dialSocket } from './tls.ts';
+import { preface } from '../src/http2/frame.ts';
+
+/** The built file, with its times as short as they can be. */
+void suite('the limits that are flags', { concurrency: true }, () => {
+  test('--max-in-flight refuses what is more', async () => {
+    using program = install();
+    const { channel } = await program.serve(['--max-in-flight', '1']);
+    const client = createClient(GreeterDefinition, channel);
+    const replies = client.interactiveSayHello(unending())[Symbol.asyncIterator]();
+    await replies.next();
+
+    await assert.rejects(client.sayHello({}), { code: Status.RESOURCE_EXHAUSTED });
+  });
+
+  test('--max-connection-age and its grace end what is open with UNAVAILABLE', async () => {
+    using program = install();
+    const age = ['--max-connection-age', '1s', '--max-connection-age-grace', '0s'];
+    const { channel } = await program.serve(age);
+    const client = createClient(GreeterDefinition, channel);
+
+    await assert.rejects(Array.fromAsync(client.interactiveSayHello(unending())), {
+      code: Status.UNAVAILABLE,
+    });
+  });
+
+  test('--idle-timeout leaves a connection without calls', async () => {
+    using program = install();
+    const { address } = await program.serve(['--idle-timeout', '1s']);
+    const { session } = await connectRaw(address);
+
+    const [code] = await once(session, 'goaway');
+    await once(session, 'close');
+
+    assert.equal(code, 0);
+  });
+
+  test('--keepalive-time and --keepalive-timeout drop a client that is gone', async () => {
+    using program = install();
+    const times = ['--keepalive-time', '1s', '--keepalive-timeout', '1s'];
+    const { address } = await program.serve(times);
+    const { socket } = dialSocket(address);
+    socket.on('error', () => {}).resume();
+    // SETTINGS, and then not a word.
+    socket.write(Buffer.concat([preface, Buffer.from('000000040000000000', 'hex')]));
+
+    await once(socket, 'close');
+  });
+
+  test('--max-header-size refuses longer lists of headers', async () => {
+    using program = install();
+    const { channel } = await program.serve(['--max-header-size', '1KiB'], {
+      env: { GREETER_ENGINE: 'direct' },
+    });
+    const client = createClient(HelloDefinition, channel);
+
+    await client.hello({ value: 'x' });
+    await assert.rejects(client.hello({}, { metadata: Metadata({ x: 'x'.repeat(1024) }) }), {
+      details: /431/,
+    });
+  });
+});
