@@ -75,13 +75,13 @@ function readSettings(read: Read) {
       value: 'DURATION',
       fallback: 'none',
       help: 'the deadline of calls that bring none',
-      parse: orNone(duration({ min: '1ms' })),
+      parse: orNone(duration({ min: '1ms', max: '87600h' })),
     }),
     maxDeadline: read('max-deadline', {
       value: 'DURATION',
       fallback: '1h',
       help: 'the longest deadline a call can have; a longer one is shortened to it',
-      parse: duration({ min: '1ms' }),
+      parse: duration({ min: '1ms', max: '87600h' }),
     }),
     maxConnections: read('max-connections', {
       value: 'COUNT',

@@ -3,6 +3,7 @@ import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
   connect as connectHttp2,
+  type OutgoingHttpHeaders,
   type Settings,
 } from 'node:http2';
 import { dialSocket } from './tls.ts';
@@ -11,7 +12,7 @@ import { dialSocket } from './tls.ts';
 export interface RawClient {
   session: ClientHttp2Session;
   /** Opens a call; it sends nothing more by itself. */
-  open(path: string): ClientHttp2Stream;
+  open(path: string, fields?: OutgoingHttpHeaders): ClientHttp2Stream;
   /** Resolves when the server has seen all that was sent so far, and we all that it answered. */
   roundTrip(): Promise<void>;
   settings(settings: Settings): void;
@@ -28,12 +29,13 @@ export async function connectRaw(address: string, settings: Settings = {}): Prom
   await once(session, 'connect');
   return {
     session,
-    open(path) {
+    open(path, fields = {}) {
       const stream = session.request({
         ':method': 'POST',
         ':path': path,
         'content-type': 'application/grpc',
         te: 'trailers',
+        ...fields,
       });
       stream.on('error', () => {});
       return stream;

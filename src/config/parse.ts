@@ -29,14 +29,17 @@ export function integer(min: number, max: number): Parse<number> {
 
 const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 /** Timers hold 2^31 - 1 ms, a little more than this. */
-const maxDurationMs = 576 * 3_600_000;
+const maxDuration = '576h';
 
-/** A duration as Go writes it (`250ms`, `5s`, `1m30s`), in milliseconds. */
-export function duration({ min }: { min: string }): Parse<number> {
+/**
+ * A duration as Go writes it (`250ms`, `5s`, `1m30s`), in milliseconds; a `max` of more than 576h is
+ * more than a timer takes.
+ */
+export function duration({ min, max = maxDuration }: { min: string; max?: string }): Parse<number> {
   return (text) => {
     const ms = durationMs(text);
-    if (!(ms >= durationMs(min) && ms <= maxDurationMs)) {
-      throw new RangeError(`must be a duration from ${min} to 576h, such as 250ms, 5s or 1m30s`);
+    if (!(ms >= durationMs(min) && ms <= durationMs(max))) {
+      throw new RangeError(`must be a duration from ${min} to ${max}, such as 250ms, 5s or 1m30s`);
     }
     return ms;
   };

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { serve, until } from '../../test/harness.ts';
 import { call, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { connectRaw } from '../../test/raw_client.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
+import { timeLeft } from '../time_left.ts';
 
 /** A deadline as it stands on the wire; nice-grpc's client has no way to send one. */
 function timeout(text: string) {
@@ -71,6 +74,61 @@ test('deadline() tells the service when the call must have ended', async () => {
   assert.ok(own !== undefined && own >= before + 29_000 && own <= after + 30_000);
   assert.ok(ours !== undefined && ours >= before + 60_000 && ours <= after + 60_000);
 });
+
+test('timeLeft() tells a handler how long its call may still take, and less and less', async () => {
+  const seen: (number | undefined)[] = [];
+  await using running = await serve({
+    greet: {
+      async sayHello(_request, context) {
+        const { deadline = 0 } = context;
+        seen.push(timeLeft(context));
+        if (deadline > 0)
+          for (const late of [20, 0, -1]) seen.push(timeLeft(context, () => deadline - late));
+        return {};
+      },
+    },
+  });
+
+  await running.client.sayHello({});
+  await running.client.sayHello({}, timeout('30S'));
+
+  const [none, own, ...later] = seen;
+  assert.equal(none, undefined);
+  assert.ok(own !== undefined && own > 0 && own <= 30_000);
+  assert.deepEqual(later, [20, 0, 0]);
+});
+
+/** The longest that a Node timer takes; it takes a longer one for 1 ms. */
+const longestTimer = 2 ** 31 - 1;
+
+for (const [asked, max] of [
+  ['600H', 60_000],
+  ['99999999H', longestTimer + 5000],
+] as const) {
+  test(`deadline() ends a call that asked for ${asked} after ${max} ms, and not before`, async (t) => {
+    await using running = await serve({
+      engine: 'direct',
+      deadlines: { max, fallback: undefined },
+      greet: waiting(),
+    });
+    const client = await connectRaw(running.address);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const stream = client.open(paths.clientStream, { 'grpc-timeout': asked }).resume();
+    const answer = once(stream, 'response');
+    await until(() => running.drain.open() === 1);
+    // A timer that is set meanwhile counts from the end of a tick.
+    if (max > longestTimer) t.mock.timers.tick(longestTimer);
+    t.mock.timers.tick((max % longestTimer) - 1);
+    await client.roundTrip();
+    const open = running.drain.open();
+    t.mock.timers.tick(1);
+    const [fields] = await answer;
+    client.close();
+
+    assert.equal(open, 1);
+    assert.equal(fields['grpc-status'], '4');
+  });
+}
 
 test('deadline() leaves Health.Watch alone', async () => {
   await using running = await serve({ deadlines: { max: 1, fallback: 1 } });

@@ -32,16 +32,25 @@ export function deadline({ max, fallback, exempt, now = Date.now }: DeadlineOpti
   return middleware;
 }
 
+/** The longest that a Node timer takes, in milliseconds: 24.8 days. */
+const longestTimer = 2 ** 31 - 1;
+
 async function* endingAt<Req, Res>(
   { deadline, ms }: { deadline: number; ms: number },
   call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
   context: CallContext & Timed & Abortable,
 ) {
   let isLate = false;
-  const timer = setTimeout(() => {
+  let timer: NodeJS.Timeout | undefined;
+  const wait = (left: number) => {
+    timer = setTimeout(() => pass(left - longestTimer), Math.min(left, longestTimer));
+  };
+  const pass = (left: number) => {
+    if (left > 0) return wait(left);
     isLate = true;
     context.abort(deadlineExceeded());
-  }, ms);
+  };
+  wait(ms);
 
   try {
     return yield* call.next(call.request, { ...context, deadline });
