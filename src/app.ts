@@ -16,6 +16,7 @@ import { createUnary } from './services/unary.ts';
 import { createEngine } from './transport/engine.ts';
 import { type Bound, listenOn } from './transport/listen.ts';
 import { buildServer, servedMethods, serviceNames } from './transport/server.ts';
+import type { Tls } from './transport/tls.ts';
 
 /** The whole server, running. */
 export interface App extends Stoppable {
@@ -32,9 +33,22 @@ export interface Terminal {
   isTerminal: boolean;
 }
 
-/** The files of the settings, if there are any. */
-function tlsOf({ tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: ca }: Config) {
-  return cert && key ? { cert: cert.pem, key: key.pem, clientCa: ca?.pem } : undefined;
+/** The certificate of the settings, if there is one. */
+async function tlsOf(config: Config, log: Logger): Promise<Tls | undefined> {
+  const { tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: clientCa } = config;
+  if (!cert || !key) return undefined;
+  const { createTls } = await import('./transport/tls.ts');
+  return createTls({
+    cert,
+    key,
+    clientCa,
+    log,
+    now: Date.now,
+    every(work) {
+      const timer = setInterval(() => void work(), config.tlsReloadInterval).unref();
+      return () => clearInterval(timer);
+    },
+  });
 }
 
 /** A connection that is cut gets this long to take its last frames along. */
@@ -71,7 +85,9 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
     },
   };
   const server = buildServer(await createEngine(config.engine, config), deps);
-  const bound = await listenOn(server, config.listen, tlsOf(config));
+  const tls = await tlsOf(config, log);
+  const bound = await listenOn(server, config.listen, tls?.pems);
+  const stopWatching = server.setTls && tls?.watch(server.setTls);
   state.serving();
   let drained: Promise<void> | undefined;
   for (const where of bound) log.info(where, 'listening');
@@ -86,6 +102,7 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
     },
     drain() {
       drain.begin();
+      stopWatching?.();
       drained = server.shutdown();
       return drained;
     },

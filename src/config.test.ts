@@ -29,6 +29,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     tlsCertFile: undefined,
     tlsKeyFile: undefined,
     tlsClientCaFile: undefined,
+    tlsReloadInterval: 10_000,
     logLevel: 'info',
     logFormat: 'auto',
     leaveDelay: 0,

@@ -47,6 +47,12 @@ function readSettings(read: Read) {
       help: "who signs the clients' certificates: with it, only clients that have one are served",
       parse: pemFile,
     }),
+    tlsReloadInterval: read('tls-reload-interval', {
+      value: 'DURATION',
+      fallback: '10s',
+      help: 'how often to look whether the files of TLS have changed (direct engine)',
+      parse: duration({ min: '1s' }),
+    }),
     logLevel: read('log-level', {
       value: 'LEVEL',
       fallback: 'info',
