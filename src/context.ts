@@ -19,6 +19,14 @@ export interface Abortable {
   abort: (error: ServerError) => void;
 }
 
+/** Added by the direct engine; see grpc/connection_info.ts. */
+export interface Connected {
+  connection?: {
+    /** `client` is whose certificate the client has shown. */
+    readonly tls: { readonly client: string | undefined } | undefined;
+  };
+}
+
 /** Writes lines that name a call. */
 export type CallLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
@@ -34,4 +42,4 @@ export interface Drainable {
 }
 
 /** What every call carries by the time it reaches a service. */
-export type Call = CallContext & Timed & Abortable & Logged & Drainable;
+export type Call = CallContext & Timed & Abortable & Connected & Logged & Drainable;

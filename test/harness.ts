@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { dialChannel, serverTls } from './tls.ts';
 import type { Call } from '../src/context.ts';
 import type { Counts } from '../src/grpc/server.ts';
+import type { TlsFiles } from '../src/grpc/tls_options.ts';
 import { type GreeterServiceImplementation as Greet, GreeterDefinition } from '../src/gen/greet.ts';
 import { createDrain, type Drain } from '../src/middleware/drain.ts';
 import { type CallCounts, createCallCounts } from '../src/observability/call_counts.ts';
@@ -46,6 +47,8 @@ interface ServeOptions {
   maxMessageSize?: number;
   /** What else the engine is told. */
   limits?: Partial<Limits>;
+  /** What to serve with, other than what is under test; then only channels of the test's own reach it. */
+  tls?: TlsFiles | undefined;
 }
 
 /** Serves until the end of the test: use with `await using`. */
@@ -57,6 +60,7 @@ export async function serve({
   maxInFlight = 10_000,
   maxMessageSize = 4 * 1024 * 1024,
   limits,
+  tls = serverTls,
 }: ServeOptions = {}): Promise<Running> {
   const log = memoryLog();
   const calls = createCallCounts(servedMethods);
@@ -71,7 +75,7 @@ export async function serve({
     maxInFlight,
     services: createServices({ greet, parrotInterval, state }),
   });
-  const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, serverTls)}`;
+  const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls)}`;
   const channel = dialChannel(address);
   return {
     address,

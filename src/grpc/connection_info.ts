@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
+import { clientName } from './client_name.ts';
 
 /** Whom a connection is with. */
 export interface ConnectionInfo {
@@ -16,6 +17,8 @@ interface TlsInfo {
   readonly protocol: string | null;
   /** What the client has shown, if it was asked for a certificate and that one was accepted. */
   readonly certificate: PeerCertificate | undefined;
+  /** Whose certificate that is; see clientName(). */
+  readonly client: string | undefined;
 }
 
 /** Reads whom a socket is connected to. */
@@ -38,5 +41,5 @@ function isTls(socket: Socket): socket is TLSSocket {
 function tlsInfo(socket: TLSSocket): TlsInfo {
   const protocol = socket.getProtocol();
   const certificate = socket.authorized ? socket.getPeerCertificate() : undefined;
-  return { protocol, certificate };
+  return { protocol, certificate, client: certificate && clientName(certificate) };
 }

@@ -2,7 +2,7 @@ import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-g
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
 import { CallersFault } from '../callers_fault.ts';
-import type { CallLog, Logged, Timed } from '../context.ts';
+import type { CallLog, Connected, Logged, Timed } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { countRequests, countResponses } from './metrics.ts';
 import { callersEnd, codeOf, isLate } from './outcome.ts';
@@ -16,19 +16,24 @@ export interface RequestLogOptions {
 
 /**
  * Gives every call a logger of its own, and writes one line when the call ends:
- * rpc, code, ms, peer and requestId (the caller's `x-request-id`, or one of ours). It also counts the
- * call: one generator for both costs half, and they cannot differ.
+ * rpc, code, ms, peer, requestId (the caller's `x-request-id`, or one of ours), and, where the client
+ * has shown a certificate, whose that is: `client`. It also counts the call: one generator for both
+ * costs half, and they cannot differ.
  */
 export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
   const nextId = requestIds(now());
 
-  const middleware: ServerMiddleware<Logged, Timed> = async function* requestLog<Req, Res>(
-    call: ServerMiddlewareCall<Req, Res, Logged & Timed>,
-    context: CallContext & Timed,
+  const middleware: ServerMiddleware<Logged, Timed & Connected> = async function* requestLog<
+    Req,
+    Res,
+  >(
+    call: ServerMiddlewareCall<Req, Res, Logged & Timed & Connected>,
+    context: CallContext & Timed & Connected,
   ) {
     const startedAt = now();
     const rpc = call.method.path;
     const { peer } = context;
+    const client = context.connection?.tls?.client;
     const requestId = callersId(context) ?? nextId();
     const count = counts.of(rpc);
     count.started++;
@@ -37,7 +42,7 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
     let ended: unknown = callersEnd;
 
     try {
-      const callLog = new LateLog(log, { rpc, peer, requestId });
+      const callLog = new LateLog(log, { rpc, peer, client, requestId });
       const inside = { ...context, log: callLog };
       const request = countRequests(call, count);
       // One that is over before its handler runs had no message, or none that could be read.
@@ -56,7 +61,7 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       const code = codeOf(ended, isLate(context.deadline, endedAt));
       count.ended(code, ms);
       if (code === Status.OK && !call.responseStream) count.sent++;
-      const line = { rpc, peer, requestId, code: Status[code], ms };
+      const line = { rpc, peer, client, requestId, code: Status[code], ms };
       if (isOurFault(code) && !(ended instanceof CallersFault))
         log.error({ ...line, err: causeOf(ended) }, 'call failed');
       else log.info(line, 'call ended');

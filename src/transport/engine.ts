@@ -1,4 +1,4 @@
-import type { Abortable, Timed } from '../context.ts';
+import type { Abortable, Connected, Timed } from '../context.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { createServer as createDirect, type GrpcServer } from '../grpc/server.ts';
 
@@ -30,7 +30,7 @@ export interface Limits {
 }
 
 /** A server behind the services, whichever it is: nice-grpc's `Server`, and `listen` on any address. */
-export type Engine<Ext = Timed & Abortable> = GrpcServer<Ext>;
+export type Engine<Ext = Timed & Abortable & Connected> = GrpcServer<Ext>;
 
 /** Which server is behind the services. */
 export type EngineName = 'direct' | 'grpc-js';

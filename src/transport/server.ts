@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Abortable, Call, Drainable, Logged, Timed } from '../context.ts';
+import type { Abortable, Call, Connected, Drainable, Logged, Timed } from '../context.ts';
 import {
   GreeterDefinition as GreetDefinition,
   type GreeterServiceImplementation as Greet,
@@ -90,7 +90,7 @@ const unlimited: ReadonlySet<string> = new Set([
 export function withChain(
   engine: Engine,
   { log, counts, drain, deadlines, maxInFlight }: ChainDeps,
-): Engine<Timed & Abortable & Logged & Drainable> {
+): Engine<Timed & Abortable & Connected & Logged & Drainable> {
   // use() returns a new server: keep the last one, or the chain is lost.
   return engine
     .use(requestLog({ log, counts }))
