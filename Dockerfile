@@ -16,5 +16,5 @@ COPY --from=build /src/dist/greeter.mjs /src/dist/greeter.mjs.LEGAL.txt /app/
 # above what a small pod has.
 ENV TZ=UTC NODE_OPTIONS=--max-old-space-size-percentage=60
 USER 65532:65532
-EXPOSE 50051 9999
+EXPOSE 50051 9999 50052
 ENTRYPOINT ["node", "/app/greeter.mjs"]

@@ -14,6 +14,7 @@ import { createReflection } from './services/reflection.ts';
 import { createSample } from './services/sample.ts';
 import { createUnary } from './services/unary.ts';
 import { createEngine } from './transport/engine.ts';
+import { buildHealthServer } from './transport/health_server.ts';
 import { type Bound, listenOn } from './transport/listen.ts';
 import { buildServer, servedMethods, serviceNames } from './transport/server.ts';
 import type { Tls } from './transport/tls.ts';
@@ -68,29 +69,38 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
   const drain = createDrain();
   const state = createHealthState(serviceNames);
   const counts = createCallCounts(servedMethods);
-  const deps = {
+  const health = createHealth(state);
+  const chain = {
     log,
     counts,
     drain,
     maxInFlight: config.maxInFlight,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
+  };
+  const server = buildServer(await createEngine(config.engine, config), {
+    ...chain,
     services: {
       unary: createUnary(),
       hello: createHello(),
       sample: createSample(),
       helloworld: createHelloworld(),
       greet: createGreet(config),
-      health: createHealth(state),
+      health,
       reflection: createReflection(serviceNames),
     },
-  };
-  const server = buildServer(await createEngine(config.engine, config), deps);
+  });
+  const healthServer = await buildHealthServer({ ...chain, health });
   const tls = await tlsOf(config, log);
   const bound = await listenOn(server, config.listen, tls?.pems);
+  const boundForHealth = await listenOn(healthServer, config.healthListen).catch((error) => {
+    server.forceShutdown();
+    throw error;
+  });
   const stopWatching = server.setTls && tls?.watch(server.setTls);
   state.serving();
-  let drained: Promise<void> | undefined;
+  let drained: Promise<unknown> | undefined;
   for (const where of bound) log.info(where, 'listening');
+  for (const where of boundForHealth) log.info(where, 'listening for health');
 
   return {
     log,
@@ -100,17 +110,19 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
       log.info({ leaveDelay: config.leaveDelay, drainTimeout: config.drainTimeout }, 'leaving');
       state.leaving();
     },
-    drain() {
+    async drain() {
       drain.begin();
       stopWatching?.();
-      drained = server.shutdown();
-      return drained;
+      drained = Promise.all([server.shutdown(), healthServer.shutdown()]);
+      await drained;
     },
     async kill() {
-      log.warn({ calls: server.counts.streams }, 'cutting calls');
+      const calls = server.counts.streams + healthServer.counts.streams;
+      log.warn({ calls }, 'cutting calls');
       drain.cut();
       await Promise.race([drained, sleep(lastFramesMs)]);
       server.forceShutdown();
+      healthServer.forceShutdown();
     },
     flush: close,
   };

@@ -25,6 +25,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
       { text: ':50051', host: undefined, port: 50_051 },
       { text: ':9999', host: undefined, port: 9999 },
     ],
+    healthListen: [],
     engine: 'direct',
     tlsCertFile: undefined,
     tlsKeyFile: undefined,
@@ -163,6 +164,29 @@ test('loadConfig() says what is wrong with the files of TLS, one by one and toge
   const glued = file('glued.pem', `${one.cert.trim()}${other.cert}`);
   assert.match(String(problemsOf(flagsOf(glued, key))), /certificates in PEM, each of them whole/);
   assert.match(String(problemsOf(flagsOf(cert, cert))), /must be a private key in PEM/);
+});
+
+test('loadConfig() serves health alone on :50052 with TLS, else nowhere, or where it is told to', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const { cert, key } = await certificate();
+  writeFileSync(join(folder, 'both.pem'), `${cert}\n${key}`);
+  const both = join(folder, 'both.pem');
+  const tls = { 'tls-cert-file': both, 'tls-key-file': both };
+  const health = (flags: Record<string, string>) =>
+    loadConfig({ flags, env: {} }).healthListen.map(({ text }) => text);
+
+  assert.deepEqual(health({}), []);
+  assert.deepEqual(health(tls), [':50052']);
+  assert.deepEqual(health({ ...tls, 'health-listen': 'off' }), []);
+  assert.deepEqual(health({ 'health-listen': ':1,[::1]:2' }), [':1', '[::1]:2']);
+  assert.deepEqual(problemsOf({ flags: { ...tls, listen: ':1,:50052' }, env: {} }), [
+    '--health-listen ":50052": must not be one of --listen as well',
+  ]);
+  assert.match(
+    String(problemsOf({ flags: { 'health-listen': '1' }, env: {} })),
+    /--health-listen "1": must be :PORT, .*, or auto or off/,
+  );
 });
 
 test('loadConfig() gives a key that is no more than its path when it is printed', async (t) => {

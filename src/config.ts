@@ -1,6 +1,8 @@
 import { checkAuthorities, checkPair } from './certificates.ts';
 import {
+  type Address,
   addresses,
+  addressesOrNone,
   duration,
   integer,
   oneOf,
@@ -22,6 +24,12 @@ function readSettings(read: Read) {
       fallback: ':50051,:9999',
       help: 'where to serve: :PORT on all interfaces, HOST:PORT, [V6]:PORT or unix:PATH; port 0 takes a free one',
       parse: addresses,
+    }),
+    healthListen: read('health-listen', {
+      value: 'ADDRESSES',
+      fallback: 'auto',
+      help: 'where to serve health alone, in plaintext, for probes: as in listen, or off; auto is :50052 with TLS, else off',
+      parse: addressesOrNone,
     }),
     engine: read('engine', {
       value: 'NAME',
@@ -176,7 +184,11 @@ interface Setting<T> {
 type Read = <T>(name: string, setting: Setting<T>) => T;
 
 /** The value of every setting. Durations are milliseconds, sizes bytes. */
-export type Config = Readonly<ReturnType<typeof readSettings>>;
+export type Config = Readonly<Omit<Settings, 'healthListen'>> & {
+  readonly healthListen: readonly Address[];
+};
+
+type Settings = ReturnType<typeof readSettings>;
 
 /** A setting as people see it. */
 export interface SettingRow {
@@ -223,7 +235,7 @@ export interface Sources {
 export function loadConfig({ flags, env, problems = [] }: Sources): Config {
   const found = [...problems];
   const broken = new Set<string>();
-  const config = readSettings((name, { fallback, parse }) => {
+  const settings = readSettings((name, { fallback, parse }) => {
     const flag = flags[name];
     const variable = env[envName(name)];
     const from = flag === undefined ? envName(name) : `--${name}`;
@@ -237,9 +249,23 @@ export function loadConfig({ flags, env, problems = [] }: Sources): Config {
     broken.add(name);
     return parse(fallback);
   });
-  found.push(...tlsProblems(config, broken), ...limitProblems(config));
+  const config = { ...settings, healthListen: healthListenOf(settings) };
+  found.push(...healthProblems(config), ...tlsProblems(config, broken), ...limitProblems(config));
   if (found.length > 0) throw new UsageError('start with these settings', found);
   return config;
+}
+
+/** With TLS, who probes in plaintext needs a port of its own. */
+function healthListenOf({ healthListen, tlsCertFile }: Settings): readonly Address[] {
+  if (healthListen !== 'auto') return healthListen;
+  return tlsCertFile ? addresses(':50052') : [];
+}
+
+function healthProblems({ healthListen, listen }: Config): string[] {
+  const taken = healthListen.filter((one) => {
+    return listen.some(({ text }) => text === one.text) && !('port' in one && one.port === 0);
+  });
+  return taken.map(({ text }) => `--health-listen "${text}": must not be one of --listen as well`);
 }
 
 /** What is wrong with the settings of TLS that are right one by one. */

@@ -37,7 +37,9 @@ test('a pod has the time to stop in order: preStop, leave delay and drain timeou
 });
 
 test('the ports are those that are served, and the Service has them all', () => {
-  const served = config.listen.map((address) => ('port' in address ? address.port : undefined));
+  const served = [...config.listen, ...config.healthListen].map((address) =>
+    'port' in address ? address.port : undefined,
+  );
   const ports: { name: string; containerPort: number }[] = container.ports;
   const service: { targetPort: string; port: number }[] = read('service.yaml').spec.ports;
 

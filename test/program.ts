@@ -103,7 +103,12 @@ function tlsSettings(folder: string): Record<string, string> {
   const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
   writeFileSync(certFile, serverTls.cert);
   writeFileSync(keyFile, serverTls.key);
-  return { GREETER_TLS_CERT_FILE: certFile, GREETER_TLS_KEY_FILE: keyFile };
+  return {
+    GREETER_TLS_CERT_FILE: certFile,
+    GREETER_TLS_KEY_FILE: keyFile,
+    // Its port is fixed, and tests run side by side.
+    GREETER_HEALTH_LISTEN: 'off',
+  };
 }
 
 async function serve(child: ChildProcessWithoutNullStreams): Promise<Served> {

@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Status } from 'nice-grpc-common';
+import {
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  HealthDefinition,
+} from '../src/gen/grpc/health/v1/health.ts';
+import { ServerReflectionDefinition } from '../src/gen/grpc/reflection/v1/reflection.ts';
+import { HelloDefinition } from '../src/gen/hello.ts';
+import { dial } from '../src/transport/client.ts';
 import { certificate, type CertificatePair } from './certificate.ts';
 import { dialTls, handshake, heard } from './handshake.ts';
+import { feed } from './harness.ts';
 import { install } from './program.ts';
 import { mountSecret } from './secret.ts';
+import { listenTcp } from './tcp.ts';
 
 /** As the files of a secret. */
 function files({ cert, key }: CertificatePair) {
@@ -22,9 +34,13 @@ async function serveSecret(pair: CertificatePair, args: readonly string[] = []) 
   const env = {
     GREETER_TLS_CERT_FILE: secret.path('tls.crt'),
     GREETER_TLS_KEY_FILE: secret.path('tls.key'),
+    GREETER_HEALTH_LISTEN: '127.0.0.1:0',
   };
-  const server = await program.serve(['--engine', 'direct', ...args], { env });
+  const server = await program.serve(args, { env });
+  const { port: healthPort } = await server.log.line({ msg: 'listening for health' });
   return {
+    program,
+    healthAddress: `127.0.0.1:${String(healthPort)}`,
     secret,
     server,
     port: Number(server.address.split(':')[1]),
@@ -37,7 +53,7 @@ async function serveSecret(pair: CertificatePair, args: readonly string[] = []) 
 
 test('serve takes a certificate that is renewed on disk, keeps its connections, and leaves as ever', async () => {
   const [first, second] = await Promise.all([certificate(), certificate()]);
-  using running = await serveSecret(first, ['--tls-reload-interval', '1s']);
+  using running = await serveSecret(first, ['--engine=direct', '--tls-reload-interval=1s']);
   const { port, server } = running;
   const open = dialTls(port);
   await heard(open);
@@ -53,4 +69,96 @@ test('serve takes a certificate that is renewed on disk, keeps its connections, 
   assert.equal(open.destroyed, false);
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
+test('serve with TLS answers probes in plaintext on a port of its own, and nothing else there', async () => {
+  using running = await serveSecret(await certificate());
+  const { program, healthAddress, server } = running;
+  const channel = dial({ address: healthAddress });
+
+  for (const service of ['', 'liveness', 'readiness', 'greet.Greeter']) {
+    const probe = await program.run(['health', '-addr', healthAddress, '-service', service]);
+    assert.deepEqual(probe, { code: 0, out: 'status: SERVING\n', err: '' });
+  }
+  const unimplemented = { code: Status.UNIMPLEMENTED };
+  await assert.rejects(createClient(HelloDefinition, channel).hello({}), unimplemented);
+  const { serverReflectionInfo } = createClient(ServerReflectionDefinition, channel);
+  await assert.rejects(Array.fromAsync(serverReflectionInfo(feed())), unimplemented);
+  channel.close();
+  await server.log.line({ rpc: '/grpc.health.v1.Health/Check', code: 'OK' });
+  await server.log.line({ rpc: '/Hello/Hello', code: 'UNIMPLEMENTED' });
+  const inPlaintext = ['health', '-addr', server.address, '-connect-timeout', '200ms'];
+  assert.equal((await program.run(inPlaintext)).code, 2);
+});
+
+test('the port of health says NOT_SERVING while the server leaves, in all but liveness', async () => {
+  using running = await serveSecret(await certificate(), ['--leave-delay', '1h']);
+  const channel = dial({ address: running.healthAddress });
+  const health = createClient(HealthDefinition, channel);
+  const watch = health.watch({ service: 'readiness' })[Symbol.asyncIterator]();
+  const serving = await watch.next();
+
+  running.server.signal('SIGTERM');
+  const leaving = await watch.next();
+  const alive = await health.check({ service: 'liveness' });
+
+  assert.deepEqual(
+    [serving.value?.status, leaving.value?.status, alive.status],
+    [ServingStatus.SERVING, ServingStatus.NOT_SERVING, ServingStatus.SERVING],
+  );
+  channel.close();
+});
+
+test('the port of health ends what watches when the server has left, and exits 0 with it', async () => {
+  using running = await serveSecret(await certificate(), ['--drain-timeout', '1h']);
+  const channel = dial({ address: running.healthAddress });
+  const health = createClient(HealthDefinition, channel);
+  const watch = health.watch({ service: '' })[Symbol.asyncIterator]();
+  await watch.next();
+
+  running.server.signal('SIGTERM');
+  const watched = Array.fromAsync({ [Symbol.asyncIterator]: () => watch });
+
+  await assert.rejects(watched, { code: Status.UNAVAILABLE, details: 'Server is leaving' });
+  assert.deepEqual(await running.server.ended, { code: 0, err: '' });
+  channel.close();
+});
+
+test('a port of health that is taken is one clear line, and exit code 1', async (t) => {
+  using program = install();
+  const other = createServer();
+  t.after(() => other.close());
+  const address = `127.0.0.1:${await listenTcp(other)}`;
+
+  const ended = await program.run(['--listen', '127.0.0.1:0', '--health-listen', address]);
+
+  const err = `Cannot listen on "${address}": address already in use\n`;
+  assert.deepEqual(ended, { code: 1, out: '', err });
+});
+
+test('wrong settings of TLS are named all at once, and the exit code is 2', async () => {
+  const [first, second] = await Promise.all([certificate(), certificate()]);
+  using secret = mountSecret({ ...files({ ...first, key: second.key }), 'ca.crt': first.key });
+  using program = install();
+  const [cert, key, ca] = ['tls.crt', 'tls.key', 'ca.crt'].map((name) => secret.path(name));
+
+  const { code, err } = await program.run([
+    '--listen=127.0.0.1:1',
+    '--health-listen=127.0.0.1:1',
+    `--tls-cert-file=${cert}`,
+    `--tls-key-file=${key}`,
+    `--tls-client-ca-file=${ca}`,
+    '--tls-reload-interval=10ms',
+  ]);
+
+  assert.equal(
+    err,
+    `Cannot start with these settings:
+  --tls-reload-interval "10ms": must be a duration from 1s to 576h, such as 250ms, 5s or 1m30s
+  --health-listen "127.0.0.1:1": must not be one of --listen as well
+  --tls-cert-file "${cert}", --tls-key-file "${key}": must be a certificate and its key: the key is that of another
+  --tls-client-ca-file "${ca}": must hold certificates in PEM, each of them whole
+`,
+  );
+  assert.equal(code, 2);
 });

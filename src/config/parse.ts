@@ -131,6 +131,17 @@ export function addresses(text: string): readonly Address[] {
   return all;
 }
 
+/** Addresses, `off` for none, or `auto`: then the other settings say which. */
+export function addressesOrNone(text: string): readonly Address[] | 'auto' {
+  if (text === 'auto') return text;
+  if (text === 'off') return [];
+  try {
+    return addresses(text);
+  } catch (error) {
+    throw new RangeError(`${messageOf(error)}, or auto or off`);
+  }
+}
+
 function address(text: string): Address {
   if (text.startsWith('unix:') && text.length > 5) return { text, path: text.slice(5) };
   const { host, port } =

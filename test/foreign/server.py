@@ -70,5 +70,5 @@ def environment(**settings):
         for name, text in os.environ.items()
         if name in kept or not name.startswith("GREETER_")
     }
-    # The common server has the admin port; a second server could not listen there as well.
-    return ours | {"GREETER_ADMIN_LISTEN": "off"} | settings
+    # The common server has these ports; a second server could not listen there as well.
+    return ours | {"GREETER_ADMIN_LISTEN": "off", "GREETER_HEALTH_LISTEN": "off"} | settings

@@ -1,0 +1,28 @@
+import type { Call } from '../context.ts';
+import {
+  HealthDefinition,
+  type HealthServiceImplementation,
+} from '../gen/grpc/health/v1/health.ts';
+import { createEngine, type Engine, type Limits } from './engine.ts';
+import { type ChainDeps, withChain } from './server.ts';
+
+/** Probes are short and few. They have limits of their own: a server that is full still answers them. */
+const limits: Limits = {
+  maxConnections: 1000,
+  maxBufferedBytes: 4 * 1024 * 1024,
+  maxConcurrentStreams: 100,
+  maxMessageSize: 4 * 1024,
+};
+
+/**
+ * Builds a server of health alone, not yet listening, for who probes in plaintext: a kubelet knows no
+ * TLS. It is the direct engine, whatever serves the rest.
+ */
+export async function buildHealthServer({
+  health,
+  ...chain
+}: ChainDeps & { health: HealthServiceImplementation<Call> }): Promise<Engine<object>> {
+  const server = withChain(await createEngine('direct', limits), chain);
+  server.add(HealthDefinition, health);
+  return server;
+}
