@@ -8,7 +8,9 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY . .
-RUN npm run build
+# What /metrics says it was built from.
+ARG COMMIT=
+RUN COMMIT=$COMMIT npm run build
 
 FROM ${RUN_IMAGE}
 COPY --from=build /src/dist/greeter.mjs /src/dist/greeter.mjs.LEGAL.txt /app/
@@ -16,5 +18,5 @@ COPY --from=build /src/dist/greeter.mjs /src/dist/greeter.mjs.LEGAL.txt /app/
 # above what a small pod has.
 ENV TZ=UTC NODE_OPTIONS=--max-old-space-size-percentage=60
 USER 65532:65532
-EXPOSE 50051 9999 50052
+EXPOSE 50051 9999 50052 9464
 ENTRYPOINT ["node", "/app/greeter.mjs"]

@@ -1,12 +1,13 @@
 // Makes dist/greeter.mjs, the whole program in one file, and prints its size, how much of it a
 // server loads, and how long it takes from its start to its first answered call.
+import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { build } from 'esbuild';
 import { startUpTimes } from './bench/start_up.mjs';
 
 const outfile = 'dist/greeter.mjs';
 /** The build fails above it: raise it knowingly, or find out what has come in. */
-const maxBytes = 1_950_000;
+const maxBytes = 2_200_000;
 
 const { metafile } = await build({
   entryPoints: ['src/main.ts'],
@@ -18,6 +19,7 @@ const { metafile } = await build({
   sourcemap: true,
   metafile: true,
   legalComments: 'linked',
+  define: { builtFromCommit: JSON.stringify(commit()) },
   // grpc-js and pino are CommonJS and call require() for Node's own modules.
   banner: {
     js: `#!/usr/bin/env node
@@ -34,6 +36,14 @@ console.log(
   `from start to first answered call: ${times.direct} ms, with grpc-js ${times.grpcJs} ms; node alone starts in ${times.node} ms`,
 );
 if (size > maxBytes) throw new Error(`Cannot ship ${outfile}: at most ${maxBytes} bytes`);
+
+/** The commit of this checkout, or what COMMIT says; empty where there is neither. */
+function commit() {
+  if (process.env['COMMIT'] !== undefined) return process.env['COMMIT'];
+  const describe = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'];
+  const { status, stdout } = spawnSync('git', describe, { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : '';
+}
 
 /**
  * The bytes of what is loaded with these files; what they import() is loaded when it is asked for.

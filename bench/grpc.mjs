@@ -79,7 +79,8 @@ export async function benchGrpc() {
  * @param {string} log
  */
 function product(engine, log) {
-  const flags = ['--engine', engine, '--listen', '127.0.0.1:0', '--log-format', 'json'];
+  const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
+  const flags = ['--engine', engine, ...ports, '--log-format', 'json'];
   return { name: `product on ${engine}`, command: [node, 'dist/greeter.mjs', ...flags], log };
 }
 

@@ -41,7 +41,8 @@ function bareMs() {
  */
 async function firstCallMs(file, engine) {
   const startedAt = performance.now();
-  const args = [file, '--engine', engine, '--listen', '127.0.0.1:0', '--log-format', 'json'];
+  const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
+  const args = [file, '--engine', engine, ...ports, '--log-format', 'json'];
   const server = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(server, 'exit');
   try {

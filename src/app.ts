@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { type Host, openAdmin } from './app/admin.ts';
+import { openTls } from './app/tls.ts';
 import type { Config } from './config.ts';
 import type { Stoppable } from './lifecycle.ts';
 import { createDrain } from './middleware/drain.ts';
@@ -17,39 +19,12 @@ import { createEngine } from './transport/engine.ts';
 import { buildHealthServer } from './transport/health_server.ts';
 import { type Bound, listenOn } from './transport/listen.ts';
 import { buildServer, servedMethods, serviceNames } from './transport/server.ts';
-import type { Tls } from './transport/tls.ts';
 
 /** The whole server, running. */
 export interface App extends Stoppable {
   readonly log: Logger;
   readonly bound: readonly Bound[];
   readonly services: readonly string[];
-}
-
-/** Where the log goes. */
-export interface Terminal {
-  /** A file descriptor. */
-  logTo: number;
-  /** Whether people read it. */
-  isTerminal: boolean;
-}
-
-/** The certificate of the settings, if there is one. */
-async function tlsOf(config: Config, log: Logger): Promise<Tls | undefined> {
-  const { tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: clientCa } = config;
-  if (!cert || !key) return undefined;
-  const { createTls } = await import('./transport/tls.ts');
-  return createTls({
-    cert,
-    key,
-    clientCa,
-    log,
-    now: Date.now,
-    every(work) {
-      const timer = setInterval(() => void work(), config.tlsReloadInterval).unref();
-      return () => clearInterval(timer);
-    },
-  });
 }
 
 /** A connection that is cut gets this long to take its last frames along. */
@@ -59,7 +34,8 @@ const lastFramesMs = 250;
  * Everything is made here, once, and handed down. Nothing below looks anything up. Throws a
  * ListenError when an address cannot be had.
  */
-export async function startApp(config: Config, { logTo, isTerminal }: Terminal): Promise<App> {
+export async function startApp(config: Config, host: Host): Promise<App> {
+  const { logTo, isTerminal } = host;
   const auto = isTerminal ? 'human' : 'json';
   const { log, close } = await createLog({
     level: config.logLevel,
@@ -90,10 +66,12 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
     },
   });
   const healthServer = await buildHealthServer({ ...chain, health });
-  const tls = await tlsOf(config, log);
-  const bound = await listenOn(server, config.listen, tls?.pems);
-  const boundForHealth = await listenOn(healthServer, config.healthListen).catch((error) => {
-    server.forceShutdown();
+  const tls = await openTls(config, log);
+  const certificateExpiry = tls && (() => tls.notAfter());
+  const sources = { log, counts, state, server, host, certificateExpiry };
+  const admin = await openAdmin(config.adminListen, sources);
+  const [bound, boundForHealth] = await listenOnAll().catch((error) => {
+    for (const each of [admin, server, healthServer]) each?.forceShutdown();
     throw error;
   });
   const stopWatching = server.setTls && tls?.watch(server.setTls);
@@ -101,6 +79,7 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
   let drained: Promise<unknown> | undefined;
   for (const where of bound) log.info(where, 'listening');
   for (const where of boundForHealth) log.info(where, 'listening for health');
+  for (const where of admin?.bound ?? []) log.info(where, 'admin listening');
 
   return {
     log,
@@ -124,6 +103,13 @@ export async function startApp(config: Config, { logTo, isTerminal }: Terminal):
       server.forceShutdown();
       healthServer.forceShutdown();
     },
-    flush: close,
+    async flush() {
+      await admin?.close();
+      await close();
+    },
   };
+  async function listenOnAll() {
+    const main = await listenOn(server, config.listen, tls?.pems);
+    return [main, await listenOn(healthServer, config.healthListen)] as const;
+  }
 }

@@ -26,6 +26,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
       { text: ':9999', host: undefined, port: 9999 },
     ],
     healthListen: [],
+    adminListen: [{ text: ':9464', host: undefined, port: 9464 }],
     engine: 'direct',
     tlsCertFile: undefined,
     tlsKeyFile: undefined,

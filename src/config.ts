@@ -7,7 +7,7 @@ import {
   integer,
   oneOf,
   orForever,
-  orNone,
+  or,
   type Parse,
   pemFile,
   size,
@@ -30,6 +30,12 @@ function readSettings(read: Read) {
       fallback: 'auto',
       help: 'where to serve health alone, in plaintext, for probes: as in listen, or off; auto is :50052 with TLS, else off',
       parse: addressesOrNone,
+    }),
+    adminListen: read('admin-listen', {
+      value: 'ADDRESSES',
+      fallback: ':9464',
+      help: 'where to answer /metrics, /livez and /readyz over HTTP/1.1, written as in --listen; or off',
+      parse: or('off', addresses),
     }),
     engine: read('engine', {
       value: 'NAME',
@@ -89,7 +95,7 @@ function readSettings(read: Read) {
       value: 'DURATION',
       fallback: 'none',
       help: 'the deadline of calls that bring none',
-      parse: orNone(duration({ min: '1ms', max: '87600h' })),
+      parse: or('none', duration({ min: '1ms', max: '87600h' })),
     }),
     maxDeadline: read('max-deadline', {
       value: 'DURATION',

@@ -12,6 +12,9 @@ const commands = new Map<string, () => Promise<Command>>([
   ['check-config', async () => (await import('./cli/check_config.ts')).checkConfig],
 ]);
 
+/** Written into the file by build.mjs; the sources have none. */
+declare const builtFromCommit: string | undefined;
+
 const io: Io = {
   env: process.env,
   program: programName(),
@@ -21,6 +24,14 @@ const io: Io = {
   input: process.stdin,
   logTo: process.stdout.fd,
   isTerminal: process.stdout.isTTY,
+  commit: typeof builtFromCommit === 'string' ? builtFromCommit : '',
+  figures: {
+    nodeVersion: process.version,
+    startedAt: performance.timeOrigin,
+    cpuUsage: () => process.cpuUsage(),
+    memoryUsage: () => process.memoryUsage(),
+    eventLoop: () => performance.eventLoopUtilization(),
+  },
 };
 
 try {

@@ -36,20 +36,21 @@ test('a pod has the time to stop in order: preStop, leave delay and drain timeou
   assert.ok(stopMs < pod.terminationGracePeriodSeconds * 1000, `${stopMs} ms`);
 });
 
-test('the ports are those that are served, and the Service has them all', () => {
-  const served = [...config.listen, ...config.healthListen].map((address) =>
-    'port' in address ? address.port : undefined,
-  );
+test('the ports are those that are served, and the Service has all but the admin port', () => {
+  const portsOf = (addresses: typeof config.listen): unknown[] =>
+    addresses.map((address) => ('port' in address ? address.port : undefined));
   const ports: { name: string; containerPort: number }[] = container.ports;
   const service: { targetPort: string; port: number }[] = read('service.yaml').spec.ports;
 
   assert.deepEqual(
     ports.map(({ containerPort }) => containerPort),
-    served,
+    [config.listen, config.healthListen, config.adminListen ?? []].flatMap(portsOf),
   );
   assert.deepEqual(
     service.map(({ targetPort, port }) => [targetPort, port]),
-    ports.map(({ name, containerPort }) => [name, containerPort]),
+    ports
+      .filter(({ name }) => name !== 'admin')
+      .map(({ name, containerPort }) => [name, containerPort]),
   );
 });
 

@@ -89,7 +89,13 @@ export function install(): Program {
   function start(args: readonly string[], { env = {}, input = '' }: RunOptions = {}) {
     const child = spawn(process.execPath, [file, ...args], {
       cwd: folder,
-      env: { ...env, HOME: folder, ...(coverage && { NODE_V8_COVERAGE: coverage }) },
+      env: {
+        // Only one at a time could have its default port.
+        GREETER_ADMIN_LISTEN: 'off',
+        ...env,
+        HOME: folder,
+        ...(coverage && { NODE_V8_COVERAGE: coverage }),
+      },
     });
     children.push(child);
     child.stdin.end(input);

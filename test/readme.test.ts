@@ -43,7 +43,11 @@ test("the README's commands do what it says", async (t) => {
 
   // This very test runs in the third.
   assert.deepEqual([tests, others], ['npm cit', []]);
-  const server = run(`${start}`, { GREETER_LISTEN: '127.0.0.1:0', GREETER_LOG_FORMAT: 'json' });
+  const server = run(`${start}`, {
+    GREETER_LISTEN: '127.0.0.1:0',
+    GREETER_ADMIN_LISTEN: '127.0.0.1:0',
+    GREETER_LOG_FORMAT: 'json',
+  });
   t.after(() => server.kill());
   const port = await server.has(/"port":(\d+)/);
   await server.has(/"msg":"serving"/);

@@ -1,20 +1,16 @@
 import type { Readable } from 'node:stream';
+import type { Host } from '../app/admin.ts';
 
 /** What a command may touch of the process. Tests hand in their own. */
-export interface Io {
+export interface Io extends Host {
   env: Readonly<Record<string, string | undefined>>;
   /** How this program was called, for the commands it suggests. */
   program: string;
-  version: string;
   /** Writes text to standard output as it is. */
   write: (text: string) => void;
   /** Writes a line to standard error. */
   error: (line: string) => void;
   input: Readable;
-  /** The log goes here: a file descriptor. */
-  logTo: number;
-  /** Whether people read the log. */
-  isTerminal: boolean;
 }
 
 /** A flag as `--help` shows it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addresses, duration, integer, oneOf, orNone, size } from './parse.ts';
+import { addresses, duration, integer, oneOf, or, size } from './parse.ts';
 
 test('duration() reads what Go writes', () => {
   const parse = duration({ min: '0s' });
@@ -57,8 +57,8 @@ test('oneOf() takes its words alone', () => {
   assert.throws(() => parse('c'), { message: 'must be one of a, b' });
 });
 
-test('orNone() adds the word none', () => {
-  const parse = orNone(integer(1, 10));
+test('or() adds a word for undefined', () => {
+  const parse = or('none', integer(1, 10));
 
   assert.deepEqual(['none', '3'].map(parse), [undefined, 3]);
   assert.throws(() => parse('0'), { message: 'must be a whole number from 1 to 10, or none' });

@@ -80,21 +80,21 @@ function sizeBytes(text: string): number {
   return Number(count) * (unitBytes[unit ?? '?'] ?? Number.NaN);
 }
 
-/** What another parser takes, or the word `none` for undefined. */
-export function orNone<T>(parse: Parse<T>): Parse<T | undefined> {
+/** What another parser takes, or a word for undefined. */
+export function or<T>(word: 'none' | 'off', parse: Parse<T>): Parse<T | undefined> {
   return (text) => {
-    if (text === 'none') return undefined;
+    if (text === word) return undefined;
     try {
       return parse(text);
     } catch (error) {
-      throw new RangeError(`${messageOf(error)}, or none`);
+      throw new RangeError(`${messageOf(error)}, or ${word}`);
     }
   };
 }
 
 /** What another parser takes, or the word `none` for Infinity. */
 export function orForever(parse: Parse<number>): Parse<number> {
-  const parseSome = orNone(parse);
+  const parseSome = or('none', parse);
   return (text) => parseSome(text) ?? Number.POSITIVE_INFINITY;
 }
 

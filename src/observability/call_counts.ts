@@ -34,7 +34,9 @@ export interface CallCounts {
 }
 
 /** Upper bounds in milliseconds: those that Prometheus' own libraries begin with. */
-const bucketsMs: readonly number[] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
+export const bucketsMs: readonly number[] = [
+  5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
+];
 
 /** Makes counts for these methods, and one more for whatever else calls may name: no caller adds to them. */
 export function createCallCounts(methods: readonly CountedMethod[]): CallCounts {

@@ -5,6 +5,7 @@ import { HealthCheckResponse_ServingStatus as ServingStatus } from '../gen/grpc/
 export interface HealthState {
   /** The status of every known name. */
   readonly statuses: ReadonlyMap<string, ServingStatus>;
+  isServing(name: string): boolean;
   /** Makes a name known, or changes its status. */
   set(name: string, status: ServingStatus): void;
   /** Everything takes calls. */
@@ -23,6 +24,7 @@ export function createHealthState(services: readonly string[]): HealthState {
 
   return {
     statuses,
+    isServing: (name) => statuses.get(name) === ServingStatus.SERVING,
     set,
     serving: () => setAll(ServingStatus.SERVING),
     leaving: () => setAll(ServingStatus.NOT_SERVING),

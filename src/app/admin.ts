@@ -1,0 +1,56 @@
+import type { Logger } from 'pino';
+import type { CallCounts } from '../observability/call_counts.ts';
+import type { ProcessFigures } from '../observability/process_metrics.ts';
+import type { HealthState } from '../services/health_state.ts';
+import type { Admin } from '../transport/admin.ts';
+import type { Engine } from '../transport/engine.ts';
+import { type Address, type Bound, listenOn } from '../transport/listen.ts';
+
+/** What the app takes of the process it runs in. */
+export interface Host {
+  /** The log goes here: a file descriptor. */
+  logTo: number;
+  /** Whether people read it. */
+  isTerminal: boolean;
+  version: string;
+  /** What it was built from; empty where nobody knows. */
+  commit: string;
+  figures: ProcessFigures;
+}
+
+interface AdminParts {
+  log: Logger;
+  counts: CallCounts;
+  state: HealthState;
+  server: Pick<Engine, 'counts'>;
+  host: Host;
+  certificateExpiry: (() => number) | undefined;
+}
+
+/**
+ * The admin port, where there is to be one. The metrics' library is loaded by the first who reads them.
+ * Throws a ListenError.
+ */
+export async function openAdmin(
+  addresses: readonly Address[] | undefined,
+  { log, counts, state, server, host, certificateExpiry }: AdminParts,
+): Promise<(Admin & { bound: readonly Bound[] }) | undefined> {
+  if (!addresses) return undefined;
+  const { createAdmin } = await import('../transport/admin.ts');
+  const admin = createAdmin({
+    log,
+    isReady: () => state.isServing('readiness'),
+    async loadMetrics() {
+      const { createMetrics } = await import('../observability/metrics.ts');
+      return createMetrics({
+        calls: counts,
+        open: () => server.counts,
+        health: () => state.statuses.keys().map((name) => [name, state.isServing(name)]),
+        build: { version: host.version, commit: host.commit },
+        process: host.figures,
+        ...(certificateExpiry && { certificateExpiry }),
+      });
+    },
+  });
+  return { ...admin, bound: await listenOn(admin, addresses) };
+}

@@ -1,0 +1,100 @@
+import { Counter, Histogram, type Registry } from 'prom-client';
+import { bucketsMs, type CallCounts, type MethodCounts } from './call_counts.ts';
+
+const labelNames = ['grpc_type', 'grpc_service', 'grpc_method'] as const;
+
+/** gRPC's codes as grpc-go spells them, and with it everybody's dashboards. */
+const codeNames = [
+  'OK',
+  'Canceled',
+  'Unknown',
+  'InvalidArgument',
+  'DeadlineExceeded',
+  'NotFound',
+  'AlreadyExists',
+  'PermissionDenied',
+  'ResourceExhausted',
+  'FailedPrecondition',
+  'Aborted',
+  'OutOfRange',
+  'Unimplemented',
+  'Internal',
+  'Unavailable',
+  'DataLoss',
+  'Unauthenticated',
+];
+
+/** The counts of calls, named as in grpc-ecosystem's go-grpc-middleware; read when somebody asks. */
+export function addCallMetrics(registry: Registry, calls: CallCounts): void {
+  const series = calls.all().map((counts) => ({ counts, labels: labelsOf(counts) }));
+  const counter = (name: string, help: string, value: (counts: MethodCounts) => number) =>
+    new Counter({
+      name: `grpc_server_${name}_total`,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { counts, labels } of series) this.inc(labels, value(counts));
+      },
+    });
+
+  counter('started', 'Calls that have begun', ({ started }) => started);
+  const handled = new Counter({
+    name: 'grpc_server_handled_total',
+    help: 'Calls that have ended, by the code they ended with',
+    labelNames: [...labelNames, 'grpc_code'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const { counts, labels } of series) {
+        for (const [code, grpc_code] of codeNames.entries()) {
+          const count = counts.handled[code] ?? 0;
+          if (count > 0 || code === 0) this.inc({ ...labels, grpc_code }, count);
+        }
+      }
+    },
+  });
+  registry.registerMetric(handled);
+  counter('msg_received', 'Request messages that services have taken', ({ received }) => received);
+  counter('msg_sent', 'Response messages that have been sent', ({ sent }) => sent);
+  addHistogram(registry, series);
+}
+
+interface Series {
+  counts: MethodCounts;
+  labels: Record<(typeof labelNames)[number], string>;
+}
+
+function labelsOf({ type, service, method }: MethodCounts): Series['labels'] {
+  return { grpc_type: type, grpc_service: service, grpc_method: method };
+}
+
+/** prom-client fills its buckets one observation at a time; ours are full, so they are told as they are. */
+function addHistogram(registry: Registry, series: readonly Series[]): void {
+  const name = 'grpc_server_handling_seconds';
+  const help = 'How long calls took, until they ended';
+  const histogram = new Histogram({ name, help, labelNames, registers: [registry] });
+  const getForPromString = async () => ({
+    name,
+    help,
+    type: 'histogram',
+    values: series.flatMap((each) => valuesOf(name, each)),
+  });
+  Object.assign(histogram, { getForPromString });
+}
+
+function valuesOf(name: string, { counts, labels }: Series) {
+  const { buckets, tookMs } = counts;
+  const bounds = [...bucketsMs.map((ms) => ms / 1000), '+Inf'];
+  let sum = 0;
+  const values = bounds.map((le, index) => {
+    sum += buckets[index] ?? 0;
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: sum };
+  });
+  return [
+    ...values,
+    { metricName: `${name}_sum`, labels, value: tookMs / 1000 },
+    { metricName: `${name}_count`, labels, value: sum },
+  ];
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Status } from 'nice-grpc-common';
+import { parsePrometheus, type Sample } from '../../test/prometheus.ts';
+import { createCallCounts } from './call_counts.ts';
+import { createMetrics, type MetricsSources } from './metrics.ts';
+
+const figures = {
+  nodeVersion: 'v26.0.0',
+  startedAt: 1_700_000_000_500,
+  cpuUsage: () => ({ user: 1_500_000, system: 500_000 }),
+  memoryUsage: () => ({ rss: 4, heapTotal: 3, heapUsed: 2, external: 1 }),
+  eventLoop: () => ({ active: 2000, idle: 8000 }),
+};
+const method = { path: '/a.B/C', service: 'a.B', method: 'C', type: 'unary' } as const;
+const ofMethod = { grpc_type: 'unary', grpc_service: 'a.B', grpc_method: 'C' };
+const open = { calls: 1, streams: 2, connections: 3, bufferedBytes: 4 };
+
+/** Metrics of one method, and how to read them. */
+function create(sources: Partial<MetricsSources> = {}) {
+  const calls = createCallCounts([method]);
+  const metrics = createMetrics({
+    calls,
+    open: () => open,
+    health: () => [
+      ['', true],
+      ['a.B', false],
+    ],
+    build: { version: '1.2.3', commit: 'abc' },
+    process: figures,
+    ...sources,
+  });
+  return { counts: calls.of(method.path), read: async () => parsePrometheus(await metrics.text()) };
+}
+
+/** The samples of a metric: its labels but those of the method, and its value. */
+function valuesOf(samples: readonly Sample[], name: string) {
+  return samples
+    .filter((sample) => sample.name === name && sample.labels['grpc_service'] !== 'unknown')
+    .map(({ labels, value }) => [
+      ...Object.entries(labels).flatMap(([key, text]) => (key in ofMethod ? [] : [text])),
+      value,
+    ]);
+}
+
+test('createMetrics() gives every method its series from the start, with 0', async () => {
+  const samples = await create().read();
+
+  const names = ['started_total', 'msg_received_total', 'msg_sent_total', 'handling_seconds_count'];
+  for (const name of names) {
+    const all = samples.filter((sample) => sample.name === `grpc_server_${name}`);
+    assert.deepEqual(
+      all.map(({ labels, value }) => [Object.values(labels), value]),
+      [
+        [['unary', 'a.B', 'C'], 0],
+        [['unknown', 'unknown', 'unknown'], 0],
+      ],
+    );
+  }
+  assert.deepEqual(valuesOf(samples, 'grpc_server_handled_total'), [['OK', 0]]);
+});
+
+test('createMetrics() tells calls by the codes of grpc-go, each time as they are', async () => {
+  const { counts, read } = create();
+  counts.started = 4;
+  for (const code of [Status.OK, Status.CANCELLED, Status.CANCELLED]) counts.ended(code, 1);
+
+  await read();
+  counts.ended(Status.INVALID_ARGUMENT, 1);
+  const samples = await read();
+
+  assert.deepEqual(valuesOf(samples, 'grpc_server_started_total'), [[4]]);
+  assert.deepEqual(valuesOf(samples, 'grpc_server_handled_total'), [
+    ['OK', 1],
+    ['Canceled', 2],
+    ['InvalidArgument', 1],
+  ]);
+});
+
+test('createMetrics() tells how long calls took, in buckets up to 10 s', async () => {
+  const { counts, read } = create();
+  for (const ms of [0, 5, 6, 10_000, 10_001, -3]) counts.ended(Status.OK, ms);
+
+  const samples = await read();
+
+  const buckets = Object.fromEntries(valuesOf(samples, 'grpc_server_handling_seconds_bucket'));
+  assert.partialDeepStrictEqual(buckets, {
+    '0.005': 3,
+    '0.01': 4,
+    '5': 4,
+    '10': 5,
+    '+Inf': 6,
+  });
+  assert.deepEqual(valuesOf(samples, 'grpc_server_handling_seconds_sum'), [[20.012]]);
+});
+
+test('createMetrics() tells what is open, what health says, what is built and the process', async () => {
+  const samples = await create({ certificateExpiry: () => 2_000_000_000 }).read();
+
+  const told = Object.fromEntries(
+    samples
+      .filter(({ name }) => !name.startsWith('grpc_'))
+      .map(({ name, labels, value }) => [[name, ...Object.values(labels)].join(' '), value]),
+  );
+  const { process_open_fds: files, nodejs_eventloop_lag_seconds: lag, ...rest } = told;
+  assert.ok(Number(files) >= 0 && Number(lag) >= 0);
+  assert.deepEqual(rest, {
+    greeter_calls_in_flight: 1,
+    greeter_open_streams: 2,
+    greeter_open_connections: 3,
+    greeter_buffered_bytes: 4,
+    greeter_tls_certificate_expiry_timestamp_seconds: 2_000_000_000,
+    'greeter_health_serving ': 1,
+    'greeter_health_serving a.B': 0,
+    'greeter_build_info 1.2.3 abc v26.0.0': 1,
+    process_cpu_user_seconds_total: 1.5,
+    process_cpu_system_seconds_total: 0.5,
+    process_cpu_seconds_total: 2,
+    process_start_time_seconds: 1_700_000_000.5,
+    process_resident_memory_bytes: 4,
+    nodejs_heap_size_total_bytes: 3,
+    nodejs_heap_size_used_bytes: 2,
+    nodejs_external_memory_bytes: 1,
+    nodejs_eventloop_active_seconds_total: 2,
+    nodejs_eventloop_idle_seconds_total: 8,
+  });
+});
+
+test('createMetrics() has no value for what nobody can say', async () => {
+  const samples = await create({
+    open: () => ({ ...open, connections: undefined, bufferedBytes: undefined }),
+  }).read();
+
+  const names = samples.map(({ name }) => name).filter((name) => name.startsWith('greeter_'));
+  assert.deepEqual(
+    new Set(names),
+    new Set([
+      'greeter_calls_in_flight',
+      'greeter_open_streams',
+      'greeter_health_serving',
+      'greeter_build_info',
+    ]),
+  );
+});

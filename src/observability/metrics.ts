@@ -1,0 +1,92 @@
+import { Gauge, Registry } from 'prom-client';
+import type { CallCounts } from './call_counts.ts';
+import { addCallMetrics } from './call_metrics.ts';
+import { addProcessMetrics, type ProcessFigures } from './process_metrics.ts';
+
+/** What metrics are read from, when somebody asks. */
+export interface MetricsSources {
+  calls: CallCounts;
+  /** What is open now; undefined where the engine cannot say. */
+  open: () => {
+    calls: number;
+    streams: number;
+    connections: number | undefined;
+    bufferedBytes: number | undefined;
+  };
+  /** Every name that health knows, and whether it is SERVING. */
+  health: () => Iterable<readonly [service: string, isServing: boolean]>;
+  /** What is running; the commit is empty where nobody knows it. */
+  build: Readonly<Record<'version' | 'commit', string>>;
+  process: ProcessFigures;
+  /** When the certificate that is served ends, in seconds since the epoch, if there is one. */
+  certificateExpiry?: () => number | undefined;
+}
+
+/** Metrics as Prometheus reads them. */
+export interface Metrics {
+  /** The media type of the text. */
+  contentType: string;
+  /** All of them, as they are now. */
+  text: () => Promise<string>;
+}
+
+/** Names all metrics; nothing is measured until their text is asked for. */
+export function createMetrics({ calls, process, ...sources }: MetricsSources): Metrics {
+  const registry = new Registry();
+  addCallMetrics(registry, calls);
+  addOwnMetrics(registry, sources);
+  addBuildInfo(registry, { ...sources.build, node_version: process.nodeVersion });
+  addProcessMetrics(registry, process);
+  return { contentType: registry.contentType, text: () => registry.metrics() };
+}
+
+function addOwnMetrics(
+  registry: Registry,
+  {
+    open,
+    health,
+    certificateExpiry = () => undefined,
+  }: Pick<MetricsSources, 'open' | 'health' | 'certificateExpiry'>,
+): void {
+  const registers = [registry];
+  const gauge = (name: string, help: string, value: () => number | undefined) =>
+    new Gauge({
+      name: `greeter_${name}`,
+      help,
+      registers,
+      collect() {
+        const now = value();
+        if (now === undefined) this.remove();
+        else this.set(now);
+      },
+    });
+
+  gauge('calls_in_flight', 'Calls that have not ended', () => open().calls);
+  gauge('open_connections', 'Connections', () => open().connections);
+  gauge('open_streams', 'HTTP/2 streams', () => open().streams);
+  gauge('buffered_bytes', 'What all connections keep in memory', () => open().bufferedBytes);
+  gauge(
+    'tls_certificate_expiry_timestamp_seconds',
+    'When the certificate that is served ends',
+    certificateExpiry,
+  );
+  const serving = new Gauge({
+    name: 'greeter_health_serving',
+    help: 'Whether health says SERVING for a name: 1, or 0',
+    labelNames: ['service'],
+    registers: [],
+    collect() {
+      for (const [service, isServing] of health()) this.set({ service }, isServing ? 1 : 0);
+    },
+  });
+  registry.registerMetric(serving);
+}
+
+function addBuildInfo(registry: Registry, build: Record<string, string>): void {
+  new Gauge({
+    name: 'greeter_build_info',
+    help: 'What is running, in its labels',
+    labelNames: Object.keys(build),
+    registers: [registry],
+  }).set(build, 1);
+}

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { memoryLog } from '../../test/harness.ts';
+import { createAdmin } from './admin.ts';
+
+/** An admin port that is closed at the end of the test; peers get no time to speak of where `times` says so. */
+async function open(options: Partial<Parameters<typeof createAdmin>[0]> = {}) {
+  const log = memoryLog();
+  const admin = createAdmin({
+    log: pino({ base: null }, log),
+    isReady: () => true,
+    loadMetrics: async () => ({
+      contentType: 'text/plain; version=0.0.4',
+      text: async () => 'a 1\n',
+    }),
+    ...options,
+  });
+  const port = (await admin.listen({ host: '127.0.0.1', port: 0 })) ?? 0;
+  return {
+    log,
+    admin,
+    port,
+    get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${port}${path}`, init),
+    [Symbol.asyncDispose]: () => admin.close(),
+  };
+}
+
+/** What a peer that says this hears, until it is dropped. */
+async function hears(port: number, said: string): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  socket.write(said);
+  const heard = await text(socket);
+  socket.destroy();
+  return heard;
+}
+
+test('createAdmin() answers /metrics, /livez and /readyz, to GET and HEAD', async () => {
+  await using port = await open();
+
+  for (const [path, type, body] of [
+    ['/metrics', 'text/plain; version=0.0.4', 'a 1\n'],
+    ['/livez', 'text/plain; charset=utf-8', 'ok\n'],
+    ['/readyz?verbose', 'text/plain; charset=utf-8', 'ok\n'],
+  ] as const) {
+    const answer = await port.get(path);
+    const head = await port.get(path, { method: 'HEAD' });
+
+    assert.deepEqual([answer.status, answer.headers.get('content-type')], [200, type]);
+    assert.equal(await answer.text(), body);
+    assert.deepEqual([head.status, head.headers.get('content-type')], [200, type]);
+    assert.equal(head.headers.get('content-length'), String(body.length));
+  }
+});
+
+test('createAdmin() answers 404 to other paths and 405 to other methods', async () => {
+  await using port = await open();
+
+  const [missing, root, post] = await Promise.all([
+    port.get('/metrics/x'),
+    port.get('/'),
+    port.get('/metrics', { method: 'POST', body: 'x'.repeat(1_000_000) }),
+  ]);
+
+  assert.deepEqual([missing.status, root.status, post.status], [404, 404, 405]);
+  assert.equal(post.headers.get('allow'), 'GET, HEAD');
+});
+
+test('createAdmin() answers /readyz as it is when it is asked', async () => {
+  let isReady = false;
+  await using port = await open({ isReady: () => isReady });
+
+  const before = await port.get('/readyz');
+  isReady = true;
+  const after = await port.get('/readyz');
+
+  assert.deepEqual([before.status, await before.text()], [503, 'not ready\n']);
+  assert.equal(after.status, 200);
+});
+
+test('createAdmin() reads the metrics once for all who ask at once', async () => {
+  let reads = 0;
+  await using port = await open({
+    loadMetrics: async () => ({ contentType: 'text/plain', text: async () => `a ${++reads}\n` }),
+  });
+  const ask = (connection: string) =>
+    `GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: ${connection}\r\n\r\n`;
+
+  const heard = await hears(port.port, `${ask('keep-alive')}${ask('close')}`);
+  const later = await port.get('/metrics');
+
+  assert.deepEqual(heard.match(/^a \d$/gm), ['a 1', 'a 1']);
+  assert.equal(await later.text(), 'a 2\n');
+});
+
+test('createAdmin() answers 500 where metrics cannot be read, and logs why', async () => {
+  await using port = await open({ loadMetrics: () => Promise.reject(new Error('no such file')) });
+
+  const { status } = await port.get('/metrics');
+
+  assert.equal(status, 500);
+  await port.log.line({ msg: 'metrics failed', level: 50 });
+});
+
+test('createAdmin() drops a peer that does not come to the end of its request', async () => {
+  const times = { headers: 20, request: 20, check: 5 };
+  await using port = await open({ times });
+
+  const halves = [
+    '',
+    'GET /metrics HTTP/1.1\r\nhost: a\r\nx: ',
+    'POST /livez HTTP/1.1\r\nhost: a\r\n',
+  ];
+  const heard = await Promise.all(halves.map((half) => hears(port.port, half)));
+  const body = 'POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nx';
+  const answered = await hears(port.port, body);
+
+  assert.ok(
+    heard.every((said) => /^(HTTP\/1\.1 408 |$)/.test(said)),
+    heard.join(),
+  );
+  assert.match(answered, /^HTTP\/1\.1 405 /);
+});
+
+test('createAdmin() drops a peer that does not read its answers', async () => {
+  const asked = Promise.withResolvers<void>();
+  await using port = await open({
+    times: { silence: 50, lastAnswers: 60_000 },
+    loadMetrics: async () => ({
+      contentType: 'text/plain',
+      text: async () => (asked.resolve(), 'x'.repeat(50_000_000)),
+    }),
+  });
+  const socket = connect(port.port, '127.0.0.1').pause();
+  socket.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n');
+  await asked.promise;
+
+  // It resolves when no connection is left.
+  await port.admin.close();
+  socket.destroy();
+});
+
+test('createAdmin() refuses headers that are too large, and what is no HTTP/1.1', async () => {
+  await using port = await open();
+
+  const large = await hears(port.port, `GET / HTTP/1.1\r\nx: ${'x'.repeat(9000)}\r\n\r\n`);
+  const http2 = await hears(port.port, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+
+  assert.match(large, /^HTTP\/1\.1 431 /);
+  assert.match(http2, /^HTTP\/1\.1 400 /);
+});
+
+test('createAdmin() closes with an answer under way, which leaves, and with a request that does not end', async () => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const asked = Promise.withResolvers<void>();
+  const port = await open({
+    times: { lastAnswers: 50 },
+    loadMetrics: async () => ({
+      contentType: 'text/plain',
+      text: () => (asked.resolve(), promise),
+    }),
+  });
+  const half = connect(port.port, '127.0.0.1');
+  half.on('error', () => {}).write('GET /metrics HTTP/1.1\r\n');
+  const answer = port.get('/metrics');
+  await asked.promise;
+
+  const closed = port.admin.close();
+  resolve('a 1\n');
+
+  assert.equal(await (await answer).text(), 'a 1\n');
+  await Promise.all([closed, once(half, 'close')]);
+});
