@@ -1,3 +1,4 @@
+import type { Span } from '@opentelemetry/api';
 import type { CallContext, ServerError } from 'nice-grpc-common';
 import type { Logger } from 'pino';
 
@@ -27,6 +28,18 @@ export interface Connected {
   };
 }
 
+/** Added by an engine that knows. */
+export interface Dialled {
+  /** What the caller dialled: `HOST:PORT`, or whatever it says. */
+  authority?: string;
+}
+
+/** Added by middleware/trace.ts, on servers that trace. */
+export interface Traced {
+  /** The call's span: a parent for others, and a place for what a service wants to have in it. */
+  span?: Span;
+}
+
 /** Writes lines that name a call. */
 export type CallLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
@@ -42,4 +55,4 @@ export interface Drainable {
 }
 
 /** What every call carries by the time it reaches a service. */
-export type Call = CallContext & Timed & Abortable & Connected & Logged & Drainable;
+export type Call = CallContext & Timed & Abortable & Connected & Traced & Logged & Drainable;

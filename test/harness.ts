@@ -16,7 +16,12 @@ import { createReflection } from '../src/services/reflection.ts';
 import { createSample } from '../src/services/sample.ts';
 import { createUnary } from '../src/services/unary.ts';
 import { createEngine, type EngineName, type Limits } from '../src/transport/engine.ts';
-import { buildServer, servedMethods, serviceNames } from '../src/transport/server.ts';
+import {
+  buildServer,
+  type ChainDeps,
+  servedMethods,
+  serviceNames,
+} from '../src/transport/server.ts';
 
 /** The engine under test: GREETER_ENGINE, as for the server itself. */
 export const engineName: EngineName =
@@ -37,7 +42,8 @@ export interface Running extends AsyncDisposable {
   shutdown(): Promise<void>;
 }
 
-interface ServeOptions {
+/** What a test wants otherwise. */
+export interface ServeOptions extends Pick<ChainDeps, 'trace'> {
   engine?: EngineName;
   /** Methods of the greet service that behave otherwise. */
   greet?: Partial<Greet<Call>> | undefined;
@@ -55,6 +61,7 @@ interface ServeOptions {
 export async function serve({
   engine = engineName,
   greet,
+  trace,
   parrotInterval = 0,
   deadlines = { max: 60_000, fallback: undefined },
   maxInFlight = 10_000,
@@ -68,6 +75,7 @@ export async function serve({
   const state = servingState();
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
   const server = buildServer(await createEngine(engine, all), {
+    trace,
     log: pino({ base: null }, log),
     counts: calls,
     drain,

@@ -1,13 +1,13 @@
 import type { CallContext, ServerError } from 'nice-grpc-common';
-import type { Abortable, Timed } from '../context.ts';
+import type { Abortable, Dialled, Timed } from '../context.ts';
 import type { CallHead } from './call_head.ts';
 import type { ConnectionInfo } from './connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
 import type { ResponseWriter } from './response_writer.ts';
 
 /** nice-grpc's context, and what this engine adds to it. */
-export interface EngineContext extends CallContext, Timed, Abortable {
-  /** What the caller dialled: `:authority`, or `host`. */
+export interface EngineContext extends CallContext, Timed, Abortable, Dialled {
+  /** `:authority`, or `host`. */
   authority: string;
   connection: ConnectionInfo;
 }

@@ -2,7 +2,7 @@ import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-g
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
 import { CallersFault } from '../callers_fault.ts';
-import type { CallLog, Connected, Logged, Timed } from '../context.ts';
+import type { CallLog, Connected, Logged, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { countRequests, countResponses } from './metrics.ts';
 import { callersEnd, codeOf, isLate } from './outcome.ts';
@@ -14,21 +14,22 @@ export interface RequestLogOptions {
   now?: () => number;
 }
 
+/** What those before it have added. */
+type Known = Timed & Connected & Traced;
+
 /**
  * Gives every call a logger of its own, and writes one line when the call ends:
  * rpc, code, ms, peer, requestId (the caller's `x-request-id`, or one of ours), and, where the client
- * has shown a certificate, whose that is: `client`. It also counts the call: one generator for both
- * costs half, and they cannot differ.
+ * has shown a certificate, whose that is: `client`. On servers that trace, every line of the call has
+ * trace_id and span_id too, as OpenTelemetry names them in logs. It also counts the call: one generator
+ * for both costs half, and they cannot differ.
  */
 export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
   const nextId = requestIds(now());
 
-  const middleware: ServerMiddleware<Logged, Timed & Connected> = async function* requestLog<
-    Req,
-    Res,
-  >(
-    call: ServerMiddlewareCall<Req, Res, Logged & Timed & Connected>,
-    context: CallContext & Timed & Connected,
+  const middleware: ServerMiddleware<Logged, Known> = async function* requestLog<Req, Res>(
+    call: ServerMiddlewareCall<Req, Res, Logged & Known>,
+    context: CallContext & Known,
   ) {
     const startedAt = now();
     const rpc = call.method.path;
@@ -37,12 +38,16 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
     const requestId = callersId(context) ?? nextId();
     const count = counts.of(rpc);
     count.started++;
+    // Undefined, which the log leaves out, on a server that does not trace.
+    const ids = context.span?.spanContext();
+    const trace_id = ids?.traceId;
+    const span_id = ids?.spanId;
     // When the caller leaves a response stream, this generator is returned, not thrown into:
     // then this first value is what the line says.
     let ended: unknown = callersEnd;
 
     try {
-      const callLog = new LateLog(log, { rpc, peer, client, requestId });
+      const callLog = new LateLog(log, { rpc, peer, client, requestId, trace_id, span_id });
       const inside = { ...context, log: callLog };
       const request = countRequests(call, count);
       // One that is over before its handler runs had no message, or none that could be read.
@@ -61,7 +66,7 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       const code = codeOf(ended, isLate(context.deadline, endedAt));
       count.ended(code, ms);
       if (code === Status.OK && !call.responseStream) count.sent++;
-      const line = { rpc, peer, client, requestId, code: Status[code], ms };
+      const line = { rpc, peer, client, requestId, trace_id, span_id, code: Status[code], ms };
       if (isOurFault(code) && !(ended instanceof CallersFault))
         log.error({ ...line, err: causeOf(ended) }, 'call failed');
       else log.info(line, 'call ended');

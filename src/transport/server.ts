@@ -1,5 +1,15 @@
+import type { ServerMiddleware } from 'nice-grpc-common';
 import type { Logger } from 'pino';
-import type { Abortable, Call, Connected, Drainable, Logged, Timed } from '../context.ts';
+import type {
+  Abortable,
+  Call,
+  Connected,
+  Dialled,
+  Drainable,
+  Logged,
+  Timed,
+  Traced,
+} from '../context.ts';
 import {
   GreeterDefinition as GreetDefinition,
   type GreeterServiceImplementation as Greet,
@@ -41,6 +51,8 @@ interface Services {
 
 /** What the chain is made of. */
 export interface ChainDeps {
+  /** Outermost, on a server that traces; see middleware/trace.ts. */
+  trace?: ServerMiddleware<Traced, Timed & Dialled> | undefined;
   log: Logger;
   counts: CallCounts;
   drain: Drain;
@@ -63,6 +75,11 @@ const definitions = [
 
 /** The full names of the services, as health and reflection tell them. */
 export const serviceNames: readonly string[] = definitions.map(({ fullName }) => fullName);
+
+/** The paths of every method: `/package.Service/Method`. */
+export const methodPaths: readonly string[] = definitions.flatMap(({ fullName, methods }) =>
+  Object.values(methods).map(({ name }) => `/${fullName}/${name}`),
+);
 
 /** Every method, as metrics name it. */
 export const servedMethods: readonly CountedMethod[] = definitions.flatMap(
@@ -89,10 +106,11 @@ const unlimited: ReadonlySet<string> = new Set([
 /** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
 export function withChain(
   engine: Engine,
-  { log, counts, drain, deadlines, maxInFlight }: ChainDeps,
-): Engine<Timed & Abortable & Connected & Logged & Drainable> {
+  { trace, log, counts, drain, deadlines, maxInFlight }: ChainDeps,
+): Engine<Timed & Abortable & Connected & Traced & Logged & Drainable> {
   // use() returns a new server: keep the last one, or the chain is lost.
-  return engine
+  const traced: Engine<Timed & Abortable & Connected & Traced> = trace ? engine.use(trace) : engine;
+  return traced
     .use(requestLog({ log, counts }))
     .use(hideInternalErrors)
     .use(drain.middleware)

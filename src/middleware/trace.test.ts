@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Metadata, ServerError, Status } from 'nice-grpc-common';
+import { engineName, until } from '../../test/harness.ts';
+import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { serveTraced, type Traced } from '../../test/traced.ts';
+import { HelloDefinition } from '../gen/hello.ts';
+
+/** The one span and the one line of the one call, which agree; with the code and the span's status. */
+async function ended({ running, spans }: Traced, path: string) {
+  const line = await running.log.line({ rpc: path });
+  const [span, ...others] = await spans();
+  assert.ok(span);
+  assert.deepEqual(others, []);
+  assert.deepEqual([line['trace_id'], line['span_id']], [span.traceId, span.spanId]);
+  assert.equal(span.attributes['rpc.status_code'], line['code']);
+  return { span, code: line['code'] };
+}
+
+for (const kind of kinds) {
+  test(`trace() makes one span for a ${kind} call that ends well`, async () => {
+    await using traced = await serveTraced();
+
+    await call(traced.running.client, kind);
+
+    const { span, code } = await ended(traced, paths[kind]);
+    const [address, port] = traced.running.address.split(':');
+    const { 'network.peer.port': peerPort, ...attributes } = span.attributes;
+    assert.equal(code, 'OK');
+    assert.equal(span.name, paths[kind].slice(1));
+    assert.equal(span.kind, 2);
+    assert.deepEqual(span.status, { code: 0 });
+    assert.equal(span.parentSpanId, undefined);
+    assert.ok(Number(peerPort) > 0);
+    assert.deepEqual(attributes, {
+      'rpc.system.name': 'grpc',
+      'rpc.method': paths[kind].slice(1),
+      'rpc.status_code': 'OK',
+      'network.peer.address': '127.0.0.1',
+      // grpc-js tells nobody what was dialled.
+      ...(engineName === 'direct' && { 'server.address': address, 'server.port': Number(port) }),
+    });
+    assert.partialDeepStrictEqual(span.resource, {
+      'service.name': 'greeter',
+      'service.version': '1.2.3',
+      'telemetry.sdk.name': 'opentelemetry',
+    });
+  });
+
+  test(`trace() ends the span of a ${kind} call that fails for its caller without a fault`, async () => {
+    const notFound = () => new ServerError(Status.NOT_FOUND, 'no');
+    await using traced = await serveTraced({ greet: failing(notFound) });
+
+    await assert.rejects(call(traced.running.client, kind), { code: Status.NOT_FOUND });
+
+    const { span, code } = await ended(traced, paths[kind]);
+    assert.equal(code, 'NOT_FOUND');
+    assert.deepEqual(span.status, { code: 0 });
+    assert.equal(span.attributes['error.type'], undefined);
+  });
+
+  test(`trace() ends the span of a ${kind} call that we broke as an error, without its cause`, async () => {
+    await using traced = await serveTraced({ greet: failing(() => new Error('no such table')) });
+
+    await assert.rejects(call(traced.running.client, kind), { code: Status.INTERNAL });
+
+    const { span, code } = await ended(traced, paths[kind]);
+    assert.equal(code, 'INTERNAL');
+    assert.deepEqual(span.status, { code: 2, message: 'Internal error' });
+    assert.equal(span.attributes['error.type'], 'INTERNAL');
+    assert.doesNotMatch(JSON.stringify(span), /no such table/);
+  });
+
+  test(`trace() ends the span of a ${kind} call that its caller cancels`, async () => {
+    await using traced = await serveTraced({ greet: waiting() });
+    const { running } = traced;
+    const cancel = new AbortController();
+    const { signal } = cancel;
+    const cancelled = call(running.client, kind, { signal, requests: unending() });
+    await Promise.race([cancelled, until(() => running.drain.open() === 1)]);
+
+    cancel.abort();
+
+    await assert.rejects(cancelled, { name: 'AbortError' });
+    const { span, code } = await ended(traced, paths[kind]);
+    assert.equal(code, 'CANCELLED');
+    assert.deepEqual(span.status, { code: 0 });
+  });
+
+  test(`trace() ends the span of a ${kind} call whose time is over`, async () => {
+    await using traced = await serveTraced({
+      greet: waiting(),
+      deadlines: { max: 20, fallback: 20 },
+    });
+
+    const late = call(traced.running.client, kind, { requests: unending() });
+    await assert.rejects(late, { code: Status.DEADLINE_EXCEEDED });
+
+    const { span, code } = await ended(traced, paths[kind]);
+    assert.equal(code, 'DEADLINE_EXCEEDED');
+    assert.deepEqual(span.status, { code: 2, message: 'Deadline exceeded' });
+  });
+}
+
+// On grpc-js they are answered below every middleware.
+test(
+  'trace() gives a method that there is not a span without its name',
+  { skip: engineName !== 'direct' },
+  async () => {
+    await using traced = await serveTraced();
+    const nobody = { ...HelloDefinition, fullName: 'nobody.Knows' } as const;
+
+    const unknown = createClient(nobody, traced.running.channel).hello({});
+    await assert.rejects(unknown, { code: Status.UNIMPLEMENTED });
+
+    const { span, code } = await ended(traced, '/nobody.Knows/Hello');
+    assert.equal(code, 'UNIMPLEMENTED');
+    assert.equal(span.name, 'grpc');
+    assert.equal(span.status.code, 2);
+    assert.partialDeepStrictEqual(span.attributes, {
+      'rpc.method': '_OTHER',
+      'rpc.method_original': 'nobody.Knows/Hello',
+      'error.type': 'UNIMPLEMENTED',
+    });
+  },
+);
+
+// The engine knows before there is a request to decode.
+test(
+  'trace() gives a call that cannot be served a span',
+  { skip: engineName !== 'direct' },
+  async () => {
+    await using traced = await serveTraced();
+    const metadata = Metadata({ 'grpc-timeout': 'soon' });
+
+    const faulted = call(traced.running.client, 'unary', { metadata });
+    await assert.rejects(faulted, { code: Status.INTERNAL });
+
+    const { span, code } = await ended(traced, paths.unary);
+    assert.equal(code, 'INTERNAL');
+    assert.equal(span.name, 'greet.Greeter/SayHello');
+  },
+);
+
+const parent = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
+const traceparent = `00-${parent.traceId}-${parent.spanId}-01`;
+
+test("trace() takes the parent, and what vendors say of it, from the caller's headers", async () => {
+  await using traced = await serveTraced();
+  const metadata = Metadata({ traceparent, tracestate: 'congo=t61rcWkgMzE,rojo=1' });
+
+  await call(traced.running.client, 'unary', { metadata });
+
+  const { span } = await ended(traced, paths.unary);
+  assert.equal(span.traceId, parent.traceId);
+  assert.equal(span.parentSpanId, parent.spanId);
+  assert.equal(span.traceState, 'congo=t61rcWkgMzE,rojo=1');
+});
+
+for (const malformed of [
+  'nonsense',
+  `00-${'0'.repeat(32)}-${parent.spanId}-01`,
+  `00-${parent.traceId}-${'0'.repeat(16)}-01`,
+  `ff-${parent.traceId}-${parent.spanId}-01`,
+  `${traceparent}-more`,
+  traceparent.toUpperCase(),
+]) {
+  test(`trace() starts a new trace when the caller's is "${malformed}"`, async () => {
+    await using traced = await serveTraced();
+    const metadata = Metadata({ traceparent: malformed });
+
+    await call(traced.running.client, 'unary', { metadata });
+
+    const { span } = await ended(traced, paths.unary);
+    assert.match(span.traceId, /^[\da-f]{32}$/);
+    assert.notEqual(span.traceId, parent.traceId);
+    assert.equal(span.parentSpanId, undefined);
+  });
+}
+
+test("trace() sends no span of a trace that its caller does not sample, and the log has the caller's ids", async () => {
+  await using traced = await serveTraced();
+  const metadata = Metadata({ traceparent: traceparent.replace(/01$/, '00') });
+
+  await call(traced.running.client, 'unary', { metadata });
+
+  const line = await traced.running.log.line({ rpc: paths.unary });
+  assert.equal(line['trace_id'], parent.traceId);
+  assert.match(String(line['span_id']), /^[\da-f]{16}$/);
+  assert.deepEqual(await traced.spans(), []);
+});
+
+for (const [sampler, samplerRatio, count] of [
+  ['always_off', 1, 0],
+  ['always_on', 0, 1],
+  ['traceidratio', 0, 0],
+  ['traceidratio', 1, 1],
+  ['parentbased_always_off', 1, 0],
+  ['parentbased_traceidratio', 0, 0],
+  ['parentbased_traceidratio', 1, 1],
+] as const) {
+  test(`createTracing() sends ${count} of one span when the sampler is ${sampler} ${samplerRatio}`, async () => {
+    await using traced = await serveTraced({}, { sampler, samplerRatio });
+
+    await call(traced.running.client, 'unary');
+
+    assert.equal((await traced.spans()).length, count);
+  });
+}
+
+test('trace() hands the span to the service, and its ids to the lines that the service logs', async () => {
+  await using traced = await serveTraced({
+    greet: {
+      async sayHello(_request, { log, span }) {
+        span?.setAttribute('greeting.kind', 'warm');
+        log.info('here');
+        return {};
+      },
+    },
+  });
+
+  await traced.running.client.sayHello({});
+
+  const line = await traced.running.log.line({ msg: 'here' });
+  const [span] = await traced.spans();
+  assert.equal(span?.attributes['greeting.kind'], 'warm');
+  assert.deepEqual([line['trace_id'], line['span_id']], [span?.traceId, span?.spanId]);
+});

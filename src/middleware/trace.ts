@@ -1,0 +1,139 @@
+import {
+  type Attributes,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type TextMapGetter,
+  type Tracer,
+} from '@opentelemetry/api';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import type {
+  CallContext,
+  Metadata,
+  ServerMiddleware,
+  ServerMiddlewareCall,
+} from 'nice-grpc-common';
+import { ServerError, Status } from 'nice-grpc-common';
+import type { Dialled, Timed, Traced } from '../context.ts';
+import { callersEnd, codeOf, isLate } from './outcome.ts';
+
+/** What makes the spans of calls. */
+export interface TraceOptions {
+  tracer: Tracer;
+  /** The paths of the methods that are served: `/package.Service/Method`. */
+  methods: Iterable<string>;
+  /** Milliseconds since the epoch. */
+  now?: () => number;
+}
+
+/**
+ * Gives every call a span, whose parent is the one in the caller's traceparent, and ends it with the
+ * code that is in the log line. Attributes have the names of OpenTelemetry's conventions, of which
+ * those for RPC are stable since 1.45: https://opentelemetry.io/docs/specs/semconv/rpc/grpc
+ * They have no events for messages and no address of the client any more.
+ */
+export function trace({ tracer, methods, now = Date.now }: TraceOptions) {
+  const known = new Map(Array.from(methods, (path) => [path, knownMethod(path)]));
+  const propagator = new W3CTraceContextPropagator();
+
+  const middleware: ServerMiddleware<Traced, Timed & Dialled> = (call, context) => {
+    const { path } = call.method;
+    const { name, attributes } = known.get(path) ?? unknownMethod(path);
+    const parent = propagator.extract(ROOT_CONTEXT, context.metadata, metadataGetter);
+    const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
+    const traced = { ...context, span };
+    // What is not sampled still has ids, for the log, and costs little more.
+    return span.isRecording() ? recorded(call, traced) : call.next(call.request, traced);
+  };
+  return middleware;
+
+  async function* recorded<Req, Res>(
+    call: ServerMiddlewareCall<Req, Res, Traced & Timed & Dialled>,
+    context: CallContext & Timed & Dialled & { span: Span },
+  ) {
+    const { span } = context;
+    describePeers(span, context);
+    // When the caller leaves a response stream, this generator is returned, not thrown into.
+    let ended: unknown = callersEnd;
+    try {
+      const response = yield* call.next(call.request, context);
+      ended = context.signal.aborted ? callersEnd : undefined;
+      return response;
+    } catch (error) {
+      ended = error;
+      throw error;
+    } finally {
+      describeEnd(span, { ended, code: codeOf(ended, isLate(context.deadline, now())) });
+      span.end();
+    }
+  }
+}
+
+interface MethodNames {
+  name: string;
+  attributes: Attributes;
+}
+
+function knownMethod(path: string): MethodNames {
+  const name = path.slice(1);
+  return { name, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name } };
+}
+
+/** Names that strangers make up are no names of spans: there is no end of them. */
+function unknownMethod(path: string): MethodNames {
+  const attributes = { 'rpc.method': '_OTHER', 'rpc.method_original': path.slice(1) };
+  return { name: 'grpc', attributes: { 'rpc.system.name': 'grpc', ...attributes } };
+}
+
+const metadataGetter: TextMapGetter<Metadata> = {
+  keys: (metadata) => Array.from(metadata, ([key]) => key),
+  get(metadata, key) {
+    if (metadata.get(key) === undefined) return undefined;
+    return metadata.getAll(key).map(String);
+  },
+};
+
+function describePeers(span: Span, { authority, peer }: CallContext & Dialled): void {
+  const server = authority === undefined ? undefined : hostAndPort(authority);
+  if (server?.host) span.setAttribute('server.address', server.host);
+  if (server?.port) span.setAttribute('server.port', server.port);
+  const { host, port } = hostAndPort(peer);
+  // A unix socket has no port, and its client no name.
+  if (!port) return;
+  span.setAttribute('network.peer.address', host);
+  span.setAttribute('network.peer.port', port);
+}
+
+/** Names of hosts have 253 characters at most. */
+const longestHost = 255;
+
+/** `HOST:PORT` or `[V6]:PORT`, or either without a port. */
+function hostAndPort(text: string): { host: string; port: number | undefined } {
+  const {
+    v6,
+    name = '',
+    port,
+  } = /^(?:\[(?<v6>[^\]]*)\]|(?<name>.*?))(?::(?<port>\d{1,5}))?$/.exec(text)?.groups ?? {};
+  const host = (v6 ?? name).slice(0, longestHost);
+  return { host, port: port === undefined ? undefined : Number(port) };
+}
+
+/** A server's faults, by the conventions; the other codes are the caller's. */
+const faults: ReadonlySet<Status> = new Set([
+  Status.UNKNOWN,
+  Status.DEADLINE_EXCEEDED,
+  Status.UNIMPLEMENTED,
+  Status.INTERNAL,
+  Status.UNAVAILABLE,
+  Status.DATA_LOSS,
+]);
+
+function describeEnd(span: Span, { ended, code }: { ended: unknown; code: Status }): void {
+  span.setAttribute('rpc.status_code', Status[code]);
+  if (!faults.has(code)) return;
+  span.setAttribute('error.type', Status[code]);
+  // What the caller is told; the cause is in the log.
+  const told = ended instanceof ServerError ? { message: ended.details } : {};
+  span.setStatus({ code: SpanStatusCode.ERROR, ...told });
+}

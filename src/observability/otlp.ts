@@ -1,0 +1,62 @@
+import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
+import {
+  createOtlpHttpExportDelegate,
+  httpAgentFactoryFromOptions,
+} from '@opentelemetry/otlp-exporter-base/node-http';
+import {
+  JsonTraceSerializer,
+  ProtobufTraceSerializer,
+  TraceExporterMetricsHelper,
+} from '@opentelemetry/otlp-transformer';
+import type { SpanExporter } from '@opentelemetry/sdk-trace';
+
+/** Where batches of spans go, and how. */
+export interface ExporterOptions {
+  url: string;
+  /** Sent with each batch. */
+  headers: Readonly<Record<string, string>>;
+  protocol: 'http/protobuf' | 'http/json';
+  compression: 'none' | 'gzip';
+  /** Milliseconds for a batch, with every retry. */
+  timeout: number;
+  /** PEM, where the URL begins with https. */
+  ca: Pem;
+  clientCertificate: Pem;
+  clientKey: Pem;
+}
+
+type Pem = { readonly pem: string } | undefined;
+
+/** As many batches may be on their way at once; in steady running it is one. */
+const concurrencyLimit = 30;
+
+/**
+ * Posts spans to a collector, and tries again when it is away. The exporters that are packages of their
+ * own read the process's environment; what is in them is used here, and takes all it needs as options.
+ */
+export function createExporter(options: ExporterOptions): SpanExporter {
+  const { url, compression, timeout, ca, clientCertificate, clientKey } = options;
+  const isJson = options.protocol === 'http/json';
+  const contentType = isJson ? 'application/json' : 'application/x-protobuf';
+  const delegate = createOtlpHttpExportDelegate(
+    {
+      url,
+      // The transport adds to what it is given.
+      headers: async () => ({ ...options.headers, 'content-type': contentType }),
+      compression,
+      timeoutMillis: timeout,
+      concurrencyLimit,
+      agentFactory: httpAgentFactoryFromOptions({
+        keepAlive: true,
+        ...(ca && { ca: ca.pem }),
+        ...(clientCertificate && { cert: clientCertificate.pem }),
+        ...(clientKey && { key: clientKey.pem }),
+      }),
+    },
+    isJson ? JsonTraceSerializer : ProtobufTraceSerializer,
+    'otlp_http_span_exporter',
+    TraceExporterMetricsHelper,
+    undefined,
+  );
+  return new OTLPExporterBase(delegate);
+}

@@ -1,0 +1,60 @@
+import { trace } from '../src/middleware/trace.ts';
+import { createTracing, type TracingOptions } from '../src/observability/trace.ts';
+import { methodPaths } from '../src/transport/server.ts';
+import { type Collector, type SeenSpan, startCollector } from './collector.ts';
+import { type Running, serve, type ServeOptions } from './harness.ts';
+
+/** A server that traces, and the collector of its spans. */
+export interface Traced {
+  running: Running;
+  collector: Collector;
+  /** Ends the tracing; every span that there was. */
+  spans: () => Promise<readonly SeenSpan[]>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Options that send every span, in JSON, once there are many or all are asked for. */
+export const tracingOptions: Omit<TracingOptions, 'url'> = {
+  headers: {},
+  protocol: 'http/json',
+  compression: 'none',
+  timeout: 1000,
+  ca: undefined,
+  clientCertificate: undefined,
+  clientKey: undefined,
+  log: { warn: () => {} },
+  version: '1.2.3',
+  resource: { 'service.name': 'greeter' },
+  sampler: 'parentbased_always_on',
+  samplerRatio: 1,
+  scheduleDelay: 60_000,
+  exportTimeout: 1000,
+  maxQueueSize: 2048,
+  maxExportBatchSize: 512,
+};
+
+/** Serves and traces until the end of the test: use with `await using`. */
+export async function serveTraced(
+  options: ServeOptions = {},
+  sampling: Partial<Pick<TracingOptions, 'sampler' | 'samplerRatio'>> = {},
+): Promise<Traced> {
+  const collector = await startCollector();
+  const url = `${collector.url}/v1/traces`;
+  const { tracer, close } = createTracing({ ...tracingOptions, ...sampling, url });
+  const running = await serve({ ...options, trace: trace({ tracer, methods: methodPaths }) });
+  return {
+    running,
+    collector,
+    async spans() {
+      // A span ends in the turn in which its line is written, but after it.
+      await new Promise((resolve) => setImmediate(resolve));
+      await close();
+      return collector.spans;
+    },
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]();
+      await close();
+      await collector[Symbol.asyncDispose]();
+    },
+  };
+}
