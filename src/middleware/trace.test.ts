@@ -88,6 +88,17 @@ for (const kind of kinds) {
     assert.deepEqual(span.status, { code: 0 });
   });
 
+  test(`trace() ends the span of a ${kind} call whose caller has no more time`, async () => {
+    await using traced = await serveTraced({ greet: waiting() });
+    const metadata = Metadata({ 'grpc-timeout': '50m' });
+
+    const late = call(traced.running.client, kind, { metadata, requests: unending() });
+    await assert.rejects(late, { code: Status.DEADLINE_EXCEEDED });
+
+    const { code } = await ended(traced, paths[kind]);
+    assert.equal(code, 'DEADLINE_EXCEEDED');
+  });
+
   test(`trace() ends the span of a ${kind} call whose time is over`, async () => {
     await using traced = await serveTraced({
       greet: waiting(),
@@ -102,6 +113,27 @@ for (const kind of kinds) {
     assert.deepEqual(span.status, { code: 2, message: 'Deadline exceeded' });
   });
 }
+
+test('trace() ends the span of a call that is cancelled, and responds all the same, as the log does', async () => {
+  await using traced = await serveTraced({
+    greet: {
+      async sayHello(_request, { signal }) {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        return {};
+      },
+    },
+  });
+  const { running } = traced;
+  const cancel = new AbortController();
+  const cancelled = call(running.client, 'unary', { signal: cancel.signal });
+  await until(() => running.drain.open() === 1);
+
+  cancel.abort();
+
+  await assert.rejects(cancelled, { name: 'AbortError' });
+  const { code } = await ended(traced, paths.unary);
+  assert.equal(code, 'CANCELLED');
+});
 
 // On grpc-js they are answered below every middleware.
 test(

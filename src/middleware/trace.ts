@@ -110,13 +110,12 @@ const longestHost = 255;
 
 /** `HOST:PORT` or `[V6]:PORT`, or either without a port. */
 function hostAndPort(text: string): { host: string; port: number | undefined } {
-  const {
-    v6,
-    name = '',
-    port,
-  } = /^(?:\[(?<v6>[^\]]*)\]|(?<name>.*?))(?::(?<port>\d{1,5}))?$/.exec(text)?.groups ?? {};
-  const host = (v6 ?? name).slice(0, longestHost);
-  return { host, port: port === undefined ? undefined : Number(port) };
+  const colon = text.lastIndexOf(':');
+  const number = colon < 0 ? 0 : Number(text.slice(colon + 1));
+  const port = number > 0 && number <= 65_535 ? number : undefined;
+  const host = port === undefined ? text : text.slice(0, colon);
+  const isV6 = host.startsWith('[') && host.endsWith(']');
+  return { host: (isV6 ? host.slice(1, -1) : host).slice(0, longestHost), port };
 }
 
 /** A server's faults, by the conventions; the other codes are the caller's. */
