@@ -7,7 +7,7 @@ import { startUpTimes } from './bench/start_up.mjs';
 
 const outfile = 'dist/greeter.mjs';
 /** The build fails above it: raise it knowingly, or find out what has come in. */
-const maxBytes = 2_200_000;
+const maxBytes = 2_400_000;
 
 const { metafile } = await build({
   entryPoints: ['src/main.ts'],
@@ -15,11 +15,14 @@ const { metafile } = await build({
   bundle: true,
   platform: 'node',
   format: 'esm',
+  // The ES modules of packages that have both: what is not used of them stays out.
+  mainFields: ['module', 'main'],
   target: 'node26',
   sourcemap: true,
   metafile: true,
   legalComments: 'linked',
   define: { builtFromCommit: JSON.stringify(commit()) },
+  plugins: [{ name: 'late-builtins', setup: loadBuiltinsLate }],
   // grpc-js and pino are CommonJS and call require() for Node's own modules.
   banner: {
     js: `#!/usr/bin/env node
@@ -30,8 +33,16 @@ import { createRequire } from 'node:module'; const require = createRequire(impor
 const { size } = statSync(outfile);
 const direct = loadedBytes('src/main.ts', 'src/cli/serve.ts');
 const grpcJs = loadedBytes('src/main.ts', 'src/cli/serve.ts', 'src/transport/grpc_js.ts');
+const tracing = loadedBytes(
+  'src/main.ts',
+  'src/cli/serve.ts',
+  'src/observability/trace.ts',
+  'src/middleware/trace.ts',
+);
 const times = await startUpTimes(outfile);
-console.log(`${outfile}: ${size} bytes; serve loads ${direct} of them, with grpc-js ${grpcJs}`);
+console.log(
+  `${outfile}: ${size} bytes; serve loads ${direct} of them, with grpc-js ${grpcJs}, with tracing ${tracing}`,
+);
 console.log(
   `from start to first answered call: ${times.direct} ms, with grpc-js ${times.grpcJs} ms; node alone starts in ${times.node} ms`,
 );
@@ -43,6 +54,23 @@ function commit() {
   const describe = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'];
   const { status, stdout } = spawnSync('git', describe, { encoding: 'utf8' });
   return status === 0 ? stdout.trim() : '';
+}
+
+/**
+ * An import of one of Node's modules moves to the top of the file, and is loaded with it. OpenTelemetry
+ * imports zlib, which servers without tracing can do without: it becomes a require() in its place.
+ *
+ * @param {import('esbuild').PluginBuild} build
+ */
+function loadBuiltinsLate(build) {
+  build.onResolve({ filter: /^(zlib|stream)$/ }, ({ path, importer, kind }) =>
+    kind === 'import-statement' && importer.includes('@opentelemetry')
+      ? { path, namespace: 'late' }
+      : undefined,
+  );
+  build.onLoad({ filter: /./, namespace: 'late' }, ({ path }) => ({
+    contents: `module.exports = require('node:${path}');`,
+  }));
 }
 
 /**

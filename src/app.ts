@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Host, openAdmin } from './app/admin.ts';
 import { openTls } from './app/tls.ts';
+import { openTracing } from './app/tracing.ts';
 import type { Config } from './config.ts';
 import type { Stoppable } from './lifecycle.ts';
 import { createDrain } from './middleware/drain.ts';
@@ -35,18 +36,20 @@ const lastFramesMs = 250;
  * ListenError when an address cannot be had.
  */
 export async function startApp(config: Config, host: Host): Promise<App> {
-  const { logTo, isTerminal } = host;
+  const { logTo, isTerminal, version } = host;
   const auto = isTerminal ? 'human' : 'json';
   const { log, close } = await createLog({
     level: config.logLevel,
     format: config.logFormat === 'auto' ? auto : config.logFormat,
     to: logTo,
   });
+  const tracing = await openTracing(config, { log, version });
   const drain = createDrain();
   const state = createHealthState(serviceNames);
   const counts = createCallCounts(servedMethods);
   const health = createHealth(state);
   const chain = {
+    trace: tracing?.middleware,
     log,
     counts,
     drain,
@@ -104,10 +107,12 @@ export async function startApp(config: Config, host: Host): Promise<App> {
       healthServer.forceShutdown();
     },
     async flush() {
+      await tracing?.close();
       await admin?.close();
       await close();
     },
   };
+
   async function listenOnAll() {
     const main = await listenOn(server, config.listen, tls?.pems);
     return [main, await listenOn(healthServer, config.healthListen)] as const;

@@ -50,6 +50,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     maxHeaderSize: 16 * 1024,
     maxMessageSize: 4 * 1024 * 1024,
     parrotInterval: 3000,
+    tracing: undefined,
   });
 });
 

@@ -12,6 +12,7 @@ import {
   pemFile,
   size,
 } from './config/parse.ts';
+import { readTracing, type TracingConfig } from './config/tracing.ts';
 
 /**
  * Every setting. A flag `--drain-timeout` is also the variable GREETER_DRAIN_TIMEOUT.
@@ -192,6 +193,8 @@ type Read = <T>(name: string, setting: Setting<T>) => T;
 /** The value of every setting. Durations are milliseconds, sizes bytes. */
 export type Config = Readonly<Omit<Settings, 'healthListen'>> & {
   readonly healthListen: readonly Address[];
+  /** Undefined when nobody asks for spans. */
+  readonly tracing: TracingConfig | undefined;
 };
 
 type Settings = ReturnType<typeof readSettings>;
@@ -255,7 +258,8 @@ export function loadConfig({ flags, env, problems = [] }: Sources): Config {
     broken.add(name);
     return parse(fallback);
   });
-  const config = { ...settings, healthListen: healthListenOf(settings) };
+  const healthListen = healthListenOf(settings);
+  const config = { ...settings, healthListen, tracing: readTracing(env, found) };
   found.push(...healthProblems(config), ...tlsProblems(config, broken), ...limitProblems(config));
   if (found.length > 0) throw new UsageError('start with these settings', found);
   return config;

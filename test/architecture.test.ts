@@ -62,7 +62,7 @@ test('only transport/engine.ts knows which server is behind the services', () =>
   assert.deepEqual(knowing.toSorted(), ['transport/engine.ts', 'transport/grpc_js.ts']);
 });
 
-test('what serves with the direct engine never loads grpc-js', () => {
+test('what serves with the direct engine loads neither grpc-js nor, by itself, OpenTelemetry', () => {
   const loaded = new Set<string>();
   const load = (file: string) => {
     if (loaded.has(file)) return;
@@ -71,7 +71,7 @@ test('what serves with the direct engine never loads grpc-js', () => {
   };
   ['main.ts', 'cli/serve.ts'].forEach(load);
 
-  const loading = /^import (?!type)[^;]*'(?:nice-grpc|@grpc\/grpc-js)'/m;
+  const loading = /^import (?!type)[^;]*'(?:nice-grpc|@grpc\/grpc-js|@opentelemetry\/.*)'/m;
   assert.ok(loaded.has('grpc/server.ts'));
   assert.deepEqual(
     [...loaded].filter((file) => loading.test(read(file))),

@@ -12,9 +12,16 @@ export const checkConfig: Command = {
   ],
   async run(args, { env, write }) {
     const config = loadConfig({ ...args, env });
-    // JSON has no undefined: a setting that is "none" is null.
-    const json = JSON.stringify(config, (_key, value: unknown) => value ?? null, 2);
+    const json = JSON.stringify(config, show, 2);
     write(`${json}\n`);
     return 0;
   },
 };
+
+/** What stands in files and headers may open doors. */
+const secrets: ReadonlySet<string> = new Set(['pem', 'headers']);
+
+/** JSON has no undefined: a setting that is "none" is null. */
+function show(key: string, value: unknown): unknown {
+  return secrets.has(key) ? 'hidden' : (value ?? null);
+}

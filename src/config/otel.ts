@@ -1,0 +1,72 @@
+import { oneOf, type Parse } from './parse.ts';
+
+/** One of the words, in any case, as OpenTelemetry has it. */
+export function word<const T extends string>(...words: readonly T[]): Parse<T> {
+  const parse = oneOf(...words);
+  return (text) => parse(lower(text));
+}
+
+/** How a word is compared; nothing is the empty one. */
+export function lower(text = ''): string {
+  return text.trim().toLowerCase();
+}
+
+/** A URL that can be posted to. */
+export function httpUrl(text: string): URL {
+  const url = URL.parse(text);
+  if (!url || !['http:', 'https:'].includes(url.protocol)) {
+    throw new RangeError('must be a URL, http://HOST:PORT or https://HOST:PORT');
+  }
+  return url;
+}
+
+/** The URL of a collector's traces, under the one of everything it takes. */
+export function tracesUnder(text: string): string {
+  const url = httpUrl(text);
+  url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/traces`;
+  return url.href;
+}
+
+/** NAME=VALUE with commas between; values are percent-encoded. */
+export function pairs(text: string): Readonly<Record<string, string>> {
+  const all = text.split(',').filter((part) => part.trim() !== '');
+  return Object.fromEntries(all.map(pair));
+}
+
+function pair(text: string): [string, string] {
+  const { name = '', value = '' } = /^(?<name>[^=]+)=(?<value>.*)$/s.exec(text)?.groups ?? {};
+  try {
+    const decoded = decodeURIComponent(value.trim());
+    if (name.trim() !== '') return [name.trim(), decoded];
+  } catch {
+    // A percent sign that encodes nothing.
+  }
+  throw new RangeError('must be NAME=VALUE with commas between, values percent-encoded');
+}
+
+/** Pairs that can be HTTP headers. */
+export function headers(text: string): Readonly<Record<string, string>> {
+  const all = pairs(text);
+  if (!Object.entries(all).every(isHeader)) {
+    throw new RangeError('must be names and values that HTTP headers can have');
+  }
+  return all;
+}
+
+function isHeader([name, value]: [string, string]): boolean {
+  return /^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\t -~]*$/.test(value);
+}
+
+/** A part of one. */
+export function ratio(text: string): number {
+  const value = /^\s*[\d.]+(e-?\d+)?\s*$/i.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= 0 && value <= 1)) throw new RangeError('must be a number from 0 to 1');
+  return value;
+}
+
+/** Names of propagators. Calls go no further from here, so that the one of traces is enough. */
+export function propagators(text: string): readonly string[] {
+  const names = text.split(',').map(lower);
+  if (!names.includes('tracecontext')) throw new RangeError('must have tracecontext among them');
+  return names;
+}

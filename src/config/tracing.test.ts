@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readTracing } from './tracing.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+function read(env: Env) {
+  const problems: string[] = [];
+  return { tracing: readTracing(env, problems), problems };
+}
+
+const on = { OTEL_TRACES_EXPORTER: 'otlp' };
+
+test('readTracing() asks for spans only when a standard variable does', () => {
+  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
+  const environments: [Env, boolean][] = [
+    [{}, false],
+    [{ OTEL_SERVICE_NAME: 'x', OTEL_EXPORTER_OTLP_ENDPOINT: '' }, false],
+    [endpoint, true],
+    [{ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://collector:4318/v1/traces' }, true],
+    [on, true],
+    [{ ...endpoint, OTEL_TRACES_EXPORTER: 'none' }, false],
+    [{ ...endpoint, OTEL_SDK_DISABLED: 'True' }, false],
+    [{ ...endpoint, OTEL_SDK_DISABLED: 'false' }, true],
+  ];
+
+  for (const [env, isOn] of environments) {
+    assert.equal(read(env).tracing !== undefined, isOn, JSON.stringify(env));
+  }
+});
+
+test('readTracing() has the defaults of the specification', () => {
+  const { tracing, problems } = read(on);
+
+  assert.deepEqual(problems, []);
+  assert.deepEqual(tracing, {
+    url: 'http://localhost:4318/v1/traces',
+    headers: {},
+    protocol: 'http/protobuf',
+    compression: 'none',
+    timeout: 10_000,
+    ca: undefined,
+    clientCertificate: undefined,
+    clientKey: undefined,
+    resource: { 'service.name': 'greeter' },
+    sampler: 'parentbased_always_on',
+    samplerRatio: 1,
+    scheduleDelay: 5000,
+    exportTimeout: 30_000,
+    maxQueueSize: 2048,
+    maxExportBatchSize: 512,
+  });
+});
+
+test('readTracing() reads every variable, those of traces before those of everything', () => {
+  const { tracing, problems } = read({
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector/under/',
+    OTEL_EXPORTER_OTLP_HEADERS: 'x-for=all',
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'authorization=Basic%20YTpi, x-tenant = a ',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'HTTP/JSON',
+    OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '250',
+    OTEL_SERVICE_NAME: 'mine',
+    OTEL_RESOURCE_ATTRIBUTES: 'service.name=theirs,deployment.environment.name=a%2Cb',
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: '0.01',
+    OTEL_PROPAGATORS: 'tracecontext,baggage',
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+    OTEL_BSP_EXPORT_TIMEOUT: '200',
+    OTEL_BSP_MAX_QUEUE_SIZE: '64',
+  });
+
+  assert.deepEqual(problems, []);
+  assert.partialDeepStrictEqual(tracing, {
+    url: 'https://collector/under/v1/traces',
+    headers: { authorization: 'Basic YTpi', 'x-tenant': 'a' },
+    protocol: 'http/json',
+    compression: 'gzip',
+    timeout: 250,
+    resource: { 'service.name': 'mine', 'deployment.environment.name': 'a,b' },
+    sampler: 'parentbased_traceidratio',
+    samplerRatio: 0.01,
+    scheduleDelay: 100,
+    exportTimeout: 200,
+    maxQueueSize: 64,
+    maxExportBatchSize: 64,
+  });
+});
+
+test('readTracing() posts to the endpoint of traces as it stands', () => {
+  const { tracing } = read({
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a:4318',
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://b:4318/spans',
+  });
+
+  assert.equal(tracing?.url, 'http://b:4318/spans');
+});
+
+test('readTracing() names all that it cannot do, and no secret', () => {
+  const { problems } = read({
+    OTEL_TRACES_EXPORTER: 'zipkin',
+    OTEL_PROPAGATORS: 'b3',
+    OTEL_BSP_MAX_QUEUE_SIZE: '10',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
+    OTEL_EXPORTER_OTLP_HEADERS: 'my password',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_EXPORTER_OTLP_CERTIFICATE: '/nowhere',
+    OTEL_RESOURCE_ATTRIBUTES: 'a=%zz',
+    OTEL_TRACES_SAMPLER: 'jaeger_remote',
+    OTEL_TRACES_SAMPLER_ARG: '1.5',
+    OTEL_BSP_SCHEDULE_DELAY: '5s',
+    OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '11',
+  });
+
+  const pairs = 'must be NAME=VALUE with commas between, values percent-encoded';
+  assert.deepEqual(problems, [
+    'OTEL_TRACES_EXPORTER "zipkin": must be one of otlp, none',
+    'OTEL_PROPAGATORS "b3": must have tracecontext among them',
+    'OTEL_EXPORTER_OTLP_ENDPOINT "collector:4317": must be a URL, http://HOST:PORT or https://HOST:PORT',
+    `OTEL_EXPORTER_OTLP_HEADERS: ${pairs}`,
+    'OTEL_EXPORTER_OTLP_PROTOCOL "grpc": must be one of http/protobuf, http/json',
+    `OTEL_EXPORTER_OTLP_CERTIFICATE "/nowhere": must be a file that can be read: ENOENT: no such file or directory, open '/nowhere'`,
+    `OTEL_RESOURCE_ATTRIBUTES "a=%zz": ${pairs}`,
+    'OTEL_TRACES_SAMPLER "jaeger_remote": must be one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio',
+    'OTEL_TRACES_SAMPLER_ARG "1.5": must be a number from 0 to 1',
+    'OTEL_BSP_SCHEDULE_DELAY "5s": must be a whole number from 1 to 3600000',
+    'OTEL_BSP_MAX_EXPORT_BATCH_SIZE "11": must be a whole number from 1 to 10',
+  ]);
+});
+
+test('readTracing() wants a certificate and its key together', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'key.pem');
+  writeFileSync(file, '-----BEGIN PRIVATE KEY-----');
+
+  const { problems } = read({ ...on, OTEL_EXPORTER_OTLP_CLIENT_KEY: file });
+
+  assert.deepEqual(problems, [
+    'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_CLIENT_KEY: must be given together',
+  ]);
+});
+
+test('readTracing() takes headers only where HTTP can send them', () => {
+  const { problems } = read({ ...on, OTEL_EXPORTER_OTLP_HEADERS: 'a=line%0Abreak' });
+
+  assert.deepEqual(problems, [
+    'OTEL_EXPORTER_OTLP_HEADERS: must be names and values that HTTP headers can have',
+  ]);
+});

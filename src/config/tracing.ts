@@ -1,0 +1,141 @@
+import { headers, httpUrl, lower, pairs, propagators, ratio, tracesUnder, word } from './otel.ts';
+import { integer, type Parse, pemFile } from './parse.ts';
+
+/** Which spans are made and where they go. Times are milliseconds. */
+export interface TracingConfig {
+  /** Where batches are posted. */
+  readonly url: string;
+  /** Sent with each batch; may be secret. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly protocol: 'http/protobuf' | 'http/json';
+  readonly compression: 'none' | 'gzip';
+  /** What one batch may take, with every retry. */
+  readonly timeout: number;
+  readonly ca: PemFile;
+  readonly clientCertificate: PemFile;
+  readonly clientKey: PemFile;
+  /** What every span says of this server. */
+  readonly resource: Readonly<Record<string, string>>;
+  readonly sampler: (typeof samplers)[number];
+  /** The part of the traces that a sampler by ratio takes, from 0 to 1. */
+  readonly samplerRatio: number;
+  /** A batch leaves this long after its first span. */
+  readonly scheduleDelay: number;
+  readonly exportTimeout: number;
+  /** Spans beyond it are dropped. */
+  readonly maxQueueSize: number;
+  readonly maxExportBatchSize: number;
+}
+
+type PemFile = ReturnType<typeof pemFile>;
+
+const samplers = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
+
+const keyPair = 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_CLIENT_KEY';
+
+const hourMs = 3_600_000;
+
+/**
+ * Reads OpenTelemetry's own variables: undefined where they ask for no spans. What is wrong with them
+ * is added to `problems`. https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
+ */
+export function readTracing(
+  env: Readonly<Record<string, string | undefined>>,
+  problems: string[],
+): TracingConfig | undefined {
+  if (!isOn(env)) return undefined;
+  read(['OTEL_TRACES_EXPORTER'], { fallback: 'otlp', parse: word('otlp', 'none') });
+  read(['OTEL_PROPAGATORS'], { fallback: 'tracecontext', parse: propagators });
+  const clientCertificate = read(otlp('CLIENT_CERTIFICATE'), { fallback: 'off', parse: pemFile });
+  const clientKey = read(otlp('CLIENT_KEY'), { fallback: 'off', parse: pemFile });
+  if (!clientCertificate !== !clientKey) problems.push(`${keyPair}: must be given together`);
+  const maxQueueSize = read(['OTEL_BSP_MAX_QUEUE_SIZE'], {
+    fallback: '2048',
+    parse: integer(1, 1_000_000),
+  });
+  return {
+    url: read(['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'], {
+      fallback: read(['OTEL_EXPORTER_OTLP_ENDPOINT'], {
+        fallback: 'http://localhost:4318',
+        parse: tracesUnder,
+      }),
+      parse: (text) => httpUrl(text).href,
+    }),
+    headers: read(otlp('HEADERS'), { fallback: '', parse: headers, isSecret: true }),
+    protocol: read(otlp('PROTOCOL'), {
+      fallback: 'http/protobuf',
+      parse: word('http/protobuf', 'http/json'),
+    }),
+    compression: read(otlp('COMPRESSION'), { fallback: 'none', parse: word('none', 'gzip') }),
+    timeout: read(otlp('TIMEOUT'), { fallback: '10000', parse: integer(1, hourMs) }),
+    ca: read(otlp('CERTIFICATE'), { fallback: 'off', parse: pemFile }),
+    clientCertificate,
+    clientKey,
+    resource: {
+      'service.name': 'greeter',
+      ...read(['OTEL_RESOURCE_ATTRIBUTES'], { fallback: '', parse: pairs }),
+      ...read(['OTEL_SERVICE_NAME'], {
+        fallback: '',
+        parse: (text) => (text ? { 'service.name': text } : {}),
+      }),
+    },
+    sampler: read(['OTEL_TRACES_SAMPLER'], {
+      fallback: 'parentbased_always_on',
+      parse: word(...samplers),
+    }),
+    samplerRatio: read(['OTEL_TRACES_SAMPLER_ARG'], { fallback: '1', parse: ratio }),
+    scheduleDelay: read(['OTEL_BSP_SCHEDULE_DELAY'], {
+      fallback: '5000',
+      parse: integer(1, hourMs),
+    }),
+    exportTimeout: read(['OTEL_BSP_EXPORT_TIMEOUT'], {
+      fallback: '30000',
+      parse: integer(1, hourMs),
+    }),
+    maxQueueSize,
+    maxExportBatchSize: read(['OTEL_BSP_MAX_EXPORT_BATCH_SIZE'], {
+      fallback: String(Math.min(512, maxQueueSize)),
+      parse: integer(1, maxQueueSize),
+    }),
+  };
+
+  /** The first of the variables that is set; an empty one is not. */
+  function read<T>(names: readonly string[], { fallback, parse, isSecret }: Variable<T>): T {
+    const name = names.find((each) => env[each]);
+    const text = name && env[name];
+    if (!text) return parse(fallback);
+    try {
+      return parse(text);
+    } catch (error) {
+      const rule = error instanceof Error ? error.message : String(error);
+      problems.push(`${name}${isSecret ? '' : ` "${text}"`}: ${rule}`);
+      return parse(fallback);
+    }
+  }
+}
+
+interface Variable<T> {
+  /** What to parse when none is set; it is right. */
+  fallback: string;
+  parse: Parse<T>;
+  isSecret?: boolean;
+}
+
+function isOn(env: Readonly<Record<string, string | undefined>>): boolean {
+  const exporter = env['OTEL_TRACES_EXPORTER'];
+  if (lower(env['OTEL_SDK_DISABLED']) === 'true' || lower(exporter) === 'none') return false;
+  const endpoints = otlp('ENDPOINT').map((name) => env[name]);
+  return [exporter, ...endpoints].some((text) => text !== undefined && text !== '');
+}
+
+/** The variable for traces goes before the one for everything. */
+function otlp(name: string): readonly string[] {
+  return [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`];
+}

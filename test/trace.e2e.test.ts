@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { HelloDefinition } from '../src/gen/hello.ts';
+import { startCollector } from './collector.ts';
+import { engineName } from './harness.ts';
+import { install, type Served } from './program.ts';
+import { listenTcp } from './tcp.ts';
+
+const json = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
+
+/** Calls, and asks it to leave; the line of the call. */
+async function callAndStop(server: Served) {
+  const { value } = await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
+  assert.equal(value, 'Hello World');
+  const line = await server.log.line({ rpc: '/Hello/Hello' });
+  server.signal('SIGTERM');
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+  return line;
+}
+
+test('a server with a collector sends its spans before it ends, and logs their ids', async () => {
+  using program = install();
+  await using collector = await startCollector();
+  const env = { ...json, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: 'mine' };
+
+  const line = await callAndStop(await program.serve([], { env }));
+
+  const [span, ...others] = collector.spans;
+  assert.ok(span);
+  assert.deepEqual(others, []);
+  assert.equal(collector.posts[0]?.path, '/v1/traces');
+  assert.partialDeepStrictEqual(span, {
+    name: 'Hello/Hello',
+    traceId: line['trace_id'],
+    spanId: line['span_id'],
+    resource: { 'service.name': 'mine' },
+  });
+});
+
+test('a span names the host that was dialled and the peer, over IPv6 and unix sockets too', async () => {
+  using program = install();
+  await using collector = await startCollector();
+  const off = { GREETER_TLS_CERT_FILE: 'off', GREETER_TLS_KEY_FILE: 'off' };
+  const env = { ...off, ...json, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
+  const server = await program.serve(['--listen', '[::1]:0,unix:greeter.sock'], { env });
+  const { port } = await server.log.line({ address: '[::1]:0' });
+  const addresses = [`[::1]:${String(port)}`, 'unix:greeter.sock'];
+
+  for (const address of addresses) await program.run(['guide', 'hello', '--addr', address]);
+  server.signal('SIGTERM');
+  await server.ended;
+
+  const [overTcp, overUnix] = collector.spans.map(({ attributes }) => attributes);
+  assert.equal(overTcp?.['network.peer.address'], '::1');
+  assert.equal(overUnix?.['network.peer.address'], undefined);
+  // grpc-js tells nobody what was dialled.
+  const dialled = [overTcp, overUnix].map((span) => span?.['server.address']);
+  assert.deepEqual(
+    dialled,
+    engineName === 'direct' ? ['::1', 'localhost'] : [undefined, undefined],
+  );
+});
+
+const collectors: [string, (response: ServerResponse) => void][] = [
+  ['is slow', () => {}],
+  ['answers 503', (response) => void response.writeHead(503).end()],
+  ['answers 400', (response) => void response.writeHead(400).end('not this')],
+  ['answers nonsense', (response) => void response.end('<html>')],
+];
+
+for (const [does, answer] of collectors) {
+  test(`a server whose collector ${does} serves, and ends in time with 0`, async () => {
+    using program = install();
+    await using collector = await startCollector({ answer });
+    const env = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_BSP_SCHEDULE_DELAY: '1',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '60000',
+    };
+
+    await callAndStop(await program.serve([], { env }));
+
+    assert.ok(collector.posts.length > 0);
+  });
+}
+
+test('a server whose collector is away serves, warns once, and ends in time with 0', async () => {
+  using program = install();
+  const away = createServer();
+  const port = await listenTcp(away);
+  await new Promise((resolve) => away.close(resolve));
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` };
+  const server = await program.serve([], { env });
+
+  await callAndStop(server);
+
+  const warnings = server.log.lines.filter(({ level }) => level === 'warn');
+  assert.equal(warnings.length, 1);
+  assert.partialDeepStrictEqual(warnings[0], {
+    msg: 'spans may be lost',
+    collector: `127.0.0.1:${port}`,
+  });
+});
+
+test('what OpenTelemetry is told wrong is named with all else that is wrong, and the exit code is 2', async () => {
+  using program = install();
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4317',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    GREETER_LOG_LEVEL: 'loud',
+  };
+
+  const { code, err } = await program.run([], { env });
+
+  assert.equal(
+    err,
+    `Cannot start with these settings:
+  GREETER_LOG_LEVEL "loud": must be one of debug, info, warn, error
+  OTEL_EXPORTER_OTLP_PROTOCOL "grpc": must be one of http/protobuf, http/json
+`,
+  );
+  assert.equal(code, 2);
+});
+
+test('check-config shows what OpenTelemetry is told, but no header and no key', async (t) => {
+  using program = install();
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'both.pem');
+  writeFileSync(file, '-----BEGIN PRIVATE KEY-----\ns3cret');
+  const env = {
+    OTEL_TRACES_EXPORTER: 'otlp',
+    OTEL_EXPORTER_OTLP_HEADERS: 'api-key=s3cret',
+    OTEL_EXPORTER_OTLP_CLIENT_KEY: file,
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: file,
+  };
+
+  const { code, out } = await program.run(['check-config'], { env });
+
+  assert.equal(code, 0);
+  assert.partialDeepStrictEqual(JSON.parse(out), {
+    tracing: {
+      url: 'http://localhost:4318/v1/traces',
+      headers: 'hidden',
+      clientKey: { path: file, pem: 'hidden' },
+    },
+  });
+  assert.doesNotMatch(out, /s3cret/);
+});
+
+/** Says on standard error which modules of OpenTelemetry are loaded, by import or require(). */
+const hook = `data:text/javascript,${encodeURIComponent(`
+  import { registerHooks } from 'node:module';
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (specifier.startsWith('@opentelemetry/')) console.error(specifier);
+      return next(specifier, context);
+    },
+  });
+`)}`;
+
+/** What the sources load of OpenTelemetry until they serve, or the one of them that is asked for. */
+async function loadedBy(env: Record<string, string>): Promise<string> {
+  const main = join(import.meta.dirname, '../src/main.ts');
+  const args = ['--import', hook, main, 'serve', '--listen', '127.0.0.1:0'];
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let seen = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    seen += chunk.toString();
+    if (seen.includes('"serving"')) child.kill();
+  });
+  return text(child.stderr);
+}
+
+test('a server that nobody asks for spans loads nothing of OpenTelemetry', async () => {
+  assert.equal(await loadedBy({}), '');
+  assert.equal(await loadedBy({ OTEL_SDK_DISABLED: 'true', OTEL_TRACES_EXPORTER: 'otlp' }), '');
+  assert.match(await loadedBy({ OTEL_TRACES_EXPORTER: 'otlp' }), /^@opentelemetry\/sdk-trace$/m);
+});
