@@ -7,7 +7,7 @@ import { startUpTimes } from './bench/start_up.mjs';
 
 const outfile = 'dist/greeter.mjs';
 /** The build fails above it: raise it knowingly, or find out what has come in. */
-const maxBytes = 2_400_000;
+const maxBytes = 2_300_000;
 
 const { metafile } = await build({
   entryPoints: ['src/main.ts'],

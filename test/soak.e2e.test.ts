@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HelloRequest } from '../src/gen/greet.ts';
+import { createRandom } from './hpack/random.ts';
+import { paths } from './kinds.ts';
+import { install } from './program.ts';
+import { parsePrometheus, type Sample } from './prometheus.ts';
+import { frame } from './raw_client.ts';
+import { connectSoak, type SoakClient } from './soak_client.ts';
+
+/** `npm run soak` has 600, CI a tenth of that. */
+const seconds = Number(process.env['SOAK_SECONDS'] ?? 2);
+/** Below that, memory is not level yet. */
+const leastForMemory = 60;
+const lanes = 16;
+const callsOfEachConnection = 20;
+
+const hello = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
+const end = { end: true };
+
+/** What a client does with one call; gives the code that the server must count. */
+type Play = (client: SoakClient) => Promise<string>;
+
+const plays: readonly [Play, ...Play[]] = [
+  sends(paths.unary, 'OK', hello),
+  sends(paths.serverStream, 'OK', hello),
+  sends(paths.clientStream, 'OK', Buffer.concat([hello, hello, hello])),
+  sends(paths.bidi, 'OK', Buffer.concat([hello, hello])),
+  sends('/greet.Greeter/Nope', 'UNIMPLEMENTED', hello),
+  sends(paths.unary, 'UNIMPLEMENTED', Buffer.alloc(0)),
+  sends(paths.unary, 'INTERNAL', Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff])),
+  sends(paths.bidi, 'INTERNAL', hello.subarray(0, 7)),
+  sends('/grpc.health.v1.Health/Check', 'NOT_FOUND', frame(Buffer.from('\n\x01x'))),
+  async function late(client) {
+    const id = client.open(paths.bidi, ['grpc-timeout', '5m']);
+    client.send(id, hello);
+    assert.equal(await client.ended(id), 'DEADLINE_EXCEEDED');
+    return 'DEADLINE_EXCEEDED';
+  },
+  async function cancelled(client) {
+    const id = client.open(paths.bidi);
+    client.send(id, hello);
+    await client.replied(id);
+    client.cancel(id);
+    return 'CANCELLED';
+  },
+  async function takenBack(client) {
+    const id = client.open(paths.unary);
+    client.send(id, hello.subarray(0, 7));
+    client.cancel(id);
+    return 'CANCELLED';
+  },
+];
+
+function sends(path: string, code: string, body: Buffer): Play {
+  return async (client) => {
+    const id = client.open(path);
+    client.send(id, body, end);
+    assert.equal(await client.ended(id), code);
+    return code;
+  };
+}
+
+/** How Prometheus' users know the codes. */
+function codeLabel(code: string): string {
+  if (code === 'OK') return code;
+  if (code === 'CANCELLED') return 'Canceled';
+  return code
+    .toLowerCase()
+    .replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted as their callers do`, async (t) => {
+  using program = install();
+  const server = await program.serve(['--admin-listen', '127.0.0.1:0', '--parrot-interval', '1ms']);
+  const { port } = await server.log.line({ msg: 'admin listening' });
+  // Nobody reads millions of lines, and that must not matter either.
+  server.stallLog();
+  const scrape = async () =>
+    parsePrometheus(await (await fetch(`http://127.0.0.1:${String(port)}/metrics`)).text());
+  const random = createRandom(Number(process.env['SOAK_SEED'] ?? 1));
+  const counted: Record<string, number> = {};
+  const resident: number[] = [];
+  const held: number[] = [];
+  const over = AbortSignal.timeout(seconds * 1000);
+
+  const watching = watch();
+  await Promise.all(Array.from({ length: lanes }, lane));
+  await watching;
+  while (sum(await scrape(), 'greeter_calls_in_flight') > 0) await sleep(10);
+
+  const samples = await scrape();
+  const handled = samples.filter(({ name, value }) => name.endsWith('handled_total') && value > 0);
+  const told: Record<string, number> = {};
+  for (const { labels, value } of handled) {
+    const code = labels['grpc_code'] ?? '';
+    told[code] = (told[code] ?? 0) + value;
+  }
+  t.diagnostic(
+    `calls by code: ${JSON.stringify(told)}; megabytes: ${resident.map(inMegabytes).join(' ')}`,
+  );
+  assert.deepEqual(told, counted);
+  assert.equal(
+    sum(samples, 'grpc_server_started_total'),
+    sum(handled, 'grpc_server_handled_total'),
+  );
+  assert.equal(sum(samples, 'greeter_open_streams'), 0);
+  if (seconds >= leastForMemory) {
+    // What V8 keeps of its heap comes and goes; what is left after its collections does not.
+    assertLevel(held, { by: 1.1, of: (values) => Math.min(...values) });
+    assertLevel(resident, { by: 1.25, of: (values) => Math.max(...values) });
+  }
+
+  async function lane(): Promise<void> {
+    while (!over.aborted) {
+      const client = await connectSoak(server.address);
+      for (let i = 0; i < callsOfEachConnection; i++) count(await random.pick(plays)(client));
+      // A connection may go in the middle of calls.
+      const left = random.below(3);
+      for (let i = 0; i < left; i++) {
+        const id = client.open(paths.bidi);
+        client.send(id, hello);
+        await client.replied(id);
+        count('CANCELLED');
+      }
+      await client.close({ reset: left > 0 });
+    }
+  }
+
+  function count(code: string): void {
+    const label = codeLabel(code);
+    counted[label] = (counted[label] ?? 0) + 1;
+  }
+
+  async function watch(): Promise<void> {
+    while (!over.aborted) {
+      const samples = await scrape();
+      resident.push(sum(samples, 'process_resident_memory_bytes'));
+      held.push(
+        sum(samples, 'nodejs_heap_size_used_bytes') + sum(samples, 'nodejs_external_memory_bytes'),
+      );
+      await sleep(1000, undefined, { signal: over }).catch(() => {});
+    }
+  }
+});
+
+function sum(samples: readonly Sample[], name: string): number {
+  return samples.reduce((all, sample) => all + (sample.name === name ? sample.value : 0), 0);
+}
+
+function inMegabytes(bytes: number): number {
+  return Math.round(bytes / 1024 ** 2);
+}
+
+/** After a third of the time to warm up, the last third takes no more than the one before it. */
+function assertLevel(
+  bytes: readonly number[],
+  { by, of }: { by: number; of: (values: readonly number[]) => number },
+): void {
+  const third = Math.floor(bytes.length / 3);
+  const [before, after] = [of(bytes.slice(third, 2 * third)), of(bytes.slice(-third))];
+  assert.ok(after < by * before, `${before} bytes, and then ${after}`);
+}

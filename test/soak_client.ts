@@ -1,0 +1,90 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { Status } from 'nice-grpc';
+import { Flag, FrameType, preface } from '../src/http2/frame.ts';
+import { FrameReader } from '../src/http2/frame_reader.ts';
+import { createHpackDecoder } from '../src/http2/hpack/decoder.ts';
+import { encodeHeaders } from '../src/http2/hpack/encoder.ts';
+import { frameOf, word } from './http2_peer.ts';
+
+/** A connection that says what it likes, and knows how each of its calls ended. */
+export interface SoakClient {
+  /** Opens a call; gives its stream's identifier. */
+  open(path: string, headers?: readonly string[]): number;
+  /** Sends a part of its body, the last one perhaps. */
+  send(id: number, bytes: Buffer, how?: { end: boolean }): void;
+  /** Resolves with the first bytes of its response. */
+  replied(id: number): Promise<void>;
+  /** Resolves with its code; rejects where the stream or the connection ends without one. */
+  ended(id: number): Promise<string>;
+  /** Takes it back with RST_STREAM, and nothing before it. */
+  cancel(id: number): void;
+  /** Closes the connection, as it should be or with a TCP reset. */
+  close(how?: { reset: boolean }): Promise<void>;
+}
+
+interface Call {
+  replied: PromiseWithResolvers<void>;
+  ended: PromiseWithResolvers<string>;
+}
+
+/** Connects to a server at HOST:PORT. */
+export async function connectSoak(address: string): Promise<SoakClient> {
+  const [host = '', port = ''] = address.split(':');
+  const socket = connect({ host, port: Number(port), noDelay: true });
+  socket.on('error', () => {});
+  const closed = once(socket, 'close');
+  const calls = new Map<number, Call>();
+  const decoder = createHpackDecoder({ maxHeaderListSize: 64 * 1024 });
+  let lastId = -1;
+
+  const reader = new FrameReader(({ type, flags, streamId, bytes, start, end }) => {
+    const call = calls.get(streamId);
+    if (type === FrameType.PING && (flags & Flag.ACK) === 0) {
+      socket.write(frameOf(FrameType.PING, Flag.ACK, 0, bytes.subarray(start, end)));
+    } else if (type === FrameType.HEADERS) {
+      const { fields } = decoder.decode(bytes.subarray(start, end));
+      const at = fields.indexOf('grpc-status');
+      if (at >= 0) call?.ended.resolve(Status[Number(fields[at + 1])] ?? 'none');
+    } else if (type === FrameType.DATA) call?.replied.resolve();
+    else if (type === FrameType.RST_STREAM) call?.ended.reject(new Error('was reset'));
+  });
+  reader.read(preface);
+  socket.on('data', (bytes: Buffer) => reader.read(bytes));
+  socket.once('close', () => {
+    for (const { ended } of calls.values()) ended.reject(new Error('was cut off'));
+  });
+  socket.write(Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, Buffer.alloc(0))]));
+
+  return {
+    open(path, headers = []) {
+      lastId += 2;
+      const call: Call = { replied: Promise.withResolvers(), ended: Promise.withResolvers() };
+      // Nobody need wait for it.
+      call.ended.promise.catch(() => {});
+      calls.set(lastId, call);
+      const fields = [':method', 'POST', ':scheme', 'http', ':path', path, ':authority', 'soak'];
+      const all = [...fields, 'content-type', 'application/grpc', 'te', 'trailers', ...headers];
+      const block = encodeHeaders(all);
+      socket.write(frameOf(FrameType.HEADERS, Flag.END_HEADERS, lastId, block));
+      return lastId;
+    },
+    send(id, bytes, { end } = { end: false }) {
+      socket.write(frameOf(FrameType.DATA, end ? Flag.END_STREAM : 0, id, bytes));
+    },
+    replied: (id) => callOf(id).replied.promise,
+    ended: (id) => callOf(id).ended.promise,
+    cancel: (id) => void socket.write(frameOf(FrameType.RST_STREAM, 0, id, word(8))),
+    async close({ reset } = { reset: false }) {
+      if (reset) socket.resetAndDestroy();
+      else socket.end();
+      await closed;
+    },
+  };
+
+  function callOf(id: number): Call {
+    const call = calls.get(id);
+    if (!call) throw new Error(`Cannot find call ${id}`);
+    return call;
+  }
+}
