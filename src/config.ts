@@ -1,10 +1,9 @@
 import { checkAuthorities, checkPair } from './certificates.ts';
+import { type Address, addresses, addressesOrNone } from './config/addresses.ts';
 import {
-  type Address,
-  addresses,
-  addressesOrNone,
   duration,
   integer,
+  messageOf,
   oneOf,
   orForever,
   or,
@@ -300,10 +299,6 @@ function problem(about: string, check: () => unknown): string[] {
   } catch (error) {
     return [`${about}: ${messageOf(error)}`];
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** What limits must not be to each other. */

@@ -149,7 +149,7 @@ test('check-config shows what OpenTelemetry is told, but no header and no key', 
     tracing: {
       url: 'http://localhost:4318/v1/traces',
       headers: 'hidden',
-      clientKey: { path: file, pem: 'hidden' },
+      clientKey: file,
     },
   });
   assert.doesNotMatch(out, /s3cret/);

@@ -18,10 +18,7 @@ export const checkConfig: Command = {
   },
 };
 
-/** What stands in files and headers may open doors. */
-const secrets: ReadonlySet<string> = new Set(['pem', 'headers']);
-
-/** JSON has no undefined: a setting that is "none" is null. */
+/** JSON has no undefined: a setting that is "none" is null. What stands in headers may open doors. */
 function show(key: string, value: unknown): unknown {
-  return secrets.has(key) ? 'hidden' : (value ?? null);
+  return key === 'headers' ? 'hidden' : (value ?? null);
 }

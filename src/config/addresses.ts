@@ -1,0 +1,36 @@
+import { messageOf } from './parse.ts';
+
+/** Where to listen: a TCP port, on one interface or on all, or a unix socket. */
+export type Address =
+  | { readonly text: string; readonly host: string | undefined; readonly port: number }
+  | { readonly text: string; readonly path: string };
+
+/** Addresses with commas between them. */
+export function addresses(text: string): readonly Address[] {
+  const all = text.split(',').map((part) => address(part.trim()));
+  const names = all.filter((one) => !('port' in one && one.port === 0)).map((one) => one.text);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new RangeError(`must not name "${twice}" twice`);
+  return all;
+}
+
+/** Addresses, `off` for none, or `auto`: then the other settings say which. */
+export function addressesOrNone(text: string): readonly Address[] | 'auto' {
+  if (text === 'auto') return text;
+  if (text === 'off') return [];
+  try {
+    return addresses(text);
+  } catch (error) {
+    throw new RangeError(`${messageOf(error)}, or auto or off`);
+  }
+}
+
+function address(text: string): Address {
+  if (text.startsWith('unix:') && text.length > 5) return { text, path: text.slice(5) };
+  const { host, port } =
+    /^(?<host>\[[0-9a-fA-F:.]+\]|[^:[\]\s]*):(?<port>\d{1,5})$/.exec(text)?.groups ?? {};
+  if (host === undefined || Number(port) > 65_535) {
+    throw new RangeError('must be :PORT, HOST:PORT, [V6]:PORT or unix:PATH, with commas between');
+  }
+  return { text, host: host === '' ? undefined : host, port: Number(port) };
+}
