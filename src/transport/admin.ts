@@ -1,6 +1,7 @@
-import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
+import { Listeners } from '../grpc/listeners.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Engine } from './engine.ts';
 
@@ -14,26 +15,14 @@ interface AdminDeps {
   times?: Partial<AdminTimes>;
 }
 
-/** How long a peer may take, in milliseconds. */
 interface AdminTimes {
-  headers: number;
-  /** The whole request. */
-  request: number;
-  /** A connection on which nothing moves. */
-  silence: number;
-  /** How often the first two are looked at. */
-  check: number;
-  /** When the port is closed: answers that are on their way. */
+  /** How long a connection may be open: time for one request and its answer, in milliseconds. */
+  patience: number;
+  /** When the port is closed, how long answers may take that are on their way, in milliseconds. */
   lastAnswers: number;
 }
 
-const defaultTimes: AdminTimes = {
-  headers: 5000,
-  request: 10_000,
-  silence: 10_000,
-  check: 1000,
-  lastAnswers: 250,
-};
+const defaultTimes: AdminTimes = { patience: 10_000, lastAnswers: 250 };
 
 /** Connections beyond it are closed as they come: those who read metrics are few. */
 const maxConnections = 50;
@@ -43,62 +32,80 @@ const maxHeaderSize = 8 * 1024;
 export interface Admin extends Pick<Engine, 'forceShutdown'> {
   /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */
   listen: (...address: Parameters<Engine['listen']>) => Promise<number | undefined>;
-  /** Lets answers that are on their way leave, and then no connection open. */
+  /** Lets answers that are on their way leave; then no connection is open. */
   close(): Promise<void>;
 }
 
-/** Makes the admin port, which listens on nothing yet. */
+/**
+ * Makes the admin port, which listens on nothing yet. Every connection has one request and a time by which
+ * it is gone, whatever its peer does. node:http is loaded by the first: a start does not wait for it.
+ */
 export function createAdmin({ log, isReady, loadMetrics, times }: AdminDeps): Admin {
-  const { headers, request, silence, check, lastAnswers } = { ...defaultTimes, ...times };
-  const servers: Server[] = [];
+  const { patience, lastAnswers } = { ...defaultTimes, ...times };
+  const sockets = new Set<Socket>();
+  const listeners = new Listeners(take);
   const pages = new Map<string, (response: ServerResponse) => void | Promise<void>>([
     ['/livez', (response) => reply(response, { status: 200, body: 'ok\n' })],
     ['/readyz', sendReady],
     ['/metrics', sendMetrics],
   ]);
+  let http: Promise<Server> | undefined;
   let metrics: Promise<Metrics> | undefined;
   let reading: Promise<string> | undefined;
+  let noneLeft: (() => void) | undefined;
 
   return {
-    async listen(address) {
-      // Loaded only here: a server without an admin port has no use for it.
-      const { createServer } = await import('node:http');
-      const server = createServer(
-        {
-          headersTimeout: headers,
-          requestTimeout: request,
-          connectionsCheckingInterval: check,
-          maxHeaderSize,
-        },
-        (request, response) => void answer(request, response),
-      );
-      server.maxConnections = maxConnections;
-      server.setTimeout(silence);
-      await once(server.listen(address), 'listening');
-      servers.push(server);
-      const bound = server.address();
-      return typeof bound === 'object' && bound !== null ? bound.port : undefined;
-    },
+    listen: (address) => listeners.listen(address),
     async close() {
+      listeners.close();
+      if (sockets.size === 0) return;
       const timer = setTimeout(cut, lastAnswers);
-      await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+      await new Promise<void>((resolve) => (noneLeft = resolve));
       clearTimeout(timer);
     },
     forceShutdown() {
-      for (const server of servers) server.close();
+      listeners.close();
       cut();
     },
   };
 
+  function take(socket: Socket): void {
+    if (sockets.size >= maxConnections) {
+      socket.destroy();
+      return;
+    }
+    const timer = setTimeout(() => socket.destroy(), patience);
+    sockets.add(socket);
+    socket
+      .on('error', () => {})
+      .once('close', () => {
+        clearTimeout(timer);
+        sockets.delete(socket);
+        if (sockets.size === 0) noneLeft?.();
+      });
+    void hear(socket);
+  }
+
+  async function hear(socket: Socket): Promise<void> {
+    http ??= createHttp();
+    const server = await http;
+    if (!socket.destroyed) server.emit('connection', socket);
+  }
+
   function cut(): void {
-    for (const server of servers) server.closeAllConnections();
+    for (const socket of sockets) socket.destroy();
+  }
+
+  async function createHttp(): Promise<Server> {
+    const { createServer } = await import('node:http');
+    return createServer({ maxHeaderSize }, (request, response) => void answer(request, response));
   }
 
   async function answer({ method = '', url = '' }: IncomingMessage, response: ServerResponse) {
     const send = pages.get(url.split('?', 1)[0] ?? '');
     if (!send) return reply(response, { status: 404, body: 'not found\n' });
     if (method !== 'GET' && method !== 'HEAD') {
-      response.setHeader('allow', 'GET, HEAD').setHeader('connection', 'close');
+      response.setHeader('allow', 'GET, HEAD');
       return reply(response, { status: 405, body: 'only GET and HEAD\n' });
     }
     return send(response);
@@ -135,5 +142,6 @@ function reply(
   { status, type = 'text/plain; charset=utf-8', body }: Reply,
 ): void {
   const length = Buffer.byteLength(body);
-  response.writeHead(status, { 'content-type': type, 'content-length': length }).end(body);
+  const headers = { 'content-type': type, 'content-length': length, connection: 'close' };
+  response.writeHead(status, headers).end(body);
 }
