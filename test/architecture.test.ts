@@ -62,7 +62,7 @@ test('only transport/engine.ts knows which server is behind the services', () =>
   assert.deepEqual(knowing.toSorted(), ['transport/engine.ts', 'transport/grpc_js.ts']);
 });
 
-test('what serves with the direct engine loads neither grpc-js nor, by itself, OpenTelemetry', () => {
+test('what a start with the direct engine loads is no grpc-js, OpenTelemetry or admin port', () => {
   const loaded = new Set<string>();
   const load = (file: string) => {
     if (loaded.has(file)) return;
@@ -71,7 +71,8 @@ test('what serves with the direct engine loads neither grpc-js nor, by itself, O
   };
   ['main.ts', 'cli/serve.ts'].forEach(load);
 
-  const loading = /^import (?!type)[^;]*'(?:nice-grpc|@grpc\/grpc-js|@opentelemetry\/.*)'/m;
+  const late = 'nice-grpc|@grpc/grpc-js|@opentelemetry/.*|node:https?|prom-client';
+  const loading = new RegExp(`^import (?!type)[^;]*'(?:${late})'`, 'm');
   assert.ok(loaded.has('grpc/server.ts'));
   assert.deepEqual(
     [...loaded].filter((file) => loading.test(read(file))),
