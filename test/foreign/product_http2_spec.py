@@ -1,5 +1,6 @@
-"""h2spec against the built file: what is no gRPC call, and a path that is one."""
+"""h2spec against the built file, in plain text or over TLS: what is no gRPC call, and a path that is one."""
 
+import os
 import unittest
 
 from h2spec_case import assert_all_pass
@@ -7,14 +8,15 @@ from harness import arguments, run_tests
 
 args = arguments(addr="HOST:PORT of the server")
 host, _, port = args.addr.rpartition(":")
+tls = ["-t", "-k"] if os.environ.get("FOREIGN_TLS_CA") else []
 
 
 class ProductHttp2Spec(unittest.TestCase):
     def test_any_path(self):
-        assert_all_pass(self, host, port)
+        assert_all_pass(self, host, port, *tls)
 
     def test_the_path_of_a_method(self):
-        assert_all_pass(self, host, port, "-P", "/Hello/Hello")
+        assert_all_pass(self, host, port, *tls, "-P", "/Hello/Hello")
 
 
 if __name__ == "__main__":
