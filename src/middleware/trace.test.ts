@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
-import { engineName, until } from '../../test/harness.ts';
+import { engineName, serve, until } from '../../test/harness.ts';
 import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
 import { serveTraced, type Traced } from '../../test/traced.ts';
 import { HelloDefinition } from '../gen/hello.ts';
@@ -136,44 +136,36 @@ test('trace() ends the span of a call that is cancelled, and responds all the sa
 });
 
 // On grpc-js they are answered below every middleware.
-test(
-  'trace() gives a method that there is not a span without its name',
-  { skip: engineName !== 'direct' },
-  async () => {
-    await using traced = await serveTraced();
-    const nobody = { ...HelloDefinition, fullName: 'nobody.Knows' } as const;
+test('trace() gives a method that there is not a span without its name', async () => {
+  await using traced = await serveTraced({ engine: 'direct' });
+  const nobody = { ...HelloDefinition, fullName: 'nobody.Knows' } as const;
 
-    const unknown = createClient(nobody, traced.running.channel).hello({});
-    await assert.rejects(unknown, { code: Status.UNIMPLEMENTED });
+  const unknown = createClient(nobody, traced.running.channel).hello({});
+  await assert.rejects(unknown, { code: Status.UNIMPLEMENTED });
 
-    const { span, code } = await ended(traced, '/nobody.Knows/Hello');
-    assert.equal(code, 'UNIMPLEMENTED');
-    assert.equal(span.name, 'grpc');
-    assert.equal(span.status.code, 2);
-    assert.partialDeepStrictEqual(span.attributes, {
-      'rpc.method': '_OTHER',
-      'rpc.method_original': 'nobody.Knows/Hello',
-      'error.type': 'UNIMPLEMENTED',
-    });
-  },
-);
+  const { span, code } = await ended(traced, '/nobody.Knows/Hello');
+  assert.equal(code, 'UNIMPLEMENTED');
+  assert.equal(span.name, 'grpc');
+  assert.equal(span.status.code, 2);
+  assert.partialDeepStrictEqual(span.attributes, {
+    'rpc.method': '_OTHER',
+    'rpc.method_original': 'nobody.Knows/Hello',
+    'error.type': 'UNIMPLEMENTED',
+  });
+});
 
 // The engine knows before there is a request to decode.
-test(
-  'trace() gives a call that cannot be served a span',
-  { skip: engineName !== 'direct' },
-  async () => {
-    await using traced = await serveTraced();
-    const metadata = Metadata({ 'grpc-timeout': 'soon' });
+test('trace() gives a call that cannot be served a span', async () => {
+  await using traced = await serveTraced({ engine: 'direct' });
+  const metadata = Metadata({ 'grpc-timeout': 'soon' });
 
-    const faulted = call(traced.running.client, 'unary', { metadata });
-    await assert.rejects(faulted, { code: Status.INTERNAL });
+  const faulted = call(traced.running.client, 'unary', { metadata });
+  await assert.rejects(faulted, { code: Status.INTERNAL });
 
-    const { span, code } = await ended(traced, paths.unary);
-    assert.equal(code, 'INTERNAL');
-    assert.equal(span.name, 'greet.Greeter/SayHello');
-  },
-);
+  const { span, code } = await ended(traced, paths.unary);
+  assert.equal(code, 'INTERNAL');
+  assert.equal(span.name, 'greet.Greeter/SayHello');
+});
 
 const parent = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 const traceparent = `00-${parent.traceId}-${parent.spanId}-01`;
@@ -258,4 +250,25 @@ test('trace() hands the span to the service, and its ids to the lines that the s
   const [span] = await traced.spans();
   assert.equal(span?.attributes['greeting.kind'], 'warm');
   assert.deepEqual([line['trace_id'], line['span_id']], [span?.traceId, span?.spanId]);
+});
+
+test('a chain without trace() gives calls no span, and their lines no ids', async () => {
+  const spans: unknown[] = [];
+  await using running = await serve({
+    greet: {
+      async sayHello(_request, { span }) {
+        spans.push(span);
+        return {};
+      },
+    },
+  });
+
+  await call(running.client, 'unary', { metadata: Metadata({ traceparent }) });
+
+  const line = await running.log.line({ rpc: paths.unary });
+  assert.deepEqual(spans, [undefined]);
+  assert.deepEqual(
+    Object.keys(line).filter((key) => key.endsWith('_id')),
+    [],
+  );
 });

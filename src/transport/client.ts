@@ -1,5 +1,4 @@
 import { isIP } from 'node:net';
-import { checkServerIdentity } from 'node:tls';
 import { Channel, ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 
 /** How a client secures its connection. Certificates and keys are PEM. */
@@ -46,6 +45,8 @@ function secure(
   // An address is no server name: Node refuses to send it as one, and grpc-js sends what it dials.
   const byAddress = serverName === undefined && isIP(host) !== 0;
   const name = byAddress ? 'localhost' : serverName;
+  // An import would be loaded by servers as well, since one file holds both.
+  const { checkServerIdentity } = process.getBuiltinModule('node:tls');
   return {
     credentials: ChannelCredentials.createSsl(ca ?? null, key, cert, {
       rejectUnauthorized: !noVerify,
