@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import { ErrorCode } from '../../src/http2/errors.ts';
 import { Flag, FrameType } from '../../src/http2/frame.ts';
 import { encodeSettings, SettingId } from '../../src/http2/settings.ts';
-import { frameOf, word } from '../http2_peer.ts';
+import { frameOf, type Seen, word } from '../http2_peer.ts';
 import { type Attacker, attackPlain, attackTls, flood, greeting } from './attacker.ts';
 import { echo, headers, product, type Target } from './targets.ts';
 import { startVictim, type Victim } from './victim.ts';
@@ -56,6 +56,27 @@ function attack(victim: Victim, target: Target): void {
     return (round: number): Buffer =>
       round === 0 ? Buffer.concat([headers(1, silent), hundred]) : hundred;
   }
+
+  // Who reads little at a time says so often, and it costs us no answer: it is no flood.
+  test('100,000 WINDOW_UPDATE of 1 are taken, keep nothing and hold up nobody', async () => {
+    const pair = Buffer.concat([grow(0, 1), grow(1, 1)]);
+    const many = Buffer.concat(Array.from({ length: 2500 }, () => pair));
+    await victim.survives(async () => {
+      const attacker = attackPlain(victim);
+      attacker.write(Buffer.concat([greeting(0), target.sized(1, 100_000)]));
+      for (let round = 0; round < 20; round++) {
+        attacker.write(many);
+        await victim.ask();
+      }
+      const sent = ({ type, streamId }: Seen) => type === 'DATA' && streamId === 1;
+      await attacker.sees((frames) => {
+        const bytes = frames.filter(sent).reduce((sum, { payload }) => sum + payload.length / 2, 0);
+        return bytes === 50_000;
+      });
+      attacker.socket.destroy();
+      return { CANCELLED: 1 };
+    });
+  });
 
   const rapidReset = (id: number) => [
     openAndEnd(id),
