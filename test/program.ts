@@ -36,6 +36,7 @@ export interface Program extends Disposable {
 
 /** A running server. */
 export interface Served {
+  pid: number;
   /** HOST:PORT of its first address. */
   address: string;
   channel: Channel;
@@ -131,5 +132,6 @@ async function serve(child: ChildProcessWithoutNullStreams): Promise<Served> {
   const signal = (name: NodeJS.Signals) => void child.kill(name);
   const stallLog = () => void reader.pause();
   const tls = serverTls && { ca: Buffer.from(serverTls.cert) };
-  return { address, channel: dial({ address, tls }), log, stallLog, signal, ended };
+  const { pid = assert.fail('did not start') } = child;
+  return { pid, address, channel: dial({ address, tls }), log, stallLog, signal, ended };
 }

@@ -80,11 +80,19 @@ export class MessageReader {
 
   /** Only ever behind what is there: messages that were given out lie before it. */
   #append(chunk: Buffer): void {
-    const held = this.heldBytes;
     if (this.#isBorrowed || this.#end + chunk.length > this.#bytes.length) {
-      this.#move(Math.max(2 * held, held + chunk.length, leastRoom));
+      this.#move(this.#roomFor(chunk));
     }
     this.#end += chunk.copy(this.#bytes, this.#end);
+  }
+
+  /** Twice what is held, so that what comes in small pieces is seldom copied; a message needs no more. */
+  #roomFor(chunk: Buffer): number {
+    const needed = this.heldBytes + chunk.length;
+    const generous = Math.max(2 * this.heldBytes, leastRoom);
+    if (this.heldBytes < prefixLength) return Math.max(needed, generous);
+    const whole = prefixLength + this.#bytes.readUInt32BE(this.#at + 1);
+    return Math.max(needed, Math.min(generous, whole));
   }
 
   /** A few bytes that are left do not keep the room of many. */

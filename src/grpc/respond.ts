@@ -52,6 +52,8 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
       } catch (error) {
         return await leave(call, iterator, error);
       }
+      // A peer may take its time, and need not have us keep the message twice.
+      result = sent;
       if (typeof goOn !== 'boolean') goOn = await goOn;
       if (!goOn && !call.cutBy) await response.room();
       if (call.cutBy) return await leave(call, iterator, call.cutBy);
@@ -88,6 +90,7 @@ async function leave(
   call.finish(error);
 }
 
+const sent: IteratorYieldResult<undefined> = { done: false, value: undefined };
 const yieldedMessage = 'Cannot yield a message from the middleware of a method with one response';
 const returnedMessage = 'Cannot return a message from the middleware of a response stream';
 const returnedNothing = 'Cannot return nothing from the middleware of a method with one response';

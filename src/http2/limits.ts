@@ -4,6 +4,8 @@ export interface Http2Limits {
   maxConcurrentStreams: number;
   /** Bytes of a request's header list, as section 6.5.2 counts them; a larger one is answered 431. */
   maxHeaderListSize: number;
+  /** Bytes that an open stream counts for, beside what it holds: itself, and whatever serves it. */
+  streamCost: number;
   /** Frames that a header block may come in; more are ENHANCE_YOUR_CALM. */
   maxHeaderFrames: number;
   /** Bytes of a request body that a stream may send before they are consumed. */
@@ -32,6 +34,7 @@ export interface Rate {
 export const defaultLimits: Http2Limits = {
   maxConcurrentStreams: 1000,
   maxHeaderListSize: 16 * 1024,
+  streamCost: 1024,
   maxHeaderFrames: 32,
   streamWindowSize: 256 * 1024,
   connectionWindowSize: 1024 * 1024,

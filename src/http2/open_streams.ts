@@ -22,7 +22,7 @@ export class OpenStreams implements StreamOwner {
   readonly #wake: () => void;
   #ended = false;
   #kept = 0;
-  #lists = 0;
+  #own = 0;
 
   constructor({ limits, budget, sender, wake }: OpenStreamsDeps) {
     this.receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
@@ -36,14 +36,14 @@ export class OpenStreams implements StreamOwner {
     return this.receiveWindow.outstanding + this.#kept + this.#sender.heldBytes;
   }
 
-  /** The same, and the header lists of requests. */
+  /** The same, and the streams themselves with the header lists of their requests. */
   get heldBytes(): number {
-    return this.bodyBytes + this.#lists;
+    return this.bodyBytes + this.#own;
   }
 
   open(stream: Stream): void {
     this.table.add(stream);
-    this.#lists += stream.listSize;
+    this.#own += stream.ownSize;
   }
 
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
@@ -127,7 +127,7 @@ export class OpenStreams implements StreamOwner {
   #remove(stream: Stream): void {
     this.#sender.drop(stream);
     this.#kept -= stream.kept;
-    this.#lists -= stream.listSize;
+    this.#own -= stream.ownSize;
     this.table.remove(stream);
     // Nobody will: the other streams need the room.
     if (stream.unconsumed > 0) this.giveBack(undefined, stream.unconsumed);

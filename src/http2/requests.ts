@@ -123,7 +123,7 @@ export class Requests {
     const request = this.#request(streamId, list);
     if (request.contentLength !== undefined) stream.bodyLeft = request.contentLength;
     countBody(stream, 0, endStream);
-    stream.listSize = list.size;
+    stream.ownSize = limits.streamCost + list.size;
     owner.open(stream);
     stream.events = serve(stream, request);
     if (endStream && !stream.closed) stream.events.end([]);

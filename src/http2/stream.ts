@@ -56,8 +56,8 @@ export class Stream {
   unconsumed = 0;
   /** Bytes that whoever serves it has consumed and still keeps. */
   kept = 0;
-  /** Bytes of its request's header list: whoever serves it may keep that. */
-  listSize = 0;
+  /** Bytes that it takes itself, with its request's header list: whoever serves it may keep that. */
+  ownSize = 0;
   held: Uint8Array[] = [];
   heldLength = 0;
   /** The same, where many small parts count for more. */
@@ -74,9 +74,9 @@ export class Stream {
     this.receiveWindow = new ReceiveWindow(windows.receive);
   }
 
-  /** Bytes kept for it: of the request those that are not consumed, of the response those not sent. */
+  /** Bytes kept for it: itself, of the request those that are not consumed, of the response those not sent. */
   get heldBytes(): number {
-    return this.listSize + this.unconsumed + this.kept + this.heldCost;
+    return this.ownSize + this.unconsumed + this.kept + this.heldCost;
   }
 
   /** Sends response headers, an encoded block; informational ones may go before them. */

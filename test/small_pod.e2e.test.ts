@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Status } from 'nice-grpc-common';
+import { GreeterDefinition } from '../src/gen/greet.ts';
+import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
+import { ErrorCode } from '../src/http2/errors.ts';
+import { message } from './grpc_attacks/calls.ts';
+import { until } from './harness.ts';
+import { paths } from './kinds.ts';
+import { install, type Program } from './program.ts';
+import { dialSocket } from './tls.ts';
+
+/** The limit of k8s/base/deployment.yaml. */
+const podMiB = 256;
+const calls = 10_000;
+const connections = 10;
+const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
+
+/** Serves in the memory of a pod, with the settings of the image and otherwise the defaults. */
+function servePod(program: Program) {
+  const dockerfile = readFileSync(join(import.meta.dirname, '../Dockerfile'), 'utf8');
+  const image = [...dockerfile.matchAll(/([A-Z_]+)=("[^"]*"|\S+)/g)].map(([, name, value = '']) => [
+    name,
+    value.replaceAll('"', ''),
+  ]);
+  const { NODE_OPTIONS = '', MALLOC_ARENA_MAX = '' } = Object.fromEntries(image);
+  // Of this machine it would be too much.
+  const options = NODE_OPTIONS.replace(/-percentage=(\d+)/, (_: string, part: string) => {
+    return `=${Math.floor((podMiB * Number(part)) / 100)}`;
+  });
+  assert.match(options, /--max-old-space-size=\d+ /);
+  const env = { NODE_OPTIONS: options, MALLOC_ARENA_MAX, GREETER_ENGINE: 'direct' };
+  return program.serve([], { env });
+}
+
+/** The most that a process has had in memory, in MiB. */
+function mostMiB(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+}
+
+/** Connects clients that give each response this window; the end of the test drops them. */
+async function crowd(t: TestContext, address: string, initialWindowSize: number) {
+  const sessions: ClientHttp2Session[] = [];
+  t.after(() => {
+    for (const session of sessions) session.destroy();
+  });
+  while (sessions.length < connections) {
+    const { socket, origin } = dialSocket(address);
+    const settings = { initialWindowSize };
+    const session = connect(origin, { createConnection: () => socket, settings });
+    session.on('error', () => {});
+    await once(session, 'remoteSettings');
+    sessions.push(session);
+  }
+  return sessions;
+}
+
+function open(session: ClientHttp2Session, path: string) {
+  const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc' };
+  const stream = session.request(headers, { endStream: false });
+  return stream.on('error', () => {}).resume();
+}
+
+test(
+  `${calls} calls that wait fit into ${podMiB} MiB, and one more is refused`,
+  { skip },
+  async (t) => {
+    using program = install();
+    const { address, channel, pid } = await servePod(program);
+    const sessions = await crowd(t, address, 65_535);
+
+    for (let i = 0; i < calls / connections; i++) {
+      for (const session of sessions) open(session, paths.clientStream);
+    }
+
+    const client = createClient(GreeterDefinition, channel);
+    const code = async () =>
+      client.sayHello({}).then(
+        () => Status.OK,
+        ({ code }) => code,
+      );
+    while ((await code()) !== Status.RESOURCE_EXHAUSTED);
+    await assert.rejects(client.sayHello({}), {
+      details: `Cannot take more calls: at most ${calls} at once`,
+    });
+    await createClient(HealthDefinition, channel).check({});
+    assert.ok(mostMiB(pid) < podMiB, `${mostMiB(pid)} MiB`);
+  },
+);
+
+for (const size of [16, 64]) {
+  test(
+    `${calls} callers that read nothing of ${size} KiB take no more than ${podMiB} MiB`,
+    { skip },
+    async (t) => {
+      using program = install();
+      const { address, channel, pid } = await servePod(program);
+      const sessions = await crowd(t, address, 0);
+      const body = message('x'.repeat(size * 1024));
+      let calmed = 0;
+
+      for (let i = 0; i < calls / connections; i++) {
+        for (const session of sessions) {
+          const stream = open(session, paths.bidi);
+          stream.on('close', () => {
+            if (stream.rstCode === ErrorCode.ENHANCE_YOUR_CALM) calmed++;
+          });
+          stream.write(body);
+        }
+      }
+
+      // Several times the budget has been full, and made empty.
+      await until(() => calmed >= 1000);
+      await createClient(HealthDefinition, channel).check({});
+      assert.ok(mostMiB(pid) < podMiB, `${mostMiB(pid)} MiB`);
+    },
+  );
+}
