@@ -18,7 +18,7 @@ COPY --from=build /src/dist/greeter.mjs /src/dist/greeter.mjs.LEGAL.txt /app/
 # above what a small pod has; its nursery would take another 100 MB of it when it is busy, and so
 # would what glibc keeps of buffers that are gone, in an arena for each thread.
 ENV TZ=UTC MALLOC_ARENA_MAX=1
-ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=8"
+ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=4"
 USER 65532:65532
 EXPOSE 50051 9999 50052 9464
 ENTRYPOINT ["node", "/app/greeter.mjs"]

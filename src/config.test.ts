@@ -44,7 +44,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     idleTimeout: 300_000,
     keepaliveTime: 60_000,
     keepaliveTimeout: 20_000,
-    maxBufferedBytes: 32 * 1024 * 1024,
+    maxBufferedBytes: 64 * 1024 * 1024,
     maxInFlight: 10_000,
     maxConcurrentStreams: 1000,
     maxHeaderSize: 16 * 1024,
@@ -83,7 +83,7 @@ test('loadConfig() says which limits do not go together, all at once', () => {
   const flags = {
     'default-deadline': '2h',
     'keepalive-time': '5s',
-    'max-message-size': '33MiB',
+    'max-message-size': '65MiB',
     'max-connection-age': '0s',
   };
 

@@ -141,7 +141,7 @@ function readSettings(read: Read) {
     }),
     maxBufferedBytes: read('max-buffered-bytes', {
       value: 'SIZE',
-      fallback: '32MiB',
+      fallback: '64MiB',
       help: 'what all connections together may keep in memory; beyond it reading pauses, and new calls and those that keep most end RESOURCE_EXHAUSTED (direct engine)',
       parse: size({ min: '1MiB', max: '64GiB' }),
     }),

@@ -15,13 +15,14 @@ import { paths } from './kinds.ts';
 import { install, type Program } from './program.ts';
 import { dialSocket } from './tls.ts';
 
-/** The limit of k8s/base/deployment.yaml. */
+/** The limit of k8s/base/deployment.yaml, and what its kustomization.yaml sets for it. */
 const podMiB = 256;
+const podSettings = { GREETER_MAX_BUFFERED_BYTES: '32MiB' };
 const calls = 10_000;
 const connections = 10;
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
 
-/** Serves in the memory of a pod, with the settings of the image and otherwise the defaults. */
+/** Serves in the memory of a pod, as the image and the manifests have it. */
 function servePod(program: Program) {
   const dockerfile = readFileSync(join(import.meta.dirname, '../Dockerfile'), 'utf8');
   const image = [...dockerfile.matchAll(/([A-Z_]+)=("[^"]*"|\S+)/g)].map(([, name, value = '']) => [
@@ -34,7 +35,8 @@ function servePod(program: Program) {
     return `=${Math.floor((podMiB * Number(part)) / 100)}`;
   });
   assert.match(options, /--max-old-space-size=\d+ /);
-  const env = { NODE_OPTIONS: options, MALLOC_ARENA_MAX, GREETER_ENGINE: 'direct' };
+  const engine = { GREETER_ENGINE: 'direct' };
+  const env = { NODE_OPTIONS: options, MALLOC_ARENA_MAX, ...podSettings, ...engine };
   return program.serve([], { env });
 }
 
@@ -42,6 +44,13 @@ function servePod(program: Program) {
 function mostMiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+}
+
+/** The sources, which run where coverage is measured, take more than the built file. */
+function assertFits(t: TestContext, { file }: Program, pid: number): void {
+  const most = mostMiB(pid);
+  t.diagnostic(`${Math.round(most)} MiB at most`);
+  assert.ok(most < (file.endsWith('.ts') ? 1.25 : 1) * podMiB, `${most} MiB`);
 }
 
 /** Connects clients that give each response this window; the end of the test drops them. */
@@ -90,7 +99,7 @@ test(
       details: `Cannot take more calls: at most ${calls} at once`,
     });
     await createClient(HealthDefinition, channel).check({});
-    assert.ok(mostMiB(pid) < podMiB, `${mostMiB(pid)} MiB`);
+    assertFits(t, program, pid);
   },
 );
 
@@ -118,7 +127,7 @@ for (const size of [16, 64]) {
       // Several times the budget has been full, and made empty.
       await until(() => calmed >= 1000);
       await createClient(HealthDefinition, channel).check({});
-      assert.ok(mostMiB(pid) < podMiB, `${mostMiB(pid)} MiB`);
+      assertFits(t, program, pid);
     },
   );
 }

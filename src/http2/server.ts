@@ -51,8 +51,8 @@ const defaultTimes: SocketTimes = {
   ageGrace: 20_000,
 };
 const defaultMaxConnections = 15_000;
-/** What is garbage and not yet collected comes on top, which can be twice as much. */
-const defaultMaxBufferedBytes = 32 * 1024 * 1024;
+/** What is garbage and not yet collected comes on top: a pod of 256 MiB should have half of it. */
+const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 const tickMs = 1000;
 
 /** Makes a server that listens on nothing itself. */

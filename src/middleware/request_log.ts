@@ -21,8 +21,8 @@ type Known = Timed & Connected & Traced;
  * Gives every call a logger of its own, and writes one line when the call ends:
  * rpc, code, ms, peer, requestId (the caller's `x-request-id`, or one of ours), and, where the client
  * has shown a certificate, whose that is: `client`. On servers that trace, every line of the call has
- * trace_id and span_id too, as OpenTelemetry names them in logs. It also counts the call: one generator
- * for both costs half, and they cannot differ.
+ * trace_id and span_id too, as OpenTelemetry names them in logs. It also counts the call: two
+ * generators would cost more, and could differ.
  */
 export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
   const nextId = requestIds(now());
