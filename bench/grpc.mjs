@@ -39,6 +39,15 @@ const loads = [
   { title: 'streams of 1,000 messages, 10 x 1', path: stream, connections: 10, streams: 1 },
 ];
 
+/** Ten busy connections with small unary calls. */
+export const unaryLoad = {
+  connections: 10,
+  streams: 10,
+  path: unary,
+  headers,
+  body: frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish()),
+};
+
 /** Measures, and prints. */
 export async function benchGrpc() {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));

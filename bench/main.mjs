@@ -1,5 +1,6 @@
-// `npm run bench [http2|grpc|scale]`: side by side with what a user would pick instead. About a quarter of an
+// `npm run bench [http2|grpc|chain|scale]`: side by side with what a user would pick instead. About a quarter of an
 // hour; on a machine that does nothing else.
+import { benchChain } from './chain.mjs';
 import { benchGrpc } from './grpc.mjs';
 import { benchHttp2 } from './http2.mjs';
 import { h2load } from './rig.mjs';
@@ -9,4 +10,5 @@ const [, , part] = process.argv;
 console.log(`node ${process.version}, ${h2load(['--version']).trim()}`);
 if (part === undefined || part === 'http2') await benchHttp2();
 if (part === undefined || part === 'grpc') await benchGrpc();
+if (part === undefined || part === 'chain') await benchChain();
 if (part === undefined || part === 'scale') await benchScale();

@@ -5,8 +5,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HelloRequest } from '../src/gen/greet.ts';
-import { bundled, frame, headers } from './grpc.mjs';
+import { bundled, unaryLoad } from './grpc.mjs';
 import { plot } from './plot.mjs';
 import { rateOf, startPeer } from './rig.mjs';
 
@@ -15,14 +14,6 @@ const streams = [1, 100, 1000, 10_000, 100_000];
 const streamsEach = 1000;
 const warmUps = 4;
 const rounds = 3;
-
-const load = {
-  connections: 10,
-  streams: 10,
-  path: '/greet.Greeter/SayHello',
-  headers,
-  body: frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish()),
-};
 
 /** One point of a curve. */
 /** @typedef {{ open: number, rate: number, megabytes: number }} Point */
@@ -61,11 +52,11 @@ async function measure(command, counts, toHold) {
   /** @type {Point[]} */
   const points = [];
   try {
-    for (let i = 0; i < warmUps; i++) rateOf(server.port, load, 2);
+    for (let i = 0; i < warmUps; i++) rateOf(server.port, unaryLoad, 2);
     for (const open of counts) {
       const holder = fork('bench/holder.mjs', [server.port, ...toHold(open)].map(String));
       await once(holder, 'message');
-      const rates = Array.from({ length: rounds }, () => rateOf(server.port, load, 2));
+      const rates = Array.from({ length: rounds }, () => rateOf(server.port, unaryLoad, 2));
       const rate = rates.toSorted((a, b) => a - b)[1] ?? Number.NaN;
       const point = { open, rate, megabytes: megabytesOf(server.pid) };
       console.log(

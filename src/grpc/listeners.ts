@@ -21,6 +21,8 @@ export class Listeners {
     const server = tls ? await this.#createTlsServer(tls) : createServer(this.#onSocket);
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
+    // A connection that could not be accepted is lost; the next one may be.
+    server.on('error', () => {});
     this.#servers.push(server);
     const bound = server.address();
     return typeof bound === 'object' && bound !== null ? bound.port : undefined;

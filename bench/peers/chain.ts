@@ -1,0 +1,32 @@
+// Our engine with the middleware that are named, in the order of transport/server.ts; their log is on
+// standard output.
+import { GreeterDefinition } from '../../src/gen/greet.ts';
+import { createServer } from '../../src/grpc/server.ts';
+import { deadline } from '../../src/middleware/deadline.ts';
+import { createDrain } from '../../src/middleware/drain.ts';
+import { hideInternalErrors } from '../../src/middleware/errors.ts';
+import { limit } from '../../src/middleware/limit.ts';
+import { requestLog } from '../../src/middleware/request_log.ts';
+import { createCallCounts } from '../../src/observability/call_counts.ts';
+import { createLog } from '../../src/observability/log.ts';
+import { servedMethods } from '../../src/transport/server.ts';
+import { service } from './service.ts';
+
+const names = process.argv.slice(2);
+const { log } = await createLog({ level: 'info', format: 'json', to: 1 });
+const drain = createDrain();
+const exempt: ReadonlySet<string> = new Set(['/grpc.health.v1.Health/Watch']);
+const all = {
+  'request log': requestLog({ log, counts: createCallCounts(servedMethods) }),
+  errors: hideInternalErrors,
+  drain: drain.middleware,
+  deadline: deadline({ max: 3_600_000, fallback: undefined, exempt }),
+  limit: limit({ max: 10_000, open: drain.open, exempt }),
+};
+
+let server = createServer();
+for (const [name, middleware] of Object.entries(all)) {
+  if (names.includes(name)) server = server.use(middleware);
+}
+server.add(GreeterDefinition, service);
+console.log(JSON.stringify({ port: await server.listen({ host: '127.0.0.1', port: 0 }) }));
