@@ -34,7 +34,8 @@ test('calls that are reset, a thousand on each of many connections, are all over
 test('calls with a deadline of 1 ns, thousands at once, all end DEADLINE_EXCEEDED', async () => {
   const call = callOf(paths.clientStream, { 'grpc-timeout': '1n' });
   await victim.survives(async () => {
-    const attackers = Array.from({ length: Math.min(connections, 10) }, () => attack(victim));
+    // Ten thousand at once are all there may be, and others want to be answered, too.
+    const attackers = Array.from({ length: Math.min(connections, 9) }, () => attack(victim));
     for (const { write } of attackers) {
       write(Buffer.concat(ids(1000).map((id) => headers(id, call))));
     }
