@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
+import { messageOf } from './message_of.ts';
 
 /** A certificate, with what it is signed by, and its key; PEM. */
 export interface Pair {
@@ -61,7 +62,7 @@ function parsed<T>(rule: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new Error(`${rule}: ${why}`, { cause: error });
   }
 }

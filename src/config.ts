@@ -3,7 +3,6 @@ import { type Address, addresses, addressesOrNone } from './config/addresses.ts'
 import {
   duration,
   integer,
-  messageOf,
   oneOf,
   orForever,
   or,
@@ -12,6 +11,7 @@ import {
   size,
 } from './config/parse.ts';
 import { readTracing, type TracingConfig } from './config/tracing.ts';
+import { messageOf } from './message_of.ts';
 
 /**
  * Every setting. A flag `--drain-timeout` is also the variable GREETER_DRAIN_TIMEOUT.

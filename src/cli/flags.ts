@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { duration } from '../config/parse.ts';
+import { messageOf } from '../message_of.ts';
 import type { Args } from './command.ts';
 
 /** Reads flags one by one and gathers what is wrong with them. */
@@ -41,9 +42,7 @@ export function readFlags({ flags, problems: known }: Args): FlagReader {
     try {
       return parse(value);
     } catch (error) {
-      problems.push(
-        `--${name} "${value}": ${error instanceof Error ? error.message : String(error)}`,
-      );
+      problems.push(`--${name} "${value}": ${messageOf(error)}`);
       return undefined;
     }
   }

@@ -4,6 +4,7 @@ import {
   HealthDefinition,
 } from '../gen/grpc/health/v1/health.ts';
 import { dial } from '../transport/client.ts';
+import { messageOf } from '../message_of.ts';
 import type { Command, Io } from './command.ts';
 import { readFlags } from './flags.ts';
 import { type Probe, probeFlags, readProbe } from './health_probe.ts';
@@ -41,7 +42,7 @@ function open(probe: Probe, problems: string[]): Channel | undefined {
   try {
     return dial(probe);
   } catch (error) {
-    problems.push(`"${probe.address}": ${error instanceof Error ? error.message : String(error)}`);
+    problems.push(`"${probe.address}": ${messageOf(error)}`);
     return undefined;
   }
 }

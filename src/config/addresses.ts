@@ -1,4 +1,4 @@
-import { messageOf } from './parse.ts';
+import { messageOf } from '../message_of.ts';
 
 /** Where to listen: a TCP port, on one interface or on all, or a unix socket. */
 export type Address =

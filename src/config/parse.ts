@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { messageOf } from '../message_of.ts';
 
 /** Turns a setting's text into its value, or throws a RangeError whose message is the rule. */
 export type Parse<T> = (text: string) => T;
@@ -112,9 +113,4 @@ interface PemFile {
   readonly path: string;
   readonly pem: string;
   toJSON(): string;
-}
-
-/** What a parser says is wrong. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../message_of.ts';
 import { headers, httpUrl, lower, pairs, propagators, ratio, tracesUnder, word } from './otel.ts';
 import { integer, type Parse, pemFile } from './parse.ts';
 
@@ -114,8 +115,7 @@ export function readTracing(
     try {
       return parse(text);
     } catch (error) {
-      const rule = error instanceof Error ? error.message : String(error);
-      problems.push(`${name}${isSecret ? '' : ` "${text}"`}: ${rule}`);
+      problems.push(`${name}${isSecret ? '' : ` "${text}"`}: ${messageOf(error)}`);
       return parse(fallback);
     }
   }

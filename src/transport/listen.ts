@@ -3,6 +3,7 @@ import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
 import type { TlsFiles } from '../grpc/tls_options.ts';
+import { messageOf } from '../message_of.ts';
 import type { Engine } from './engine.ts';
 
 /** A TCP port, on one interface or (host undefined) on all of them, or a unix socket. */
@@ -92,7 +93,7 @@ function hasNoIpv6(errno: string | undefined): boolean {
 function reasonOf(error: unknown): string {
   const errno = errnoOf(error);
   const known = [...getSystemErrorMap().values()].find(([name]) => name === errno);
-  return known?.[1] ?? (error instanceof Error ? error.message : String(error));
+  return known?.[1] ?? messageOf(error);
 }
 
 /** grpc-js keeps the errno of a failed bind in the message alone. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { type CertificateInfo, checkAuthorities, checkPair } from '../certificates.ts';
+import { messageOf } from '../message_of.ts';
 import { createFiles } from './files.ts';
 
 /** What TLS is served with, in PEM: a whole that has been checked. */
@@ -81,7 +82,7 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
       rejected = undefined;
       tell();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       const state = `${mark} ${reason}`;
       if (state !== rejected) log.warn({ reason, paths }, 'keeping the last good certificate');
       rejected = state;
