@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { methodPaths } from '../transport/server.ts';
+import { servedMethods } from '../transport/server.ts';
 
 /** What makes a span of each call, on a server that is told to; what it takes is loaded only then. */
 export async function openTracing(
@@ -11,5 +11,6 @@ export async function openTracing(
   const { createTracing } = await import('../observability/trace.ts');
   const { trace } = await import('../middleware/trace.ts');
   const { tracer, close } = createTracing({ ...tracing, log, version });
-  return { middleware: trace({ tracer, methods: methodPaths }), close };
+  const methods = servedMethods.map(({ path }) => path);
+  return { middleware: trace({ tracer, methods }), close };
 }

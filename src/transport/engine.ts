@@ -1,6 +1,7 @@
 import type { Abortable, Connected, Timed } from '../context.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { createServer as createDirect, type GrpcServer } from '../grpc/server.ts';
+import { pathsOf } from './paths.ts';
 
 /**
  * What a server may be asked for by its peers, and how long; times are milliseconds, and Infinity for
@@ -51,14 +52,10 @@ export async function createEngine(name: EngineName, limits: Limits): Promise<En
       maxBufferedBytes,
       maxConnections,
       maxMessageSize,
-      essential: new Set(Object.values(HealthDefinition.methods).map(pathOf)),
+      // Probes are answered by a server that refuses other calls, or it would be restarted.
+      essential: new Set(pathsOf(HealthDefinition)),
     });
   }
   const { createServer } = await import('./grpc_js.ts');
   return createServer(limits);
-}
-
-/** Probes are answered by a server that refuses other calls, or it would be restarted. */
-function pathOf({ name }: { name: string }): string {
-  return `/${HealthDefinition.fullName}/${name}`;
 }

@@ -37,6 +37,7 @@ import { limit } from '../middleware/limit.ts';
 import { requestLog } from '../middleware/request_log.ts';
 import type { CallCounts, CountedMethod } from '../observability/call_counts.ts';
 import type { Engine } from './engine.ts';
+import { pathOf, pathsOf } from './paths.ts';
 
 /** The rules of every service. */
 interface Services {
@@ -76,32 +77,19 @@ const definitions = [
 /** The full names of the services, as health and reflection tell them. */
 export const serviceNames: readonly string[] = definitions.map(({ fullName }) => fullName);
 
-/** The paths of every method: `/package.Service/Method`. */
-export const methodPaths: readonly string[] = definitions.flatMap(({ fullName, methods }) =>
-  Object.values(methods).map(({ name }) => `/${fullName}/${name}`),
-);
-
 /** Every method, as metrics name it. */
-export const servedMethods: readonly CountedMethod[] = definitions.flatMap(
-  ({ fullName, methods }) =>
-    Object.values<Method>(methods).map((method) => counted(fullName, method)),
+export const servedMethods: readonly CountedMethod[] = definitions.flatMap((definition) =>
+  Object.values<Method>(definition.methods).map((method) => counted(definition, method)),
 );
 
 /** Calls that are meant to stay open: no deadline but their caller's. */
 const stays: ReadonlySet<string> = new Set([
-  `/${HealthDefinition.fullName}/${HealthDefinition.methods.watch.name}`,
-  ...[ReflectionDefinition, ReflectionAlphaDefinition].map(
-    ({ fullName, methods }) => `/${fullName}/${methods.serverReflectionInfo.name}`,
-  ),
+  pathOf(HealthDefinition, HealthDefinition.methods.watch),
+  ...[ReflectionDefinition, ReflectionAlphaDefinition].flatMap(pathsOf),
 ]);
 
 /** Calls that say how the server is, and what it is: it answers them when it takes no others. */
-const unlimited: ReadonlySet<string> = new Set([
-  ...stays,
-  ...Object.values(HealthDefinition.methods).map(
-    ({ name }) => `/${HealthDefinition.fullName}/${name}`,
-  ),
-]);
+const unlimited: ReadonlySet<string> = new Set([...stays, ...pathsOf(HealthDefinition)]);
 
 /** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
 export function withChain(
@@ -141,10 +129,9 @@ interface Method {
   responseStream: boolean;
 }
 
-function counted(service: string, { name, requestStream, responseStream }: Method): CountedMethod {
-  const path = `/${service}/${name}`;
-  if (requestStream) {
-    return { path, service, method: name, type: responseStream ? 'bidi_stream' : 'client_stream' };
-  }
-  return { path, service, method: name, type: responseStream ? 'server_stream' : 'unary' };
+function counted(definition: { fullName: string }, method: Method): CountedMethod {
+  const { name, requestStream, responseStream } = method;
+  const names = { path: pathOf(definition, method), service: definition.fullName, method: name };
+  if (requestStream) return { ...names, type: responseStream ? 'bidi_stream' : 'client_stream' };
+  return { ...names, type: responseStream ? 'server_stream' : 'unary' };
 }
