@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type ClientHttp2Session, constants, connect as connectHttp2 } from 'node:http2';
+import { constants } from 'node:http2';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HelloDefinition } from '../src/gen/hello.ts';
 import { install } from './program.ts';
-import { dialSocket } from './tls.ts';
+import { dialHttp2 } from './tls.ts';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
@@ -62,11 +62,6 @@ const requests: Record<string, { headers?: Record<string, string>; body?: Buffer
   },
 };
 
-function dialHttp2(address: string): ClientHttp2Session {
-  const { origin, socket } = dialSocket(address);
-  return connectHttp2(origin, { createConnection: () => socket }).on('error', () => {});
-}
-
 test('nothing that a peer sends ends the server, or keeps it from ending', async () => {
   using program = install();
   const server = await program.serve(['--drain-timeout', '5s']);
@@ -81,7 +76,7 @@ test('nothing that a peer sends ends the server, or keeps it from ending', async
     assert.equal((await client.hello({ value: 'x' })).value, 'Hello x', name);
   }
   for (const [name, { headers = {}, body }] of Object.entries(requests)) {
-    const session = dialHttp2(server.address);
+    const { session } = dialHttp2(server.address);
     const wellFormed = {
       ':method': 'POST',
       ':path': '/Hello/Hello',
@@ -95,7 +90,7 @@ test('nothing that a peer sends ends the server, or keeps it from ending', async
     session.destroy();
     assert.equal((await client.hello({ value: 'x' })).value, 'Hello x', name);
   }
-  const flood = dialHttp2(server.address);
+  const { session: flood } = dialHttp2(server.address);
   for (let i = 0; i < 500; i++) {
     const stream = flood.request({ ':method': 'POST', ':path': '/Hello/Hello' });
     stream.on('error', () => {}).close(constants.NGHTTP2_CANCEL);

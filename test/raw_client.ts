@@ -1,12 +1,11 @@
 import { once } from 'node:events';
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect as connectHttp2,
-  type OutgoingHttpHeaders,
-  type Settings,
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  OutgoingHttpHeaders,
+  Settings,
 } from 'node:http2';
-import { dialSocket } from './tls.ts';
+import { dialHttp2 } from './tls.ts';
 
 /** A client without gRPC's manners, for what well-kept clients never do. */
 export interface RawClient {
@@ -23,9 +22,7 @@ export interface RawClient {
 
 /** Connects to a server at HOST:PORT. */
 export async function connectRaw(address: string, settings: Settings = {}): Promise<RawClient> {
-  const { socket, tcp, origin } = dialSocket(address);
-  const session = connectHttp2(origin, { createConnection: () => socket, settings });
-  session.on('error', () => {});
+  const { session, tcp } = dialHttp2(address, settings);
   await once(session, 'connect');
   return {
     session,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { type ClientHttp2Session, connect } from 'node:http2';
+import type { ClientHttp2Session } from 'node:http2';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
@@ -13,7 +13,7 @@ import { message } from './grpc_attacks/calls.ts';
 import { until } from './harness.ts';
 import { paths } from './kinds.ts';
 import { install, type Program } from './program.ts';
-import { dialSocket } from './tls.ts';
+import { dialHttp2 } from './tls.ts';
 
 /** The limit of k8s/base/deployment.yaml, and what its kustomization.yaml sets for it. */
 const podMiB = 256;
@@ -60,10 +60,7 @@ async function crowd(t: TestContext, address: string, initialWindowSize: number)
     for (const session of sessions) session.destroy();
   });
   while (sessions.length < connections) {
-    const { socket, origin } = dialSocket(address);
-    const settings = { initialWindowSize };
-    const session = connect(origin, { createConnection: () => socket, settings });
-    session.on('error', () => {});
+    const { session } = dialHttp2(address, { initialWindowSize });
     await once(session, 'remoteSettings');
     sessions.push(session);
   }

@@ -1,3 +1,4 @@
+import { connect as connectHttp2, type Settings } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type Channel, ChannelCredentials, type ChannelOptions, createChannel } from 'nice-grpc';
@@ -24,4 +25,11 @@ export function dialSocket(address: string): { socket: Socket; tcp: Socket; orig
   if (!serverTls) return { socket: tcp, tcp, origin: `http://${address}` };
   const options = { socket: tcp, host, ca: serverTls.cert, ALPNProtocols: ['h2'] };
   return { socket: connectTls(options), tcp, origin: `https://${address}` };
+}
+
+/** An HTTP/2 session with it, and what is below; its errors are for its streams to tell. */
+export function dialHttp2(address: string, settings: Settings = {}) {
+  const { socket, tcp, origin } = dialSocket(address);
+  const session = connectHttp2(origin, { createConnection: () => socket, settings });
+  return { session: session.on('error', () => {}), tcp };
 }

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { connect, type IncomingHttpHeaders } from 'node:http2';
+import type { IncomingHttpHeaders } from 'node:http2';
 import { Status } from 'nice-grpc-common';
 import type { EngineName } from '../../src/transport/engine.ts';
 import { serve, until } from '../harness.ts';
-import { dialSocket } from '../tls.ts';
+import { dialHttp2 } from '../tls.ts';
 import type { Behaviour } from './behaviours.ts';
 
 /** What became of a behaviour. */
@@ -46,9 +46,7 @@ async function send(
   address: string,
   { path, headers, body, after = 'end' }: Behaviour,
 ): Promise<string> {
-  const { socket, origin } = dialSocket(address);
-  const session = connect(origin, { createConnection: () => socket });
-  session.on('error', () => {});
+  const { session } = dialHttp2(address);
   await once(session, 'connect');
   const stream = session.request(
     {
