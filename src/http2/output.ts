@@ -48,11 +48,13 @@ export class Output {
     how: { endStream: boolean; maxFrameSize: number },
   ): void {
     const { maxFrameSize } = how;
-    const first = Math.min(block.length, maxFrameSize);
     const endStream = how.endStream ? Flag.END_STREAM : 0;
-    const endHeaders = first === block.length ? Flag.END_HEADERS : 0;
-    this.frame(FrameType.HEADERS, endStream | endHeaders, streamId, block.subarray(0, first));
-    for (let at = first; at < block.length; at += maxFrameSize) {
+    // Nearly every block; a view of it would cost more than to copy it.
+    if (block.length <= maxFrameSize) {
+      return this.frame(FrameType.HEADERS, endStream | Flag.END_HEADERS, streamId, block);
+    }
+    this.frame(FrameType.HEADERS, endStream, streamId, block.subarray(0, maxFrameSize));
+    for (let at = maxFrameSize; at < block.length; at += maxFrameSize) {
       const part = block.subarray(at, at + maxFrameSize);
       const last = at + part.length === block.length ? Flag.END_HEADERS : 0;
       this.frame(FrameType.CONTINUATION, last, streamId, part);

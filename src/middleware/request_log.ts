@@ -33,22 +33,24 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
   ) {
     const startedAt = now();
     const rpc = call.method.path;
-    const { peer } = context;
-    const client = context.connection?.tls?.client;
-    const requestId = callersId(context) ?? nextId();
     const count = counts.of(rpc);
     count.started++;
     // Undefined, which the log leaves out, on a server that does not trace.
     const ids = context.span?.spanContext();
-    const trace_id = ids?.traceId;
-    const span_id = ids?.spanId;
+    const fields = {
+      rpc,
+      peer: context.peer,
+      client: context.connection?.tls?.client,
+      requestId: callersId(context) ?? nextId(),
+      trace_id: ids?.traceId,
+      span_id: ids?.spanId,
+    };
     // When the caller leaves a response stream, this generator is returned, not thrown into:
     // then this first value is what the line says.
     let ended: unknown = callersEnd;
 
     try {
-      const callLog = new LateLog(log, { rpc, peer, client, requestId, trace_id, span_id });
-      const inside = { ...context, log: callLog };
+      const inside = { ...context, log: new LateLog(log, fields) };
       const request = countRequests(call, count);
       // One that is over before its handler runs had no message, or none that could be read.
       if (!call.requestStream && !context.signal.aborted) count.received++;
@@ -66,7 +68,7 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       const code = codeOf(ended, isLate(context.deadline, endedAt));
       count.ended(code, ms);
       if (code === Status.OK && !call.responseStream) count.sent++;
-      const line = { rpc, peer, client, requestId, trace_id, span_id, code: Status[code], ms };
+      const line = { ...fields, code: Status[code], ms };
       if (isOurFault(code) && !(ended instanceof CallersFault))
         log.error({ ...line, err: causeOf(ended) }, 'call failed');
       else log.info(line, 'call ended');
