@@ -28,6 +28,15 @@ export interface Connected {
   };
 }
 
+/** Added by the direct engine to calls with a request stream. */
+export interface Retaining {
+  /**
+   * Says how many bytes the service keeps of the requests before the last: they count against
+   * `--max-buffered-bytes`, and a call that keeps too many may be reset for it.
+   */
+  retain?: ((bytes: number) => void) | undefined;
+}
+
 /** Added by an engine that knows. */
 export interface Dialled {
   /** What the caller dialled: `HOST:PORT`, or whatever it says. */
@@ -55,4 +64,11 @@ export interface Drainable {
 }
 
 /** What every call carries by the time it reaches a service. */
-export type Call = CallContext & Timed & Abortable & Connected & Traced & Logged & Drainable;
+export type Call = CallContext &
+  Timed &
+  Abortable &
+  Connected &
+  Retaining &
+  Traced &
+  Logged &
+  Drainable;

@@ -62,6 +62,8 @@ export class Call
   readonly #controller: AbortController;
   readonly #request: RequestReader;
   readonly response: ResponseWriter;
+  #messageSize = 0;
+  #retained = 0;
   #state: 'waiting' | 'entered' | 'settled' | 'over' = 'waiting';
 
   constructor({ stream, head, method, connection, deps }: CallParts) {
@@ -79,6 +81,7 @@ export class Call
       deadline: head.timeout === undefined ? undefined : deps.date() + head.timeout,
       abort: (error) => this.cut(error),
       response: this.response,
+      retain: method.requestStream ? (bytes) => this.#retains(bytes) : undefined,
     });
     this.#request = createRequestReader(this);
     if (head.timeout !== undefined) {
@@ -121,6 +124,18 @@ export class Call
   /** The caller does not keep to the protocol. */
   fail(error: unknown): void {
     this.cut(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  holds(bytes: number): void {
+    const size = bytes < smallMessage ? 0 : bytes;
+    if (size === this.#messageSize) return;
+    this.stream.claim(size - this.#messageSize);
+    this.#messageSize = size;
+  }
+
+  #retains(bytes: number): void {
+    this.stream.claim(bytes - this.#retained);
+    this.#retained = bytes;
   }
 
   /** Ends the call from outside, wherever it is. */
@@ -170,4 +185,6 @@ export class Call
   }
 }
 
+/** Bytes of messages that are a part of what any call costs. */
+const smallMessage = 1024;
 const leftOver = new AbortError();

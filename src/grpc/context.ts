@@ -1,12 +1,12 @@
 import type { CallContext, ServerError } from 'nice-grpc-common';
-import type { Abortable, Dialled, Timed } from '../context.ts';
+import type { Abortable, Dialled, Retaining, Timed } from '../context.ts';
 import type { CallHead } from './call_head.ts';
 import type { ConnectionInfo } from './connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
 import type { ResponseWriter } from './response_writer.ts';
 
 /** nice-grpc's context, and what this engine adds to it. */
-export interface EngineContext extends CallContext, Timed, Abortable, Dialled {
+export interface EngineContext extends CallContext, Timed, Abortable, Dialled, Retaining {
   /** `:authority`, or `host`. */
   authority: string;
   connection: ConnectionInfo;
@@ -22,6 +22,8 @@ interface ContextParts {
   /** Ends the call. */
   abort: (error: ServerError) => void;
   response: ResponseWriter;
+  /** Counts what the service keeps, where it can be given many messages. */
+  retain: ((bytes: number) => void) | undefined;
 }
 
 /**
@@ -30,7 +32,7 @@ interface ContextParts {
  * the insides of an AbortController by Node.
  */
 export function createContext(parts: ContextParts): EngineContext {
-  const { head, connection, signal, deadline, abort, response } = parts;
+  const { head, connection, signal, deadline, abort, response, retain } = parts;
   return {
     metadata: new LazyMetadata(head.fields),
     peer: connection.peer,
@@ -42,5 +44,6 @@ export function createContext(parts: ContextParts): EngineContext {
     authority: head.authority,
     connection,
     abort,
+    retain,
   };
 }

@@ -10,10 +10,13 @@ export interface MessageKind {
   readonly maxMessageSize: number;
   /** Whether nobody waits for them any more. */
   readonly isOver: boolean;
+  /** Told how many bytes the message has that is at hand, in place of the one before. */
+  holds(bytes: number): void;
 }
 
 /** Gives a message as it is: inflated where it must be, and decoded. Throws or rejects with a ServerError. */
 export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKind): unknown {
+  kind.holds(bytes.length);
   if (!compressed) return parse(bytes, kind.method);
   const { encoding } = kind;
   if (!encoding) throw broken('a compressed message without grpc-encoding');
@@ -34,6 +37,7 @@ async function inflate(
   try {
     if (kind.isOver) throw new AbortError();
     const plain = await decompress(bytes, { encoding, maxSize: kind.maxMessageSize });
+    kind.holds(plain.length);
     return parse(plain, kind.method);
   } finally {
     const next = waiting.shift();

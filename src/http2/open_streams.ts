@@ -67,6 +67,11 @@ export class OpenStreams implements StreamOwner {
     this.#wake();
   }
 
+  claim(bytes: number): void {
+    this.#own += bytes;
+    this.#wake();
+  }
+
   giveBack(stream: Stream | undefined, bytes: number): void {
     const update = this.receiveWindow.consume(bytes);
     // Nobody sends any more, and the last word is GOAWAY.

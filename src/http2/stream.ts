@@ -28,6 +28,8 @@ export interface StreamOwner {
   endHeld(stream: Stream): void;
   /** Counts bytes that whoever serves a stream keeps for it. */
   keep(bytes: number): void;
+  /** Counts bytes that came to be of what was consumed, or with a negative number those that are gone. */
+  claim(bytes: number): void;
   /** Gives the peer room for what has been consumed, on the connection alone where the stream is gone. */
   giveBack(stream: Stream | undefined, bytes: number): void;
   /** Ends the stream with RST_STREAM. */
@@ -56,7 +58,7 @@ export class Stream {
   unconsumed = 0;
   /** Bytes that whoever serves it has consumed and still keeps. */
   kept = 0;
-  /** Bytes that it takes itself, with its request's header list: whoever serves it may keep that. */
+  /** Bytes that it takes itself, with its request's header list and what has been claimed for it. */
   ownSize = 0;
   held: Uint8Array[] = [];
   heldLength = 0;
@@ -116,6 +118,16 @@ export class Stream {
     if (this.closed || bytes === this.kept) return;
     this.#owner.keep(bytes - this.kept);
     this.kept = bytes;
+  }
+
+  /**
+   * Says that so many bytes more, or fewer, are in use for it, such as those of a decoded message. Unlike
+   * what waits in keep(), they do not stop the connection from being read: a reset may free them.
+   */
+  claim(bytes: number): void {
+    if (this.closed) return;
+    this.ownSize += bytes;
+    this.#owner.claim(bytes);
   }
 
   /** Gives the stream up, with an error code of RFC 9113 section 7. */

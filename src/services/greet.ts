@@ -23,14 +23,14 @@ export function createGreet({ parrotInterval }: GreetOptions): GreeterServiceImp
     parrotSayHello: (request, { signal }) => parrot(`${greet(request)} `, '!', signal),
     parrotSaysHello: (request, { signal }) => parrot(`${greet(request)} `, '', signal),
 
-    async chattyClientSayHello(requests) {
-      const request = await collect(requests);
+    async chattyClientSayHello(requests, call) {
+      const request = await collect(requests, call);
       const message = `You have sent ${request.length} messages! Please expect a delayed response...`;
       return { message, request };
     },
 
-    async chattyClientSaysHello(requests) {
-      const request = await collect(requests);
+    async chattyClientSaysHello(requests, call) {
+      const request = await collect(requests, call);
       const message = `You have sent ${request.length} messages. Please expect a delayed response.`;
       return { message, request };
     },
@@ -58,9 +58,14 @@ function greet({ greeting, name }: HelloRequest): string {
 
 const maxMessages = 10_000;
 const maxBytes = 1024 * 1024;
+/** What a message takes in memory beside its bytes. */
+const messageCost = 64;
 
 /** Everything a client stream sends; its size is that of its messages on the wire. */
-async function collect(requests: AsyncIterable<HelloRequest>): Promise<HelloRequest[]> {
+async function collect(
+  requests: AsyncIterable<HelloRequest>,
+  { retain }: Call,
+): Promise<HelloRequest[]> {
   const collected: HelloRequest[] = [];
   let bytes = 0;
   for await (const request of requests) {
@@ -69,6 +74,7 @@ async function collect(requests: AsyncIterable<HelloRequest>): Promise<HelloRequ
       throw exhausted('echo this stream', 'at most 10000 messages and 1 MiB');
     }
     collected.push(request);
+    retain?.(bytes + collected.length * messageCost);
   }
   return collected;
 }

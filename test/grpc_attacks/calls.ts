@@ -62,8 +62,8 @@ export function message(name: string, greeting = ''): Buffer {
 }
 
 /** The same, compressed with gzip. */
-export function zipped(name: string): Buffer {
-  return packed(gzipSync(HelloRequest.encode({ greeting: '', name }).finish()));
+export function zipped(name: string, greeting = ''): Buffer {
+  return packed(gzipSync(HelloRequest.encode({ greeting, name }).finish()));
 }
 
 /** How many streams have been answered to their end. */

@@ -90,6 +90,28 @@ test('messages that are whole count, as long as their calls are not', async () =
   });
 });
 
+for (const how of ['plain', 'zipped'] as const) {
+  test(`requests that their handlers still have count as what they are: ${how}`, async () => {
+    const name = 'x'.repeat(200_000);
+    const body = how === 'plain' ? message(name, 'wait') : zipped(name, 'wait');
+    const block = callOf(paths.serverStream, how === 'plain' ? {} : { 'grpc-encoding': 'gzip' });
+    await victim.survives(async () => {
+      const attackers = await crowd(8, 5, { block, body, flags: Flag.END_STREAM });
+      await shed(attackers);
+      return { CANCELLED: 40 };
+    });
+  });
+}
+
+test('what a service keeps of the messages of its callers counts', async () => {
+  const block = callOf('/greet.Greeter/ChattyClientSaysHello');
+  await victim.survives(async () => {
+    const attackers = await crowd(8, 4, { block, body: thousands });
+    await shed(attackers);
+    return { CANCELLED: 32 };
+  });
+});
+
 test('100 zip bombs at once end RESOURCE_EXHAUSTED, and take the memory of a few', async () => {
   const block = callOf(paths.unary, { 'grpc-encoding': 'gzip' });
   const bomb = zipped('x'.repeat(10_000_000));

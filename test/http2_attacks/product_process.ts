@@ -1,5 +1,6 @@
 // The whole server that is attacked, in a process of its own. Its options come as JSON in the first
 // argument.
+import { once } from 'node:events';
 import { pino } from 'pino';
 import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
 import { createDrain } from '../../src/middleware/drain.ts';
@@ -33,7 +34,8 @@ const server = buildServer(engine.use(countCall), {
         new Promise((_, reject) => {
           signal.addEventListener('abort', () => reject(signal.reason));
         }),
-      async *parrotSayHello({ greeting, name }) {
+      async *parrotSayHello({ greeting, name }, { signal }) {
+        if (greeting === 'wait') await once(signal, 'abort');
         if (greeting === 'endless') while (true) yield { message: name };
         yield { message: 'x'.repeat(Number(name)) };
       },
