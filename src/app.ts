@@ -38,7 +38,7 @@ const lastFramesMs = 250;
 export async function startApp(config: Config, host: Host): Promise<App> {
   const { logTo, isTerminal, version } = host;
   const auto = isTerminal ? 'human' : 'json';
-  const { log, close } = await createLog({
+  const { log, dropped, close } = await createLog({
     level: config.logLevel,
     format: config.logFormat === 'auto' ? auto : config.logFormat,
     to: logTo,
@@ -71,7 +71,8 @@ export async function startApp(config: Config, host: Host): Promise<App> {
   const healthServer = await buildHealthServer({ ...chain, health });
   const tls = await openTls(config, log);
   const certificateExpiry = tls && (() => tls.notAfter());
-  const sources = { log, counts, state, server, host, certificateExpiry };
+  const parts = { log, counts, state, server, host };
+  const sources = { ...parts, droppedLogLines: dropped, certificateExpiry };
   const admin = await openAdmin(config.adminListen, sources);
   const [bound, boundForHealth] = await listenOnAll().catch((error) => {
     for (const each of [admin, server, healthServer]) each?.forceShutdown();

@@ -1,5 +1,5 @@
 import type { Span } from '@opentelemetry/api';
-import type { CallContext, ServerError } from 'nice-grpc-common';
+import type { CallContext, ServerError, Status } from 'nice-grpc-common';
 import type { Logger } from 'pino';
 
 /** Added by the engine. */
@@ -47,6 +47,8 @@ export interface Dialled {
 export interface Traced {
   /** The call's span: a parent for others, and a place for what a service wants to have in it. */
   span?: Span;
+  /** Ends it, where it is recorded: told by middleware/request_log.ts, which decides how a call ended. */
+  endSpan?: ((how: { ended: unknown; code: Status }) => void) | undefined;
 }
 
 /** Writes lines that name a call. */

@@ -47,8 +47,6 @@ export async function serveTraced(
     running,
     collector,
     async spans() {
-      // A span ends in the turn in which its line is written, but after it.
-      await new Promise((resolve) => setImmediate(resolve));
       await close();
       return collector.spans;
     },

@@ -20,6 +20,7 @@ export interface Host {
 
 interface AdminParts {
   log: Logger;
+  droppedLogLines: () => number;
   counts: CallCounts;
   state: HealthState;
   server: Pick<Engine, 'counts'>;
@@ -33,7 +34,7 @@ interface AdminParts {
  */
 export async function openAdmin(
   addresses: readonly Address[] | undefined,
-  { log, counts, state, server, host, certificateExpiry }: AdminParts,
+  { log, droppedLogLines, counts, state, server, host, certificateExpiry }: AdminParts,
 ): Promise<(Admin & { bound: readonly Bound[] }) | undefined> {
   if (!addresses) return undefined;
   const { createAdmin } = await import('../transport/admin.ts');
@@ -45,6 +46,7 @@ export async function openAdmin(
       return createMetrics({
         calls: counts,
         open: () => server.counts,
+        droppedLogLines,
         health: () => state.statuses.keys().map((name) => [name, state.isServing(name)]),
         build: { version: host.version, commit: host.commit },
         process: host.figures,

@@ -21,8 +21,8 @@ type Known = Timed & Connected & Traced;
  * Gives every call a logger of its own, and writes one line when the call ends:
  * rpc, code, ms, peer, requestId (the caller's `x-request-id`, or one of ours), and, where the client
  * has shown a certificate, whose that is: `client`. On servers that trace, every line of the call has
- * trace_id and span_id too, as OpenTelemetry names them in logs. It also counts the call: two
- * generators would cost more, and could differ.
+ * trace_id and span_id too, as OpenTelemetry names them in logs. It also counts the call, and ends its
+ * span: others would cost more, and could differ.
  */
 export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
   const nextId = requestIds(now());
@@ -67,10 +67,11 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       const ms = endedAt - startedAt;
       const code = codeOf(ended, isLate(context.deadline, endedAt));
       count.ended(code, ms);
+      context.endSpan?.({ ended, code });
       if (code === Status.OK && !call.responseStream) count.sent++;
       const line = { ...fields, code: Status[code], ms };
-      if (isOurFault(code) && !(ended instanceof CallersFault))
-        log.error({ ...line, err: causeOf(ended) }, 'call failed');
+      if (ended instanceof CallersFault) log.info({ ...line, reason: ended.details }, 'call ended');
+      else if (isOurFault(code)) log.error({ ...line, err: causeOf(ended) }, 'call failed');
       else log.info(line, 'call ended');
     }
   };

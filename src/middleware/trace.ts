@@ -8,32 +8,24 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
-import type {
-  CallContext,
-  Metadata,
-  ServerMiddleware,
-  ServerMiddlewareCall,
-} from 'nice-grpc-common';
+import type { CallContext, Metadata, ServerMiddleware } from 'nice-grpc-common';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Dialled, Timed, Traced } from '../context.ts';
-import { callersEnd, codeOf, isLate } from './outcome.ts';
 
 /** What makes the spans of calls. */
 export interface TraceOptions {
   tracer: Tracer;
   /** The paths of the methods that are served: `/package.Service/Method`. */
   methods: Iterable<string>;
-  /** Milliseconds since the epoch. */
-  now?: () => number;
 }
 
 /**
- * Gives every call a span, whose parent is the one in the caller's traceparent, and ends it with the
- * code that is in the log line. Attributes have the names of OpenTelemetry's conventions, of which
- * those for RPC are stable since 1.45: https://opentelemetry.io/docs/specs/semconv/rpc/grpc
- * They have no events for messages and no address of the client any more.
+ * Gives every call a span, whose parent is the one in the caller's traceparent; the request log, which
+ * stands behind it, ends it with the code that is in the log line. Attributes have the names of
+ * OpenTelemetry's conventions, of which those for RPC are stable since 1.45, and have no events for
+ * messages and no address of the client any more: https://opentelemetry.io/docs/specs/semconv/rpc/grpc
  */
-export function trace({ tracer, methods, now = Date.now }: TraceOptions) {
+export function trace({ tracer, methods }: TraceOptions) {
   const known = new Map(Array.from(methods, (path) => [path, knownMethod(path)]));
   const propagator = new W3CTraceContextPropagator();
 
@@ -42,32 +34,13 @@ export function trace({ tracer, methods, now = Date.now }: TraceOptions) {
     const { name, attributes } = known.get(path) ?? unknownMethod(path);
     const parent = propagator.extract(ROOT_CONTEXT, context.metadata, metadataGetter);
     const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
-    const traced = { ...context, span };
     // What is not sampled still has ids, for the log, and costs little more.
-    return span.isRecording() ? recorded(call, traced) : call.next(call.request, traced);
+    if (!span.isRecording()) return call.next(call.request, { ...context, span });
+    describePeers(span, context);
+    const endSpan = (how: Ended) => endAs(span, how);
+    return call.next(call.request, { ...context, span, endSpan });
   };
   return middleware;
-
-  async function* recorded<Req, Res>(
-    call: ServerMiddlewareCall<Req, Res, Traced & Timed & Dialled>,
-    context: CallContext & Timed & Dialled & { span: Span },
-  ) {
-    const { span } = context;
-    describePeers(span, context);
-    // When the caller leaves a response stream, this generator is returned, not thrown into.
-    let ended: unknown = callersEnd;
-    try {
-      const response = yield* call.next(call.request, context);
-      ended = context.signal.aborted ? callersEnd : undefined;
-      return response;
-    } catch (error) {
-      ended = error;
-      throw error;
-    } finally {
-      describeEnd(span, { ended, code: codeOf(ended, isLate(context.deadline, now())) });
-      span.end();
-    }
-  }
 }
 
 interface MethodNames {
@@ -128,11 +101,15 @@ const faults: ReadonlySet<Status> = new Set([
   Status.DATA_LOSS,
 ]);
 
-function describeEnd(span: Span, { ended, code }: { ended: unknown; code: Status }): void {
+type Ended = Parameters<NonNullable<Traced['endSpan']>>[0];
+
+function endAs(span: Span, { ended, code }: Ended): void {
   span.setAttribute('rpc.status_code', Status[code]);
-  if (!faults.has(code)) return;
-  span.setAttribute('error.type', Status[code]);
-  // What the caller is told; the cause is in the log.
-  const told = ended instanceof ServerError ? { message: ended.details } : {};
-  span.setStatus({ code: SpanStatusCode.ERROR, ...told });
+  if (faults.has(code)) {
+    span.setAttribute('error.type', Status[code]);
+    // What the caller is told; the cause is in the log.
+    const told = ended instanceof ServerError ? { message: ended.details } : {};
+    span.setStatus({ code: SpanStatusCode.ERROR, ...told });
+  }
+  span.end();
 }

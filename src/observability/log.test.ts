@@ -70,3 +70,15 @@ test('createLog() takes lines after close(), and lets go of them', async (t) => 
 
   assert.match(written(), /^[^\n]*"before"[^\n]*\n$/);
 });
+
+test('createLog() holds 8 MiB that cannot be written yet, and counts the lines beyond', async (t) => {
+  const { log, dropped, close, written } = await fileLog(t, { level: 'info', format: 'json' });
+  const pad = 'x'.repeat(1024 * 1024);
+
+  for (let i = 0; i < 12; i++) log.info({ pad }, 'line');
+  const lost = dropped();
+  await close();
+
+  assert.ok(lost >= 4, `${lost} lines`);
+  assert.equal(written().trimEnd().split('\n').length, 12 - lost);
+});

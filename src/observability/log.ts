@@ -12,6 +12,8 @@ export interface LogOptions {
 /** A logger, and the way to see its last line out. */
 export interface Log {
   log: Logger;
+  /** Lines that were lost, since nobody has read those before them. */
+  dropped: () => number;
   /** Writes what is still held, and nothing after it; gives up after a second, when nobody reads. */
   close: () => Promise<void>;
 }
@@ -32,6 +34,8 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
     minLength: gathers ? gatherBytes : 1,
     maxLength: maxHeldBytes,
   });
+  let dropped = 0;
+  out.on('drop', () => dropped++);
   const render = format === 'human' ? await humanLines() : String;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -56,6 +60,7 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
   const stream = { write, flush: (done: () => void) => out.flush(done) };
   return {
     log: pino(options, stream),
+    dropped: () => dropped,
     async close() {
       await new Promise<unknown>((resolve) => {
         setTimeout(resolve, closeMs).unref();

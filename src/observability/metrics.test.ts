@@ -22,6 +22,7 @@ function create(sources: Partial<MetricsSources> = {}) {
   const metrics = createMetrics({
     calls,
     open: () => open,
+    droppedLogLines: () => 5,
     health: () => [
       ['', true],
       ['a.B', false],
@@ -109,6 +110,7 @@ test('createMetrics() tells what is open, what health says, what is built and th
     greeter_open_streams: 2,
     greeter_open_connections: 3,
     greeter_buffered_bytes: 4,
+    greeter_log_lines_dropped_total: 5,
     greeter_tls_certificate_expiry_timestamp_seconds: 2_000_000_000,
     'greeter_health_serving ': 1,
     'greeter_health_serving a.B': 0,
@@ -137,6 +139,7 @@ test('createMetrics() has no value for what nobody can say', async () => {
     new Set([
       'greeter_calls_in_flight',
       'greeter_open_streams',
+      'greeter_log_lines_dropped_total',
       'greeter_health_serving',
       'greeter_build_info',
     ]),

@@ -1,4 +1,4 @@
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { CallCounts } from './call_counts.ts';
 import { addCallMetrics } from './call_metrics.ts';
 import { addProcessMetrics, type ProcessFigures } from './process_metrics.ts';
@@ -13,6 +13,8 @@ export interface MetricsSources {
     connections: number | undefined;
     bufferedBytes: number | undefined;
   };
+  /** Log lines that were lost; see log.ts. */
+  droppedLogLines: () => number;
   /** Every name that health knows, and whether it is SERVING. */
   health: () => Iterable<readonly [service: string, isServing: boolean]>;
   /** What is running; the commit is empty where nobody knows it. */
@@ -44,9 +46,10 @@ function addOwnMetrics(
   registry: Registry,
   {
     open,
+    droppedLogLines,
     health,
     certificateExpiry = () => undefined,
-  }: Pick<MetricsSources, 'open' | 'health' | 'certificateExpiry'>,
+  }: Omit<MetricsSources, 'calls' | 'build' | 'process'>,
 ): void {
   const registers = [registry];
   const gauge = (name: string, help: string, value: () => number | undefined) =>
@@ -70,6 +73,16 @@ function addOwnMetrics(
     'When the certificate that is served ends',
     certificateExpiry,
   );
+  const dropped = new Counter({
+    name: 'greeter_log_lines_dropped_total',
+    help: 'Log lines that were lost, as nobody read those before them',
+    registers: [],
+    collect() {
+      this.reset();
+      this.inc(droppedLogLines());
+    },
+  });
+  registry.registerMetric(dropped);
   const serving = new Gauge({
     name: 'greeter_health_serving',
     help: 'Whether health says SERVING for a name: 1, or 0',

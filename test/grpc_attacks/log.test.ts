@@ -18,21 +18,25 @@ test('the log has no more of a path than a line holds, however long it is', asyn
   client.close();
 });
 
-test('what the caller does wrong is logged at level info, without a stack, though gRPC calls it INTERNAL', async () => {
+test('what the caller does wrong is logged at level info, with a reason and no stack, though gRPC calls it INTERNAL', async () => {
   await using running = await serve({ engine: 'direct' });
   const client = await connectRaw(running.address);
   const whole = message('Keys');
-  const wrongs = {
-    [paths.unary]: whole.subarray(0, 4),
-    [paths.serverStream]: Buffer.concat([Buffer.from([2]), whole.subarray(1)]),
-    [paths.clientStream]: whole.subarray(0, 8),
-    [paths.bidi]: frame(Buffer.from([0xff])),
-  };
-  for (const [path, body] of Object.entries(wrongs)) client.open(path).resume().end(body);
+  const wrongs = [
+    [paths.unary, whole.subarray(0, 4), 'Cannot take a message that is cut short'],
+    [
+      paths.serverStream,
+      Buffer.concat([Buffer.from([2]), whole.subarray(1)]),
+      'Cannot take a message with the flags 2',
+    ],
+    [paths.clientStream, whole.subarray(0, 8), 'Cannot take a message that is cut short'],
+    [paths.bidi, frame(Buffer.from([0xff])), 'Cannot take a message that cannot be decoded'],
+  ] as const;
+  for (const [path, body] of wrongs) client.open(path).resume().end(body);
 
-  for (const rpc of Object.keys(wrongs)) {
+  for (const [rpc, , reason] of wrongs) {
     const line = await running.log.line({ rpc });
-    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', level: 30, msg: 'call ended' });
+    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', level: 30, msg: 'call ended', reason });
     assert.equal('err' in line, false);
   }
   client.close();
