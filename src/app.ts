@@ -68,14 +68,16 @@ export async function startApp(config: Config, host: Host): Promise<App> {
       reflection: createReflection(serviceNames),
     },
   });
-  const healthServer = await buildHealthServer({ ...chain, health });
+  const healthServer =
+    config.healthListen.length > 0 ? await buildHealthServer({ ...chain, health }) : undefined;
+  const servers = healthServer ? [server, healthServer] : [server];
   const tls = await openTls(config, log);
   const certificateExpiry = tls && (() => tls.notAfter());
   const parts = { log, counts, state, server, host };
   const sources = { ...parts, droppedLogLines: dropped, certificateExpiry };
   const admin = await openAdmin(config.adminListen, sources);
   const [bound, boundForHealth] = await listenOnAll().catch((error) => {
-    for (const each of [admin, server, healthServer]) each?.forceShutdown();
+    for (const each of [admin, ...servers]) each?.forceShutdown();
     throw error;
   });
   const stopWatching = server.setTls && tls?.watch(server.setTls);
@@ -96,16 +98,15 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     async drain() {
       drain.begin();
       stopWatching?.();
-      drained = Promise.all([server.shutdown(), healthServer.shutdown()]);
+      drained = Promise.all(servers.map((each) => each.shutdown()));
       await drained;
     },
     async kill() {
-      const calls = server.counts.streams + healthServer.counts.streams;
+      const calls = servers.reduce((sum, { counts: { streams } }) => sum + streams, 0);
       log.warn({ calls }, 'cutting calls');
       drain.cut();
       await Promise.race([drained, sleep(lastFramesMs)]);
-      server.forceShutdown();
-      healthServer.forceShutdown();
+      for (const each of servers) each.forceShutdown();
     },
     async flush() {
       await tracing?.close();
@@ -116,6 +117,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
 
   async function listenOnAll() {
     const main = await listenOn(server, config.listen, tls?.pems);
-    return [main, await listenOn(healthServer, config.healthListen)] as const;
+    const forHealth = healthServer ? await listenOn(healthServer, config.healthListen) : [];
+    return [main, forHealth] as const;
   }
 }

@@ -71,6 +71,16 @@ test('serve takes a certificate that is renewed on disk, keeps its connections, 
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
+test('serve with TLS suggests a first call that works', async () => {
+  using running = await serveSecret(await certificate());
+  const line = await running.server.log.line({ msg: 'serving' });
+
+  const [, flags = ''] = /^\S.* health (.*)$/.exec(String(line['try'])) ?? [];
+  const probe = await running.program.run(['health', ...flags.split(' ')]);
+
+  assert.equal(probe.code, 0);
+});
+
 test('serve with TLS answers probes in plaintext on a port of its own, and nothing else there', async () => {
   using running = await serveSecret(await certificate());
   const { program, healthAddress, server } = running;

@@ -1,5 +1,5 @@
 import { type App, startApp } from '../app.ts';
-import { loadConfig, settingRows } from '../config.ts';
+import { type Config, loadConfig, settingRows } from '../config.ts';
 import { stop, stopSignal } from '../lifecycle.ts';
 import { ListenError } from '../transport/listen.ts';
 import type { Command, Flag } from './command.ts';
@@ -31,16 +31,21 @@ export const serve: Command = {
       io.error(error.message);
       return 1;
     }
-    const tryThis = `${io.program} guide hello${addressFlag(app)}`;
-    app.log.info({ version: io.version, services: app.services, try: tryThis }, 'serving');
+    const serving = { version: io.version, services: app.services };
+    app.log.info({ ...serving, try: hint({ app, config, program: io.program }) }, 'serving');
     app.log.flush();
     await stopped;
     return (await stop(app, config)) ? 0 : 1;
   },
 };
 
-/** The hello guide dials port 50051; elsewhere it must be told. */
-function addressFlag({ bound: [first] }: App): string {
-  if (first === undefined || first.port === 50_051) return '';
-  return ` --addr ${first.port === undefined ? first.address : `localhost:${first.port}`}`;
+/** A first call to make; none where the caller needs a certificate of its own. */
+function hint({ app, config, program }: { app: App; config: Config; program: string }) {
+  const [first] = app.bound;
+  const address = first?.port === undefined ? first?.address : `localhost:${first.port}`;
+  // The guides' clients know no TLS.
+  if (config.tlsClientCaFile) return undefined;
+  if (config.tlsCertFile) return `${program} health --addr ${address} --tls --tls-no-verify`;
+  // Theirs is port 50051.
+  return `${program} guide hello${first?.port === 50_051 ? '' : ` --addr ${address}`}`;
 }

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { certificate } from '../../test/certificate.ts';
 import { dialTls, handshake, heard } from '../../test/handshake.ts';
-import { createServer } from './server.ts';
+import { createServer, type GrpcServerOptions } from './server.ts';
 import type { TlsFiles } from './tls_options.ts';
 
 /** A server without methods: connections are all there is to see. */
-async function serveTls(files: TlsFiles) {
-  const server = createServer();
+async function serveTls(files: TlsFiles, options?: GrpcServerOptions) {
+  const server = createServer(options);
   const port = (await server.listen({ host: '127.0.0.1', port: 0 }, files)) ?? 0;
   return { server, port, [Symbol.dispose]: () => server.forceShutdown() };
 }
@@ -77,6 +79,18 @@ test('listen() with TLS 1.2 does not renegotiate', async () => {
 
   assert.match(String(await ended), /no renegotiation/);
   socket.destroy();
+});
+
+test('listen() with TLS counts connections that are in a handshake, or never begin one', async () => {
+  using running = await serveTls(await certificate(), { maxConnections: 1 });
+  const silent = connect(running.port, '127.0.0.1');
+  await once(silent, 'connect');
+
+  const refused = await handshake(running.port);
+  silent.destroy();
+  while (!('protocol' in (await handshake(running.port))));
+
+  assert.deepEqual(refused, { refused: 'ECONNRESET' });
 });
 
 test('setTls() serves the next handshakes otherwise, and keeps open connections', async () => {

@@ -9,16 +9,20 @@ export type ListenAddress = { host: string; port: number } | { path: string };
 /** The sockets that a server listens on. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
+  readonly #maxConnections: number | undefined;
   readonly #servers: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
 
-  constructor(onSocket: (socket: Socket) => void) {
+  /** Of each address, so many may be connected at once, those that are in a handshake included. */
+  constructor(onSocket: (socket: Socket) => void, maxConnections?: number) {
     this.#onSocket = onSocket;
+    this.#maxConnections = maxConnections;
   }
 
   /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
     const server = tls ? await this.#createTlsServer(tls) : createServer(this.#onSocket);
+    if (this.#maxConnections !== undefined) server.maxConnections = this.#maxConnections;
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
     // A connection that could not be accepted is lost; the next one may be.

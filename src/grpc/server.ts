@@ -58,7 +58,7 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
 
 /** The same for a router that is there already, and the connections that it serves. */
 export function serverOn(router: Router, http2: Http2Server): GrpcServer<EngineContext> {
-  const listeners = new Listeners((socket) => http2.attach(socket));
+  const listeners = new Listeners((socket) => http2.attach(socket), http2.maxConnections);
   return through([]);
 
   function through<Ext>(chain: readonly AnyMiddleware[]): GrpcServer<Ext> {

@@ -30,6 +30,7 @@ export interface Http2ServerOptions {
 export interface Http2Server {
   /** Takes a connected socket over: from a `net` server, or from a `tls` one with ALPN `h2`. */
   attach(socket: Socket): void;
+  readonly maxConnections: number;
   readonly openConnections: number;
   readonly openStreams: number;
   /** Bytes that all connections together keep. */
@@ -82,6 +83,7 @@ export function createHttp2Server({
 
   return {
     attach,
+    maxConnections,
     get openConnections() {
       return connections.size;
     },
