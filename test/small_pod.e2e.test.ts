@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import type { ClientHttp2Session } from 'node:http2';
+import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
@@ -9,7 +9,7 @@ import { Status } from 'nice-grpc-common';
 import { GreeterDefinition } from '../src/gen/greet.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { ErrorCode } from '../src/http2/errors.ts';
-import { message } from './grpc_attacks/calls.ts';
+import { message, zipped } from './grpc_attacks/calls.ts';
 import { until } from './harness.ts';
 import { paths } from './kinds.ts';
 import { install, type Program } from './program.ts';
@@ -67,9 +67,9 @@ async function crowd(t: TestContext, address: string, initialWindowSize: number)
   return sessions;
 }
 
-function open(session: ClientHttp2Session, path: string) {
+function open(session: ClientHttp2Session, path: string, more: OutgoingHttpHeaders = {}) {
   const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc' };
-  const stream = session.request(headers, { endStream: false });
+  const stream = session.request({ ...headers, ...more }, { endStream: false });
   return stream.on('error', () => {}).resume();
 }
 
@@ -128,3 +128,27 @@ for (const size of [16, 64]) {
     },
   );
 }
+
+test(
+  `${calls} calls whose handlers wait with 1 MiB that was sent in 1 KiB take no more than ${podMiB} MiB`,
+  { skip },
+  async (t) => {
+    using program = install();
+    const { address, channel, pid } = await servePod(program);
+    const sessions = await crowd(t, address, 2 * 1024 * 1024);
+    const body = zipped('x'.repeat(1024 * 1024));
+    let ended = 0;
+
+    for (let i = 0; i < calls / connections; i++) {
+      for (const session of sessions) {
+        const stream = open(session, paths.serverStream, { 'grpc-encoding': 'gzip' });
+        stream.on('close', () => ended++).end(body);
+      }
+    }
+
+    // One in ten has been given up or refused.
+    await until(() => ended >= calls / 10);
+    await createClient(HealthDefinition, channel).check({});
+    assertFits(t, program, pid);
+  },
+);
