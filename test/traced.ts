@@ -31,12 +31,13 @@ export const tracingOptions: Omit<TracingOptions, 'url'> = {
   exportTimeout: 1000,
   maxQueueSize: 2048,
   maxExportBatchSize: 512,
+  spanLimits: {},
 };
 
 /** Serves and traces until the end of the test: use with `await using`. */
 export async function serveTraced(
   options: ServeOptions = {},
-  sampling: Partial<Pick<TracingOptions, 'sampler' | 'samplerRatio'>> = {},
+  sampling: Partial<Pick<TracingOptions, 'sampler' | 'samplerRatio' | 'spanLimits'>> = {},
 ): Promise<Traced> {
   const collector = await startCollector();
   const url = `${collector.url}/v1/traces`;

@@ -1,5 +1,33 @@
 import { oneOf, type Parse } from './parse.ts';
 
+/** Whether the variables ask for spans. */
+export function isOn(env: Readonly<Record<string, string | undefined>>): boolean {
+  const exporter = env['OTEL_TRACES_EXPORTER'];
+  if (lower(env['OTEL_SDK_DISABLED']) === 'true' || lower(exporter) === 'none') return false;
+  const endpoints = otlp('ENDPOINT').map((name) => env[name]);
+  return [exporter, ...endpoints].some((text) => text !== undefined && text !== '');
+}
+
+/** The names of a variable of the exporter: the one for traces goes before the one for everything. */
+export function otlp(name: string): readonly string[] {
+  return [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`];
+}
+
+/** The names of a limit on attributes: the one for spans goes before the one for everything. */
+export function attributeLimit(name: string): readonly string[] {
+  return [`OTEL_SPAN_ATTRIBUTE_${name}_LIMIT`, `OTEL_ATTRIBUTE_${name}_LIMIT`];
+}
+
+/** The names of the samplers there are. */
+export const samplers = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
+
 /** One of the words, in any case, as OpenTelemetry has it. */
 export function word<const T extends string>(...words: readonly T[]): Parse<T> {
   const parse = oneOf(...words);
@@ -7,7 +35,7 @@ export function word<const T extends string>(...words: readonly T[]): Parse<T> {
 }
 
 /** How a word is compared; nothing is the empty one. */
-export function lower(text = ''): string {
+function lower(text = ''): string {
   return text.trim().toLowerCase();
 }
 

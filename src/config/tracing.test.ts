@@ -52,6 +52,7 @@ test('readTracing() has the defaults of the specification', () => {
     exportTimeout: 30_000,
     maxQueueSize: 2048,
     maxExportBatchSize: 512,
+    spanLimits: { attributeCountLimit: 128, attributeValueLengthLimit: 1_000_000 },
   });
 });
 
@@ -72,6 +73,9 @@ test('readTracing() reads every variable, those of traces before those of everyt
     OTEL_BSP_SCHEDULE_DELAY: '100',
     OTEL_BSP_EXPORT_TIMEOUT: '200',
     OTEL_BSP_MAX_QUEUE_SIZE: '64',
+    OTEL_ATTRIBUTE_COUNT_LIMIT: '7',
+    OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '8',
+    OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '9',
   });
 
   assert.deepEqual(problems, []);
@@ -88,6 +92,7 @@ test('readTracing() reads every variable, those of traces before those of everyt
     exportTimeout: 200,
     maxQueueSize: 64,
     maxExportBatchSize: 64,
+    spanLimits: { attributeCountLimit: 7, attributeValueLengthLimit: 9 },
   });
 });
 

@@ -1,5 +1,17 @@
 import { messageOf } from '../message_of.ts';
-import { headers, httpUrl, lower, pairs, propagators, ratio, tracesUnder, word } from './otel.ts';
+import {
+  attributeLimit,
+  headers,
+  httpUrl,
+  isOn,
+  otlp,
+  pairs,
+  propagators,
+  ratio,
+  samplers,
+  tracesUnder,
+  word,
+} from './otel.ts';
 import { integer, type Parse, pemFile } from './parse.ts';
 
 /** Which spans are made and where they go. Times are milliseconds. */
@@ -26,22 +38,18 @@ export interface TracingConfig {
   /** Spans beyond it are dropped. */
   readonly maxQueueSize: number;
   readonly maxExportBatchSize: number;
+  /** Attributes that a span may have, and characters of each; our spans have no events and no links. */
+  readonly spanLimits: Readonly<
+    Record<'attributeCountLimit' | 'attributeValueLengthLimit', number>
+  >;
 }
 
 type PemFile = ReturnType<typeof pemFile>;
 
-const samplers = [
-  'always_on',
-  'always_off',
-  'traceidratio',
-  'parentbased_always_on',
-  'parentbased_always_off',
-  'parentbased_traceidratio',
-] as const;
-
 const keyPair = 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_CLIENT_KEY';
 
 const hourMs = 3_600_000;
+const million = 1_000_000;
 
 /**
  * Reads OpenTelemetry's own variables: undefined where they ask for no spans. What is wrong with them
@@ -59,7 +67,7 @@ export function readTracing(
   if (!clientCertificate !== !clientKey) problems.push(`${keyPair}: must be given together`);
   const maxQueueSize = read(['OTEL_BSP_MAX_QUEUE_SIZE'], {
     fallback: '2048',
-    parse: integer(1, 1_000_000),
+    parse: integer(1, million),
   });
   return {
     url: read(['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'], {
@@ -105,6 +113,17 @@ export function readTracing(
       fallback: String(Math.min(512, maxQueueSize)),
       parse: integer(1, maxQueueSize),
     }),
+    spanLimits: {
+      attributeCountLimit: read(attributeLimit('COUNT'), {
+        fallback: '128',
+        parse: integer(0, million),
+      }),
+      attributeValueLengthLimit: read(attributeLimit('VALUE_LENGTH'), {
+        // The specification has no limit; no attribute of ours comes near this one.
+        fallback: String(million),
+        parse: integer(0, million),
+      }),
+    },
   };
 
   /** The first of the variables that is set; an empty one is not. */
@@ -126,16 +145,4 @@ interface Variable<T> {
   fallback: string;
   parse: Parse<T>;
   isSecret?: boolean;
-}
-
-function isOn(env: Readonly<Record<string, string | undefined>>): boolean {
-  const exporter = env['OTEL_TRACES_EXPORTER'];
-  if (lower(env['OTEL_SDK_DISABLED']) === 'true' || lower(exporter) === 'none') return false;
-  const endpoints = otlp('ENDPOINT').map((name) => env[name]);
-  return [exporter, ...endpoints].some((text) => text !== undefined && text !== '');
-}
-
-/** The variable for traces goes before the one for everything. */
-function otlp(name: string): readonly string[] {
-  return [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`];
 }

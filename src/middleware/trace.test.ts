@@ -5,6 +5,7 @@ import { Metadata, ServerError, Status } from 'nice-grpc-common';
 import { engineName, serve, until } from '../../test/harness.ts';
 import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
 import { serveTraced, type Traced } from '../../test/traced.ts';
+import type { Call } from '../context.ts';
 import { HelloDefinition } from '../gen/hello.ts';
 
 /** The one span and the one line of the one call, which agree; with the code and the span's status. */
@@ -250,6 +251,24 @@ test('trace() hands the span to the service, and its ids to the lines that the s
   const [span] = await traced.spans();
   assert.equal(span?.attributes['greeting.kind'], 'warm');
   assert.deepEqual([line['trace_id'], line['span_id']], [span?.traceId, span?.spanId]);
+});
+
+test('trace() cuts what a service says too much, where it is told to', async () => {
+  const greet = {
+    async sayHello(_request: object, { span }: Call) {
+      span?.setAttribute('greeting.text', 'Bello Keys');
+      return {};
+    },
+  };
+  await using traced = await serveTraced(
+    { greet },
+    { spanLimits: { attributeValueLengthLimit: 5 } },
+  );
+
+  await traced.running.client.sayHello({});
+
+  const [span] = await traced.spans();
+  assert.equal(span?.attributes['greeting.text'], 'Bello');
 });
 
 test('a chain without trace() gives calls no span, and their lines no ids', async () => {

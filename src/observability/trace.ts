@@ -8,6 +8,7 @@ import {
   BatchSpanProcessor,
   ParentBasedSampler,
   type Sampler,
+  type SpanLimits,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
@@ -27,6 +28,7 @@ export interface TracingOptions extends ExporterOptions {
   exportTimeout: number;
   maxQueueSize: number;
   maxExportBatchSize: number;
+  spanLimits: SpanLimits;
   /** Milliseconds. */
   now?: () => number;
 }
@@ -60,6 +62,7 @@ export function createTracing(options: TracingOptions): Tracing {
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ ...SDK_INFO, 'service.version': version, ...resource }),
     sampler: createSampler(options),
+    spanLimits: options.spanLimits,
     spanProcessors: [
       new BatchSpanProcessor({
         exporter: createExporter(options),
