@@ -20,6 +20,11 @@ export class ByteBudget {
     return Math.max(0, this.#used - this.#limit);
   }
 
+  /** Whether there are so many that nobody may add to them, whatever it would free later. */
+  get isFarExceeded(): boolean {
+    return this.excess > this.#limit / 4;
+  }
+
   /** Counts what has come, or with a negative number what has gone. */
   add(bytes: number): void {
     this.#used += bytes;

@@ -76,6 +76,11 @@ export class Connection {
     return this.#sender.heldBytes === 0 && this.#streams.bodyBytes > 0;
   }
 
+  /** Whether anything is kept of bodies, the peer's or ours. */
+  get holdsBodies(): boolean {
+    return this.#streams.bodyBytes > 0;
+  }
+
   /** Whether the client has said that it speaks HTTP/2. */
   get hasPreface(): boolean {
     return this.#reader.hasPreface;

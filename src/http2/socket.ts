@@ -101,7 +101,10 @@ export function bindSocket(
     else if (!full && connection.wantsToSend) wake();
   }
 
-  /** Beyond the budget nothing more is read of a peer that only fills it. */
+  /**
+   * Beyond the budget nothing more is read of a peer that only fills it, and far beyond it of none that
+   * has a part in it: what a peer of ours might take of us comes behind what it sends.
+   */
   function account(): void {
     if (socket.destroyed) return;
     const held = connection.heldBytes + socket.writableLength;
@@ -110,8 +113,9 @@ export function bindSocket(
     // First: where that makes room, this very function may be called back.
     counted = held;
     budget.add(grown);
-    const isSpent = budget.excess > 0;
-    const pause = isSpent && connection.onlyReceives && !connection.isOver;
+    const { onlyReceives, holdsBodies } = connection;
+    const isEnough = budget.isFarExceeded ? holdsBodies : onlyReceives && budget.excess > 0;
+    const pause = isEnough && !connection.isOver;
     if (pause) budget.wait(account);
     if (pause === paused) return;
     paused = pause;

@@ -32,6 +32,16 @@ export async function untilShed(victim: Victim): Promise<Stats> {
   return assert.fail(JSON.stringify(await victim.stats()));
 }
 
+/** The most that the server keeps while the other client asks twenty times. */
+export async function mostBuffered(victim: Victim): Promise<number> {
+  let most = 0;
+  for (let round = 0; round < 20; round++) {
+    await victim.ask();
+    most = Math.max(most, (await victim.stats()).bufferedBytes);
+  }
+  return most;
+}
+
 /** How many streams the server has given up. */
 export function calmed(attackers: readonly Attacker[]): number {
   const calm = word(ErrorCode.ENHANCE_YOUR_CALM).toString('hex');
