@@ -29,6 +29,8 @@ export interface CallDeps {
   now: () => number;
   /** Milliseconds since the epoch. */
   date: () => number;
+  /** Why the server can take nothing more for this path now, if it cannot. */
+  refusal: (path: string) => ServerError | undefined;
   /** Told when a call is over. */
   onEnd: (call: Call) => void;
 }
@@ -124,6 +126,10 @@ export class Call
   /** The caller does not keep to the protocol. */
   fail(error: unknown): void {
     this.cut(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  get refusal(): ServerError | undefined {
+    return this.#deps.refusal(this.method.path);
   }
 
   holds(bytes: number): void {

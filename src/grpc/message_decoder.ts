@@ -1,4 +1,5 @@
 import { AbortError } from 'abort-controller-x';
+import type { ServerError } from 'nice-grpc-common';
 import { decompress, type Encoding } from './compression.ts';
 import { broken, type RawMessage } from './message_reader.ts';
 import type { MethodCodec } from './methods.ts';
@@ -10,6 +11,8 @@ export interface MessageKind {
   readonly maxMessageSize: number;
   /** Whether nobody waits for them any more. */
   readonly isOver: boolean;
+  /** Why there is no room for what they would become, if there is none. */
+  readonly refusal: ServerError | undefined;
   /** Told how many bytes the message has that is at hand, in place of the one before. */
   holds(bytes: number): void;
 }
@@ -36,6 +39,8 @@ async function inflate(
   else await new Promise<void>((resolve) => waiting.push(resolve));
   try {
     if (kind.isOver) throw new AbortError();
+    const { refusal } = kind;
+    if (refusal) throw refusal;
     const plain = await decompress(bytes, { encoding, maxSize: kind.maxMessageSize });
     kind.holds(plain.length);
     return parse(plain, kind.method);

@@ -53,6 +53,7 @@ export function createRouter({
     maxMessageSize,
     now,
     date: Date.now,
+    refusal,
     onEnd: (call) => calls.delete(call),
   };
   const heads = new WeakMap<RequestHeaders, CallHead>();
@@ -88,12 +89,17 @@ export function createRouter({
     let connection = peers.get(socket);
     if (!connection) peers.set(socket, (connection = connectionInfo(socket)));
     const method = methods.get(head.path);
-    if (isOverloaded() && !essential?.has(head.path)) head = { ...head, fault: overloaded() };
+    const fault = refusal(head.path);
+    if (fault) head = { ...head, fault };
     const call = method
       ? new Call({ stream, head, method, connection, deps })
       : new Call({ stream, ...unknownMethod(head, strayChain), connection, deps });
     if (!call.isOver) calls.add(call);
     return call;
+  }
+
+  function refusal(path: string): ServerError | undefined {
+    return isOverloaded() && !essential?.has(path) ? overloaded() : undefined;
   }
 }
 
