@@ -46,7 +46,7 @@ setTimeout(() => process.exit(), 200).unref();
 async function main(argv: readonly string[]): Promise<number> {
   const [first = 'serve', ...rest] = argv;
   if (first === '--version' || first === '-V') {
-    io.write(`greeter ${io.version}\n`);
+    io.write(`greeter ${io.version}${io.commit && ` (${io.commit})`}\n`);
     return 0;
   }
   if (first === '--help' || first === '-h') {
@@ -84,7 +84,7 @@ ${lines.join('\n')}
 
 Flags:
   -h, --help    show this; with a command, its flags and examples
-  -V, --version print the version
+  -V, --version print the version, and the commit it was built from
 
 Examples:
   # Serve everything on ports 50051 and 9999
@@ -98,5 +98,7 @@ Examples:
 function programName(): string {
   if (process.env['npm_lifecycle_event'] === 'start') return 'npm start --';
   const script = process.argv[1];
-  return script === undefined ? 'greeter' : `node ${relative(process.cwd(), script)}`;
+  if (script === undefined) return 'greeter';
+  // An executable has its own name there, as it was typed.
+  return script === process.argv0 ? script : `node ${relative(process.cwd(), script)}`;
 }
