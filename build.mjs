@@ -1,34 +1,23 @@
-// Makes dist/greeter.mjs, the whole program in one file, and prints its size, how much of it a
-// server loads, and how long it takes from its start to its first answered call.
-import { spawnSync } from 'node:child_process';
-import { statSync } from 'node:fs';
-import { build } from 'esbuild';
+// Makes dist/greeter.mjs, the whole program in one file, with the licences of what is in it and a
+// list of that beside it. Prints its size, how much of it a server loads, and how long it takes from
+// its start to its first answered call.
+import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { startUpTimes } from './bench/start_up.mjs';
+import { bundle } from './release/bundle.ts';
+import { licenceTexts } from './release/licences.ts';
+import { bundledPackages } from './release/packages.ts';
+import { bundleSbom } from './release/sbom.ts';
 
 const outfile = 'dist/greeter.mjs';
 /** The build fails above it: raise it knowingly, or find out what has come in. */
 const maxBytes = 2_300_000;
 
-const { metafile } = await build({
-  entryPoints: ['src/main.ts'],
-  outfile,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  // The ES modules of packages that have both: what is not used of them stays out.
-  mainFields: ['module', 'main'],
-  target: 'node26',
-  sourcemap: true,
-  metafile: true,
-  legalComments: 'linked',
-  define: { builtFromCommit: JSON.stringify(commit()) },
-  plugins: [{ name: 'late-builtins', setup: loadBuiltinsLate }],
-  // grpc-js and pino are CommonJS and call require() for Node's own modules.
-  banner: {
-    js: `#!/usr/bin/env node
-import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`,
-  },
-});
+const { metafile, commit } = await bundle(outfile);
+const packages = bundledPackages(metafile);
+appendFileSync(`${outfile}.LEGAL.txt`, `\n${licenceTexts(packages)}`);
+const { packages: locked } = JSON.parse(readFileSync('package-lock.json', 'utf8'));
+const sbom = bundleSbom({ packages, locked, commit });
+writeFileSync(`${outfile}.cdx.json`, `${JSON.stringify(sbom, undefined, 2)}\n`);
 
 const { size } = statSync(outfile);
 const direct = loadedBytes('src/main.ts', 'src/cli/serve.ts');
@@ -39,7 +28,7 @@ const tracing = loadedBytes(
   'src/observability/trace.ts',
   'src/middleware/trace.ts',
 );
-const times = await startUpTimes(outfile);
+const times = await startUpTimes([process.execPath, outfile]);
 console.log(
   `${outfile}: ${size} bytes; serve loads ${direct} of them, with grpc-js ${grpcJs}, with tracing ${tracing}`,
 );
@@ -47,31 +36,6 @@ console.log(
   `from start to first answered call: ${times.direct} ms, with grpc-js ${times.grpcJs} ms; node alone starts in ${times.node} ms`,
 );
 if (size > maxBytes) throw new Error(`Cannot ship ${outfile}: at most ${maxBytes} bytes`);
-
-/** The commit of this checkout, or what COMMIT says; empty where there is neither. */
-function commit() {
-  if (process.env['COMMIT'] !== undefined) return process.env['COMMIT'];
-  const describe = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'];
-  const { status, stdout } = spawnSync('git', describe, { encoding: 'utf8' });
-  return status === 0 ? stdout.trim() : '';
-}
-
-/**
- * An import of one of Node's modules moves to the top of the file, and is loaded with it. OpenTelemetry
- * imports zlib, which servers without tracing can do without: it becomes a require() in its place.
- *
- * @param {import('esbuild').PluginBuild} build
- */
-function loadBuiltinsLate(build) {
-  build.onResolve({ filter: /^(zlib|stream)$/ }, ({ path, importer, kind }) =>
-    kind === 'import-statement' && importer.includes('@opentelemetry')
-      ? { path, namespace: 'late' }
-      : undefined,
-  );
-  build.onLoad({ filter: /./, namespace: 'late' }, ({ path }) => ({
-    contents: `module.exports = require('node:${path}');`,
-  }));
-}
 
 /**
  * The bytes of what is loaded with these files; what they import() is loaded when it is asked for.

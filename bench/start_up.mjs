@@ -10,13 +10,13 @@ const rounds = 5;
  * Milliseconds from the start of the process to its first answered call, on either engine, and those
  * of a node that does nothing: the medians of five rounds in turn, after one that warms up this client.
  *
- * @param {string} file the built program
+ * @param {readonly string[]} program what starts it, and its first arguments
  */
-export async function startUpTimes(file) {
+export async function startUpTimes(program) {
   const times = { direct: [0], grpcJs: [0], node: [0] };
   for (let round = 0; round <= rounds; round++) {
-    times.direct[round] = await firstCallMs(file, 'direct');
-    times.grpcJs[round] = await firstCallMs(file, 'grpc-js');
+    times.direct[round] = await firstCallMs(program, 'direct');
+    times.grpcJs[round] = await firstCallMs(program, 'grpc-js');
     times.node[round] = bareMs();
   }
   const { direct, grpcJs, node } = times;
@@ -36,14 +36,14 @@ function bareMs() {
 }
 
 /**
- * @param {string} file
+ * @param {readonly string[]} program
  * @param {string} engine
  */
-async function firstCallMs(file, engine) {
+async function firstCallMs([file = '', ...first], engine) {
   const startedAt = performance.now();
   const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
-  const args = [file, '--engine', engine, ...ports, '--log-format', 'json'];
-  const server = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const args = [...first, '--engine', engine, ...ports, '--log-format', 'json'];
+  const server = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(server, 'exit');
   try {
     const [line] = await once(createInterface({ input: server.stdout }), 'line');

@@ -1,0 +1,63 @@
+import { spawnSync } from 'node:child_process';
+import { build, type BuildOptions, type Metafile, type PluginBuild } from 'esbuild';
+
+/** What the bundle is made of. */
+export interface Bundle {
+  metafile: Metafile;
+  /** The commit stamped into it; empty where nobody knows it. */
+  commit: string;
+}
+
+/** Makes the whole program in one ES module, with its source map; the same bytes from the same sources. */
+export async function bundle(outfile: string): Promise<Bundle> {
+  const commit = commitHere();
+  const { metafile } = await build({
+    ...options,
+    outfile,
+    define: { builtFromCommit: JSON.stringify(commit) },
+  });
+  return { metafile, commit };
+}
+
+const options = {
+  entryPoints: ['src/main.ts'],
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  // The ES modules of packages that have both: what is not used of them stays out.
+  mainFields: ['module', 'main'],
+  target: 'node26',
+  sourcemap: true,
+  metafile: true,
+  // release/licences.ts adds what the packages say beside their sources.
+  legalComments: 'linked',
+  plugins: [{ name: 'late-builtins', setup: loadBuiltinsLate }],
+  // grpc-js and pino are CommonJS and call require() for Node's own modules.
+  banner: {
+    js: `#!/usr/bin/env node
+import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`,
+  },
+} as const satisfies BuildOptions;
+
+/** The commit of this checkout, or what COMMIT says; empty where there is neither. */
+function commitHere(): string {
+  if (process.env['COMMIT'] !== undefined) return process.env['COMMIT'];
+  const describe = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'];
+  const { status, stdout } = spawnSync('git', describe, { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : '';
+}
+
+/**
+ * An import of one of Node's modules moves to the top of the file, and is loaded with it. OpenTelemetry
+ * imports zlib, which servers without tracing can do without: it becomes a require() in its place.
+ */
+function loadBuiltinsLate(build: PluginBuild): void {
+  build.onResolve({ filter: /^(zlib|stream)$/ }, ({ path, importer, kind }) =>
+    kind === 'import-statement' && importer.includes('@opentelemetry')
+      ? { path, namespace: 'late' }
+      : undefined,
+  );
+  build.onLoad({ filter: /./, namespace: 'late' }, ({ path }) => ({
+    contents: `module.exports = require('node:${path}');`,
+  }));
+}
