@@ -15,7 +15,8 @@ export function licenceTexts(packages: readonly Package[]): string {
   return parts.join('\n');
 }
 
-function section(names: readonly string[], text: string): string {
+/** One licence, under the names of what it covers. */
+export function section(names: readonly string[], text: string): string {
   return `${'='.repeat(80)}\n${names.join('\n')}\n${'='.repeat(80)}\n\n${text.trim()}\n`;
 }
 

@@ -10,7 +10,7 @@ export interface SbomSources {
 }
 
 /** A component of CycloneDX: what we say of each. */
-interface Component {
+export interface Component {
   type: 'application' | 'library' | 'platform';
   'bom-ref': string;
   name: string;

@@ -3,7 +3,7 @@ import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'n
 import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import type { Channel } from 'nice-grpc';
@@ -15,6 +15,8 @@ const built = join(import.meta.dirname, '../dist/greeter.mjs');
 /** Where the coverage of the sources is measured, they are what runs. */
 const coverage = process.env['NODE_V8_COVERAGE'];
 const sources = join(import.meta.dirname, '../src/main.ts');
+/** A program to test in place of the built file, if any, after what emulates its machine. */
+const executable = process.env['EXECUTABLE']?.split(' ');
 
 interface RunOptions {
   env?: Record<string, string>;
@@ -26,8 +28,8 @@ interface RunOptions {
 
 /** The built file, alone in a folder of its own. */
 export interface Program extends Disposable {
-  /** Its path, from its folder. */
-  file: string;
+  /** What is typed in its folder to run it. */
+  command: string;
   /** Runs it to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<Ended & { out: string }>;
   /** Runs `serve` on a free port, with the engine and the TLS under test; resolves when it serves. */
@@ -57,11 +59,14 @@ interface Ended {
 export function install(): Program {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   copyFileSync(built, join(folder, 'greeter.mjs'));
-  const file = coverage ? relative(folder, sources) : 'greeter.mjs';
+  const typed = executable
+    ? [...executable.slice(0, -1), resolve(executable.at(-1) ?? '')]
+    : ['node', coverage ? relative(folder, sources) : 'greeter.mjs'];
+  const [command = '', ...first] = typed;
   const children: ChildProcess[] = [];
 
   return {
-    file,
+    command: typed.join(' '),
     async run(args, options) {
       const child = start(args, options);
       let seen = '';
@@ -88,7 +93,7 @@ export function install(): Program {
   };
 
   function start(args: readonly string[], { env = {}, input = '' }: RunOptions = {}) {
-    const child = spawn(process.execPath, [file, ...args], {
+    const child = spawn(executable ? command : process.execPath, [...first, ...args], {
       cwd: folder,
       env: {
         // Only one at a time could have its default port.

@@ -19,7 +19,7 @@ test('the built file serves alone in an empty folder, and says what, where and h
   assert.deepEqual(serving['services'], serviceNames);
   assert.equal(
     serving['try'],
-    `node ${program.file} guide hello --addr localhost:${server.address.split(':')[1]}`,
+    `${program.command} guide hello --addr localhost:${server.address.split(':')[1]}`,
   );
 });
 

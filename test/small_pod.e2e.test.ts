@@ -48,10 +48,10 @@ function mostMiB(pid: number): number {
 }
 
 /** The sources, which run where coverage is measured, take more than the built file. */
-function assertFits(t: TestContext, { file }: Program, pid: number): void {
+function assertFits(t: TestContext, { command }: Program, pid: number): void {
   const most = mostMiB(pid);
   t.diagnostic(`${Math.round(most)} MiB at most`);
-  assert.ok(most < (file.endsWith('.ts') ? 1.25 : 1) * podMiB, `${most} MiB`);
+  assert.ok(most < (command.endsWith('.ts') ? 1.25 : 1) * podMiB, `${most} MiB`);
 }
 
 /** Connects clients that give each response this window; the end of the test drops them. */

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { test, type TestContext } from 'node:test';
+import { install } from '../test/program.ts';
+
+const { EXECUTABLE: executable = '' } = process.env;
+const isRoot = process.getuid?.() === 0;
+
+/** What would run code of the user's own, were this a Node: a file of it, or a line. */
+const code = 'console.log("other code runs")';
+const flagsOfNode = (file: string) => [
+  ['-e', code],
+  ['--eval', code],
+  [`--eval=${code}`],
+  ['-p', code],
+  ['-pe', code],
+  ['-r', file],
+  ['--require', file],
+  ['--require', file, 'check-config'],
+  [`--import=data:text/javascript,${code}`, 'check-config'],
+  [`--node-options=--require=${file}`, 'check-config'],
+  ['--inspect-brk=127.0.0.1:0'],
+  ['--test', file],
+  ['--run', 'start'],
+  ['--build-sea', file],
+  ['-i'],
+  ['-'],
+  ['--', file],
+  [file],
+];
+
+test('the executable serves, tells its health and is a guide in an empty folder', async () => {
+  using program = install();
+  const server = await program.serve();
+
+  // An emulated one is slow.
+  const patience = ['-connect-timeout', '20s', '-rpc-timeout', '20s'];
+  const health = await program.run(['health', '-addr', server.address, ...patience]);
+  const guide = await program.run(['guide', 'hello', '--addr', server.address]);
+  server.signal('SIGTERM');
+
+  assert.deepEqual(health, { code: 0, out: 'status: SERVING\n', err: '' });
+  assert.deepEqual(guide, { code: 0, out: 'Hello World\n', err: '' });
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
+test(
+  'the executable does the same where there is nothing but the libraries it needs',
+  { skip: isRoot ? false : 'needs root' },
+  async (t) => {
+    const root = rootOf(t, executable);
+    const inRoot = (...args: string[]) =>
+      spawn('/usr/sbin/chroot', [root, '/greeter', ...args], { env: {} });
+    const server = inRoot('--listen', '127.0.0.1:0', '--admin-listen', 'off');
+    t.after(() => server.kill('SIGKILL'));
+    const [line] = await once(createInterface({ input: server.stdout }), 'line');
+    const address = `127.0.0.1:${JSON.parse(line).port}`;
+
+    const health = inRoot('health', '-addr', address);
+    const guide = inRoot('guide', 'hello', '--addr', address);
+
+    assert.equal(await text(health.stdout), 'status: SERVING\n');
+    assert.equal(await text(guide.stdout), 'Hello World\n');
+    server.kill('SIGTERM');
+    assert.deepEqual(await once(server, 'exit'), [0, null]);
+  },
+);
+
+test('no flag of Node makes the executable run other code', async (t) => {
+  using program = install();
+  const file = fileOf(t, code);
+
+  for (const args of flagsOfNode(file)) {
+    const { code: exit, out, err } = await program.run(args, { input: code });
+    assert.doesNotMatch(out + err, /^other code runs$|Debugger/m, args.join(' '));
+    assert.equal(exit, 2, args.join(' '));
+  }
+});
+
+test('no variable of Node makes the executable run other code', async (t) => {
+  using program = install();
+  const file = fileOf(t, code);
+
+  for (const options of [
+    `--require=${file}`,
+    `--import=${file}`,
+    '--inspect=127.0.0.1:0',
+    '-e 0',
+  ]) {
+    const ran = await program.run(['check-config'], { env: { NODE_OPTIONS: options } });
+    assert.match(ran.out, /^\{[^]*\}\n$/);
+    assert.deepEqual({ code: ran.code, err: ran.err }, { code: 0, err: '' }, options);
+  }
+  const refused = await program.run(['check-config'], { env: { NODE_REPL_EXTERNAL_MODULE: file } });
+  assert.deepEqual([refused.code, refused.out], [9, '']);
+});
+
+test('SIGUSR1 lets nobody debug the executable', async () => {
+  using program = install();
+  const server = await program.serve();
+
+  server.signal('SIGUSR1');
+  const guide = await program.run(['guide', 'hello', '--addr', server.address]);
+  const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
+  const handled = BigInt(`0x${/^SigCgt:\s+(\w+)$/m.exec(status)?.[1]}`);
+  server.signal('SIGTERM');
+
+  assert.equal(guide.out, 'Hello World\n');
+  // Signal 10: where it has a handler, that is Node's, which opens the debugger's port.
+  assert.equal((handled >> 9n) & 1n, 0n);
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
+/** A folder with the executable, and with its libraries where it looks for them. */
+function rootOf(t: TestContext, program: string): string {
+  const root = temporary(t);
+  copyFileSync(program, join(root, 'greeter'));
+  const libraries =
+    execFileSync('ldd', [program], { encoding: 'utf8' }).match(/\/\S+(?= \()/g) ?? [];
+  assert.ok(libraries.length > 0);
+  for (const library of libraries) {
+    mkdirSync(join(root, dirname(library)), { recursive: true });
+    copyFileSync(library, join(root, library));
+  }
+  return root;
+}
+
+function fileOf(t: TestContext, content: string): string {
+  const file = join(temporary(t), 'other.mjs');
+  writeFileSync(file, content);
+  return file;
+}
+
+function temporary(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
