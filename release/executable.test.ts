@@ -10,6 +10,8 @@ import { test, type TestContext } from 'node:test';
 import { install } from '../test/program.ts';
 
 const { EXECUTABLE: executable = '' } = process.env;
+/** An emulated one is slow. */
+const patience = ['-connect-timeout', '20s', '-rpc-timeout', '20s'];
 const isRoot = process.getuid?.() === 0;
 
 /** What would run code of the user's own, were this a Node: a file of it, or a line. */
@@ -39,8 +41,6 @@ test('the executable serves, tells its health and is a guide in an empty folder'
   using program = install();
   const server = await program.serve();
 
-  // An emulated one is slow.
-  const patience = ['-connect-timeout', '20s', '-rpc-timeout', '20s'];
   const health = await program.run(['health', '-addr', server.address, ...patience]);
   const guide = await program.run(['guide', 'hello', '--addr', server.address]);
   server.signal('SIGTERM');
@@ -62,7 +62,7 @@ test(
     const [line] = await once(createInterface({ input: server.stdout }), 'line');
     const address = `127.0.0.1:${JSON.parse(line).port}`;
 
-    const health = inRoot('health', '-addr', address);
+    const health = inRoot('health', '-addr', address, ...patience);
     const guide = inRoot('guide', 'hello', '--addr', address);
 
     assert.equal(await text(health.stdout), 'status: SERVING\n');

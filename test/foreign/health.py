@@ -5,7 +5,7 @@ import subprocess
 import unittest
 
 from harness import BOUND, arguments, foreign, run_tests
-from server import Server, environment
+from server import Server, environment, program
 from services import SERVICES
 
 args = arguments(file="the built file", addr="HOST:PORT of a server that serves")
@@ -114,7 +114,7 @@ def probe(address, service):
 
 
 def greeter_health(*flags):
-    return exit_code(["node", args.file, "health", *flags])
+    return exit_code([*program(args.file), "health", *flags])
 
 
 def exit_code(command):

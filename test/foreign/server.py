@@ -15,7 +15,7 @@ class Server:
 
     def __init__(self, file, *flags):
         self.process = subprocess.Popen(
-            ["node", file, "serve", "--listen", "127.0.0.1:0", *flags],
+            [*program(file), "serve", "--listen", "127.0.0.1:0", *flags],
             stdout=subprocess.PIPE,
             env=environment(),
         )
@@ -60,6 +60,11 @@ class Server:
             with self._more:
                 self._lines.append(json.loads(text))
                 self._more.notify_all()
+
+
+def program(file):
+    """What starts the built file, or an executable."""
+    return ["node", file] if file.endswith(".mjs") else [file]
 
 
 def environment(**settings):
