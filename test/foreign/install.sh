@@ -4,6 +4,7 @@
 # left as it is; a changed pin reinstalls.
 set -euo pipefail
 
+# renovate: go github.com/fullstorydev/grpcurl
 GRPCURL=v1.9.4
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
