@@ -8,12 +8,11 @@ set -euo pipefail
 GRPCURL=v1.9.4
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-foreign=${FOREIGN:-$HOME/.cache/greeter-foreign}
+source "$here/parts.sh"
 
 main() {
   need python3 go
   debian nghttp:nghttp2-client curl:curl
-  mkdir -p "$foreign/bin" "$foreign/stamps"
 
   once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
   local python=$!
@@ -26,49 +25,8 @@ main() {
   wait "$python"
 }
 
-need() {
-  local program
-  for program in "$@"; do
-    command -v "$program" >/dev/null && continue
-    echo "Cannot install the foreign clients: $program is missing" >&2
-    exit 1
-  done
-}
-
-# debian PROGRAM:PACKAGE...: installs those whose program is missing; root alone can.
-debian() {
-  local pair missing=()
-  for pair in "$@"; do
-    command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
-  done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "Cannot install the foreign clients: ${missing[*]} of Debian's packages is missing" >&2
-    exit 1
-  fi
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get -qq update
-  apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
-  echo "foreign: ${missing[*]} installed"
-}
-
-# once NAME PIN FILE COMMAND: runs COMMAND unless it once left FILE behind with this very PIN.
-once() {
-  local name=$1 pin=$2 file=$foreign/$3 stamp=$foreign/stamps/$1 start=$SECONDS
-  if [ -x "$file" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$pin" ]; then
-    echo "foreign: $name is there (0 s)"
-    return
-  fi
-  rm -f "$stamp"
-  "$4"
-  # Only now: what was stopped halfway is begun again.
-  printf '%s' "$pin" >"$stamp"
-  echo "foreign: $name installed ($((SECONDS - start)) s)"
-}
-
 python_venv() {
-  python3 -m venv --clear "$foreign/venv"
-  "$foreign/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+  new_venv "$foreign/venv" "$here/requirements.txt"
 }
 
 go_grpcurl() {
@@ -85,11 +43,6 @@ go_h2spec() {
 
 go_conformance() {
   (cd "$here/conformance" && quiet_go install connectrpc.com/conformance/cmd/connectconformance)
-}
-
-# Without the user's own GOFLAGS, which could forbid the download or change what is built.
-quiet_go() {
-  GOFLAGS='-mod=readonly -buildvcs=false' GOBIN=$foreign/bin go "$@" 2> >(grep -v '^go: downloading' >&2)
 }
 
 main

@@ -1,0 +1,67 @@
+# What install scripts share: it is sourced, and keeps everything below $foreign.
+foreign=${FOREIGN:-$HOME/.cache/greeter-foreign}
+mkdir -p "$foreign/bin" "$foreign/stamps"
+
+need() {
+  local program
+  for program in "$@"; do
+    command -v "$program" >/dev/null && continue
+    echo "Cannot install the foreign clients: $program is missing" >&2
+    exit 1
+  done
+}
+
+# debian PROGRAM:PACKAGE...: installs those whose program is missing; root alone can.
+debian() {
+  local pair missing=()
+  for pair in "$@"; do
+    command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  apt_install "${missing[@]}"
+}
+
+# debian_packages PACKAGE...: the same by the package's name, for libraries.
+debian_packages() {
+  local package missing=()
+  for package in "$@"; do
+    dpkg-query --show --showformat '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
+  done
+  apt_install "${missing[@]}"
+}
+
+apt_install() {
+  [ $# -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "Cannot install the foreign clients: $* of Debian's packages is missing" >&2
+    exit 1
+  fi
+  local apt=(apt-get -qq -o DPkg::Lock::Timeout=300)
+  DEBIAN_FRONTEND=noninteractive "${apt[@]}" update
+  DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null
+  echo "foreign: $* installed"
+}
+
+# once NAME PIN FILE COMMAND: runs COMMAND unless it once left FILE behind with this very PIN.
+once() {
+  local name=$1 pin=$2 file=$foreign/$3 stamp=$foreign/stamps/$1 start=$SECONDS
+  if [ -x "$file" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$pin" ]; then
+    echo "foreign: $name is there (0 s)"
+    return
+  fi
+  rm -f "$stamp"
+  "$4"
+  # Only now: what was stopped halfway is begun again.
+  printf '%s' "$pin" >"$stamp"
+  echo "foreign: $name installed ($((SECONDS - start)) s)"
+}
+
+# new_venv FOLDER REQUIREMENTS: a virtual environment of Python with nothing else in it.
+new_venv() {
+  python3 -m venv --clear "$1"
+  "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+}
+
+# Without the user's own GOFLAGS, which could forbid the download or change what is built.
+quiet_go() {
+  GOFLAGS='-mod=readonly -buildvcs=false' GOBIN=$foreign/bin go "$@" 2> >(grep -v '^go: downloading' >&2)
+}
