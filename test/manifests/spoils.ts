@@ -1,0 +1,121 @@
+const pod = 'spec.template.spec';
+const container = `${pod}.containers.0`;
+
+/** One thing that is made wrong: `to` is what then stands at `path` in the first object of a kind. */
+export interface Spoil {
+  what: string;
+  kind: string;
+  path: string;
+  to?: unknown;
+}
+
+/** What kube-score tells as well. */
+export const unconfined: Spoil = {
+  what: 'a container without security context',
+  kind: 'Deployment',
+  path: `${container}.securityContext`,
+};
+
+/** What a schema tells. */
+export const invalid: readonly Spoil[] = [
+  { what: 'a misspelt field', kind: 'Deployment', path: 'spec.minReadySecond', to: 5 },
+  {
+    what: 'a named port in a gRPC probe',
+    kind: 'Deployment',
+    path: `${container}.readinessProbe.grpc.port`,
+    to: 'health',
+  },
+  { what: 'a version that no Kubernetes has', kind: 'Job', path: 'apiVersion', to: 'batch/v3' },
+  { what: 'a misspelt field', kind: 'Certificate', path: 'spec.dnsName', to: [] },
+  { what: 'a misspelt field', kind: 'GRPCRoute', path: 'spec.rules.0.backendRefs.0.prot', to: 1 },
+  { what: 'a misspelt field', kind: 'PodMonitor', path: 'metadata.label', to: {} },
+];
+
+/** What our own rules tell, in these words. */
+export const wrong: readonly (Spoil & { problem: string })[] = [
+  {
+    what: 'a PodDisruptionBudget without selector',
+    kind: 'PodDisruptionBudget',
+    path: 'spec.selector',
+    problem: 'PodDisruptionBudget selects no pod of ours',
+  },
+  {
+    what: 'a Service that selects what is not there',
+    kind: 'Service',
+    path: 'spec.selector',
+    to: { app: 'greeter' },
+    problem: 'Service selects no pod of ours',
+  },
+  {
+    what: 'a NetworkPolicy without selector',
+    kind: 'NetworkPolicy',
+    path: 'spec.podSelector',
+    to: {},
+    problem: 'NetworkPolicy selects no pod of ours',
+  },
+  {
+    what: 'a PodMonitor of a port that is not there',
+    kind: 'PodMonitor',
+    path: 'spec.podMetricsEndpoints.0.port',
+    to: 'metrics',
+    problem: 'PodMonitor wants port "metrics", which its pods do not have',
+  },
+  {
+    what: 'an autoscaler of nothing',
+    kind: 'HorizontalPodAutoscaler',
+    path: 'spec.scaleTargetRef.name',
+    to: 'server',
+    problem: 'HorizontalPodAutoscaler names Deployment server, which is not there',
+  },
+  {
+    what: 'a route to nowhere',
+    kind: 'GRPCRoute',
+    path: 'spec.rules.0.backendRefs.0.port',
+    to: 50050,
+    problem: 'GRPCRoute names Service greeter:50050, which is not there',
+  },
+  {
+    what: 'a Certificate for another Secret',
+    kind: 'Certificate',
+    path: 'spec.secretName',
+    to: 'tls',
+    problem: 'Deployment names Secret greeter-tls, which is not there',
+  },
+  {
+    what: 'a budget that keeps pods which are not ready',
+    kind: 'PodDisruptionBudget',
+    path: 'spec.unhealthyPodEvictionPolicy',
+    problem: 'PodDisruptionBudget: keeps pods that are not ready',
+  },
+  {
+    what: 'a probe of a port that is not declared',
+    kind: 'Deployment',
+    path: `${container}.livenessProbe.grpc.port`,
+    to: 50053,
+    problem: 'greeter: probes 50053, which it does not declare',
+  },
+  {
+    ...unconfined,
+    problem: 'greeter: is not confined by readOnlyRootFilesystem',
+  },
+  {
+    what: 'a pod without security context',
+    kind: 'Job',
+    path: `${pod}.securityContext`,
+    problem: 'health: is not confined by runAsNonRoot',
+  },
+  {
+    what: 'a mount by subPath',
+    kind: 'Deployment',
+    path: `${container}.volumeMounts.0.subPath`,
+    to: 'tls.crt',
+    problem: 'greeter: mounts "tls" by subPath',
+  },
+  {
+    what: 'h2c where there is TLS',
+    kind: 'Service',
+    path: 'spec.ports.1.appProtocol',
+    to: 'kubernetes.io/h2c',
+    problem: 'greeter: says h2c of ports with TLS',
+  },
+];
