@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
@@ -7,51 +7,82 @@ import packageJson from '../package.json' with { type: 'json' };
 import { loadConfig, settingRows } from '../src/config.ts';
 import { createHealthState } from '../src/services/health_state.ts';
 
-const base = join(import.meta.dirname, '../k8s/base');
-const read = (name: string) => parse(readFileSync(join(base, name), 'utf8'));
-const { spec: pod } = read('deployment.yaml').spec.template;
+const k8s = join(import.meta.dirname, '../k8s');
+const files = globSync('**/*.yaml', { cwd: k8s });
+const text = (file: string) => readFileSync(join(k8s, file), 'utf8');
+const read = (file: string) => parse(text(file));
+const { spec: pod } = read('base/deployment.yaml').spec.template;
 const [container] = pod.containers;
-const kustomization = read('kustomization.yaml');
+const kustomization = read('base/kustomization.yaml');
 const literals: string[] = kustomization.configMapGenerator[0].literals;
 const env = Object.fromEntries(literals.map((literal) => literal.split('=', 2)));
 const config = loadConfig({ flags: {}, env });
+/** With TLS, where health is served alone. */
+const tlsHealthPort = 50052;
 
-test('the manifests set variables that are settings', () => {
+test('the manifests set variables that are settings, to values that they can have', () => {
   const known = settingRows().map((row) => row.env);
+  const set = files.flatMap((file) => [...text(file).matchAll(/\b(GREETER_\w+)=?(.*)/g)]);
 
+  assert.ok(set.length > literals.length);
   assert.deepEqual(
-    Object.keys(env).filter((name) => !known.includes(name)),
+    set.map(([, name = '']) => name).filter((name) => !known.includes(name)),
     [],
   );
+  const plain = set.flatMap(([, name = '', value]) =>
+    name.endsWith('_FILE') ? [] : [[name, value]],
+  );
+  for (const pair of plain) loadConfig({ flags: {}, env: Object.fromEntries([pair]) });
 });
 
 test('the manifests run the version that this is', () => {
-  assert.equal(kustomization.images[0].newTag, packageJson.version);
+  const tags = files.flatMap((file) => [
+    ...text(file).matchAll(/(?:newTag|image): (?:\S+:)?(\d\S*)/g),
+  ]);
+
+  assert.deepEqual(
+    tags.map(([, tag]) => tag),
+    ['base', 'job', 'production'].map(() => packageJson.version),
+  );
 });
 
-test('a pod has the time to stop in order: preStop, leave delay and drain timeout', () => {
-  const stopMs =
-    container.lifecycle.preStop.sleep.seconds * 1000 + config.leaveDelay + config.drainTimeout;
+test('a pod has the time to stop in order: preStop, leave delay, drain timeout, and 10 s to spare', () => {
+  const { seconds } = container.lifecycle.preStop.sleep;
+  const spareMs = 10_000;
+  const stopMs = seconds * 1000 + config.leaveDelay + config.drainTimeout + spareMs;
 
-  assert.ok(stopMs < pod.terminationGracePeriodSeconds * 1000, `${stopMs} ms`);
+  assert.ok(stopMs <= pod.terminationGracePeriodSeconds * 1000, `${stopMs} ms`);
 });
 
-test('the ports are those that are served, and the Service has all but the admin port', () => {
-  const portsOf = (addresses: typeof config.listen): unknown[] =>
-    addresses.map((address) => ('port' in address ? address.port : undefined));
+test('the ports are those that are served, and the Services have all but the admin port', () => {
   const ports: { name: string; containerPort: number }[] = container.ports;
-  const service: { targetPort: string; port: number }[] = read('service.yaml').spec.ports;
 
   assert.deepEqual(
     ports.map(({ containerPort }) => containerPort),
     [config.listen, config.healthListen, config.adminListen ?? []].flatMap(portsOf),
   );
-  assert.deepEqual(
-    service.map(({ targetPort, port }) => [targetPort, port]),
-    ports
-      .filter(({ name }) => name !== 'admin')
-      .map(({ name, containerPort }) => [name, containerPort]),
-  );
+  for (const file of ['base/service.yaml', 'components/client-lb/service.yaml']) {
+    const service: { targetPort: string; port: number }[] = read(file).spec.ports;
+    assert.deepEqual(
+      service.map(({ targetPort, port }) => [targetPort, port]),
+      ports
+        .filter(({ name }) => name !== 'admin')
+        .map(({ name, containerPort }) => [name, containerPort]),
+      file,
+    );
+  }
+});
+
+test('the network policy lets in to every port that is served, and out to where spans go', () => {
+  const { ingress, egress } = read('components/network-policy/networkpolicy.yaml').spec;
+  const numbers = (rule: { ports: { port: number }[] }) => rule.ports.map(({ port }) => port);
+  const otlp = { OTEL_TRACES_EXPORTER: 'otlp' };
+  const { tracing } = loadConfig({ flags: {}, env: otlp });
+
+  const [clients, monitoring] = ingress.map(numbers);
+  assert.deepEqual(clients, [...portsOf(config.listen), tlsHealthPort]);
+  assert.deepEqual(monitoring, portsOf(config.adminListen ?? []));
+  assert.deepEqual(egress.map(numbers), [[53, 53], [Number(new URL(tracing?.url ?? '').port)]]);
 });
 
 test('the probes ask for names that health knows, on a port that is served', () => {
@@ -63,3 +94,15 @@ test('the probes ask for names that health knows, on a port that is served', () 
     assert.equal(port, container.ports[0].containerPort);
   }
 });
+
+test('the autoscaler takes no pod away before a new one has got its share of connections', () => {
+  const { minReplicas, behavior } = read('components/hpa/horizontalpodautoscaler.yaml').spec;
+  const oldestMs = config.maxConnectionAge * 1.1;
+
+  assert.ok(behavior.scaleDown.stabilizationWindowSeconds * 1000 > oldestMs);
+  assert.equal(minReplicas, read('base/deployment.yaml').spec.replicas);
+});
+
+function portsOf(addresses: typeof config.listen): unknown[] {
+  return addresses.map((address) => ('port' in address ? address.port : undefined));
+}

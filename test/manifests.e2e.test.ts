@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { loadConfig } from '../src/config.ts';
+import { certificate } from './certificate.ts';
+import { install } from './program.ts';
+import { mountSecret } from './secret.ts';
+
+const components = join(import.meta.dirname, '../k8s/components');
+const read = (file: string) => parse(readFileSync(join(components, file), 'utf8'));
+const tls = read('tls/kustomization.yaml');
+const { spec: pod } = read('tls/deployment.yaml').spec.template;
+const [container] = pod.containers;
+const [{ mountPath }] = container.volumeMounts;
+const { spec: wanted } = read('tls/certificate.yaml');
+
+test('the TLS component serves with the files of its Secret, and probes the port of health', async () => {
+  using secret = await mountCertificate();
+  const literals: string[] = tls.configMapGenerator[0].literals;
+  const pairs = literals.map((literal) => literal.replace(mountPath, secret.path('.')).split('='));
+
+  const config = loadConfig({ flags: {}, env: Object.fromEntries(pairs) });
+
+  const served = config.healthListen.map((address) => 'port' in address && address.port);
+  assert.ok(config.tlsCertFile && config.tlsKeyFile);
+  assert.deepEqual([container.ports[0].containerPort], served);
+  for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe']) {
+    assert.deepEqual([container[probe].grpc.port], served);
+  }
+});
+
+test('the Certificate has every name of the Services', () => {
+  const domains = ['', '.greeter', '.greeter.svc', '.greeter.svc.cluster.local'];
+
+  assert.equal(read('../namespace/namespace.yaml').metadata.name, 'greeter');
+  assert.deepEqual(
+    wanted.dnsNames,
+    ['greeter', 'greeter-headless'].flatMap((name) => domains.map((domain) => name + domain)),
+  );
+});
+
+test('the health check of the Job succeeds where the server serves', async () => {
+  using program = install();
+  const { address } = await program.serve();
+  const job = read('health-check-job/job.yaml');
+
+  assert.deepEqual(await program.run(argsOf(job, address)), serving);
+});
+
+test('the health check of the Job trusts who signed, over TLS', async () => {
+  using program = install();
+  using secret = await mountCertificate();
+  const env = {
+    GREETER_TLS_CERT_FILE: secret.path('tls.crt'),
+    GREETER_TLS_KEY_FILE: secret.path('tls.key'),
+  };
+  const { address } = await program.serve(['--health-listen', 'off'], { env });
+  const args = argsOf(read('tls/health_check_job.yaml'), address);
+
+  const trusting = args.map((arg) => arg.replace(mountPath, secret.path('.')));
+  // The certificate is for the Service, and the server is here.
+  const ended = await program.run([...trusting, '-tls-server-name=greeter']);
+
+  assert.deepEqual(ended, serving);
+});
+
+const serving = { code: 0, out: 'status: SERVING\n', err: '' };
+
+/** The files that cert-manager would make of the Certificate, mounted. */
+async function mountCertificate() {
+  const authority = await certificate({ name: 'internal-ca' });
+  const { cert, key } = await certificate({ name: '', dns: wanted.dnsNames, signer: authority });
+  return mountSecret({ 'tls.crt': cert, 'tls.key': key, 'ca.crt': authority.cert });
+}
+
+interface Job {
+  spec: { template: { spec: { containers: readonly { args: readonly string[] }[] } } };
+}
+
+/** What a Job runs, of a server that is here. */
+function argsOf({ spec }: Job, address: string): string[] {
+  const [{ args } = assert.fail('runs nothing')] = spec.template.spec.containers;
+  return args.map((arg) => arg.replace('greeter:50051', address));
+}
