@@ -103,6 +103,33 @@ test('the autoscaler takes no pod away before a new one has got its share of con
   assert.equal(minReplicas, read('base/deployment.yaml').spec.replicas);
 });
 
+test("the documents' commands for a cluster name what is in the manifests", () => {
+  const documents = ['../README.md', '../docs/kubernetes.md'].map(text).join('\n');
+  const blocks = [...documents.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);
+  const commands = blocks.filter((block) => block.includes('kubectl')).join('\n');
+  const named = (pattern: RegExp) => [...commands.matchAll(pattern)].map(([, name = '']) => name);
+
+  const overlays = named(/apply -k k8s\/overlays\/(\S+)/g);
+  assert.deepEqual(overlays, ['dev', 'production']);
+  const images = overlays.map(
+    (overlay) => read(`overlays/${overlay}/kustomization.yaml`).images[0],
+  );
+  const { version } = packageJson;
+  assert.deepEqual(
+    named(/docker build -t (\S+)/g),
+    images.map(({ newName, newTag = version }) => `${newName}:${newTag}`),
+  );
+  assert.deepEqual(
+    named(/-n (\S+)/g).filter((name) => name !== read('namespace/namespace.yaml').metadata.name),
+    [],
+  );
+  assert.deepEqual(named(/deployment\/(\S+)/g), [read('base/deployment.yaml').metadata.name]);
+  const { metadata, spec } = read('base/service.yaml');
+  assert.deepEqual(named(/port-forward service\/(.+)/g), [
+    [metadata.name, ...spec.ports.map(({ port }: { port: number }) => port)].join(' '),
+  ]);
+});
+
 function portsOf(addresses: typeof config.listen): unknown[] {
   return addresses.map((address) => ('port' in address ? address.port : undefined));
 }

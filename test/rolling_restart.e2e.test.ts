@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Channel, ChannelCredentials } from '@grpc/grpc-js';
 import { ClientError, createClient, Status } from 'nice-grpc';
@@ -13,20 +15,14 @@ const callsOfEachKind = 4;
 const callsBetween = 200;
 const restartsOfEach = 3;
 
-/** gRPC A6: what a client that means it asks for. */
-const retryPolicy = {
-  maxAttempts: 5,
-  initialBackoff: '0.05s',
-  maxBackoff: '1s',
-  backoffMultiplier: 2,
-  retryableStatusCodes: ['UNAVAILABLE'],
-};
+/** The service config that the documents give to clients: to go round all servers, and to retry. */
+const docs = readFileSync(join(import.meta.dirname, '../docs/kubernetes.md'), 'utf8');
+const serviceConfig = JSON.parse(/^```json\n([^]*?)\n```$/m.exec(docs)?.[1] ?? '');
 
 /** A channel that goes round all servers; without a policy it still retries what no server has seen. */
 function dialAll(servers: readonly Served[], { hasPolicy }: { hasPolicy: boolean }): Channel {
   const addresses = servers.map(({ address }) => address).join(',');
-  const methodConfig = hasPolicy ? [{ name: [{}], retryPolicy }] : [];
-  const config = { loadBalancingConfig: [{ round_robin: {} }], methodConfig };
+  const config = hasPolicy ? serviceConfig : { ...serviceConfig, methodConfig: [] };
   return new Channel(`ipv4:${addresses}`, ChannelCredentials.createInsecure(), {
     'grpc.service_config': JSON.stringify(config),
     'grpc.initial_reconnect_backoff_ms': 100,

@@ -7,7 +7,7 @@ set -euo pipefail
 KUSTOMIZE=v5.8.1
 KUBECONFORM=v0.8.0
 KUBE_SCORE=v1.20.0
-# The oldest Kubernetes that has every field the manifests use, and the newest.
+# The oldest Kubernetes where preStop can sleep without being asked to, and the newest.
 KUBERNETES_VERSIONS='v1.30.0 v1.37.0'
 KUBERNETES_VALIDATE=1.37.0
 CERT_MANAGER=v1.21.2
