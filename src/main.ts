@@ -30,6 +30,8 @@ const io: Io = {
     startedAt: performance.timeOrigin,
     cpuUsage: () => process.cpuUsage(),
     memoryUsage: () => process.memoryUsage(),
+    // Loaded when somebody reads metrics.
+    heapLimit: () => process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit,
     eventLoop: () => performance.eventLoopUtilization(),
   },
 };

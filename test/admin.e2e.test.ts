@@ -42,6 +42,7 @@ test('/metrics is what Prometheus reads, and has the calls, the health and the v
   assert.equal(find('greeter_health_serving', { service: 'readiness' })?.value, 1);
   assert.equal(find('greeter_build_info', { version: packageJson.version })?.value, 1);
   assert.ok((find('process_resident_memory_bytes')?.value ?? 0) > 10_000_000);
+  assert.ok((find('nodejs_heap_size_limit_bytes')?.value ?? 0) > 10_000_000);
   assert.ok((find('nodejs_eventloop_active_seconds_total')?.value ?? 0) > 0);
 });
 

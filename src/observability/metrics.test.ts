@@ -10,6 +10,7 @@ const figures = {
   startedAt: 1_700_000_000_500,
   cpuUsage: () => ({ user: 1_500_000, system: 500_000 }),
   memoryUsage: () => ({ rss: 4, heapTotal: 3, heapUsed: 2, external: 1 }),
+  heapLimit: () => 5,
   eventLoop: () => ({ active: 2000, idle: 8000 }),
 };
 const method = { path: '/a.B/C', service: 'a.B', method: 'C', type: 'unary' } as const;
@@ -122,6 +123,7 @@ test('createMetrics() tells what is open, what health says, what is built and th
     process_resident_memory_bytes: 4,
     nodejs_heap_size_total_bytes: 3,
     nodejs_heap_size_used_bytes: 2,
+    nodejs_heap_size_limit_bytes: 5,
     nodejs_external_memory_bytes: 1,
     nodejs_eventloop_active_seconds_total: 2,
     nodejs_eventloop_idle_seconds_total: 8,

@@ -8,6 +8,8 @@ export interface ProcessFigures {
   cpuUsage: () => { user: number; system: number };
   /** Bytes. */
   memoryUsage: () => Pick<NodeJS.MemoryUsage, 'rss' | 'heapTotal' | 'heapUsed' | 'external'>;
+  /** Bytes that V8's heap may grow to. */
+  heapLimit: () => number;
   /** Milliseconds in which the event loop had work, and had none. */
   eventLoop: () => Pick<EventLoopUtilization, 'active' | 'idle'>;
   /** Milliseconds since the epoch. */
@@ -20,7 +22,7 @@ export interface ProcessFigures {
  * metrics also watch the event loop and the collector all the time, asked or not.
  */
 export function addProcessMetrics(registry: Registry, figures: ProcessFigures): void {
-  const { cpuUsage, memoryUsage, eventLoop, startedAt } = figures;
+  const { cpuUsage, memoryUsage, heapLimit, eventLoop, startedAt } = figures;
   const registers = [registry];
   const gauge = (name: string, help: string, value: () => number | Promise<number>) =>
     new Gauge({
@@ -55,6 +57,7 @@ export function addProcessMetrics(registry: Registry, figures: ProcessFigures): 
   gauge('process_open_fds', 'Open files and sockets; 0 where nobody can say', openFiles);
   gauge('nodejs_heap_size_total_bytes', "V8's heap", () => memoryUsage().heapTotal);
   gauge('nodejs_heap_size_used_bytes', 'What of it is in use', () => memoryUsage().heapUsed);
+  gauge('nodejs_heap_size_limit_bytes', 'What it may grow to', heapLimit);
   gauge('nodejs_external_memory_bytes', 'Buffers outside of it', () => memoryUsage().external);
   counter('nodejs_eventloop_active_seconds_total', 'Time in which the event loop had work', () => {
     return eventLoop().active / 1000;
