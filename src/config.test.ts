@@ -36,6 +36,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     logFormat: 'auto',
     leaveDelay: 0,
     drainTimeout: 20_000,
+    compressResponsesAbove: undefined,
     defaultDeadline: undefined,
     maxDeadline: 3_600_000,
     maxConnections: 15_000,

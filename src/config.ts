@@ -169,6 +169,12 @@ function readSettings(read: Read) {
       help: 'the largest request message',
       parse: size({ min: '1KiB', max: '1GiB' }),
     }),
+    compressResponsesAbove: read('compress-responses-above', {
+      value: 'SIZE',
+      fallback: 'off',
+      help: 'responses of more bytes are compressed, where the client takes gzip or deflate; off: those of more than 1KiB whose request was (direct engine)',
+      parse: or('off', size({ min: '0', max: '1GiB' })),
+    }),
     parrotInterval: read('parrot-interval', {
       value: 'DURATION',
       fallback: '3s',

@@ -37,6 +37,23 @@ export interface Retaining {
   retain?: ((bytes: number) => void) | undefined;
 }
 
+/** How the messages of a call are compressed: what a service may know, and say. */
+export interface Compression {
+  /** Whether the request came compressed; of a stream, the message that was taken last. */
+  readonly requestCompressed: boolean;
+  /**
+   * Whether the responses from here on are compressed: true for each one, where the caller takes it, and
+   * false for none; undefined, as at first, leaves it to the server's own rule. A service that means to
+   * change it between messages sets it before the first one, which says that some may be.
+   */
+  compressResponses: boolean | undefined;
+}
+
+/** Added by the direct engine. */
+export interface Compressible {
+  compression?: Compression;
+}
+
 /** Added by an engine that knows. */
 export interface Dialled {
   /** What the caller dialled: `HOST:PORT`, or whatever it says. */
@@ -71,6 +88,7 @@ export type Call = CallContext &
   Abortable &
   Connected &
   Retaining &
+  Compressible &
   Traced &
   Logged &
   Drainable;

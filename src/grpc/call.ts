@@ -1,6 +1,7 @@
 import { AbortError, isAbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Placed } from '../bag.ts';
+import type { Compression } from '../context.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import type { CallHead } from './call_head.ts';
 import { type AnyMiddleware, throughChain } from './chain.ts';
@@ -25,6 +26,7 @@ export interface Method extends MethodCodec {
 export interface CallDeps {
   deadlines: Deadlines;
   maxMessageSize: number;
+  compressAbove: number | undefined;
   /** Milliseconds, for deadlines. */
   now: () => number;
   /** Milliseconds since the epoch. */
@@ -48,11 +50,12 @@ interface CallParts {
  * the handler gives, with the fault that kept the handler from running, or with what cut it.
  */
 export class Call
-  implements StreamEvents, Deadline, Placed, Interruptible, Respondent, RequestOwner
+  implements StreamEvents, Deadline, Placed, Interruptible, Respondent, RequestOwner, Compression
 {
   at = 0;
   place = -1;
   slot = -1;
+  requestCompressed = false;
   cutBy: Error | undefined;
   interrupt: ((error: Error) => void) | undefined;
   readonly stream: Stream;
@@ -75,7 +78,12 @@ export class Call
     this.maxMessageSize = deps.maxMessageSize;
     this.#deps = deps;
     this.#controller = new AbortController();
-    this.response = new ResponseWriter({ stream, head, method });
+    this.response = new ResponseWriter({
+      stream,
+      head,
+      method,
+      compressAbove: deps.compressAbove,
+    });
     this.#context = createContext({
       head,
       connection,
@@ -84,6 +92,7 @@ export class Call
       abort: (error) => this.cut(error),
       response: this.response,
       retain: method.requestStream ? (bytes) => this.#retains(bytes) : undefined,
+      compression: this,
     });
     this.#request = createRequestReader(this);
     if (head.timeout !== undefined) {
@@ -96,6 +105,14 @@ export class Call
 
   get isOver(): boolean {
     return this.#state === 'over';
+  }
+
+  get compressResponses(): boolean | undefined {
+    return this.response.compress;
+  }
+
+  set compressResponses(wanted: boolean | undefined) {
+    this.response.compress = wanted;
   }
 
   data(bytes: Buffer): void {

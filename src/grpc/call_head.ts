@@ -45,6 +45,12 @@ export function readHead({ path, authority, fields }: RequestHeaders): CallHead 
   };
 }
 
+/** A compression that the caller takes, the usual one first. */
+export function acceptedEncoding(fields: readonly string[]): Encoding | undefined {
+  if (accepts(fields, 'gzip')) return 'gzip';
+  return accepts(fields, 'deflate') ? 'deflate' : undefined;
+}
+
 function accepts(fields: readonly string[], encoding: Encoding): boolean {
   const names = valueOf(fields, 'grpc-accept-encoding')?.split(',') ?? [];
   return names.some((name) => name.trim() === encoding);

@@ -1,12 +1,19 @@
 import { promisify } from 'node:util';
 import type { ServerError } from 'nice-grpc-common';
 import { broken, tooLarge } from './message_reader.ts';
+import { createTurns } from './turns.ts';
 
 /** How messages can be compressed (PROTOCOL-HTTP2.md, Content-Coding); deflate is RFC 1950's zlib. */
 export type Encoding = 'gzip' | 'deflate';
 
 /** All that we take, as `grpc-accept-encoding` says it. */
 export const acceptedEncodings = 'identity,deflate,gzip';
+
+/**
+ * For all who compress or decompress. More at once would be no faster, as Node has four threads, and each
+ * takes a quarter of a MiB, or what a message may be.
+ */
+export const takeTurn = createTurns(4);
 
 /** Loaded with the first message that is compressed: most servers never see one. */
 let loaded: ReturnType<typeof loadCodecs> | undefined;

@@ -1,5 +1,5 @@
 import type { CallContext, ServerError } from 'nice-grpc-common';
-import type { Abortable, Dialled, Retaining, Timed } from '../context.ts';
+import type { Abortable, Compression, Dialled, Retaining, Timed } from '../context.ts';
 import type { CallHead } from './call_head.ts';
 import type { ConnectionInfo } from './connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
@@ -10,6 +10,7 @@ export interface EngineContext extends CallContext, Timed, Abortable, Dialled, R
   /** `:authority`, or `host`. */
   authority: string;
   connection: ConnectionInfo;
+  compression: Compression;
 }
 
 /** What a context is made of. */
@@ -24,6 +25,7 @@ interface ContextParts {
   response: ResponseWriter;
   /** Counts what the service keeps, where it can be given many messages. */
   retain: ((bytes: number) => void) | undefined;
+  compression: Compression;
 }
 
 /**
@@ -32,7 +34,7 @@ interface ContextParts {
  * the insides of an AbortController by Node.
  */
 export function createContext(parts: ContextParts): EngineContext {
-  const { head, connection, signal, deadline, abort, response, retain } = parts;
+  const { head, connection, signal, deadline, abort, response, compression, retain } = parts;
   return {
     metadata: new LazyMetadata(head.fields),
     peer: connection.peer,
@@ -43,6 +45,7 @@ export function createContext(parts: ContextParts): EngineContext {
     deadline,
     authority: head.authority,
     connection,
+    compression,
     abort,
     retain,
   };

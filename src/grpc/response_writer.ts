@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Stream } from '../http2/stream.ts';
-import type { CallHead } from './call_head.ts';
-import { compress, type Encoding } from './compression.ts';
+import { acceptedEncoding, type CallHead } from './call_head.ts';
+import { compress, type Encoding, takeTurn } from './compression.ts';
 import { LazyMetadata } from './metadata.ts';
 import { type MethodCodec, prefixLength } from './methods.ts';
 import { type CallStatus, responseHeaders, trailers, trailersOnly } from './status.ts';
@@ -11,35 +11,45 @@ interface ResponseParts {
   stream: Stream;
   head: CallHead;
   method: MethodCodec;
+  /** Responses of more bytes are compressed; undefined for those alone whose request was. */
+  compressAbove: number | undefined;
 }
 
 const noFields: readonly string[] = [];
+const noBytes = Buffer.alloc(0);
 
-/** Smaller messages are not worth compressing, in bytes. */
-const leastCompressed = 1024;
+/** Messages of no more bytes are not worth compressing. */
+const defaultAbove = 1024;
 
 /** Sends a call's headers, messages and status. */
 export class ResponseWriter {
   readonly header = new LazyMetadata(noFields);
   readonly trailer = new LazyMetadata(noFields);
+  /** What the service wants; see Compression. */
+  compress: boolean | undefined;
   readonly #stream: Stream;
   readonly #head: CallHead;
   readonly #method: MethodCodec;
+  readonly #compressAbove: number | undefined;
+  /** That of the response headers. */
+  #encoding: Encoding | undefined;
   #sentHeader = false;
   #last: Uint8Array | undefined;
   #room: PromiseWithResolvers<void> | undefined;
 
-  constructor({ stream, head, method }: ResponseParts) {
+  constructor({ stream, head, method, compressAbove }: ResponseParts) {
     this.#stream = stream;
     this.#head = head;
     this.#method = method;
+    this.#compressAbove = compressAbove;
   }
 
   /** Sends the response headers, once. */
   sendHeader(): void {
     if (this.#sentHeader) return;
     this.#sentHeader = true;
-    this.#stream.respond(responseHeaders(this.header, this.#head.responseEncoding));
+    this.#encoding = this.#chooseEncoding();
+    this.#stream.respond(responseHeaders(this.header, this.#encoding));
   }
 
   /** Throws as send() would. The bytes are of no use: middleware may still change the message. */
@@ -54,9 +64,10 @@ export class ResponseWriter {
   send(message: unknown): boolean | Promise<boolean> {
     const framed = this.#encoded(message);
     this.sendHeader();
-    const { responseEncoding } = this.#head;
-    if (responseEncoding !== undefined && framed.length >= leastCompressed) {
-      return this.#sendCompressed(framed.subarray(prefixLength), responseEncoding);
+    const length = framed.length - prefixLength;
+    const wanted = this.compress ?? length > (this.#compressAbove ?? defaultAbove);
+    if (this.#encoding !== undefined && wanted) {
+      return this.#sendCompressed(framed.subarray(prefixLength), this.#encoding);
     }
     writePrefix(framed, 0);
     return this.#write(framed);
@@ -93,8 +104,17 @@ export class ResponseWriter {
     }
   }
 
+  /** As the request is compressed; where only the response is to be, as the caller says it takes it. */
+  #chooseEncoding(): Encoding | undefined {
+    const { responseEncoding, fields } = this.#head;
+    const asRequest = this.compress === undefined && this.#compressAbove === undefined;
+    return responseEncoding ?? (asRequest ? undefined : acceptedEncoding(fields));
+  }
+
   async #sendCompressed(bytes: Uint8Array, encoding: Encoding): Promise<boolean> {
-    const packed = await compress(bytes, encoding);
+    const packed = await takeTurn(async () => {
+      return this.#stream.closed ? noBytes : compress(bytes, encoding);
+    });
     const framed = Buffer.allocUnsafe(prefixLength + packed.length);
     packed.copy(framed, prefixLength);
     writePrefix(framed, 1);

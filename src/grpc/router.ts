@@ -16,6 +16,8 @@ import { refuse, RefusedRequest } from './refusal.ts';
 export interface RouterOptions {
   /** The largest request message, in bytes, after decompression. */
   maxMessageSize?: number | undefined;
+  /** Responses of more bytes are compressed where the caller takes it; undefined for the requests' way. */
+  compressAbove?: number | undefined;
   /** Paths of calls that are served even when the server keeps more than it may. */
   essential?: ReadonlySet<string> | undefined;
   /** Whether the server keeps more than it may: other calls are refused. */
@@ -42,6 +44,7 @@ const defaultMaxMessageSize = 4 * 1024 * 1024;
 /** A router without methods. */
 export function createRouter({
   maxMessageSize = defaultMaxMessageSize,
+  compressAbove,
   essential,
   isOverloaded,
   now = performance.now.bind(performance),
@@ -51,6 +54,7 @@ export function createRouter({
   const deps: CallDeps = {
     deadlines: new Deadlines(now),
     maxMessageSize,
+    compressAbove,
     now,
     date: Date.now,
     refusal,

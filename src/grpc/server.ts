@@ -13,7 +13,7 @@ import type { TlsFiles } from './tls_options.ts';
 export interface GrpcServerOptions
   extends
     Omit<Http2ServerOptions, 'serve' | 'now'>,
-    Pick<RouterOptions, 'maxMessageSize' | 'essential'> {}
+    Pick<RouterOptions, 'maxMessageSize' | 'compressAbove' | 'essential'> {}
 
 /** What is open on a server. */
 export interface Counts {
@@ -45,9 +45,9 @@ const callCost = 2560;
 
 /** A server that listens on nothing yet. */
 export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
-  const { maxMessageSize, essential, ...more } = options;
+  const { maxMessageSize, compressAbove, essential, ...more } = options;
   const isOverloaded = () => http2.isOverloaded;
-  const router = createRouter({ maxMessageSize, essential, isOverloaded });
+  const router = createRouter({ maxMessageSize, compressAbove, essential, isOverloaded });
   const http2 = createHttp2Server({
     ...more,
     limits: { streamCost: callCost, ...more.limits },

@@ -1,4 +1,4 @@
-import type { Abortable, Connected, Timed } from '../context.ts';
+import type { Abortable, Compressible, Connected, Timed } from '../context.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { createServer as createDirect, type GrpcServer } from '../grpc/server.ts';
 import { pathsOf } from './paths.ts';
@@ -16,6 +16,8 @@ export interface Limits {
   maxConcurrentStreams: number;
   /** The largest request message, in bytes; a larger one ends RESOURCE_EXHAUSTED. */
   maxMessageSize: number;
+  /** Responses of more bytes are compressed where the caller takes it. */
+  compressResponsesAbove?: number | undefined;
   /** The largest list of request headers, in bytes; a larger one is answered with HTTP's 431. */
   maxHeaderSize?: number | undefined;
   /** Until a silent client is asked whether it is there. */
@@ -31,7 +33,7 @@ export interface Limits {
 }
 
 /** A server behind the services, whichever it is: nice-grpc's `Server`, and `listen` on any address. */
-export type Engine<Ext = Timed & Abortable & Connected> = GrpcServer<Ext>;
+export type Engine<Ext = Timed & Abortable & Connected & Compressible> = GrpcServer<Ext>;
 
 /** Which server is behind the services. */
 export type EngineName = 'direct' | 'grpc-js';
@@ -52,6 +54,7 @@ export async function createEngine(name: EngineName, limits: Limits): Promise<En
       maxBufferedBytes,
       maxConnections,
       maxMessageSize,
+      compressAbove: limits.compressResponsesAbove,
       // Probes are answered by a server that refuses other calls, or it would be restarted.
       essential: new Set(pathsOf(HealthDefinition)),
     });

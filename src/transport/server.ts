@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type {
   Abortable,
   Call,
+  Compressible,
   Connected,
   Dialled,
   Drainable,
@@ -95,9 +96,11 @@ const unlimited: ReadonlySet<string> = new Set([...stays, ...pathsOf(HealthDefin
 export function withChain(
   engine: Engine,
   { trace, log, counts, drain, deadlines, maxInFlight }: ChainDeps,
-): Engine<Timed & Abortable & Connected & Traced & Logged & Drainable> {
+): Engine<Timed & Abortable & Connected & Compressible & Traced & Logged & Drainable> {
   // use() returns a new server: keep the last one, or the chain is lost.
-  const traced: Engine<Timed & Abortable & Connected & Traced> = trace ? engine.use(trace) : engine;
+  const traced: Engine<Timed & Abortable & Connected & Compressible & Traced> = trace
+    ? engine.use(trace)
+    : engine;
   return traced
     .use(requestLog({ log, counts }))
     .use(hideInternalErrors)
