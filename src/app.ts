@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Host, openAdmin } from './app/admin.ts';
+import { openExtras } from './app/extras.ts';
 import { openTls } from './app/tls.ts';
 import { openTracing } from './app/tracing.ts';
 import type { Config } from './config.ts';
@@ -16,10 +17,11 @@ import { createHelloworld } from './services/helloworld.ts';
 import { createReflection } from './services/reflection.ts';
 import { createSample } from './services/sample.ts';
 import { createUnary } from './services/unary.ts';
+import { servedMethods, servedNames } from './transport/catalogue.ts';
 import { createEngine } from './transport/engine.ts';
 import { buildHealthServer } from './transport/health_server.ts';
 import { type Bound, listenOn } from './transport/listen.ts';
-import { buildServer, servedMethods, serviceNames } from './transport/server.ts';
+import { buildServer } from './transport/server.ts';
 
 /** The whole server, running. */
 export interface App extends Stoppable {
@@ -43,10 +45,13 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     format: config.logFormat === 'auto' ? auto : config.logFormat,
     to: logTo,
   });
-  const tracing = await openTracing(config, { log, version });
+  const extras = await openExtras(config, host);
+  const serviceNames = servedNames(extras);
+  const methods = servedMethods(extras);
+  const tracing = await openTracing(config, { log, version, methods });
   const drain = createDrain();
   const state = createHealthState(serviceNames);
-  const counts = createCallCounts(servedMethods);
+  const counts = createCallCounts(methods);
   const health = createHealth(state);
   const chain = {
     trace: tracing?.middleware,
@@ -55,6 +60,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     drain,
     maxInFlight: config.maxInFlight,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
+    extras,
   };
   const server = buildServer(await createEngine(config.engine, config), {
     ...chain,

@@ -28,6 +28,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     healthListen: [],
     adminListen: [{ text: ':9464', host: undefined, port: 9464 }],
     engine: 'direct',
+    interop: true,
     tlsCertFile: undefined,
     tlsKeyFile: undefined,
     tlsClientCaFile: undefined,

@@ -3,6 +3,7 @@ import { type Address, addresses, addressesOrNone } from './config/addresses.ts'
 import {
   duration,
   integer,
+  onOff,
   oneOf,
   orForever,
   or,
@@ -42,6 +43,12 @@ function readSettings(read: Read) {
       fallback: 'direct',
       help: 'what serves gRPC: direct (our own, on the socket) or grpc-js; docs/engines.md has the differences',
       parse: oneOf('direct', 'grpc-js'),
+    }),
+    interop: read('interop', {
+      value: 'on|off',
+      fallback: 'on',
+      help: "whether gRPC's own interop tests are served: grpc.testing.TestService, and the load reports they ask for",
+      parse: onOff,
     }),
     tlsCertFile: read('tls-cert-file', {
       value: 'FILE',

@@ -82,9 +82,8 @@ export interface Drainable {
   abortOnTerminate: () => void;
 }
 
-/** What every call carries by the time it reaches a service. */
-export type Call = CallContext &
-  Timed &
+/** What engine and middleware have added by the time a call reaches a service. */
+export type Additions = Timed &
   Abortable &
   Connected &
   Retaining &
@@ -92,3 +91,6 @@ export type Call = CallContext &
   Traced &
   Logged &
   Drainable;
+
+/** What every call carries by then. */
+export type Call = CallContext & Additions;

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { relative } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Io } from './cli/command.ts';
@@ -24,6 +25,7 @@ const io: Io = {
   input: process.stdin,
   logTo: process.stdout.fd,
   isTerminal: process.stdout.isTTY,
+  hostname: hostname(),
   commit: typeof builtFromCommit === 'string' ? builtFromCommit : '',
   figures: {
     nodeVersion: process.version,

@@ -9,7 +9,7 @@ const src = join(import.meta.dirname, '../src');
 const mayImport: Record<string, readonly string[]> = {
   main: ['cli', 'config'],
   cli: ['app', 'config', 'lifecycle', 'transport', 'gen', 'message_of'],
-  app: ['config', 'lifecycle', 'middleware', 'observability', 'services', 'transport'],
+  app: ['config', 'gen', 'lifecycle', 'middleware', 'observability', 'services', 'transport'],
   transport: [
     'certificates',
     'context',
@@ -21,7 +21,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   grpc: ['http2', 'context', 'bag', 'callers_fault', 'rich_error'],
   middleware: ['context', 'errors', 'observability', 'bag', 'callers_fault', 'rich_error'],
-  services: ['context', 'errors', 'gen', 'time_left'],
+  services: ['context', 'errors', 'gen', 'time_left', 'callers_fault'],
   http2: [],
   observability: [],
   lifecycle: [],

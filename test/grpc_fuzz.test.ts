@@ -15,7 +15,8 @@ import { defaultLimits } from '../src/http2/limits.ts';
 import { createHttp2Server } from '../src/http2/server.ts';
 import { createDrain } from '../src/middleware/drain.ts';
 import { createCallCounts } from '../src/observability/call_counts.ts';
-import { buildServer, servedMethods } from '../src/transport/server.ts';
+import { servedMethods } from '../src/transport/catalogue.ts';
+import { buildServer } from '../src/transport/server.ts';
 import { createCallFuzzClient, framesIn } from './grpc_fuzz_client.ts';
 import { fuzzGreet } from './grpc_fuzz_server.ts';
 import { createServices } from './harness.ts';
@@ -50,7 +51,7 @@ const router = createRouter({
 });
 buildServer(serverOn(router, createHttp2Server({ serve: router.serve })), {
   log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
-  counts: createCallCounts(servedMethods),
+  counts: createCallCounts(servedMethods()),
   drain,
   deadlines: { max: 60_000, fallback: 30_000 },
   maxInFlight: 10_000,

@@ -5,6 +5,7 @@ import type { Call } from '../src/context.ts';
 import type { Counts } from '../src/grpc/server.ts';
 import type { TlsFiles } from '../src/grpc/tls_options.ts';
 import { type GreeterServiceImplementation as Greet, GreeterDefinition } from '../src/gen/greet.ts';
+import { createInterop } from '../src/app/interop.ts';
 import { createDrain, type Drain } from '../src/middleware/drain.ts';
 import { type CallCounts, createCallCounts } from '../src/observability/call_counts.ts';
 import { createGreet } from '../src/services/greet.ts';
@@ -16,16 +17,19 @@ import { createReflection } from '../src/services/reflection.ts';
 import { createSample } from '../src/services/sample.ts';
 import { createUnary } from '../src/services/unary.ts';
 import { createEngine, type EngineName, type Limits } from '../src/transport/engine.ts';
-import {
-  buildServer,
-  type ChainDeps,
-  servedMethods,
-  serviceNames,
-} from '../src/transport/server.ts';
+import { servedMethods, servedNames } from '../src/transport/catalogue.ts';
+import { buildServer, type ChainDeps } from '../src/transport/server.ts';
 
 /** The engine under test: GREETER_ENGINE, as for the server itself. */
 export const engineName: EngineName =
   process.env['GREETER_ENGINE'] === 'grpc-js' ? 'grpc-js' : 'direct';
+
+/** What interop tests call, as every server has it that is not told otherwise. */
+const interop = (maxMessageSize: number) =>
+  createInterop({ maxMessageSize, hostname: 'host', serverId: 'one' });
+
+/** The names of all services. */
+export const serviceNames = servedNames(interop(0));
 
 /** A server with the whole chain on a free port, and a client of its greet service. */
 export interface Running extends AsyncDisposable {
@@ -70,7 +74,8 @@ export async function serve({
   tls = serverTls,
 }: ServeOptions = {}): Promise<Running> {
   const log = memoryLog();
-  const calls = createCallCounts(servedMethods);
+  const extras = interop(maxMessageSize);
+  const calls = createCallCounts(servedMethods(extras));
   const drain = createDrain();
   const state = servingState();
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
@@ -81,6 +86,7 @@ export async function serve({
     drain,
     deadlines,
     maxInFlight,
+    extras,
     services: createServices({ greet, parrotInterval, state }),
   });
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls)}`;

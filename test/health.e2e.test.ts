@@ -8,9 +8,9 @@ import { ServerCredentials } from '@grpc/grpc-js';
 import { createServer } from 'nice-grpc';
 import { generate } from 'selfsigned';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
-import { serviceNames } from '../src/transport/server.ts';
 import { install } from './program.ts';
 import { listenTcp } from './tcp.ts';
+import { serviceNames } from './harness.ts';
 
 test('health exits 0 for every known name while the server is SERVING', async () => {
   using program = install();

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { settingRows } from '../src/config.ts';
-import { serviceNames } from '../src/transport/server.ts';
+import { serviceNames } from './harness.ts';
 
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
+import { Status } from 'nice-grpc-common';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { HelloDefinition } from '../src/gen/hello.ts';
-import { serviceNames } from '../src/transport/server.ts';
+import { servedNames } from '../src/transport/catalogue.ts';
 import { dial } from '../src/transport/client.ts';
 import { install } from './program.ts';
 import { listenTcp } from './tcp.ts';
+import { serviceNames } from './harness.ts';
 
 test('the built file serves alone in an empty folder, and says what, where and how to try it', async () => {
   using program = install();
@@ -35,6 +38,17 @@ test('serve is what it does without a command, and every --listen address gets e
     channel.close();
   }
   assert.equal(lines.length, 2);
+});
+
+test('--interop off serves all but what interop tests call', async () => {
+  using program = install();
+  const server = await program.serve(['--interop', 'off']);
+  const client = createClient(TestServiceDefinition, server.channel);
+
+  const { services } = await server.log.line({ msg: 'serving' });
+
+  assert.deepEqual(services, servedNames());
+  await assert.rejects(client.emptyCall({}), { code: Status.UNIMPLEMENTED });
 });
 
 test('a unix socket that a killed server left behind is taken over, one in use is not', async () => {

@@ -1,6 +1,6 @@
 import { trace } from '../src/middleware/trace.ts';
 import { createTracing, type TracingOptions } from '../src/observability/trace.ts';
-import { servedMethods } from '../src/transport/server.ts';
+import { servedMethods } from '../src/transport/catalogue.ts';
 import { type Collector, type SeenSpan, startCollector } from './collector.ts';
 import { type Running, serve, type ServeOptions } from './harness.ts';
 
@@ -42,7 +42,7 @@ export async function serveTraced(
   const collector = await startCollector();
   const url = `${collector.url}/v1/traces`;
   const { tracer, close } = createTracing({ ...tracingOptions, ...sampling, url });
-  const methods = servedMethods.map(({ path }) => path);
+  const methods = servedMethods().map(({ path }) => path);
   const running = await serve({ ...options, trace: trace({ tracer, methods }) });
   return {
     running,

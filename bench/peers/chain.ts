@@ -9,7 +9,7 @@ import { limit } from '../../src/middleware/limit.ts';
 import { requestLog } from '../../src/middleware/request_log.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createLog } from '../../src/observability/log.ts';
-import { servedMethods } from '../../src/transport/server.ts';
+import { servedMethods } from '../../src/transport/catalogue.ts';
 import { service } from './service.ts';
 
 const names = process.argv.slice(2);
@@ -17,7 +17,7 @@ const { log } = await createLog({ level: 'info', format: 'json', to: 1 });
 const drain = createDrain();
 const exempt: ReadonlySet<string> = new Set(['/grpc.health.v1.Health/Watch']);
 const all = {
-  'request log': requestLog({ log, counts: createCallCounts(servedMethods) }),
+  'request log': requestLog({ log, counts: createCallCounts(servedMethods()) }),
   errors: hideInternalErrors,
   drain: drain.middleware,
   deadline: deadline({ max: 3_600_000, fallback: undefined, exempt }),

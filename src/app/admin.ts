@@ -13,6 +13,8 @@ export interface Host {
   /** Whether people read it. */
   isTerminal: boolean;
   version: string;
+  /** The machine's name. */
+  hostname: string;
   /** What it was built from; empty where nobody knows. */
   commit: string;
   figures: ProcessFigures;

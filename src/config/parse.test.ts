@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { duration, integer, oneOf, or, size } from './parse.ts';
+import { duration, integer, oneOf, onOff, or, size } from './parse.ts';
 
 test('duration() reads what Go writes', () => {
   const parse = duration({ min: '0s' });
@@ -47,6 +47,13 @@ test('integer() reads whole numbers in its range alone', () => {
   assert.deepEqual(['1', '10', '007'].map(parse), [1, 10, 7]);
   for (const text of ['', '0', '11', '1.5', '0x5', '-1', 'x']) {
     assert.throws(() => parse(text), { message: 'must be a whole number from 1 to 10' });
+  }
+});
+
+test('onOff() takes on and off, true and false', () => {
+  assert.deepEqual(['on', 'true', 'off', 'false'].map(onOff), [true, true, false, false]);
+  for (const text of ['', 'yes', 'On', '0']) {
+    assert.throws(() => onOff(text), { message: 'must be on or off' });
   }
 });
 

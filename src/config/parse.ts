@@ -13,6 +13,13 @@ export function oneOf<const T extends string>(...words: readonly T[]): Parse<T> 
   };
 }
 
+/** A switch: on or true, off or false. */
+export function onOff(text: string): boolean {
+  if (text === 'on' || text === 'true') return true;
+  if (text === 'off' || text === 'false') return false;
+  throw new RangeError('must be on or off');
+}
+
 /** A whole number. */
 export function integer(min: number, max: number): Parse<number> {
   return (text) => {

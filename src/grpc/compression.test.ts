@@ -75,6 +75,27 @@ test('compression lets a service say for each message of a stream whether it is 
   );
 });
 
+test('a response that a service has no say in goes by the own rule of the server, whatever went before', async () => {
+  const greet: ServeOptions['greet'] = {
+    async *parrotSayHello(_request, { compression }) {
+      for (const each of [false, undefined, true]) {
+        if (compression) compression.compressResponses = each;
+        yield { message: 'x'.repeat(2000) };
+      }
+    },
+  };
+  const call = { path: paths.serverStream, fields: takesGzip };
+
+  const off = await play({ greet }, call);
+  const on = await play({ greet, limits: { compressResponsesAbove: 1024 } }, call);
+
+  const flags = [off, on].map(({ messages }) => messages.map(({ compressed }) => compressed));
+  assert.deepEqual(flags, [
+    [false, false, true],
+    [false, true, true],
+  ]);
+});
+
 test('compressResponsesAbove compresses what is larger, for clients that take it', async () => {
   const limits = { compressResponsesAbove: 102 };
   const call = { path: paths.unary, fields: takesGzip };

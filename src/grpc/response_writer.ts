@@ -65,8 +65,7 @@ export class ResponseWriter {
     const framed = this.#encoded(message);
     this.sendHeader();
     const length = framed.length - prefixLength;
-    const wanted = this.compress ?? length > (this.#compressAbove ?? defaultAbove);
-    if (this.#encoding !== undefined && wanted) {
+    if (this.#encoding !== undefined && (this.compress ?? length > this.#ownRule())) {
       return this.#sendCompressed(framed.subarray(prefixLength), this.#encoding);
     }
     writePrefix(framed, 0);
@@ -109,6 +108,12 @@ export class ResponseWriter {
     const { responseEncoding, fields } = this.#head;
     const asRequest = this.compress === undefined && this.#compressAbove === undefined;
     return responseEncoding ?? (asRequest ? undefined : acceptedEncoding(fields));
+  }
+
+  /** Responses of more bytes are compressed where the service has no say in it. */
+  #ownRule(): number {
+    if (this.#compressAbove !== undefined) return this.#compressAbove;
+    return this.#head.responseEncoding === undefined ? Number.POSITIVE_INFINITY : defaultAbove;
   }
 
   async #sendCompressed(bytes: Uint8Array, encoding: Encoding): Promise<boolean> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Channel, createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { serve, until } from '../../test/harness.ts';
+import { serve, until, serviceNames } from '../../test/harness.ts';
 import { connectRaw, frame, unframe } from '../../test/raw_client.ts';
 import { dialChannel } from '../../test/tls.ts';
 import {
@@ -11,7 +11,6 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthDefinition,
 } from '../gen/grpc/health/v1/health.ts';
-import { serviceNames } from '../transport/server.ts';
 
 const { UNKNOWN, SERVING, NOT_SERVING, SERVICE_UNKNOWN } = ServingStatus;
 const names = ['', 'liveness', 'readiness', ...serviceNames];

@@ -4,7 +4,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { serve } from '../../test/harness.ts';
+import { serve, serviceNames } from '../../test/harness.ts';
 import {
   type DeepPartial,
   ServerReflectionDefinition,
@@ -12,7 +12,6 @@ import {
   type ServerReflectionResponse,
 } from '../gen/grpc/reflection/v1/reflection.ts';
 import { ServerReflectionDefinition as AlphaDefinition } from '../gen/grpc/reflection/v1alpha/reflection.ts';
-import { serviceNames } from '../transport/server.ts';
 
 /** Asks both versions, and expects the same of them. */
 async function ask(

@@ -2,12 +2,11 @@ import type { ServerMiddleware } from 'nice-grpc-common';
 import type { Logger } from 'pino';
 import type {
   Abortable,
+  Additions,
   Call,
   Compressible,
   Connected,
   Dialled,
-  Drainable,
-  Logged,
   Timed,
   Traced,
 } from '../context.ts';
@@ -36,9 +35,9 @@ import type { Drain } from '../middleware/drain.ts';
 import { hideInternalErrors } from '../middleware/errors.ts';
 import { limit } from '../middleware/limit.ts';
 import { requestLog } from '../middleware/request_log.ts';
-import type { CallCounts, CountedMethod } from '../observability/call_counts.ts';
+import type { CallCounts } from '../observability/call_counts.ts';
+import { type Extra, stayingPaths, unlimitedPaths } from './catalogue.ts';
 import type { Engine } from './engine.ts';
-import { pathOf, pathsOf } from './paths.ts';
 
 /** The rules of every service. */
 interface Services {
@@ -62,51 +61,28 @@ export interface ChainDeps {
   deadlines: { max: number; fallback: number | undefined };
   /** How many calls may be open; see middleware/limit.ts. */
   maxInFlight: number;
+  /** What this server serves besides. */
+  extras?: readonly Extra[];
+  /** Innermost, on a server that reports its load with each call; see middleware/load_report.ts. */
+  loadReport?: ServerMiddleware | undefined;
 }
-
-const definitions = [
-  UnaryDefinition,
-  HelloDefinition,
-  SampleServiceDefinition,
-  HelloworldDefinition,
-  GreetDefinition,
-  HealthDefinition,
-  ReflectionDefinition,
-  ReflectionAlphaDefinition,
-];
-
-/** The full names of the services, as health and reflection tell them. */
-export const serviceNames: readonly string[] = definitions.map(({ fullName }) => fullName);
-
-/** Every method, as metrics name it. */
-export const servedMethods: readonly CountedMethod[] = definitions.flatMap((definition) =>
-  Object.values<Method>(definition.methods).map((method) => counted(definition, method)),
-);
-
-/** Calls that are meant to stay open: no deadline but their caller's. */
-const stays: ReadonlySet<string> = new Set([
-  pathOf(HealthDefinition, HealthDefinition.methods.watch),
-  ...[ReflectionDefinition, ReflectionAlphaDefinition].flatMap(pathsOf),
-]);
-
-/** Calls that say how the server is, and what it is: it answers them when it takes no others. */
-const unlimited: ReadonlySet<string> = new Set([...stays, ...pathsOf(HealthDefinition)]);
 
 /** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
 export function withChain(
   engine: Engine,
-  { trace, log, counts, drain, deadlines, maxInFlight }: ChainDeps,
-): Engine<Timed & Abortable & Connected & Compressible & Traced & Logged & Drainable> {
+  { trace, log, counts, drain, deadlines, maxInFlight, extras, loadReport }: ChainDeps,
+): Engine<Additions> {
   // use() returns a new server: keep the last one, or the chain is lost.
   const traced: Engine<Timed & Abortable & Connected & Compressible & Traced> = trace
     ? engine.use(trace)
     : engine;
-  return traced
+  const limited = traced
     .use(requestLog({ log, counts }))
     .use(hideInternalErrors)
     .use(drain.middleware)
-    .use(deadline({ ...deadlines, exempt: stays }))
-    .use(limit({ max: maxInFlight, open: drain.open, exempt: unlimited }));
+    .use(deadline({ ...deadlines, exempt: stayingPaths(extras) }))
+    .use(limit({ max: maxInFlight, open: drain.open, exempt: unlimitedPaths }));
+  return loadReport ? limited.use(loadReport) : limited;
 }
 
 /** Builds the server, not yet listening: the chain, and behind it the services. */
@@ -123,18 +99,6 @@ export function buildServer(
   server.add(HealthDefinition, services.health);
   server.add(ReflectionDefinition, services.reflection);
   server.add(ReflectionAlphaDefinition, services.reflection);
+  for (const extra of chain.extras ?? []) extra.addTo(server);
   return server;
-}
-
-interface Method {
-  name: string;
-  requestStream: boolean;
-  responseStream: boolean;
-}
-
-function counted(definition: { fullName: string }, method: Method): CountedMethod {
-  const { name, requestStream, responseStream } = method;
-  const names = { path: pathOf(definition, method), service: definition.fullName, method: name };
-  if (requestStream) return { ...names, type: responseStream ? 'bidi_stream' : 'client_stream' };
-  return { ...names, type: responseStream ? 'server_stream' : 'unary' };
 }

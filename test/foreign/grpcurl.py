@@ -6,7 +6,7 @@ import re
 import subprocess
 import unittest
 
-from grpcurl_calls import CALLS, ENDLESS
+from grpcurl_calls import CALLS, ENDLESS, UNIMPLEMENTED
 from grpcurl_output import json_values
 from harness import BOUND, arguments, foreign, project, run_tests
 from services import SERVICES
@@ -16,6 +16,7 @@ args = arguments(addr="HOST:PORT of the server")
 #: grpcurl's exit code for a status is this and the status.
 STATUS = 64
 DEADLINE_EXCEEDED = 4
+NOT_IMPLEMENTED = 12
 
 
 class Reflected(unittest.TestCase):
@@ -49,8 +50,10 @@ def called(method):
     def test(self):
         requests, replies = CALLS[method]
         data = ["-d", "".join(map(json.dumps, requests))]
-        if method == ENDLESS:
+        if method in ENDLESS:
             text = grpcurl(*data, "-max-time", "1", method, code=STATUS + DEADLINE_EXCEEDED)
+        elif method in UNIMPLEMENTED:
+            text = grpcurl(*data, method, code=STATUS + NOT_IMPLEMENTED)
         else:
             text = grpcurl(*data, method)
         self.assertEqual(list(json_values(text)), replies)

@@ -1,7 +1,11 @@
 """One call of every method: the requests, and the replies as grpcurl prints them."""
 
+from socket import gethostname
+from unittest.mock import ANY
+
 from services import SERVICES
 
+DOWNLOAD = {"responseParameters": [{"size": 3}, {"size": 6}]}
 BELLO = {"greeting": "Bello", "name": "Keys"}
 WELL = {"status": "SERVING"}
 ASKED = {"host": "here", "allExtensionNumbersOfType": "greet.HelloRequest"}
@@ -11,12 +15,19 @@ ANSWERED = {
     "allExtensionNumbersResponse": {"baseTypeName": "greet.HelloRequest"},
 }
 
-#: Ended by its client alone: grpcurl's deadline.
-ENDLESS = "grpc.health.v1.Health/Watch"
+#: Ended by their client alone: grpcurl's deadline.
+ENDLESS = ("grpc.health.v1.Health/Watch", "xds.service.orca.v3.OpenRcaService/StreamCoreMetrics")
+#: In a contract, and served by nobody.
+UNIMPLEMENTED = ("grpc.testing.TestService/UnimplementedCall",)
 
 
 def message(*texts):
     return [{"message": text} for text in texts]
+
+
+def payload(size):
+    """So many zeros; three make four characters."""
+    return {"payload": {"body": "AAAA" * (size // 3)}}
 
 
 def echo(text):
@@ -80,6 +91,38 @@ CALLS = {
         [ASKED],
         [ANSWERED],
     ),
+    "grpc.testing.TestService/CacheableUnaryCall": (
+        [{}],
+        [{"payload": {"body": ANY}}],
+    ),
+    "grpc.testing.TestService/EmptyCall": (
+        [{}],
+        [{}],
+    ),
+    "grpc.testing.TestService/FullDuplexCall": (
+        [DOWNLOAD, DOWNLOAD],
+        [payload(3), payload(6)] * 2,
+    ),
+    "grpc.testing.TestService/HalfDuplexCall": (
+        [DOWNLOAD, DOWNLOAD],
+        [payload(3), payload(6)] * 2,
+    ),
+    "grpc.testing.TestService/StreamingInputCall": (
+        [payload(3), payload(6)],
+        [{"aggregatedPayloadSize": 9}],
+    ),
+    "grpc.testing.TestService/StreamingOutputCall": (
+        [DOWNLOAD],
+        [payload(3), payload(6)],
+    ),
+    "grpc.testing.TestService/UnaryCall": (
+        [{"responseSize": 3}],
+        [payload(3) | {"hostname": gethostname()}],
+    ),
+    "grpc.testing.TestService/UnimplementedCall": (
+        [{}],
+        [],
+    ),
     "helloworld.Greeter/SayHello": (
         [{"name": "you"}],
         message("Hello, you!"),
@@ -92,5 +135,9 @@ CALLS = {
                 "received": True,
             }
         ],
+    ),
+    "xds.service.orca.v3.OpenRcaService/StreamCoreMetrics": (
+        [{}],
+        [{}],
     ),
 }

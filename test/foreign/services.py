@@ -1,4 +1,4 @@
-"""What the server serves: everything in proto/, and nothing else."""
+"""What the server serves, and nothing else."""
 
 SERVICES = (
     "Hello",
@@ -7,6 +7,8 @@ SERVICES = (
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
+    "grpc.testing.TestService",
     "helloworld.Greeter",
     "unary.Unary",
+    "xds.service.orca.v3.OpenRcaService",
 )

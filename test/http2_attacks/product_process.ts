@@ -6,7 +6,8 @@ import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
 import { createDrain } from '../../src/middleware/drain.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createEngine } from '../../src/transport/engine.ts';
-import { buildServer, servedMethods } from '../../src/transport/server.ts';
+import { servedMethods } from '../../src/transport/catalogue.ts';
+import { buildServer } from '../../src/transport/server.ts';
 import { localCertificate } from '../certificate.ts';
 import { createServices } from '../harness.ts';
 import { obey, stopClock } from './puppet.ts';
@@ -24,7 +25,7 @@ const engine = await createEngine('direct', {
 // oxlint-disable-next-line oxc/no-async-endpoint-handlers
 const server = buildServer(engine.use(countCall), {
   log: pino({ base: null }, { write: countLine }),
-  counts: createCallCounts(servedMethods),
+  counts: createCallCounts(servedMethods()),
   drain,
   deadlines: { max: 3_600_000, fallback: undefined },
   maxInFlight: 10_000,

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Metadata, Status } from 'nice-grpc-common';
+import { feed, until } from '../../test/harness.ts';
+import { response, serveTests } from '../../test/interop.ts';
+import type { StreamingOutputCallRequest, TestOrcaReport } from '../gen/grpc/testing/messages.ts';
+import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
+import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
+
+const anInstant = { reportInterval: { seconds: 0, nanos: 1_000_000 } };
+const busy = {
+  cpuUtilization: 0.821,
+  memoryUtilization: 0.5847,
+  requestCost: { cost: 3456.32, other: 1 },
+  utilization: { util: 0.30499 },
+};
+const idle = { cpuUtilization: 0.29309, memoryUtilization: 0.2, requestCost: {}, utilization: {} };
+
+/** The same, as it is reported. */
+function reported({ memoryUtilization, ...more }: TestOrcaReport): OrcaLoadReport {
+  return OrcaLoadReport.fromPartial({ ...more, memUtilization: memoryUtilization });
+}
+
+async function serveReports() {
+  const running = await serveTests();
+  const orca = createClient(OpenRcaServiceDefinition, running.channel);
+  return { ...running, orca };
+}
+
+/** A full-duplex call that says what is reported out of band; resolves when that is so. */
+function reporter({ test: client }: Awaited<ReturnType<typeof serveTests>>) {
+  const requests = feed<Partial<StreamingOutputCallRequest>>();
+  const responses = client.fullDuplexCall(requests)[Symbol.asyncIterator]();
+  return {
+    report(orcaOobReport: TestOrcaReport) {
+      requests.push({ orcaOobReport, responseParameters: [response(1)] });
+      return responses.next();
+    },
+    async end() {
+      requests.end();
+      assert.equal((await responses.next()).done, true);
+    },
+  };
+}
+
+test('unaryCall() reports the load that is asked for in its trailers, and none where none is', async () => {
+  await using running = await serveTests();
+  let trailer = Metadata();
+  const onTrailer = (got: Metadata) => void (trailer = got);
+
+  await running.test.unaryCall({ orcaPerQueryReport: busy }, { onTrailer });
+  const [asked] = trailer.getAll('endpoint-load-metrics-bin');
+  await running.test.unaryCall({}, { onTrailer });
+
+  assert.deepEqual(OrcaLoadReport.decode(asked ?? Buffer.alloc(0)), reported(busy));
+  assert.equal(trailer.has('endpoint-load-metrics-bin'), false);
+});
+
+test('a report of more than 4 KiB is refused', async () => {
+  await using running = await serveTests();
+  const report = { ...idle, utilization: { ['x'.repeat(4096)]: 1 } };
+  const tooLarge = { code: Status.RESOURCE_EXHAUSTED };
+
+  await assert.rejects(running.test.unaryCall({ orcaPerQueryReport: report }), tooLarge);
+  await assert.rejects(reporter(running).report(report), tooLarge);
+});
+
+test('streamCoreMetrics() reports at once, and what tests have last said with every interval', async () => {
+  await using running = await serveReports();
+  const reports = running.orca.streamCoreMetrics(anInstant)[Symbol.asyncIterator]();
+  const next = async () => (await reports.next()).value;
+  const changed = async (from: OrcaLoadReport | undefined) => {
+    for (let report = await next(); ; report = await next()) {
+      if (report?.cpuUtilization !== from?.cpuUtilization) return report;
+    }
+  };
+  const tests = reporter(running);
+
+  const first = await next();
+  await tests.report(busy);
+  const second = await changed(first);
+  await tests.report(idle);
+  const third = await changed(second);
+  await tests.end();
+
+  assert.deepEqual(first, reported({ ...idle, cpuUtilization: 0, memoryUtilization: 0 }));
+  assert.deepEqual([second, third], [reported(busy), reported(idle)]);
+});
+
+test('streamCoreMetrics() reports the costs that are asked for', async () => {
+  await using running = await serveReports();
+  await reporter(running).report(busy);
+  const reports = running.orca.streamCoreMetrics({ requestCostNames: ['other', 'none'] });
+
+  const { value } = await reports[Symbol.asyncIterator]().next();
+
+  assert.deepEqual(value?.requestCost, { other: 1 });
+});
+
+test('only one call at a time says what is reported; the next waits for its end', async () => {
+  await using running = await serveReports();
+  const [first, second] = [reporter(running), reporter(running)];
+  await first.report(busy);
+  let isOver = false;
+  const waiting = second.report(idle).then(() => assert.ok(isOver));
+  await running.test.emptyCall({});
+
+  isOver = true;
+  await first.end();
+  await waiting;
+  await second.end();
+});
+
+test('streamCoreMetrics() ends with UNAVAILABLE when the server leaves, and leaves nothing open', async () => {
+  await using running = await serveReports();
+  const cancel = new AbortController();
+  const { signal } = cancel;
+  const cancelled = running.orca.streamCoreMetrics({}, { signal })[Symbol.asyncIterator]();
+  const left = running.orca.streamCoreMetrics({})[Symbol.asyncIterator]();
+  await Promise.all([cancelled.next(), left.next()]);
+
+  cancel.abort();
+  await assert.rejects(cancelled.next(), { name: 'AbortError' });
+  running.drain.begin();
+
+  await assert.rejects(left.next(), { code: Status.UNAVAILABLE });
+  await until(() => running.drain.open() === 0);
+});
+
+test('streamCoreMetrics() has no deadline but that of its caller', async () => {
+  await using running = await serveTests({ deadlines: { max: 1, fallback: 1 } });
+  const orca = createClient(OpenRcaServiceDefinition, running.channel);
+  const reports = orca.streamCoreMetrics(anInstant)[Symbol.asyncIterator]();
+
+  for (let i = 0; i < 10; i++) assert.ok((await reports.next()).value);
+});

@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Status } from 'nice-grpc-common';
+import { certificate } from '../../test/certificate.ts';
+import { engineName, feed } from '../../test/harness.ts';
+import { echoed, response, serveTests, sizes } from '../../test/interop.ts';
+import { connectRaw, frame } from '../../test/raw_client.ts';
+import { StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
+import { TestServiceDefinition, UnimplementedServiceDefinition } from '../gen/grpc/testing/test.ts';
+import { dial } from '../transport/client.ts';
+
+const isDirect = engineName === 'direct';
+const echo = { echoInitial: ['first'], echoTrailing: [Buffer.from([0xab, 0xab, 0xab])] };
+
+/** What came back of what was to be heard again. */
+function echoOf({ header, trailer }: ReturnType<typeof echoed>['heard']) {
+  return {
+    echoInitial: header.getAll('x-grpc-test-echo-initial'),
+    echoTrailing: trailer
+      .getAll('x-grpc-test-echo-trailing-bin')
+      .map((bytes) => Buffer.from(bytes)),
+  };
+}
+
+async function* all<T>(...requests: T[]) {
+  yield* requests;
+}
+
+test('emptyCall() answers nothing with nothing, and says where the server runs', async () => {
+  await using running = await serveTests();
+  const { heard, options } = echoed();
+
+  assert.deepEqual(await running.test.emptyCall({}, options), {});
+  assert.deepEqual(echoOf(heard), echo);
+  assert.equal(heard.header.get('hostname'), 'host');
+});
+
+test('unaryCall() answers with a payload of the size and the figures that are asked for', async () => {
+  await using running = await serveTests();
+
+  const { payload, ...more } = await running.test.unaryCall({
+    responseSize: 314_159,
+    payload: { body: Buffer.alloc(271_828) },
+    fillServerId: true,
+    fillUsername: true,
+    fillOauthScope: true,
+  });
+
+  assert.deepEqual(payload?.body, Buffer.alloc(314_159));
+  assert.deepEqual(more, {
+    username: '',
+    oauthScope: '',
+    serverId: 'one',
+    grpclbRouteType: 0,
+    hostname: 'host',
+  });
+});
+
+test('unaryCall() names the client by its certificate, on the direct engine', async () => {
+  const [own, signer] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
+  const pair = await certificate({ dns: ['cart.test'], signer });
+  await using running = await serveTests({
+    engine: 'direct',
+    tls: { ...own, clientCa: signer.cert },
+  });
+  const clientCertificate = { cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) };
+  const tls = { ca: Buffer.from(own.cert), clientCertificate };
+  const channel = dial({ address: running.address, tls });
+
+  const client = createClient(TestServiceDefinition, channel);
+  const { username } = await client.unaryCall({ fillUsername: true });
+  channel.close();
+
+  assert.equal(username, 'cart.test');
+});
+
+test('unaryCall() refuses payloads that it cannot send, before there are any', async () => {
+  await using running = await serveTests({ maxMessageSize: 1000 });
+  const refused = (request: object, details: string | RegExp, code: Status) =>
+    assert.rejects(running.test.unaryCall(request), { code, details });
+  const { INVALID_ARGUMENT, RESOURCE_EXHAUSTED } = Status;
+  const whole = await running.test.unaryCall({ responseSize: 1000 });
+
+  assert.equal(whole.payload?.body.length, 1000);
+  await refused({ responseSize: 1001 }, /at most 1000 bytes/, RESOURCE_EXHAUSTED);
+  await refused({ responseSize: 2 ** 31 - 1 }, /at most 1000 bytes/, RESOURCE_EXHAUSTED);
+  await refused({ responseSize: -1 }, /"size": must not be negative/, INVALID_ARGUMENT);
+  await refused({ responseType: 1 }, /"response_type": must be COMPRESSABLE/, INVALID_ARGUMENT);
+});
+
+test('a call that asks for a status ends with it, byte for byte, and with all that it wants to hear again', async () => {
+  await using running = await serveTests();
+  const message = '\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈, 100 %\t\n';
+  for (let code = Status.CANCELLED; code <= Status.UNAUTHENTICATED; code++) {
+    const request = { responseStatus: { code, message } };
+    const unary = echoed();
+    const duplex = echoed();
+    const ended = { code, details: message };
+
+    await assert.rejects(running.test.unaryCall(request, unary.options), ended);
+    const stream = running.test.fullDuplexCall(all(request), duplex.options);
+    await assert.rejects(Array.fromAsync(stream), ended);
+
+    assert.deepEqual(echoOf(unary.heard), echo);
+    assert.deepEqual(echoOf(duplex.heard), echo);
+  }
+  assert.deepEqual(
+    running.log.lines.filter(({ level }) => level !== 30),
+    [],
+  );
+  await assert.rejects(running.test.unaryCall({ responseStatus: { code: -1 } }), {
+    code: Status.INVALID_ARGUMENT,
+  });
+  assert.ok(await running.test.unaryCall({ responseStatus: { code: 0, message } }));
+});
+
+test('cacheableUnaryCall() tells the time, never the same twice, and lets caches keep it', async () => {
+  await using running = await serveTests();
+  const { heard, options } = echoed();
+
+  const first = await running.test.cacheableUnaryCall({}, options);
+  const second = await running.test.cacheableUnaryCall({});
+
+  const times = [first, second].map(({ payload }) => BigInt(String(payload?.body)));
+  assert.ok((times[0] ?? 0n) < (times[1] ?? 0n));
+  assert.equal(heard.header.get('cache-control'), 'max-age=60, public');
+});
+
+test('streamingOutputCall() sends the responses that are asked for, in their order', async () => {
+  await using running = await serveTests();
+  const wanted = [31_415, 9, 2653, 58_979];
+  const responseParameters = wanted.map((size) => response(size));
+
+  const got = await sizes(running.test.streamingOutputCall({ responseParameters }));
+
+  assert.deepEqual(got, wanted);
+});
+
+test('streamingOutputCall() tells who asks, where it wants to know', async () => {
+  await using running = await serveTests();
+  const responseParameters = [response(1, { fillPeerSocketAddress: { value: true } }), response(1)];
+
+  const got = await Array.fromAsync(running.test.streamingOutputCall({ responseParameters }));
+
+  assert.match(got[0]?.peerSocketAddress ?? '', /^127\.0\.0\.1:\d+$/);
+  assert.equal(got[1]?.peerSocketAddress, '');
+});
+
+test('streamingOutputCall() pauses before a response, and a cancel ends the pause', async () => {
+  await using running = await serveTests();
+  const cancel = new AbortController();
+  const halfAnHour = 2 ** 31 - 1;
+  const responseParameters = [
+    response(1, { intervalUs: 1 }),
+    response(1, { intervalUs: halfAnHour }),
+  ];
+  const { signal } = cancel;
+  const responses = running.test.streamingOutputCall({ responseParameters }, { signal });
+  const iterator = responses[Symbol.asyncIterator]();
+
+  const first = await iterator.next();
+  cancel.abort();
+
+  assert.equal(first.value?.payload?.body.length, 1);
+  await assert.rejects(iterator.next(), { name: 'AbortError' });
+  await running.log.line({
+    rpc: '/grpc.testing.TestService/StreamingOutputCall',
+    code: 'CANCELLED',
+  });
+});
+
+test('a request gets 1,000 responses and 64 MiB, and not one more', async () => {
+  await using running = await serveTests();
+  const ask = (...responseParameters: ReturnType<typeof response>[]) =>
+    sizes(running.test.streamingOutputCall({ responseParameters }));
+  const many = (count: number, size: number) => Array.from({ length: count }, () => response(size));
+  const mostBytes = many(17, 4 * 1024 * 1024);
+
+  assert.equal((await ask(...many(1000, 0))).length, 1000);
+  await assert.rejects(ask(...many(1001, 0)), {
+    // On grpc-js what cannot be decoded is INTERNAL, whatever the reason.
+    code: isDirect ? Status.RESOURCE_EXHAUSTED : Status.INTERNAL,
+  });
+  await assert.rejects(ask(...mostBytes), {
+    code: Status.RESOURCE_EXHAUSTED,
+    details: 'Cannot send these responses: at most 64 MiB for one request',
+  });
+});
+
+test('a request that asks for millions of responses in few bytes is not decoded', async () => {
+  await using running = await serveTests({ engine: 'direct' });
+  const client = await connectRaw(running.address);
+  const emptyParameters = Buffer.alloc(4 * 1024 * 1024, Buffer.from([0x12, 0x00]));
+
+  client.open('/grpc.testing.TestService/StreamingOutputCall').resume().end(frame(emptyParameters));
+
+  await running.log.line({ code: 'RESOURCE_EXHAUSTED' });
+  client.close();
+});
+
+test('streamingInputCall() adds up the payloads of all requests', async () => {
+  await using running = await serveTests();
+  const requests = [27_182, 8, 1828, 45_904].map((size) => ({
+    payload: { body: Buffer.alloc(size) },
+  }));
+
+  const { aggregatedPayloadSize } = await running.test.streamingInputCall(all(...requests));
+
+  assert.equal(aggregatedPayloadSize, 74_922);
+});
+
+test('fullDuplexCall() answers each request before it takes the next', async () => {
+  await using running = await serveTests();
+  const requests = feed<Partial<StreamingOutputCallRequest>>();
+  const responses = running.test.fullDuplexCall(requests);
+  const iterator = responses[Symbol.asyncIterator]();
+  const got: (number | undefined)[] = [];
+
+  for (const size of [31_415, 9, 2653]) {
+    requests.push({ responseParameters: [response(size), response(size + 1)] });
+    for (const _ of [1, 2]) got.push((await iterator.next()).value?.payload?.body.length);
+  }
+  requests.end();
+
+  assert.deepEqual(got, [31_415, 31_416, 9, 10, 2653, 2654]);
+  assert.equal((await iterator.next()).done, true);
+});
+
+test('fullDuplexCall() without requests has no responses', async () => {
+  await using running = await serveTests();
+
+  assert.deepEqual(await sizes(running.test.fullDuplexCall(all())), []);
+});
+
+test('halfDuplexCall() sends nothing before the last request has come', async () => {
+  await using running = await serveTests();
+  const requests = feed<Partial<StreamingOutputCallRequest>>();
+  const responses = running.test.halfDuplexCall(requests)[Symbol.asyncIterator]();
+  let isEnded = false;
+  const first = responses.next().then(({ value }) => {
+    assert.ok(isEnded);
+    return value?.payload?.body.length;
+  });
+
+  for (const size of [3, 2, 1]) {
+    requests.push({ responseParameters: [response(size)] });
+    await running.test.emptyCall({});
+  }
+  isEnded = true;
+  requests.end();
+
+  assert.equal(await first, 3);
+  assert.deepEqual(await sizes({ [Symbol.asyncIterator]: () => responses }), [2, 1]);
+});
+
+test('halfDuplexCall() keeps 1,000 requests, and as many responses to send', async () => {
+  await using running = await serveTests();
+  const call = (count: number, request: Partial<StreamingOutputCallRequest>) =>
+    sizes(running.test.halfDuplexCall(all(...Array.from({ length: count }, () => request))));
+  const tooMuch = { code: Status.RESOURCE_EXHAUSTED };
+  const two = { responseParameters: [response(0), response(0)] };
+
+  assert.equal((await call(500, two)).length, 1000);
+  await assert.rejects(call(501, two), tooMuch);
+  await assert.rejects(call(1001, {}), tooMuch);
+});
+
+test('what nobody serves is UNIMPLEMENTED, though its contract is known', async () => {
+  await using running = await serveTests();
+  const nobody = createClient(UnimplementedServiceDefinition, running.channel);
+  const unimplemented = { code: Status.UNIMPLEMENTED };
+
+  await assert.rejects(running.test.unimplementedCall({}), unimplemented);
+  await assert.rejects(nobody.unimplementedCall({}), unimplemented);
+});
