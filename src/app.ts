@@ -45,7 +45,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     format: config.logFormat === 'auto' ? auto : config.logFormat,
     to: logTo,
   });
-  const extras = await openExtras(config, host);
+  const { extras, loadReport } = await openExtras(config, { host, calls: () => counts });
   const serviceNames = servedNames(extras);
   const methods = servedMethods(extras);
   const tracing = await openTracing(config, { log, version, methods });
@@ -61,6 +61,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     maxInFlight: config.maxInFlight,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
     extras,
+    loadReport,
   };
   const server = buildServer(await createEngine(config.engine, config), {
     ...chain,

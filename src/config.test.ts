@@ -29,6 +29,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     adminListen: [{ text: ':9464', host: undefined, port: 9464 }],
     engine: 'direct',
     interop: true,
+    loadReports: false,
     tlsCertFile: undefined,
     tlsKeyFile: undefined,
     tlsClientCaFile: undefined,

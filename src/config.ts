@@ -50,6 +50,12 @@ function readSettings(read: Read) {
       help: "whether gRPC's own interop tests are served: grpc.testing.TestService, and the load reports they ask for",
       parse: onOff,
     }),
+    loadReports: read('load-reports', {
+      value: 'on|off',
+      fallback: 'off',
+      help: 'whether clients are told how busy the server is (ORCA): in the trailers of each call, and by OpenRcaService',
+      parse: onOff,
+    }),
     tlsCertFile: read('tls-cert-file', {
       value: 'FILE',
       fallback: 'off',

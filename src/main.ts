@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { availableParallelism, hostname, totalmem } from 'node:os';
 import { relative } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Io } from './cli/command.ts';
@@ -26,6 +26,7 @@ const io: Io = {
   logTo: process.stdout.fd,
   isTerminal: process.stdout.isTTY,
   hostname: hostname(),
+  capacity: () => ({ cpus: availableParallelism(), memory: memoryLimit() }),
   commit: typeof builtFromCommit === 'string' ? builtFromCommit : '',
   figures: {
     nodeVersion: process.version,
@@ -96,6 +97,11 @@ Examples:
   # Call it, as the hello guide's client does
   greeter guide hello
 `;
+}
+
+/** What a container may have, where it is less than the machine has. */
+function memoryLimit(): number {
+  return Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem());
 }
 
 /** What to type to call this program again. */

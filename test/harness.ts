@@ -47,7 +47,7 @@ export interface Running extends AsyncDisposable {
 }
 
 /** What a test wants otherwise. */
-export interface ServeOptions extends Pick<ChainDeps, 'trace'> {
+export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'loadReport'> {
   engine?: EngineName;
   /** Methods of the greet service that behave otherwise. */
   greet?: Partial<Greet<Call>> | undefined;
@@ -66,6 +66,7 @@ export async function serve({
   engine = engineName,
   greet,
   trace,
+  loadReport,
   parrotInterval = 0,
   deadlines = { max: 60_000, fallback: undefined },
   maxInFlight = 10_000,
@@ -87,6 +88,7 @@ export async function serve({
     deadlines,
     maxInFlight,
     extras,
+    loadReport,
     services: createServices({ greet, parrotInterval, state }),
   });
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls)}`;

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { Status } from 'nice-grpc-common';
+import { Metadata, Status } from 'nice-grpc-common';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { HelloDefinition } from '../src/gen/hello.ts';
+import { OrcaLoadReport } from '../src/gen/xds/data/orca/v3/orca_load_report.ts';
+import { OpenRcaServiceDefinition } from '../src/gen/xds/service/orca/v3/orca.ts';
 import { servedNames } from '../src/transport/catalogue.ts';
 import { dial } from '../src/transport/client.ts';
 import { install } from './program.ts';
@@ -49,6 +51,25 @@ test('--interop off serves all but what interop tests call', async () => {
 
   assert.deepEqual(services, servedNames());
   await assert.rejects(client.emptyCall({}), { code: Status.UNIMPLEMENTED });
+});
+
+test('--load-reports on tells with each call, and out of band, how busy the process is', async () => {
+  using program = install();
+  const server = await program.serve(['--load-reports', 'on', '--interop', 'off']);
+  const client = createClient(HelloDefinition, server.channel);
+  const orca = createClient(OpenRcaServiceDefinition, server.channel);
+  let trailer = Metadata();
+  const onTrailer = (got: Metadata) => void (trailer = got);
+
+  await client.hello({ value: 'World' }, { onTrailer });
+  const inTrailer = trailer.get('endpoint-load-metrics-bin');
+  const { value: outOfBand } = await orca.streamCoreMetrics({})[Symbol.asyncIterator]().next();
+
+  const reports = [inTrailer && OrcaLoadReport.decode(inTrailer), outOfBand];
+  for (const report of reports) {
+    const { memUtilization = 0 } = report ?? {};
+    assert.ok(memUtilization > 0 && memUtilization < 1, `${memUtilization}`);
+  }
 });
 
 test('a unix socket that a killed server left behind is taken over, one in use is not', async () => {

@@ -15,6 +15,8 @@ export interface Host {
   version: string;
   /** The machine's name. */
   hostname: string;
+  /** Processors, and bytes of memory, that the process may have. */
+  capacity: () => { cpus: number; memory: number };
   /** What it was built from; empty where nobody knows. */
   commit: string;
   figures: ProcessFigures;

@@ -1,12 +1,45 @@
+import type { ServerMiddleware } from 'nice-grpc-common';
 import type { Config } from '../config.ts';
+import type { CallCounts } from '../observability/call_counts.ts';
 import type { Extra } from '../transport/catalogue.ts';
 import type { Host } from './admin.ts';
 
-/** The services that this server has because of its settings; what they take is loaded only then. */
-export async function openExtras(config: Config, host: Host): Promise<readonly Extra[]> {
-  if (!config.interop) return [];
+/** What only some servers have. */
+interface Extras {
+  extras: readonly Extra[];
+  loadReport: ServerMiddleware | undefined;
+}
+
+/** The shortest interval of load reports out of band, in milliseconds: that of other gRPC servers. */
+const minInterval = 30_000;
+
+/**
+ * The services that this server has because of its settings; what they take is loaded only then. `calls`
+ * is asked for when the server serves, as what is counted depends on what is served.
+ */
+export async function openExtras(
+  config: Config,
+  { host, calls }: { host: Host; calls: () => CallCounts },
+): Promise<Extras> {
+  const { figures, hostname } = host;
+  const load = config.loadReports ? await openLoadReports(host, calls) : undefined;
+  const loadReport = load?.middleware;
+  if (!config.interop) return { extras: load ? [load.extra] : [], loadReport };
+
   const { createInterop } = await import('./interop.ts');
   const { maxMessageSize } = config;
-  const serverId = `${host.hostname}-${Math.round(host.figures.startedAt * 1000).toString(36)}`;
-  return createInterop({ maxMessageSize, hostname: host.hostname, serverId });
+  const serverId = `${hostname}-${Math.round(figures.startedAt * 1000).toString(36)}`;
+  const report = load?.report;
+  return { extras: createInterop({ maxMessageSize, hostname, serverId, report }), loadReport };
+}
+
+async function openLoadReports({ figures, capacity }: Host, calls: () => CallCounts) {
+  const { createLoadReports, orcaExtra } = await import('./load_reports.ts');
+  const { report, middleware } = createLoadReports({
+    calls,
+    figures,
+    capacity: capacity(),
+    now: Date.now,
+  });
+  return { report, middleware, extra: orcaExtra({ report, minInterval }) };
 }

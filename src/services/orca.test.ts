@@ -7,6 +7,7 @@ import { response, serveTests } from '../../test/interop.ts';
 import type { StreamingOutputCallRequest, TestOrcaReport } from '../gen/grpc/testing/messages.ts';
 import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
 import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
+import { intervalOf } from './orca.ts';
 
 const anInstant = { reportInterval: { seconds: 0, nanos: 1_000_000 } };
 const busy = {
@@ -86,6 +87,13 @@ test('streamCoreMetrics() reports at once, and what tests have last said with ev
 
   assert.deepEqual(first, reported({ ...idle, cpuUtilization: 0, memoryUtilization: 0 }));
   assert.deepEqual([second, third], [reported(busy), reported(idle)]);
+});
+
+test('intervalOf() is what is asked for, but for what is too short, too long or no interval', () => {
+  const of = (seconds: number, min = 30_000) => intervalOf({ seconds, nanos: 500_000_000 }, min);
+
+  assert.deepEqual([of(0), of(0, 10), of(60), of(1e12)], [30_000, 500, 60_500, 2 ** 31 - 1]);
+  assert.deepEqual([intervalOf(undefined, 10), of(-5, 10)], [30_000, 30_000]);
 });
 
 test('streamCoreMetrics() reports the costs that are asked for', async () => {

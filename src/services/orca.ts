@@ -27,18 +27,19 @@ export function createOrca({
   return {
     async *streamCoreMetrics({ reportInterval, requestCostNames }, { abortOnTerminate, signal }) {
       abortOnTerminate();
-      const asked = reportInterval ? toMs(reportInterval) : 0;
-      const interval = Math.max(asked > 0 ? asked : defaultInterval, minInterval);
+      const interval = intervalOf(reportInterval, minInterval);
       while (true) {
         yield only(requestCostNames, report());
-        await sleep(Math.min(interval, maxInterval), undefined, { signal });
+        await sleep(interval, undefined, { signal });
       }
     },
   };
 }
 
-function toMs({ seconds, nanos }: Duration): number {
-  return seconds * 1000 + nanos / 1e6;
+/** What a client gets of the interval that it asks for, in milliseconds. */
+export function intervalOf(asked: Duration | undefined, minInterval: number): number {
+  const ms = asked ? asked.seconds * 1000 + asked.nanos / 1e6 : 0;
+  return Math.min(Math.max(ms > 0 ? ms : defaultInterval, minInterval), maxInterval);
 }
 
 /** Without the costs that are not asked for, where any are. */

@@ -1,0 +1,36 @@
+import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
+import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
+import { loadReport } from '../middleware/load_report.ts';
+import {
+  createProcessLoad,
+  type LoadSources,
+  type ProcessLoad,
+} from '../observability/process_load.ts';
+import { loadReportTrailer } from '../services/load_reports.ts';
+import { createOrca, type OrcaOptions } from '../services/orca.ts';
+import type { Extra } from '../transport/catalogue.ts';
+
+/** How busy this process is, for each call and for who asks out of band. */
+export function createLoadReports(sources: LoadSources) {
+  const report = createProcessLoad(sources);
+  let last: { load: ProcessLoad; bytes: Buffer } | undefined;
+  const encode = () => {
+    const load = report();
+    if (last?.load !== load) {
+      const bytes = OrcaLoadReport.encode(OrcaLoadReport.fromPartial(load)).finish();
+      last = { load, bytes: Buffer.from(bytes) };
+    }
+    return last.bytes;
+  };
+  return { report, middleware: loadReport({ trailer: loadReportTrailer, report: encode }) };
+}
+
+/** The service that reports out of band. */
+export function orcaExtra(options: OrcaOptions): Extra {
+  const orca = createOrca(options);
+  return {
+    definition: OpenRcaServiceDefinition,
+    stays: true,
+    addTo: (server) => server.add(OpenRcaServiceDefinition, orca),
+  };
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Metadata, ServerError, Status } from 'nice-grpc-common';
+import { response, serveTests } from '../../test/interop.ts';
+import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
+import { loadReport } from './load_report.ts';
+
+const trailer = 'endpoint-load-metrics-bin';
+const report = Buffer.from(
+  OrcaLoadReport.encode(OrcaLoadReport.fromPartial({ cpuUtilization: 0.5 })).finish(),
+);
+
+/** What is reported in the trailers of a call. */
+function reportOf() {
+  const reports: (number | undefined)[] = [];
+  const onTrailer = (got: Metadata) => {
+    reports.push(
+      ...got.getAll(trailer).map((bytes) => OrcaLoadReport.decode(bytes).cpuUtilization),
+    );
+  };
+  return { reports, options: { onTrailer } };
+}
+
+test('loadReport() says in the trailers of every call how busy the server is', async () => {
+  await using running = await serveTests({
+    loadReport: loadReport({ trailer, report: () => report }),
+    greet: {
+      async sayHello() {
+        throw new ServerError(Status.NOT_FOUND, 'nobody');
+      },
+    },
+  });
+  const { reports, options } = reportOf();
+  const responseParameters = [response(1)];
+
+  await running.test.emptyCall({}, options);
+  await assert.rejects(running.client.sayHello({}, options));
+  await Array.fromAsync(running.test.streamingOutputCall({ responseParameters }, options));
+
+  assert.deepEqual(reports, [0.5, 0.5, 0.5]);
+});
+
+test('loadReport() leaves a report of the call itself as it is', async () => {
+  await using running = await serveTests({
+    loadReport: loadReport({ trailer, report: () => report }),
+  });
+  const { reports, options } = reportOf();
+
+  await running.test.unaryCall({ orcaPerQueryReport: { cpuUtilization: 0.25 } }, options);
+
+  assert.deepEqual(reports, [0.25]);
+});
