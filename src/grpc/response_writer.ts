@@ -105,6 +105,8 @@ export class ResponseWriter {
 
   /** As the request is compressed; where only the response is to be, as the caller says it takes it. */
   #chooseEncoding(): Encoding | undefined {
+    // There is but one message, and it is not to be.
+    if (this.compress === false && !this.#method.responseStream) return undefined;
     const { responseEncoding, fields } = this.#head;
     const asRequest = this.compress === undefined && this.#compressAbove === undefined;
     return responseEncoding ?? (asRequest ? undefined : acceptedEncoding(fields));

@@ -50,7 +50,7 @@ export function createTestService({
       if (report) context.trailer.set(loadReportTrailer, encodeTestReport(report));
       throwAsked(request.responseStatus);
       const payload = payloadOf(request.responseType, request.responseSize, maxMessageSize);
-      if (compressed) compress(context, compressed.value);
+      compress(context, compressed?.value);
       return {
         payload,
         hostname,
@@ -117,7 +117,7 @@ export function createTestService({
   /** A stream's headers leave at once, and say that its messages may be compressed. */
   function begin(context: Call): void {
     echo(context);
-    compress(context, false);
+    compress(context);
     context.sendHeader();
   }
 
@@ -145,6 +145,7 @@ export function createTestService({
 
 const maxInt32 = 2 ** 31 - 1;
 
-function compress({ compression }: Call, wanted: boolean | undefined): void {
+/** Clients look whether what they have not asked to be compressed is not. */
+function compress({ compression }: Call, wanted = false): void {
   if (compression) compression.compressResponses = wanted;
 }

@@ -71,7 +71,7 @@ export interface SimpleRequest {
   /** Asks for the name in the client's certificate. */
   fillUsername: boolean;
   fillOauthScope: boolean;
-  /** Whether the response is to be compressed; left out, the server's own rule holds. */
+  /** Whether the response is to be compressed; left out, it is not. */
   responseCompressed:
     | BoolValue
     | undefined;
@@ -123,7 +123,7 @@ export interface ResponseParameters {
   size: number;
   /** The pause before this response, in microseconds. */
   intervalUs: number;
-  /** Whether this response is to be compressed; left out, the server's own rule holds. */
+  /** Whether this response is to be compressed; left out, it is not. */
   compressed:
     | BoolValue
     | undefined;
