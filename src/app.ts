@@ -45,7 +45,11 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     format: config.logFormat === 'auto' ? auto : config.logFormat,
     to: logTo,
   });
-  const { extras, loadReport } = await openExtras(config, { host, calls: () => counts });
+  const { extras, loadReport } = await openExtras(config, {
+    host,
+    calls: () => counts,
+    freeBytes: () => config.maxBufferedBytes - (server.counts.bufferedBytes ?? -Infinity),
+  });
   const serviceNames = servedNames(extras);
   const methods = servedMethods(extras);
   const tracing = await openTracing(config, { log, version, methods });

@@ -25,11 +25,12 @@ export const engineName: EngineName =
   process.env['GREETER_ENGINE'] === 'grpc-js' ? 'grpc-js' : 'direct';
 
 /** What interop tests call, as every server has it that is not told otherwise. */
-const interop = (maxMessageSize: number) =>
-  createInterop({ maxMessageSize, hostname: 'host', serverId: 'one' });
+const interop = (
+  limits: Pick<Parameters<typeof createInterop>[0], 'maxMessageSize' | 'freeBytes'>,
+) => createInterop({ ...limits, hostname: 'host', serverId: 'one' });
 
 /** The names of all services. */
-export const serviceNames = servedNames(interop(0));
+export const serviceNames = servedNames(interop({ maxMessageSize: 0, freeBytes: () => 0 }));
 
 /** A server with the whole chain on a free port, and a client of its greet service. */
 export interface Running extends AsyncDisposable {
@@ -75,7 +76,9 @@ export async function serve({
   tls = serverTls,
 }: ServeOptions = {}): Promise<Running> {
   const log = memoryLog();
-  const extras = interop(maxMessageSize);
+  const { maxBufferedBytes = Number.POSITIVE_INFINITY } = limits ?? {};
+  const freeBytes = () => maxBufferedBytes - (server.counts.bufferedBytes ?? 0);
+  const extras = interop({ maxMessageSize, freeBytes });
   const calls = createCallCounts(servedMethods(extras));
   const drain = createDrain();
   const state = servingState();

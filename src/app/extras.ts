@@ -10,16 +10,21 @@ interface Extras {
   loadReport: ServerMiddleware | undefined;
 }
 
+interface Parts {
+  host: Host;
+  /** Asked for when the server serves: what is counted depends on what is served. */
+  calls: () => CallCounts;
+  /** The same: how many bytes the server has room for. */
+  freeBytes: () => number;
+}
+
 /** The shortest interval of load reports out of band, in milliseconds: that of other gRPC servers. */
 const minInterval = 30_000;
 
-/**
- * The services that this server has because of its settings; what they take is loaded only then. `calls`
- * is asked for when the server serves, as what is counted depends on what is served.
- */
+/** The services that this server has because of its settings; what they take is loaded only then. */
 export async function openExtras(
   config: Config,
-  { host, calls }: { host: Host; calls: () => CallCounts },
+  { host, calls, freeBytes }: Parts,
 ): Promise<Extras> {
   const { figures, hostname } = host;
   const load = config.loadReports ? await openLoadReports(host, calls) : undefined;
@@ -29,8 +34,8 @@ export async function openExtras(
   const { createInterop } = await import('./interop.ts');
   const { maxMessageSize } = config;
   const serverId = `${hostname}-${Math.round(figures.startedAt * 1000).toString(36)}`;
-  const report = load?.report;
-  return { extras: createInterop({ maxMessageSize, hostname, serverId, report }), loadReport };
+  const about = { maxMessageSize, freeBytes, hostname, serverId };
+  return { extras: createInterop({ ...about, report: load?.report }), loadReport };
 }
 
 async function openLoadReports({ figures, capacity }: Host, calls: () => CallCounts) {

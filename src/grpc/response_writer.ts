@@ -119,9 +119,11 @@ export class ResponseWriter {
   }
 
   async #sendCompressed(bytes: Uint8Array, encoding: Encoding): Promise<boolean> {
+    this.#stream.keepResponse(bytes.length);
     const packed = await takeTurn(async () => {
       return this.#stream.closed ? noBytes : compress(bytes, encoding);
     });
+    this.#stream.keepResponse(0);
     const framed = Buffer.allocUnsafe(prefixLength + packed.length);
     packed.copy(framed, prefixLength);
     writePrefix(framed, 1);

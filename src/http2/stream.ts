@@ -56,7 +56,7 @@ export class Stream {
   bodyLeft: number | undefined;
   /** Body bytes that have been told and not been consumed. */
   unconsumed = 0;
-  /** Bytes that whoever serves it has consumed and still keeps. */
+  /** Bytes that whoever serves it has consumed and still keeps, and of the response those not ready to be sent. */
   kept = 0;
   /** Bytes that it takes itself, with its request's header list and what has been claimed for it. */
   ownSize = 0;
@@ -68,6 +68,7 @@ export class Stream {
   inLine = false;
   trailers: Buffer | undefined;
   #wantsDrain = false;
+  #unready = 0;
 
   constructor(id: number, owner: StreamOwner, windows: { send: number; receive: number }) {
     this.id = id;
@@ -115,9 +116,14 @@ export class Stream {
 
   /** Says how many consumed bytes are still kept for it: they count against the budget. */
   keep(bytes: number): void {
-    if (this.closed || bytes === this.kept) return;
-    this.#owner.keep(bytes - this.kept);
-    this.kept = bytes;
+    this.#count(bytes + this.#unready);
+  }
+
+  /** The same for those of a response that are not ready to be sent. */
+  keepResponse(bytes: number): void {
+    const request = this.kept - this.#unready;
+    this.#unready = bytes;
+    this.#count(request + bytes);
   }
 
   /**
@@ -140,5 +146,11 @@ export class Stream {
     if (!this.#wantsDrain) return;
     this.#wantsDrain = false;
     this.events?.drain();
+  }
+
+  #count(kept: number): void {
+    if (this.closed || kept === this.kept) return;
+    this.#owner.keep(kept - this.kept);
+    this.kept = kept;
   }
 }

@@ -4,7 +4,6 @@ import { exhausted, invalidArgument } from '../errors.ts';
 import {
   type BoolValue,
   type EchoStatus,
-  type Payload,
   PayloadType,
   type StreamingOutputCallRequest,
 } from '../gen/grpc/testing/messages.ts';
@@ -13,10 +12,13 @@ import { maxResponses, tooManyResponses } from './test_definition.ts';
 const mostMiB = 64;
 const maxRequests = 1000;
 
-/** A payload of zeros. Throws INVALID_ARGUMENT or RESOURCE_EXHAUSTED before it takes any memory. */
-export function payloadOf(type: PayloadType, size: number, maxSize: number): Payload {
-  checkPayload(type, size, maxSize);
-  return { type, body: Buffer.alloc(size) };
+/** Throws INVALID_ARGUMENT or RESOURCE_EXHAUSTED for a payload that nobody can have. */
+export function checkPayload(type: PayloadType, size: number, maxSize: number): void {
+  if (type !== PayloadType.COMPRESSABLE) {
+    throw invalidArgument('response_type', 'must be COMPRESSABLE');
+  }
+  if (size < 0) throw invalidArgument('size', 'must not be negative');
+  if (size > maxSize) throw exhausted('send this response', `at most ${maxSize} bytes`);
 }
 
 /** Throws what is wrong with the responses that some requests ask for together, before any is made. */
@@ -71,12 +73,4 @@ export async function collectRequests(
     collected.push({ ...request, payload: undefined, orcaOobReport: undefined });
   }
   return collected;
-}
-
-function checkPayload(type: PayloadType, size: number, maxSize: number): void {
-  if (type !== PayloadType.COMPRESSABLE) {
-    throw invalidArgument('response_type', 'must be COMPRESSABLE');
-  }
-  if (size < 0) throw invalidArgument('size', 'must not be negative');
-  if (size > maxSize) throw exhausted('send this response', `at most ${maxSize} bytes of payload`);
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
 import { certificate } from '../../test/certificate.ts';
+import { answerTo } from '../../test/grpc_answer.ts';
 import { engineName, feed } from '../../test/harness.ts';
 import { echoed, response, serveTests, sizes } from '../../test/interop.ts';
 import { connectRaw, frame } from '../../test/raw_client.ts';
@@ -193,10 +194,14 @@ test('a request that asks for millions of responses in few bytes is not decoded'
   const client = await connectRaw(running.address);
   const emptyParameters = Buffer.alloc(4 * 1024 * 1024, Buffer.from([0x12, 0x00]));
 
-  client.open('/grpc.testing.TestService/StreamingOutputCall').resume().end(frame(emptyParameters));
-
-  await running.log.line({ code: 'RESOURCE_EXHAUSTED' });
+  const { headers } = await answerTo(client, {
+    path: '/grpc.testing.TestService/StreamingOutputCall',
+    body: frame(emptyParameters),
+  });
   client.close();
+
+  // A status without headers before it: no handler has run.
+  assert.equal(headers['grpc-status'], String(Status.RESOURCE_EXHAUSTED));
 });
 
 test('streamingInputCall() adds up the payloads of all requests', async () => {

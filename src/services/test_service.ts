@@ -4,18 +4,11 @@ import { exhausted } from '../errors.ts';
 import { PayloadType, type StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
 import type { TestServiceImplementation } from '../gen/grpc/testing/test.ts';
 import { encodeTestReport, loadReportTrailer, type TestReports } from './load_reports.ts';
-import {
-  checkCompressed,
-  checkResponses,
-  collectRequests,
-  payloadOf,
-  throwAsked,
-} from './test_responses.ts';
+import { createPayloads, type PayloadLimits } from './test_payloads.ts';
+import { checkCompressed, checkResponses, collectRequests, throwAsked } from './test_responses.ts';
 
 /** What the test service tells of its server, and what it may send. */
-export interface TestServiceOptions {
-  /** Of a response, in bytes. */
-  maxMessageSize: number;
+export interface TestServiceOptions extends PayloadLimits {
   hostname: string;
   /** Another one for every server. */
   serverId: string;
@@ -30,11 +23,13 @@ export interface TestServiceOptions {
  */
 export function createTestService({
   maxMessageSize,
+  freeBytes,
   hostname,
   serverId,
   reports,
   now = Date.now,
 }: TestServiceOptions): Omit<TestServiceImplementation<Call>, 'unimplementedCall'> {
+  const makePayload = createPayloads({ maxMessageSize, freeBytes });
   let lastTime = 0n;
 
   return {
@@ -49,7 +44,8 @@ export function createTestService({
       checkCompressed(request.expectCompressed, context);
       if (report) context.trailer.set(loadReportTrailer, encodeTestReport(report));
       throwAsked(request.responseStatus);
-      const payload = payloadOf(request.responseType, request.responseSize, maxMessageSize);
+      const wanted = { type: request.responseType, size: request.responseSize };
+      const payload = await makePayload(wanted, context);
       compress(context, compressed?.value);
       return {
         payload,
@@ -122,14 +118,14 @@ export function createTestService({
   }
 
   async function* respond(request: StreamingOutputCallRequest, context: Call) {
-    const { responseType, responseParameters } = request;
+    const { responseType: type, responseParameters } = request;
     throwAsked(request.responseStatus);
     checkResponses([request], maxMessageSize);
     for (const { size, intervalUs, compressed, fillPeerSocketAddress } of responseParameters) {
       if (intervalUs > 0) await sleep(intervalUs / 1000, undefined, { signal: context.signal });
       compress(context, compressed?.value);
       yield {
-        payload: payloadOf(responseType, size, maxMessageSize),
+        payload: await makePayload({ type, size }, context),
         peerSocketAddress: fillPeerSocketAddress?.value ? context.peer : '',
       };
     }

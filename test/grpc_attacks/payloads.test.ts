@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SimpleRequest, StreamingOutputCallRequest } from '../../src/gen/grpc/testing/messages.ts';
+import { serve, until } from '../harness.ts';
+import { connectRaw, frame } from '../raw_client.ts';
+
+const MiB = 1024 * 1024;
+const size = MiB;
+const parameters = { responseParameters: [{ size }] };
+const bodies = {
+  UnaryCall: SimpleRequest.encode(SimpleRequest.fromPartial({ responseSize: size })).finish(),
+  StreamingOutputCall: StreamingOutputCallRequest.encode(
+    StreamingOutputCallRequest.fromPartial(parameters),
+  ).finish(),
+};
+
+for (const [method, body] of Object.entries(bodies)) {
+  test(`${method} of 200 payloads at once, which nobody reads, keeps no more than there is room for`, async () => {
+    await using running = await serve({
+      engine: 'direct',
+      limits: { maxBufferedBytes: 16 * MiB },
+    });
+    const client = await connectRaw(running.address, { initialWindowSize: 0 });
+    let most = 0;
+    const refused = () => {
+      most = Math.max(most, running.counts().bufferedBytes ?? 0);
+      return running.log.lines.filter(({ code }) => code === 'RESOURCE_EXHAUSTED').length;
+    };
+
+    for (let i = 0; i < 200; i++) {
+      client.open(`/grpc.testing.TestService/${method}`).resume().end(frame(body));
+    }
+    await until(() => refused() >= 180);
+
+    assert.ok(most < 24 * MiB, `${most} bytes`);
+    client.close();
+  });
+}
+
+test('payloads that are compressed wait for it within what there is room for', async () => {
+  await using running = await serve({
+    engine: 'direct',
+    limits: { maxBufferedBytes: 16 * MiB },
+  });
+  const client = await connectRaw(running.address);
+  const request = { responseSize: size, responseCompressed: { value: true } };
+  const body = frame(SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish());
+  const fields = { 'grpc-accept-encoding': 'gzip' };
+  let most = 0;
+  const ended = () => {
+    most = Math.max(most, running.counts().bufferedBytes ?? 0);
+    return running.log.lines.length;
+  };
+
+  for (let i = 0; i < 200; i++) {
+    client.open('/grpc.testing.TestService/UnaryCall', fields).resume().end(body);
+  }
+  await until(() => ended() === 200);
+  await until(() => (running.counts().bufferedBytes ?? 0) < MiB);
+
+  assert.ok(most > 2 * MiB && most < 24 * MiB, `${most} bytes`);
+  client.close();
+});
