@@ -1,7 +1,7 @@
 import { ServerError, Status } from 'nice-grpc-common';
 
 interface FaultOptions extends ErrorOptions {
-  /** INTERNAL, if it is left out. */
+  /** The one that the caller asks for, with this message; INTERNAL, if it is left out. */
   code?: Status;
 }
 
@@ -10,8 +10,12 @@ interface FaultOptions extends ErrorOptions {
  * to the protocol, or in so many words. The log does not take it for a fault of ours.
  */
 export class CallersFault extends ServerError {
-  constructor(message: string, { code = Status.INTERNAL, cause }: FaultOptions = {}) {
-    super(code, message);
+  /** What the log says of it, if that is not in the caller's own words. */
+  readonly reason: string | undefined;
+
+  constructor(message: string, { code, cause }: FaultOptions = {}) {
+    super(code ?? Status.INTERNAL, message);
+    this.reason = code === undefined ? message : undefined;
     this.name = 'CallersFault';
     if (cause !== undefined) this.cause = cause;
   }

@@ -69,8 +69,9 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       count.ended(code, ms);
       context.endSpan?.({ ended, code });
       if (code === Status.OK && !call.responseStream) count.sent++;
-      const line = { ...fields, code: Status[code], ms };
-      if (ended instanceof CallersFault) log.info({ ...line, reason: ended.details }, 'call ended');
+      // A service may end a call with a number that has no name.
+      const line = { ...fields, code: Status[code] ?? String(code), ms };
+      if (ended instanceof CallersFault) log.info({ ...line, reason: ended.reason }, 'call ended');
       else if (isOurFault(code)) log.error({ ...line, err: causeOf(ended) }, 'call failed');
       else log.info(line, 'call ended');
     }

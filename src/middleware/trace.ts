@@ -104,7 +104,7 @@ const faults: ReadonlySet<Status> = new Set([
 type Ended = Parameters<NonNullable<Traced['endSpan']>>[0];
 
 function endAs(span: Span, { ended, code }: Ended): void {
-  span.setAttribute('rpc.status_code', Status[code]);
+  span.setAttribute('rpc.status_code', Status[code] ?? String(code));
   if (faults.has(code)) {
     span.setAttribute('error.type', Status[code]);
     // What the caller is told; the cause is in the log.

@@ -110,6 +110,9 @@ test('a call that asks for a status ends with it, byte for byte, and with all th
     running.log.lines.filter(({ level }) => level !== 30),
     [],
   );
+  const unnamed = { responseStatus: { code: 99, message } };
+  await assert.rejects(running.test.unaryCall(unnamed), { code: 99, details: message });
+  await running.log.line({ code: '99' });
   await assert.rejects(running.test.unaryCall({ responseStatus: { code: -1 } }), {
     code: Status.INVALID_ARGUMENT,
   });
