@@ -3,6 +3,7 @@ import { ServerError, Status } from 'nice-grpc-common';
 import type { Placed } from '../bag.ts';
 import type { Compression } from '../context.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { BytesInUse } from './bytes_in_use.ts';
 import type { CallHead } from './call_head.ts';
 import { type AnyMiddleware, throughChain } from './chain.ts';
 import type { ConnectionInfo } from './connection_info.ts';
@@ -62,13 +63,12 @@ export class Call
   readonly method: Method;
   readonly encoding: Encoding | undefined;
   readonly maxMessageSize: number;
+  readonly inUse: BytesInUse;
   readonly #deps: CallDeps;
   readonly #context: EngineContext;
   readonly #controller: AbortController;
   readonly #request: RequestReader;
   readonly response: ResponseWriter;
-  #messageSize = 0;
-  #retained = 0;
   #state: 'waiting' | 'entered' | 'settled' | 'over' = 'waiting';
 
   constructor({ stream, head, method, connection, deps }: CallParts) {
@@ -76,6 +76,7 @@ export class Call
     this.method = method;
     this.encoding = head.encoding;
     this.maxMessageSize = deps.maxMessageSize;
+    this.inUse = new BytesInUse(stream);
     this.#deps = deps;
     this.#controller = new AbortController();
     this.response = new ResponseWriter({
@@ -91,7 +92,7 @@ export class Call
       deadline: head.timeout === undefined ? undefined : deps.date() + head.timeout,
       abort: (error) => this.cut(error),
       response: this.response,
-      retain: method.requestStream ? (bytes) => this.#retains(bytes) : undefined,
+      retain: method.requestStream ? (bytes) => this.inUse.retain(bytes) : undefined,
       compression: this,
     });
     this.#request = createRequestReader(this);
@@ -149,18 +150,6 @@ export class Call
     return this.#deps.refusal(this.method.path);
   }
 
-  holds(bytes: number): void {
-    const size = bytes < smallMessage ? 0 : bytes;
-    if (size === this.#messageSize) return;
-    this.stream.claim(size - this.#messageSize);
-    this.#messageSize = size;
-  }
-
-  #retains(bytes: number): void {
-    this.stream.claim(bytes - this.#retained);
-    this.#retained = bytes;
-  }
-
   /** Ends the call from outside, wherever it is. */
   cut(error: Error): void {
     if (this.#state === 'settled' || this.#state === 'over' || this.cutBy) return;
@@ -208,6 +197,4 @@ export class Call
   }
 }
 
-/** Bytes of messages that are a part of what any call costs. */
-const smallMessage = 1024;
 const leftOver = new AbortError();

@@ -1,5 +1,6 @@
 import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
+import type { BytesInUse } from './bytes_in_use.ts';
 import { decompress, type Encoding, takeTurn } from './compression.ts';
 import { broken, type RawMessage } from './message_reader.ts';
 import type { MethodCodec } from './methods.ts';
@@ -15,13 +16,12 @@ export interface MessageKind {
   readonly isOver: boolean;
   /** Why there is no room for what they would become, if there is none. */
   readonly refusal: ServerError | undefined;
-  /** Told how many bytes the message has that is at hand, in place of the one before. */
-  holds(bytes: number): void;
+  readonly inUse: BytesInUse;
 }
 
 /** Gives a message as it is: inflated where it must be, and decoded. Throws or rejects with a ServerError. */
 export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKind): unknown {
-  kind.holds(bytes.length);
+  kind.inUse.take(bytes.length);
   kind.requestCompressed = compressed;
   if (!compressed) return parse(bytes, kind.method);
   const { encoding } = kind;
@@ -38,7 +38,7 @@ function inflate(
     const { refusal } = kind;
     if (refusal) throw refusal;
     const plain = await decompress(bytes, { encoding, maxSize: kind.maxMessageSize });
-    kind.holds(plain.length);
+    kind.inUse.take(plain.length);
     return parse(plain, kind.method);
   });
 }

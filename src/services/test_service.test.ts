@@ -110,6 +110,8 @@ test('a call that asks for a status ends with it, byte for byte, and with all th
     running.log.lines.filter(({ level }) => level !== 30),
     [],
   );
+  // What callers say is not for the log.
+  assert.doesNotMatch(JSON.stringify(running.log.lines), /whitespace/);
   const unnamed = { responseStatus: { code: 99, message } };
   await assert.rejects(running.test.unaryCall(unnamed), { code: 99, details: message });
   await running.log.line({ code: '99' });

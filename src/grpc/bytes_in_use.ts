@@ -1,0 +1,29 @@
+import type { Stream } from '../http2/stream.ts';
+
+/** Bytes of messages that are a part of what any call costs. */
+const smallMessage = 1024;
+
+/** What a call's handler has of its requests, as it counts against the byte budget. */
+export class BytesInUse {
+  readonly #stream: Stream;
+  #message = 0;
+  #retained = 0;
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  /** The message at hand has so many, in place of the one before. */
+  take(bytes: number): void {
+    const size = bytes < smallMessage ? 0 : bytes;
+    if (size === this.#message) return;
+    this.#stream.claim(size - this.#message);
+    this.#message = size;
+  }
+
+  /** The service keeps so many of those before. */
+  retain(bytes: number): void {
+    this.#stream.claim(bytes - this.#retained);
+    this.#retained = bytes;
+  }
+}
