@@ -62,11 +62,11 @@ test(
     const [line] = await once(createInterface({ input: server.stdout }), 'line');
     const address = `127.0.0.1:${JSON.parse(line).port}`;
 
-    const health = inRoot('health', '-addr', address, ...patience);
-    const guide = inRoot('guide', 'hello', '--addr', address);
+    const health = await text(inRoot('health', '-addr', address, ...patience).stdout);
+    const guide = await text(inRoot('guide', 'hello', '--addr', address).stdout);
 
-    assert.equal(await text(health.stdout), 'status: SERVING\n');
-    assert.equal(await text(guide.stdout), 'Hello World\n');
+    assert.equal(health, 'status: SERVING\n');
+    assert.equal(guide, 'Hello World\n');
     server.kill('SIGTERM');
     assert.deepEqual(await once(server, 'exit'), [0, null]);
   },
@@ -116,6 +116,29 @@ test('SIGUSR1 lets nobody debug the executable', async () => {
   assert.equal((handled >> 9n) & 1n, 0n);
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
+
+test('the licences and the bill of materials beside the executable have what Node is made of', () => {
+  const licences = readFileSync('dist/greeter.LEGAL.txt', 'utf8');
+  const { components } = JSON.parse(readFileSync('dist/greeter.cdx.json', 'utf8'));
+
+  for (const part of ['OpenSSL', 'ICU', 'V8', 'libuv', 'zlib']) {
+    assert.match(licences, new RegExp(`^- ${part}`, 'm'), part);
+  }
+  const node: Part | undefined = components.find(({ name }: Part) => name === 'node');
+  const parts = node?.components?.map(({ name, version }) => [name, version]) ?? [];
+  const { openssl, v8 } = Object.fromEntries(parts);
+  assert.deepEqual(
+    { node: node?.version, openssl, v8 },
+    { node: process.versions.node, openssl: process.versions.openssl, v8: process.versions.v8 },
+  );
+  assert.ok(components.length > 40);
+});
+
+interface Part {
+  name: string;
+  version: string;
+  components?: readonly Part[];
+}
 
 /** A folder with the executable, and with its libraries where it looks for them. */
 function rootOf(t: TestContext, program: string): string {
