@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { install } from '../test/program.ts';
 
-const { EXECUTABLE: executable = '' } = process.env;
+const executable = process.env['EXECUTABLE'] ?? assert.fail('EXECUTABLE must name it');
 /** An emulated one is slow. */
 const patience = ['-connect-timeout', '20s', '-rpc-timeout', '20s'];
 const isRoot = process.getuid?.() === 0;
