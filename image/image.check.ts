@@ -1,0 +1,84 @@
+// What is in an image: IMAGE=ARCHIVE node --test image/image.check.ts
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import packageJson from '../package.json' with { type: 'json' };
+import { imageUnderTest, withFiles } from './container.ts';
+
+const image = imageUnderTest();
+/** Bytes; raise them knowingly, or find out what has come in. */
+const mostBytes = image.isExe ? 122_800_000 : 127_000_000;
+
+/** All that may be in it. */
+const known = [
+  /^usr\/bin\/(node|greeter)$/,
+  /^lib(64)?\/([a-z0-9_]+-linux-gnu\/)?[\w+.-]+\.so\.\d+$/,
+  /^etc\/(passwd|group|nsswitch\.conf)$/,
+  /^app\/(greeter\.mjs|cache\/v[^/]+\/[0-9a-f]+)$/,
+  /^(app|usr\/share\/doc\/[^/]+)\/(greeter\.mjs\.LEGAL\.txt|LICENSE|copyright)$/,
+  /^usr\/share\/common-licenses\/L?GPL-[0-9.]+$|^usr\/share\/common-licenses\/GFDL-1.2$/,
+];
+
+test('an image has a program, its libraries, names and licences, and nothing else', (t) => {
+  withFiles(image, (entries) => {
+    const files = entries.filter(({ isFolder }) => !isFolder);
+    for (const { path, size } of files) t.diagnostic(`${path} ${size}`);
+
+    assert.deepEqual(
+      files.map(({ path }) => path).filter((path) => !known.some((one) => one.test(path))),
+      [],
+    );
+    const programs = files.filter(({ path }) => path.startsWith('usr/bin/'));
+    assert.deepEqual(
+      programs.map(({ path }) => `/${path}`),
+      image.config.Entrypoint.slice(0, 1),
+    );
+  });
+});
+
+test('all in an image belongs to root, and nobody else may change it', () => {
+  withFiles(image, (entries) => {
+    const strays = entries.filter(({ uid, gid, mode }) => uid + gid !== 0 || (mode & 0o6022) !== 0);
+
+    assert.deepEqual(
+      strays.map(({ path }) => path),
+      [],
+    );
+  });
+});
+
+test('an image has the licence of all that is in it', () => {
+  withFiles(image, (entries, root) => {
+    const paths = entries.map(({ path }) => path);
+    const texts = paths.filter((path) => path.endsWith('/copyright'));
+
+    const expected = ['greeter/LICENSE', 'node/LICENSE', 'libc6/copyright', 'libstdc++6/copyright'];
+    for (const each of expected) assert.ok(paths.includes(`usr/share/doc/${each}`), each);
+    assert.ok(paths.some((path) => path.endsWith('/greeter.mjs.LEGAL.txt')));
+    for (const text of texts) {
+      const named = readFileSync(join(root, text), 'utf8').matchAll(
+        /\/usr\/share\/common-licenses\/[A-Z]+-[\d.]*\d/g,
+      );
+      for (const [file] of named) assert.ok(existsSync(join(root, file)), `${text}: ${file}`);
+    }
+  });
+});
+
+test('an image runs as a user by number, without a shell, and says what it is', () => {
+  const { User, Entrypoint, Labels, Env } = image.config;
+  const label = (name: string) => Labels[`org.opencontainers.image.${name}`];
+
+  assert.equal(User, '65532:65532');
+  assert.match(Entrypoint.join(' '), /^\/usr\/bin\/(greeter|node \/app\/greeter\.mjs)$/);
+  assert.ok(Env.includes('TZ=UTC'));
+  assert.equal(label('version'), packageJson.version);
+  assert.equal(label('licenses'), packageJson.license);
+  assert.match(label('revision') ?? '', /^[0-9a-f]{40}(-dirty)?$/);
+  assert.ok(label('title') && label('description'));
+});
+
+test('an image is no larger than it must be', (t) => {
+  t.diagnostic(`${image.size} bytes`);
+  assert.ok(image.size <= mostBytes, `${image.size} bytes`);
+});
