@@ -13,12 +13,14 @@ RUN npm ci --ignore-scripts
 COPY . .
 # What /metrics says it was built from.
 ARG COMMIT=
-RUN COMMIT=$COMMIT npm run build
+
+FROM build AS exe_files
+RUN COMMIT=$COMMIT npm run build:exe
+RUN image/root /root_of_image dist/greeter dist/greeter.LEGAL.txt
 
 FROM build AS bundle_files
-RUN image/root /root_of_image node_modules/.bin/node \
- && strip --strip-all /root_of_image/usr/bin/node \
- && install -D -m 644 -t /root_of_image/app dist/greeter.mjs dist/greeter.mjs.LEGAL.txt
+RUN COMMIT=$COMMIT npm run build && node release/small_node.ts node
+RUN image/root /root_of_image node dist/greeter.mjs dist/greeter.mjs.LEGAL.txt
 
 # What both images are told. It has no files of its own.
 FROM scratch AS common
@@ -33,6 +35,10 @@ LABEL org.opencontainers.image.title="greeter" \
   org.opencontainers.image.licenses="MIT" \
   org.opencontainers.image.version="0.1.0" \
   org.opencontainers.image.revision="${COMMIT}"
+
+FROM common AS exe
+COPY --from=exe_files /root_of_image /
+ENTRYPOINT ["/usr/bin/greeter"]
 
 FROM common AS on_node
 # Node's default heap limit is above what a small pod has; its nursery would take another 100 MB of
