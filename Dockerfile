@@ -11,14 +11,15 @@ WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY . .
-# What /metrics says it was built from.
-ARG COMMIT=
 
 FROM build AS exe_files
+# What --version and /metrics say it was built from.
+ARG COMMIT=
 RUN COMMIT=$COMMIT npm run build:exe
 RUN image/root /root_of_image dist/greeter dist/greeter.LEGAL.txt
 
 FROM build AS bundle_files
+ARG COMMIT=
 RUN COMMIT=$COMMIT npm run build && node release/small_node.ts node
 RUN image/root /root_of_image node dist/greeter.mjs dist/greeter.mjs.LEGAL.txt
 

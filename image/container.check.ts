@@ -20,6 +20,8 @@ test('a container serves, and its own commands say so', async () => {
   const { name, port } = container;
   const run = (...args: string[]) => podman('exec', name, ...image.config.Entrypoint, ...args);
 
+  const commit = image.config.Labels['org.opencontainers.image.revision'];
+  assert.match(run('--version'), new RegExp(`^greeter \\S+ \\(${commit}\\)$`));
   assert.equal(run('guide', 'hello', '--addr', `localhost:${port}`), 'Hello World');
   assert.match(run('health', '-addr', `localhost:${port}`, '-service', 'readiness'), /SERVING/);
   assert.throws(() => run('health', '-addr', `localhost:${port}`, '-service', 'missing'));
