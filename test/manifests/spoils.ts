@@ -16,19 +16,50 @@ export const unconfined: Spoil = {
   path: `${container}.securityContext`,
 };
 
-/** What a schema tells. */
-export const invalid: readonly Spoil[] = [
-  { what: 'a misspelt field', kind: 'Deployment', path: 'spec.minReadySecond', to: 5 },
+/** What a schema tells, in these words among others. */
+export const invalid: readonly (Spoil & { problem: string })[] = [
+  {
+    what: 'a misspelt field',
+    kind: 'Deployment',
+    path: 'spec.minReadySecond',
+    to: 5,
+    problem: "'minReadySecond' not allowed",
+  },
   {
     what: 'a named port in a gRPC probe',
     kind: 'Deployment',
     path: `${container}.readinessProbe.grpc.port`,
     to: 'health',
+    problem: 'got string, want integer',
   },
-  { what: 'a version that no Kubernetes has', kind: 'Job', path: 'apiVersion', to: 'batch/v3' },
-  { what: 'a misspelt field', kind: 'Certificate', path: 'spec.dnsName', to: [] },
-  { what: 'a misspelt field', kind: 'GRPCRoute', path: 'spec.rules.0.backendRefs.0.prot', to: 1 },
-  { what: 'a misspelt field', kind: 'PodMonitor', path: 'metadata.label', to: {} },
+  {
+    what: 'a version that no Kubernetes has',
+    kind: 'Job',
+    path: 'apiVersion',
+    to: 'batch/v3',
+    problem: 'could not find schema',
+  },
+  {
+    what: 'a misspelt field of a kind of cert-manager',
+    kind: 'Certificate',
+    path: 'spec.dnsName',
+    to: [],
+    problem: "'dnsName' not allowed",
+  },
+  {
+    what: 'a misspelt field of a kind of Gateway API',
+    kind: 'GRPCRoute',
+    path: 'spec.rules.0.backendRefs.0.prot',
+    to: 50051,
+    problem: "'prot' not allowed",
+  },
+  {
+    what: 'misspelt metadata of a kind of the Prometheus operator',
+    kind: 'PodMonitor',
+    path: 'metadata.label',
+    to: {},
+    problem: "'label' not allowed",
+  },
 ];
 
 /** What our own rules tell, in these words. */
