@@ -3,8 +3,8 @@ import { exhausted } from '../errors.ts';
 import { StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
 import { TestServiceDefinition } from '../gen/grpc/testing/test.ts';
 
-/** How many responses one request may ask for. */
-export const maxResponses = 1000;
+/** How many responses one request may ask for: the C++ client does ask for so many, in slow_consumer. */
+export const maxResponses = 2000;
 
 /** RESOURCE_EXHAUSTED, for a request that asks for more. */
 export function tooManyResponses() {

@@ -10,7 +10,7 @@ import {
 import { maxResponses, tooManyResponses } from './test_definition.ts';
 
 const mostMiB = 64;
-const maxRequests = 1000;
+const maxRequests = 2000;
 
 /** Throws INVALID_ARGUMENT or RESOURCE_EXHAUSTED for a payload that nobody can have. */
 export function checkPayload(type: PayloadType, size: number, maxSize: number): void {

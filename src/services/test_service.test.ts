@@ -176,15 +176,15 @@ test('streamingOutputCall() pauses before a response, and a cancel ends the paus
   });
 });
 
-test('a request gets 1,000 responses and 64 MiB, and not one more', async () => {
+test('a request gets 2,000 responses and 64 MiB, and not one more', async () => {
   await using running = await serveTests();
   const ask = (...responseParameters: ReturnType<typeof response>[]) =>
     sizes(running.test.streamingOutputCall({ responseParameters }));
   const many = (count: number, size: number) => Array.from({ length: count }, () => response(size));
   const mostBytes = many(17, 4 * 1024 * 1024);
 
-  assert.equal((await ask(...many(1000, 0))).length, 1000);
-  await assert.rejects(ask(...many(1001, 0)), {
+  assert.equal((await ask(...many(2000, 0))).length, 2000);
+  await assert.rejects(ask(...many(2001, 0)), {
     // On grpc-js what cannot be decoded is INTERNAL, whatever the reason.
     code: isDirect ? Status.RESOURCE_EXHAUSTED : Status.INTERNAL,
   });
@@ -264,16 +264,16 @@ test('halfDuplexCall() sends nothing before the last request has come', async ()
   assert.deepEqual(await sizes({ [Symbol.asyncIterator]: () => responses }), [2, 1]);
 });
 
-test('halfDuplexCall() keeps 1,000 requests, and as many responses to send', async () => {
+test('halfDuplexCall() keeps 2,000 requests, and as many responses to send', async () => {
   await using running = await serveTests();
   const call = (count: number, request: Partial<StreamingOutputCallRequest>) =>
     sizes(running.test.halfDuplexCall(all(...Array.from({ length: count }, () => request))));
   const tooMuch = { code: Status.RESOURCE_EXHAUSTED };
   const two = { responseParameters: [response(0), response(0)] };
 
-  assert.equal((await call(500, two)).length, 1000);
-  await assert.rejects(call(501, two), tooMuch);
-  await assert.rejects(call(1001, {}), tooMuch);
+  assert.equal((await call(1000, two)).length, 2000);
+  await assert.rejects(call(1001, two), tooMuch);
+  await assert.rejects(call(2001, {}), tooMuch);
 });
 
 test('what nobody serves is UNIMPLEMENTED, though its contract is known', async () => {

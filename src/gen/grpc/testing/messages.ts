@@ -131,7 +131,7 @@ export interface ResponseParameters {
   fillPeerSocketAddress: BoolValue | undefined;
 }
 
-/** What the responses are to be: at most 1,000, and 64 MiB of payload, for one request. */
+/** What the responses are to be: at most 2,000, and 64 MiB of payload, for one request. */
 export interface StreamingOutputCallRequest {
   /** Of the responses' payloads. */
   responseType: PayloadType;
