@@ -36,12 +36,12 @@ def arguments(**flags):
     return known
 
 
-def run_tests():
+def run_tests(most_seconds=MOST_SECONDS):
     """Runs the tests of the file that was started; exits 0 when there are some and all passed."""
     # Both through KeyboardInterrupt, so that what was started is ended on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.alarm(MOST_SECONDS)
+    signal.alarm(most_seconds)
     runner = unittest.TextTestRunner(resultclass=Counted)
     result = unittest.main(testRunner=runner, exit=False).result
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}, from PyPI and the Go
-# module proxy; curl and nghttp come from Debian's packages. What is there in the pinned version is
-# left as it is; a changed pin reinstalls.
+# module proxy; curl and nghttp come from Debian's packages, and gRPC's interop clients from
+# interop/install.sh. What is there in the pinned version is left as it is; a changed pin reinstalls.
 set -euo pipefail
 
 # renovate: go github.com/fullstorydev/grpcurl
@@ -23,6 +23,7 @@ main() {
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
   once conformance "$(cat "$here"/conformance/go.{mod,sum})" bin/connectconformance go_conformance
   wait "$python"
+  "$here/interop/install.sh"
 }
 
 python_venv() {

@@ -1,0 +1,96 @@
+"""One run of one of gRPC's interop clients."""
+
+import os
+import subprocess
+from typing import NamedTuple
+
+from harness import foreign
+from interop.certificates import AUTHORITY, NAME
+
+#: Seconds that a case may take. The longest, slow_consumer, sleeps for 40.
+CASE_SECONDS = 90
+
+#: A balancer that each client has for these cases, and nobody else.
+BALANCER = '--service_config_json={"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}'
+SOAK = (
+    "--soak_iterations=10",
+    "--soak_overall_timeout_seconds=60",
+    "--soak_per_iteration_max_acceptable_latency_ms=5000",
+)
+FLAGS = {
+    "orca_per_rpc": (BALANCER,),
+    "orca_oob": (BALANCER,),
+    "rpc_soak": SOAK,
+    "channel_soak": SOAK,
+    "long_lived_channel": ("--soak_iterations=3", "--iteration_interval=1"),
+}
+TLS_FLAGS = {
+    # The others carry the certificate with them; this one knows where it was built.
+    "go": (f"--ca_file={AUTHORITY}",),
+    # Without, it dials this one in plain text.
+    ("cpp", "pick_first_unary"): ("--custom_credentials_type=ssl",),
+}
+
+#: Without this line a client has tested nothing: it exits 0 when its probe found that the server does
+#: not tell compressed requests from others.
+PROOF = {
+    ("cpp", "client_compressed_unary"): "Compressed unary request probe succeeded",
+    ("cpp", "client_compressed_streaming"): "Compressed streaming request probe succeeded",
+}
+
+#: The C++ client says what it does only when asked to.
+ENVIRONMENT = os.environ | {"GRPC_VERBOSITY": "DEBUG"}
+
+_running = set()
+
+
+class Result(NamedTuple):
+    """How a case went; what it says is the end of the client's words, or why it does not count."""
+
+    passed: bool
+    says: str
+
+
+def run_client(client, case, port, tls, seconds=CASE_SECONDS):
+    """Runs a client's case against a server of this machine. Only a proven success has passed."""
+    command = [*program(client), *where(client, case, port, tls), *FLAGS.get(case, ())]
+    with subprocess.Popen(
+        [*command, f"--test_case={case}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=ENVIRONMENT,
+    ) as ran:
+        _running.add(ran)
+        try:
+            output = ran.communicate(timeout=seconds)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            return Result(False, f"TIMEOUT after {seconds} s")
+        finally:
+            ran.kill()
+            _running.discard(ran)
+    if ran.returncode != 0:
+        return Result(False, f"FAIL: exit {ran.returncode}\n{output[-3000:]}")
+    if PROOF.get((client, case), "") not in output:
+        return Result(False, "FAIL: it exits 0, but has skipped the test")
+    return Result(True, "")
+
+
+def kill_clients():
+    """Ends those that run."""
+    for ran in tuple(_running):
+        ran.kill()
+
+
+def program(client):
+    if client == "okhttp":
+        return [foreign / "bin/interop_java", "--use_okhttp=true"]
+    return [foreign / f"bin/interop_{client}"]
+
+
+def where(client, case, port, tls):
+    address = ["--server_host=127.0.0.1", f"--server_port={port}", f"--use_tls={str(tls).lower()}"]
+    if not tls:
+        return address
+    trust = ["--use_test_ca=true", f"--server_host_override={NAME}"]
+    return [*address, *trust, *TLS_FLAGS.get(client, ()), *TLS_FLAGS.get((client, case), ())]

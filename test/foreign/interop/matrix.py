@@ -1,0 +1,78 @@
+"""The part of docs/interop.md that says what every client's cases have come to."""
+
+import re
+from pathlib import Path
+
+from interop.cases import CASES, CLIENTS
+from interop.known_failures import reason_for
+
+#: What is between these lines is written here.
+BEGIN = "<!-- matrix: written by test/foreign/interop_clients.py -->\n"
+END = "<!-- /matrix -->\n"
+
+FOLDER = Path(__file__).parent
+
+
+def write_matrix(file, passed):
+    """Writes what each run has come to into the file's part for it."""
+    before, rest = file.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    engines = dict.fromkeys(run.engine for run in passed)
+    parts = ["", clients(), *(section(engine, passed) for engine in engines), ""]
+    file.write_text("".join([before, BEGIN, "\n".join(parts), END, after]))
+
+
+def clients():
+    """Which clients they are."""
+    go = found(r"google\.golang\.org/grpc v(\S+)", "go.mod")
+    java = found(r"<version>(\d+\.\d+\.\d+)</version>", "pom.xml")
+    python = found(r"grpcio==(\S+)", "requirements.txt")
+    debian = found(r"GRPC_DEBIAN=(\d+\.\d+\.\d+)", "install.sh")
+    return table(
+        ("client", "is"),
+        ("go", f"grpc-go {go}"),
+        ("java", f"grpc-java {java} on Netty"),
+        ("okhttp", f"grpc-java {java} on OkHttp"),
+        ("cpp", f"gRPC C++ {debian}"),
+        ("python", f"grpcio {python}, called by the client of {debian}"),
+        ("ruby", f"gRPC Ruby {debian}"),
+    )
+
+
+def section(engine, passed):
+    """An engine's cases, and why some of them fail."""
+    reasons = []
+    rows = [(case, *(cell(engine, client, case, passed, reasons) for client in CLIENTS)) for case in CASES]
+    counted = [good for run, good in passed.items() if run.engine == engine]
+    title = f"### On {engine}, {sum(counted)} of {len(counted)} pass\n"
+    notes = [f"{number}. {reason}\n" for number, reason in enumerate(reasons, 1)]
+    return "\n".join([title, table(("case", *CLIENTS), *rows), "".join(notes)]).rstrip("\n") + "\n"
+
+
+def cell(engine, client, case, passed, reasons):
+    """What a case came to, in plain text and over TLS. Adds to the reasons what it refers to."""
+    this = (engine, client, case)
+    mine = {run: good for run, good in passed.items() if (run.engine, run.client, run.case) == this}
+    if not mine:
+        return "-"
+    words = {"TLS" if run.tls else "h2c": "pass" if good else "fail" for run, good in mine.items()}
+    alike = len(set(words.values())) == 1
+    text = words["h2c"] if alike else ", ".join(f"{word} ({over})" for over, word in words.items())
+    reason = next(filter(None, map(reason_for, mine)), None)
+    if reason is None:
+        return text
+    if reason not in reasons:
+        reasons.append(reason)
+    return f"{text} ({reasons.index(reason) + 1})"
+
+
+def table(*rows):
+    """A table of Markdown, as wide as the formatter makes it; its first row is its head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [rows[0], ["-" * width for width in widths], *rows[1:]]
+    padded = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in padded)
+
+
+def found(pattern, file):
+    return re.search(pattern, (FOLDER / file).read_text())[1]

@@ -1,0 +1,91 @@
+"""gRPC's own interop clients in six flavours, on both engines, in plain text and over TLS.
+
+Every case of every client is a test, and all of them together are the tables of docs/interop.md.
+"""
+
+import socket
+import unittest
+
+from harness import arguments, project, run_tests
+from interop.certificates import SERVED
+from interop.client import run_client
+from interop.known_failures import reason_for
+from interop.matrix import write_matrix
+from interop.run_all import run_all, runs, stop
+from server import Server
+
+args = arguments(file="the built file")
+
+ENGINES = ("direct", "grpc-js")
+#: Seconds for all the tests together.
+MOST_SECONDS = 1200
+
+
+class Interop(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        ports = {}
+        for engine in ENGINES:
+            for tls in (False, True):
+                served = SERVED if tls else ()
+                # The largest request of the cases has 10 MiB.
+                server = Server(args.file, "--engine", engine, "--max-message-size", "16MiB", *served)
+                cls.addClassCleanup(server.kill)
+                ports[engine, tls] = server.port
+        cls.results = run_all(ports)
+
+    @classmethod
+    def tearDownClass(cls):
+        passed = {run: future.result().passed for run, future in cls.results.items()}
+        write_matrix(project / "docs/interop.md", passed)
+
+
+def tested(run):
+    def test(self):
+        result = self.results[run].result()
+        reason = reason_for(run)
+        if reason is None:
+            self.assertTrue(result.passed, result.says)
+        else:
+            self.assertFalse(result.passed, f"passes, but is known to fail: {reason}")
+
+    return test
+
+
+for each in runs(ENGINES):
+    over = "over_tls" if each.tls else "in_plain_text"
+    setattr(Interop, f"test_{each.client}_{each.case}_on_{each.engine}_{over}", tested(each))
+
+
+class Judging(unittest.TestCase):
+    """Servers that must not pass."""
+
+    def test_every_client_fails_where_nothing_is_served(self):
+        server = Server(args.file, "--interop", "off")
+        self.addCleanup(server.kill)
+        for client in ("go", "java", "okhttp", "cpp", "python", "ruby"):
+            with self.subTest(client=client):
+                result = run_client(client, "empty_unary", server.port, tls=False)
+                self.assertFalse(result.passed)
+                self.assertIn("FAIL: exit", result.says)
+
+    def test_a_client_that_skips_a_case_has_not_passed_it(self):
+        server = Server(args.file, "--interop", "off")
+        self.addCleanup(server.kill)
+        result = run_client("cpp", "client_compressed_unary", server.port, tls=False)
+        self.assertFalse(result.passed)
+        self.assertIn("skipped", result.says)
+
+    def test_a_client_that_waits_for_ever_has_not_passed(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            result = run_client("go", "empty_unary", port, tls=False, seconds=1)
+        self.assertFalse(result.passed)
+        self.assertIn("TIMEOUT", result.says)
+
+
+if __name__ == "__main__":
+    try:
+        run_tests(MOST_SECONDS)
+    finally:
+        stop()
