@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}, from PyPI and the Go
-# module proxy; curl and nghttp come from Debian's packages, and gRPC's interop clients from
-# interop/install.sh. What is there in the pinned version is left as it is; a changed pin reinstalls.
+# module proxy, and a client of ours in Rust with crates.io's tonic; curl and nghttp come from
+# Debian's packages, and gRPC's interop clients from interop/install.sh. What is there in the pinned
+# version is left as it is; a changed pin reinstalls.
 set -euo pipefail
 
 # renovate: go github.com/fullstorydev/grpcurl
 GRPCURL=v1.9.4
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+project=$(cd "$here/../.." && pwd)
 source "$here/parts.sh"
 
 main() {
-  need python3 go
+  need python3 go cargo
   debian nghttp:nghttp2-client curl:curl
 
   once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
@@ -22,6 +24,8 @@ main() {
   once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
   once conformance "$(cat "$here"/conformance/go.{mod,sum})" bin/connectconformance go_conformance
+  once tonic_client "$(cargo --version; cat "$here"/tonic/{Cargo.*,build.rs,src/*} "$project"/proto/{greet,grpc/testing/*}.proto)" \
+    bin/tonic_client cargo_tonic
   wait "$python"
   "$here/interop/install.sh"
 }
@@ -44,6 +48,15 @@ go_h2spec() {
 
 go_conformance() {
   (cd "$here/conformance" && quiet_go install connectrpc.com/conformance/cmd/connectconformance)
+}
+
+# Its target folder stays: what it depends on changes less often than itself.
+cargo_tonic() {
+  local to=$foreign/tonic
+  mkdir -p "$to"
+  (cd "$project" && node_modules/.bin/buf build --exclude-source-info --path proto/greet.proto --path proto/grpc/testing -o "$to/contracts.binpb")
+  CONTRACTS=$to/contracts.binpb CARGO_TARGET_DIR=$to/target cargo build --quiet --locked --manifest-path "$here/tonic/Cargo.toml"
+  cp "$to/target/debug/tonic_client" "$foreign/bin"
 }
 
 main
