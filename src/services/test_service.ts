@@ -4,6 +4,7 @@ import { exhausted } from '../errors.ts';
 import { PayloadType, type StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
 import type { TestServiceImplementation } from '../gen/grpc/testing/test.ts';
 import { encodeTestReport, loadReportTrailer, type TestReports } from './load_reports.ts';
+import { createTestCache } from './test_cache.ts';
 import { createPayloads, type PayloadLimits } from './test_payloads.ts';
 import { checkCompressed, checkResponses, collectRequests, throwAsked } from './test_responses.ts';
 
@@ -30,7 +31,7 @@ export function createTestService({
   now = Date.now,
 }: TestServiceOptions): Omit<TestServiceImplementation<Call>, 'unimplementedCall'> {
   const makePayload = createPayloads({ maxMessageSize, freeBytes });
-  let lastTime = 0n;
+  const cached = createTestCache(now);
 
   return {
     async emptyCall(_request, context) {
@@ -55,10 +56,11 @@ export function createTestService({
       };
     },
 
-    async cacheableUnaryCall(_request, context) {
+    async cacheableUnaryCall(request, context) {
       echo(context);
       context.header.set('cache-control', 'max-age=60, public');
-      return { payload: { type: PayloadType.COMPRESSABLE, body: Buffer.from(`${timeNs()}`) } };
+      const body = Buffer.from(cached(request));
+      return { payload: { type: PayloadType.COMPRESSABLE, body } };
     },
 
     async *streamingOutputCall(request, context) {
@@ -129,13 +131,6 @@ export function createTestService({
         peerSocketAddress: fillPeerSocketAddress?.value ? context.peer : '',
       };
     }
-  }
-
-  /** No two calls get the same. */
-  function timeNs(): bigint {
-    const time = BigInt(Math.round(now())) * 1_000_000n;
-    lastTime = time > lastTime ? time : lastTime + 1n;
-    return lastTime;
   }
 }
 

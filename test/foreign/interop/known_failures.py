@@ -2,11 +2,9 @@
 
 from typing import NamedTuple
 
-CACHE = "needs a cache between client and server, for which the service has a new answer each time"
 COMPRESSION = "grpc-js's server cannot compress a response"
 PROBE = "grpc-js tells no handler whether a request was compressed"
 
-EVERY_ENGINE = ("direct", "grpc-js")
 GRPC_JS = ("grpc-js",)
 
 
@@ -20,7 +18,6 @@ class Failure(NamedTuple):
 
 
 KNOWN_FAILURES = (
-    Failure("cacheable_unary", ("java", "okhttp"), EVERY_ENGINE, CACHE),
     Failure("client_compressed_unary", ("java", "okhttp", "cpp", "ruby"), GRPC_JS, PROBE),
     Failure("client_compressed_streaming", ("java", "okhttp", "cpp", "ruby"), GRPC_JS, PROBE),
     Failure("server_compressed_unary", ("cpp",), GRPC_JS, COMPRESSION),

@@ -59,7 +59,7 @@ export const TestServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Answers with the time in nanoseconds, which caches may keep for a minute. */
+    /** Answers with the time in nanoseconds, and the same for an equal request within a minute. */
     cacheableUnaryCall: {
       name: "CacheableUnaryCall",
       requestType: SimpleRequest as typeof SimpleRequest,
@@ -121,7 +121,7 @@ export interface TestServiceImplementation<CallContextExt = {}> {
   emptyCall(request: Empty, context: CallContext & CallContextExt): Promise<DeepPartial<Empty>>;
   /** Answers with what the request asks for. */
   unaryCall(request: SimpleRequest, context: CallContext & CallContextExt): Promise<DeepPartial<SimpleResponse>>;
-  /** Answers with the time in nanoseconds, which caches may keep for a minute. */
+  /** Answers with the time in nanoseconds, and the same for an equal request within a minute. */
   cacheableUnaryCall(
     request: SimpleRequest,
     context: CallContext & CallContextExt,
@@ -155,7 +155,7 @@ export interface TestServiceClient<CallOptionsExt = {}> {
   emptyCall(request: DeepPartial<Empty>, options?: CallOptions & CallOptionsExt): Promise<Empty>;
   /** Answers with what the request asks for. */
   unaryCall(request: DeepPartial<SimpleRequest>, options?: CallOptions & CallOptionsExt): Promise<SimpleResponse>;
-  /** Answers with the time in nanoseconds, which caches may keep for a minute. */
+  /** Answers with the time in nanoseconds, and the same for an equal request within a minute. */
   cacheableUnaryCall(
     request: DeepPartial<SimpleRequest>,
     options?: CallOptions & CallOptionsExt,

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SimpleRequest } from '../gen/grpc/testing/messages.ts';
+import { createTestCache } from './test_cache.ts';
+
+const request = (responseSize: number) => SimpleRequest.fromPartial({ responseSize });
+
+test('createTestCache() gives a request its answer for a minute, and then a new one', () => {
+  let now = 1_700_000_000_000;
+  const answer = createTestCache(() => now);
+  const first = answer(request(1));
+
+  now += 59_999;
+  assert.equal(answer(request(1)), first);
+  now += 1;
+  assert.equal(answer(request(1)), '1700000060000000000');
+});
+
+test('createTestCache() gives no two requests the same answer, and keeps the last thousand', () => {
+  const answer = createTestCache(() => 1);
+  const sizes = Array.from({ length: 1001 }, (_, i) => i);
+  const answers = sizes.map((size) => answer(request(size)));
+
+  assert.equal(new Set(answers).size, 1001);
+  assert.equal(answer(request(1)), answers[1]);
+  assert.notEqual(answer(request(0)), answers[0]);
+});

@@ -1,0 +1,35 @@
+import { hash } from 'node:crypto';
+import { SimpleRequest } from '../gen/grpc/testing/messages.ts';
+
+/** What `cache-control` allows: an answer may be given again for a minute, in milliseconds. */
+const keepMs = 60_000;
+/** Beyond it the oldest answer is forgotten. */
+const mostKept = 1000;
+
+/**
+ * Gives equal requests equal answers for a minute, as a cache before the server would: a time in
+ * nanoseconds, and no two requests have the same.
+ */
+export function createTestCache(now: () => number): (request: SimpleRequest) => string {
+  const kept = new Map<string, { answer: string; until: number }>();
+  let lastTime = 0n;
+
+  return (request) => {
+    const key = hash('sha256', SimpleRequest.encode(request).finish());
+    const found = kept.get(key);
+    if (found && now() < found.until) return found.answer;
+
+    kept.delete(key);
+    const answer = String(timeNs());
+    kept.set(key, { answer, until: now() + keepMs });
+    const [oldest] = kept.keys();
+    if (kept.size > mostKept && oldest !== undefined) kept.delete(oldest);
+    return answer;
+  };
+
+  function timeNs(): bigint {
+    const time = BigInt(Math.round(now())) * 1_000_000n;
+    lastTime = time > lastTime ? time : lastTime + 1n;
+    return lastTime;
+  }
+}
