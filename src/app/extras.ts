@@ -18,9 +18,6 @@ interface Parts {
   freeBytes: () => number;
 }
 
-/** The shortest interval of load reports out of band, in milliseconds: that of other gRPC servers. */
-const minInterval = 30_000;
-
 /** The services that this server has because of its settings; what they take is loaded only then. */
 export async function openExtras(
   config: Config,
@@ -39,7 +36,7 @@ export async function openExtras(
 }
 
 async function openLoadReports({ figures, capacity }: Host, calls: () => CallCounts) {
-  const { createLoadReports, orcaExtra } = await import('./load_reports.ts');
+  const { createLoadReports, minInterval, orcaExtra } = await import('./load_reports.ts');
   const { report, middleware } = createLoadReports({
     calls,
     figures,

@@ -10,6 +10,9 @@ import { loadReportTrailer } from '../services/load_reports.ts';
 import { createOrca, type OrcaOptions } from '../services/orca.ts';
 import type { Extra } from '../transport/catalogue.ts';
 
+/** The shortest interval of real figures out of band, in milliseconds: that of other gRPC servers. */
+export const minInterval = 30_000;
+
 /** How busy this process is, for each call and for who asks out of band. */
 export function createLoadReports(sources: LoadSources) {
   const report = createProcessLoad(sources);
