@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { SimpleRequest } from '../gen/grpc/testing/messages.ts';
+import { createTimestamps } from './timestamps.ts';
 
 /** What `cache-control` allows: an answer may be given again for a minute, in milliseconds. */
 const keepMs = 60_000;
@@ -12,7 +13,7 @@ const mostKept = 1000;
  */
 export function createTestCache(now: () => number): (request: SimpleRequest) => string {
   const kept = new Map<string, { answer: string; until: number }>();
-  let lastTime = 0n;
+  const timeNs = createTimestamps(now);
 
   return (request) => {
     const key = hash('sha256', SimpleRequest.encode(request).finish());
@@ -26,10 +27,4 @@ export function createTestCache(now: () => number): (request: SimpleRequest) => 
     if (kept.size > mostKept && oldest !== undefined) kept.delete(oldest);
     return answer;
   };
-
-  function timeNs(): bigint {
-    const time = BigInt(Math.round(now())) * 1_000_000n;
-    lastTime = time > lastTime ? time : lastTime + 1n;
-    return lastTime;
-  }
 }

@@ -11,6 +11,8 @@ import { maxResponses, tooManyResponses } from './test_definition.ts';
 
 const mostMiB = 64;
 const maxRequests = 2000;
+/** Each takes some 100 bytes. */
+const mostWaiting = 100_000;
 
 /** Throws INVALID_ARGUMENT or RESOURCE_EXHAUSTED for a payload that nobody can have. */
 export function checkPayload(type: PayloadType, size: number, maxSize: number): void {
@@ -48,11 +50,57 @@ export function checkCompressed(expected: BoolValue | undefined, { compression }
   }
 }
 
+/** Compresses what follows, or not: clients look whether what they have not asked to be is not. */
+export function compress({ compression }: Call, wanted = false): void {
+  if (compression) compression.compressResponses = wanted;
+}
+
+/** Says where the server runs, and what the caller wants to hear again, once each. */
+export function echo({ metadata, header, trailer }: Call, hostname: string): void {
+  const initial = metadata.get('x-grpc-test-echo-initial');
+  const trailing = metadata.get('x-grpc-test-echo-trailing-bin');
+  header.set('hostname', hostname);
+  if (initial !== undefined) header.set('x-grpc-test-echo-initial', initial);
+  if (trailing !== undefined) trailer.set('x-grpc-test-echo-trailing-bin', trailing);
+}
+
 /** Throws the status that the caller asks for, if that is not OK. */
 export function throwAsked(status: EchoStatus | undefined): void {
   if (!status || status.code === 0) return;
   if (status.code < 0) throw invalidArgument('response_status.code', 'must not be negative');
   throw new CallersFault(status.message, { code: status.code });
+}
+
+/** The responses that one call has still to send, as they count among those of all. */
+export interface Waiting {
+  /** Throws RESOURCE_EXHAUSTED where there are too many. */
+  add(count: number): void;
+  /** The call is over. */
+  clear(): void;
+}
+
+/**
+ * Counts the responses that all calls together have still to send: two bytes ask for one, and it is kept
+ * as long as nobody reads.
+ */
+export function createBacklog(): () => Waiting {
+  let all = 0;
+  return () => {
+    let own = 0;
+    return {
+      add(count) {
+        if (all + count > mostWaiting) {
+          throw exhausted('send these responses', `at most ${mostWaiting} for all calls together`);
+        }
+        all += count;
+        own += count;
+      },
+      clear() {
+        all -= own;
+        own = 0;
+      },
+    };
+  };
 }
 
 /**
@@ -61,11 +109,13 @@ export function throwAsked(status: EchoStatus | undefined): void {
  */
 export async function collectRequests(
   requests: AsyncIterable<StreamingOutputCallRequest>,
+  waiting: Waiting,
 ): Promise<StreamingOutputCallRequest[]> {
   const collected: StreamingOutputCallRequest[] = [];
   let responses = 0;
   for await (const request of requests) {
     responses += request.responseParameters.length;
+    waiting.add(request.responseParameters.length);
     if (responses > maxResponses) throw tooManyResponses();
     if (collected.length === maxRequests) {
       throw exhausted('keep these requests', `at most ${maxRequests}`);

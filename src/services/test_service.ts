@@ -6,7 +6,15 @@ import type { TestServiceImplementation } from '../gen/grpc/testing/test.ts';
 import { encodeTestReport, loadReportTrailer, type TestReports } from './load_reports.ts';
 import { createTestCache } from './test_cache.ts';
 import { createPayloads, type PayloadLimits } from './test_payloads.ts';
-import { checkCompressed, checkResponses, collectRequests, throwAsked } from './test_responses.ts';
+import {
+  checkCompressed,
+  checkResponses,
+  collectRequests,
+  compress,
+  createBacklog,
+  echo,
+  throwAsked,
+} from './test_responses.ts';
 
 /** What the test service tells of its server, and what it may send. */
 export interface TestServiceOptions extends PayloadLimits {
@@ -32,22 +40,22 @@ export function createTestService({
 }: TestServiceOptions): Omit<TestServiceImplementation<Call>, 'unimplementedCall'> {
   const makePayload = createPayloads({ maxMessageSize, freeBytes });
   const cached = createTestCache(now);
+  const enter = createBacklog();
 
   return {
     async emptyCall(_request, context) {
-      echo(context);
+      echo(context, hostname);
       return {};
     },
 
     async unaryCall(request, context) {
-      echo(context);
-      const { orcaPerQueryReport: report, responseCompressed: compressed } = request;
+      echo(context, hostname);
+      const { orcaPerQueryReport: report, responseType: type, responseSize: size } = request;
       checkCompressed(request.expectCompressed, context);
       if (report) context.trailer.set(loadReportTrailer, encodeTestReport(report));
       throwAsked(request.responseStatus);
-      const wanted = { type: request.responseType, size: request.responseSize };
-      const payload = await makePayload(wanted, context);
-      compress(context, compressed?.value);
+      const payload = await makePayload({ type, size }, context);
+      compress(context, request.responseCompressed?.value);
       return {
         payload,
         hostname,
@@ -57,7 +65,7 @@ export function createTestService({
     },
 
     async cacheableUnaryCall(request, context) {
-      echo(context);
+      echo(context, hostname);
       context.header.set('cache-control', 'max-age=60, public');
       const body = Buffer.from(cached(request));
       return { payload: { type: PayloadType.COMPRESSABLE, body } };
@@ -69,7 +77,7 @@ export function createTestService({
     },
 
     async streamingInputCall(requests, context) {
-      echo(context);
+      echo(context, hostname);
       let sum = 0;
       for await (const { payload, expectCompressed } of requests) {
         checkCompressed(expectCompressed, context);
@@ -97,32 +105,38 @@ export function createTestService({
 
     async *halfDuplexCall(requests, context) {
       begin(context);
-      const collected = await collectRequests(requests);
-      checkResponses(collected, maxMessageSize);
-      for (const request of collected) yield* respond(request, context);
+      const waiting = enter();
+      try {
+        const collected = await collectRequests(requests, waiting);
+        checkResponses(collected, maxMessageSize);
+        for (const request of collected) yield* send(request, context);
+      } finally {
+        waiting.clear();
+      }
     },
   };
 
-  /** Says where the server runs, and what the caller wants to hear again, once each. */
-  function echo({ metadata, header, trailer }: Call): void {
-    const initial = metadata.get('x-grpc-test-echo-initial');
-    const trailing = metadata.get('x-grpc-test-echo-trailing-bin');
-    header.set('hostname', hostname);
-    if (initial !== undefined) header.set('x-grpc-test-echo-initial', initial);
-    if (trailing !== undefined) trailer.set('x-grpc-test-echo-trailing-bin', trailing);
-  }
-
   /** A stream's headers leave at once, and say that its messages may be compressed. */
   function begin(context: Call): void {
-    echo(context);
+    echo(context, hostname);
     compress(context);
     context.sendHeader();
   }
 
   async function* respond(request: StreamingOutputCallRequest, context: Call) {
+    const waiting = enter();
+    try {
+      waiting.add(request.responseParameters.length);
+      checkResponses([request], maxMessageSize);
+      yield* send(request, context);
+    } finally {
+      waiting.clear();
+    }
+  }
+
+  async function* send(request: StreamingOutputCallRequest, context: Call) {
     const { responseType: type, responseParameters } = request;
     throwAsked(request.responseStatus);
-    checkResponses([request], maxMessageSize);
     for (const { size, intervalUs, compressed, fillPeerSocketAddress } of responseParameters) {
       if (intervalUs > 0) await sleep(intervalUs / 1000, undefined, { signal: context.signal });
       compress(context, compressed?.value);
@@ -135,8 +149,3 @@ export function createTestService({
 }
 
 const maxInt32 = 2 ** 31 - 1;
-
-/** Clients look whether what they have not asked to be compressed is not. */
-function compress({ compression }: Call, wanted = false): void {
-  if (compression) compression.compressResponses = wanted;
-}

@@ -37,6 +37,29 @@ for (const [method, body] of Object.entries(bodies)) {
   });
 }
 
+test('calls that nobody reads keep 100,000 responses to send, all together', async () => {
+  await using running = await serve({ engine: 'direct' });
+  const client = await connectRaw(running.address, { initialWindowSize: 0 });
+  const thousand = Array.from({ length: 1000 }, () => ({ size: 1 }));
+  const request = StreamingOutputCallRequest.fromPartial({ responseParameters: thousand });
+  const body = frame(StreamingOutputCallRequest.encode(request).finish());
+  const refused = () =>
+    running.log.lines.filter(({ code }) => code === 'RESOURCE_EXHAUSTED').length;
+  const open = () => client.open('/grpc.testing.TestService/StreamingOutputCall').resume();
+
+  const first = open();
+  first.end(body);
+  for (let i = 0; i < 149; i++) open().end(body);
+  await until(() => refused() === 50);
+  first.close();
+  await running.log.line({ code: 'CANCELLED' });
+  for (let i = 0; i < 2; i++) open().end(body);
+  await until(() => refused() === 51);
+
+  assert.equal(running.counts().calls, 100);
+  client.close();
+});
+
 test('payloads that are compressed wait for it within what there is room for', async () => {
   await using running = await serve({
     engine: 'direct',
