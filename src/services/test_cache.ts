@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { SimpleRequest } from '../gen/grpc/testing/messages.ts';
+import { type Payload, PayloadType, SimpleRequest } from '../gen/grpc/testing/messages.ts';
 import { createTimestamps } from './timestamps.ts';
 
 /** What `cache-control` allows: an answer may be given again for a minute, in milliseconds. */
@@ -11,8 +11,8 @@ const mostKept = 1000;
  * Gives equal requests equal answers for a minute, as a cache before the server would: a time in
  * nanoseconds, and no two requests have the same.
  */
-export function createTestCache(now: () => number): (request: SimpleRequest) => string {
-  const kept = new Map<string, { answer: string; until: number }>();
+export function createTestCache(now: () => number): (request: SimpleRequest) => Payload {
+  const kept = new Map<string, { answer: Payload; until: number }>();
   const timeNs = createTimestamps(now);
 
   return (request) => {
@@ -21,7 +21,7 @@ export function createTestCache(now: () => number): (request: SimpleRequest) => 
     if (found && now() < found.until) return found.answer;
 
     kept.delete(key);
-    const answer = String(timeNs());
+    const answer = { type: PayloadType.COMPRESSABLE, body: Buffer.from(String(timeNs())) };
     kept.set(key, { answer, until: now() + keepMs });
     const [oldest] = kept.keys();
     if (kept.size > mostKept && oldest !== undefined) kept.delete(oldest);

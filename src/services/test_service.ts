@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call } from '../context.ts';
 import { exhausted } from '../errors.ts';
-import { PayloadType, type StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
+import type { StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
 import type { TestServiceImplementation } from '../gen/grpc/testing/test.ts';
 import { encodeTestReport, loadReportTrailer, type TestReports } from './load_reports.ts';
 import { createTestCache } from './test_cache.ts';
@@ -67,8 +67,7 @@ export function createTestService({
     async cacheableUnaryCall(request, context) {
       echo(context, hostname);
       context.header.set('cache-control', 'max-age=60, public');
-      const body = Buffer.from(cached(request));
-      return { payload: { type: PayloadType.COMPRESSABLE, body } };
+      return { payload: cached(request) };
     },
 
     async *streamingOutputCall(request, context) {

@@ -84,7 +84,7 @@ java_client() {
   local jars=$foreign/interop/java
   rm -rf "$jars"
   mvn -q -B -f "$here/pom.xml" "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY:copy-dependencies" \
-    -DincludeScope=runtime -DoutputDirectory="$jars" | without_colours
+    -DincludeScope=runtime -DoutputDirectory="$jars" 2>&1 | without_colours
   command_file interop_java "exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp '$jars/*' io.grpc.testing.integration.TestServiceClient"
 }
 
@@ -95,7 +95,7 @@ ruby_client() {
   command_file interop_ruby "exec ruby '$source/src/ruby/pb/test/client.rb'"
 }
 
-# Debian's Maven ends every run with two of them, in a file as well.
+# Debian's Maven ends every run with two of them, whoever reads it.
 without_colours() {
   sed $'s/\e\\[0m//g'
 }
