@@ -14,6 +14,7 @@ source "$here/parts.sh"
 
 main() {
   need python3 go cargo
+  find_rust
   debian nghttp:nghttp2-client curl:curl
 
   once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
@@ -28,6 +29,13 @@ main() {
     bin/tonic_client cargo_tonic
   wait "$python"
   "$here/interop/install.sh"
+}
+
+# rustup looks for what it has installed in HOME, where it need not be.
+find_rust() {
+  local home
+  home=$(realpath "$(dirname "$(command -v cargo)")/../../.rustup")
+  if [ -z "${RUSTUP_HOME-}" ] && [ -d "$home" ]; then export RUSTUP_HOME=$home; fi
 }
 
 python_venv() {
