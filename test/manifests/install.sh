@@ -4,14 +4,21 @@
 # kinds that operators bring, for use without the web.
 set -euo pipefail
 
+# renovate: go sigs.k8s.io/kustomize/kustomize/v5
 KUSTOMIZE=v5.8.1
+# renovate: go github.com/yannh/kubeconform
 KUBECONFORM=v0.8.0
+# renovate: go github.com/zegl/kube-score
 KUBE_SCORE=v1.20.0
 # The oldest Kubernetes where preStop can sleep without being asked to, and the newest.
 KUBERNETES_VERSIONS='v1.30.0 v1.37.0'
+# renovate: pypi kubernetes-validate
 KUBERNETES_VALIDATE=1.37.0
+# renovate: go github.com/cert-manager/cert-manager
 CERT_MANAGER=v1.21.2
+# renovate: go sigs.k8s.io/gateway-api
 GATEWAY_API=v1.6.3
+# renovate: go github.com/prometheus-operator/prometheus-operator
 PROMETHEUS_OPERATOR=v0.85.0
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

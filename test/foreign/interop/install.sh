@@ -6,6 +6,7 @@ set -euo pipefail
 
 # Debian 12's. Its C++ and Ruby clients run on Debian's libraries, which must be of the same version.
 GRPC_DEBIAN=1.51.1-3
+# renovate: maven org.apache.maven.plugins:maven-dependency-plugin
 MAVEN_DEPENDENCY=3.8.1
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
