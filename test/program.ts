@@ -104,7 +104,8 @@ export function install(): Program {
       },
     });
     children.push(child);
-    child.stdin.end(input);
+    // Some end before they have read it.
+    child.stdin.on('error', () => {}).end(input);
     return child;
   }
 }
