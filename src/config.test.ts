@@ -50,6 +50,8 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     maxBufferedBytes: 64 * 1024 * 1024,
     maxInFlight: 10_000,
     maxConcurrentStreams: 1000,
+    maxResetsPerSecond: 500,
+    maxControlFramesPerSecond: 500,
     maxHeaderSize: 16 * 1024,
     maxMessageSize: 4 * 1024 * 1024,
     parrotInterval: 3000,

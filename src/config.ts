@@ -170,6 +170,18 @@ function readSettings(read: Read) {
       help: 'how many calls can be open on one connection',
       parse: integer(1, 1_000_000),
     }),
+    maxResetsPerSecond: read('max-resets-per-second', {
+      value: 'COUNT',
+      fallback: '500',
+      help: 'how many unfinished calls a connection may reset a second, twice as many at once, and one more for each response; more end it with ENHANCE_YOUR_CALM: protects from rapid reset (direct engine)',
+      parse: integer(1, 1_000_000),
+    }),
+    maxControlFramesPerSecond: read('max-control-frames-per-second', {
+      value: 'COUNT',
+      fallback: '500',
+      help: 'the same for PING, SETTINGS and other frames that ask for no response, beyond one for each frame of a call: protects from floods of them (direct engine)',
+      parse: integer(1, 1_000_000),
+    }),
     maxHeaderSize: read('max-header-size', {
       value: 'SIZE',
       fallback: '16KiB',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { cutTest } from '../../test/http2_cuts.ts';
-import { goAwayCode, type Peer, post, word } from '../../test/http2_peer.ts';
+import { goAwayCode, ok, type Peer, post, word } from '../../test/http2_peer.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag } from './frame.ts';
 
@@ -45,7 +45,7 @@ cutTest('MadeYouReset (CVE-2025-8671): resets that a peer provokes count as its 
     (peer, stream) => peer.send('HEADERS', { stream, flags: END_HEADERS, payload: post }),
   ];
   for (const provoke of provocations) {
-    const peer = create({ resets: { burst: 100, perSecond: 33 } });
+    const peer = create({ resetsPerSecond: 50 });
 
     const result = untilCutOff(peer, (round) => {
       const stream = 2 * round + 1;
@@ -57,17 +57,87 @@ cutTest('MadeYouReset (CVE-2025-8671): resets that a peer provokes count as its 
   }
 });
 
-cutTest('resets as slow as people cancel are borne for ever', (create) => {
+cutTest(
+  '200 cancels a second, as of many clients behind one proxy, are taken for ever',
+  (create) => {
+    const peer = create();
+
+    for (let round = 0; round < 4000; round++) {
+      const stream = 2 * round + 1;
+      peer.send('HEADERS', { stream, flags: END_HEADERS | END_STREAM, payload: post });
+      peer.send('RST_STREAM', { stream, payload: word(ErrorCode.CANCEL) });
+      peer.clock.now += 5;
+    }
+
+    assert.equal(goAwayCode(peer.frames()), undefined);
+  },
+);
+
+cutTest('a connection on which every other call is cancelled goes on, at any rate', (create) => {
   const peer = create();
 
-  for (let round = 0; round < 4000; round++) {
-    const stream = 2 * round + 1;
-    peer.send('HEADERS', { stream, flags: END_HEADERS | END_STREAM, payload: post });
-    peer.send('RST_STREAM', { stream, payload: word(ErrorCode.CANCEL) });
-    peer.clock.now += 40;
+  for (let stream = 1; stream < 12_000; stream += 4) {
+    peer.open(stream, { endStream: true }).stream.respond(ok, { endStream: true });
+    peer.open(stream + 2, { endStream: true });
+    peer.send('RST_STREAM', { stream: stream + 2, payload: word(ErrorCode.CANCEL) });
   }
 
   assert.equal(goAwayCode(peer.frames()), undefined);
+});
+
+cutTest('a reset that comes when its call is complete is not counted', (create) => {
+  const peer = create();
+
+  peer.open(1, { endStream: true }).stream.respond(ok, { endStream: true });
+  for (let round = 0; round < 3000; round++) {
+    peer.send('RST_STREAM', { stream: 1, payload: word(ErrorCode.CANCEL) });
+  }
+
+  assert.equal(goAwayCode(peer.frames()), undefined);
+});
+
+cutTest('a peer may send a control frame for each frame of a response that it reads', (create) => {
+  const frames: [string, (peer: Peer) => void][] = [
+    // grpc-go estimates its bandwidth so.
+    ['PING', (peer) => peer.send('PING', { payload: Buffer.alloc(8) })],
+    // RFC 9218 section 7.1; browsers send it for each request.
+    ['PRIORITY_UPDATE', (peer) => peer.sendRaw(Buffer.from([0, 0, 0, 0x10, 0, 0, 0, 0, 0]))],
+  ];
+  for (const [name, read] of frames) {
+    const peer = create();
+
+    for (let stream = 1; stream < 6000; stream += 2) {
+      peer.open(stream, { endStream: true }).stream.respond(ok, { endStream: true });
+      read(peer);
+    }
+
+    assert.equal(goAwayCode(peer.frames()), undefined, name);
+  }
+});
+
+cutTest('a peer may send an empty DATA frame for each that is not', (create) => {
+  const peer = create();
+  const { stream } = peer.open(1);
+
+  for (let round = 0; round < 3000; round++) {
+    peer.send('DATA', { stream: 1, payload: 'x' });
+    peer.send('DATA', { stream: 1 });
+    stream.consume(1);
+  }
+
+  assert.equal(goAwayCode(peer.frames()), undefined);
+});
+
+cutTest('responses do not allow for SETTINGS, which move the windows of all streams', (create) => {
+  const peer = create();
+
+  const result = untilCutOff(peer, (round) => {
+    peer.open(2 * round + 1, { endStream: true }).stream.respond(ok, { endStream: true });
+    peer.send('SETTINGS');
+  });
+
+  // One was the greeting.
+  assertCalmed(result, 1000);
 });
 
 cutTest('a CONTINUATION flood is cut off by its frames, and by its bytes', (create) => {
@@ -112,7 +182,7 @@ cutTest('floods of frames that ask for nothing are cut off', (create) => {
 });
 
 cutTest('a peer that does not read is cut off when too much waits for it', (create) => {
-  const peer = create({ controlFrames: { burst: 1e9, perSecond: 0 }, maxUnreadBytes: 10_000 });
+  const peer = create({ controlFramesPerSecond: 1e9, maxUnreadBytes: 10_000 });
 
   let rounds = 0;
   while (!peer.connection.isOver && rounds < 100_000) {

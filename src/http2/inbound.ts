@@ -29,13 +29,19 @@ export class Inbound {
   readonly #requests: Requests;
   readonly #resets: TokenBucket;
   readonly #control: TokenBucket;
+  readonly #settings: TokenBucket;
+  /** How many responses and frames have allowed for resets and control frames so far. */
+  #creditedResponses = 0;
+  #creditedFrames = 0;
   #hasSettings = false;
 
   constructor(deps: InboundDeps) {
     this.#deps = deps;
     this.#requests = new Requests(deps, () => this.#countControl());
-    this.#resets = new TokenBucket(deps.limits.resets, deps.now);
-    this.#control = new TokenBucket(deps.limits.controlFrames, deps.now);
+    const { controlFramesPerSecond, resetsPerSecond } = deps.limits;
+    this.#resets = new TokenBucket(resetsPerSecond, deps.now);
+    this.#control = new TokenBucket(controlFramesPerSecond, deps.now);
+    this.#settings = new TokenBucket(controlFramesPerSecond, deps.now);
   }
 
   /** Bytes kept of header blocks. */
@@ -125,11 +131,12 @@ export class Inbound {
   /** Section 6.4. */
   #onRstStream(frame: Frame): void {
     expectLength(frame, 4);
-    this.#countReset();
     const { owner, streams } = this.#deps;
     const { streamId } = frame;
     const stream = streams.get(streamId);
+    // A stream that is closed has nothing left to free: the reset crossed the end of its response.
     if (!stream) return streams.refuseIdle(streamId);
+    this.#countReset();
     owner.forget(stream);
     stream.events?.reset(frame.bytes.readUInt32BE(frame.start));
   }
@@ -138,9 +145,12 @@ export class Inbound {
   #onSettings(frame: Frame): void {
     const { peer, sender, streams } = this.#deps;
     expectConnection(frame);
-    this.#countControl();
     this.#hasSettings = true;
-    if (isAck(frame)) return expectLength(frame, 0);
+    if (isAck(frame)) {
+      this.#countControl();
+      return expectLength(frame, 0);
+    }
+    this.#countSettings();
     const before = peer.initialWindowSize;
     applySettings(peer, frame);
     // Section 6.9.2: open streams too.
@@ -184,16 +194,31 @@ export class Inbound {
     if (frame.end - frame.start < 8) throw wrongLength(frame);
   }
 
+  /**
+   * CVE-2019-9512, 9513 and 9518. gRPC clients send a PING for what they read, to estimate the bandwidth
+   * (grpc-go one for each response), and browsers a PRIORITY_UPDATE for each request: the frames of calls
+   * allow as many others.
+   */
   #countControl(): void {
+    const { sender } = this.#deps;
+    const frames = sender.responseFrames + this.#requests.dataFrames;
+    this.#control.earn(frames - this.#creditedFrames);
+    this.#creditedFrames = frames;
     if (this.#control.take()) return;
-    throw new ConnectionError(
-      'ENHANCE_YOUR_CALM',
-      'Cannot take so many frames that ask for nothing',
-    );
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many control frames');
   }
 
-  /** CVE-2023-44487. */
+  /** CVE-2019-9515. One frame may move the windows of all streams, so that responses earn none of them. */
+  #countSettings(): void {
+    if (this.#settings.take()) return;
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many SETTINGS');
+  }
+
+  /** CVE-2023-44487: whoever resets its calls at once is bound by no limit on open streams. */
   #countReset(): void {
+    const { completed } = this.#deps.owner;
+    this.#resets.earn(completed - this.#creditedResponses);
+    this.#creditedResponses = completed;
     if (this.#resets.take()) return;
     throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many resets');
   }

@@ -16,18 +16,19 @@ export interface Http2Limits {
   streamBufferSize: number;
   /** The same for all streams of a connection together. */
   connectionBufferSize: number;
-  /** Streams that end by a reset: this many at once, then so many a second; more are ENHANCE_YOUR_CALM. */
-  resets: Rate;
-  /** Frames that make us work for nothing: PING, SETTINGS, PRIORITY, empty and unknown ones. */
-  controlFrames: Rate;
+  /**
+   * Streams a second that are reset before their response is complete, twice as many at once; each
+   * response that is complete allows one more. More are ENHANCE_YOUR_CALM.
+   */
+  resetsPerSecond: number;
+  /**
+   * Frames a second that ask for no response: PING, SETTINGS, PRIORITY, empty and unknown ones, twice as
+   * many at once. Each HEADERS or DATA frame that is sent, or DATA that comes, allows one more, but no
+   * SETTINGS. More are ENHANCE_YOUR_CALM.
+   */
+  controlFramesPerSecond: number;
   /** Bytes of frames that wait for a peer that does not read; more are ENHANCE_YOUR_CALM. */
   maxUnreadBytes: number;
-}
-
-/** So many at once, and then so many a second. */
-export interface Rate {
-  burst: number;
-  perSecond: number;
 }
 
 /** What holds where nothing else is said. */
@@ -40,7 +41,7 @@ export const defaultLimits: Http2Limits = {
   connectionWindowSize: 1024 * 1024,
   streamBufferSize: 64 * 1024,
   connectionBufferSize: 4 * 1024 * 1024,
-  resets: { burst: 1000, perSecond: 33 },
-  controlFrames: { burst: 1000, perSecond: 100 },
+  resetsPerSecond: 500,
+  controlFramesPerSecond: 500,
   maxUnreadBytes: 1024 * 1024,
 };

@@ -20,6 +20,8 @@ export class OpenStreams implements StreamOwner {
   readonly #budget: ByteBudget;
   readonly #sender: Sender;
   readonly #wake: () => void;
+  /** How many responses are complete. */
+  completed = 0;
   #ended = false;
   #kept = 0;
   #own = 0;
@@ -102,6 +104,7 @@ export class OpenStreams implements StreamOwner {
 
   /** A response that is whole before its request: the rest of it is of no use (section 8.1). */
   onResponseEnded(stream: Stream): void {
+    this.completed++;
     if (stream.remoteEnded) this.#remove(stream);
     else this.reset(stream, ErrorCode.NO_ERROR);
   }

@@ -18,6 +18,8 @@ export class Requests {
   readonly #hpack: HpackDecoder;
   /** What has been checked once is given out again: a block that comes again is the same list. */
   readonly #checked = new WeakMap<HeaderList, RequestHeaders>();
+  /** How many DATA frames have come that held something. */
+  dataFrames = 0;
 
   constructor(deps: InboundDeps, countEmpty: () => void) {
     this.#deps = deps;
@@ -73,7 +75,8 @@ export class Requests {
     }
     const body = withoutPadding(frame);
     const endStream = (flags & Flag.END_STREAM) !== 0;
-    if (body.length === 0 && !endStream) this.#countEmpty();
+    if (body.length > 0) this.dataFrames++;
+    else if (!endStream) this.#countEmpty();
     if (body.length < length) stream.consume(length - body.length);
     countBody(stream, body.length, endStream);
     // Whoever serves it need not keep what nothing follows.

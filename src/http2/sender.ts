@@ -40,6 +40,8 @@ export class Sender {
   readonly #limits: Http2Limits;
   /** Streams that have something to send and the window for it, in their turn. */
   readonly #line: Stream[] = [];
+  /** How many HEADERS and DATA frames have been put out. */
+  responseFrames = 0;
   #saidNoTable = false;
   #heldBytes = 0;
 
@@ -63,6 +65,7 @@ export class Sender {
   headers(stream: Stream, block: Buffer, endStream: boolean): void {
     const whole = this.#saidNoTable ? block : Buffer.concat([noTable, block]);
     this.#saidNoTable = true;
+    this.responseFrames++;
     this.output.headers(stream.id, whole, { endStream, maxFrameSize: this.#peer.maxFrameSize });
     if (endStream) this.#onEnded(stream);
   }
@@ -139,6 +142,7 @@ export class Sender {
   /** The header of a DATA frame, and what the windows lose by it. */
   #beginFrame(stream: Stream, length: number, endStream: boolean): void {
     const flags = endStream ? Flag.END_STREAM : 0;
+    this.responseFrames++;
     this.output.frameHeader(length, FrameType.DATA, flags, stream.id);
     stream.sendWindow.available -= length;
     this.window.available -= length;

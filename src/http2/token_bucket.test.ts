@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TokenBucket } from './token_bucket.ts';
 
-test('take() lets a burst through, and then so many a second', () => {
+test('take() lets a burst of twice the rate through, and then so many a second', () => {
   let now = 0;
-  const bucket = new TokenBucket({ burst: 3, perSecond: 2 }, () => now);
+  const bucket = new TokenBucket(2, () => now);
   const takeAll = () => {
     let taken = 0;
     while (bucket.take()) taken++;
@@ -19,5 +19,24 @@ test('take() lets a burst through, and then so many a second', () => {
   now = 1_000_000;
   taken.push(takeAll());
 
-  assert.deepEqual(taken, [3, 2, 0, 3]);
+  assert.deepEqual(taken, [4, 2, 0, 4]);
+});
+
+test('earn() lets more through, up to the burst', () => {
+  const bucket = new TokenBucket(1, () => 0);
+  bucket.take();
+  bucket.take();
+
+  bucket.earn(1);
+  const one = [bucket.take(), bucket.take()];
+  bucket.earn(100);
+  const burst = [bucket.take(), bucket.take(), bucket.take()];
+
+  assert.deepEqual(
+    [one, burst],
+    [
+      [true, false],
+      [true, true, false],
+    ],
+  );
 });

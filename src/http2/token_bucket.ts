@@ -1,17 +1,17 @@
-import type { Rate } from './limits.ts';
-
-/** Lets so many through at once, and then so many a second. */
+/** Lets so many through each second, and twice as many at once. */
 export class TokenBucket {
-  readonly #rate: Rate;
+  readonly #perSecond: number;
+  readonly #burst: number;
   readonly #now: () => number;
   #left: number;
   #filledAt: number;
 
   /** `now` gives milliseconds. */
-  constructor(rate: Rate, now: () => number) {
-    this.#rate = rate;
+  constructor(perSecond: number, now: () => number) {
+    this.#perSecond = perSecond;
+    this.#burst = 2 * perSecond;
     this.#now = now;
-    this.#left = rate.burst;
+    this.#left = this.#burst;
     this.#filledAt = now();
   }
 
@@ -22,10 +22,15 @@ export class TokenBucket {
     return this.#left >= 0;
   }
 
+  /** Lets so many more through. A bucket never holds more than its burst. */
+  earn(count: number): void {
+    this.#left = Math.min(this.#burst, this.#left + count);
+  }
+
   #refill(): void {
     const now = this.#now();
-    const gained = ((now - this.#filledAt) / 1000) * this.#rate.perSecond;
-    this.#left = Math.min(this.#rate.burst, Math.max(this.#left, 0) + gained);
+    const gained = ((now - this.#filledAt) / 1000) * this.#perSecond;
+    this.#left = Math.min(this.#burst, Math.max(this.#left, 0) + gained);
     this.#filledAt = now;
   }
 }

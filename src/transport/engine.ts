@@ -16,6 +16,10 @@ export interface Limits {
   maxConcurrentStreams: number;
   /** The largest request message, in bytes; a larger one ends RESOURCE_EXHAUSTED. */
   maxMessageSize: number;
+  /** Calls that one connection may reset before their response is complete; see http2/limits.ts. */
+  maxResetsPerSecond?: number | undefined;
+  /** Frames of one connection that ask for no response; see http2/limits.ts. */
+  maxControlFramesPerSecond?: number | undefined;
   /** Responses of more bytes are compressed where the caller takes it. */
   compressResponsesAbove?: number | undefined;
   /** The largest list of request headers, in bytes; a larger one is answered with HTTP's 431. */
@@ -43,7 +47,12 @@ export async function createEngine(name: EngineName, limits: Limits): Promise<En
   if (name === 'direct') {
     const { maxBufferedBytes, maxConcurrentStreams, maxConnections, maxMessageSize } = limits;
     return createDirect({
-      limits: { maxConcurrentStreams, maxHeaderListSize: limits.maxHeaderSize },
+      limits: {
+        maxConcurrentStreams,
+        maxHeaderListSize: limits.maxHeaderSize,
+        resetsPerSecond: limits.maxResetsPerSecond,
+        controlFramesPerSecond: limits.maxControlFramesPerSecond,
+      },
       times: {
         idle: limits.idleTimeout,
         keepalive: limits.keepaliveTime,
