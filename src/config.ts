@@ -137,7 +137,7 @@ function readSettings(read: Read) {
     idleTimeout: read('idle-timeout', {
       value: 'DURATION',
       fallback: '5m',
-      help: 'a connection without a call is left after so long',
+      help: 'a connection is left after so long without a call, whatever PINGs come',
       parse: orForever(duration({ min: '1s' })),
     }),
     keepaliveTime: read('keepalive-time', {

@@ -65,6 +65,11 @@ export class Connection {
     return this.#streams.table.size;
   }
 
+  /** The identifier of the stream that the peer opened last; 0 before the first. */
+  get lastStreamId(): number {
+    return this.#streams.table.lastId;
+  }
+
   /** Bytes kept for the peer, or of it. */
   get heldBytes(): number {
     const received = this.#reader.heldBytes + this.#inbound.heldBytes;

@@ -5,10 +5,7 @@ import { ErrorCode } from './errors.ts';
 export interface SocketTimes {
   /** Until the client's whole preface is there. */
   preface: number;
-  /**
-   * Without a stream and without a frame, answers to our question whether it is there aside: then
-   * the connection is left, politely.
-   */
+  /** Without a stream, whatever frames come: then the connection is left, politely. */
   idle: number;
   /** Without a frame, before the peer is asked whether it is there. */
   keepalive: number;
@@ -42,6 +39,7 @@ export class ConnectionTimes {
   #heard = false;
   #heardAt: number;
   #usedAt: number;
+  #lastStreamId = 0;
   #asked = false;
   #leftAt: number | undefined;
   #cutAt = Number.POSITIVE_INFINITY;
@@ -71,12 +69,14 @@ export class ConnectionTimes {
     const now = this.#deps.now();
     if (this.#heard || paused) {
       this.#heardAt = now;
-      // What has been asked for is no use of the connection.
-      if (!this.#asked) this.#usedAt = now;
       this.#heard = false;
       this.#asked = false;
     }
-    if (connection.openStreams > 0) this.#usedAt = now;
+    // Clients that keep their connections alive by PINGs use them no more for that.
+    if (connection.openStreams > 0 || connection.lastStreamId !== this.#lastStreamId) {
+      this.#usedAt = now;
+      this.#lastStreamId = connection.lastStreamId;
+    }
     const silentFor = now - this.#heardAt;
     if (this.#leftAt !== undefined && now - this.#leftAt >= lingerMs) connection.finishShutdown();
     this.#grow(now);

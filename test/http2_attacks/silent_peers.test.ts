@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { suite, test } from 'node:test';
 import { ErrorCode } from '../../src/http2/errors.ts';
 import { Flag, FrameType, preface } from '../../src/http2/frame.ts';
-import { frameOf, type Seen } from '../http2_peer.ts';
+import { frameOf, type Seen, word } from '../http2_peer.ts';
 import { type Attacker, attackPlain, greeting } from './attacker.ts';
-import { echo, product, type Target } from './targets.ts';
+import { echo, headers, product, type Target } from './targets.ts';
 import { startVictim, type Victim } from './victim.ts';
 
 const nothing = Buffer.alloc(0);
@@ -93,6 +93,49 @@ function attack(victim: Victim, target: Target): void {
 
       assert.equal(openConnections, 2);
       assert.equal(await attacker.cutOff(), ErrorCode.NO_ERROR);
+    });
+  });
+
+  /** Time that a client spends sending PINGs, in steps of 30 s. */
+  async function passWithPings(attacker: Attacker, steps: number): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      attacker.frames.length = 0;
+      attacker.write(frameOf(FrameType.PING, 0, 0, Buffer.alloc(8, step)));
+      await attacker.sees((frames) => frames.some(({ type }) => type === 'PING'));
+      await victim.pass(30_000);
+    }
+  }
+
+  test(
+    'a connection without streams is left after 300 s, though its client sends PINGs',
+    { timeout: 30_000 },
+    async () => {
+      await victim.survives(async () => {
+        const attacker = attackPlain(victim);
+        attacker.write(greeting());
+        await passWithPings(attacker, 10);
+        await victim.pass(1000);
+
+        assert.equal(await attacker.cutOff(), ErrorCode.NO_ERROR);
+      });
+    },
+  );
+
+  test('a call, though it is over at once, keeps a connection for another 300 s', async () => {
+    await victim.survives(async () => {
+      const attacker = attackPlain(victim);
+      attacker.write(greeting());
+      await passWithPings(attacker, 8);
+      attacker.write(headers(1, target.silent));
+      attacker.write(frameOf(FrameType.RST_STREAM, 0, 1, word(ErrorCode.CANCEL)));
+      await passWithPings(attacker, 9);
+      const { openConnections } = await victim.stats();
+      await passWithPings(attacker, 1);
+      await victim.pass(1000);
+
+      assert.equal(openConnections, 2);
+      assert.equal(await attacker.cutOff(), ErrorCode.NO_ERROR);
+      return { CANCELLED: 1 };
     });
   });
 
