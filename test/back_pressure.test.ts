@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { HelloRequest } from '../src/gen/greet.ts';
+import { HelloReply, HelloRequest } from '../src/gen/greet.ts';
 import { serve } from './harness.ts';
 import { paths } from './kinds.ts';
 import { connectRaw, frame, type RawClient, unframe } from './raw_client.ts';
@@ -27,6 +27,36 @@ test('a bidirectional stream whose client reads nothing is not read far ahead', 
   await settled(client, () => read);
 
   assert.ok(read > 0 && read < 100, `${read} of 10000 requests were read`);
+  client.close();
+});
+
+test('streams whose client sends and does not read hold up no other call of their connection', async () => {
+  let read = 0;
+  await using running = await serve({
+    greet: {
+      async *interactiveSayHello(requests) {
+        for await (const { name } of requests) {
+          read++;
+          yield { message: name };
+        }
+      },
+    },
+  });
+  const client = await connectRaw(running.address);
+  const message = frame(HelloRequest.encode({ greeting: '', name: 'x'.repeat(1000) }).finish());
+  // Five times what a stream may send ahead is more than a connection could, if it were held back.
+  for (let i = 0; i < 5; i++) {
+    const stream = client.open(paths.bidi);
+    for (let j = 0; j < 1000; j++) stream.write(message);
+  }
+  await settled(client, () => read);
+
+  const unary = client.open(paths.unary);
+  unary.end(frame(HelloRequest.encode({ greeting: 'Hello', name: 'you' }).finish()));
+  const [reply] = unframe(await buffer(unary));
+
+  assert.ok(read < 5000, 'the streams were not held back');
+  assert.equal(HelloReply.decode(reply ?? Buffer.alloc(0)).message, 'Hello you!');
   client.close();
 });
 

@@ -271,6 +271,25 @@ cutTest('write() says when it is enough, and drain() when it is not any more', (
   assert.deepEqual(events, ['end', 'drain']);
 });
 
+cutTest('streams that nobody consumes hold back themselves, and not their connection', (create) => {
+  const peer = create({ streamWindowSize: 50_000, connectionWindowSize: 65_535 });
+  const part = 'x'.repeat(10_000);
+
+  for (let stream = 1; stream < 40; stream += 2) {
+    peer.open(stream);
+    for (let i = 0; i < 5; i++) peer.send('DATA', { stream, payload: part });
+  }
+  const given = peer.frames().filter(({ type }) => type === 'WINDOW_UPDATE');
+  const { events } = peer.open(41);
+  peer.send('DATA', { stream: 41, payload: 'hello' });
+
+  const sum = given.reduce((total, { payload }) => total + Number.parseInt(payload, 16), 0);
+  assert.ok(given.every(({ streamId }) => streamId === 0));
+  assert.ok(sum > 1_000_000 - 65_535 / 2, `${sum} bytes`);
+  assert.deepEqual(events, ['data hello']);
+  assert.ok(peer.connection.heldBytes >= 1_000_000);
+});
+
 cutTest('the peer gets room for what is consumed, and for what nobody will consume', (create) => {
   const peer = create({ streamWindowSize: 100, connectionWindowSize: 65_535 });
   const { stream } = peer.open(1);

@@ -19,8 +19,8 @@ export class SendWindow {
 }
 
 /**
- * What the peer may still send. What it has sent is given back when it is consumed, in portions of
- * half the window, so that there is not a WINDOW_UPDATE for every read.
+ * What the peer may still send. What it has sent is given back in portions of half the window, so that
+ * there is not a WINDOW_UPDATE for every read.
  */
 export class ReceiveWindow {
   readonly #size: number;
@@ -30,11 +30,6 @@ export class ReceiveWindow {
   constructor(size: number) {
     this.#size = size;
     this.#available = size;
-  }
-
-  /** Bytes that have come and have not been consumed. */
-  get outstanding(): number {
-    return this.#size - this.#available - this.#consumed;
   }
 
   /** False when the peer sends more than it may (RFC 9113 section 6.9.1). */

@@ -10,7 +10,10 @@ export interface Http2Limits {
   maxHeaderFrames: number;
   /** Bytes of a request body that a stream may send before they are consumed. */
   streamWindowSize: number;
-  /** The same for all streams of a connection together. */
+  /**
+   * Bytes of DATA that a connection may send before it hears that they have come. Streams are held back
+   * by their own windows alone: one whose handler is slow must not stop the others (section 5.2.1).
+   */
   connectionWindowSize: number;
   /** Bytes of a response that a stream holds before its writer is told to wait. */
   streamBufferSize: number;

@@ -16,18 +16,18 @@ interface OpenStreamsDeps {
 /** The streams of a connection: what they may do to it, and everything that ends one. */
 export class OpenStreams implements StreamOwner {
   readonly table = new StreamTable();
-  readonly receiveWindow: ReceiveWindow;
+  readonly #receiveWindow: ReceiveWindow;
   readonly #budget: ByteBudget;
   readonly #sender: Sender;
   readonly #wake: () => void;
   /** How many responses are complete. */
   completed = 0;
-  #ended = false;
+  #unconsumed = 0;
   #kept = 0;
   #own = 0;
 
   constructor({ limits, budget, sender, wake }: OpenStreamsDeps) {
-    this.receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
+    this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
     this.#budget = budget;
     this.#sender = sender;
     this.#wake = wake;
@@ -35,7 +35,7 @@ export class OpenStreams implements StreamOwner {
 
   /** Bytes of bodies: of requests those that are not consumed or still kept, of responses those not sent. */
   get bodyBytes(): number {
-    return this.receiveWindow.outstanding + this.#kept + this.#sender.heldBytes;
+    return this.#unconsumed + this.#kept + this.#sender.heldBytes;
   }
 
   /** The same, and the streams themselves with the header lists of their requests. */
@@ -74,12 +74,25 @@ export class OpenStreams implements StreamOwner {
     this.#wake();
   }
 
-  giveBack(stream: Stream | undefined, bytes: number): void {
-    const update = this.receiveWindow.consume(bytes);
-    // Nobody sends any more, and the last word is GOAWAY.
-    if (this.#ended) return;
-    this.#sender.windowUpdate(0, update);
-    if (stream && !stream.remoteEnded) {
+  /**
+   * Takes DATA of whichever stream, and gives the connection's window back at once. False where the peer
+   * sends more than it may.
+   */
+  receive(bytes: number): boolean {
+    if (!this.#receiveWindow.take(bytes)) return false;
+    this.#sender.windowUpdate(0, this.#receiveWindow.consume(bytes));
+    return true;
+  }
+
+  /** Counts DATA that a stream has got and not consumed. */
+  holdRequest(stream: Stream, bytes: number): void {
+    stream.unconsumed += bytes;
+    this.#unconsumed += bytes;
+  }
+
+  giveBack(stream: Stream, bytes: number): void {
+    this.#unconsumed -= bytes;
+    if (!stream.remoteEnded) {
       this.#sender.windowUpdate(stream.id, stream.receiveWindow.consume(bytes));
     }
     this.#wake();
@@ -125,7 +138,6 @@ export class OpenStreams implements StreamOwner {
 
   /** Ends all of them: the connection is over. */
   end(): void {
-    this.#ended = true;
     for (const stream of this.table.all()) {
       this.#remove(stream);
       stream.events?.reset(ErrorCode.CANCEL);
@@ -136,8 +148,7 @@ export class OpenStreams implements StreamOwner {
     this.#sender.drop(stream);
     this.#kept -= stream.kept;
     this.#own -= stream.ownSize;
+    this.#unconsumed -= stream.unconsumed;
     this.table.remove(stream);
-    // Nobody will: the other streams need the room.
-    if (stream.unconsumed > 0) this.giveBack(undefined, stream.unconsumed);
   }
 }

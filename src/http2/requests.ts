@@ -58,18 +58,15 @@ export class Requests {
       throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take DATA for stream 0');
     // Section 6.9: padding counts, and so does what comes for a stream that is gone.
     const length = frame.end - frame.start;
-    if (!owner.receiveWindow.take(length)) {
+    if (!owner.receive(length)) {
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
     }
     const stream = streams.get(streamId);
-    if (!stream || stream.remoteEnded) {
-      owner.giveBack(undefined, length);
-      if (stream)
-        throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take DATA after the end');
-      return streams.refuseClosed(streamId, 'DATA');
+    if (!stream) return streams.refuseClosed(streamId, 'DATA');
+    if (stream.remoteEnded) {
+      throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take DATA after the end');
     }
-    // From now on its end, whichever, gives the room back.
-    stream.unconsumed += length;
+    owner.holdRequest(stream, length);
     if (!stream.receiveWindow.take(length)) {
       throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
     }

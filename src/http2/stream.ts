@@ -30,8 +30,8 @@ export interface StreamOwner {
   keep(bytes: number): void;
   /** Counts bytes that came to be of what was consumed, or with a negative number those that are gone. */
   claim(bytes: number): void;
-  /** Gives the peer room for what has been consumed, on the connection alone where the stream is gone. */
-  giveBack(stream: Stream | undefined, bytes: number): void;
+  /** Gives the peer room on the stream for what has been consumed. */
+  giveBack(stream: Stream, bytes: number): void;
   /** Ends the stream with RST_STREAM. */
   reset(stream: Stream, code: number): void;
   /** Takes the stream for ended, without a word to the peer. */
