@@ -60,24 +60,38 @@ test('a file is found by its name and by every kind of symbol in it, comments in
   assert.match(String(file), /All four kinds of call/);
 });
 
-test('symbols without a package, in an enum and in a oneof are found', async () => {
-  const answers = await ask(
-    ...[
-      'Hello',
-      'Hello.Hello',
+test('symbols of every kind are found by their scope, with a package and without', async () => {
+  const files: Record<string, readonly string[]> = {
+    'hello.proto': ['Hello', 'Hello.Hello', 'HelloRequest', 'HelloRequest.value'],
+    'grpc/health/v1/health.proto': [
       'grpc.health.v1.HealthCheckResponse.ServingStatus',
+      // A value is declared beside its enum, and some look for it inside.
+      'grpc.health.v1.HealthCheckResponse.SERVING',
       'grpc.health.v1.HealthCheckResponse.ServingStatus.NOT_SERVING',
+      // What a map is made of.
+      'grpc.health.v1.HealthListResponse.StatusesEntry',
+      'grpc.health.v1.HealthListResponse.StatusesEntry.value',
+    ],
+    'grpc/testing/messages.proto': [
+      'grpc.testing.PayloadType',
+      'grpc.testing.COMPRESSABLE',
+      'grpc.testing.PayloadType.COMPRESSABLE',
+      'grpc.testing.LoadBalancerStatsResponse.RpcsByPeer',
+      'grpc.testing.LoadBalancerStatsResponse.RpcsByPeer.rpcs_by_peer',
+    ],
+    'grpc/reflection/v1/reflection.proto': [
       'grpc.reflection.v1.ServerReflectionRequest.message_request',
-    ].map((fileContainingSymbol) => ({ fileContainingSymbol })),
-  );
+    ],
+  };
+  const symbols = Object.values(files).flat();
 
-  assert.deepEqual(answers.map(fileNames), [
-    ['hello.proto'],
-    ['hello.proto'],
-    ['grpc/health/v1/health.proto'],
-    ['grpc/health/v1/health.proto'],
-    ['grpc/reflection/v1/reflection.proto'],
-  ]);
+  const answers = await ask(...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })));
+
+  const found = answers.map((answer, i) => [symbols[i], fileNames(answer)[0]]);
+  const expected = Object.entries(files).flatMap(([file, names]) =>
+    names.map((name) => [name, file]),
+  );
+  assert.deepEqual(found, expected);
 });
 
 test('what there is not is NOT_FOUND, an empty question INVALID_ARGUMENT, and the stream goes on', async () => {
@@ -86,6 +100,9 @@ test('what there is not is NOT_FOUND, an empty question INVALID_ARGUMENT, and th
     { fileContainingSymbol: 'nope.Nope' },
     { fileContainingSymbol: '' },
     { fileContainingSymbol: 'greet.Greeter.Nope' },
+    { fileContainingSymbol: 'greet' },
+    { fileContainingSymbol: '.greet.Greeter' },
+    { fileContainingSymbol: 'grpc.health.v1.SERVING' },
     { fileContainingExtension: { containingType: 'greet.HelloRequest', extensionNumber: 7 } },
     { allExtensionNumbersOfType: 'nope.Nope' },
     {},
@@ -94,7 +111,7 @@ test('what there is not is NOT_FOUND, an empty question INVALID_ARGUMENT, and th
 
   assert.deepEqual(
     answers.map(({ errorResponse }) => errorResponse?.errorCode),
-    [...Array.from({ length: 6 }, () => Status.NOT_FOUND), Status.INVALID_ARGUMENT, undefined],
+    [...Array.from({ length: 9 }, () => Status.NOT_FOUND), Status.INVALID_ARGUMENT, undefined],
   );
   assert.equal(answers[1]?.errorResponse?.errorMessage, 'Cannot find symbol "nope.Nope"');
 });

@@ -1,12 +1,16 @@
 import {
-  type AnyDesc,
   createFileRegistry,
   type DescFile,
   type FileRegistry,
   fromBinary,
   toBinary,
 } from '@bufbuild/protobuf';
-import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import {
+  type DescriptorProto,
+  type FileDescriptorProto,
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+} from '@bufbuild/protobuf/wkt';
 import { Status } from 'nice-grpc-common';
 import type { Call } from '../context.ts';
 import { type CallError, notFound } from '../errors.ts';
@@ -26,68 +30,101 @@ type Answer = Omit<Partial<ServerReflectionResponse>, 'validHost' | 'originalReq
 export function createReflection(
   services: readonly string[],
 ): ServerReflectionServiceImplementation<Call> {
-  let registry: FileRegistry | undefined;
+  let all: Known | undefined;
 
   return {
     async *serverReflectionInfo(requests) {
-      registry ??= readDescriptors();
+      all ??= readDescriptors();
       for await (const request of requests) {
-        yield { validHost: request.host, originalRequest: request, ...answer(request, registry) };
+        yield { validHost: request.host, originalRequest: request, ...answer(request, all) };
       }
     },
   };
 
-  function answer(request: ServerReflectionRequest, known: FileRegistry): Answer {
+  function answer(request: ServerReflectionRequest, { symbols, registry }: Known): Answer {
     if (request.listServices !== undefined) {
       return { listServicesResponse: { service: services.map((name) => ({ name })) } };
     }
     if (request.fileByFilename !== undefined) {
       const name = request.fileByFilename;
-      return files(known.getFile(name), notFound('file', name));
+      return files(registry.getFile(name), notFound('file', name));
     }
     if (request.fileContainingSymbol !== undefined) {
       const name = request.fileContainingSymbol;
-      return files(findSymbol(known, name), notFound('symbol', name));
+      return files(symbols.get(name), notFound('symbol', name));
     }
     if (request.fileContainingExtension !== undefined) {
       const { containingType, extensionNumber } = request.fileContainingExtension;
-      const type = known.getMessage(containingType);
+      const type = registry.getMessage(containingType);
       const missing = notFound('extension', `${containingType}[${extensionNumber}]`);
-      return files(type && known.getExtensionFor(type, extensionNumber)?.file, missing);
+      return files(type && registry.getExtensionFor(type, extensionNumber)?.file, missing);
     }
     if (request.allExtensionNumbersOfType !== undefined) {
-      return extensionNumbers(known, request.allExtensionNumbersOfType);
+      return extensionNumbers(registry, request.allExtensionNumbersOfType);
     }
     return failed(Status.INVALID_ARGUMENT, 'Cannot answer this request: no question in it');
   }
 }
 
-function readDescriptors(): FileRegistry {
-  return createFileRegistry(
+interface Known {
+  registry: FileRegistry;
+  /** Where each name is declared. */
+  symbols: ReadonlyMap<string, DescFile>;
+}
+
+function readDescriptors(): Known {
+  const registry = createFileRegistry(
     fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')),
   );
+  const symbols = new Map<string, DescFile>();
+  for (const file of registry.files) {
+    for (const name of namesOf(file.proto)) symbols.set(name, file);
+  }
+  return { registry, symbols };
 }
 
-function findSymbol(known: FileRegistry, name: string): DescFile | undefined {
-  const found = known.get(name);
-  if (found) return found.file;
-  // A method, a field, a oneof or an enum value: the name of its parent, then its own.
-  const dot = name.lastIndexOf('.');
-  const parent = known.get(name.slice(0, Math.max(dot, 0)));
-  return parent && memberNames(parent).has(name.slice(dot + 1)) ? parent.file : undefined;
+/** The full name of all that a file declares, as grpc-go's protoregistry finds it. */
+function* namesOf(file: FileDescriptorProto): Generator<string> {
+  const { package: scope, messageType: nestedType, enumType, extension, service } = file;
+  yield* namesIn(scope, { nestedType, enumType, extension, field: [], oneofDecl: [] });
+  for (const { name, method } of service) {
+    const path = inScope(scope, name);
+    yield path;
+    for (const each of method) yield inScope(path, each.name);
+  }
 }
 
-function memberNames(desc: AnyDesc): Set<string> {
-  const members = [];
-  if (desc.kind === 'service') members.push(...desc.methods);
-  if (desc.kind === 'message') members.push(...desc.fields, ...desc.oneofs);
-  if (desc.kind === 'enum') members.push(...desc.values);
-  return new Set(members.map(({ name }) => name));
+type Declared = Pick<
+  DescriptorProto,
+  'nestedType' | 'enumType' | 'extension' | 'field' | 'oneofDecl'
+>;
+
+function* namesIn(scope: string, declared: Declared): Generator<string> {
+  const { nestedType, enumType, extension, field, oneofDecl } = declared;
+  for (const { name } of [...extension, ...field, ...oneofDecl]) yield inScope(scope, name);
+  for (const { name, value } of enumType) {
+    const path = inScope(scope, name);
+    yield path;
+    for (const each of value) {
+      yield inScope(scope, each.name);
+      // protobuf has no such name, so it can mean nothing else, and it is what many would write.
+      yield inScope(path, each.name);
+    }
+  }
+  for (const message of nestedType) {
+    const path = inScope(scope, message.name);
+    yield path;
+    yield* namesIn(path, message);
+  }
 }
 
-function extensionNumbers(known: FileRegistry, name: string): Answer {
-  if (!known.getMessage(name)) return refusal(notFound('message type', name));
-  const extensionNumber = [...known]
+function inScope(scope: string, name: string): string {
+  return scope === '' ? name : `${scope}.${name}`;
+}
+
+function extensionNumbers(registry: FileRegistry, name: string): Answer {
+  if (!registry.getMessage(name)) return refusal(notFound('message type', name));
+  const extensionNumber = [...registry]
     .filter((desc) => desc.kind === 'extension')
     .filter(({ extendee }) => extendee.typeName === name)
     .map(({ number }) => number);
