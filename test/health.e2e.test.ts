@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { ServerCredentials } from '@grpc/grpc-js';
-import { createServer } from 'nice-grpc';
+import { createClient, createServer } from 'nice-grpc';
 import { generate } from 'selfsigned';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
+import { dial } from '../src/transport/client.ts';
 import { install } from './program.ts';
 import { listenTcp } from './tcp.ts';
 import { serviceNames } from './harness.ts';
@@ -35,6 +36,25 @@ test('health exits 4 when the server is NOT_SERVING: leaving, yet alive', async 
 
   assert.deepEqual(ready, { code: 4, out: '', err: 'status: NOT_SERVING\n' });
   assert.equal(alive.code, 0);
+});
+
+test('the port of health answers a check beside 300 watches on one connection', async (t) => {
+  using program = install();
+  const server = await program.serve(['--health-listen', '127.0.0.1:0']);
+  const { port } = await server.log.line({ msg: 'listening for health' });
+  const channel = dial({ address: `127.0.0.1:${String(port)}` });
+  t.after(() => channel.close());
+  const client = createClient(HealthDefinition, channel);
+  // What waits for a stream to end waits for ever.
+  const signal = AbortSignal.timeout(10_000);
+  const watches = Array.from({ length: 300 }, () =>
+    client.watch({ service: '' }, { signal })[Symbol.asyncIterator]().next(),
+  );
+
+  const heard = await Promise.all(watches);
+  const check = await client.check({ service: '' }, { signal });
+
+  assert.deepEqual(new Set(heard.map(({ value }) => value?.status)), new Set([check.status]));
 });
 
 test('health exits 3 for a name that is not known, and for a server without health', async () => {

@@ -7,14 +7,14 @@ import {
 import type { HealthState } from './health_state.ts';
 
 const maxListed = 100;
-const maxWatchesPerConnection = 100;
 /** A watch holds its name for as long as it is open. */
 const maxNameLength = 1000;
 
-/** grpc.health.v1.Health (https://grpc.io/docs/guides/health-checking/) over one state. */
+/**
+ * grpc.health.v1.Health (https://grpc.io/docs/guides/health-checking/) over one state. How many watches
+ * may be open is for the limits of any call: a client takes one that is refused for a failed server.
+ */
 export function createHealth(state: HealthState): HealthServiceImplementation<Call> {
-  const watches = new Map<string, number>();
-
   return {
     async check({ service }) {
       const status = state.statuses.get(service);
@@ -30,40 +30,21 @@ export function createHealth(state: HealthState): HealthServiceImplementation<Ca
       return { statuses: Object.fromEntries(statuses) };
     },
 
-    async *watch({ service }, { abortOnTerminate, peer, signal }) {
+    async *watch({ service }, { abortOnTerminate, signal }) {
       if (service.length > maxNameLength) {
         throw invalidArgument('service', `at most ${maxNameLength} characters`);
       }
-      const release = claimWatch(peer);
-      try {
-        abortOnTerminate();
-        let sent: ServingStatus | undefined;
-        while (true) {
-          const status = state.statuses.get(service) ?? ServingStatus.SERVICE_UNKNOWN;
-          if (status === sent) {
-            await state.changed(signal);
-          } else {
-            sent = status;
-            yield { status };
-          }
+      abortOnTerminate();
+      let sent: ServingStatus | undefined;
+      while (true) {
+        const status = state.statuses.get(service) ?? ServingStatus.SERVICE_UNKNOWN;
+        if (status === sent) {
+          await state.changed(signal);
+        } else {
+          sent = status;
+          yield { status };
         }
-      } finally {
-        release();
       }
     },
   };
-
-  /** Counts by peer, which is one connection; those on unix sockets have no name and count as one. */
-  function claimWatch(peer: string): () => void {
-    const open = watches.get(peer) ?? 0;
-    if (open >= maxWatchesPerConnection) {
-      throw exhausted('watch health', `at most ${maxWatchesPerConnection} watches a connection`);
-    }
-    watches.set(peer, open + 1);
-    return () => {
-      const left = (watches.get(peer) ?? 1) - 1;
-      if (left === 0) watches.delete(peer);
-      else watches.set(peer, left);
-    };
-  }
 }

@@ -10,7 +10,8 @@ import { type ChainDeps, withChain } from './server.ts';
 const limits: Limits = {
   maxConnections: 1000,
   maxBufferedBytes: 4 * 1024 * 1024,
-  maxConcurrentStreams: 100,
+  // A proxy may bring the watches of many on one connection, and a check must not wait behind them.
+  maxConcurrentStreams: 1000,
   maxMessageSize: 4 * 1024,
 };
 
