@@ -3,6 +3,7 @@ import { relative } from 'node:path';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Io } from './cli/command.ts';
 import { parse } from './cli/parse.ts';
+import { versionLine } from './cli/version.ts';
 import { UsageError } from './config.ts';
 
 /** Each is loaded when it is asked for: a server has no use for the clients' libraries. */
@@ -51,7 +52,7 @@ setTimeout(() => process.exit(), 200).unref();
 async function main(argv: readonly string[]): Promise<number> {
   const [first = 'serve', ...rest] = argv;
   if (first === '--version' || first === '-V') {
-    io.write(`greeter ${io.version}${io.commit && ` (${io.commit})`}\n`);
+    io.write(versionLine(io));
     return 0;
   }
   if (first === '--help' || first === '-h') {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttp2Server, type IncomingHttpHeaders } from 'node:http2';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,9 +8,10 @@ import { test, type TestContext } from 'node:test';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { createClient, createServer } from 'nice-grpc';
 import { generate } from 'selfsigned';
-import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
+import { HealthCheckResponse, HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { dial } from '../src/transport/client.ts';
 import { install } from './program.ts';
+import { frame } from './raw_client.ts';
 import { listenTcp } from './tcp.ts';
 import { serviceNames } from './harness.ts';
 
@@ -119,14 +121,98 @@ test('health exits 1 and names all that is wrong with its arguments', async () =
     err,
     `Cannot ask for health:
   -nope: unknown flag
+  --rpc-timeout "5": must be a duration such as 250ms, 5s or 1m30s
   --addr: is required
-  --rpc-timeout "5": must be a duration from 1ms to 576h, such as 250ms, 5s or 1m30s
   --tls-ca-cert "/does/not/exist": ENOENT: no such file or directory, open '/does/not/exist'
   --tls-client-cert "/does/not/exist": ENOENT: no such file or directory, open '/does/not/exist'
   --tls-...: need --tls as well
 `,
   );
   assert.equal(code, 1);
+});
+
+test("health sends -rpc-header, -user-agent and -gzip, and what is gRPC's own only as its own", async (t) => {
+  using program = install();
+  const { address, requests } = await recordRequests(t);
+  const headers = [
+    'X-Team: blue',
+    'x-team:green',
+    'trace-bin:\u00ff',
+    'te:none',
+    'grpc-timeout:1H',
+  ];
+  const flags = headers.flatMap((header) => ['-rpc-header', header]);
+
+  const all = await program.run([
+    'health',
+    '-addr',
+    address,
+    '-gzip',
+    '-user-agent=ours/1',
+    '-rpc-timeout=90s',
+    ...flags,
+  ]);
+  const plain = await program.run(['health', '-addr', address]);
+
+  assert.deepEqual([all.code, plain.code], [0, 0]);
+  const [first, second] = requests;
+  assert.match(String(first?.headers['user-agent']), /^ours\/1 grpc-node-js\//);
+  assert.match(String(second?.headers['user-agent']), /^grpc_health_probe grpc-node-js\//);
+  assert.equal(first?.headers['x-team'], 'blue, green');
+  assert.equal(first.headers['trace-bin'], Buffer.from('\u00ff').toString('base64'));
+  assert.equal(first.headers['te'], 'trailers');
+  assert.equal(first.headers['grpc-timeout'], '90000m');
+  assert.deepEqual([first.headers['grpc-encoding'], first.body[0]], ['gzip', 1]);
+  assert.deepEqual([second?.headers['grpc-encoding'], second?.body[0]], [undefined, 0]);
+});
+
+test('health exits 3 for metadata that cannot be sent, once it is connected', async (t) => {
+  using program = install();
+  const { address, requests } = await recordRequests(t);
+
+  for (const header of [':a', 'a b:c', 'ä:c', 'a:ä']) {
+    const { code, err } = await program.run(['health', '-addr', address, '-rpc-header', header]);
+    assert.match(err, /^Cannot check health: .+\n$/, header);
+    assert.equal(code, 3, header);
+  }
+  const nobody = ['-addr', '127.0.0.1:1', '-connect-timeout', '1ms', '-rpc-header', ':a'];
+  const unconnected = await program.run(['health', ...nobody]);
+
+  assert.equal(unconnected.code, 2);
+  assert.deepEqual(requests, []);
+});
+
+test('health -v says what it does, and -version what it is', async () => {
+  using program = install();
+  const { address } = await program.serve();
+
+  const verbose = await program.run(['health', '-addr', address, '-v']);
+  const version = await program.run(['health', '-version']);
+  const wrong = await program.run(['health', '-version', '-rpc-timeout=1']);
+
+  const took = String.raw`[\d.]+(µs|ms|s)`;
+  assert.match(
+    verbose.err,
+    new RegExp(
+      `^parsed options:\n> addr=${address} conn_timeout=1s rpc_timeout=1s\n[^]*` +
+        `establishing connection\nconnection established \\(took ${took}\\)\n` +
+        `time elapsed: connect=${took} rpc=${took}\n$`,
+    ),
+  );
+  assert.deepEqual([verbose.code, verbose.out], [0, 'status: SERVING\n']);
+  assert.match(version.out, /^greeter \d+\.\d+\.\d+/);
+  assert.deepEqual([version.code, wrong.code], [0, 1]);
+});
+
+test('health ends its flags where grpc-health-probe does, and says what it ignores', async () => {
+  using program = install();
+  const { address } = await program.serve();
+
+  const args = ['health', '-addr', address, 'false', '-service', 'nope'];
+  const { code, err } = await program.run(args);
+
+  assert.equal(err, 'Ignoring false -service nope: flags end where something else comes first\n');
+  assert.equal(code, 0);
 });
 
 test('health speaks TLS: authorities, names, client certificates, or none of the checks', async (t) => {
@@ -147,6 +233,23 @@ test('health speaks TLS: authorities, names, client certificates, or none of the
   assert.equal(unverified.code, 0);
   assert.deepEqual([wrongName.code, untrusted.code, noPem.code], [2, 2, 1]);
 });
+
+/** A server that answers SERVING to whatever it is asked, and keeps that. */
+async function recordRequests(t: TestContext) {
+  const requests: { headers: IncomingHttpHeaders; body: Buffer }[] = [];
+  const server = createHttp2Server((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => void chunks.push(chunk));
+    request.on('end', () => {
+      requests.push({ headers: request.headers, body: Buffer.concat(chunks) });
+      response.writeHead(200, { 'content-type': 'application/grpc' });
+      response.addTrailers({ 'grpc-status': '0' });
+      response.end(frame(HealthCheckResponse.encode({ status: 1 }).finish()));
+    });
+  });
+  t.after(() => server.close());
+  return { address: `127.0.0.1:${await listenTcp(server)}`, requests };
+}
 
 /** A server of health that asks for a client certificate; its own is for greeter.test alone. */
 async function serveMutualTls(t: TestContext) {

@@ -19,6 +19,8 @@ export interface Flag {
   name: string;
   /** A word for the value that must follow; without one, the flag stands alone. */
   value?: string;
+  /** It may be given more than once, and each of its values counts. */
+  repeats?: boolean;
   help: string;
 }
 
@@ -26,6 +28,8 @@ export interface Flag {
 export interface Args {
   /** The flags given, by name without dashes; `true` for one that came without a value. */
   flags: Readonly<Record<string, string | true | undefined>>;
+  /** The values of flags that may be given more than once. */
+  lists?: Readonly<Record<string, readonly string[]>>;
   operands: readonly string[];
   /** A line for each argument that the command does not know. */
   problems: readonly string[];
@@ -39,7 +43,7 @@ export interface Command {
   flags: readonly Flag[];
   /** Arguments that work, each with what they do. */
   examples: readonly (readonly [args: string, does: string])[];
-  /** Takes flags with one dash as well (`-addr`), as programs in Go do. */
+  /** Reads its arguments as programs in Go do (`-addr`); see go_flags.ts. */
   goFlags?: boolean;
   /** Returns the exit code. */
   run(args: Args, io: Io): Promise<number>;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { duration } from '../config/parse.ts';
 import { messageOf } from '../message_of.ts';
 import type { Args } from './command.ts';
+import { parseGoDuration } from './go_duration.ts';
 
 /** Reads flags one by one and gathers what is wrong with them. */
 export interface FlagReader {
@@ -10,16 +10,19 @@ export interface FlagReader {
   /** Whether a flag without a value was given. */
   given(name: string): boolean;
   text(name: string): string | undefined;
-  /** Milliseconds. */
+  /** All that was given, parsed; the parser's RangeError says the rule. */
+  list<T>(name: string, parse: (text: string) => T): T[];
+  /** Milliseconds, of a duration as Go writes it; NaN where it cannot be read. */
   duration(name: string, fallback: string): number;
-  /** The content of the file that the flag names. */
-  file(name: string): Buffer | undefined;
+  /** What the parser makes of the file that the flag names; none is an empty name too. */
+  file<T>(name: string, parse: (content: Buffer) => T): T | undefined;
 }
 
 /** A reader for what a command was given. */
-export function readFlags({ flags, problems: known }: Args): FlagReader {
+export function readFlags({ flags, lists, problems: known }: Args): FlagReader {
   const problems = [...known];
-  return { problems, given: (name) => flags[name] === true, text, duration: durationOf, file };
+  const given = (name: string) => flags[name] === true;
+  return { problems, given, text, list, duration, file };
 
   function text(name: string): string | undefined {
     const value = flags[name];
@@ -28,14 +31,22 @@ export function readFlags({ flags, problems: known }: Args): FlagReader {
     return undefined;
   }
 
-  function durationOf(name: string, fallback: string): number {
-    const value = text(name) ?? fallback;
-    return attempt(name, value, duration({ min: '1ms' })) ?? 0;
+  function list<T>(name: string, parse: (text: string) => T): T[] {
+    return (lists?.[name] ?? []).flatMap((value) => {
+      const parsed = attempt(name, value, parse);
+      return parsed === undefined ? [] : [parsed];
+    });
   }
 
-  function file(name: string): Buffer | undefined {
-    const path = text(name);
-    return path === undefined ? undefined : attempt(name, path, (from) => readFileSync(from));
+  function duration(name: string, fallback: string): number {
+    return attempt(name, text(name) ?? fallback, parseGoDuration) ?? Number.NaN;
+  }
+
+  function file<T>(name: string, parse: (content: Buffer) => T): T | undefined {
+    const path = text(name) || undefined;
+    return path === undefined
+      ? undefined
+      : attempt(name, path, (from) => parse(readFileSync(from)));
   }
 
   function attempt<T>(name: string, value: string, parse: (value: string) => T): T | undefined {

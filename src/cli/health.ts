@@ -6,11 +6,16 @@ import {
 import { dial } from '../transport/client.ts';
 import { messageOf } from '../message_of.ts';
 import type { Command, Io } from './command.ts';
-import { readFlags } from './flags.ts';
-import { type Probe, probeFlags, readProbe } from './health_probe.ts';
+import { type FlagReader, readFlags } from './flags.ts';
+import { formatGoDuration } from './go_duration.ts';
+import { parsedOptions, type Probe, probeFlags, readProbe, readTls } from './health_probe.ts';
+import { versionLine } from './version.ts';
 
 /** The exit codes of grpc-health-probe (https://github.com/grpc-ecosystem/grpc-health-probe). */
 const exit = { serving: 0, arguments: 1, connect: 2, rpc: 3, notServing: 4 } as const;
+
+/** The longest that a Node timer takes, in milliseconds. */
+const maxTimer = 2 ** 31 - 1;
 
 /** Never throws for what the network does: the exit code says it. */
 export const health: Command = {
@@ -21,17 +26,26 @@ export const health: Command = {
     ['health -addr localhost:50051', 'Exit 0 when the server is SERVING, 4 when it is not'],
     ['health -addr localhost:50051 -service readiness', 'Ask for one service'],
     ['health -addr example.com:443 -tls -rpc-timeout 5s', 'Through TLS'],
+    ["health -addr :50051 -rpc-header 'authorization: Bearer t0ken'", 'With metadata'],
   ],
   async run(args, io) {
     const read = readFlags(args);
     const probe = readProbe(read);
-    const channel = read.problems.length === 0 && open(probe, read.problems);
+    if (read.given('version') && read.problems.length === 0) {
+      io.write(versionLine(io));
+      return 0;
+    }
+    const tls = readTls(read, probe);
+    const channel = read.problems.length === 0 && open({ ...probe, tls }, read.problems);
     if (!channel) {
       io.error(`Cannot ask for health:\n${read.problems.map((each) => `  ${each}`).join('\n')}`);
       return exit.arguments;
     }
+    if (args.operands.length > 0) {
+      io.error(`Ignoring ${args.operands.join(' ')}: flags end where something else comes first`);
+    }
     try {
-      return await ask(channel, probe, io);
+      return await ask(channel, probe, { io, say: read.given('v') ? io.error : () => {}, read });
     } finally {
       channel.close();
     }
@@ -47,31 +61,76 @@ function open(probe: Probe, problems: string[]): Channel | undefined {
   }
 }
 
-async function ask(channel: Channel, probe: Probe, { write, error }: Io): Promise<number> {
-  const { address, service, connectTimeout, rpcTimeout } = probe;
+interface AskDeps {
+  io: Io;
+  /** Takes what only `-v` shows. */
+  say: (line: string) => void;
+  read: FlagReader;
+}
+
+async function ask(channel: Channel, probe: Probe, { io, say, read }: AskDeps): Promise<number> {
+  const { address, service } = probe;
+  const connectTimeout = Math.min(Math.ceil(probe.connectTimeout), maxTimer);
+  const rpcTimeout = Math.min(Math.ceil(probe.rpcTimeout), maxTimer);
+  for (const line of parsedOptions(read, probe)) say(line);
+  say('establishing connection');
+  const connected = stopwatch();
   try {
     await waitForChannelReady(channel, new Date(Date.now() + connectTimeout));
   } catch {
-    error(`Cannot connect to ${address} within ${connectTimeout} ms`);
+    io.error(`Cannot connect to ${address} within ${connectTimeout} ms`);
     return exit.connect;
   }
-  // The header has eight digits at most.
-  const metadata = Metadata({ 'grpc-timeout': `${Math.min(rpcTimeout, 99_999_999)}m` });
+  const connectTook = connected();
+  say(`connection established (took ${connectTook})`);
+
+  const answered = stopwatch();
   const signal = AbortSignal.timeout(rpcTimeout);
   try {
+    const metadata = metadataOf(probe, rpcTimeout);
     const client = createClient(HealthDefinition, channel);
     const { status } = await client.check({ service }, { metadata, signal });
     if (status === ServingStatus.SERVING) {
-      write('status: SERVING\n');
+      say(`time elapsed: connect=${connectTook} rpc=${answered()}`);
+      io.write('status: SERVING\n');
       return exit.serving;
     }
     const [name] = Object.entries(ServingStatus).find(([, value]) => value === status) ?? [status];
-    error(`status: ${name}`);
+    io.error(`status: ${name}`);
     return exit.notServing;
   } catch (cause) {
-    if (signal.aborted) error(`Cannot check health at ${address} within ${rpcTimeout} ms`);
-    else if (cause instanceof ClientError) error(`Cannot check health: ${cause.message}`);
-    else throw cause;
+    if (signal.aborted) io.error(`Cannot check health at ${address} within ${rpcTimeout} ms`);
+    else if (cause instanceof ClientError) io.error(`Cannot check health: ${cause.message}`);
+    // Metadata that cannot be sent.
+    else io.error(`Cannot check health: ${messageOf(cause)}`);
     return exit.rpc;
   }
+}
+
+function stopwatch(): () => string {
+  const start = performance.now();
+  return () => formatGoDuration(performance.now() - start);
+}
+
+/** What grpc-go leaves out when it is given as metadata. */
+const reserved: ReadonlySet<string> = new Set([
+  'content-type',
+  'user-agent',
+  'grpc-message-type',
+  'grpc-encoding',
+  'grpc-message',
+  'grpc-status',
+  'grpc-timeout',
+  'te',
+]);
+
+/** Throws for what cannot be sent. */
+function metadataOf({ headers }: Probe, rpcTimeout: number): Metadata {
+  // The header has eight digits at most.
+  const metadata = Metadata({ 'grpc-timeout': `${Math.min(rpcTimeout, 99_999_999)}m` });
+  for (const [name, value] of headers) {
+    if (reserved.has(name)) continue;
+    metadata.append(name, name.endsWith('-bin') ? Buffer.from(value) : value);
+  }
+  return metadata;
 }

@@ -1,5 +1,6 @@
 import { Command as Parser, CommanderError } from 'commander';
 import type { Args, Command } from './command.ts';
+import { parseGoFlags } from './go_flags.ts';
 
 /** Reads a command's arguments, or gives its help when they ask for it. */
 export function parse(
@@ -11,8 +12,14 @@ export function parse(
   const parser = createParser(name, command).configureOutput({
     writeOut: (text) => (help += text),
   });
+  if (command.goFlags) {
+    const args = parseGoFlags(command.flags, argv);
+    if (args !== 'help') return args;
+    parser.outputHelp();
+    return { help };
+  }
   try {
-    parser.parse(command.goFlags ? twoDashes(argv, command) : argv, { from: 'user' });
+    parser.parse(argv, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.code === 'commander.helpDisplayed')
       return { help };
@@ -60,16 +67,4 @@ function sortRest(rest: readonly string[], command: Command): Pick<Args, 'operan
     else if (!rest[index - 1]?.startsWith('-')) problems.push(`"${arg}": unexpected argument`);
   });
   return { operands, problems };
-}
-
-/** `-addr=x` becomes `--addr=x`, and `-tls=true` just `--tls`, where the command has such a flag. */
-function twoDashes(argv: readonly string[], { flags }: Command): string[] {
-  return argv.flatMap((arg) => {
-    const { name, text } = /^--?(?<name>[a-z-]+)(=(?<text>.*))?$/s.exec(arg)?.groups ?? {};
-    const flag = flags.find((known) => known.name === name);
-    if (!flag) return [arg];
-    if (flag.value === undefined && text === 'true') return [`--${flag.name}`];
-    if (flag.value === undefined && text === 'false') return [];
-    return [text === undefined ? `--${flag.name}` : `--${flag.name}=${text}`];
-  });
 }

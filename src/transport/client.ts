@@ -1,5 +1,10 @@
 import { isIP } from 'node:net';
-import { Channel, ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import {
+  Channel,
+  ChannelCredentials,
+  type ChannelOptions,
+  compressionAlgorithms,
+} from '@grpc/grpc-js';
 
 /** How a client secures its connection. Certificates and keys are PEM. */
 export interface ClientTls {
@@ -16,16 +21,19 @@ export interface Target {
   address: string;
   tls?: ClientTls | undefined;
   userAgent?: string | undefined;
+  /** Compress requests. */
+  gzip?: boolean;
 }
 
 /** Opens a channel; it connects with the first call. Throws when a certificate is no PEM. */
-export function dial({ address, tls, userAgent }: Target): Channel {
+export function dial({ address, tls, userAgent, gzip }: Target): Channel {
   const target = address.startsWith(':') ? `localhost${address}` : address;
   const { credentials, options } = tls ? secure(tls, target) : insecure;
   // nice-grpc's createChannel() takes a unix socket for a host without a port.
   return new Channel(target, credentials, {
     ...options,
     ...(userAgent && { 'grpc.primary_user_agent': userAgent }),
+    ...(gzip && { 'grpc.default_compression_algorithm': compressionAlgorithms.gzip }),
   });
 }
 
