@@ -215,6 +215,33 @@ test('health ends its flags where grpc-health-probe does, and says what it ignor
   assert.equal(code, 0);
 });
 
+test('health asks this machine itself where everybody is given a proxy', async () => {
+  using program = install();
+  const server = await program.serve();
+  const port = server.address.split(':')[1];
+  const env = { http_proxy: 'http://127.0.0.1:1', https_proxy: 'http://127.0.0.1:1' };
+
+  for (const host of ['127.0.0.1', 'localhost', '']) {
+    const addr = `${host}:${port}`;
+    const { code } = await program.run(['health', '-addr', addr], { env });
+    assert.equal(code, 0, addr);
+  }
+});
+
+test('health trusts the authorities of the system', async (t) => {
+  using program = install();
+  const { address, files } = await serveMutualTls(t);
+  const client = ['-tls-client-cert', files.clientCert, '-tls-client-key', files.clientKey];
+  const flags = ['-tls', ...client, '-tls-server-name', 'greeter.test'];
+
+  const trusted = await program.run(['health', '-addr', address, ...flags], {
+    env: { SSL_CERT_FILE: files.ca },
+  });
+
+  assert.equal(trusted.err, '');
+  assert.equal(trusted.code, 0);
+});
+
 test('health speaks TLS: authorities, names, client certificates, or none of the checks', async (t) => {
   using program = install();
   const { address, files } = await serveMutualTls(t);

@@ -34,6 +34,8 @@ export function dial({ address, tls, userAgent, gzip }: Target): Channel {
     ...options,
     ...(userAgent && { 'grpc.primary_user_agent': userAgent }),
     ...(gzip && { 'grpc.default_compression_algorithm': compressionAlgorithms.gzip }),
+    // A proxy that a cluster sets for everybody cannot reach this machine.
+    ...(isLoopback(hostOf(target)) && { 'grpc.enable_http_proxy': 0 }),
   });
 }
 
@@ -49,14 +51,17 @@ function secure(
   target: string,
 ): Security {
   const { cert = null, key = null } = clientCertificate ?? {};
-  const host = target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  const host = hostOf(target);
   // An address is no server name: Node refuses to send it as one, and grpc-js sends what it dials.
   const byAddress = serverName === undefined && isIP(host) !== 0;
   const name = byAddress ? 'localhost' : serverName;
   // An import would be loaded by servers as well, since one file holds both.
-  const { checkServerIdentity } = process.getBuiltinModule('node:tls');
+  const { checkServerIdentity, getCACertificates } = process.getBuiltinModule('node:tls');
+  // Node trusts its own list alone, and a company's authority is in the system's.
+  const known = () => [...getCACertificates('system'), ...getCACertificates('default')].join('\n');
+  const trusted = noVerify ? null : (ca ?? Buffer.from(known()));
   return {
-    credentials: ChannelCredentials.createSsl(ca ?? null, key, cert, {
+    credentials: ChannelCredentials.createSsl(trusted, key, cert, {
       rejectUnauthorized: !noVerify,
       ...(byAddress && {
         checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
@@ -64,4 +69,12 @@ function secure(
     }),
     options: name === undefined ? {} : { 'grpc.ssl_target_name_override': name },
   };
+}
+
+function hostOf(target: string): string {
+  return target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|::1)$/.test(host);
 }
