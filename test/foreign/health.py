@@ -1,36 +1,43 @@
-"""The kubelet's prober and `greeter health`, side by side: they must agree on a server's health."""
+"""The kubelet's prober, grpc-health-probe and `greeter health`: they must agree on a server's health."""
 
 import socket
-import subprocess
 import unittest
 
-from harness import BOUND, arguments, foreign, run_tests
-from server import Server, environment, program
+from harness import arguments, run_tests
+from probes import (
+    BAD_ARGUMENTS,
+    FAILED_CALL,
+    FAILURE,
+    NO_CONNECTION,
+    NOT_SERVING,
+    SERVING,
+    SUCCESS,
+    greeter,
+    kubelet,
+    original,
+)
+from server import Server
 from services import SERVICES
 
 args = arguments(file="the built file", addr="HOST:PORT of a server that serves")
-
-# The exit codes of kubelet_probe ...
-SUCCESS, FAILURE = 0, 1
-# ... and those of grpc-health-probe, which are also ours.
-SERVING, BAD_ARGUMENTS, NO_CONNECTION, FAILED_CALL, NOT_SERVING = range(5)
 
 
 class HealthCase(unittest.TestCase):
     address = None
 
     def assert_serving(self, *services):
-        self.assert_exits(services, kubelet=SUCCESS, health=SERVING)
+        self.assert_exits(services, probe=SUCCESS, health=SERVING)
 
     def assert_not_serving(self, *services):
-        self.assert_exits(services, kubelet=FAILURE, health=NOT_SERVING)
+        self.assert_exits(services, probe=FAILURE, health=NOT_SERVING)
 
-    def assert_exits(self, services, kubelet, health):
+    def assert_exits(self, services, probe, health):
         for service in services:
             with self.subTest(service=service):
-                flags = ["-addr", self.address, "-service", service]
-                exits = (probe(self.address, service), greeter_health(*flags))
-                self.assertEqual(exits, (kubelet, health))
+                exit_code = kubelet(self.address, service).returncode
+                self.assertEqual(exit_code, probe)
+                exit_codes = health_codes("-addr", self.address, "-service", service)
+                self.assertEqual(exit_codes, [health, health])
 
 
 class ServerThatServes(HealthCase):
@@ -45,8 +52,12 @@ class ServerThatServes(HealthCase):
     def test_liveness_and_readiness_serve(self):
         self.assert_serving("liveness", "readiness")
 
+    def test_the_flags_of_manifests_change_nothing(self):
+        flags = ["-addr", self.address, "-gzip", "-v", "-rpc-header", "x-team: blue"]
+        self.assertEqual(health_codes(*flags), [SERVING, SERVING])
+
     def test_an_unknown_name_is_not_found(self):
-        self.assert_exits(["missing"], kubelet=FAILURE, health=FAILED_CALL)
+        self.assert_exits(["missing"], probe=FAILURE, health=FAILED_CALL)
 
 
 class ServerThatLeaves(HealthCase):
@@ -80,46 +91,38 @@ class ServerThatHasLeft(HealthCase):
         server.terminate()
         self.assert_serving("liveness")
         self.assertEqual(server.exit_code(), 0)
-        self.assert_exits([""], kubelet=FAILURE, health=NO_CONNECTION)
+        self.assert_exits([""], probe=FAILURE, health=NO_CONNECTION)
 
 
-class HealthCommand(unittest.TestCase):
-    """What grpc-health-probe answers where there is nobody to ask."""
+class WithoutAnAnswer(unittest.TestCase):
+    """What both exit with where there is nobody to ask."""
 
     def test_no_address_is_a_bad_argument(self):
-        self.assertEqual(greeter_health(), BAD_ARGUMENTS)
+        self.assert_exits(BAD_ARGUMENTS)
 
     def test_an_unknown_flag_is_a_bad_argument(self):
-        self.assertEqual(greeter_health(f"-addr={args.addr}", "-missing"), BAD_ARGUMENTS)
+        self.assert_exits(BAD_ARGUMENTS, f"-addr={args.addr}", "-missing")
 
     def test_a_wrong_duration_is_a_bad_argument(self):
-        self.assertEqual(greeter_health(f"-addr={args.addr}", "-rpc-timeout=1"), BAD_ARGUMENTS)
+        self.assert_exits(BAD_ARGUMENTS, f"-addr={args.addr}", "-rpc-timeout=1")
 
     def test_a_closed_port_is_no_connection(self):
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
-            self.assertEqual(greeter_health(f"-addr={address_of(closed)}"), NO_CONNECTION)
+            self.assert_exits(NO_CONNECTION, f"-addr={address_of(closed)}")
 
     def test_a_silent_server_is_no_connection(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             flags = [f"--addr={address_of(silent)}", "--connect-timeout=500ms"]
-            self.assertEqual(greeter_health(*flags), NO_CONNECTION)
+            self.assert_exits(NO_CONNECTION, *flags)
+
+    def assert_exits(self, code, *flags):
+        self.assertEqual(health_codes(*flags), [code, code])
 
 
-def probe(address, service):
-    host, _, port = address.rpartition(":")
-    return exit_code(
-        [foreign / "bin/kubelet_probe", "-host", host, "-port", port, "-service", service]
-    )
-
-
-def greeter_health(*flags):
-    return exit_code([*program(args.file), "health", *flags])
-
-
-def exit_code(command):
-    ran = subprocess.run(command, capture_output=True, timeout=BOUND, env=environment())
-    return ran.returncode
+def health_codes(*flags):
+    """The exit codes of grpc-health-probe, and of ours."""
+    return [ran.returncode for ran in (original(*flags), greeter(args.file, *flags))]
 
 
 def address_of(listener):

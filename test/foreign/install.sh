@@ -7,6 +7,8 @@ set -euo pipefail
 
 # renovate: go github.com/fullstorydev/grpcurl
 GRPCURL=v1.9.4
+# renovate: go github.com/grpc-ecosystem/grpc-health-probe
+HEALTH_PROBE=v0.4.62
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 project=$(cd "$here/../.." && pwd)
@@ -23,6 +25,7 @@ main() {
   trap wait EXIT
   once grpcurl "$GRPCURL" bin/grpcurl go_grpcurl
   once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
+  once health_probe "$HEALTH_PROBE" bin/grpc-health-probe go_health_probe
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
   once conformance "$(cat "$here"/conformance/go.{mod,sum})" bin/connectconformance go_conformance
   once tonic_client "$(cargo --version; cat "$here"/tonic/{Cargo.*,build.rs,src/*} "$project"/proto/{greet,grpc/testing/*}.proto)" \
@@ -48,6 +51,10 @@ go_grpcurl() {
 
 go_kubelet_probe() {
   (cd "$here/kubelet_probe" && quiet_go install .)
+}
+
+go_health_probe() {
+  quiet_go install "github.com/grpc-ecosystem/grpc-health-probe@$HEALTH_PROBE"
 }
 
 go_h2spec() {
