@@ -34,6 +34,10 @@ class ReflectionV1alpha(unittest.TestCase):
         (answer,) = self.ask({"file_containing_symbol": "greet.Greeter.ParrotSayHello"})
         self.assertEqual(first_file(answer).name, "greet.proto")
 
+    def test_finds_a_file_by_the_name_of_an_enum_value_beside_its_enum(self):
+        (answer,) = self.ask({"file_containing_symbol": "grpc.health.v1.HealthCheckResponse.SERVING"})
+        self.assertEqual(first_file(answer).name, "grpc/health/v1/health.proto")
+
     def test_finds_a_file_by_its_name(self):
         (answer,) = self.ask({"file_by_filename": "helloworld.proto"})
         file = first_file(answer)
