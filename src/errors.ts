@@ -9,7 +9,7 @@ export class CallError extends ServerError {
   constructor(code: Status, message: string, options?: ErrorOptions) {
     super(code, message);
     this.name = 'CallError';
-    if (options?.cause !== undefined) this.cause = options.cause;
+    if (options && 'cause' in options) this.cause = options.cause;
   }
 }
 

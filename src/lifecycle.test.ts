@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stop, type Stoppable } from './lifecycle.ts';
@@ -53,4 +56,37 @@ test('stop() leaves no timer behind that would keep the process', async () => {
   await sleep(0);
 
   assert.equal(timers(), before);
+});
+
+test('surviveStrays() logs what is thrown outside of a call, whatever it is, and the process goes on', async () => {
+  const lifecycle = join(import.meta.dirname, 'lifecycle.ts');
+  const script = `
+    import { surviveStrays } from ${JSON.stringify(lifecycle)};
+    surviveStrays({
+      error({ err, origin }) {
+        if (err instanceof Error && Object.isFrozen(err)) throw new TypeError('frozen');
+        console.log(origin, err.message?.split('\\n')[0] ?? err);
+      },
+    });
+    const abort = new AbortController();
+    abort.signal.addEventListener('abort', () => { throw new Error('in a listener'); });
+    abort.abort();
+    setTimeout(() => { throw undefined; });
+    setTimeout(() => void Promise.reject(new Error('rejected')), 1);
+    setTimeout(() => { throw Object.freeze(new Error('frozen')); }, 2);
+    setTimeout(() => console.log('alive'), 3);
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script]);
+
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+
+  assert.equal(err, '');
+  const lines = out.split('\n');
+  assert.deepEqual(lines.slice(0, 5), [
+    'uncaughtException in a listener',
+    'uncaughtException undefined',
+    'unhandledRejection rejected',
+    'uncaughtException Error: frozen',
+    'alive',
+  ]);
 });

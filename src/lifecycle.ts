@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { logThrown } from './observability/log_thrown.ts';
 
 /** Something that runs, and can be asked to stop in steps: politely first. */
 export interface Stoppable {
@@ -53,5 +55,15 @@ export function stopSignal(now: () => number = performance.now.bind(performance)
       resolve(signal);
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+}
+
+/**
+ * From now on what is thrown where nobody waits for it, such as in a timer or an abort listener of a
+ * service, is in the log and ends nothing: it is a fault in one call, and all others would pay for it.
+ */
+export function surviveStrays(log: Pick<Logger, 'error'>): void {
+  process.on('uncaughtException', (thrown, origin) => {
+    logThrown(log, thrown, { origin, message: 'thrown outside of a call' });
   });
 }

@@ -1,6 +1,6 @@
 import { type App, startApp } from '../app.ts';
 import { type Config, loadConfig, settingRows } from '../config.ts';
-import { stop, stopSignal } from '../lifecycle.ts';
+import { stop, stopSignal, surviveStrays } from '../lifecycle.ts';
 import { ListenError } from '../transport/listen.ts';
 import type { Command, Flag } from './command.ts';
 
@@ -31,6 +31,7 @@ export const serve: Command = {
       io.error(error.message);
       return 1;
     }
+    surviveStrays(app.log);
     const serving = { version: io.version, services: app.services };
     app.log.info({ ...serving, try: hint({ app, config, program: io.program }) }, 'serving');
     app.log.flush();

@@ -1,8 +1,10 @@
-import { AbortError, isAbortError } from 'abort-controller-x';
+import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Placed } from '../bag.ts';
 import type { Compression } from '../context.ts';
+import { ErrorCode } from '../http2/errors.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { isAbort, show } from '../thrown.ts';
 import { BytesInUse } from './bytes_in_use.ts';
 import type { CallHead } from './call_head.ts';
 import { type AnyMiddleware, throughChain } from './chain.ts';
@@ -15,7 +17,7 @@ import type { MethodCodec } from './methods.ts';
 import { createRequestReader, type RequestOwner, type RequestReader } from './request_reader.ts';
 import { respondAll, respondOnce, respondThroughChain, type Respondent } from './respond.ts';
 import { ResponseWriter } from './response_writer.ts';
-import { statusOf } from './status.ts';
+import { type CallStatus, fine, statusOf } from './status.ts';
 
 /** A method as it is served. */
 export interface Method extends MethodCodec {
@@ -90,7 +92,7 @@ export class Call
       connection,
       signal: this.#controller.signal,
       deadline: head.timeout === undefined ? undefined : deps.date() + head.timeout,
-      abort: (error) => this.cut(error),
+      abort: (error) => this.fail(error),
       response: this.response,
       retain: method.requestStream ? (bytes) => this.inUse.retain(bytes) : undefined,
       compression: this,
@@ -141,9 +143,9 @@ export class Call
     this.cut(new ServerError(Status.DEADLINE_EXCEEDED, 'Deadline exceeded'));
   }
 
-  /** The caller does not keep to the protocol. */
+  /** Ends the call from outside, with whatever somebody says: the caller does not keep to the protocol, say. */
   fail(error: unknown): void {
-    this.cut(error instanceof Error ? error : new Error(String(error)));
+    this.cut(isError(error) ? error : new Error(show(error)));
   }
 
   get refusal(): ServerError | undefined {
@@ -161,7 +163,7 @@ export class Call
     this.interrupt?.(error);
     this.response.drained();
     // Middleware that waits for something else does not keep the caller waiting.
-    setImmediate(() => this.finish(error));
+    setImmediate(() => this.finishWith(error));
   }
 
   /** The handler can begin. */
@@ -173,7 +175,7 @@ export class Call
       const way = throughChain(chain, this.method, handle(handler, this, responseStream));
       if (responseStream) void respondAll(this, () => way(request, this.#context));
       else void respondThroughChain(this, () => way(request, this.#context));
-    } else if (this.cutBy) this.finish(this.cutBy);
+    } else if (this.cutBy) this.finishWith(this.cutBy);
     else if (responseStream) void respondAll(this, () => handler(request, this.#context));
     else void respondOnce(this, () => handler(request, this.#context));
   }
@@ -183,17 +185,40 @@ export class Call
     if (this.#state === 'entered' && !this.cutBy) this.#state = 'settled';
   }
 
-  /** Sends the status, once; what comes later is too late. */
-  finish(error?: unknown): void {
+  finish(): void {
     if (this.#state === 'over') return;
+    if (this.cutBy) this.finishWith(this.cutBy);
+    else this.#end(fine);
+  }
+
+  finishWith(thrown: unknown): void {
+    if (this.#state === 'over') return;
+    // A service that ends because it was aborted does not know why it was.
+    const cause = this.cutBy && isAbort(thrown) ? this.cutBy : thrown;
+    this.#end(statusOf(cause, this.method.path));
+  }
+
+  /** Sends the status, once; what comes later is too late. */
+  #end(status: CallStatus): void {
     this.#state = 'over';
     this.#deps.deadlines.delete(this);
     this.#request.stop(leftOver);
-    // A service that ends because it was aborted does not know why it was.
-    const cause = error === undefined || isAbortError(error) ? (this.cutBy ?? error) : error;
-    const status = statusOf(cause, this.method.path);
-    this.response.end(status);
+    try {
+      this.response.end(status);
+    } catch (error) {
+      process.emitWarning(`${this.method.path}: Cannot send the end of a call: ${show(error)}`);
+      this.stream.reset(ErrorCode.INTERNAL_ERROR);
+    }
     this.#deps.onEnd(this);
+  }
+}
+
+/** `instanceof` asks what was thrown, which may throw again. */
+function isError(thrown: unknown): thrown is Error {
+  try {
+    return thrown instanceof Error;
+  } catch {
+    return false;
   }
 }
 

@@ -94,21 +94,21 @@ class Responses implements AsyncGenerator {
     try {
       const result = await interruptible<IteratorResult<unknown>>(
         this.#call,
-        (resolve, reject) => void this.#handler().next().then(resolve, reject),
+        (resolve, reject) => void Promise.resolve(this.#handler().next()).then(resolve, reject),
       );
       this.#isOver = result.done === true;
       return result;
     } catch (error) {
       this.#isOver = true;
       // Not awaited: a handler that hears nothing may never come back.
-      if (error === this.#call.cutBy) this.#leave();
+      if (error === this.#call.cutBy) void this.#leave();
       throw error;
     }
   }
 
   async return(value: unknown): Promise<IteratorResult<unknown>> {
     this.#isOver = true;
-    if (this.#call.cutBy) this.#leave();
+    if (this.#call.cutBy) void this.#leave();
     else await this.#iterator?.return?.();
     return { done: true, value };
   }
@@ -136,8 +136,12 @@ class Responses implements AsyncGenerator {
     return this.#iterator;
   }
 
-  #leave(): void {
-    this.#iterator?.return?.().catch(() => {});
+  async #leave(): Promise<void> {
+    try {
+      await this.#iterator?.return?.();
+    } catch {
+      // The call has ended otherwise.
+    }
   }
 }
 

@@ -70,12 +70,16 @@ export class ManyRequests implements RequestReader {
   }
 
   /** A message that is none ends the call, whatever its handler makes of it. */
-  async #orFail(decode: () => unknown): Promise<unknown> {
-    try {
-      return await decode();
-    } catch (error) {
+  #orFail(decode: () => unknown): unknown {
+    const fail = (error: unknown): never => {
       this.#call.fail(error);
       throw error;
+    };
+    try {
+      const message = decode();
+      return message instanceof Promise ? message.catch(fail) : message;
+    } catch (error) {
+      return fail(error);
     }
   }
 }

@@ -36,7 +36,8 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
       const message = this.#read();
       if (!message) return;
       const waiting = this.#waiting.shift();
-      void this.#deliver(message).then(waiting?.resolve, waiting?.reject);
+      waiting?.resolve(this.#deliver(message));
+      waiting?.promise.catch(ignore);
     }
   }
 
@@ -49,16 +50,19 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
   }
 
   /** Whoever asks from now on gets this error. */
-  fail(error: Error): void {
-    this.#error ??= error;
-    for (const { reject } of this.#waiting.splice(0)) reject(error);
+  fail(reason: Error): void {
+    this.#error ??= reason;
+    for (const { promise, reject } of this.#waiting.splice(0)) {
+      promise.catch(ignore);
+      reject(reason);
+    }
   }
 
   next(): Promise<IteratorResult<T>> {
-    if (this.#error) return Promise.reject(this.#error);
+    if (this.#error) return rejected(this.#error);
     if (this.#state === 'left') return Promise.resolve(done);
     const message = this.#read();
-    if (this.#error) return Promise.reject(this.#error);
+    if (this.#error) return rejected(this.#error);
     if (!message && this.#state === 'ended') return Promise.resolve(done);
     if (message) {
       this.#deps.onPull();
@@ -97,9 +101,29 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
     }
   }
 
-  async #deliver(message: RawMessage): Promise<IteratorResult<T>> {
-    return { done: false, value: await this.#deps.decode(message) };
+  #deliver(message: RawMessage): Promise<IteratorResult<T>> {
+    try {
+      const value = this.#deps.decode(message);
+      if (!(value instanceof Promise)) return Promise.resolve({ done: false, value });
+      const result = value.then((decoded): IteratorResult<T> => ({ done: false, value: decoded }));
+      result.catch(ignore);
+      return result;
+    } catch (error) {
+      return rejected(error);
+    }
   }
 }
+
+/**
+ * A handler may ask for a message ahead of its need, and then not look at it: that is no unhandled
+ * rejection, which would end the process.
+ */
+function rejected(reason: unknown): Promise<never> {
+  const promise = Promise.reject(reason);
+  promise.catch(ignore);
+  return promise;
+}
+
+function ignore(): void {}
 
 const done: IteratorReturnResult<undefined> = { done: true, value: undefined };

@@ -9,8 +9,10 @@ export interface Respondent {
   readonly isOver: boolean;
   /** What the call ends with is known, and in the log: nothing cuts it any more. */
   settle(): void;
-  /** Ends the call, with what went wrong if anything did. */
-  finish(error?: unknown): void;
+  /** Ends the call, which has gone well. */
+  finish(): void;
+  /** Ends the call with what was thrown: anything, undefined too. */
+  finishWith(thrown: unknown): void;
 }
 
 /** Answers with what a handler's promise gives. */
@@ -19,7 +21,7 @@ export async function respondOnce(call: Respondent, handle: () => unknown): Prom
     const sending = respond(call, await handle());
     if (sending) await sending;
   } catch (error) {
-    call.finish(error);
+    call.finishWith(error);
   }
 }
 
@@ -35,7 +37,7 @@ export async function respondThroughChain(
     const sending = respond(call, result.value);
     if (sending) await sending;
   } catch (error) {
-    call.finish(error);
+    call.finishWith(error);
   }
 }
 
@@ -62,7 +64,7 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
     if (result.value !== undefined) throw new Error(returnedMessage);
     call.finish();
   } catch (error) {
-    call.finish(error);
+    call.finishWith(error);
   }
 }
 
@@ -85,9 +87,9 @@ async function leave(
   iterator: AsyncIterator<unknown>,
   error: unknown,
 ): Promise<void> {
-  const result = await iterator.throw?.(error);
-  if (result?.done === false) await iterator.return?.();
-  call.finish(error);
+  if (!iterator.throw) await iterator.return?.();
+  else if ((await iterator.throw(error)).done === false) await iterator.return?.();
+  call.finishWith(error);
 }
 
 const sent: IteratorYieldResult<undefined> = { done: false, value: undefined };

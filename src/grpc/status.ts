@@ -1,7 +1,6 @@
-import { inspect } from 'node:util';
-import { isAbortError } from 'abort-controller-x';
-import { ServerError, Status } from 'nice-grpc-common';
+import { Status } from 'nice-grpc-common';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
+import { isAbort, meantBy, show } from '../thrown.ts';
 import type { LazyMetadata } from './metadata.ts';
 
 /** How a call ended. */
@@ -10,16 +9,20 @@ export interface CallStatus {
   details: string;
 }
 
-const fine: CallStatus = { code: Status.OK, details: '' };
+/** The status of a call that ended well. */
+export const fine: CallStatus = { code: Status.OK, details: '' };
 
-/** The status of what a call ended with. Like nice-grpc, it warns of what no service should throw. */
-export function statusOf(error: unknown, path: string): CallStatus {
-  if (error === undefined) return fine;
-  if (error instanceof ServerError) return error;
-  if (isAbortError(error)) {
+/**
+ * The status of what a call was ended with, which may be anything, and never throws. Like nice-grpc, it
+ * warns of what no service should throw.
+ */
+export function statusOf(thrown: unknown, path: string): CallStatus {
+  const meant = meantBy(thrown);
+  if (meant) return meant;
+  if (isAbort(thrown)) {
     return { code: Status.CANCELLED, details: 'The operation was cancelled' };
   }
-  process.emitWarning(`${path}: an error that is no ServerError: ${inspect(error)}`);
+  process.emitWarning(`${path}: an error that is no ServerError: ${show(thrown)}`);
   return { code: Status.UNKNOWN, details: 'Unknown server error occurred' };
 }
 

@@ -16,7 +16,16 @@ export class Turn {
     const tasks = this.#tasks;
     this.#tasks = this.#running;
     this.#running = tasks;
-    for (const task of tasks) task();
+    for (const task of tasks) {
+      try {
+        task();
+      } catch (error) {
+        // A fault of ours in one connection is no reason to forget the others.
+        setImmediate(() => {
+          throw error;
+        });
+      }
+    }
     tasks.length = 0;
   };
 }

@@ -1,8 +1,8 @@
-import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
 import { ServerError } from 'nice-grpc-common';
-import { internal } from '../errors.ts';
+import { CallError, internal } from '../errors.ts';
 import { RichError } from '../rich_error.ts';
+import { isAbort, meantBy } from '../thrown.ts';
 
 /**
  * Turns anything we did not mean to throw into INTERNAL with a fixed message. The original stays
@@ -16,15 +16,23 @@ export async function* hideInternalErrors<Req, Res>(
   try {
     return yield* call.next(call.request, context);
   } catch (error) {
-    if (error instanceof RichError) error.tell(context.trailer);
-    if (error instanceof ServerError) throw wellFormed(error);
-    if (isAbortError(error) && context.signal.aborted) throw error;
-    throw internal(error);
+    throw told(error, context);
   }
 }
 
-/** grpc-js percent-encodes the message with encodeURI, which a lone surrogate makes throw. */
-function wellFormed(error: ServerError): ServerError {
-  if (!error.details.isWellFormed()) error.details = error.details.toWellFormed();
-  return error;
+/** What the caller is told of what was thrown, which may be anything and throw when it is looked at. */
+function told(thrown: unknown, { signal, trailer }: CallContext): unknown {
+  if (signal.aborted && isAbort(thrown)) return thrown;
+  const meant = meantBy(thrown);
+  if (!meant) return internal(thrown);
+  try {
+    if (thrown instanceof RichError) thrown.tell(trailer);
+    // grpc-js percent-encodes the message with encodeURI, which a lone surrogate makes throw.
+    const details = meant.details.toWellFormed();
+    const isSo =
+      thrown instanceof ServerError && thrown.code === meant.code && thrown.details === details;
+    return isSo ? thrown : new CallError(meant.code, details, { cause: thrown });
+  } catch {
+    return internal(thrown);
+  }
 }

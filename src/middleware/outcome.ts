@@ -1,17 +1,21 @@
-import { isAbortError } from 'abort-controller-x';
-import { ServerError, Status } from 'nice-grpc-common';
+import { Status } from 'nice-grpc-common';
+import { isAbort, meantBy } from '../thrown.ts';
 
 /** Stands for a call that its caller ended, by cancelling it or by the caller's deadline. */
 export const callersEnd = Symbol('ended by the caller');
 
+/** Stands for a call that ended well: undefined can be thrown. */
+export const endedWell = Symbol('ended well');
+
 /**
- * The status a call ends with, for all who report it: from what it threw, `callersEnd`, or undefined
- * where it ended well. Whether it is late matters only to a call that its caller ended.
+ * The status a call ends with, for all who report it: from what it threw, `callersEnd`, or `endedWell`.
+ * Whether it is late matters only to a call that its caller ended.
  */
 export function codeOf(ended: unknown, late: boolean): Status {
-  if (ended === undefined) return Status.OK;
-  if (ended instanceof ServerError) return ended.code;
-  if (ended !== callersEnd && !isAbortError(ended)) return Status.UNKNOWN;
+  if (ended === endedWell) return Status.OK;
+  const meant = meantBy(ended);
+  if (meant) return meant.code;
+  if (ended !== callersEnd && !isAbort(ended)) return Status.UNKNOWN;
   return late ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
 }
 

@@ -4,8 +4,9 @@ import type { Logger, LogFn } from 'pino';
 import { CallersFault } from '../callers_fault.ts';
 import type { CallLog, Connected, Logged, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
+import { logThrown } from '../observability/log_thrown.ts';
 import { countRequests, countResponses } from './metrics.ts';
-import { callersEnd, codeOf, isLate } from './outcome.ts';
+import { callersEnd, codeOf, endedWell, isLate } from './outcome.ts';
 
 /** What the request log needs; `now` gives milliseconds since the epoch. */
 export interface RequestLogOptions {
@@ -57,7 +58,7 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       const response = yield* call.responseStream
         ? countResponses(call.next(request, inside), count)
         : call.next(request, inside);
-      ended = context.signal.aborted ? callersEnd : undefined;
+      ended = context.signal.aborted ? callersEnd : endedWell;
       return response;
     } catch (error) {
       ended = error;
@@ -71,8 +72,9 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       if (code === Status.OK && !call.responseStream) count.sent++;
       // A service may end a call with a number that has no name.
       const line = { ...fields, code: Status[code] ?? String(code), ms };
-      if (ended instanceof CallersFault) log.info({ ...line, reason: ended.reason }, 'call ended');
-      else if (isOurFault(code)) log.error({ ...line, err: causeOf(ended) }, 'call failed');
+      if (isCallersFault(ended)) log.info({ ...line, reason: ended.reason }, 'call ended');
+      else if (isOurFault(code))
+        logThrown(log, causeOf(ended), { ...line, message: 'call failed' });
       else log.info(line, 'call ended');
     }
   };
@@ -116,8 +118,21 @@ function isOurFault(code: Status): boolean {
   return code === Status.INTERNAL || code === Status.UNKNOWN || code === Status.DATA_LOSS;
 }
 
-function causeOf(error: unknown): unknown {
-  return error instanceof ServerError && error.cause !== undefined ? error.cause : error;
+/** Looking at what was thrown may throw. */
+function causeOf(thrown: unknown): unknown {
+  try {
+    return thrown instanceof ServerError && 'cause' in thrown ? thrown.cause : thrown;
+  } catch {
+    return thrown;
+  }
+}
+
+function isCallersFault(thrown: unknown): thrown is CallersFault {
+  try {
+    return thrown instanceof CallersFault;
+  } catch {
+    return false;
+  }
 }
 
 /** A caller's own id, if it is one that a log line can hold. */

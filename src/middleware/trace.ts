@@ -9,8 +9,9 @@ import {
 } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import type { CallContext, Metadata, ServerMiddleware } from 'nice-grpc-common';
-import { ServerError, Status } from 'nice-grpc-common';
+import { Status } from 'nice-grpc-common';
 import type { Dialled, Timed, Traced } from '../context.ts';
+import { meantBy } from '../thrown.ts';
 
 /** What makes the spans of calls. */
 export interface TraceOptions {
@@ -108,7 +109,8 @@ function endAs(span: Span, { ended, code }: Ended): void {
   if (faults.has(code)) {
     span.setAttribute('error.type', Status[code]);
     // What the caller is told; the cause is in the log.
-    const told = ended instanceof ServerError ? { message: ended.details } : {};
+    const meant = meantBy(ended);
+    const told = meant ? { message: meant.details } : {};
     span.setStatus({ code: SpanStatusCode.ERROR, ...told });
   }
   span.end();

@@ -25,6 +25,14 @@ async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal) {
     }
   } finally {
     // Not awaited: after an abort it ends only when the engine lets go of the stream.
-    void iterator.return?.();
+    void leave(iterator);
+  }
+}
+
+async function leave(iterator: AsyncIterator<unknown>): Promise<void> {
+  try {
+    await iterator.return?.();
+  } catch {
+    // Nobody takes anything of it any more.
   }
 }

@@ -6,13 +6,14 @@ import {
   setLogVerbosity,
 } from '@grpc/grpc-js';
 import { createServer as createNiceServer, type Server, type ServerAddBuilder } from 'nice-grpc';
-import type {
-  CallContext,
+import {
+  type CallContext,
   ServerError,
-  ServerMiddleware,
-  ServerMiddlewareCall,
+  type ServerMiddleware,
+  type ServerMiddlewareCall,
 } from 'nice-grpc-common';
 import type { Abortable, Timed } from '../context.ts';
+import { isAbort, meantBy, show } from '../thrown.ts';
 import { abortRequests } from './abort_requests.ts';
 import type { Engine, Limits } from './engine.ts';
 import { credentialsOf, textOf } from './grpc_js_address.ts';
@@ -135,12 +136,31 @@ const fillContext: ServerMiddleware<Timed & Abortable> = async function* fillCon
   const deadline = text === undefined ? undefined : Number(text);
   const ending = new AbortController();
   const signal = AbortSignal.any([context.signal, ending.signal]);
-  let endedBy: ServerError | undefined;
-  const abort = (error: ServerError) => {
-    endedBy ??= error;
+  let endedBy: { error: unknown } | undefined;
+  const abort = (error: unknown) => {
+    endedBy ??= { error };
     ending.abort();
   };
-  const response = yield* call.next(call.request, { ...context, signal, deadline, abort });
-  if (endedBy) throw endedBy;
-  return response;
+  try {
+    const response = yield* call.next(call.request, { ...context, signal, deadline, abort });
+    if (endedBy) throw endedBy.error;
+    return response;
+  } catch (thrown) {
+    throw presentable(thrown);
+  }
 };
+
+/** What nice-grpc and grpc-js can tell: anything else that is thrown would end the process. */
+function presentable(thrown: unknown): unknown {
+  const meant = meantBy(thrown);
+  if (meant) return new ServerError(meant.code, meant.details.toWellFormed());
+  return isAbort(thrown) || isPlainError(thrown) ? thrown : new Error(show(thrown));
+}
+
+function isPlainError(thrown: unknown): boolean {
+  try {
+    return thrown instanceof Error && typeof thrown.stack === 'string';
+  } catch {
+    return false;
+  }
+}

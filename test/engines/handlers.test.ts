@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Status } from 'nice-grpc-common';
+import {
+  GreeterDefinition,
+  type GreeterServiceImplementation as Greet,
+  HelloReply,
+  HelloRequest,
+} from '../../src/gen/greet.ts';
+import type { Call } from '../../src/context.ts';
+import { createEngine } from '../../src/transport/engine.ts';
+import { serve, until } from '../harness.ts';
+import { paths } from '../kinds.ts';
+import { connectRaw, frame } from '../raw_client.ts';
+import { dialChannel, serverTls } from '../tls.ts';
+
+const names = ['direct', 'grpc-js'] as const;
+
+/** A server stream as a service may write it by hand. */
+function stream(iterator: object): Partial<Greet<Call>> {
+  const iterable = { [Symbol.asyncIterator]: () => iterator };
+  return { parrotSayHello: () => Object.assign(iterable) };
+}
+
+const reply = { done: false, value: HelloReply.create({ message: 'x' }) };
+function fails(): never {
+  throw new Error('x');
+}
+
+/** Who waits for it learns that it cannot be waited for. */
+// oxlint-disable-next-line unicorn/no-thenable -- a service may give one
+const thenable = Object.fromEntries([['then', fails]]);
+
+async function rejects(): Promise<never> {
+  throw new Error('x');
+}
+
+/** What a service may give in place of a generator, and the code that comes of it. */
+const streams: Record<string, [Partial<Greet<Call>>, Status]> = {
+  'whose iterator cannot be had': [
+    { parrotSayHello: () => ({ [Symbol.asyncIterator]: fails }) },
+    Status.INTERNAL,
+  ],
+  'whose next() throws': [stream({ next: fails }), Status.INTERNAL],
+  'whose next() gives nothing': [stream({ next: () => undefined }), Status.INTERNAL],
+  'whose next() gives a thenable that throws': [stream({ next: () => thenable }), Status.INTERNAL],
+  'whose next() gives no promise': [
+    stream({ next: () => ({ done: true, value: undefined }) }),
+    Status.OK,
+  ],
+};
+
+for (const name of names) {
+  for (const [what, [greet, code]] of Object.entries(streams)) {
+    test(`${name}: a response stream ${what} ends its call ${code}`, async () => {
+      await using running = await serve({ engine: name, greet });
+
+      const replies = Array.fromAsync(running.client.parrotSayHello({}));
+
+      if (code === Status.OK) assert.deepEqual(await replies, []);
+      else await assert.rejects(replies, { code });
+    });
+  }
+
+  const leavings: Record<string, object> = {
+    'has no return()': {},
+    'has a return() that throws': { return: fails },
+    'has a return() that gives no promise': { return: () => undefined },
+    'has a return() that rejects': { return: rejects },
+  };
+  for (const [what, more] of Object.entries(leavings)) {
+    test(`${name}: a response stream that ${what} can be left by its caller`, async () => {
+      let asked = 0;
+      const next = () => (asked++ === 0 ? Promise.resolve(reply) : new Promise(() => {}));
+      await using running = await serve({ engine: name, greet: stream({ next, ...more }) });
+      const cancel = new AbortController();
+
+      const ended = Array.fromAsync(running.client.parrotSayHello({}, { signal: cancel.signal }));
+      await until(() => asked > 1 || name === 'grpc-js');
+      cancel.abort();
+
+      await assert.rejects(ended);
+      if (name === 'direct') await running.log.line({ rpc: paths.serverStream, code: 'CANCELLED' });
+    });
+  }
+
+  test(`${name}: a unary service that gives a thenable that throws ends its call INTERNAL`, async () => {
+    await using running = await serve({
+      engine: name,
+      greet: { sayHello: () => Object.create(thenable) },
+    });
+
+    await assert.rejects(running.client.sayHello({}), { code: Status.INTERNAL });
+  });
+
+  test(`${name}: a service may ask for a request ahead and never look at it, whatever comes`, async () => {
+    const asked = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    await using running = await serve({
+      engine: name,
+      greet: {
+        async chattyClientSayHello(requests) {
+          const iterator = requests[Symbol.asyncIterator]();
+          void iterator.next();
+          void iterator.next();
+          asked.resolve();
+          await release.promise;
+          void iterator.next();
+          throw new Error('x');
+        },
+      },
+    });
+    const client = await connectRaw(running.address);
+    for (const spoil of [
+      (call: ReturnType<typeof client.open>) => void call.end(frame(Buffer.from([0xff, 0xff]))),
+      (call: ReturnType<typeof client.open>) => call.close(8),
+    ]) {
+      const call = client.open(paths.clientStream).resume();
+      call.on('error', () => {});
+      call.write(frame(HelloRequest.encode({ name: 'A', greeting: '' }).finish()));
+      await asked.promise;
+      spoil(call);
+      await client.roundTrip();
+      release.resolve();
+      if (!call.closed) await once(call, 'close');
+    }
+    await until(() => running.counts().calls === 0);
+    client.close();
+    // An unhandled rejection would have failed this test by now.
+  });
+
+  test(`${name}: a decoder that does not take an empty message is no fault of who resets a call`, async () => {
+    const { sayHello } = GreeterDefinition.methods;
+    const requestType = {
+      ...HelloRequest,
+      decode(bytes: Uint8Array) {
+        if (bytes.length === 0) throw new Error('empty');
+        return HelloRequest.decode(bytes);
+      },
+    };
+    const definition = {
+      ...GreeterDefinition,
+      methods: { sayHello: { ...sayHello, requestType } },
+    };
+    const engine = await createEngine(name, { maxConcurrentStreams: 10, maxMessageSize: 1000 });
+    engine.add(definition, { sayHello: async ({ name: message }) => ({ message }) });
+    const port = await engine.listen({ host: '127.0.0.1', port: 0 }, serverTls);
+    const client = await connectRaw(`127.0.0.1:${port}`);
+
+    const call = client.open(paths.unary).resume();
+    call.on('error', () => {});
+    call.write(Buffer.from([0]));
+    await client.roundTrip();
+    call.close(8);
+    await client.roundTrip();
+    client.close();
+
+    const channel = dialChannel(`127.0.0.1:${port}`);
+    const { message } = await createClient(definition, channel).sayHello({ name: 'x' });
+    assert.equal(message, 'x');
+    channel.close();
+    await engine.shutdown();
+  });
+}
