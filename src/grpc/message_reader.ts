@@ -1,6 +1,8 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import { CallersFault } from '../callers_fault.ts';
-import { prefixLength } from './methods.ts';
+
+/** Of a message's frame: a flag, and four octets of length. */
+export const prefixLength = 5;
 
 /** A message as it came. Its bytes are never written again, but share memory with others. */
 export interface RawMessage {

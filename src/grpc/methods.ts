@@ -1,16 +1,11 @@
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { CompatServiceDefinition, ServiceDefinition } from 'nice-grpc';
 import type { MethodDescriptor } from 'nice-grpc-common';
 
 /** What the engine needs to know of a method. */
 export interface MethodCodec extends MethodDescriptor {
   readonly decode: (bytes: Uint8Array) => unknown;
-  /** The message with room for its prefix: five octets in front. */
   readonly encode: (message: unknown) => Uint8Array;
 }
-
-/** Of a message's frame: a flag, and four octets of length. */
-export const prefixLength = 5;
 
 /** The methods of a definition by their names in TypeScript, whoever generated it. */
 export function methodsOf(definition: CompatServiceDefinition): [string, MethodCodec][] {
@@ -31,7 +26,7 @@ export function methodsOf(definition: CompatServiceDefinition): [string, MethodC
       responseStream: method.responseStream,
       options: method.options ?? {},
       decode: (bytes) => method.requestDeserialize(bytes),
-      encode: (message) => withPrefix(method.responseSerialize(message)),
+      encode: (message) => method.responseSerialize(message),
     },
   ]);
 }
@@ -46,7 +41,7 @@ interface TsProtoMethod {
   requestType: { decode(bytes: Uint8Array): unknown };
   requestStream: boolean;
   responseType: {
-    encode(message: unknown, writer?: BinaryWriter): { finish(): Uint8Array };
+    encode(message: unknown): { finish(): Uint8Array };
     fromPartial?(message: unknown): unknown;
   };
   responseStream: boolean;
@@ -67,28 +62,7 @@ function fromTsProto(fullName: string, method: TsProtoMethod): MethodCodec {
     decode: (bytes) => requestType.decode(bytes),
     encode(message) {
       const whole = responseType.fromPartial ? responseType.fromPartial(message) : message;
-      return encodeWithPrefix(responseType, whole);
+      return responseType.encode(whole).finish();
     },
   };
-}
-
-/** One for all: a message is written in one go. */
-let writer = new BinaryWriter();
-
-/** Writes the message behind five zeros: there is no copy for the prefix. */
-function encodeWithPrefix(type: TsProtoMethod['responseType'], message: unknown): Uint8Array {
-  try {
-    for (let i = 0; i < prefixLength; i++) writer.uint32(0);
-    return type.encode(message, writer).finish();
-  } catch (error) {
-    // It may be left with half a message.
-    writer = new BinaryWriter();
-    throw error;
-  }
-}
-
-function withPrefix(bytes: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(prefixLength + bytes.length);
-  whole.set(bytes, prefixLength);
-  return whole;
 }

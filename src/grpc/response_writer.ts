@@ -1,10 +1,11 @@
-import { inspect } from 'node:util';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Stream } from '../http2/stream.ts';
+import { show } from '../thrown.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
 import { compress, type Encoding, takeTurn } from './compression.ts';
 import { LazyMetadata } from './metadata.ts';
-import { type MethodCodec, prefixLength } from './methods.ts';
+import { prefixLength } from './message_reader.ts';
+import type { MethodCodec } from './methods.ts';
 import { type CallStatus, responseHeaders, trailers, trailersOnly } from './status.ts';
 
 interface ResponseParts {
@@ -47,9 +48,11 @@ export class ResponseWriter {
   /** Sends the response headers, once. */
   sendHeader(): void {
     if (this.#sentHeader) return;
+    const encoding = this.#chooseEncoding();
+    const block = responseHeaders(this.header, encoding);
     this.#sentHeader = true;
-    this.#encoding = this.#chooseEncoding();
-    this.#stream.respond(responseHeaders(this.header, this.#encoding));
+    this.#encoding = encoding;
+    this.#stream.respond(block);
   }
 
   /** Throws as send() would. The bytes are of no use: middleware may still change the message. */
@@ -62,14 +65,12 @@ export class ResponseWriter {
    * be encoded, and then nothing has been sent.
    */
   send(message: unknown): boolean | Promise<boolean> {
-    const framed = this.#encoded(message);
+    const bytes = this.#encoded(message);
     this.sendHeader();
-    const length = framed.length - prefixLength;
-    if (this.#encoding !== undefined && (this.compress ?? length > this.#ownRule())) {
-      return this.#sendCompressed(framed.subarray(prefixLength), this.#encoding);
+    if (this.#encoding !== undefined && (this.compress ?? bytes.length > this.#ownRule())) {
+      return this.#sendCompressed(bytes, this.#encoding);
     }
-    writePrefix(framed, 0);
-    return this.#write(framed);
+    return this.#write(frame(bytes, 0));
   }
 
   /** Resolves when there is room for the next message, or nobody waits for it any more. */
@@ -96,9 +97,11 @@ export class ResponseWriter {
 
   #encoded(message: unknown): Uint8Array {
     try {
-      return this.#method.encode(message);
+      const bytes = this.#method.encode(message);
+      if (bytes instanceof Uint8Array) return bytes;
+      throw new TypeError('Cannot send a message: its encoder has given no bytes');
     } catch (cause) {
-      process.emitWarning(`Cannot encode a response: ${inspect(cause)}`);
+      process.emitWarning(`Cannot encode a response: ${show(cause)}`);
       throw Object.assign(new ServerError(Status.INTERNAL, 'Internal error'), { cause });
     }
   }
@@ -124,10 +127,7 @@ export class ResponseWriter {
       return this.#stream.closed ? noBytes : compress(bytes, encoding);
     });
     this.#stream.keepResponse(0);
-    const framed = Buffer.allocUnsafe(prefixLength + packed.length);
-    packed.copy(framed, prefixLength);
-    writePrefix(framed, 1);
-    return this.#write(framed);
+    return this.#write(frame(packed, 1));
   }
 
   /** The only message of a response leaves together with its status. */
@@ -139,11 +139,14 @@ export class ResponseWriter {
 }
 
 /** PROTOCOL-HTTP2.md, Length-Prefixed-Message. */
-function writePrefix(framed: Uint8Array, compressed: 0 | 1): void {
-  const length = framed.length - prefixLength;
+function frame(bytes: Uint8Array, compressed: 0 | 1): Uint8Array {
+  const { length } = bytes;
+  const framed = new Uint8Array(prefixLength + length);
+  framed.set(bytes, prefixLength);
   framed[0] = compressed;
   framed[1] = length >>> 24;
   framed[2] = length >>> 16;
   framed[3] = length >>> 8;
   framed[4] = length;
+  return framed;
 }

@@ -38,6 +38,7 @@ import { requestLog } from '../middleware/request_log.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { type Extra, stayingPaths, unlimitedPaths } from './catalogue.ts';
 import type { Engine } from './engine.ts';
+import { withOwnCodec } from './own_codec.ts';
 
 /** The rules of every service. */
 interface Services {
@@ -91,14 +92,18 @@ export function buildServer(
   { services, ...chain }: ChainDeps & { services: Services },
 ): Engine<object> {
   const server = withChain(engine, chain);
-  server.add(UnaryDefinition, services.unary);
-  server.add(HelloDefinition, services.hello);
-  server.add(SampleServiceDefinition, services.sample);
-  server.add(HelloworldDefinition, services.helloworld);
-  server.add(GreetDefinition, services.greet);
-  server.add(HealthDefinition, services.health);
-  server.add(ReflectionDefinition, services.reflection);
-  server.add(ReflectionAlphaDefinition, services.reflection);
-  for (const extra of chain.extras ?? []) extra.addTo(server);
+  const add: Adds['add'] = (definition, implementation) =>
+    server.add(withOwnCodec(definition), implementation);
+  add(UnaryDefinition, services.unary);
+  add(HelloDefinition, services.hello);
+  add(SampleServiceDefinition, services.sample);
+  add(HelloworldDefinition, services.helloworld);
+  add(GreetDefinition, services.greet);
+  add(HealthDefinition, services.health);
+  add(ReflectionDefinition, services.reflection);
+  add(ReflectionAlphaDefinition, services.reflection);
+  for (const extra of chain.extras ?? []) extra.addTo({ add });
   return server;
 }
+
+type Adds = Parameters<Extra['addTo']>[0];

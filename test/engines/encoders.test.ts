@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import { createClient } from 'nice-grpc';
+import { Status } from 'nice-grpc-common';
+import { HelloDefinition, HelloResponse } from '../../src/gen/hello.ts';
+import { createEngine } from '../../src/transport/engine.ts';
+import { withOwnCodec } from '../../src/transport/own_codec.ts';
+import { dialChannel, serverTls } from '../tls.ts';
+
+/** A message's encoder, as nice-grpc's type of a definition has it. */
+interface Encoder {
+  encode(message: HelloResponse, ...more: unknown[]): { finish(): Uint8Array };
+}
+
+/** Hello/Hello, encoded by somebody else. */
+function encodedBy(encoder: Encoder) {
+  const { hello } = HelloDefinition.methods;
+  const responseType = { ...HelloResponse, ...encoder };
+  return { ...HelloDefinition, methods: { hello: { ...hello, responseType } } };
+}
+
+/** Serves replies that say what was asked, with one definition and then with our own, on one server. */
+async function dial(name: 'direct' | 'grpc-js', definition: ReturnType<typeof encodedBy>) {
+  const engine = await createEngine(name, { maxConcurrentStreams: 100, maxMessageSize: 10_000 });
+  const own = withOwnCodec({ ...HelloDefinition, fullName: 'Own' });
+  const implementation = { hello: async ({ value }: { value: string }) => ({ value }) };
+  engine.add(definition, implementation);
+  engine.add(own, implementation);
+  const channel = dialChannel(
+    `127.0.0.1:${await engine.listen({ host: '127.0.0.1', port: 0 }, serverTls)}`,
+  );
+  const [foreignClient, ownClient] = [
+    createClient(HelloDefinition, channel),
+    createClient(own, channel),
+  ];
+  const ask = async (client: typeof foreignClient, value: string) =>
+    (await client.hello({ value })).value;
+  return {
+    foreign: (value: string) => ask(foreignClient, value),
+    own: (value: string) => ask(ownClient, value),
+    async [Symbol.asyncDispose]() {
+      channel.close();
+      await engine.shutdown();
+    },
+  };
+}
+
+/** The writer of protobufjs, which ts-proto 1 wrote for: what ours calls join() is ldelim() there. */
+class OldWriter {
+  #bytes: number[] = [];
+  readonly #outer: number[][] = [];
+
+  uint32(value: number): this {
+    this.#bytes.push(value);
+    return this;
+  }
+
+  string(text: string): this {
+    const bytes = Buffer.from(text);
+    this.#bytes.push(bytes.length, ...bytes);
+    return this;
+  }
+
+  fork(): this {
+    this.#outer.push(this.#bytes);
+    this.#bytes = [];
+    return this;
+  }
+
+  ldelim(): this {
+    const inner = this.#bytes;
+    this.#bytes = [...(this.#outer.pop() ?? []), inner.length, ...inner];
+    return this;
+  }
+
+  finish(): Uint8Array {
+    return Uint8Array.from(this.#bytes);
+  }
+}
+
+const encoders: Record<string, Encoder> = {
+  'ignores whatever else it is given': {
+    encode: (message) => HelloResponse.encode(message),
+  },
+  'is told nothing but its message': {
+    encode(message, ...more) {
+      assert.deepEqual(more, []);
+      return HelloResponse.encode(message);
+    },
+  },
+  'is that of ts-proto 1': {
+    encode(message, writer: unknown = new OldWriter()) {
+      assert.ok(writer instanceof OldWriter);
+      // A field that nobody knows, as a message in the message.
+      writer.uint32(122).fork().uint32(10).string('inner').ldelim();
+      return writer.uint32(10).string(message.value);
+    },
+  },
+  'finishes its writer for another message first': {
+    encode(message, writer: unknown = new BinaryWriter()) {
+      assert.ok(writer instanceof BinaryWriter);
+      const inner = HelloResponse.encode({ value: 'inner' }, writer).finish();
+      return HelloResponse.encode(message, writer.uint32(122).bytes(inner));
+    },
+  },
+};
+
+for (const name of ['direct', 'grpc-js'] as const) {
+  for (const [does, encoder] of Object.entries(encoders)) {
+    test(`${name}: an encoder that ${does} sends its own messages, and spoils no others`, async () => {
+      await using client = await dial(name, encodedBy(encoder));
+
+      for (const value of ['a', 'bc', '']) {
+        assert.equal(await client.foreign(value), value);
+        assert.equal(await client.own(value), value);
+      }
+    });
+  }
+
+  test(`${name}: an encoder that fails half-way ends its call INTERNAL, and spoils no others`, async (t) => {
+    t.mock.method(process, 'emitWarning', () => {});
+    const half = encodedBy({
+      encode(message, writer: unknown = new BinaryWriter()) {
+        assert.ok(writer instanceof BinaryWriter);
+        HelloResponse.encode(message, writer);
+        throw new Error('half-way');
+      },
+    });
+    await using client = await dial(name, half);
+
+    await assert.rejects(client.foreign('a'), { code: Status.INTERNAL });
+    assert.equal(await client.own('b'), 'b');
+  });
+}
+
+test('withOwnCodec() encodes messages apart, where one makes us encode another meanwhile', async () => {
+  const own = withOwnCodec(HelloDefinition);
+  const { responseType } = own.methods.hello;
+  const nesting = {
+    get value() {
+      return `<${HelloResponse.decode(responseType.encode({ value: 'inner' }).finish()).value}>`;
+    },
+  };
+
+  const bytes = responseType.encode(nesting).finish();
+
+  assert.equal(HelloResponse.decode(bytes).value, '<inner>');
+  const broken = {
+    get value(): string {
+      throw new Error('half-way');
+    },
+  };
+  assert.throws(() => responseType.encode(broken), /half-way/);
+  assert.deepEqual(
+    responseType.encode({ value: 'x' }).finish(),
+    HelloResponse.encode({ value: 'x' }).finish(),
+  );
+});
