@@ -23,14 +23,25 @@ interface TlsInfo {
 
 /** Reads whom a socket is connected to. */
 export function connectionInfo(socket: Socket): ConnectionInfo {
-  const { remoteAddress, remotePort } = socket;
-  const host = remoteAddress?.includes(':') ? `[${remoteAddress}]` : remoteAddress;
+  const { remotePort } = socket;
+  const remoteAddress = socket.remoteAddress && withoutMapping(socket.remoteAddress);
   return {
-    peer: host === undefined ? 'unix' : `${host}:${remotePort}`,
+    peer: remoteAddress ? peerOf(remoteAddress, remotePort) : 'unix',
     remoteAddress,
     remotePort,
     tls: isTls(socket) ? tlsInfo(socket) : undefined,
   };
+}
+
+/** `ADDRESS:PORT`, with an IPv6 address in brackets. */
+export function peerOf(address: string, port: string | number | undefined): string {
+  const plain = withoutMapping(address);
+  return `${plain.includes(':') ? `[${plain}]` : plain}:${port}`;
+}
+
+/** A socket of IPv6 that serves IPv4 too has its peers' addresses mapped (RFC 4291 section 2.5.5.2). */
+function withoutMapping(address: string): string {
+  return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
 }
 
 /** Without loading node:tls, which takes 7 MB: where there is one, somebody has. */

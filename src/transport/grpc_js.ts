@@ -15,6 +15,7 @@ import {
 import type { Abortable, Timed } from '../context.ts';
 import { isAbort, meantBy, show } from '../thrown.ts';
 import { abortRequests } from './abort_requests.ts';
+import { peerOf } from '../grpc/connection_info.ts';
 import type { Engine, Limits } from './engine.ts';
 import { credentialsOf, textOf } from './grpc_js_address.ts';
 import { countOpenStreams, type OpenStreams } from './open_streams.ts';
@@ -141,14 +142,21 @@ const fillContext: ServerMiddleware<Timed & Abortable> = async function* fillCon
     endedBy ??= { error };
     ending.abort();
   };
+  const peer = peerOfText(context.peer);
   try {
-    const response = yield* call.next(call.request, { ...context, signal, deadline, abort });
+    const response = yield* call.next(call.request, { ...context, peer, signal, deadline, abort });
     if (endedBy) throw endedBy.error;
     return response;
   } catch (thrown) {
     throw presentable(thrown);
   }
 };
+
+/** As the direct engine has it: grpc-js puts no brackets around an address of IPv6. */
+function peerOfText(text: string): string {
+  const { address, port } = /^(?<address>.+):(?<port>\d+)$/.exec(text)?.groups ?? {};
+  return address === undefined ? text : peerOf(address, port);
+}
 
 /** What nice-grpc and grpc-js can tell: anything else that is thrown would end the process. */
 function presentable(thrown: unknown): unknown {

@@ -191,6 +191,22 @@ for (const name of names) {
     );
   });
 
+  test(`${name}: a peer is ADDRESS:PORT, an IPv4 one on a socket of IPv6 too, and V6 is in brackets`, async () => {
+    const engine = await create();
+    engine.add(HelloDefinition, { hello: async (_request, { peer }) => ({ value: peer }) });
+    const port = await engine.listen({ host: '::', port: 0 });
+    for (const [host, peer] of [
+      ['127.0.0.1', /^127\.0\.0\.1:\d+$/],
+      ['[::1]', /^\[::1\]:\d+$/],
+    ] as const) {
+      const channel = createChannel(`${host}:${port}`);
+      const { value } = await createClient(HelloDefinition, channel).hello({});
+      assert.match(value, peer);
+      channel.close();
+    }
+    await engine.shutdown();
+  });
+
   test(`${name}: serves on as many addresses as it is told to`, async () => {
     const engine = await create();
     engine.add(HelloDefinition, { hello: async ({ value }) => ({ value }) });
