@@ -14,10 +14,55 @@ test('addresses() reads ports, hosts, IPv6 and unix sockets', () => {
 });
 
 test('addresses() refuses what is none, and one that is named twice', () => {
-  for (const text of ['', '50051', ':', ':65536', 'a b:1', '::1:3', 'unix:', ':1,', 'http://a:1']) {
+  const wrong = [
+    '',
+    '50051',
+    ':',
+    ':65536',
+    'a b:1',
+    '::1:3',
+    'unix:',
+    ':1,',
+    'http://a:1',
+    'host:',
+  ];
+  wrong.push(
+    '[::1]',
+    '[]:1',
+    '[:]:1',
+    '[1.2.3.4]:1',
+    '[fe80::1%eth0]:1',
+    '256.0.0.1:1',
+    '1.2.3.4.5:1',
+  );
+  wrong.push('a/b:1', 'a@b:1', '%:1', ':-1', ':1.5', ': 1');
+  for (const text of wrong) {
     assert.throws(() => addresses(text), {
       message: 'must be :PORT, HOST:PORT, [V6]:PORT or unix:PATH, with commas between',
     });
   }
   assert.throws(() => addresses(':1,:2,:1'), { message: 'must not name ":1" twice' });
+});
+
+test('addresses() says how to write all interfaces, and how long a path of a unix socket may be', () => {
+  assert.throws(() => addresses('*:50051'), { message: 'must be :50051 for all interfaces' });
+  assert.equal(addresses(`unix:${'x'.repeat(107)}`).length, 1);
+  for (const path of ['x'.repeat(108), '\u00e9'.repeat(54), '/tmp/']) {
+    assert.throws(() => addresses(`unix:${path}`), {
+      message: 'must be unix: and the path of a file, of at most 107 bytes',
+    });
+  }
+});
+
+test('addresses() takes what the system may know: short addresses, and names of any kind', () => {
+  for (const text of [
+    '0:1',
+    '127.1:1',
+    'my_host.local:1',
+    'localhost.:1',
+    '[::ffff:127.0.0.1]:1',
+    ' :1 ',
+  ]) {
+    assert.equal(addresses(text).length, 1, text);
+  }
 });
