@@ -17,6 +17,9 @@ const commands = new Map<string, () => Promise<Command>>([
 /** Written into the file by build.mjs; the sources have none. */
 declare const builtFromCommit: string | undefined;
 
+// Node opens a port for debuggers to whoever may send SIGUSR1, unless somebody listens.
+process.on('SIGUSR1', () => {});
+
 const io: Io = {
   env: process.env,
   program: programName(),
@@ -111,5 +114,14 @@ function programName(): string {
   const script = process.argv[1];
   if (script === undefined) return 'greeter';
   // An executable has its own name there, as it was typed.
-  return script === process.argv0 ? script : `node ${relative(process.cwd(), script)}`;
+  return script === process.argv0 ? script : `node ${fromHere(script)}`;
+}
+
+/** As it may be typed; as it stands where the working directory is gone. */
+function fromHere(path: string): string {
+  try {
+    return relative(process.cwd(), path);
+  } catch {
+    return path;
+  }
 }

@@ -20,6 +20,10 @@ test('what is built last, and so by default, is the bundle on Node', () => {
   assert.equal(targets.at(-1), 'bundle');
 });
 
+test('nobody who may send SIGUSR1 finds a debugger in the image, however early', () => {
+  assert.match(dockerfile, /^ENV NODE_OPTIONS=".*--disable-sigusr1.*"$/m);
+});
+
 test('a build is given nothing but what is named', () => {
   const [first, ...named] = read('.dockerignore')
     .split('\n')

@@ -24,6 +24,8 @@ interface RunOptions {
   input?: string;
   /** Sends SIGTERM when its standard output has this. */
   stopAt?: RegExp;
+  /** Runs it in a folder that is removed before. */
+  inRemovedFolder?: boolean;
 }
 
 /** The built file, alone in a folder of its own. */
@@ -92,8 +94,13 @@ export function install(): Program {
     },
   };
 
-  function start(args: readonly string[], { env = {}, input = '' }: RunOptions = {}) {
-    const child = spawn(executable ? command : process.execPath, [...first, ...args], {
+  function start(
+    args: readonly string[],
+    { env = {}, input = '', inRemovedFolder = false }: RunOptions = {},
+  ) {
+    const typedHere = [executable ? command : process.execPath, ...first];
+    const all = inRemovedFolder ? [...removing, ...typedHere.map(fromAnywhere)] : typedHere;
+    const child = spawn(all[0] ?? '', [...all.slice(1), ...args], {
       cwd: folder,
       env: {
         // Only one at a time could have its default port.
@@ -108,7 +115,14 @@ export function install(): Program {
     child.stdin.on('error', () => {}).end(input);
     return child;
   }
+
+  function fromAnywhere(part: string): string {
+    return part.endsWith('.mjs') || part.endsWith('.ts') ? resolve(folder, part) : part;
+  }
 }
+
+/** Runs what follows in a folder that is gone. */
+const removing = ['sh', '-c', 'mkdir gone && cd gone && rmdir ../gone && exec "$0" "$@"'];
 
 /** What the harness serves with, in files. */
 function tlsSettings(folder: string): Record<string, string> {
