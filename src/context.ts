@@ -20,6 +20,18 @@ export interface Abortable {
   abort: (error: ServerError) => void;
 }
 
+/** Added by the direct engine. */
+export interface Sending {
+  /**
+   * Calls back, once, when all of the response has left, or with what cut the call before that. It is for
+   * middleware that has seen the call end: what it sends may still wait for the peer's windows.
+   */
+  whenSent?: (done: OnSent) => void;
+}
+
+/** Told what cut a call whose response was on its way. */
+export type OnSent = (cutBy?: Error) => void;
+
 /** Added by the direct engine; see grpc/connection_info.ts. */
 export interface Connected {
   connection?: {

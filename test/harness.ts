@@ -45,6 +45,7 @@ export interface Running extends AsyncDisposable {
   /** What is open. */
   counts(): Counts;
   shutdown(): Promise<void>;
+  forceShutdown(): void;
 }
 
 /** What a test wants otherwise. */
@@ -106,6 +107,7 @@ export async function serve({
     calls,
     counts: () => server.counts,
     shutdown: () => server.shutdown(),
+    forceShutdown: () => server.forceShutdown(),
     async [Symbol.asyncDispose]() {
       drain.cut();
       channel.close();

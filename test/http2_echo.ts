@@ -39,6 +39,7 @@ export function echo(stream: Stream, { method, path, fields }: RequestHeaders): 
     },
     reset() {},
     expire() {},
+    sent() {},
     drain() {
       stream.consume(unconsumed);
       unconsumed = 0;

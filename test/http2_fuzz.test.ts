@@ -35,8 +35,10 @@ function createFuzzServer({ oneIn, pick }: Random) {
       stream.write(largeBody.subarray(0, pick([0, 10, 1000, 100_000])));
       if (!oneIn(3)) stream.end(oneIn(2) ? trailer : undefined);
       else if (oneIn(3)) stream.reset(8);
+      if (oneIn(5)) stream.abandon(oneIn(2) ? trailer : undefined);
     };
     let state: 'open' | 'ended' | 'over' = 'open';
+    let isSent = false;
     if (oneIn(2)) act();
     else later.push(act);
     return {
@@ -51,9 +53,15 @@ function createFuzzServer({ oneIn, pick }: Random) {
       },
       reset() {
         assert.notEqual(state, 'over');
+        assert.equal(isSent, false);
         state = 'over';
       },
-      expire() {},
+      expire: () => stream.abandon(),
+      sent() {
+        assert.equal(isSent, false);
+        assert.notEqual(state, 'over');
+        isSent = true;
+      },
       drain() {
         if (oneIn(2)) stream.write(Buffer.alloc(10));
       },
@@ -83,6 +91,7 @@ function play(from: number): void {
     if (oneIn(3)) later.shift()?.();
     if (oneIn(2)) connection.take({ room: !oneIn(3) });
     if (oneIn(2000)) connection.shutdown();
+    if (oneIn(2000)) connection.expire();
     budget.add(connection.heldBytes - counted);
     counted = connection.heldBytes;
     assert.ok(connection.openStreams <= limits.maxConcurrentStreams);

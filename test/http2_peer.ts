@@ -119,6 +119,7 @@ export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plain
       reset: (code) => void events.push(`reset ${code}`),
       expire: () => void events.push('expire'),
       drain: () => void events.push('drain'),
+      sent() {},
     };
   }
 }

@@ -1,7 +1,7 @@
 import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Placed } from '../bag.ts';
-import type { Compression } from '../context.ts';
+import type { Compression, OnSent } from '../context.ts';
 import { ErrorCode } from '../http2/errors.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { isAbort, show } from '../thrown.ts';
@@ -71,7 +71,11 @@ export class Call
   readonly #controller: AbortController;
   readonly #request: RequestReader;
   readonly response: ResponseWriter;
-  #state: 'waiting' | 'entered' | 'settled' | 'over' = 'waiting';
+  /** `sending`: how it ends is decided, and what is left of the response waits for the peer's windows. */
+  #state: 'waiting' | 'entered' | 'sending' | 'over' = 'waiting';
+  #onSent: OnSent[] | undefined;
+  /** What cut it after it had left the middleware. */
+  #cutLate: Error | undefined;
 
   constructor({ stream, head, method, connection, deps }: CallParts) {
     this.stream = stream;
@@ -93,6 +97,7 @@ export class Call
       signal: this.#controller.signal,
       deadline: head.timeout === undefined ? undefined : deps.date() + head.timeout,
       abort: (error) => this.fail(error),
+      whenSent: (done) => this.#whenSent(done),
       response: this.response,
       retain: method.requestStream ? (bytes) => this.inUse.retain(bytes) : undefined,
       compression: this,
@@ -104,6 +109,10 @@ export class Call
     }
     if (head.fault) this.cut(head.fault);
     else this.#request.begin();
+  }
+
+  get isEnded(): boolean {
+    return this.#state === 'sending' || this.#state === 'over';
   }
 
   get isOver(): boolean {
@@ -138,6 +147,10 @@ export class Call
     this.response.drained();
   }
 
+  sent(): void {
+    if (this.#state === 'sending') this.#over();
+  }
+
   /** The deadline has passed. */
   passed(): void {
     this.cut(new ServerError(Status.DEADLINE_EXCEEDED, 'Deadline exceeded'));
@@ -154,8 +167,10 @@ export class Call
 
   /** Ends the call from outside, wherever it is. */
   cut(error: Error): void {
-    if (this.#state === 'settled' || this.#state === 'over' || this.cutBy) return;
+    if (this.#state === 'over' || this.cutBy) return;
     this.cutBy = error;
+    if (this.#onSent) this.#cutLate = error;
+    if (this.#state === 'sending') return this.#cutSending(error);
     this.#controller.abort();
     const wasWaiting = this.#state === 'waiting';
     this.#request.stop(new AbortError());
@@ -180,19 +195,14 @@ export class Call
     else void respondOnce(this, () => handler(request, this.#context));
   }
 
-  /** The response is on its way: what comes now is too late. */
-  settle(): void {
-    if (this.#state === 'entered' && !this.cutBy) this.#state = 'settled';
-  }
-
   finish(): void {
-    if (this.#state === 'over') return;
+    if (this.isEnded) return;
     if (this.cutBy) this.finishWith(this.cutBy);
     else this.#end(fine);
   }
 
   finishWith(thrown: unknown): void {
-    if (this.#state === 'over') return;
+    if (this.isEnded) return;
     // A service that ends because it was aborted does not know why it was.
     const cause = this.cutBy && isAbort(thrown) ? this.cutBy : thrown;
     this.#end(statusOf(cause, this.method.path));
@@ -200,16 +210,35 @@ export class Call
 
   /** Sends the status, once; what comes later is too late. */
   #end(status: CallStatus): void {
-    this.#state = 'over';
-    this.#deps.deadlines.delete(this);
+    this.#state = 'sending';
     this.#request.stop(leftOver);
     try {
-      this.response.end(status);
+      if (this.cutBy) this.response.cut(status);
+      else this.response.end(status);
     } catch (error) {
       process.emitWarning(`${this.method.path}: Cannot send the end of a call: ${show(error)}`);
       this.stream.reset(ErrorCode.INTERNAL_ERROR);
     }
+    // Most often all of it has left by now.
+    if (this.stream.closed) this.sent();
+  }
+
+  /** The reader of its response has had its time, or is gone. */
+  #cutSending(error: Error): void {
+    this.response.cut(statusOf(error, this.method.path));
+    this.sent();
+  }
+
+  #over(): void {
+    this.#state = 'over';
+    this.#deps.deadlines.delete(this);
     this.#deps.onEnd(this);
+    if (this.#onSent) for (const done of this.#onSent) done(this.#cutLate);
+  }
+
+  #whenSent(done: OnSent): void {
+    if (this.isOver) done();
+    else (this.#onSent ??= []).push(done);
   }
 }
 

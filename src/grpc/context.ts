@@ -1,12 +1,12 @@
 import type { CallContext, ServerError } from 'nice-grpc-common';
-import type { Abortable, Compression, Dialled, Retaining, Timed } from '../context.ts';
+import type { Abortable, Compression, Dialled, Retaining, Sending, Timed } from '../context.ts';
 import type { CallHead } from './call_head.ts';
 import type { ConnectionInfo } from './connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
 import type { ResponseWriter } from './response_writer.ts';
 
 /** nice-grpc's context, and what this engine adds to it. */
-export interface EngineContext extends CallContext, Timed, Abortable, Dialled, Retaining {
+export interface EngineContext extends CallContext, Timed, Abortable, Sending, Dialled, Retaining {
   /** `:authority`, or `host`. */
   authority: string;
   connection: ConnectionInfo;
@@ -22,6 +22,7 @@ interface ContextParts {
   deadline: number | undefined;
   /** Ends the call. */
   abort: (error: ServerError) => void;
+  whenSent: Required<Sending>['whenSent'];
   response: ResponseWriter;
   /** Counts what the service keeps, where it can be given many messages. */
   retain: ((bytes: number) => void) | undefined;
@@ -34,7 +35,8 @@ interface ContextParts {
  * the insides of an AbortController by Node.
  */
 export function createContext(parts: ContextParts): EngineContext {
-  const { head, connection, signal, deadline, abort, response, compression, retain } = parts;
+  const { head, connection, signal, deadline, abort, whenSent, response, compression, retain } =
+    parts;
   return {
     metadata: new LazyMetadata(head.fields),
     peer: connection.peer,
@@ -47,6 +49,7 @@ export function createContext(parts: ContextParts): EngineContext {
     connection,
     compression,
     abort,
+    whenSent,
     retain,
   };
 }

@@ -58,12 +58,14 @@ export class RefusedRequest implements StreamEvents, Deadline {
   }
 
   expire(): void {
-    this.#stream.end();
+    this.#stream.abandon();
   }
 
   drain(): void {}
 
+  sent(): void {}
+
   passed(): void {
-    this.#stream.end();
+    this.#stream.abandon();
   }
 }

@@ -6,9 +6,8 @@ export interface Respondent {
   readonly response: ResponseWriter;
   /** Why the call is over, if it was ended from outside. */
   readonly cutBy: Error | undefined;
-  readonly isOver: boolean;
-  /** What the call ends with is known, and in the log: nothing cuts it any more. */
-  settle(): void;
+  /** Whether it has been decided how the call ends. */
+  readonly isEnded: boolean;
   /** Ends the call, which has gone well. */
   finish(): void;
   /** Ends the call with what was thrown: anything, undefined too. */
@@ -70,11 +69,10 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
 
 /** Sends the response and the status; gives a promise only where the response takes its time. */
 function respond(call: Respondent, message: unknown): Promise<void> | undefined {
-  if (call.isOver) return undefined;
+  if (call.isEnded) return undefined;
   if (message === undefined || message === null) throw new Error(returnedNothing);
   const sent = call.response.send(message);
   if (typeof sent !== 'boolean') {
-    call.settle();
     return sent.then(() => call.finish());
   }
   call.finish();

@@ -84,15 +84,25 @@ export class ResponseWriter {
     this.#room = undefined;
   }
 
-  /** Sends the status; nothing follows. */
+  /** Sends the status, after the messages that wait for the peer's windows. */
   end(status: CallStatus): void {
-    if (!this.#sentHeader && status.code !== Status.OK && this.header.isEmpty) {
-      const fields = { trailer: this.trailer, more: this.#head.faultFields };
-      this.#stream.respond(trailersOnly(status, fields), { endStream: true });
-      return;
-    }
+    if (this.#endsAtOnce(status)) return;
     this.sendHeader();
     this.#stream.end(trailers(status, this.trailer), this.#last);
+  }
+
+  /** Sends the status at once, without the messages that the peer has no room for. */
+  cut(status: CallStatus): void {
+    if (this.#endsAtOnce(status)) return;
+    this.sendHeader();
+    this.#stream.abandon(trailers(status, this.trailer));
+  }
+
+  #endsAtOnce(status: CallStatus): boolean {
+    if (this.#sentHeader || status.code === Status.OK || !this.header.isEmpty) return false;
+    const fields = { trailer: this.trailer, more: this.#head.faultFields };
+    this.#stream.respond(trailersOnly(status, fields), { endStream: true });
+    return true;
   }
 
   #encoded(message: unknown): Uint8Array {

@@ -290,6 +290,70 @@ cutTest('streams that nobody consumes hold back themselves, and not their connec
   assert.ok(peer.connection.heldBytes >= 1_000_000);
 });
 
+cutTest('abandon() sends the whole parts that windows have room for, then trailers', (create) => {
+  const peer = create();
+  peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]) });
+  const { stream } = peer.open(1, { endStream: true });
+  stream.respond(ok);
+  for (const part of ['abc', 'de', 'fghijk']) stream.write(Buffer.from(part));
+  stream.end(ok);
+  const before = peer.frames();
+  // No turn in between: flush() would begin with the third.
+  peer.send('WINDOW_UPDATE', { stream: 1, payload: word(6) });
+
+  stream.abandon(trailer);
+
+  assert.deepEqual(
+    before.map(({ type }) => type),
+    ['SETTINGS', 'HEADERS'],
+  );
+  assert.deepEqual(
+    peer.frames().map(({ type, payload }) => [type, payload]),
+    [
+      ['DATA', hex('abcde')],
+      ['HEADERS', trailer.toString('hex')],
+    ],
+  );
+  assert.equal(peer.connection.openStreams, 0);
+  assert.equal(peer.connection.holdsBodies, false);
+});
+
+cutTest('abandon() resets a stream whose peer has got the half of a part', (create) => {
+  const peer = create();
+  peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 4]]) });
+  const { stream, events } = peer.open(1, { endStream: true });
+  stream.respond(ok);
+  for (const part of ['abc', 'def']) stream.write(Buffer.from(part));
+  stream.end(ok);
+  peer.frames();
+
+  stream.abandon(trailer);
+
+  assert.deepEqual(
+    peer.frames().map(({ type, payload }) => [type, payload]),
+    [['RST_STREAM', word(ErrorCode.CANCEL).toString('hex')]],
+  );
+  assert.deepEqual(events, ['end']);
+  assert.equal(peer.connection.openStreams, 0);
+  assert.equal(peer.connection.holdsBodies, false);
+});
+
+cutTest('abandon() of a response that is begun and holds nothing ends it', (create) => {
+  const peer = create();
+  const { stream } = peer.open(1, { endStream: true });
+  stream.respond(ok);
+
+  stream.abandon();
+
+  assert.deepEqual(
+    peer.frames().map(({ type, flags }) => [type, flags]),
+    [
+      ['HEADERS', END_HEADERS],
+      ['DATA', END_STREAM],
+    ],
+  );
+});
+
 cutTest('the peer gets room for what is consumed, and for what nobody will consume', (create) => {
   const peer = create({ streamWindowSize: 100, connectionWindowSize: 65_535 });
   const { stream } = peer.open(1);

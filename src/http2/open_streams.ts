@@ -64,6 +64,12 @@ export class OpenStreams implements StreamOwner {
     this.#wake();
   }
 
+  abandon(stream: Stream): void {
+    if (this.#sender.cutShort(stream)) this.#sender.held(stream);
+    else this.reset(stream, ErrorCode.CANCEL);
+    this.#wake();
+  }
+
   keep(bytes: number): void {
     this.#kept += bytes;
     this.#wake();
@@ -120,6 +126,7 @@ export class OpenStreams implements StreamOwner {
     this.completed++;
     if (stream.remoteEnded) this.#remove(stream);
     else this.reset(stream, ErrorCode.NO_ERROR);
+    stream.events?.sent();
   }
 
   /** Gives up streams that hold the most, until so many bytes are free. */

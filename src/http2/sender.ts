@@ -106,8 +106,31 @@ export class Sender {
     }
   }
 
+  /**
+   * Sends those of a stream's parts that its windows have room for as a whole, and drops the others. False
+   * where the peer has got the half of one.
+   */
+  cutShort(stream: Stream): boolean {
+    let room = Math.min(stream.sendWindow.available, this.window.available);
+    let whole = 0;
+    for (const { length } of stream.held) {
+      if (length > room) break;
+      whole += length;
+      room -= length;
+    }
+    while (whole > 0) {
+      const length = Math.min(whole, this.#peer.maxFrameSize);
+      this.#beginFrame(stream, length, false);
+      this.#takeHeld(stream, length);
+      whole -= length;
+    }
+    this.drop(stream);
+    return !stream.isSplit;
+  }
+
   drop(stream: Stream): void {
     if (stream.inLine) this.#line.splice(this.#line.indexOf(stream), 1);
+    stream.inLine = false;
     this.#count(stream, -stream.heldCost);
     stream.held = [];
     stream.heldLength = 0;
@@ -157,10 +180,12 @@ export class Sender {
         this.output.bytes(part.subarray(0, left));
         const rest = part.subarray(left);
         stream.held[taken] = rest;
+        stream.isSplit = true;
         this.#count(stream, costOf(rest) - costOf(part));
         break;
       }
       this.output.bytes(part);
+      stream.isSplit = false;
       this.#count(stream, -costOf(part));
       left -= part.length;
       taken++;

@@ -13,6 +13,8 @@ export interface StreamEvents {
   expire(): void;
   /** What was written has been sent, after write() had said that it was enough. */
   drain(): void;
+  /** The response is complete: its last frame has been put out. */
+  sent(): void;
 }
 
 /** Serves a stream: answers through it, now or later. */
@@ -26,6 +28,8 @@ export interface StreamOwner {
   hold(stream: Stream, bytes: Uint8Array): boolean;
   /** Ends the response after what the stream holds. */
   endHeld(stream: Stream): void;
+  /** Ends the response with what leaves now; see Stream.abandon(). */
+  abandon(stream: Stream): void;
   /** Counts bytes that whoever serves a stream keeps for it. */
   keep(bytes: number): void;
   /** Counts bytes that came to be of what was consumed, or with a negative number those that are gone. */
@@ -64,6 +68,8 @@ export class Stream {
   heldLength = 0;
   /** The same, where many small parts count for more. */
   heldCost = 0;
+  /** Whether the peer has got the beginning of the first part that is held. */
+  isSplit = false;
   /** Whether it stands in line to send that. */
   inLine = false;
   trailers: Buffer | undefined;
@@ -105,6 +111,18 @@ export class Stream {
     this.trailers = trailers;
     if (last && last.length > 0) this.#owner.hold(this, last);
     else this.#owner.endHeld(this);
+  }
+
+  /**
+   * Ends the response now, though it may have been ended before: the parts that windows have room for are
+   * sent, the others are dropped, and then come trailers (an encoded block). Where the peer has got half of
+   * a part, the stream is reset with CANCEL instead.
+   */
+  abandon(trailers?: Buffer): void {
+    if (this.closed) return;
+    this.localEnded = true;
+    this.trailers = trailers;
+    this.#owner.abandon(this);
   }
 
   /** Says that so many bytes of the body are done with: the peer may send as many more. */

@@ -1,6 +1,6 @@
 import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
-import type { Abortable, Timed } from '../context.ts';
+import type { Abortable, Sending, Timed } from '../context.ts';
 import { deadlineExceeded } from '../errors.ts';
 
 /** Our own limits on a call's time, in milliseconds. */
@@ -38,7 +38,7 @@ const longestTimer = 2 ** 31 - 1;
 async function* endingAt<Req, Res>(
   { deadline, ms }: { deadline: number; ms: number },
   call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
-  context: CallContext & Timed & Abortable,
+  context: CallContext & Timed & Abortable & Sending,
 ) {
   let isLate = false;
   let timer: NodeJS.Timeout | undefined;
@@ -58,6 +58,8 @@ async function* endingAt<Req, Res>(
     if (isLate && isAbortError(error)) throw deadlineExceeded();
     throw error;
   } finally {
-    clearTimeout(timer);
+    const stop = () => clearTimeout(timer);
+    if (context.whenSent) context.whenSent(stop);
+    else stop();
   }
 }

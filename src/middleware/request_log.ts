@@ -2,7 +2,7 @@ import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-g
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
 import { CallersFault } from '../callers_fault.ts';
-import type { CallLog, Connected, Logged, Timed, Traced } from '../context.ts';
+import type { CallLog, Connected, Logged, Sending, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
 import { countRequests, countResponses } from './metrics.ts';
@@ -16,10 +16,10 @@ export interface RequestLogOptions {
 }
 
 /** What those before it have added. */
-type Known = Timed & Connected & Traced;
+type Known = Timed & Connected & Sending & Traced;
 
 /**
- * Gives every call a logger of its own, and writes one line when the call ends:
+ * Gives every call a logger of its own, and writes one line when the call has ended and its response has left:
  * rpc, code, ms, peer, requestId (the caller's `x-request-id`, or one of ours), and, where the client
  * has shown a certificate, whose that is: `client`. On servers that trace, every line of the call has
  * trace_id and span_id too, as OpenTelemetry names them in logs. It also counts the call, and ends its
@@ -64,17 +64,21 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       ended = error;
       throw error;
     } finally {
+      if (context.whenSent) context.whenSent((cutBy) => report(cutBy ?? ended));
+      else report(ended);
+    }
+
+    function report(how: unknown): void {
       const endedAt = now();
       const ms = endedAt - startedAt;
-      const code = codeOf(ended, isLate(context.deadline, endedAt));
+      const code = codeOf(how, isLate(context.deadline, endedAt));
       count.ended(code, ms);
-      context.endSpan?.({ ended, code });
+      context.endSpan?.({ ended: how, code });
       if (code === Status.OK && !call.responseStream) count.sent++;
       // A service may end a call with a number that has no name.
       const line = { ...fields, code: Status[code] ?? String(code), ms };
-      if (isCallersFault(ended)) log.info({ ...line, reason: ended.reason }, 'call ended');
-      else if (isOurFault(code))
-        logThrown(log, causeOf(ended), { ...line, message: 'call failed' });
+      if (isCallersFault(how)) log.info({ ...line, reason: how.reason }, 'call ended');
+      else if (isOurFault(code)) logThrown(log, causeOf(how), { ...line, message: 'call failed' });
       else log.info(line, 'call ended');
     }
   };

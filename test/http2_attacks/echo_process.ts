@@ -18,5 +18,5 @@ obey(await serveEcho(server), () => {
 function serve(...[stream, request]: Parameters<Serve>): ReturnType<Serve> {
   if (request.path === '/late') setImmediate(echo, stream, { ...request, path: '/1000000' });
   else if (request.path !== '/silent') return echo(stream, request);
-  return { data() {}, end() {}, reset() {}, expire() {}, drain() {} };
+  return { data() {}, end() {}, reset() {}, expire() {}, drain() {}, sent() {} };
 }

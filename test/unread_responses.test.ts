@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { test } from 'node:test';
+import { HelloRequest } from '../src/gen/greet.ts';
+import { type Running, serve, type ServeOptions } from './harness.ts';
+import { type Kind, paths } from './kinds.ts';
+import { connectRaw, frame, type RawClient } from './raw_client.ts';
+
+const request = frame(HelloRequest.encode({ greeting: 'Hello', name: 'you' }).finish());
+const timeout = 20_000;
+/** Handlers that are done at once: what they respond waits for a window. */
+const responding = ['unary', 'serverStream', 'clientStream', 'bidi'] as const;
+
+/** Serves with the direct engine, to a client whose streams have no more window than that. */
+async function serveUnread(window: number, options: ServeOptions = {}) {
+  const running = await serve({ engine: 'direct', ...options });
+  return { running, client: await connectRaw(running.address, { initialWindowSize: window }) };
+}
+
+/** Calls, and reads nothing: gives the trailers. */
+function callUnread(client: RawClient, kind: Kind, fields: Record<string, string> = {}) {
+  const stream = client.open(paths[kind], fields);
+  stream.end(request);
+  return { stream, end: trailersOf(stream) };
+}
+
+async function trailersOf(stream: ClientHttp2Stream): Promise<IncomingHttpHeaders> {
+  const [trailers]: IncomingHttpHeaders[] = await once(stream, 'trailers');
+  return trailers ?? {};
+}
+
+async function codesLogged({ log }: Running, count: number): Promise<unknown[]> {
+  const codes = () => log.lines.map(({ code }) => code).filter((code) => code !== undefined);
+  while (codes().length < count) await new Promise((resolve) => setImmediate(resolve));
+  return codes();
+}
+
+for (const kind of responding) {
+  test(
+    `a ${kind} call whose caller gives no window ends at its deadline`,
+    { timeout },
+    async () => {
+      const { running, client } = await serveUnread(0);
+      await using _ = running;
+
+      const calls = Array.from({ length: 20 }, () =>
+        callUnread(client, kind, { 'grpc-timeout': '50m' }),
+      );
+      const ends = await Promise.all(calls.map(({ end }) => end));
+
+      assert.deepEqual(
+        ends.map((end) => end['grpc-status']),
+        ends.map(() => '4'),
+      );
+      assert.deepEqual(
+        await codesLogged(running, 20),
+        ends.map(() => 'DEADLINE_EXCEEDED'),
+      );
+      assert.equal(running.counts().streams, 0);
+      client.close();
+    },
+  );
+}
+
+test('our own ceiling ends a call whose caller gives no window, too', { timeout }, async () => {
+  const { running, client } = await serveUnread(0, { deadlines: { max: 50, fallback: 50 } });
+  await using _ = running;
+
+  const end = await callUnread(client, 'unary').end;
+
+  assert.equal(end['grpc-status'], '4');
+  assert.deepEqual(await codesLogged(running, 1), ['DEADLINE_EXCEEDED']);
+  client.close();
+});
+
+test('shutting down by force ends calls whose callers give no window', { timeout }, async () => {
+  const { running, client } = await serveUnread(0);
+  await using _ = running;
+  const calls = responding.map((kind) => callUnread(client, kind));
+  await client.roundTrip();
+
+  running.forceShutdown();
+  const ends = await Promise.all(calls.map(({ end }) => end));
+
+  assert.deepEqual(
+    ends.map((end) => end['grpc-status']),
+    ['14', '14', '14', '14'],
+  );
+  assert.deepEqual(await codesLogged(running, 4), Array(4).fill('UNAVAILABLE'));
+});
+
+test(
+  'a caller that resets a response it has not read is logged as CANCELLED',
+  { timeout },
+  async () => {
+    const { running, client } = await serveUnread(0);
+    await using _ = running;
+    const { stream } = callUnread(client, 'unary');
+    await once(stream, 'response');
+
+    stream.close(constants.NGHTTP2_CANCEL);
+
+    assert.deepEqual(await codesLogged(running, 1), ['CANCELLED']);
+    client.close();
+  },
+);
