@@ -11,7 +11,7 @@ import {
   pemFile,
   size,
 } from './config/parse.ts';
-import { readTracing, type TracingConfig } from './config/tracing.ts';
+import { type Complaint, readTracing, type TracingConfig } from './config/tracing.ts';
 import { messageOf } from './message_of.ts';
 
 /**
@@ -268,10 +268,12 @@ export interface Sources {
   env: Readonly<Record<string, string | undefined>>;
   /** What is known to be wrong already. */
   problems?: readonly string[];
+  /** Told what is wrong and stops nothing. */
+  complain?: (complaint: Complaint) => void;
 }
 
 /** Reads every setting: from its flag, or its variable, or its default. Throws a UsageError. */
-export function loadConfig({ flags, env, problems = [] }: Sources): Config {
+export function loadConfig({ flags, env, problems = [], complain = () => {} }: Sources): Config {
   const found = [...problems];
   const broken = new Set<string>();
   const settings = readSettings((name, { fallback, parse }) => {
@@ -289,7 +291,7 @@ export function loadConfig({ flags, env, problems = [] }: Sources): Config {
     return parse(fallback);
   });
   const healthListen = healthListenOf(settings);
-  const config = { ...settings, healthListen, tracing: readTracing(env, found) };
+  const config = { ...settings, healthListen, tracing: readTracing(env, complain) };
   found.push(...healthProblems(config), ...tlsProblems(config, broken), ...limitProblems(config));
   if (found.length > 0) throw new UsageError('start with these settings', found);
   return config;

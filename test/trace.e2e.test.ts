@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HelloDefinition } from '../src/gen/hello.ts';
+import { certificate } from './certificate.ts';
 import { startCollector } from './collector.ts';
 import { engineName } from './harness.ts';
 import { install, type Served } from './program.ts';
@@ -109,24 +110,62 @@ test('a server whose collector is away serves, warns once, and ends in time with
   });
 });
 
-test('what OpenTelemetry is told wrong is named with all else that is wrong, and the exit code is 2', async () => {
-  using program = install();
-  const env = {
-    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:4317',
-    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
-    GREETER_LOG_LEVEL: 'loud',
-  };
+const grpc = {
+  OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+  OTEL_BSP_SCHEDULE_DELAY: '5s',
+};
+const grpcReasons = [
+  'OTEL_EXPORTER_OTLP_PROTOCOL "grpc": must be one of http/protobuf, http/json: HTTP is sent, usually to port 4318',
+  'OTEL_BSP_SCHEDULE_DELAY "5s": must be a whole number from 1 to 3600000',
+];
+const unusable = { OTEL_EXPORTER_OTLP_CERTIFICATE: '/nowhere', OTEL_EXPORTER_OTLP_ENDPOINT: 'a:1' };
+const unusableReason = `OTEL_EXPORTER_OTLP_ENDPOINT "a:1": must be a URL, http://HOST:PORT or https://HOST:PORT; OTEL_EXPORTER_OTLP_CERTIFICATE "/nowhere": must be a file that can be read: ENOENT: no such file or directory, open '/nowhere'`;
 
-  const { code, err } = await program.run([], { env });
+test('words of OpenTelemetry that it does not know are warnings, and spans are sent', async () => {
+  using program = install();
+  await using collector = await startCollector();
+  const env = { ...grpc, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
+  const server = await program.serve([], { env });
+
+  await callAndStop(server);
+
+  const told = server.log.lines.filter(({ msg }) => msg === 'the default is used');
+  assert.deepEqual(
+    told.map(({ level, reason }) => [level, reason]),
+    grpcReasons.map((reason) => ['warn', reason]),
+  );
+  assert.ok(collector.posts.length > 0);
+});
+
+test('a server that could not send its spans says so in one line, and serves without', async () => {
+  using program = install();
+  const server = await program.serve([], { env: unusable });
+
+  const line = await callAndStop(server);
+
+  assert.equal(line['trace_id'], undefined);
+  const errors = server.log.lines.filter(({ level }) => level === 'error');
+  assert.deepEqual(
+    errors.map(({ msg, reason }) => [msg, reason]),
+    [['tracing is off', unusableReason]],
+  );
+});
+
+test('check-config says on standard error what serve would log of these variables', async () => {
+  using program = install();
+  const on = { OTEL_TRACES_EXPORTER: 'otlp' };
+
+  const warned = await program.run(['check-config'], { env: { ...on, ...grpc } });
+  const off = await program.run(['check-config'], { env: unusable });
 
   assert.equal(
-    err,
-    `Cannot start with these settings:
-  GREETER_LOG_LEVEL "loud": must be one of debug, info, warn, error
-  OTEL_EXPORTER_OTLP_PROTOCOL "grpc": must be one of http/protobuf, http/json
-`,
+    warned.err,
+    grpcReasons.map((reason) => `the default is used: ${reason}\n`).join(''),
   );
-  assert.equal(code, 2);
+  assert.equal(off.err, `tracing is off: ${unusableReason}\n`);
+  assert.deepEqual([warned.code, off.code], [0, 0]);
+  assert.equal(JSON.parse(warned.out).tracing.scheduleDelay, 5000);
+  assert.equal(JSON.parse(off.out).tracing, null);
 });
 
 test('check-config shows what OpenTelemetry is told, but no header and no key', async (t) => {
@@ -134,7 +173,8 @@ test('check-config shows what OpenTelemetry is told, but no header and no key', 
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'both.pem');
-  writeFileSync(file, '-----BEGIN PRIVATE KEY-----\ns3cret');
+  const { cert, key } = await certificate();
+  writeFileSync(file, `${cert}\n${key}`);
   const env = {
     OTEL_TRACES_EXPORTER: 'otlp',
     OTEL_EXPORTER_OTLP_HEADERS: 'api-key=s3cret',
@@ -152,7 +192,7 @@ test('check-config shows what OpenTelemetry is told, but no header and no key', 
       clientKey: file,
     },
   });
-  assert.doesNotMatch(out, /s3cret/);
+  assert.doesNotMatch(out, /s3cret|BEGIN/);
 });
 
 /** Says on standard error which modules of OpenTelemetry are loaded, by import or require(). */

@@ -8,9 +8,15 @@ export async function openTracing(
   { log, version, methods }: { log: Logger; version: string; methods: readonly CountedMethod[] },
 ) {
   if (!tracing) return undefined;
-  const { createTracing } = await import('../observability/trace.ts');
-  const { trace } = await import('../middleware/trace.ts');
-  const { tracer, close } = createTracing({ ...tracing, log, version });
-  const paths = methods.map(({ path }) => path);
-  return { middleware: trace({ tracer, methods: paths }), close };
+  try {
+    const { createTracing } = await import('../observability/trace.ts');
+    const { trace } = await import('../middleware/trace.ts');
+    const { tracer, close } = createTracing({ ...tracing, log, version });
+    const paths = methods.map(({ path }) => path);
+    return { middleware: trace({ tracer, methods: paths }), close };
+  } catch (err) {
+    // Who wants spans wants the service first.
+    log.error({ err }, 'tracing is off');
+    return undefined;
+  }
 }

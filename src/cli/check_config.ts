@@ -1,8 +1,9 @@
 import { loadConfig } from '../config.ts';
+import type { Complaint } from '../config/tracing.ts';
 import type { Command } from './command.ts';
 import { settingFlags } from './serve.ts';
 
-/** Exits 0, or 2 with a UsageError. */
+/** Exits 0, or 2 with a UsageError. What is wrong and stops no start is on standard error. */
 export const checkConfig: Command = {
   summary: 'Print the settings that these flags and this environment give, or all that is wrong',
   flags: settingFlags,
@@ -10,8 +11,9 @@ export const checkConfig: Command = {
     ['check-config', 'The settings as they are here, in JSON: milliseconds and bytes'],
     ['check-config --drain-timeout 30s', 'The same with a flag'],
   ],
-  async run(args, { env, write }) {
-    const config = loadConfig({ ...args, env });
+  async run(args, { env, write, error }) {
+    const complain = ({ message, reason }: Complaint) => error(`${message}: ${reason}`);
+    const config = loadConfig({ ...args, env, complain });
     const json = JSON.stringify(config, show, 2);
     write(`${json}\n`);
     return 0;

@@ -1,5 +1,6 @@
 import { type App, startApp } from '../app.ts';
 import { type Config, loadConfig, settingRows } from '../config.ts';
+import type { Complaint } from '../config/tracing.ts';
 import { stop, stopSignal, surviveStrays } from '../lifecycle.ts';
 import { ListenError } from '../transport/listen.ts';
 import type { Command, Flag } from './command.ts';
@@ -21,7 +22,9 @@ export const serve: Command = {
     ['serve --leave-delay 5s --drain-timeout 30s', 'Leave slowly, behind a load balancer'],
   ],
   async run(args, io) {
-    const config = loadConfig({ ...args, env: io.env });
+    const complaints: Complaint[] = [];
+    const complain = (complaint: Complaint) => void complaints.push(complaint);
+    const config = loadConfig({ ...args, env: io.env, complain });
     const stopped = stopSignal();
     let app: App;
     try {
@@ -32,6 +35,7 @@ export const serve: Command = {
       return 1;
     }
     surviveStrays(app.log);
+    for (const { level, message, reason } of complaints) app.log[level]({ reason }, message);
     const serving = { version: io.version, services: app.services };
     app.log.info({ ...serving, try: hint({ app, config, program: io.program }) }, 'serving');
     app.log.flush();

@@ -1,4 +1,6 @@
-import { oneOf, type Parse } from './parse.ts';
+import { checkAuthorities } from '../certificates.ts';
+import { messageOf } from '../message_of.ts';
+import { oneOf, type Parse, pemFile } from './parse.ts';
 
 /** Whether the variables ask for spans. */
 export function isOn(env: Readonly<Record<string, string | undefined>>): boolean {
@@ -32,6 +34,16 @@ export const samplers = [
 export function word<const T extends string>(...words: readonly T[]): Parse<T> {
   const parse = oneOf(...words);
   return (text) => parse(lower(text));
+}
+
+/** What batches are written in. */
+export function protocol(text: string): 'http/protobuf' | 'http/json' {
+  try {
+    return word('http/protobuf', 'http/json')(text);
+  } catch (error) {
+    if (lower(text) !== 'grpc') throw error;
+    throw new RangeError(`${messageOf(error)}: HTTP is sent, usually to port 4318`);
+  }
 }
 
 /** How a word is compared; nothing is the empty one. */
@@ -83,6 +95,13 @@ export function headers(text: string): Readonly<Record<string, string>> {
 
 function isHeader([name, value]: [string, string]): boolean {
   return /^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\t -~]*$/.test(value);
+}
+
+/** A file of certificates to trust; `off` for none. */
+export function authorities(text: string): ReturnType<typeof pemFile> {
+  const file = pemFile(text);
+  if (file) checkAuthorities(file.pem);
+  return file;
 }
 
 /** A part of one. */

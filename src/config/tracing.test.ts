@@ -3,13 +3,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readTracing } from './tracing.ts';
+import { certificate } from '../../test/certificate.ts';
+import { type Complaint, readTracing } from './tracing.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
+/** What is read, and what is told of it. */
 function read(env: Env) {
-  const problems: string[] = [];
-  return { tracing: readTracing(env, problems), problems };
+  const told: string[] = [];
+  const complain = ({ level, message, reason }: Complaint) =>
+    void told.push(`${level}, ${message}: ${reason}`);
+  return { tracing: readTracing(env, complain), told };
 }
 
 const on = { OTEL_TRACES_EXPORTER: 'otlp' };
@@ -33,9 +37,9 @@ test('readTracing() asks for spans only when a standard variable does', () => {
 });
 
 test('readTracing() has the defaults of the specification', () => {
-  const { tracing, problems } = read(on);
+  const { tracing, told } = read(on);
 
-  assert.deepEqual(problems, []);
+  assert.deepEqual(told, []);
   assert.deepEqual(tracing, {
     url: 'http://localhost:4318/v1/traces',
     headers: {},
@@ -57,7 +61,7 @@ test('readTracing() has the defaults of the specification', () => {
 });
 
 test('readTracing() reads every variable, those of traces before those of everything', () => {
-  const { tracing, problems } = read({
+  const { tracing, told } = read({
     OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector/under/',
     OTEL_EXPORTER_OTLP_HEADERS: 'x-for=all',
     OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'authorization=Basic%20YTpi, x-tenant = a ',
@@ -78,7 +82,7 @@ test('readTracing() reads every variable, those of traces before those of everyt
     OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: '9',
   });
 
-  assert.deepEqual(problems, []);
+  assert.deepEqual(told, []);
   assert.partialDeepStrictEqual(tracing, {
     url: 'https://collector/under/v1/traces',
     headers: { authorization: 'Basic YTpi', 'x-tenant': 'a' },
@@ -105,55 +109,110 @@ test('readTracing() posts to the endpoint of traces as it stands', () => {
   assert.equal(tracing?.url, 'http://b:4318/spans');
 });
 
-test('readTracing() names all that it cannot do, and no secret', () => {
-  const { problems } = read({
+const pairs = 'must be NAME=VALUE with commas between, values percent-encoded';
+const whole = (max: number) => `must be a whole number from 1 to ${max}`;
+
+test('readTracing() warns of words and numbers that it does not know, and takes the defaults', () => {
+  const { tracing, told } = read({
+    OTEL_SDK_DISABLED: 'perhaps',
     OTEL_TRACES_EXPORTER: 'zipkin',
     OTEL_PROPAGATORS: 'b3',
     OTEL_BSP_MAX_QUEUE_SIZE: '10',
-    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
-    OTEL_EXPORTER_OTLP_HEADERS: 'my password',
-    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
-    OTEL_EXPORTER_OTLP_CERTIFICATE: '/nowhere',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'GRPC',
+    OTEL_EXPORTER_OTLP_COMPRESSION: 'zstd',
+    OTEL_EXPORTER_OTLP_TIMEOUT: '-1',
     OTEL_RESOURCE_ATTRIBUTES: 'a=%zz',
     OTEL_TRACES_SAMPLER: 'jaeger_remote',
     OTEL_TRACES_SAMPLER_ARG: '1.5',
     OTEL_BSP_SCHEDULE_DELAY: '5s',
+    OTEL_BSP_EXPORT_TIMEOUT: 'soon',
     OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '11',
+    OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: 'many',
   });
 
-  const pairs = 'must be NAME=VALUE with commas between, values percent-encoded';
-  assert.deepEqual(problems, [
-    'OTEL_TRACES_EXPORTER "zipkin": must be one of otlp, none',
-    'OTEL_PROPAGATORS "b3": must have tracecontext among them',
-    'OTEL_EXPORTER_OTLP_ENDPOINT "collector:4317": must be a URL, http://HOST:PORT or https://HOST:PORT',
-    `OTEL_EXPORTER_OTLP_HEADERS: ${pairs}`,
-    'OTEL_EXPORTER_OTLP_PROTOCOL "grpc": must be one of http/protobuf, http/json',
-    `OTEL_EXPORTER_OTLP_CERTIFICATE "/nowhere": must be a file that can be read: ENOENT: no such file or directory, open '/nowhere'`,
-    `OTEL_RESOURCE_ATTRIBUTES "a=%zz": ${pairs}`,
-    'OTEL_TRACES_SAMPLER "jaeger_remote": must be one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio',
-    'OTEL_TRACES_SAMPLER_ARG "1.5": must be a number from 0 to 1',
-    'OTEL_BSP_SCHEDULE_DELAY "5s": must be a whole number from 1 to 3600000',
-    'OTEL_BSP_MAX_EXPORT_BATCH_SIZE "11": must be a whole number from 1 to 10',
+  assert.deepEqual(
+    told,
+    [
+      'OTEL_SDK_DISABLED "perhaps": must be one of true, false',
+      'OTEL_TRACES_EXPORTER "zipkin": must be one of otlp, none',
+      'OTEL_PROPAGATORS "b3": must have tracecontext among them',
+      'OTEL_EXPORTER_OTLP_PROTOCOL "GRPC": must be one of http/protobuf, http/json: HTTP is sent, usually to port 4318',
+      'OTEL_EXPORTER_OTLP_COMPRESSION "zstd": must be one of none, gzip',
+      `OTEL_EXPORTER_OTLP_TIMEOUT "-1": ${whole(3_600_000)}`,
+      `OTEL_RESOURCE_ATTRIBUTES "a=%zz": ${pairs}`,
+      'OTEL_TRACES_SAMPLER "jaeger_remote": must be one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio',
+      'OTEL_TRACES_SAMPLER_ARG "1.5": must be a number from 0 to 1',
+      `OTEL_BSP_SCHEDULE_DELAY "5s": ${whole(3_600_000)}`,
+      `OTEL_BSP_EXPORT_TIMEOUT "soon": ${whole(3_600_000)}`,
+      `OTEL_BSP_MAX_EXPORT_BATCH_SIZE "11": ${whole(10)}`,
+      'OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT "many": must be a whole number from 0 to 1000000',
+    ].map((reason) => `warn, the default is used: ${reason}`),
+  );
+  assert.deepEqual(tracing, {
+    ...read(on).tracing,
+    maxQueueSize: 10,
+    maxExportBatchSize: 10,
+  });
+});
+
+const off = 'error, tracing is off: ';
+
+test('readTracing() turns tracing off, in one line with no secret in it, where spans could not be sent', () => {
+  const { tracing, told } = read({
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
+    OTEL_EXPORTER_OTLP_HEADERS: 'my password',
+    OTEL_EXPORTER_OTLP_CERTIFICATE: '/nowhere',
+  });
+
+  assert.equal(tracing, undefined);
+  assert.deepEqual(told, [
+    `${off}OTEL_EXPORTER_OTLP_ENDPOINT "collector:4317": must be a URL, http://HOST:PORT or https://HOST:PORT; ` +
+      `OTEL_EXPORTER_OTLP_HEADERS: ${pairs}; ` +
+      `OTEL_EXPORTER_OTLP_CERTIFICATE "/nowhere": must be a file that can be read: ENOENT: no such file or directory, open '/nowhere'`,
   ]);
 });
 
-test('readTracing() wants a certificate and its key together', (t) => {
+test('readTracing() has no use for the endpoint of everything where traces have their own', () => {
+  const { tracing, told } = read({
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://b:4318/spans',
+  });
+
+  assert.deepEqual(told, []);
+  assert.equal(tracing?.url, 'http://b:4318/spans');
+});
+
+test('readTracing() wants a certificate and its key together, and of one pair', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'key.pem');
-  writeFileSync(file, '-----BEGIN PRIVATE KEY-----');
+  const [one, other] = await Promise.all([certificate(), certificate()]);
+  const file = (name: string, pem: string) => {
+    writeFileSync(join(folder, name), pem);
+    return join(folder, name);
+  };
+  const cert = { OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: file('cert.pem', one.cert) };
+  const key = { OTEL_EXPORTER_OTLP_CLIENT_KEY: file('key.pem', one.key) };
+  const others = { OTEL_EXPORTER_OTLP_CLIENT_KEY: file('other.pem', other.key) };
+  const begun = { OTEL_EXPORTER_OTLP_CERTIFICATE: file('ca.pem', '-----BEGIN CERTIFICATE-----') };
 
-  const { problems } = read({ ...on, OTEL_EXPORTER_OTLP_CLIENT_KEY: file });
-
-  assert.deepEqual(problems, [
-    'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_CLIENT_KEY: must be given together',
+  const both = 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_CLIENT_KEY';
+  assert.deepEqual(read({ ...on, ...key }).told, [`${off}${both}: must be given together`]);
+  assert.deepEqual(read({ ...on, ...cert, ...others }).told, [
+    `${off}${both}: must be a certificate and its key: the key is that of another`,
   ]);
+  assert.match(
+    read({ ...on, ...begun }).told.join(),
+    /^error, tracing is off: .*certificates in PEM/,
+  );
+  const good = read({ ...on, ...cert, ...key });
+  assert.deepEqual(good.told, []);
+  assert.equal(good.tracing?.clientKey?.pem, one.key);
 });
 
 test('readTracing() takes headers only where HTTP can send them', () => {
-  const { problems } = read({ ...on, OTEL_EXPORTER_OTLP_HEADERS: 'a=line%0Abreak' });
+  const { told } = read({ ...on, OTEL_EXPORTER_OTLP_HEADERS: 'a=line%0Abreak' });
 
-  assert.deepEqual(problems, [
-    'OTEL_EXPORTER_OTLP_HEADERS: must be names and values that HTTP headers can have',
+  assert.deepEqual(told, [
+    `${off}OTEL_EXPORTER_OTLP_HEADERS: must be names and values that HTTP headers can have`,
   ]);
 });

@@ -1,12 +1,15 @@
+import { checkPair } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
 import {
   attributeLimit,
+  authorities,
   headers,
   httpUrl,
   isOn,
   otlp,
   pairs,
   propagators,
+  protocol,
   ratio,
   samplers,
   tracesUnder,
@@ -46,45 +49,60 @@ export interface TracingConfig {
 
 type PemFile = ReturnType<typeof pemFile>;
 
+/** What is wrong with what operators say to a whole cluster: it is told, and stops no start. */
+export interface Complaint {
+  readonly level: 'warn' | 'error';
+  readonly message: string;
+  /** The variable, what it says, and the rule. */
+  readonly reason: string;
+}
+
 const keyPair = 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_CLIENT_KEY';
 
 const hourMs = 3_600_000;
 const million = 1_000_000;
 
 /**
- * Reads OpenTelemetry's own variables: undefined where they ask for no spans. What is wrong with them
- * is added to `problems`. https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
+ * Reads OpenTelemetry's own variables: undefined where they ask for no spans. Of a word or a number that
+ * is none the default counts, with a warning; where spans could not be sent, or not to whom they are
+ * meant for, none are made. https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
  */
 export function readTracing(
   env: Readonly<Record<string, string | undefined>>,
-  problems: string[],
+  complain: (complaint: Complaint) => void,
 ): TracingConfig | undefined {
   if (!isOn(env)) return undefined;
+  const unusable: string[] = [];
+  read(['OTEL_SDK_DISABLED'], { fallback: 'false', parse: word('true', 'false') });
   read(['OTEL_TRACES_EXPORTER'], { fallback: 'otlp', parse: word('otlp', 'none') });
   read(['OTEL_PROPAGATORS'], { fallback: 'tracecontext', parse: propagators });
-  const clientCertificate = read(otlp('CLIENT_CERTIFICATE'), { fallback: 'off', parse: pemFile });
-  const clientKey = read(otlp('CLIENT_KEY'), { fallback: 'off', parse: pemFile });
-  if (!clientCertificate !== !clientKey) problems.push(`${keyPair}: must be given together`);
+  const file = { fallback: 'off', parse: pemFile, isNeeded: true };
+  const clientCertificate = read(otlp('CLIENT_CERTIFICATE'), file);
+  const clientKey = read(otlp('CLIENT_KEY'), file);
+  if (unusable.length === 0) unusable.push(...pairProblems(clientCertificate, clientKey));
   const maxQueueSize = read(['OTEL_BSP_MAX_QUEUE_SIZE'], {
     fallback: '2048',
     parse: integer(1, million),
   });
-  return {
-    url: read(['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'], {
-      fallback: read(['OTEL_EXPORTER_OTLP_ENDPOINT'], {
-        fallback: 'http://localhost:4318',
-        parse: tracesUnder,
-      }),
-      parse: (text) => httpUrl(text).href,
+  const [ofTraces = '', ofAll = ''] = otlp('ENDPOINT');
+  const config: TracingConfig = {
+    url: env[ofTraces]
+      ? read([ofTraces], {
+          fallback: anywhere,
+          parse: (text) => httpUrl(text).href,
+          isNeeded: true,
+        })
+      : read([ofAll], { fallback: anywhere, parse: tracesUnder, isNeeded: true }),
+    headers: read(otlp('HEADERS'), {
+      fallback: '',
+      parse: headers,
+      isSecret: true,
+      isNeeded: true,
     }),
-    headers: read(otlp('HEADERS'), { fallback: '', parse: headers, isSecret: true }),
-    protocol: read(otlp('PROTOCOL'), {
-      fallback: 'http/protobuf',
-      parse: word('http/protobuf', 'http/json'),
-    }),
+    protocol: read(otlp('PROTOCOL'), { fallback: 'http/protobuf', parse: protocol }),
     compression: read(otlp('COMPRESSION'), { fallback: 'none', parse: word('none', 'gzip') }),
     timeout: read(otlp('TIMEOUT'), { fallback: '10000', parse: integer(1, hourMs) }),
-    ca: read(otlp('CERTIFICATE'), { fallback: 'off', parse: pemFile }),
+    ca: read(otlp('CERTIFICATE'), { fallback: 'off', parse: authorities, isNeeded: true }),
     clientCertificate,
     clientKey,
     resource: {
@@ -125,16 +143,22 @@ export function readTracing(
       }),
     },
   };
+  if (unusable.length === 0) return config;
+  complain({ level: 'error', message: 'tracing is off', reason: unusable.join('; ') });
+  return undefined;
 
   /** The first of the variables that is set; an empty one is not. */
-  function read<T>(names: readonly string[], { fallback, parse, isSecret }: Variable<T>): T {
+  function read<T>(names: readonly string[], variable: Variable<T>): T {
+    const { fallback, parse, isSecret, isNeeded } = variable;
     const name = names.find((each) => env[each]);
     const text = name && env[name];
     if (!text) return parse(fallback);
     try {
       return parse(text);
     } catch (error) {
-      problems.push(`${name}${isSecret ? '' : ` "${text}"`}: ${messageOf(error)}`);
+      const reason = `${name}${isSecret ? '' : ` "${text}"`}: ${messageOf(error)}`;
+      if (isNeeded) unusable.push(reason);
+      else complain({ level: 'warn', message: 'the default is used', reason });
       return parse(fallback);
     }
   }
@@ -145,4 +169,19 @@ interface Variable<T> {
   fallback: string;
   parse: Parse<T>;
   isSecret?: boolean;
+  /** Whether spans cannot be sent, or not to whom they are meant for, without it. */
+  isNeeded?: boolean;
+}
+
+const anywhere = 'http://localhost:4318';
+
+function pairProblems(cert: PemFile, key: PemFile): string[] {
+  if (!cert !== !key) return [`${keyPair}: must be given together`];
+  if (!cert || !key) return [];
+  try {
+    checkPair({ cert: cert.pem, key: key.pem });
+    return [];
+  } catch (error) {
+    return [`${keyPair}: ${messageOf(error)}`];
+  }
 }
