@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ErrorCode, StreamError } from './errors.ts';
-import { checkTrailers, readRequestHeaders } from './request_headers.ts';
+import { readRequestHeaders, readTrailers } from './request_headers.ts';
 
 const good = [':method', 'POST', ':scheme', 'http', ':path', '/a.B/C', ':authority', 'x:1'];
 
@@ -55,11 +55,28 @@ test('readRequestHeaders() refuses names and values that no field can have', () 
   for (const name of ['', 'A', 'a b', 'a:b', 'a\u0000', 'a\u007f', 'é']) {
     assert.ok(isMalformed([...good, name, 'x']), JSON.stringify(name));
   }
-  for (const value of [' x', 'x ', '\tx', 'a\nb', 'a\rb', 'a\u0000b']) {
+  for (const value of ['a\nb', 'a\rb', 'a\u0000b', '\n', 'x\r', '\u0000 ']) {
     assert.ok(isMalformed([...good, 'x', value]), JSON.stringify(value));
+    for (const at of [1, 3, 5, 7]) assert.ok(isMalformed(good.with(at, `/${value}`)), good[at - 1]);
   }
   assert.equal(isMalformed([...good, 'x', '']), false);
   assert.equal(isMalformed([...good, 'x', 'a b\té']), false);
+});
+
+test('readRequestHeaders() strips white space at the ends of values, and takes "te" in any case', () => {
+  const list = [...good, 'x', ' a b\t', 'y', '\t \t', 'te', ' Trailers', 'content-length', '7 '];
+  const sent = [...list];
+
+  const { fields, contentLength } = readRequestHeaders(1, list);
+
+  assert.deepEqual(fields, ['x', 'a b', 'y', '', 'te', 'Trailers', 'content-length', '7']);
+  assert.equal(contentLength, 7);
+  // It may be given out again.
+  assert.deepEqual(list, sent);
+});
+
+test('readRequestHeaders() leaves a path as it is: it is no name of a method otherwise', () => {
+  assert.equal(readRequestHeaders(1, good.with(5, '/a.B/C ')).path, '/a.B/C ');
 });
 
 test('readRequestHeaders() refuses a content-length that is no number, or is there twice', () => {
@@ -69,8 +86,10 @@ test('readRequestHeaders() refuses a content-length that is no number, or is the
   assert.ok(isMalformed([...good, 'content-length', '1', 'content-length', '1']));
 });
 
-test('checkTrailers() takes fields, and no pseudo-header field', () => {
-  checkTrailers(1, ['grpc-status', '0']);
+test('readTrailers() takes fields, stripped, and no pseudo-header field', () => {
+  const list = ['grpc-status', '0', 'x', ' y '];
 
-  assert.throws(() => checkTrailers(1, [':path', '/']), StreamError);
+  assert.deepEqual(readTrailers(1, list), ['grpc-status', '0', 'x', 'y']);
+  assert.equal(list[3], ' y ');
+  assert.throws(() => readTrailers(1, [':path', '/']), StreamError);
 });

@@ -29,11 +29,13 @@ export function readRequestHeaders(streamId: number, list: readonly string[]): R
   let at = 0;
   for (; at < list.length && isPseudo(list[at]); at += 2) {
     const name = list[at] ?? '';
+    const value = list[at + 1] ?? '';
     if (!pseudoNames.has(name) || pseudo.has(name)) throw malformed(streamId, `"${name}"`);
-    pseudo.set(name, list[at + 1] ?? '');
+    if (!isFieldValue(value)) throw malformed(streamId, `the value of "${name}"`);
+    pseudo.set(name, value);
   }
   const fields = list.slice(at);
-  const contentLength = checkFields(streamId, fields);
+  const contentLength = readFields(streamId, fields);
 
   const method = pseudo.get(':method');
   const path = pseudo.get(':path');
@@ -44,9 +46,11 @@ export function readRequestHeaders(streamId: number, list: readonly string[]): R
   return { method, path, scheme, authority, fields, contentLength };
 }
 
-/** Holds trailers against the same rules; they have no pseudo-header fields (section 8.1). */
-export function checkTrailers(streamId: number, list: readonly string[]): void {
-  checkFields(streamId, list);
+/** The fields of trailers, held against the same rules; none is a pseudo-header field (section 8.1). */
+export function readTrailers(streamId: number, list: readonly string[]): readonly string[] {
+  const fields = list.slice();
+  readFields(streamId, fields);
+  return fields;
 }
 
 const pseudoNames: ReadonlySet<string> = new Set([':method', ':path', ':scheme', ':authority']);
@@ -55,15 +59,26 @@ function isPseudo(name: string | undefined): boolean {
   return name !== undefined && name.charCodeAt(0) === 0x3a;
 }
 
-/** Gives what `content-length` says. */
-function checkFields(streamId: number, fields: readonly string[]): number | undefined {
+/**
+ * Checks the fields, and strips their values. White space at the ends of a value makes a request
+ * malformed (section 8.2.1); but gRPC servers and proxies take it off and go on, and nothing can be
+ * smuggled by that. Gives what `content-length` says.
+ */
+function readFields(streamId: number, fields: string[]): number | undefined {
   let contentLength: number | undefined;
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] ?? '';
-    const value = fields[at + 1] ?? '';
+    let value = fields[at + 1] ?? '';
     if (!isFieldName(name) || connectionSpecific.has(name)) throw malformed(streamId, `"${name}"`);
     if (!isFieldValue(value)) throw malformed(streamId, `the value of "${name}"`);
-    if (name === 'te' && value !== 'trailers') throw malformed(streamId, `"te: ${value}"`);
+    if (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1))) {
+      value = stripped(value);
+      fields[at + 1] = value;
+    }
+    // Section 8.2.2; case does not matter (RFC 9110 section 10.1.4).
+    if (name === 'te' && value !== 'trailers' && value.toLowerCase() !== 'trailers') {
+      throw malformed(streamId, `"te: ${value}"`);
+    }
     if (name === 'content-length') {
       if (!/^\d{1,15}$/.test(value) || contentLength !== undefined) {
         throw malformed(streamId, `"content-length: ${value}"`);
@@ -83,13 +98,21 @@ function isFieldName(name: string): boolean {
   return name.length > 0;
 }
 
-/** RFC 9113 section 8.2.1: no NUL, CR or LF, and no white space around it. */
+/** RFC 9113 section 8.2.1: no NUL, CR or LF, with which other fields and requests are smuggled. */
 function isFieldValue(value: string): boolean {
   for (let i = 0; i < value.length; i++) {
     const c = value.charCodeAt(i);
     if (c === 0 || c === 0x0a || c === 0x0d) return false;
   }
-  return !isBlank(value.charCodeAt(0)) && !isBlank(value.charCodeAt(value.length - 1));
+  return true;
+}
+
+function stripped(value: string): string {
+  let from = 0;
+  let to = value.length;
+  while (from < to && isBlank(value.charCodeAt(from))) from++;
+  while (from < to && isBlank(value.charCodeAt(to - 1))) to--;
+  return value.slice(from, to);
 }
 
 function isBlank(c: number): boolean {

@@ -6,7 +6,7 @@ import { createHpackDecoder, type HpackDecoder } from './hpack/decoder.ts';
 import type { HeaderList } from './hpack/header_list.ts';
 import { HpackError } from './hpack/hpack_error.ts';
 import type { InboundDeps } from './inbound.ts';
-import { checkTrailers, readRequestHeaders, type RequestHeaders } from './request_headers.ts';
+import { readRequestHeaders, type RequestHeaders, readTrailers } from './request_headers.ts';
 import { Stream } from './stream.ts';
 
 /** What HEADERS, CONTINUATION and DATA do: they open streams, fill their requests and end them. */
@@ -149,9 +149,9 @@ export class Requests {
     if (!endStream || tooLarge) {
       throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot take trailers that do not end it');
     }
-    checkTrailers(streamId, fields);
+    const trailers = readTrailers(streamId, fields);
     countBody(stream, 0, true);
-    this.#end(stream, fields);
+    this.#end(stream, trailers);
   }
 
   #end(stream: Stream, trailers: readonly string[]): void {

@@ -350,12 +350,16 @@ cutTest('a malformed request is reset alone, and nobody serves it', (create) => 
     ['a', 'b', ...request],
     request.with(0, ':Method'),
     [...request, 'Upper', 'case'],
-    [...request, 'x', 'a\nb'],
+    ...['\0', '\r', '\n'].flatMap((control) => [
+      [...request, 'x', `a${control}b`],
+      ...[1, 3, 5].map((at) => request.with(at, `/${control}`)),
+      [...request, ':authority', `a${control}`],
+    ]),
     ...['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'].map(
       (name) => [...request, name, 'x'],
     ),
     ...['gzip', 'trailers, deflate', ''].map((value) => [...request, 'te', value]),
-    ...['', '+1', '-1', '1,1', '1 ', '0x1', '99999999999999999999'].map((value) => [
+    ...['', '+1', '-1', '1,1', '1 1', '0x1', '99999999999999999999'].map((value) => [
       ...request,
       'content-length',
       value,
