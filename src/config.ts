@@ -185,7 +185,7 @@ function readSettings(read: Read) {
     maxHeaderSize: read('max-header-size', {
       value: 'SIZE',
       fallback: '16KiB',
-      help: 'the largest list of request headers (direct engine)',
+      help: 'the largest list of request headers; a call with more ends RESOURCE_EXHAUSTED (direct engine)',
       parse: size({ min: '1KiB', max: '256KiB' }),
     }),
     maxMessageSize: read('max-message-size', {

@@ -10,6 +10,8 @@ import { listenTcp } from './tcp.ts';
 
 /** `:status: 200` (RFC 7541 appendix A, index 8). */
 const ok = Buffer.from([0x88]);
+/** `:status: 431` (RFC 6585 section 5), a literal of which the name has the index 8. */
+const tooLarge = Buffer.from([0x08, 0x03, ...Buffer.from('431')]);
 /** `x-end: yes`, a literal without indexing. */
 const trailers = Buffer.from([0x00, 0x05, ...Buffer.from('x-end'), 0x03, ...Buffer.from('yes')]);
 
@@ -21,12 +23,13 @@ export const pattern = Buffer.alloc(251 * 4000, Uint8Array.from(Array(251).keys(
  * the path is no number), anything else with what it is sent. `x-trailers` asks for trailers,
  * `x-informational` for so many informational responses before the final one.
  */
-export function echo(stream: Stream, { method, path, fields }: RequestHeaders): StreamEvents {
+export function echo(stream: Stream, request: RequestHeaders): StreamEvents {
+  const { method, path, fields, overLimit } = request;
   let unconsumed = 0;
   let left = method === 'GET' ? lengthIn(path) : 0;
   let requestIsWhole = false;
   for (let i = 0; i < informationalIn(fields); i++) stream.respond(earlyHints(i));
-  stream.respond(ok);
+  stream.respond(overLimit === undefined ? ok : tooLarge, { endStream: overLimit !== undefined });
   writeOn();
   return {
     data(bytes) {

@@ -115,7 +115,10 @@ export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plain
     served.push({ stream, request, events });
     return {
       data: (bytes) => void events.push(`data ${bytes.toString()}`),
-      end: (trailers) => void events.push(['end', ...trailers].join(' ')),
+      end(trailers, overLimit) {
+        const above = overLimit === undefined ? [] : [`(above ${overLimit})`];
+        events.push(['end', ...trailers, ...above].join(' '));
+      },
       reset: (code) => void events.push(`reset ${code}`),
       expire: () => void events.push('expire'),
       drain: () => void events.push('drain'),

@@ -6,7 +6,7 @@ import { ErrorCode } from '../http2/errors.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { isAbort, show } from '../thrown.ts';
 import { BytesInUse } from './bytes_in_use.ts';
-import type { CallHead } from './call_head.ts';
+import { type CallHead, oversized } from './call_head.ts';
 import { type AnyMiddleware, throughChain } from './chain.ts';
 import type { ConnectionInfo } from './connection_info.ts';
 import type { Encoding } from './compression.ts';
@@ -131,8 +131,9 @@ export class Call
     this.#request.data(bytes);
   }
 
-  end(): void {
-    this.#request.end();
+  end(_trailers: readonly string[], overLimit?: number): void {
+    if (overLimit === undefined) this.#request.end();
+    else this.cut(oversized('trailers', overLimit));
   }
 
   reset(): void {

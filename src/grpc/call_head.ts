@@ -18,31 +18,45 @@ export interface CallHead {
   readonly responseEncoding: Encoding | undefined;
   /** Why the call cannot be served. */
   readonly fault: ServerError | undefined;
+  /** The fault is that the headers are too large: hardly any of them is here. */
+  readonly isOversized: boolean;
   /** Fields that a response to a faulted call needs. */
   readonly faultFields: readonly string[];
 }
 
 /** Reads the request headers of a call. */
-export function readHead({ path, authority, fields }: RequestHeaders): CallHead {
+export function readHead({ path, authority, fields, overLimit }: RequestHeaders): CallHead {
   const timeoutText = valueOf(fields, 'grpc-timeout');
   const timeout = timeoutText === undefined ? undefined : parseTimeout(timeoutText);
   const name = valueOf(fields, 'grpc-encoding') ?? 'identity';
   const encoding = isEncoding(name) ? name : undefined;
   const isUnknown = encoding === undefined && name !== 'identity';
+  let fault: ServerError | undefined;
+  if (overLimit !== undefined) fault = oversized('headers', overLimit);
+  else if (isUnknown) fault = unknownEncoding(name);
+  else if (timeoutText !== undefined && timeout === undefined) {
+    fault = broken(`the grpc-timeout "${timeoutText.slice(0, 20)}"`);
+  }
   return {
-    path,
+    path: path || unseenPath,
     authority: authority || (valueOf(fields, 'host') ?? ''),
     fields,
     timeout,
     encoding,
     responseEncoding: encoding && accepts(fields, encoding) ? encoding : undefined,
-    fault: isUnknown
-      ? unknownEncoding(name)
-      : timeoutText !== undefined && timeout === undefined
-        ? broken(`the grpc-timeout "${timeoutText.slice(0, 20)}"`)
-        : undefined,
+    fault,
+    isOversized: overLimit !== undefined,
     faultFields: isUnknown ? ['grpc-accept-encoding', acceptedEncodings] : [],
   };
+}
+
+/** Of a call whose header list is too large, and whose path was not to be found in it. */
+const unseenPath = '(unknown)';
+
+/** RESOURCE_EXHAUSTED that names the bound, in bytes as RFC 9113 section 6.5.2 counts them. */
+export function oversized(what: 'headers' | 'trailers', limit: number): ServerError {
+  const message = `Cannot take request ${what} of more than ${limit} bytes`;
+  return new ServerError(Status.RESOURCE_EXHAUSTED, message);
 }
 
 /** A compression that the caller takes, the usual one first. */

@@ -6,17 +6,24 @@ import type { Deadline, Deadlines } from './deadlines.ts';
 
 /** What is answered to a request that is no gRPC call, in HTTP's own words. */
 export interface Refusal {
-  status: '405' | '415';
+  status: '405' | '415' | '431';
   text: string;
 }
 
 /** Says why a request is no gRPC call, if it is none (PROTOCOL-HTTP2.md, Requests). */
-export function refuse({ method, fields }: RequestHeaders): Refusal | undefined {
+export function refuse({ method, fields, overLimit }: RequestHeaders): Refusal | undefined {
+  if (overLimit !== undefined && !(method === 'POST' && isGrpc(fields))) {
+    // RFC 6585 section 5.
+    return { status: '431', text: `Header fields have at most ${overLimit} bytes\n` };
+  }
   if (method !== 'POST') return { status: '405', text: 'gRPC calls are POST requests\n' };
-  const type = valueOf(fields, 'content-type');
-  if (type !== undefined && /^application\/grpc(?:\+proto)?\s*(?:;|$)/i.test(type))
-    return undefined;
+  if (isGrpc(fields)) return undefined;
   return { status: '415', text: 'gRPC calls have the content type application/grpc\n' };
+}
+
+function isGrpc(fields: readonly string[]): boolean {
+  const type = valueOf(fields, 'content-type');
+  return type !== undefined && /^application\/grpc(?:\+proto)?\s*(?:;|$)/i.test(type);
 }
 
 /** How long a request may go on after it was refused, in milliseconds. */

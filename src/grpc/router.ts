@@ -111,7 +111,8 @@ export function createRouter({
 function unknownMethod(head: CallHead, chain: readonly AnyMiddleware[]) {
   // The log says it too, for few bytes of the caller's.
   const path = head.path.slice(0, 200);
-  const fault = new ServerError(Status.UNIMPLEMENTED, `Cannot find method ${path}`);
+  const unknown = new ServerError(Status.UNIMPLEMENTED, `Cannot find method ${path}`);
+  const fault = head.isOversized ? head.fault : unknown;
   const method: Method = {
     path,
     requestStream: true,

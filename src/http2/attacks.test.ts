@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { block, insert, plain } from '../../test/hpack/blocks.ts';
 import { cutTest } from '../../test/http2_cuts.ts';
 import { goAwayCode, ok, type Peer, post, word } from '../../test/http2_peer.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag } from './frame.ts';
+import { defaultLimits } from './limits.ts';
 
 const { END_STREAM, END_HEADERS } = Flag;
 
@@ -142,9 +144,9 @@ cutTest('responses do not allow for SETTINGS, which move the windows of all stre
 
 cutTest('a CONTINUATION flood is cut off by its frames, and by its bytes', (create) => {
   for (const [size, most] of [
-    [0, 40],
-    [10, 40],
-    [16_000, 6],
+    [0, 130],
+    [10, 130],
+    [16_000, 66],
   ] as const) {
     const peer = create();
     peer.send('HEADERS', { stream: 1, payload: post });
@@ -155,6 +157,7 @@ cutTest('a CONTINUATION flood is cut off by its frames, and by its bytes', (crea
 
     assertCalmed(result, most);
     assert.equal(peer.served.length, 0);
+    assert.ok(peer.connection.heldBytes < 20_000);
   }
 });
 
@@ -207,40 +210,94 @@ cutTest('of 10,000 streams those beyond the limit are refused, and the others go
   assert.equal(peer.connection.openStreams, 9500);
 });
 
-cutTest('a header list above the limit is answered 431, the next request as usual', (create) => {
-  const peer = create({ maxHeaderListSize: 1000 });
-  const field = Buffer.concat([Buffer.from([0x00, 0x01, 0x61, 0x64]), Buffer.alloc(100, 'b')]);
-  const block = Buffer.concat([post, ...Array.from({ length: 10 }, () => field)]);
+/** Fields of 132 bytes each, as RFC 9113 section 6.5.2 counts them, in a block of 104. */
+const fieldsOf132 = (count: number) =>
+  Array.from({ length: count }, () => plain('a', 'b'.repeat(99)));
 
-  peer.send('HEADERS', { stream: 1, flags: END_HEADERS | END_STREAM, payload: block });
-  const [answer] = peer.frames();
-  peer.open(3);
+/** Sends a request's whole header block, in frames as large as they may be. */
+function sendBlock(peer: Peer, stream: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; at += 16_384) {
+    const type = at === 0 ? 'HEADERS' : 'CONTINUATION';
+    const last = at + 16_384 >= bytes.length ? END_HEADERS : 0;
+    const flags = last | (at === 0 ? END_STREAM : 0);
+    peer.send(type, { stream, flags, payload: bytes.subarray(at, at + 16_384) });
+  }
+}
 
-  assert.deepEqual(answer, {
-    type: 'HEADERS',
-    flags: END_HEADERS | END_STREAM,
-    streamId: 1,
-    payload: `200803${Buffer.from('431').toString('hex')}`,
-  });
-  assert.equal(peer.served.length, 1);
+cutTest(
+  'of a request whose header list is above the limit little is known, and nothing kept',
+  (create) => {
+    const grpc = plain('content-type', ' application/grpc');
+    // 20 KiB to 900 KiB, and the one field that matters before and after what is too much.
+    for (const count of [160, 1600, 7000]) {
+      for (const parts of [
+        [grpc, ...fieldsOf132(count)],
+        [...fieldsOf132(count), grpc],
+      ]) {
+        const peer = create();
+
+        sendBlock(peer, 1, block(post, ...parts));
+        const { heldBytes } = peer.connection;
+        peer.open(3);
+
+        assert.deepEqual(peer.frames(), []);
+        const [oversized, next] = peer.served.map(({ request }) => request);
+        assert.deepEqual(oversized, {
+          method: 'POST',
+          path: '/',
+          scheme: '',
+          authority: '',
+          fields: ['content-type', 'application/grpc'],
+          contentLength: undefined,
+          overLimit: defaultLimits.maxHeaderListSize,
+        });
+        assert.equal(next?.overLimit, undefined);
+        assert.ok(heldBytes < 20_000, `${heldBytes} bytes`);
+      }
+    }
+  },
+);
+
+cutTest('a header list or a header block above 1 MiB ends the connection', (create) => {
+  const bomb = [insert('a', 'x'.repeat(4000)), Buffer.alloc(12_000, 0xbe)];
+  for (const parts of [fieldsOf132(8000), fieldsOf132(16_000), bomb]) {
+    const peer = create();
+
+    sendBlock(peer, 1, block(post, ...parts));
+
+    assert.equal(goAwayCode(peer.frames()), ErrorCode.ENHANCE_YOUR_CALM);
+    assert.equal(peer.served.length, 0);
+  }
 });
 
-cutTest('an HPACK bomb is answered 431: one entry of 4 KiB, again and again', (create) => {
+cutTest('a header block that has not ended counts as what is held', (create) => {
   const peer = create();
-  const value = Buffer.alloc(4000, 'x');
-  const insert = Buffer.concat([Buffer.from([0x40, 0x01, 0x61, 0x7f, 0xa1, 0x1e]), value]);
-  const block = Buffer.concat([post, insert, Buffer.alloc(12_000, 0xbe)]);
+  const before = peer.connection.heldBytes;
 
-  peer.send('HEADERS', { stream: 1, flags: END_HEADERS | END_STREAM, payload: block });
+  peer.send('HEADERS', { stream: 1, payload: post });
+  for (let i = 0; i < 10; i++) {
+    peer.send('CONTINUATION', { stream: 1, payload: Buffer.alloc(16_000, 0x84) });
+  }
 
-  assert.equal(peer.frames()[0]?.payload, `200803${Buffer.from('431').toString('hex')}`);
+  assert.ok(peer.connection.heldBytes - before >= 160_000);
+});
+
+cutTest('trailers above the limit end the request, and whoever serves it is told', (create) => {
+  const peer = create({ maxHeaderListSize: 1000 });
+  const { events } = peer.open(1);
+
+  const trailers = block(...fieldsOf132(10));
+  peer.send('HEADERS', { stream: 1, flags: END_HEADERS | END_STREAM, payload: trailers });
+
+  assert.deepEqual(events, ['end (above 1000)']);
+  assert.deepEqual(peer.frames(), []);
 });
 
 cutTest('a block that is no HPACK ends the connection with COMPRESSION_ERROR', (create) => {
-  for (const block of [[0x80], [0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], [0x00, 0x7f], [0xbe]]) {
+  for (const bytes of [[0x80], [0xff, 0xff, 0xff, 0xff, 0xff, 0x0f], [0x00, 0x7f], [0xbe]]) {
     const peer = create();
 
-    peer.send('HEADERS', { stream: 1, flags: END_HEADERS, payload: Buffer.from(block) });
+    peer.send('HEADERS', { stream: 1, flags: END_HEADERS, payload: Buffer.from(bytes) });
 
     assert.equal(goAwayCode(peer.frames()), ErrorCode.COMPRESSION_ERROR);
   }

@@ -25,10 +25,9 @@ export class HeaderBlockReader {
   #parts: Buffer[] = [];
   #length = 0;
 
-  constructor({ maxHeaderFrames, maxHeaderListSize }: Http2Limits) {
+  constructor({ maxHeaderFrames, maxHeaderBlockSize }: Http2Limits) {
     this.#maxFrames = maxHeaderFrames;
-    // A list that is only too large is answered; this is for one that has no end.
-    this.#maxBytes = 4 * maxHeaderListSize;
+    this.#maxBytes = maxHeaderBlockSize;
   }
 
   /** Bytes kept of a block that has begun and not ended. */
@@ -71,8 +70,7 @@ export class HeaderBlockReader {
     if ((flags & Flag.END_HEADERS) === 0) return undefined;
     const whole = Buffer.concat(this.#parts);
     this.#block = undefined;
-    this.#parts = [];
-    this.#length = 0;
+    this.#forget();
     return { ...block, bytes: whole };
   }
 
@@ -81,7 +79,14 @@ export class HeaderBlockReader {
     this.#parts.push(Buffer.from(part));
     this.#length += part.length;
     if (this.#parts.length > this.#maxFrames || this.#length > this.#maxBytes) {
+      // The connection stays for a moment, so that the peer can read why it goes.
+      this.#forget();
       throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take a header block of that length');
     }
+  }
+
+  #forget(): void {
+    this.#parts = [];
+    this.#length = 0;
   }
 }

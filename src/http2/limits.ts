@@ -2,8 +2,16 @@
 export interface Http2Limits {
   /** Streams open at once; more are refused with REFUSED_STREAM (RFC 9113 section 5.1.2). */
   maxConcurrentStreams: number;
-  /** Bytes of a request's header list, as section 6.5.2 counts them; a larger one is answered 431. */
+  /**
+   * Bytes of a request's header list, as section 6.5.2 counts them. Of a larger one hardly anything is
+   * kept: the request is served as one of which that alone is known (see RequestHeaders).
+   */
   maxHeaderListSize: number;
+  /**
+   * Bytes of a header block, and of the list that it stands for, that are read although the list is too
+   * large, as the next blocks build on it; more are ENHANCE_YOUR_CALM.
+   */
+  maxHeaderBlockSize: number;
   /** Bytes that an open stream counts for, beside what it holds: itself, and whatever serves it. */
   streamCost: number;
   /** Frames that a header block may come in; more are ENHANCE_YOUR_CALM. */
@@ -38,8 +46,10 @@ export interface Http2Limits {
 export const defaultLimits: Http2Limits = {
   maxConcurrentStreams: 1000,
   maxHeaderListSize: 16 * 1024,
+  maxHeaderBlockSize: 1024 * 1024,
   streamCost: 1024,
-  maxHeaderFrames: 32,
+  // Enough for the largest block, in frames of half the size that everybody takes.
+  maxHeaderFrames: 128,
   streamWindowSize: 256 * 1024,
   connectionWindowSize: 1024 * 1024,
   streamBufferSize: 64 * 1024,

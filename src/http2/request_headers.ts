@@ -10,6 +10,11 @@ export interface RequestHeaders {
   readonly fields: readonly string[];
   /** What `content-length` says, if it is there. */
   readonly contentLength: number | undefined;
+  /**
+   * Where the header list is larger than we take, the bytes that it may have. Then the only field may be
+   * `content-type`, what else is unknown is empty, and the request is to be refused.
+   */
+  readonly overLimit?: number;
 }
 
 const connectionSpecific: ReadonlySet<string> = new Set([
@@ -46,6 +51,27 @@ export function readRequestHeaders(streamId: number, list: readonly string[]): R
   return { method, path, scheme, authority, fields, contentLength };
 }
 
+/** What is known of a request whose header list is larger than `limit` bytes. Throws a StreamError, too. */
+export function readOversized(
+  streamId: number,
+  list: readonly string[],
+  limit: number,
+): RequestHeaders {
+  for (let at = 0; at < list.length; at += 2) {
+    if (!isFieldValue(list[at + 1] ?? '')) throw malformed(streamId, `the value of "${list[at]}"`);
+  }
+  const type = valueIn(list, 'content-type');
+  return {
+    method: valueIn(list, ':method') ?? '',
+    path: valueIn(list, ':path') ?? '',
+    scheme: '',
+    authority: '',
+    fields: type === undefined ? [] : ['content-type', stripped(type)],
+    contentLength: undefined,
+    overLimit: limit,
+  };
+}
+
 /** The fields of trailers, held against the same rules; none is a pseudo-header field (section 8.1). */
 export function readTrailers(streamId: number, list: readonly string[]): readonly string[] {
   const fields = list.slice();
@@ -54,6 +80,11 @@ export function readTrailers(streamId: number, list: readonly string[]): readonl
 }
 
 const pseudoNames: ReadonlySet<string> = new Set([':method', ':path', ':scheme', ':authority']);
+
+function valueIn(list: readonly string[], name: string): string | undefined {
+  for (let at = 0; at < list.length; at += 2) if (list[at] === name) return list[at + 1];
+  return undefined;
+}
 
 function isPseudo(name: string | undefined): boolean {
   return name !== undefined && name.charCodeAt(0) === 0x3a;

@@ -6,7 +6,12 @@ import { createHpackDecoder, type HpackDecoder } from './hpack/decoder.ts';
 import type { HeaderList } from './hpack/header_list.ts';
 import { HpackError } from './hpack/hpack_error.ts';
 import type { InboundDeps } from './inbound.ts';
-import { readRequestHeaders, type RequestHeaders, readTrailers } from './request_headers.ts';
+import {
+  readOversized,
+  readRequestHeaders,
+  type RequestHeaders,
+  readTrailers,
+} from './request_headers.ts';
 import { Stream } from './stream.ts';
 
 /** What HEADERS, CONTINUATION and DATA do: they open streams, fill their requests and end them. */
@@ -25,7 +30,8 @@ export class Requests {
     this.#deps = deps;
     this.#countEmpty = countEmpty;
     this.#blocks = new HeaderBlockReader(deps.limits);
-    this.#hpack = createHpackDecoder(deps.limits);
+    const { maxHeaderListSize, maxHeaderBlockSize: maxDecodedSize } = deps.limits;
+    this.#hpack = createHpackDecoder({ maxHeaderListSize, maxDecodedSize });
   }
 
   /** Bytes kept of header blocks. */
@@ -102,7 +108,8 @@ export class Requests {
     } catch (error) {
       if (!(error instanceof HpackError)) throw error;
       // Section 4.3.
-      throw new ConnectionError('COMPRESSION_ERROR', error.message);
+      const code = error.isExcess ? 'ENHANCE_YOUR_CALM' : 'COMPRESSION_ERROR';
+      throw new ConnectionError(code, error.message);
     }
   }
 
@@ -116,26 +123,28 @@ export class Requests {
     const windows = { send: peer.initialWindowSize, receive: limits.streamWindowSize };
     const stream = new Stream(streamId, owner, windows);
     stream.remoteEnded = endStream;
-    if (list.tooLarge) {
-      owner.open(stream);
-      return stream.respond(requestHeaderFieldsTooLarge, { endStream: true });
-    }
     const request = this.#request(streamId, list);
     if (request.contentLength !== undefined) stream.bodyLeft = request.contentLength;
     countBody(stream, 0, endStream);
-    stream.ownSize = limits.streamCost + list.size;
+    // Of a list that is too large less is kept than that.
+    stream.ownSize = limits.streamCost + Math.min(list.size, limits.maxHeaderListSize);
     owner.open(stream);
     stream.events = serve(stream, request);
     if (endStream && !stream.closed) stream.events.end([]);
   }
 
   #request(streamId: number, list: HeaderList): RequestHeaders {
-    if (!list.isKept) return readRequestHeaders(streamId, list.fields);
+    if (!list.isKept) return this.#read(streamId, list);
     const known = this.#checked.get(list);
     if (known) return known;
-    const request = readRequestHeaders(streamId, list.fields);
+    const request = this.#read(streamId, list);
     this.#checked.set(list, request);
     return request;
+  }
+
+  #read(streamId: number, { fields, tooLarge }: HeaderList): RequestHeaders {
+    if (tooLarge) return readOversized(streamId, fields, this.#deps.limits.maxHeaderListSize);
+    return readRequestHeaders(streamId, fields);
   }
 
   /** Section 8.1: a second block ends the request. */
@@ -146,22 +155,19 @@ export class Requests {
     if (stream.remoteEnded) {
       throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take HEADERS after the end');
     }
-    if (!endStream || tooLarge) {
+    if (!endStream) {
       throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot take trailers that do not end it');
     }
-    const trailers = readTrailers(streamId, fields);
+    const trailers = tooLarge ? [] : readTrailers(streamId, fields);
     countBody(stream, 0, true);
-    this.#end(stream, trailers);
+    this.#end(stream, trailers, tooLarge ? this.#deps.limits.maxHeaderListSize : undefined);
   }
 
-  #end(stream: Stream, trailers: readonly string[]): void {
+  #end(stream: Stream, trailers: readonly string[], overLimit?: number): void {
     stream.remoteEnded = true;
-    if (!stream.closed) stream.events?.end(trailers);
+    if (!stream.closed) stream.events?.end(trailers, overLimit);
   }
 }
-
-/** `:status: 431`, as a literal with the name's static index (RFC 6585 section 5). */
-const requestHeaderFieldsTooLarge = Buffer.from([0x08, 0x03, 0x34, 0x33, 0x31]);
 
 /** Section 6.1: the padding's length comes first, and the padding last. */
 function withoutPadding(frame: Frame): Buffer {

@@ -5,8 +5,11 @@ import type { RequestHeaders } from './request_headers.ts';
 export interface StreamEvents {
   /** A part of the body. The bytes are valid until this returns; what is kept must be copied. */
   data(bytes: Buffer): void;
-  /** The request is whole. `trailers` are its last fields: name, value, name, value. */
-  end(trailers: readonly string[]): void;
+  /**
+   * The request is whole. `trailers` are its last fields: name, value, name, value. There are none where
+   * they were more than `overLimit` bytes, which is all that they may be.
+   */
+  end(trailers: readonly string[], overLimit?: number): void;
   /** The stream is over, although not both sides had ended it; a code of RFC 9113 section 7. */
   reset(code: number): void;
   /** The connection is dropped within a second: the last moment to answer. */

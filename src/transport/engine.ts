@@ -22,7 +22,7 @@ export interface Limits {
   maxControlFramesPerSecond?: number | undefined;
   /** Responses of more bytes are compressed where the caller takes it. */
   compressResponsesAbove?: number | undefined;
-  /** The largest list of request headers, in bytes; a larger one is answered with HTTP's 431. */
+  /** The largest list of request headers, in bytes; a larger one ends RESOURCE_EXHAUSTED. */
   maxHeaderSize?: number | undefined;
   /** Until a silent client is asked whether it is there. */
   keepaliveTime?: number | undefined;

@@ -16,6 +16,8 @@ obey(await serveEcho(server), () => {
  * its megabyte in a later turn.
  */
 function serve(...[stream, request]: Parameters<Serve>): ReturnType<Serve> {
+  const { overLimit } = request;
+  if (overLimit !== undefined) return echo(stream, request);
   if (request.path === '/late') setImmediate(echo, stream, { ...request, path: '/1000000' });
   else if (request.path !== '/silent') return echo(stream, request);
   return { data() {}, end() {}, reset() {}, expire() {}, drain() {}, sent() {} };

@@ -177,17 +177,17 @@ test('setMaxTableSize() that goes down and up again wants the smallest size firs
   }
 });
 
-test('decode() keeps no field of a list that is too large, and the table as it has to be', () => {
+test('decode() keeps of a list that is too large what says whose it is, and the table as it has to be', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize: 100 });
 
   const exact = decoder.decode(block(plain('a', '1'.repeat(67))));
   const { fields, tooLarge } = decoder.decode(
-    block(plain('a', '1'.repeat(68)), insert('b', '2'), get),
+    block(get, plain(':path', '/'.repeat(257)), insert('b', '2'), get, plain('content-type', 'c')),
   );
   const next = decoder.decode(field(62));
 
   assert.equal(exact.tooLarge, false);
-  assert.deepEqual([fields, tooLarge], [[], true]);
+  assert.deepEqual([fields, tooLarge], [[':method', 'GET', 'content-type', 'c'], true]);
   assert.deepEqual([next.fields, next.tooLarge], [['b', '2'], false]);
 });
 
@@ -195,6 +195,20 @@ test('decode() still refuses what is wrong after a list became too large', () =>
   const decoder = createHpackDecoder({ maxHeaderListSize: 0 });
 
   assert.throws(() => decoder.decode(block(get, field(62))), HpackError);
+});
+
+test('decode() stops at a list that is more than it is to decode', () => {
+  const maxDecodedSize = 10_000;
+  const decoder = createHpackDecoder({ maxHeaderListSize, maxDecodedSize, cache: false });
+  const most = block(insert('a', 'b'.repeat(67)), Buffer.alloc(99, field(62)));
+
+  const { size, tooLarge } = decoder.decode(most);
+
+  assert.deepEqual([size, tooLarge], [maxDecodedSize, true]);
+  assert.throws(() => decoder.decode(Buffer.alloc(101, field(62))), {
+    ...rejects(`a list has at most ${maxDecodedSize} bytes`),
+    isExcess: true,
+  });
 });
 
 test('decode() goes through a bomb of 4 GiB without holding any of it', () => {

@@ -18,6 +18,8 @@ interface DecoderOptions {
   maxTableSize?: number;
   /** Of a list, as RFC 9113 section 6.5.2 counts it: octets, and 32 for each field. */
   maxHeaderListSize: number;
+  /** Of a list that is larger and only decoded for the table's sake: a HpackError beyond it. */
+  maxDecodedSize?: number;
   /** Whether to keep the lists of blocks that come again. */
   cache?: boolean;
 }
@@ -31,16 +33,23 @@ export function createHpackDecoder(options: DecoderOptions): HpackDecoder {
 export class HpackDecoder {
   readonly table: DynamicTable;
   readonly #maxHeaderListSize: number;
+  readonly #maxDecodedSize: number;
   readonly #cache: HeaderCache | undefined;
   /** The most that a size update may ask for. */
   #maxTableSize: number;
   /** What the next block's first size update must not exceed, if it has to begin with one. */
   #shrinkTo: number | undefined;
 
-  constructor({ maxTableSize = 4096, maxHeaderListSize, cache = true }: DecoderOptions) {
+  constructor({
+    maxTableSize = 4096,
+    maxHeaderListSize,
+    maxDecodedSize = Number.POSITIVE_INFINITY,
+    cache = true,
+  }: DecoderOptions) {
     this.table = new DynamicTable(maxTableSize);
     this.#maxTableSize = maxTableSize;
     this.#maxHeaderListSize = maxHeaderListSize;
+    this.#maxDecodedSize = maxDecodedSize;
     this.#cache = cache ? new HeaderCache() : undefined;
   }
 
@@ -71,7 +80,14 @@ export class HpackDecoder {
     const reader = new BlockReader(block);
     const list = new HeaderListBuilder(this.#maxHeaderListSize);
     this.#updateSize(reader);
-    while (!reader.done) this.#readField(reader, list);
+    while (!reader.done) {
+      this.#readField(reader, list);
+      if (list.size > this.#maxDecodedSize) {
+        throw new HpackError(`a list has at most ${this.#maxDecodedSize} bytes`, {
+          isExcess: true,
+        });
+      }
+    }
     if (generation === this.table.generation) {
       list.isKept = this.#cache?.add(block, { list, size: list.size }) ?? false;
     }

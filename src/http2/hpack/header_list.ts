@@ -2,7 +2,10 @@ import { fieldOverhead } from './dynamic_table.ts';
 
 /** What a header block says. It may be given out again: nobody changes it. */
 export interface HeaderList {
-  /** Names and values in turn, one character an octet; none if the list is too large. */
+  /**
+   * Names and values in turn, one character an octet. If the list is too large, these are what says
+   * whose it is: its method, its path and its content type, those that are there and short.
+   */
   readonly fields: readonly string[];
   /** RFC 9113 section 6.5.2: a field counts its octets and 32 more. */
   readonly size: number;
@@ -24,14 +27,29 @@ export class HeaderListBuilder implements HeaderList {
     this.#maxSize = maxSize;
   }
 
-  /** An index of one octet may stand for kilobytes, so nothing is kept beyond the limit. */
+  /** An index of one octet may stand for kilobytes, so hardly anything is kept beyond the limit. */
   add(name: string, value: string): void {
     this.size += name.length + value.length + fieldOverhead;
     if (this.size <= this.#maxSize) {
       this.fields.push(name, value);
-    } else if (!this.tooLarge) {
-      this.tooLarge = true;
-      this.fields = [];
+      return;
     }
+    if (!this.tooLarge) {
+      this.tooLarge = true;
+      const before = this.fields;
+      this.fields = [];
+      for (let at = 0; at < before.length; at += 2) this.#tell(before[at], before[at + 1]);
+    }
+    this.#tell(name, value);
+  }
+
+  /** Keeps a field that says whose the list is, once. */
+  #tell(name = '', value = ''): void {
+    if (!telling.has(name) || value.length > longestTelling || this.fields.includes(name)) return;
+    this.fields.push(name, value);
   }
 }
+
+const telling: ReadonlySet<string> = new Set([':method', ':path', 'content-type']);
+/** In octets: longer than a method's path is. */
+const longestTelling = 256;

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { Flag, FrameType, preface } from '../src/http2/frame.ts';
+import { FrameReader } from '../src/http2/frame_reader.ts';
+import { createHpackDecoder } from '../src/http2/hpack/decoder.ts';
+import { encodeHeaders } from '../src/http2/hpack/encoder.ts';
+import { encodeSettings } from '../src/http2/settings.ts';
+import { type Running, serve, until } from './harness.ts';
+import { message } from './grpc_attacks/calls.ts';
+import { frameOf } from './http2_peer.ts';
+import { paths } from './kinds.ts';
+import { dialSocket } from './tls.ts';
+
+const { END_HEADERS, END_STREAM } = Flag;
+
+/** What came back on a stream: each header list, and `RST_STREAM CODE`. */
+type Heard = (Record<string, string> | string)[];
+
+/** A client that says what it likes, header by header. */
+interface Wire extends Disposable {
+  /** Sends a call; resolves with what came back. */
+  call(fields: readonly string[], how?: CallOptions): Promise<Heard>;
+  /** The code of the GOAWAY, once there is one. */
+  goAway: () => number | undefined;
+}
+
+interface CallOptions {
+  body?: Buffer;
+  trailers?: readonly string[];
+}
+
+/** Connects to a server, with these SETTINGS. */
+async function connectWire(
+  { address }: Running,
+  settings: Parameters<typeof encodeSettings>[0] = [],
+): Promise<Wire> {
+  const { socket } = dialSocket(address);
+  await once(socket, 'connect');
+  const hpack = createHpackDecoder({ maxHeaderListSize: 1e6 });
+  const streams = new Map<number, Heard>();
+  let goAway: number | undefined;
+  let lastId = -1;
+  const reader = new FrameReader(({ type, flags, streamId, bytes, start, end }) => {
+    const heard = streams.get(streamId) ?? [];
+    if (type === FrameType.GOAWAY) goAway = bytes.readUInt32BE(start + 4);
+    if (type === FrameType.RST_STREAM) heard.push(`RST_STREAM ${bytes.readUInt32BE(start)}`);
+    if (type === FrameType.HEADERS) {
+      assert.ok(flags & END_HEADERS);
+      const { fields } = hpack.decode(bytes.subarray(start, end));
+      const pairs = Array.from({ length: fields.length / 2 }, (_, i) =>
+        fields.slice(2 * i, 2 * i + 2),
+      );
+      heard.push(Object.fromEntries(pairs));
+    }
+    if ((flags & END_STREAM && type <= 1) || type === FrameType.RST_STREAM) ended.add(streamId);
+  });
+  const ended = new Set<number>();
+  reader.read(preface);
+  socket.on('error', () => {}).on('data', (bytes: Buffer) => reader.read(bytes));
+  const hello = frameOf(FrameType.SETTINGS, 0, 0, encodeSettings(settings));
+  socket.write(Buffer.concat([preface, hello]));
+  return {
+    [Symbol.dispose]: () => void socket.destroy(),
+    goAway: () => goAway,
+    async call(fields, { body = message('Ann'), trailers } = {}) {
+      const id = (lastId += 2);
+      const heard: Heard = [];
+      streams.set(id, heard);
+      const data = frameOf(FrameType.DATA, trailers ? 0 : END_STREAM, id, body);
+      const end = trailers ? [headersOf(id, trailers, END_STREAM)] : [];
+      // In one write, or Nagle's algorithm makes each call wait.
+      socket.write(Buffer.concat([headersOf(id, fields, 0), data, ...end]));
+      await until(() => ended.has(id) || goAway !== undefined);
+      streams.delete(id);
+      // A request that is answered before it has ended is told to stop.
+      return heard.filter((said, i) => i === 0 || said !== 'RST_STREAM 0');
+    },
+  };
+}
+
+/** A whole header block, in frames as large as they may be. */
+function headersOf(id: number, fields: readonly string[], flags: number): Buffer {
+  const block = encodeHeaders(fields);
+  const frames: Buffer[] = [];
+  for (let at = 0; at < block.length; at += 16_384) {
+    const last = at + 16_384 >= block.length ? END_HEADERS : 0;
+    const type = at === 0 ? FrameType.HEADERS : FrameType.CONTINUATION;
+    frames.push(frameOf(type, last | (at === 0 ? flags : 0), id, block.subarray(at, at + 16_384)));
+  }
+  return Buffer.concat(frames);
+}
+
+/** The header list of a call. */
+function request(path: string, ...more: string[]): string[] {
+  const own = [':method', 'POST', ':scheme', 'http', ':path', path, ':authority', 'localhost'];
+  return [...own, 'content-type', 'application/grpc', 'te', 'trailers', ...more];
+}
+
+/** Fields of 1,000 bytes each, as RFC 9113 section 6.5.2 counts them. */
+function kilobytes(count: number): string[] {
+  return Array.from({ length: count }, () => ['x-large', '~'.repeat(961)]).flat();
+}
+
+function statusOf(heard: Heard): unknown {
+  const last = heard.at(-1);
+  return typeof last === 'object' ? last['grpc-status'] : last;
+}
+
+test('white space at the ends of values is no fault: 2,000 calls on one connection', async () => {
+  await using running = await serve({ engine: 'direct' });
+  using wire = await connectWire(running);
+  const path = paths.unary;
+
+  for (let i = 0; i < 2000; i++) {
+    const te = i % 2 === 0 ? 'x' : 'te';
+    const fields = request(path, 'x-user', i % 3 === 0 ? 'ann ' : '\tann', te, ' Trailers');
+    assert.equal(statusOf(await wire.call(fields)), '0');
+  }
+
+  assert.equal(wire.goAway(), undefined);
+});
+
+test('NUL, CR and LF in any value reset the stream, and the connection serves on', async () => {
+  await using running = await serve({ engine: 'direct' });
+  using wire = await connectWire(running);
+
+  for (const control of ['\0', '\r', '\n']) {
+    const path = `${paths.unary}${control}`;
+    assert.deepEqual(await wire.call(request(path)), ['RST_STREAM 1']);
+    assert.deepEqual(await wire.call(request(paths.unary, 'x', control)), ['RST_STREAM 1']);
+    assert.equal(statusOf(await wire.call(request(paths.unary))), '0');
+  }
+});
+
+test('headers above the limit end their call RESOURCE_EXHAUSTED, and the connection serves on', async () => {
+  await using running = await serve({ engine: 'direct' });
+  using wire = await connectWire(running);
+  const details = 'Cannot take request headers of more than 16384 bytes';
+
+  for (const count of [20, 200, 900]) {
+    for (const path of Object.values(paths)) {
+      assert.deepEqual(await wire.call(request(path, ...kilobytes(count))), [
+        {
+          ':status': '200',
+          'content-type': 'application/grpc',
+          'grpc-status': '8',
+          'grpc-message': details,
+        },
+      ]);
+      const line = await running.log.line({ rpc: path, code: 'RESOURCE_EXHAUSTED' });
+      assert.equal(line['msg'], 'call ended');
+    }
+    assert.equal(statusOf(await wire.call(request(paths.unary))), '0');
+  }
+  assert.equal(running.calls.of(paths.unary).handled[8], 3);
+});
+
+test('headers above the limit are told by what is known of the call', async () => {
+  await using running = await serve({ engine: 'direct' });
+  using wire = await connectWire(running);
+  const large = kilobytes(20);
+
+  assert.equal(statusOf(await wire.call(request('/greet.Greeter/Nope', ...large))), '8');
+  assert.equal(statusOf(await wire.call(request(`/${'x'.repeat(20_000)}`))), '8');
+  const rpcs = running.log.lines.map(({ rpc }) => rpc);
+  assert.deepEqual(rpcs, ['/greet.Greeter/Nope', '(unknown)']);
+
+  // What is no gRPC call is told in HTTP's words.
+  const page = request('/').toSpliced(8, 2, ...large);
+  const [answer] = await wire.call(page);
+  assert.partialDeepStrictEqual(answer, { ':status': '431', 'content-type': 'text/plain' });
+});
+
+test('headers above 1 MiB end the connection', async () => {
+  await using running = await serve({ engine: 'direct' });
+  using wire = await connectWire(running);
+
+  assert.deepEqual(await wire.call(request(paths.unary, ...kilobytes(2000))), []);
+  assert.equal(wire.goAway(), 0xb);
+});
+
+test('trailers above the limit end their call RESOURCE_EXHAUSTED, too', async () => {
+  await using running = await serve({ engine: 'direct' });
+  using wire = await connectWire(running);
+
+  for (const path of [paths.unary, paths.clientStream]) {
+    const heard = await wire.call(request(path), { trailers: kilobytes(20) });
+    assert.partialDeepStrictEqual(heard.at(-1), {
+      'grpc-status': '8',
+      'grpc-message': 'Cannot take request trailers of more than 16384 bytes',
+    });
+    await running.log.line({ rpc: path, code: 'RESOURCE_EXHAUSTED' });
+  }
+  assert.equal(statusOf(await wire.call(request(paths.unary), { trailers: ['x', ' '] })), '0');
+});
