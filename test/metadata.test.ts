@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { type CallContext, ServerError, Status } from 'nice-grpc-common';
 import { Flag, FrameType, preface } from '../src/http2/frame.ts';
 import { FrameReader } from '../src/http2/frame_reader.ts';
 import { createHpackDecoder } from '../src/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../src/http2/hpack/encoder.ts';
-import { encodeSettings } from '../src/http2/settings.ts';
+import { encodeSettings, SettingId } from '../src/http2/settings.ts';
+import { GreeterDefinition } from '../src/gen/greet.ts';
 import { type Running, serve, until } from './harness.ts';
 import { message } from './grpc_attacks/calls.ts';
 import { frameOf } from './http2_peer.ts';
@@ -193,4 +196,145 @@ test('trailers above the limit end their call RESOURCE_EXHAUSTED, too', async ()
     await running.log.line({ rpc: path, code: 'RESOURCE_EXHAUSTED' });
   }
   assert.equal(statusOf(await wire.call(request(paths.unary), { trailers: ['x', ' '] })), '0');
+});
+
+test('a status message that ends with a space arrives whole, and as no field value ends', async () => {
+  await using running = await serve({ engine: 'direct' });
+  using wire = await connectWire(running);
+  const path = '/greet.Greeter/Nope ';
+  const nope = { ...GreeterDefinition.methods.sayHello, name: 'Nope ' };
+  const client = createClient({ ...GreeterDefinition, methods: { nope } }, running.channel);
+
+  const [answer] = await wire.call(request(path));
+
+  assert.partialDeepStrictEqual(answer, {
+    'grpc-message': 'Cannot find method /greet.Greeter/Nope%20',
+  });
+  await assert.rejects(client.nope({}), {
+    code: Status.UNIMPLEMENTED,
+    details: `Cannot find method ${path}`,
+  });
+});
+
+test('a status message of megabytes is cut at 4 KiB', async () => {
+  const details = '\u00e9'.repeat(4_000_000);
+  const sayHello = () => Promise.reject(new ServerError(Status.ABORTED, details));
+  await using running = await serve({ engine: 'direct', greet: { sayHello } });
+
+  await assert.rejects(running.client.sayHello({}), {
+    code: Status.ABORTED,
+    details: '\u00e9'.repeat(682),
+  });
+});
+
+/** A server whose methods do this with their metadata, and then respond. */
+function serveWith(touch: (context: CallContext) => void, messages = 1) {
+  return serve({
+    engine: 'direct',
+    greet: {
+      async sayHello(_request, context) {
+        touch(context);
+        return { message: 'fine' };
+      },
+      async *parrotSayHello(_request, context) {
+        for (let i = 0; i < messages; i++) yield { message: 'fine' };
+        touch(context);
+      },
+    },
+  });
+}
+
+const internal = { 'grpc-status': '13', 'grpc-message': 'Internal error' };
+
+test('response metadata has no white space at the ends of values', async () => {
+  await using running = await serveWith(({ header, trailer }) => {
+    header.set('x-a', ' a b ');
+    trailer.set('x-b', 'c ');
+  });
+  using wire = await connectWire(running);
+
+  const heard = await wire.call(request(paths.unary));
+
+  assert.partialDeepStrictEqual(heard, [{ 'x-a': 'a b' }, { 'x-b': 'c', 'grpc-status': '0' }]);
+});
+
+/** Puts a value into metadata that nice-grpc would not take. */
+function spoil({ header, trailer }: CallContext, which: 'header' | 'trailer'): void {
+  const metadata = which === 'header' ? header : trailer;
+  metadata.set('x-a', 'fine').getAll('x-a')[0] = 'a\r\nb';
+}
+
+for (const which of ['header', 'trailer'] as const) {
+  test(`a ${which} that HTTP/2 cannot carry ends its call INTERNAL before a byte leaves`, async (t) => {
+    const emitWarning = t.mock.method(process, 'emitWarning', () => {});
+    await using running = await serveWith((context) => spoil(context, which), 0);
+    using wire = await connectWire(running);
+
+    for (const rpc of [paths.unary, paths.serverStream]) {
+      for (let i = 0; i < 2; i++) {
+        const heard = await wire.call(request(rpc));
+        const own = { ':status': '200', 'content-type': 'application/grpc' };
+        assert.deepEqual(heard, [{ ...own, ...internal }]);
+      }
+      const { err } = await running.log.line({ rpc, code: 'INTERNAL', msg: 'call failed' });
+      assert.match(JSON.stringify(err), /Cannot send metadata ..x-a/);
+    }
+    // Once for each method.
+    assert.equal(emitWarning.mock.callCount(), 2);
+  });
+}
+
+test('a trailer that HTTP/2 cannot carry ends a stream INTERNAL after its messages', async (t) => {
+  t.mock.method(process, 'emitWarning', () => {});
+  await using running = await serveWith((context) => spoil(context, 'trailer'), 2);
+  using wire = await connectWire(running);
+
+  const heard = await wire.call(request(paths.serverStream));
+
+  assert.deepEqual(heard, [{ ':status': '200', 'content-type': 'application/grpc' }, internal]);
+  await running.log.line({ rpc: paths.serverStream, code: 'INTERNAL' });
+});
+
+test('headers above 8,192 end their call INTERNAL, and trailers are left out', async (t) => {
+  t.mock.method(process, 'emitWarning', () => {});
+  const large = 'x'.repeat(8192);
+  for (const which of ['header', 'trailer'] as const) {
+    await using running = await serveWith((context) => void context[which].set('x-a', large), 0);
+    using wire = await connectWire(running);
+    const ended = which === 'header' ? internal : { 'grpc-status': '0' };
+
+    for (const rpc of [paths.unary, paths.serverStream]) {
+      const heard = await wire.call(request(rpc));
+      assert.partialDeepStrictEqual(heard.at(-1), ended);
+      assert.ok(!JSON.stringify(heard).includes('xxx'));
+    }
+  }
+});
+
+test('what a client says that it takes is not exceeded, and the status goes all the same', async () => {
+  await using running = await serveWith(({ header, trailer }) => {
+    header.set('x-a', 'x'.repeat(1000));
+    trailer.set('x-b', 'x'.repeat(1000));
+  });
+  for (const [most, status] of [
+    [0, '13'],
+    [64, '13'],
+    [1000, '13'],
+    [2000, '0'],
+  ] as const) {
+    using wire = await connectWire(running, [[SettingId.MAX_HEADER_LIST_SIZE, most]]);
+
+    const heard = await wire.call(request(paths.unary));
+    const nope = await wire.call(request('/greet.Greeter/Nope'));
+
+    assert.deepEqual([statusOf(heard), statusOf(nope)], [status, '12'], `${most}`);
+    assert.equal('x-b' in Object(heard.at(-1)), most === 2000);
+    assert.equal('grpc-message' in Object(nope.at(-1)), most >= 1000);
+  }
+  // It is the client's doing, and logged so.
+  const line = await running.log.line({ code: 'INTERNAL' });
+  assert.deepEqual(
+    [line['level'], line['reason']],
+    [30, 'Cannot send response headers: the client takes at most 0 bytes'],
+  );
 });

@@ -13,6 +13,8 @@ export interface Interruptible {
   readonly response: {
     /** Throws a ServerError for a response that cannot be sent. */
     check(message: unknown): void;
+    /** The same for metadata that cannot. */
+    checkMetadata(): void;
   };
 }
 
@@ -97,6 +99,7 @@ class Responses implements AsyncGenerator {
         (resolve, reject) => void Promise.resolve(this.#handler().next()).then(resolve, reject),
       );
       this.#isOver = result.done === true;
+      if (this.#isOver) this.#call.response.checkMetadata();
       return result;
     } catch (error) {
       this.#isOver = true;

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LazyMetadata } from './metadata.ts';
+import { LazyMetadata, mostListSize } from './metadata.ts';
 
-function fieldsOf(metadata: LazyMetadata): string[] {
-  const fields: string[] = [];
-  metadata.appendTo(fields);
-  return fields;
+function fieldsOf(metadata: LazyMetadata): readonly string[] {
+  return metadata.encode().fields;
 }
 
 test('LazyMetadata has what a caller sent, and none of what belongs to the protocol', () => {
@@ -51,4 +49,43 @@ test('LazyMetadata that nobody has touched sends nothing', () => {
   const read = new LazyMetadata([]);
   assert.equal(read.get('x'), undefined);
   assert.ok(read.isEmpty);
+});
+
+test('LazyMetadata is sent without white space at the ends of values', () => {
+  const metadata = new LazyMetadata([]);
+  metadata.set('x-a', '  ann b ').set('x-b', '   ');
+
+  assert.deepEqual(metadata.encode(), {
+    fields: ['x-a', 'ann b', 'x-b', ''],
+    size: 3 + 5 + 32 + 3 + 32,
+    isWhole: true,
+  });
+});
+
+test('LazyMetadata refuses what HTTP/2 cannot carry, even where it came in by the back door', () => {
+  const metadata = new LazyMetadata([]);
+  for (const value of ['a\nb', 'caf\u00e9', '\u{1f600}']) {
+    metadata.set('x-a', 'b');
+    metadata.getAll('x-a')[0] = value;
+    assert.throws(() => metadata.encode(), { name: 'TypeError', message: /"x-a"/ });
+  }
+  // What has been changed since is looked at again.
+  metadata.set('x-a', 'c');
+  assert.deepEqual(fieldsOf(metadata), ['x-a', 'c']);
+});
+
+test('LazyMetadata leaves out names whose values are too large, before they are made', () => {
+  const metadata = new LazyMetadata([]);
+  const values = Array.from({ length: 3 }, () => Buffer.alloc(3000));
+  metadata
+    .set('x-large-bin', new Uint8Array(2 ** 29))
+    .set('x-three-bin', values)
+    .set('x-a', 'b');
+
+  assert.deepEqual(metadata.encode(), { fields: ['x-a', 'b'], size: 36, isWhole: false });
+  metadata.delete('x-three-bin');
+  metadata.set('x-large-bin', Buffer.alloc(6000));
+  const { size, isWhole } = metadata.encode();
+  assert.deepEqual([size, isWhole], [8000 + 11 + 32 + 36, true]);
+  assert.ok(size <= mostListSize);
 });

@@ -1,4 +1,6 @@
 import { Metadata, type MetadataValue } from 'nice-grpc-common';
+import { fieldOverhead } from '../http2/hpack/dynamic_table.ts';
+import { stripped } from '../http2/request_headers.ts';
 
 /** Names that are ours or HTTP's: nobody finds them in metadata or sets them with it. */
 const reserved: ReadonlySet<string> = new Set([
@@ -19,23 +21,40 @@ const reserved: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/**
+ * What a response's header list may have, in bytes as RFC 9113 section 6.5.2 counts them: C-core and
+ * grpc-java take no more where nobody tells them to.
+ */
+export const mostListSize = 8192;
+
+/** Metadata as it is sent. */
+export interface EncodedMetadata {
+  /** Names and values in turn. */
+  readonly fields: readonly string[];
+  /** Of that list. */
+  readonly size: number;
+  /** Whether that is all: what would make the list larger than `mostListSize` is left out. */
+  readonly isWhole: boolean;
+}
+
+const nothing: EncodedMetadata = { fields: [], size: 0, isWhole: true };
+
 /** Metadata that is made when somebody asks for it. */
 export class LazyMetadata implements Metadata {
   readonly #fields: readonly string[];
   #made: Metadata | undefined;
+  #encoded: EncodedMetadata | undefined;
 
   /** Names and values in turn, as they came; none of them for metadata to fill. */
   constructor(fields: readonly string[]) {
     this.#fields = fields;
   }
 
-  /** Adds what somebody has put in to a list of names and values. */
-  appendTo(fields: string[]): void {
-    if (!this.#made) return;
-    for (const [key, values] of this.#made) {
-      if (reserved.has(key)) continue;
-      for (const value of values) fields.push(key, encode(value));
-    }
+  /** What somebody has put in, as it is sent. Throws a TypeError for what HTTP/2 cannot carry. */
+  encode(): EncodedMetadata {
+    if (!this.#made) return nothing;
+    this.#encoded ??= encode(this.#made);
+    return this.#encoded;
   }
 
   /** Whether somebody has put something in. */
@@ -79,6 +98,8 @@ export class LazyMetadata implements Metadata {
   }
 
   #all(): Metadata {
+    // Whoever asks for all of it may change it.
+    this.#encoded = undefined;
     this.#made ??= decode(this.#fields);
     return this.#made;
   }
@@ -101,9 +122,42 @@ function decode(fields: readonly string[], wanted = (_name: string) => true): Me
   return metadata;
 }
 
-/** Binary values go without padding, as the specification wants it. */
-function encode(value: string | Uint8Array): string {
-  if (typeof value === 'string') return value;
+function encode(metadata: Metadata): EncodedMetadata {
+  const fields: string[] = [];
+  let size = 0;
+  let isWhole = true;
+  for (const [key, values] of metadata) {
+    if (reserved.has(key)) continue;
+    const before = size;
+    for (const value of values) size += key.length + encodedLength(key, value) + fieldOverhead;
+    if (size <= mostListSize) {
+      for (const value of values) fields.push(key, encodeValue(key, value));
+    } else {
+      // It is not even made: it may be of any length.
+      size = before;
+      isWhole = false;
+    }
+  }
+  return { fields, size, isWhole };
+}
+
+/** At most so many octets. */
+function encodedLength(key: string, value: string | Uint8Array): number {
+  if (typeof value === 'string') return stripped(value).length;
+  if (value instanceof Uint8Array) return Math.ceil((value.length * 4) / 3);
+  throw new TypeError(`Cannot send metadata "${key}": a value is a string or bytes`);
+}
+
+/**
+ * Nice-grpc has checked what was set; but those who are given the values can change them. Binary values
+ * go without padding, as the specification wants it.
+ */
+function encodeValue(key: string, value: string | Uint8Array): string {
+  if (typeof value === 'string') {
+    const text = stripped(value);
+    if (/^[ -~]*$/.test(text)) return text;
+    throw new TypeError(`Cannot send metadata "${key}": it has characters that no field can have`);
+  }
   const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64');
   return text.replace(/=+$/, '');
 }

@@ -6,7 +6,7 @@ import { compress, type Encoding, takeTurn } from './compression.ts';
 import { LazyMetadata } from './metadata.ts';
 import { prefixLength } from './message_reader.ts';
 import type { MethodCodec } from './methods.ts';
-import { type CallStatus, responseHeaders, trailers, trailersOnly } from './status.ts';
+import { type CallStatus, checkHeader, responseHeaders, trailers, trailersOnly } from './status.ts';
 
 interface ResponseParts {
   stream: Stream;
@@ -18,6 +18,9 @@ interface ResponseParts {
 
 const noFields: readonly string[] = [];
 const noBytes = Buffer.alloc(0);
+const none = new LazyMetadata(noFields);
+/** The methods that were warned of: callers may have their metadata sent back, as often as they like. */
+const warned = new WeakSet<MethodCodec>();
 
 /** Messages of no more bytes are not worth compressing. */
 const defaultAbove = 1024;
@@ -45,19 +48,30 @@ export class ResponseWriter {
     this.#compressAbove = compressAbove;
   }
 
-  /** Sends the response headers, once. */
+  /** Sends the response headers, once. Throws a ServerError for metadata that cannot be sent. */
   sendHeader(): void {
     if (this.#sentHeader) return;
-    const encoding = this.#chooseEncoding();
-    const block = responseHeaders(this.header, encoding);
+    this.#encoding = this.#chooseEncoding();
+    const block = this.#headerBlock();
     this.#sentHeader = true;
-    this.#encoding = encoding;
     this.#stream.respond(block);
   }
 
   /** Throws as send() would. The bytes are of no use: middleware may still change the message. */
   check(message: unknown): void {
     this.#encoded(message);
+    this.checkMetadata();
+  }
+
+  /** Throws a ServerError for metadata that cannot be sent. */
+  checkMetadata(): void {
+    if ((this.#sentHeader || this.header.isEmpty) && this.trailer.isEmpty) return;
+    try {
+      if (!this.#sentHeader) checkHeader(this.header, this.#stream);
+      this.trailer.encode();
+    } catch (error) {
+      throw this.#unsendable(error);
+    }
   }
 
   /**
@@ -84,25 +98,67 @@ export class ResponseWriter {
     this.#room = undefined;
   }
 
-  /** Sends the status, after the messages that wait for the peer's windows. */
+  /** Sends the status, whatever the metadata, after the messages that wait for the peer's windows. */
   end(status: CallStatus): void {
-    if (this.#endsAtOnce(status)) return;
-    this.sendHeader();
-    this.#stream.end(trailers(status, this.trailer), this.#last);
+    this.#finish(status, false);
   }
 
   /** Sends the status at once, without the messages that the peer has no room for. */
   cut(status: CallStatus): void {
-    if (this.#endsAtOnce(status)) return;
-    this.sendHeader();
-    this.#stream.abandon(trailers(status, this.trailer));
+    this.#finish(status, true);
   }
 
-  #endsAtOnce(status: CallStatus): boolean {
-    if (this.#sentHeader || status.code === Status.OK || !this.header.isEmpty) return false;
-    const fields = { trailer: this.trailer, more: this.#head.faultFields };
-    this.#stream.respond(trailersOnly(status, fields), { endStream: true });
-    return true;
+  #finish(status: CallStatus, isCut: boolean): void {
+    let ended = status;
+    let trailer = this.trailer;
+    try {
+      if (!trailer.encode().isWhole)
+        this.#warn('trailers that are left out, as they are too large');
+    } catch (error) {
+      trailer = none;
+      ended = this.#instead(ended, error);
+    }
+    if (!this.#sentHeader && (ended.code === Status.OK || !this.header.isEmpty)) {
+      try {
+        this.sendHeader();
+      } catch (error) {
+        ended = this.#instead(ended, error);
+      }
+    }
+    if (this.#sentHeader) {
+      const block = trailers(ended, trailer, this.#stream);
+      if (isCut) this.#stream.abandon(block);
+      else this.#stream.end(block, ended === status ? this.#last : undefined);
+    } else {
+      const fields = { trailer, more: this.#head.faultFields, peer: this.#stream };
+      this.#stream.respond(trailersOnly(ended, fields), { endStream: true });
+    }
+  }
+
+  #headerBlock(): Buffer {
+    try {
+      return responseHeaders(this.header, this.#stream, this.#encoding);
+    } catch (error) {
+      throw this.#unsendable(error);
+    }
+  }
+
+  /** What a call ends with that has metadata that cannot be sent: one that has failed keeps its status. */
+  #instead(status: CallStatus, error: unknown): CallStatus {
+    const unsendable = this.#unsendable(error);
+    return status.code === Status.OK ? unsendable : status;
+  }
+
+  #unsendable(error: unknown): ServerError {
+    if (error instanceof ServerError) return error;
+    this.#warn(`metadata that cannot be sent: ${show(error)}`);
+    return internalError(error);
+  }
+
+  #warn(of: string): void {
+    if (warned.has(this.#method)) return;
+    warned.add(this.#method);
+    process.emitWarning(`${this.#method.path}: ${of}`);
   }
 
   #encoded(message: unknown): Uint8Array {
@@ -112,7 +168,7 @@ export class ResponseWriter {
       throw new TypeError('Cannot send a message: its encoder has given no bytes');
     } catch (cause) {
       process.emitWarning(`Cannot encode a response: ${show(cause)}`);
-      throw Object.assign(new ServerError(Status.INTERNAL, 'Internal error'), { cause });
+      throw internalError(cause);
     }
   }
 
@@ -146,6 +202,11 @@ export class ResponseWriter {
     this.#last = framed;
     return true;
   }
+}
+
+/** The cause is for the log alone. */
+function internalError(cause: unknown): ServerError {
+  return Object.assign(new ServerError(Status.INTERNAL, 'Internal error'), { cause });
 }
 
 /** PROTOCOL-HTTP2.md, Length-Prefixed-Message. */

@@ -3,10 +3,13 @@ import { test } from 'node:test';
 import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
 import { createHpackDecoder } from '../http2/hpack/decoder.ts';
+import { listSize } from '../http2/hpack/header_list.ts';
 import { LazyMetadata } from './metadata.ts';
+import { percentEncode } from './percent_encoding.ts';
 import { responseHeaders, statusOf, trailers, trailersOnly } from './status.ts';
 
 const nothing = new LazyMetadata([]);
+const anyone = { maxHeaderListSize: Number.POSITIVE_INFINITY };
 const ok = [':status', '200', 'content-type', 'application/grpc'];
 
 function decode(block: Buffer): readonly string[] {
@@ -14,29 +17,26 @@ function decode(block: Buffer): readonly string[] {
 }
 
 function messageOf(details: string): string | undefined {
-  return decode(trailers({ code: Status.INTERNAL, details }, nothing))[3];
+  return decode(trailers({ code: Status.INTERNAL, details }, nothing, anyone))[3];
 }
 
 test('response headers are 200 and gRPC, with the encoding and the metadata there is', () => {
   const header = new LazyMetadata([]);
   header.set('x-a', '1');
-  assert.deepEqual(decode(responseHeaders(nothing)), ok);
+  assert.deepEqual(decode(responseHeaders(nothing, anyone)), ok);
   const all = [...ok, 'grpc-encoding', 'gzip', 'x-a', '1'];
-  assert.deepEqual(decode(responseHeaders(header, 'gzip')), all);
+  assert.deepEqual(decode(responseHeaders(header, anyone, 'gzip')), all);
 });
 
 test('trailers have the status, and no message where there is none', () => {
-  assert.deepEqual(decode(trailers({ code: Status.OK, details: '' }, nothing)), [
+  assert.deepEqual(decode(trailers({ code: Status.OK, details: '' }, nothing, anyone)), [
     'grpc-status',
     '0',
   ]);
-  assert.deepEqual(decode(trailersOnly({ code: 5, details: 'gone' }, { trailer: nothing })), [
-    ...ok,
-    'grpc-status',
-    '5',
-    'grpc-message',
-    'gone',
-  ]);
+  assert.deepEqual(
+    decode(trailersOnly({ code: 5, details: 'gone' }, { trailer: nothing, peer: anyone })),
+    [...ok, 'grpc-status', '5', 'grpc-message', 'gone'],
+  );
 });
 
 test('a message is percent-encoded UTF-8, and well-formed whatever it was', () => {
@@ -45,6 +45,79 @@ test('a message is percent-encoded UTF-8, and well-formed whatever it was', () =
   assert.equal(messageOf('a\tb\r\nc\u007f'), 'a%09b%0D%0Ac%7F');
   assert.equal(messageOf('\u00e9\u{1f600}'), '%C3%A9%F0%9F%98%80');
   assert.equal(messageOf('\ud800'), '%EF%BF%BD');
+});
+
+test('spaces at the ends of a message are percent-encoded, as no field value may have them', () => {
+  assert.equal(messageOf(' a b '), '%20a b%20');
+  assert.equal(messageOf('  \u00e9  '), '%20 %C3%A9 %20');
+  assert.equal(messageOf(' '), '%20');
+  assert.equal(messageOf('   '), '%20 %20');
+});
+
+test('percentEncode() cuts at whole characters, and reads no more than it gives', () => {
+  assert.equal(percentEncode('abc', 2), 'ab');
+  assert.equal(percentEncode('a\u00e9', 6), 'a');
+  assert.equal(percentEncode('a\u00e9', 7), 'a%C3%A9');
+  assert.equal(percentEncode('a\u{1f600}b', 12), 'a');
+  assert.equal(percentEncode('a%', 3), 'a');
+  assert.equal(percentEncode('ab c', 3), 'ab');
+  assert.equal(percentEncode('a bc', 4), 'a bc');
+  assert.equal(percentEncode('ab ', 4), 'ab');
+  assert.equal(percentEncode('ab ', 5), 'ab%20');
+  for (const most of [0, -60]) assert.equal(percentEncode('x', most), '');
+  // Encoded whole, this would be longer than a string can be.
+  assert.equal(percentEncode('\u00e9'.repeat(2 ** 27), 4096), '%C3%A9'.repeat(682));
+});
+
+test('a message is 4 KiB at most, encoded', () => {
+  assert.equal(messageOf('x'.repeat(5000)), 'x'.repeat(4096));
+  assert.equal(messageOf('%'.repeat(4_000_000)), '%25'.repeat(1365));
+});
+
+/** The trailers of a failed call with all of this, for a peer that takes so much. */
+function ending(maxHeaderListSize: number, metadata: Record<string, string | Uint8Array>) {
+  const trailer = new LazyMetadata([]);
+  for (const [name, value] of Object.entries(metadata)) trailer.set(name, value);
+  const status = { code: Status.ABORTED, details: 'm'.repeat(9000) };
+  return decode(trailers(status, trailer, { maxHeaderListSize }));
+}
+
+test('trailers that are too large lose metadata, and then the message, but never the code', () => {
+  const code = ['grpc-status', '10'];
+  const message = ['grpc-message', 'm'.repeat(4096)];
+  const small = ['grpc-retry-pushback-ms', '500'];
+  const rich = { 'grpc-status-details-bin': new Uint8Array(5000), 'grpc-retry-pushback-ms': '500' };
+
+  assert.deepEqual(ending(Infinity, rich), [...code, ...message, ...small]);
+  for (const most of [8192, 4300, 4200, 1000, 200, 100, 64, 0]) {
+    const fields = ending(most, { ...rich, 'x-a': '1' });
+    assert.deepEqual(fields.slice(0, 2), code);
+    // The code alone has 45.
+    assert.ok(listSize(fields) <= Math.max(most, 45), `${most}`);
+    if (most >= 1000) assert.equal(fields[2], 'grpc-message');
+  }
+  assert.deepEqual(ending(4300, { ...rich, 'x-a': '1' }), [
+    ...code,
+    ...message,
+    ...small,
+    'x-a',
+    '1',
+  ]);
+  assert.deepEqual(ending(0, rich), code);
+});
+
+test("response headers that are too large are refused, by our limit and by the peer's own", () => {
+  const header = new LazyMetadata([]);
+  header.set('x-a', 'x'.repeat(8192));
+  assert.throws(() => responseHeaders(header, anyone), { name: 'RangeError' });
+  header.set('x-a', 'x'.repeat(7900));
+  const fields = decode(responseHeaders(header, anyone, 'identity'));
+  assert.ok(listSize(fields) <= 8192);
+  assert.throws(() => responseHeaders(header, { maxHeaderListSize: 4096 }), {
+    name: 'CallersFault',
+  });
+  // What gRPC itself needs is sent to anyone.
+  assert.deepEqual(decode(responseHeaders(nothing, { maxHeaderListSize: 0 })), ok);
 });
 
 test('statusOf() says of an error what it says of itself, and hides what was not meant', (t) => {

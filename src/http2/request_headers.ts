@@ -79,6 +79,15 @@ export function readTrailers(streamId: number, list: readonly string[]): readonl
   return fields;
 }
 
+/** A value without white space at its ends, where no field value may have it (RFC 9113 section 8.2.1). */
+export function stripped(value: string): string {
+  let from = 0;
+  let to = value.length;
+  while (from < to && isBlank(value.charCodeAt(from))) from++;
+  while (from < to && isBlank(value.charCodeAt(to - 1))) to--;
+  return to - from === value.length ? value : value.slice(from, to);
+}
+
 const pseudoNames: ReadonlySet<string> = new Set([':method', ':path', ':scheme', ':authority']);
 
 function valueIn(list: readonly string[], name: string): string | undefined {
@@ -99,13 +108,11 @@ function readFields(streamId: number, fields: string[]): number | undefined {
   let contentLength: number | undefined;
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] ?? '';
-    let value = fields[at + 1] ?? '';
+    const sent = fields[at + 1] ?? '';
+    const value = stripped(sent);
     if (!isFieldName(name) || connectionSpecific.has(name)) throw malformed(streamId, `"${name}"`);
-    if (!isFieldValue(value)) throw malformed(streamId, `the value of "${name}"`);
-    if (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1))) {
-      value = stripped(value);
-      fields[at + 1] = value;
-    }
+    if (!isFieldValue(sent)) throw malformed(streamId, `the value of "${name}"`);
+    if (value.length !== sent.length) fields[at + 1] = value;
     // Section 8.2.2; case does not matter (RFC 9110 section 10.1.4).
     if (name === 'te' && value !== 'trailers' && value.toLowerCase() !== 'trailers') {
       throw malformed(streamId, `"te: ${value}"`);
@@ -136,14 +143,6 @@ function isFieldValue(value: string): boolean {
     if (c === 0 || c === 0x0a || c === 0x0d) return false;
   }
   return true;
-}
-
-function stripped(value: string): string {
-  let from = 0;
-  let to = value.length;
-  while (from < to && isBlank(value.charCodeAt(from))) from++;
-  while (from < to && isBlank(value.charCodeAt(to - 1))) to--;
-  return value.slice(from, to);
 }
 
 function isBlank(c: number): boolean {

@@ -121,7 +121,7 @@ export class Requests {
       throw new StreamError(streamId, 'REFUSED_STREAM', 'Cannot open more streams');
     }
     const windows = { send: peer.initialWindowSize, receive: limits.streamWindowSize };
-    const stream = new Stream(streamId, owner, windows);
+    const stream = new Stream(streamId, owner, { ...windows, peer });
     stream.remoteEnded = endStream;
     const request = this.#request(streamId, list);
     if (request.contentLength !== undefined) stream.bodyLeft = request.contentLength;

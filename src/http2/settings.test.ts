@@ -23,7 +23,11 @@ test('applySettings() takes the values over, the last of each, and ignores unkno
     [0x4, 2_147_483_647],
   ]);
 
-  assert.deepEqual(peer, { initialWindowSize: 2_147_483_647, maxFrameSize: 16_777_215 });
+  assert.deepEqual(peer, {
+    initialWindowSize: 2_147_483_647,
+    maxFrameSize: 16_777_215,
+    maxHeaderListSize: 1,
+  });
 });
 
 test('applySettings() refuses what RFC 9113 section 6.5.2 does not allow', () => {

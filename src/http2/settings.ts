@@ -18,11 +18,17 @@ export interface PeerSettings {
   initialWindowSize: number;
   /** Bytes of payload that a frame to it may have. */
   maxFrameSize: number;
+  /** Bytes of a response's header list, as section 6.5.2 counts them: advice that peers mean. */
+  maxHeaderListSize: number;
 }
 
 /** What holds before the peer's first SETTINGS frame. */
 export function defaultPeerSettings(): PeerSettings {
-  return { initialWindowSize: 65_535, maxFrameSize: defaultMaxFrameSize };
+  return {
+    initialWindowSize: 65_535,
+    maxFrameSize: defaultMaxFrameSize,
+    maxHeaderListSize: Number.POSITIVE_INFINITY,
+  };
 }
 
 const settingLength = 6;
@@ -30,8 +36,8 @@ const largestMaxFrameSize = 0xff_ff_ff;
 
 /**
  * Takes a SETTINGS frame's values over, in their order (RFC 9113 section 6.5). Throws a
- * ConnectionError for a value that is out of its range. HEADER_TABLE_SIZE and
- * MAX_HEADER_LIST_SIZE need no heed: sender.ts uses no table, and the second is advice.
+ * ConnectionError for a value that is out of its range. HEADER_TABLE_SIZE needs no heed: sender.ts
+ * uses no table.
  */
 export function applySettings(settings: PeerSettings, { bytes, start, end }: Frame): void {
   if ((end - start) % settingLength !== 0) {
@@ -55,6 +61,7 @@ export function applySettings(settings: PeerSettings, { bytes, start, end }: Fra
       }
       settings.maxFrameSize = value;
     }
+    if (id === SettingId.MAX_HEADER_LIST_SIZE) settings.maxHeaderListSize = value;
   }
 }
 

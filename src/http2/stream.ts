@@ -1,5 +1,6 @@
 import { ReceiveWindow, SendWindow } from './flow_control.ts';
 import type { RequestHeaders } from './request_headers.ts';
+import type { PeerSettings } from './settings.ts';
 
 /** What happens to a stream, told to whoever serves it. */
 export interface StreamEvents {
@@ -45,12 +46,20 @@ export interface StreamOwner {
   forget(stream: Stream): void;
 }
 
+/** What a stream begins with: its windows, and what its peer says of itself. */
+interface StreamParts {
+  send: number;
+  receive: number;
+  peer: PeerSettings;
+}
+
 /** One request and its response (RFC 9113 section 5.1). */
 export class Stream {
   readonly id: number;
   readonly sendWindow: SendWindow;
   readonly receiveWindow: ReceiveWindow;
   readonly #owner: StreamOwner;
+  readonly #peer: PeerSettings;
   /** Set as soon as the request is known. */
   events: StreamEvents | undefined;
   /** The peer has ended its side: half-closed (remote). */
@@ -79,11 +88,17 @@ export class Stream {
   #wantsDrain = false;
   #unready = 0;
 
-  constructor(id: number, owner: StreamOwner, windows: { send: number; receive: number }) {
+  constructor(id: number, owner: StreamOwner, { send, receive, peer }: StreamParts) {
     this.id = id;
     this.#owner = owner;
-    this.sendWindow = new SendWindow(windows.send);
-    this.receiveWindow = new ReceiveWindow(windows.receive);
+    this.#peer = peer;
+    this.sendWindow = new SendWindow(send);
+    this.receiveWindow = new ReceiveWindow(receive);
+  }
+
+  /** What the peer takes of a header list, in bytes as RFC 9113 section 6.5.2 counts them. */
+  get maxHeaderListSize(): number {
+    return this.#peer.maxHeaderListSize;
   }
 
   /** Bytes kept for it: itself, of the request those that are not consumed, of the response those not sent. */

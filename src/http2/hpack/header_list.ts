@@ -15,6 +15,13 @@ export interface HeaderList {
   readonly isKept: boolean;
 }
 
+/** The size of a list of names and values in turn, as RFC 9113 section 6.5.2 counts it. */
+export function listSize(fields: readonly string[]): number {
+  let size = (fields.length / 2) * fieldOverhead;
+  for (const text of fields) size += text.length;
+  return size;
+}
+
 /** Gathers a list, up to a size. */
 export class HeaderListBuilder implements HeaderList {
   fields: string[] = [];
