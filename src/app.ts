@@ -40,11 +40,12 @@ const lastFramesMs = 250;
 export async function startApp(config: Config, host: Host): Promise<App> {
   const { logTo, isTerminal, version } = host;
   const auto = isTerminal ? 'human' : 'json';
-  const { log, dropped, close } = await createLog({
+  const { log, dropped, flushNow, close } = await createLog({
     level: config.logLevel,
     format: config.logFormat === 'auto' ? auto : config.logFormat,
     to: logTo,
   });
+  host.atExit(flushNow);
   const { extras, loadReport } = await openExtras(config, {
     host,
     calls: () => counts,

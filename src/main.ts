@@ -41,10 +41,18 @@ const io: Io = {
     heapLimit: () => process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit,
     eventLoop: () => performance.eventLoopUtilization(),
   },
+  atExit: (work) => void process.on('exit', work),
 };
 
+process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  // Who reads no more needs no reason.
+  if (code !== 'EPIPE') io.error(`Cannot write to standard output: ${message}`);
+  process.exitCode ||= 1;
+});
+
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  const exitCode = await main(process.argv.slice(2));
+  process.exitCode ||= exitCode;
 } catch (error) {
   console.error(error instanceof UsageError ? error.message : error);
   process.exitCode = error instanceof UsageError ? 2 : 1;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Channel, type Client, createClient } from 'nice-grpc';
 import { pino } from 'pino';
 import { dialChannel, serverTls } from './tls.ts';
@@ -180,6 +181,20 @@ export function memoryLog(): MemoryLog {
 /** Resolves when the condition holds; asks again with every turn of the event loop. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const longestWaitMs = 30_000;
+
+/** Resolves when the condition holds, however it is found out; fails after half a minute, with its name. */
+export async function eventually(
+  name: string,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const end = performance.now() + longestWaitMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`Cannot wait longer for ${name}`);
+    await sleep(10);
+  }
 }
 
 /** An async iterable that is fed by hand. */

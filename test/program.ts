@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable, Stream } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { Channel } from 'nice-grpc';
 import { dial } from '../src/transport/client.ts';
-import { engineName, type MemoryLog, memoryLog } from './harness.ts';
+import { engineName, eventually, type MemoryLog, memoryLog } from './harness.ts';
+import { parsePrometheus } from './prometheus.ts';
 import { serverTls } from './tls.ts';
 
 const built = join(import.meta.dirname, '../dist/greeter.mjs');
@@ -20,6 +24,11 @@ const executable = process.env['EXECUTABLE']?.split(' ');
 
 interface RunOptions {
   env?: Record<string, string>;
+  /** What it is given as standard output and error, in place of pipes that are read: as spawn() takes them. */
+  out?: Output;
+  err?: Output;
+  /** What Node is told before it loads the program. */
+  nodeFlags?: readonly string[];
   /** What it reads from standard input. */
   input?: string;
   /** Sends SIGTERM when its standard output has this. */
@@ -27,6 +36,8 @@ interface RunOptions {
   /** Runs it in a folder that is removed before. */
   inRemovedFolder?: boolean;
 }
+
+type Output = 'pipe' | number | Stream;
 
 /** The built file, alone in a folder of its own. */
 export interface Program extends Disposable {
@@ -36,6 +47,18 @@ export interface Program extends Disposable {
   run(args: readonly string[], options?: RunOptions): Promise<Ended & { out: string }>;
   /** Runs `serve` on a free port, with the engine and the TLS under test; resolves when it serves. */
   serve(args?: readonly string[], options?: RunOptions): Promise<Served>;
+  /** Runs `serve` where nobody reads its log; resolves when it is ready. */
+  serveUnread(args: readonly string[], options: RunOptions): Promise<ServedUnread>;
+}
+
+/** A running server whose log is for others. */
+export interface ServedUnread extends Pick<Served, 'pid' | 'channel' | 'signal' | 'ended'> {
+  /** A connection to its address. */
+  connect(): Socket;
+  /** Its standard output, where that is a pipe. */
+  out: Readable | null;
+  /** The value of a metric that has no labels. */
+  metric(name: string): Promise<number>;
 }
 
 /** A running server. */
@@ -72,13 +95,13 @@ export function install(): Program {
     async run(args, options) {
       const child = start(args, options);
       let seen = '';
-      child.stdout.on('data', (chunk: Buffer) => {
+      child.stdout?.on('data', (chunk: Buffer) => {
         seen += chunk.toString();
         if (options?.stopAt?.test(seen)) child.kill();
       });
       const [out, err, [code]] = await Promise.all([
-        text(child.stdout),
-        text(child.stderr),
+        child.stdout ? text(child.stdout) : '',
+        child.stderr ? text(child.stderr) : '',
         once(child, 'exit'),
       ]);
       return { code, out, err };
@@ -88,6 +111,13 @@ export function install(): Program {
       const all = ['serve', '--listen', '127.0.0.1:0', ...args];
       return serve(start(all, { ...options, env: settings }));
     },
+    async serveUnread(args, { env, ...options }) {
+      const [listen, admin] = [join(folder, 'grpc.sock'), join(folder, 'admin.sock')];
+      const addresses = ['--listen', `unix:${listen}`, '--admin-listen', `unix:${admin}`];
+      const settings = { GREETER_ENGINE: engineName, ...env };
+      const child = start(['serve', ...addresses, ...args], { ...options, env: settings });
+      return serveUnread(child, { listen, admin });
+    },
     [Symbol.dispose]() {
       for (const child of children) child.kill('SIGKILL');
       rmSync(folder, { recursive: true });
@@ -96,12 +126,20 @@ export function install(): Program {
 
   function start(
     args: readonly string[],
-    { env = {}, input = '', inRemovedFolder = false }: RunOptions = {},
+    {
+      env = {},
+      input = '',
+      inRemovedFolder = false,
+      out = 'pipe',
+      err = 'pipe',
+      nodeFlags = [],
+    }: RunOptions = {},
   ) {
-    const typedHere = [executable ? command : process.execPath, ...first];
+    const typedHere = [executable ? command : process.execPath, ...nodeFlags, ...first];
     const all = inRemovedFolder ? [...removing, ...typedHere.map(fromAnywhere)] : typedHere;
     const child = spawn(all[0] ?? '', [...all.slice(1), ...args], {
       cwd: folder,
+      stdio: ['pipe', out, err],
       env: {
         // Only one at a time could have its default port.
         GREETER_ADMIN_LISTEN: 'off',
@@ -112,7 +150,7 @@ export function install(): Program {
     });
     children.push(child);
     // Some end before they have read it.
-    child.stdin.on('error', () => {}).end(input);
+    child.stdin?.on('error', () => {}).end(input);
     return child;
   }
 
@@ -138,12 +176,49 @@ function tlsSettings(folder: string): Record<string, string> {
   };
 }
 
-async function serve(child: ChildProcessWithoutNullStreams): Promise<Served> {
+function endOf(child: ChildProcess): Promise<Ended> {
+  const err = child.stderr ? text(child.stderr) : '';
+  return Promise.all([once(child, 'exit'), err]).then(([[code], said]) => ({ code, err: said }));
+}
+
+async function serveUnread(
+  child: ChildProcess,
+  sockets: { listen: string; admin: string },
+): Promise<ServedUnread> {
+  const ended = endOf(child);
+  const isReady = () =>
+    getAdmin(sockets.admin, '/readyz').then(
+      ({ statusCode }) => statusCode === 200,
+      () => false,
+    );
+  await eventually('a server that is ready', () => child.exitCode !== null || isReady());
+  assert.equal(child.exitCode, null, 'did not serve');
+  const { pid = assert.fail('did not start') } = child;
+  return {
+    pid,
+    channel: dial({ address: `unix:${sockets.listen}` }),
+    signal: (name) => void child.kill(name),
+    ended,
+    out: child.stdout,
+    connect: () => connect(sockets.listen),
+    async metric(name) {
+      const response = await getAdmin(sockets.admin, '/metrics');
+      const samples = parsePrometheus(await text(response));
+      return samples.find((sample) => sample.name === name)?.value ?? assert.fail(`no ${name}`);
+    },
+  };
+}
+
+async function getAdmin(socketPath: string, path: string): Promise<IncomingMessage> {
+  const [response] = await once(get({ socketPath, path }), 'response');
+  return response;
+}
+
+async function serve(child: ChildProcess): Promise<Served> {
   const log = memoryLog();
-  const reader = createInterface({ input: child.stdout }).on('line', (line) => log.write(line));
-  const ended = Promise.all([once(child, 'exit'), text(child.stderr)]).then(
-    ([[code], err]): Ended => ({ code, err }),
-  );
+  const input = child.stdout ?? assert.fail('has no pipe to read its log from');
+  const reader = createInterface({ input }).on('line', (line) => log.write(line));
+  const ended = endOf(child);
   const serving = await Promise.race([log.line({ msg: 'serving' }), ended]);
   assert.ok('msg' in serving, `did not serve: ${JSON.stringify(serving)}`);
 

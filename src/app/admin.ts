@@ -20,6 +20,8 @@ export interface Host {
   /** What it was built from; empty where nobody knows. */
   commit: string;
   figures: ProcessFigures;
+  /** Has it done when the process ends, however that comes; it cannot wait for anything. */
+  atExit: (work: () => void) => void;
 }
 
 interface AdminParts {

@@ -1,4 +1,5 @@
 import { type Level, type Logger, pino } from 'pino';
+import { createSink, type Sink } from './sink.ts';
 
 /** How and where the log is written. */
 export interface LogOptions {
@@ -10,67 +11,27 @@ export interface LogOptions {
 }
 
 /** A logger, and the way to see its last line out. */
-export interface Log {
+export interface Log extends Pick<Sink, 'dropped' | 'flushNow' | 'close'> {
   log: Logger;
-  /** Lines that were lost, since nobody has read those before them. */
-  dropped: () => number;
-  /** Writes what is still held, and nothing after it; gives up after a second, when nobody reads. */
-  close: () => Promise<void>;
 }
 
-/** Lines gather for at most 100 ms, so that many leave in one write. */
-const gatherMs = 100;
 const gatherBytes = 8 * 1024;
-/** What a reader that stalls can make us hold; beyond it lines are lost, and calls go on. */
-const maxHeldBytes = 8 * 1024 * 1024;
-const closeMs = 1000;
 
-/** Makes the process's logger. */
+/** Makes the process's logger. Nothing that happens to its file reaches those who log. */
 export async function createLog({ level, format, to }: LogOptions): Promise<Log> {
-  const gathers = format === 'json';
-  const out = pino.destination({
-    dest: to,
-    sync: false,
-    minLength: gathers ? gatherBytes : 1,
-    maxLength: maxHeldBytes,
-  });
-  let dropped = 0;
-  out.on('drop', () => dropped++);
-  const render = format === 'human' ? await humanLines() : String;
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
-
-  function write(line: string): void {
-    if (closed) return;
-    out.write(render(line));
-    if (gathers) timer ??= setTimeout(writeGathered, gatherMs).unref();
-  }
-
-  function writeGathered(): void {
-    timer = undefined;
-    if (!closed) out.flush();
-  }
-
+  const isHuman = format === 'human';
+  const sink = createSink({ to, gatherBytes: isHuman ? 1 : gatherBytes });
+  const human = isHuman ? await humanLines() : undefined;
   const options = {
     level,
     base: null,
     timestamp: createTimestamp(),
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  const stream = { write, flush: (done: () => void) => out.flush(done) };
-  return {
-    log: pino(options, stream),
-    dropped: () => dropped,
-    async close() {
-      await new Promise<unknown>((resolve) => {
-        setTimeout(resolve, closeMs).unref();
-        out.flush(resolve);
-      });
-      closed = true;
-      // Else pino would write the rest as the process exits, and wait for its reader for ever.
-      out.destroy();
-    },
-  };
+  const write = human
+    ? (line: string) => sink.write(human(line))
+    : (line: string) => sink.write(line);
+  return { ...sink, log: pino(options, { ...sink, write }) };
 }
 
 /** The member of a line that says when, made once for all lines of a millisecond. */

@@ -75,7 +75,7 @@ function addOwnMetrics(
   );
   const dropped = new Counter({
     name: 'greeter_log_lines_dropped_total',
-    help: 'Log lines that were lost, as nobody read those before them',
+    help: 'Log lines that were lost: they could not be written, or those before them not yet',
     registers: [],
     collect() {
       this.reset();

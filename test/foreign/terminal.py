@@ -1,7 +1,11 @@
 """`npm start` in a real terminal: what people read there, and what Ctrl-C does."""
 
+import contextlib
 import json
+import os
+import pty
 import re
+import select
 import subprocess
 import unittest
 
@@ -76,6 +80,60 @@ class NpmStart(unittest.TestCase):
         self.addCleanup(call.wait)
         self.addCleanup(call.kill)
         return call
+
+
+class TerminalThatFails(unittest.TestCase):
+    """A server that another terminal's end, or a Ctrl-S in its own, must not stop."""
+
+    def setUp(self):
+        self.screen, terminal = pty.openpty()
+        self.program = ["node", "dist/greeter.mjs"]
+        # In a session of its own no hangup reaches it, as under nohup.
+        self.server = subprocess.Popen(
+            [*self.program, "serve", "--listen", "127.0.0.1:0"],
+            cwd=project,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            start_new_session=True,
+        )
+        self.terminal = terminal
+        self.addCleanup(self.server.wait)
+        self.addCleanup(self.server.kill)
+        text = ""
+        while "serving" not in text:
+            self.assertTrue(select.select([self.screen], [], [], BOUND)[0], text)
+            text += os.read(self.screen, 65536).decode()
+        self.address = "127.0.0.1:" + re.search(r"listening.* port=(\d+)", text)[1]
+
+    def test_a_terminal_that_is_gone_stops_neither_calls_nor_the_end(self):
+        os.close(self.terminal)
+        os.close(self.screen)
+        self.assert_serves_and_ends()
+
+    def test_a_terminal_that_is_stopped_stops_neither_calls_nor_the_end(self):
+        # Nobody reads it any more; in a shell, what Ctrl-S does.
+        os.set_blocking(self.terminal, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(self.terminal, b"x")
+        os.set_blocking(self.terminal, True)
+        self.addCleanup(os.close, self.terminal)
+        self.addCleanup(os.close, self.screen)
+        self.assert_serves_and_ends()
+
+    def assert_serves_and_ends(self):
+        for _ in range(3):
+            ran = subprocess.run(
+                [*self.program, "guide", "hello", "--addr", self.address],
+                cwd=project,
+                env=environment(),
+                capture_output=True,
+                timeout=BOUND,
+            )
+            self.assertEqual(ran.stdout, b"Hello World\n", ran.stderr)
+        self.server.terminate()
+        self.assertEqual(self.server.wait(BOUND), 0)
 
 
 if __name__ == "__main__":
