@@ -1,10 +1,12 @@
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { relative } from 'node:path';
+import { inspect } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Io } from './cli/command.ts';
 import { parse } from './cli/parse.ts';
 import { versionLine } from './cli/version.ts';
 import { UsageError } from './config.ts';
+import { printable } from './printable.ts';
 
 /** Each is loaded when it is asked for: a server has no use for the clients' libraries. */
 const commands = new Map<string, () => Promise<Command>>([
@@ -24,8 +26,9 @@ const io: Io = {
   env: process.env,
   program: programName(),
   version: packageJson.version,
-  write: (text) => void process.stdout.write(text),
-  error: (line) => console.error(line),
+  // What servers say is shown, and does nothing to the terminal.
+  write: (text) => void process.stdout.write(printable(text)),
+  error: (line) => console.error(printable(line)),
   input: process.stdin,
   logTo: process.stdout.fd,
   isTerminal: process.stdout.isTTY,
@@ -54,7 +57,7 @@ try {
   const exitCode = await main(process.argv.slice(2));
   process.exitCode ||= exitCode;
 } catch (error) {
-  console.error(error instanceof UsageError ? error.message : error);
+  io.error(error instanceof UsageError ? error.message : inspect(error));
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
 // A peer that does not let go of its connection keeps nothing alive.

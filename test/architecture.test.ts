@@ -7,7 +7,7 @@ const src = join(import.meta.dirname, '../src');
 
 /** Who may import whom. A room sees only the rooms named here (and itself). */
 const mayImport: Record<string, readonly string[]> = {
-  main: ['cli', 'config'],
+  main: ['cli', 'config', 'printable'],
   cli: ['app', 'config', 'lifecycle', 'transport', 'gen', 'message_of'],
   app: ['config', 'gen', 'lifecycle', 'middleware', 'observability', 'services', 'transport'],
   transport: [
@@ -32,7 +32,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   services: ['context', 'errors', 'gen', 'time_left', 'callers_fault'],
   http2: [],
-  observability: ['thrown'],
+  observability: ['printable', 'thrown'],
   lifecycle: ['observability'],
   config: ['certificates', 'message_of'],
   errors: ['rich_error'],
@@ -44,6 +44,7 @@ const mayImport: Record<string, readonly string[]> = {
   certificates: ['message_of'],
   message_of: [],
   thrown: [],
+  printable: [],
   gen: [],
 };
 

@@ -2,15 +2,18 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HelloDefinition } from '../src/gen/hello.ts';
 import { eventually } from './harness.ts';
 import { install, type ServedUnread } from './program.ts';
 import { listenTcp } from './tcp.ts';
+import { serverTls } from './tls.ts';
 
 /** A device on which there is never room. */
 function openFull(t: TestContext): number {
@@ -106,6 +109,42 @@ test('a log goes on, in whole lines, when its file has room again', async (t) =>
   const messages = lines().map((line) => JSON.parse(line).msg);
   assert.equal(messages.filter((msg) => msg === 'serving').length, 1);
   assert.equal(messages.at(-1), 'leaving');
+});
+
+test('what a caller names is no title, colour or line of its own in the log of a terminal', async () => {
+  using program = install();
+  const env = { GREETER_ENGINE: 'direct' };
+  const server = await program.serveUnread(['--log-format', 'human'], { env });
+  const session = connectHttp2('http://localhost', { createConnection: () => server.connect() });
+  const headers = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
+  const evil = '/\u001B]0;title\u0007\u001B[2J\u009B31m\u0085';
+
+  const stream = session.request({ ...headers, ':path': evil, 'x-request-id': 'a  code=OK' });
+  await once(stream.resume().end(), 'close');
+  session.destroy();
+  server.signal('SIGTERM');
+  const log = await text(server.out ?? assert.fail('no pipe'));
+
+  const [line = ''] = log.split('\n').filter((each) => each.includes('UNIMPLEMENTED'));
+  // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
+  assert.doesNotMatch(log.replaceAll('\n', ''), /[\0-\u001F\u007F-\u009F]/);
+  assert.match(line, /rpc="\/\\u001b\]0;title\\u0007\\u001b\[2J/);
+  assert.match(line, /requestId="a {2}code=OK" {2}code=UNIMPLEMENTED/);
+});
+
+test('what a server says does nothing to the terminal of those who call it', async () => {
+  using program = install();
+  const server = await program.serve();
+  const at = ['--addr', server.address, ...(serverTls ? ['--tls', '--tls-no-verify'] : [])];
+
+  const health = await program.run(['health', ...at, '--service', '\u001B[2J\u0007']);
+  const said =
+    !serverTls && (await program.run(['guide', 'hello', ...at, '--message', '\u001B[2Jé']));
+
+  assert.match(health.err, /\\u001b\[2J\\u0007/);
+  // oxlint-disable-next-line no-control-regex -- the same
+  assert.doesNotMatch(health.err, /[\u001B\u0007]/);
+  if (said) assert.equal(said.out, 'Hello \\u001b[2Jé\n');
 });
 
 test('what cannot be written to standard output or error is no crash', async (t) => {

@@ -46,6 +46,60 @@ test('createLog() writes for people: a time, a level, words and fields', async (
   assert.match(stack, /^ {4}at .*log\.test\.ts/);
 });
 
+/** A title for the window, a cursor that moves, a line of its own, and text that runs backwards. */
+const evil = '/\u001B]0;x\u0007\u009B2J\u007F\n[12:00:00.000] INFO: forged\u2028\u202Ex\uD83D';
+
+test('createLog() keeps what a peer says in its field, and gives it back whole, in JSON', async (t) => {
+  const { log, close, written } = await fileLog(t, { level: 'info', format: 'json' });
+
+  log.info({ rpc: evil, requestId: '","code":"OK' }, 'call ended');
+  log.child({ rpc: evil }).error({ err: new Error(evil) }, 'call failed');
+  await close();
+
+  const text = written();
+  const [ended, failed] = text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.match(text, /^[ -~]+\n[ -~]+\n$/);
+  assert.partialDeepStrictEqual(ended, { rpc: evil, requestId: '","code":"OK', msg: 'call ended' });
+  assert.partialDeepStrictEqual(failed, { rpc: evil, err: { message: evil } });
+});
+
+test('createLog() keeps what a peer says in its field for people too', async (t) => {
+  const { log, close, written } = await fileLog(t, { level: 'info', format: 'human' });
+  const error = new Error(evil, { cause: new Error(evil) });
+
+  // Some of these names mean something to pino-pretty.
+  log.info(
+    { rpc: evil, name: evil, hostname: evil, caller: evil, type: 'Error', stack: evil },
+    'a',
+  );
+  log.info(
+    { peer: 'unix', requestId: 'x  code=OK', client: 'a=b', list: ['a', evil], of: {} },
+    'b',
+  );
+  log.error({ err: error }, evil);
+  log.error({ err: evil }, 'c');
+  await close();
+
+  // oxlint-disable-next-line no-control-regex -- colours
+  const text = written().replaceAll(/\u001B\[\d+m/g, '');
+  assert.match(text, /^[ -~\n]+$/);
+  const beginnings = text.split('\n').map((line) => line.replaceAll(/\d/g, '0').slice(0, 14));
+  const lines = beginnings.filter((line) => !line.startsWith('    ') && line !== '');
+  assert.deepEqual(lines, [
+    ...Array(3).fill('[00:00:00.000]'),
+    'Error: /\\u000b',
+    '[00:00:00.000]',
+  ]);
+  const [, second = ''] = text.split('\n');
+  assert.match(
+    second,
+    / b {2}peer=unix {2}requestId="x {2}code=OK" {2}client="a=b" {2}list="a, .*" {2}of=/,
+  );
+});
+
 test('createLog() holds lines back, to write many at once, and flush() sends them', async (t) => {
   const { log, close, written } = await fileLog(t, { level: 'info', format: 'json' });
 

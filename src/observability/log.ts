@@ -1,4 +1,5 @@
 import { type Level, type Logger, pino } from 'pino';
+import { printable } from '../printable.ts';
 import { createSink, type Sink } from './sink.ts';
 
 /** How and where the log is written. */
@@ -28,9 +29,11 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
     timestamp: createTimestamp(),
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  const write = human
-    ? (line: string) => sink.write(human(line))
-    : (line: string) => sink.write(line);
+  // Whatever a peer has put into a field: here it stays a part of that field. JSON itself leaves C1 as it is.
+  const write = (line: string) => {
+    const json = printable(line);
+    sink.write(human ? human(json) : json);
+  };
   return { ...sink, log: pino(options, { ...sink, write }) };
 }
 
@@ -54,15 +57,33 @@ async function humanLines(): Promise<(line: string) => string> {
   return prettyFactory({
     translateTime: 'SYS:HH:MM:ss.l',
     hideObject: true,
+    // Else it would show these as they are, before the message or below.
+    ignore: 'name,pid,hostname,caller,type,stack',
     messageFormat: ({ level: _level, time: _time, msg, err, ...fields }) => {
-      const shown = Object.entries(fields).map(([name, value]) => `  ${name}=${humanValue(value)}`);
-      const { stack }: { stack?: string } = Object(err);
-      return `${String(msg)}${shown.join('')}${stack === undefined ? '' : `\n${stack}`}`;
+      const { stack }: { stack?: unknown } = Object(err);
+      const isError = typeof stack === 'string';
+      const shown = Object.entries(isError || err === undefined ? fields : { ...fields, err });
+      const words = shown.map(([name, value]) => `  ${humanText(name)}=${humanText(value)}`);
+      const line = printable(String(msg)).replaceAll('\n', '\\n');
+      return `${line}${words.join('')}${isError ? `\n${humanStack(stack)}` : ''}`;
     },
   });
 }
 
-function humanValue(value: unknown): string {
-  const text = Array.isArray(value) ? value.join(', ') : String(value);
-  return /[\s"]/.test(text) ? JSON.stringify(text) : text;
+/** Quoted where it could be taken for the end of its field, or for another one. */
+function humanText(value: unknown): string {
+  const text = Array.isArray(value) ? value.join(', ') : textOf(value);
+  const isPlain = /^[^\s"=\\]+$/.test(text) && printable(text) === text;
+  return isPlain ? text : printable(JSON.stringify(text));
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** What an error says may hold a peer's words: no line of it begins where the log's own lines do. */
+function humanStack(stack: string): string {
+  const [first = '', ...rest] = printable(stack).split('\n');
+  const lines = rest.map((line) => (line.startsWith('    ') ? line : `    ${line}`));
+  return [/^\w/.test(first) ? first : `    ${first}`, ...lines].join('\n');
 }

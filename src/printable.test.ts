@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { printable } from './printable.ts';
+
+test('printable() escapes what moves a cursor, ends a line, or turns or hides text', () => {
+  const escaped = {
+    '\u001B]0;title\u0007': '\\u001b]0;title\\u0007',
+    '\r\u0000\b': '\\u000d\\u0000\\u0008',
+    '\u007F\u0085\u009B2J': '\\u007f\\u0085\\u009b2J',
+    '\u2028\u2029': '\\u2028\\u2029',
+    '\u061C\u200E\u202E\u2066\uFEFF': '\\u061c\\u200e\\u202e\\u2066\\ufeff',
+    // A tag, which is two UTF-16 code units, and half of a pair.
+    '\u{E0041}': '\\udb40\\udc41',
+    '\uD83D!': '\\ud83d!',
+  };
+
+  for (const [text, expected] of Object.entries(escaped)) assert.equal(printable(text), expected);
+});
+
+test('printable() leaves lines, tabs, letters of all languages and emoji as they are', () => {
+  const text =
+    'one\n\ttwo é ß 日本 \u0645\u06CC\u200C\u062E\u0648\u0627\u0647\u0645 👩\u200D🚀 \\u001b';
+
+  assert.equal(printable(text), text);
+});
