@@ -46,6 +46,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     to: logTo,
   });
   host.atExit(flushNow);
+  host.onWarning((err) => log.warn({ err }, 'process warning'));
   const { extras, loadReport } = await openExtras(config, {
     host,
     calls: () => counts,

@@ -45,8 +45,14 @@ const io: Io = {
     eventLoop: () => performance.eventLoopUtilization(),
   },
   atExit: (work) => void process.on('exit', work),
+  onWarning(take) {
+    // There is no listener where Node is told not to warn.
+    if (process.listenerCount('warning') > 0)
+      process.removeAllListeners('warning').on('warning', take);
+  },
 };
 
+io.onWarning(({ name, message }) => io.error(`${name}: ${message}`));
 process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
   // Who reads no more needs no reason.
   if (code !== 'EPIPE') io.error(`Cannot write to standard output: ${message}`);

@@ -22,6 +22,8 @@ export interface Host {
   figures: ProcessFigures;
   /** Has it done when the process ends, however that comes; it cannot wait for anything. */
   atExit: (work: () => void) => void;
+  /** Gives what Node warns of to this one, in place of whoever had it before. */
+  onWarning: (take: (warning: Error) => void) => void;
 }
 
 interface AdminParts {
