@@ -5,8 +5,9 @@ import type { Logger } from 'pino';
 /** Added by the engine. */
 export interface Timed {
   /**
-   * When the call must have ended, in milliseconds since the epoch; undefined when it has all
-   * the time it wants. middleware/deadline.ts moves it closer where our own ceiling is.
+   * When the call must have ended, in milliseconds on the monotonic clock, performance.now(), which
+   * nobody sets; undefined when it has all the time it wants. middleware/deadline.ts moves it closer
+   * where our own ceiling is.
    */
   deadline: number | undefined;
 }

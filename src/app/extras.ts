@@ -41,7 +41,7 @@ async function openLoadReports({ figures, capacity }: Host, calls: () => CallCou
     calls,
     figures,
     capacity: capacity(),
-    now: Date.now,
+    now: performance.now.bind(performance),
   });
   return { report, middleware, extra: orcaExtra({ report, minInterval }) };
 }

@@ -32,8 +32,6 @@ export interface CallDeps {
   compressAbove: number | undefined;
   /** Milliseconds, for deadlines. */
   now: () => number;
-  /** Milliseconds since the epoch. */
-  date: () => number;
   /** Why the server can take nothing more for this path now, if it cannot. */
   refusal: (path: string) => ServerError | undefined;
   /** Told when a call is over. */
@@ -91,11 +89,12 @@ export class Call
       method,
       compressAbove: deps.compressAbove,
     });
+    const deadline = head.timeout === undefined ? undefined : deps.now() + head.timeout;
     this.#context = createContext({
       head,
       connection,
       signal: this.#controller.signal,
-      deadline: head.timeout === undefined ? undefined : deps.date() + head.timeout,
+      deadline,
       abort: (error) => this.fail(error),
       whenSent: (done) => this.#whenSent(done),
       response: this.response,
@@ -103,8 +102,8 @@ export class Call
       compression: this,
     });
     this.#request = createRequestReader(this);
-    if (head.timeout !== undefined) {
-      this.at = deps.now() + head.timeout;
+    if (deadline !== undefined) {
+      this.at = deadline;
       deps.deadlines.add(this);
     }
     if (head.fault) this.cut(head.fault);

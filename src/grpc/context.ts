@@ -18,7 +18,7 @@ interface ContextParts {
   head: CallHead;
   connection: ConnectionInfo;
   signal: AbortSignal;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds, on the engine's clock. */
   deadline: number | undefined;
   /** Ends the call. */
   abort: (error: ServerError) => void;

@@ -56,7 +56,6 @@ export function createRouter({
     maxMessageSize,
     compressAbove,
     now,
-    date: Date.now,
     refusal,
     onEnd: (call) => calls.delete(call),
   };

@@ -11,7 +11,7 @@ export interface DeadlineOptions {
   fallback: number | undefined;
   /** The paths of the methods that neither applies to: calls that are meant to stay. */
   exempt: ReadonlySet<string>;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds, on the clock of the context's deadline. */
   now?: () => number;
 }
 
@@ -19,7 +19,12 @@ export interface DeadlineOptions {
  * Ends a call with DEADLINE_EXCEEDED when its time is over. The engine keeps the caller's own
  * deadline; only where ours is closer does a call get a timer, and a generator, from here.
  */
-export function deadline({ max, fallback, exempt, now = Date.now }: DeadlineOptions) {
+export function deadline({
+  max,
+  fallback,
+  exempt,
+  now = performance.now.bind(performance),
+}: DeadlineOptions) {
   const middleware: ServerMiddleware<Timed, Timed & Abortable> = (call, context) => {
     if (exempt.has(call.method.path)) return call.next(call.request, context);
     const startedAt = now();

@@ -25,7 +25,7 @@ export function codeOf(ended: unknown, late: boolean): Status {
  */
 const headStartMs = 10;
 
-/** Whether a call's time is over, for its caller at least; both in milliseconds since the epoch. */
+/** Whether a call's time is over, for its caller at least; both in milliseconds on one clock. */
 export function isLate(deadline: number | undefined, now: number): boolean {
   return deadline !== undefined && now >= deadline - headStartMs;
 }

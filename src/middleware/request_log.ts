@@ -8,7 +8,7 @@ import { logThrown } from '../observability/log_thrown.ts';
 import { countRequests, countResponses } from './metrics.ts';
 import { callersEnd, codeOf, endedWell, isLate } from './outcome.ts';
 
-/** What the request log needs; `now` gives milliseconds since the epoch. */
+/** What the request log needs; `now` gives milliseconds, on the clock of deadlines. */
 export interface RequestLogOptions {
   log: Logger;
   counts: CallCounts;
@@ -25,8 +25,12 @@ type Known = Timed & Connected & Sending & Traced;
  * trace_id and span_id too, as OpenTelemetry names them in logs. It also counts the call, and ends its
  * span: others would cost more, and could differ.
  */
-export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
-  const nextId = requestIds(now());
+export function requestLog({
+  log,
+  counts,
+  now = performance.now.bind(performance),
+}: RequestLogOptions) {
+  const nextId = requestIds();
 
   const middleware: ServerMiddleware<Logged, Known> = async function* requestLog<Req, Res>(
     call: ServerMiddlewareCall<Req, Res, Logged & Known>,
@@ -76,7 +80,7 @@ export function requestLog({ log, counts, now = Date.now }: RequestLogOptions) {
       context.endSpan?.({ ended: how, code });
       if (code === Status.OK && !call.responseStream) count.sent++;
       // A service may end a call with a number that has no name.
-      const line = { ...fields, code: Status[code] ?? String(code), ms };
+      const line = { ...fields, code: Status[code] ?? String(code), ms: Math.round(ms) };
       if (isCallersFault(how)) log.info({ ...line, reason: how.reason }, 'call ended');
       else if (isOurFault(code)) logThrown(log, causeOf(how), { ...line, message: 'call failed' });
       else log.info(line, 'call ended');
@@ -146,8 +150,8 @@ function callersId({ metadata }: CallContext): string | undefined {
 }
 
 /** Ids that no other call of this process has, and hardly one of another process. */
-function requestIds(seed: number): () => string {
-  const prefix = `${seed.toString(36)}${Math.random().toString(36).slice(2, 6)}`;
+function requestIds(): () => string {
+  const prefix = Math.random().toString(36).slice(2, 14);
   let last = 0;
   return () => `${prefix}-${(++last).toString(36)}`;
 }

@@ -22,7 +22,7 @@ export interface LoadSources {
   figures: Pick<ProcessFigures, 'cpuUsage' | 'memoryUsage' | 'eventLoop'>;
   /** Processors, and bytes of memory, that the process may have. */
   capacity: { cpus: number; memory: number };
-  /** Milliseconds. */
+  /** Milliseconds, on a clock that nobody sets. */
   now: () => number;
 }
 

@@ -116,8 +116,9 @@ const fillGaps: ServerInterceptor = (method, call) =>
     start(next) {
       next({
         onReceiveMetadata(metadata, pass) {
-          const deadline = Number(call.getDeadline());
-          if (Number.isFinite(deadline)) metadata.set(deadlineKey, String(deadline));
+          // Made a moment ago: by the wall clock, which may be set before the call is over.
+          const left = Number(call.getDeadline()) - Date.now();
+          if (Number.isFinite(left)) metadata.set(deadlineKey, String(performance.now() + left));
           else metadata.remove(deadlineKey);
           pass(metadata);
         },

@@ -21,7 +21,7 @@ export function requestInfo({ metadata, deadline }: Call, requests: Any[]): Requ
     value: values.map((value) => (typeof value === 'string' ? value : toBase64(value))),
   }));
   const timeoutMs =
-    deadline === undefined ? undefined : Math.max(0, Math.floor(deadline - Date.now()));
+    deadline === undefined ? undefined : Math.max(0, Math.floor(deadline - performance.now()));
   return { requestHeaders, timeoutMs, requests };
 }
 

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { Metadata, Status } from 'nice-grpc-common';
+import { GreeterDefinition } from '../src/gen/greet.ts';
+import { eventually, feed } from './harness.ts';
+import { call, paths } from './kinds.ts';
+import { install, type Served } from './program.ts';
+import { parsePrometheus } from './prometheus.ts';
+
+const hour = 3_600_000;
+
+/** Sets the wall clock of a program, as far as it can tell, when it gets SIGUSR2. */
+function clockSetter(by: number): readonly string[] {
+  const program = `
+    let shift = 0;
+    const { now } = Date;
+    globalThis.Date = class extends Date {
+      static now() { return now() + shift; }
+      constructor(...args) { super(...(args.length > 0 ? args : [now() + shift])); }
+    };
+    process.on('SIGUSR2', () => { shift = ${by}; });`;
+  return ['--import', `data:text/javascript,${encodeURIComponent(program)}`];
+}
+
+/** Sums of the seconds that calls took, by method. */
+async function seconds({ log }: Served): Promise<Map<string, number>> {
+  const { port } = await log.line({ msg: 'admin listening' });
+  const response = await fetch(`http://127.0.0.1:${String(port)}/metrics`);
+  const samples = parsePrometheus(await response.text());
+  return new Map(
+    samples
+      .filter(({ name }) => name === 'grpc_server_handling_seconds_sum')
+      .map(({ labels, value }) => [labels['grpc_method'] ?? '', value]),
+  );
+}
+
+for (const [direction, by] of [
+  ['back', -hour],
+  ['forward', hour],
+] as const) {
+  test(`a wall clock set ${direction} by an hour changes no call's time, deadline or code`, async () => {
+    using program = install();
+    const args = ['--admin-listen', '127.0.0.1:0', '--parrot-interval', '1h'];
+    const server = await program.serve(args, { nodeFlags: clockSetter(by) });
+    const client = createClient(GreeterDefinition, server.channel);
+    const within = (timeout: string) => ({ metadata: Metadata({ 'grpc-timeout': timeout }) });
+    const cancel = new AbortController();
+    const names = feed<{ name: string }>();
+    const chatty = client.chattyClientSayHello(names);
+    const options = { ...within('30M'), signal: cancel.signal };
+    const left = client.parrotSayHello({}, options)[Symbol.asyncIterator]();
+    const late = client.parrotSayHello({}, within('2S'))[Symbol.asyncIterator]();
+    await Promise.all([left.next(), late.next()]);
+
+    server.signal('SIGUSR2');
+    await eventually('a line of the log by the new time', async () => {
+      await call(client, 'unary');
+      return server.log.lines.some(
+        ({ time }) => Math.abs(Date.parse(String(time)) - Date.now()) > hour / 2,
+      );
+    });
+    names.end();
+    await Promise.all([chatty, call(client, 'unary', within('30M'))]);
+    const { length: before } = server.log.lines;
+    cancel.abort();
+    await assert.rejects(left.next(), { name: 'AbortError' });
+    await eventually('the line of the call that was cancelled', () =>
+      server.log.lines.slice(before).some(({ rpc }) => rpc === paths.serverStream),
+    );
+    await assert.rejects(late.next(), { code: Status.DEADLINE_EXCEEDED });
+    await server.log.line({ code: 'DEADLINE_EXCEEDED' });
+
+    const lines = server.log.lines.filter(({ rpc }) => rpc !== undefined);
+    for (const { rpc, ms } of lines) {
+      assert.ok(Number(ms) >= 0 && Number(ms) < hour / 2, `${String(rpc)} took ${String(ms)} ms`);
+    }
+    assert.deepEqual(
+      lines.filter(({ rpc }) => rpc === paths.serverStream).map(({ code }) => code),
+      ['CANCELLED', 'DEADLINE_EXCEEDED'],
+    );
+    assert.ok(lines.every(({ rpc, code }) => rpc === paths.serverStream || code === 'OK'));
+    for (const [method, sum] of await seconds(server)) {
+      assert.ok(sum >= 0 && sum < 1800, `${method} took ${sum} s`);
+    }
+  });
+}
