@@ -97,7 +97,7 @@ export function install(): Program {
       let seen = '';
       child.stdout?.on('data', (chunk: Buffer) => {
         seen += chunk.toString();
-        if (options?.stopAt?.test(seen)) child.kill();
+        if (!child.killed && options?.stopAt?.test(seen)) child.kill();
       });
       const [out, err, [code]] = await Promise.all([
         child.stdout ? text(child.stdout) : '',
