@@ -8,6 +8,7 @@ import type { Config } from './config.ts';
 import type { Stoppable } from './lifecycle.ts';
 import { createDrain } from './middleware/drain.ts';
 import { createCallCounts } from './observability/call_counts.ts';
+import { createConnectionErrors } from './observability/connection_errors.ts';
 import { createLog } from './observability/log.ts';
 import { createGreet } from './services/greet.ts';
 import { createHealth } from './services/health.ts';
@@ -59,6 +60,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
   const state = createHealthState(serviceNames);
   const counts = createCallCounts(methods);
   const health = createHealth(state);
+  const connectionErrors = createConnectionErrors({ log });
   const chain = {
     trace: tracing?.middleware,
     log,
@@ -69,7 +71,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     extras,
     loadReport,
   };
-  const server = buildServer(await createEngine(config.engine, config), {
+  const server = buildServer(await createEngine(config.engine, config, connectionErrors.record), {
     ...chain,
     services: {
       unary: createUnary(),
@@ -82,11 +84,13 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     },
   });
   const healthServer =
-    config.healthListen.length > 0 ? await buildHealthServer({ ...chain, health }) : undefined;
+    config.healthListen.length > 0
+      ? await buildHealthServer({ ...chain, health, onIncident: connectionErrors.record })
+      : undefined;
   const servers = healthServer ? [server, healthServer] : [server];
   const tls = await openTls(config, log);
   const certificateExpiry = tls && (() => tls.notAfter());
-  const parts = { log, counts, state, server, host };
+  const parts = { log, counts, connectionErrors, state, server, host };
   const sources = { ...parts, droppedLogLines: dropped, certificateExpiry };
   const admin = await openAdmin(config.adminListen, sources);
   const [bound, boundForHealth] = await listenOnAll().catch((error) => {

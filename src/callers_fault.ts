@@ -3,6 +3,8 @@ import { ServerError, Status } from 'nice-grpc-common';
 interface FaultOptions extends ErrorOptions {
   /** The one that the caller asks for, with this message; INTERNAL, if it is left out. */
   code?: Status;
+  /** What the log says of it; the message, if `code` is left out. */
+  reason?: string;
 }
 
 /**
@@ -13,9 +15,9 @@ export class CallersFault extends ServerError {
   /** What the log says of it, if that is not in the caller's own words. */
   readonly reason: string | undefined;
 
-  constructor(message: string, { code, cause }: FaultOptions = {}) {
+  constructor(message: string, { code, cause, reason }: FaultOptions = {}) {
     super(code ?? Status.INTERNAL, message);
-    this.reason = code === undefined ? message : undefined;
+    this.reason = reason ?? (code === undefined ? message : undefined);
     this.name = 'CallersFault';
     if (cause !== undefined) this.cause = cause;
   }

@@ -49,7 +49,7 @@ const router = createRouter({
   isOverloaded: () => budget.excess > 0,
   now: () => now,
 });
-buildServer(serverOn(router, createHttp2Server({ serve: router.serve })), {
+buildServer(serverOn({ router, http2: createHttp2Server({ serve: router.serve }) }), {
   log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
   counts: createCallCounts(servedMethods()),
   drain,

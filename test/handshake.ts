@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { preface } from '../src/http2/frame.ts';
 
 /** How a server took a client in. */
 interface Taken {
@@ -39,8 +40,9 @@ export function dialTls(port: number, options: ConnectionOptions = {}): TLSSocke
   return socket.on('error', () => {});
 }
 
-/** Resolves when the server has said something, which is its SETTINGS. */
+/** Speaks HTTP/2 after the handshake; resolves when the server has answered, which it does with its SETTINGS. */
 export async function heard(socket: TLSSocket): Promise<void> {
+  socket.once('secureConnect', () => socket.write(preface));
   const closed = once(socket, 'close').then(() => {
     throw new Error('closed');
   });

@@ -41,6 +41,8 @@ export interface Running extends AsyncDisposable {
   drain: Drain;
   state: HealthState;
   log: MemoryLog;
+  /** What went wrong with connections. */
+  incidents: { reason: string; message: string; peer: string }[];
   /** What calls have come to. */
   calls: CallCounts;
   /** What is open. */
@@ -85,7 +87,9 @@ export async function serve({
   const drain = createDrain();
   const state = servingState();
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
-  const server = buildServer(await createEngine(engine, all), {
+  const incidents: Running['incidents'] = [];
+  const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
+  const server = buildServer(await createEngine(engine, all, onIncident), {
     trace,
     log: pino({ base: null }, log),
     counts: calls,
@@ -105,6 +109,7 @@ export async function serve({
     drain,
     state,
     log,
+    incidents,
     calls,
     counts: () => server.counts,
     shutdown: () => server.shutdown(),

@@ -41,6 +41,7 @@ export function echo(stream: Stream, request: RequestHeaders): StreamEvents {
       if (left === 0) end();
     },
     reset() {},
+    failed() {},
     expire() {},
     sent() {},
     drain() {

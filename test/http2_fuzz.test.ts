@@ -56,6 +56,11 @@ function createFuzzServer({ oneIn, pick }: Random) {
         assert.equal(isSent, false);
         state = 'over';
       },
+      failed() {
+        assert.notEqual(state, 'over');
+        assert.equal(isSent, false);
+        state = 'over';
+      },
       expire: () => stream.abandon(),
       sent() {
         assert.equal(isSent, false);

@@ -26,7 +26,7 @@ export interface Seen {
 export interface Served {
   stream: Stream;
   request: RequestHeaders;
-  /** `data ...`, `end ...`, `reset CODE`, `expire`, `drain`, in their order. */
+  /** `data ...`, `end ...`, `reset CODE`, `failed CODE`, `expire`, `drain`, in their order. */
   events: string[];
 }
 
@@ -120,6 +120,7 @@ export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plain
         events.push(['end', ...trailers, ...above].join(' '));
       },
       reset: (code) => void events.push(`reset ${code}`),
+      failed: ({ code }) => void events.push(`failed ${code}`),
       expire: () => void events.push('expire'),
       drain: () => void events.push('drain'),
       sent() {},

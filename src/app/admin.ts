@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { CallCounts } from '../observability/call_counts.ts';
+import type { ConnectionErrors } from '../observability/connection_errors.ts';
 import type { ProcessFigures } from '../observability/process_metrics.ts';
 import type { HealthState } from '../services/health_state.ts';
 import type { Admin } from '../transport/admin.ts';
@@ -30,6 +31,7 @@ interface AdminParts {
   log: Logger;
   droppedLogLines: () => number;
   counts: CallCounts;
+  connectionErrors: ConnectionErrors;
   state: HealthState;
   server: Pick<Engine, 'counts'>;
   host: Host;
@@ -42,7 +44,16 @@ interface AdminParts {
  */
 export async function openAdmin(
   addresses: readonly Address[] | undefined,
-  { log, droppedLogLines, counts, state, server, host, certificateExpiry }: AdminParts,
+  {
+    log,
+    droppedLogLines,
+    counts,
+    connectionErrors,
+    state,
+    server,
+    host,
+    certificateExpiry,
+  }: AdminParts,
 ): Promise<(Admin & { bound: readonly Bound[] }) | undefined> {
   if (!addresses) return undefined;
   const { createAdmin } = await import('../transport/admin.ts');
@@ -53,6 +64,7 @@ export async function openAdmin(
       const { createMetrics } = await import('../observability/metrics.ts');
       return createMetrics({
         calls: counts,
+        connectionErrors: connectionErrors.counts,
         open: () => server.counts,
         droppedLogLines,
         health: () => state.statuses.keys().map((name) => [name, state.isServing(name)]),

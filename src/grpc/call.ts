@@ -2,7 +2,8 @@ import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Placed } from '../bag.ts';
 import type { Compression, OnSent } from '../context.ts';
-import { ErrorCode } from '../http2/errors.ts';
+import { ConnectionError, ErrorCode, type StreamError } from '../http2/errors.ts';
+import { CallersFault } from '../callers_fault.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { isAbort, show } from '../thrown.ts';
 import { BytesInUse } from './bytes_in_use.ts';
@@ -139,6 +140,10 @@ export class Call
     this.cut(new AbortError());
   }
 
+  failed(error: StreamError | ConnectionError): void {
+    this.cut(endedFor(error));
+  }
+
   expire(): void {
     this.cut(new ServerError(Status.UNAVAILABLE, 'Connection has reached its age'));
   }
@@ -240,6 +245,20 @@ export class Call
     if (this.isOver) done();
     else (this.#onSent ??= []).push(done);
   }
+}
+
+/**
+ * What a call ends with when we end its stream or its connection: the code that its caller makes of that
+ * (PROTOCOL-HTTP2.md, HTTP2 Transport Mapping), and for the log the reason.
+ */
+function endedFor(error: StreamError | ConnectionError): ServerError {
+  if (error instanceof ConnectionError) {
+    const options = { code: Status.UNAVAILABLE, reason: error.message };
+    return new CallersFault('Connection is closed', options);
+  }
+  const tooMuch = error.code === ErrorCode.ENHANCE_YOUR_CALM;
+  const code = tooMuch ? Status.RESOURCE_EXHAUSTED : Status.INTERNAL;
+  return new CallersFault('Stream is reset', { code, reason: error.message });
 }
 
 /** `instanceof` asks what was thrown, which may throw again. */

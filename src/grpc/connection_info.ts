@@ -26,11 +26,22 @@ export function connectionInfo(socket: Socket): ConnectionInfo {
   const { remotePort } = socket;
   const remoteAddress = socket.remoteAddress && withoutMapping(socket.remoteAddress);
   return {
-    peer: remoteAddress ? peerOf(remoteAddress, remotePort) : 'unix',
+    peer: peerName(socket),
     remoteAddress,
     remotePort,
     tls: isTls(socket) ? tlsInfo(socket) : undefined,
   };
+}
+
+/** What a socket says of its other end, if it still can. */
+export interface PeerAddress {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+/** `ADDRESS:PORT`, or `unix` for a socket that has no such name. */
+export function peerName({ remoteAddress, remotePort }: PeerAddress): string {
+  return remoteAddress ? peerOf(remoteAddress, remotePort) : 'unix';
 }
 
 /** `ADDRESS:PORT`, with an IPv6 address in brackets. */

@@ -1,22 +1,35 @@
 import { once } from 'node:events';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
+import type { Incident } from '../http2/incident.ts';
+import type { PeerAddress } from './connection_info.ts';
 import { secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
 
 /** A TCP port on an interface, or the path of a unix socket. */
 export type ListenAddress = { host: string; port: number } | { path: string };
 
+/** Told what goes wrong with a socket, which may be gone by then. */
+export type ReportOfSocket = (incident: Incident, socket: PeerAddress) => void;
+
+interface ListenersOptions {
+  onSocket: (socket: Socket) => void;
+  /** Of each address, so many may be connected at once, those that are in a handshake included. */
+  maxConnections?: number | undefined;
+  report?: ReportOfSocket | undefined;
+}
+
 /** The sockets that a server listens on. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
   readonly #maxConnections: number | undefined;
+  readonly #report: ReportOfSocket;
   readonly #servers: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
 
-  /** Of each address, so many may be connected at once, those that are in a handshake included. */
-  constructor(onSocket: (socket: Socket) => void, maxConnections?: number) {
+  constructor({ onSocket, maxConnections, report = () => {} }: ListenersOptions) {
     this.#onSocket = onSocket;
     this.#maxConnections = maxConnections;
+    this.#report = report;
   }
 
   /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */
@@ -27,6 +40,10 @@ export class Listeners {
     await once(server.listen(options), 'listening');
     // A connection that could not be accepted is lost; the next one may be.
     server.on('error', () => {});
+    server.on('drop', (peer) => {
+      const message = `Cannot take more than ${server.maxConnections} connections`;
+      this.#report({ reason: 'refused', message }, peer ?? {});
+    });
     this.#servers.push(server);
     const bound = server.address();
     return typeof bound === 'object' && bound !== null ? bound.port : undefined;
@@ -34,7 +51,14 @@ export class Listeners {
 
   async #createTlsServer(tls: TlsFiles): Promise<Server> {
     const { createServer: createTls } = await import('node:tls');
-    const server = createTls(tlsOptions(tls), this.#onSocket).on('tlsClientError', () => {});
+    const server = createTls(tlsOptions(tls), this.#onSocket);
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      if (error.code !== 'ERR_SSL_HTTP_REQUEST') return;
+      this.#report(
+        { reason: 'http_on_tls', message: 'Cannot take plaintext on a TLS port' },
+        socket,
+      );
+    });
     this.#tlsServers.push(server);
     return server;
   }

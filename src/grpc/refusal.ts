@@ -64,6 +64,10 @@ export class RefusedRequest implements StreamEvents, Deadline {
     this.#deadlines.delete(this);
   }
 
+  failed(): void {
+    this.#deadlines.delete(this);
+  }
+
   expire(): void {
     this.#stream.abandon();
   }

@@ -22,6 +22,8 @@ export interface RouterOptions {
   essential?: ReadonlySet<string> | undefined;
   /** Whether the server keeps more than it may: other calls are refused. */
   isOverloaded: () => boolean;
+  /** Told of requests that are no calls. */
+  report?: Http2ServerOptions['report'];
   /** Milliseconds, for deadlines. */
   now?: () => number;
 }
@@ -47,6 +49,7 @@ export function createRouter({
   compressAbove,
   essential,
   isOverloaded,
+  report = () => {},
   now = performance.now.bind(performance),
 }: RouterOptions): Router {
   const methods = new Map<string, Method>();
@@ -85,7 +88,12 @@ export function createRouter({
     let head = heads.get(request);
     if (!head) {
       const refusal = refuse(request);
-      if (refusal) return new RefusedRequest(stream, refusal, deps);
+      if (refusal) {
+        const { method, path } = request;
+        const message = `${refusal.text.trim()}, not ${method.slice(0, 20)} ${path.slice(0, 200)}`;
+        report({ reason: `http_${refusal.status}`, message }, socket);
+        return new RefusedRequest(stream, refusal, deps);
+      }
       head = readHead(request);
       heads.set(request, head);
     }

@@ -1,10 +1,13 @@
 import type { CompatServiceDefinition, Server, ServiceImplementation } from 'nice-grpc';
 import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common';
+import type { Incident } from '../http2/incident.ts';
 import { createHttp2Server, type Http2Server, type Http2ServerOptions } from '../http2/server.ts';
 import type { AnyMiddleware } from './chain.ts';
+import { peerName } from './connection_info.ts';
 import type { EngineContext } from './context.ts';
 import type { Handler } from './innermost.ts';
-import { type ListenAddress, Listeners } from './listeners.ts';
+import { http1Response } from './http1_response.ts';
+import { type ListenAddress, Listeners, type ReportOfSocket } from './listeners.ts';
 import { methodsOf } from './methods.ts';
 import { createRouter, type Router, type RouterOptions } from './router.ts';
 import type { TlsFiles } from './tls_options.ts';
@@ -12,8 +15,11 @@ import type { TlsFiles } from './tls_options.ts';
 /** What a server bears; what is left out has the defaults of http2/ and of the router. */
 export interface GrpcServerOptions
   extends
-    Omit<Http2ServerOptions, 'serve' | 'now'>,
-    Pick<RouterOptions, 'maxMessageSize' | 'compressAbove' | 'essential'> {}
+    Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response'>,
+    Pick<RouterOptions, 'maxMessageSize' | 'compressAbove' | 'essential'> {
+  /** Told what goes wrong with connections, and with requests that are no calls. */
+  onIncident?: ((event: Incident & { peer: string }) => void) | undefined;
+}
 
 /** What is open on a server. */
 export interface Counts {
@@ -45,20 +51,36 @@ const callCost = 2560;
 
 /** A server that listens on nothing yet. */
 export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
-  const { maxMessageSize, compressAbove, essential, ...more } = options;
+  const { maxMessageSize, compressAbove, essential, onIncident, ...more } = options;
   const isOverloaded = () => http2.isOverloaded;
-  const router = createRouter({ maxMessageSize, compressAbove, essential, isOverloaded });
+  const report: ReportOfSocket = (incident, socket) =>
+    onIncident?.({ ...incident, peer: peerName(socket) });
+  const router = createRouter({ maxMessageSize, compressAbove, essential, isOverloaded, report });
   const http2 = createHttp2Server({
     ...more,
     limits: { streamCost: callCost, ...more.limits },
     serve: router.serve,
+    report,
+    http1Response,
   });
-  return serverOn(router, http2);
+  return serverOn({ router, http2, report });
 }
 
 /** The same for a router that is there already, and the connections that it serves. */
-export function serverOn(router: Router, http2: Http2Server): GrpcServer<EngineContext> {
-  const listeners = new Listeners((socket) => http2.attach(socket), http2.maxConnections);
+export function serverOn({
+  router,
+  http2,
+  report,
+}: {
+  router: Router;
+  http2: Http2Server;
+  report?: ReportOfSocket;
+}): GrpcServer<EngineContext> {
+  const listeners = new Listeners({
+    onSocket: (socket) => http2.attach(socket),
+    maxConnections: http2.maxConnections,
+    report,
+  });
   return through([]);
 
   function through<Ext>(chain: readonly AnyMiddleware[]): GrpcServer<Ext> {

@@ -5,7 +5,7 @@ import { goAwayCode, ok, post, trailer, word } from '../../test/http2_peer.ts';
 import { ByteBudget } from './byte_budget.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
-import { Flag, maxInt31 } from './frame.ts';
+import { Flag, maxInt31, preface } from './frame.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
 import { defaultLimits } from './limits.ts';
 import { encodeSettings, SettingId } from './settings.ts';
@@ -22,10 +22,14 @@ test('a connection greets with its SETTINGS and the room of all streams together
     now: () => 0,
   });
 
+  // Whoever speaks HTTP/1.1 could not read them.
+  const early = connection.take({ room: true });
+  connection.receive(preface.subarray(0, 1));
   const greeting = Buffer.concat(connection.take({ room: true })).toString('hex');
 
   const settings = ['00030000', '03e8', '00040004', '0000', '00060000', '4000'].join('');
   const frames = ['000012', '04', '00', '00000000', settings, '000004080000000000', '000f0001'];
+  assert.deepEqual(early, []);
   assert.equal(greeting, frames.join(''));
 });
 
@@ -450,7 +454,7 @@ cutTest('a connection that failed says why, and takes nothing more', (create) =>
 
   assert.equal(goAwayCode(frames), ErrorCode.PROTOCOL_ERROR);
   assert.equal(frames.length, 1);
-  assert.deepEqual(events, [`reset ${ErrorCode.CANCEL}`]);
+  assert.deepEqual(events, [`failed ${ErrorCode.PROTOCOL_ERROR}`]);
   assert.equal(peer.connection.isOver, true);
 });
 
@@ -502,7 +506,7 @@ cutTest('shed() gives up the streams that hold most, and at last the connection'
   assert.deepEqual([reset?.type, reset?.streamId], ['RST_STREAM', 3]);
   assert.equal(reset?.payload, word(ErrorCode.ENHANCE_YOUR_CALM).toString('hex'));
   assert.deepEqual(after, [false, true, false]);
-  assert.equal(large.events.at(-1), `reset ${ErrorCode.ENHANCE_YOUR_CALM}`);
+  assert.equal(large.events.at(-1), `failed ${ErrorCode.ENHANCE_YOUR_CALM}`);
   assert.equal(goAwayCode(peer.frames()), ErrorCode.ENHANCE_YOUR_CALM);
   assert.equal(peer.connection.openStreams, 0);
 });

@@ -1,8 +1,9 @@
 import type { ByteBudget } from './byte_budget.ts';
-import { ConnectionError, ErrorCode } from './errors.ts';
+import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
 import { FrameType, maxInt31 } from './frame.ts';
 import { FrameReader } from './frame_reader.ts';
 import { Inbound } from './inbound.ts';
+import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
 import { OpenStreams } from './open_streams.ts';
 import { Sender } from './sender.ts';
@@ -19,6 +20,10 @@ export interface ConnectionDeps {
   wake: () => void;
   /** Milliseconds. */
   now: () => number;
+  /** Told what goes wrong. */
+  report?: ((incident: Incident) => void) | undefined;
+  /** What is said to a peer that speaks HTTP/1.1: all of a response. */
+  http1Response?: (() => Buffer) | undefined;
 }
 
 /** The payload of the PING whose answer says that our first GOAWAY has arrived. */
@@ -35,15 +40,29 @@ export class Connection {
   readonly #streams: OpenStreams;
   readonly #inbound: Inbound;
   readonly #reader: FrameReader;
+  readonly #report: (incident: Incident) => void;
+  readonly #http1Response: (() => Buffer) | undefined;
   #state: 'open' | 'leaving' | 'left' | 'failed' = 'open';
+  /** Before the peer has said what it speaks, we say nothing that HTTP/1.1 could not read. */
+  #mayTalk = false;
 
-  constructor({ limits, budget, serve, wake, now }: ConnectionDeps) {
+  constructor({
+    limits,
+    budget,
+    serve,
+    wake,
+    now,
+    report = () => {},
+    http1Response,
+  }: ConnectionDeps) {
     const peer = defaultPeerSettings();
     this.#limits = limits;
     this.#wake = wake;
+    this.#report = report;
+    this.#http1Response = http1Response;
     const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
     this.#sender = new Sender({ peer, limits, onEnded });
-    this.#streams = new OpenStreams({ limits, budget, wake, sender: this.#sender });
+    this.#streams = new OpenStreams({ limits, budget, wake, report, sender: this.#sender });
     this.#inbound = new Inbound({
       limits,
       serve,
@@ -98,12 +117,13 @@ export class Connection {
 
   /** Whether take() has something to give, if there is room for it. */
   get wantsToSend(): boolean {
-    return this.#sender.output.length > 0 || this.#sender.wantsToSend;
+    return this.#mayTalk && (this.#sender.output.length > 0 || this.#sender.wantsToSend);
   }
 
   /** Takes what the socket has read. */
   receive(chunk: Buffer): void {
     if (this.#state === 'failed') return;
+    this.#mayTalk = true;
     try {
       this.#reader.read(chunk);
       if (this.#sender.output.length > this.#limits.maxUnreadBytes) {
@@ -111,12 +131,13 @@ export class Connection {
       }
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
-      this.fail(error.code, error.message);
+      this.fail(error);
     }
   }
 
   /** Gives what is to be written; without `room`, no more of what can wait. */
   take({ room }: { room: boolean }): Buffer[] {
+    if (!this.#mayTalk) return [];
     if (room && this.#state !== 'failed') this.#sender.flush();
     return this.#sender.output.take();
   }
@@ -134,6 +155,7 @@ export class Connection {
   shutdown(): void {
     if (this.#state !== 'open') return;
     this.#state = 'leaving';
+    this.#mayTalk = true;
     this.#sender.goAway(maxInt31, ErrorCode.NO_ERROR);
     this.#sender.output.frame(FrameType.PING, 0, 0, goAwayPing);
     this.#wake();
@@ -154,11 +176,23 @@ export class Connection {
   }
 
   /** Ends the connection with an error (RFC 9113 section 5.4.1); the message goes to the peer. */
-  fail(code: number, message: string): void {
+  fail(error: ConnectionError): void {
     if (this.#state === 'failed') return;
-    this.#sender.goAway(this.#streams.table.lastId, code, message);
-    this.lost();
+    this.#mayTalk = true;
+    const { code, message } = error;
+    if (error instanceof WrongProtocol && error.protocol !== 'unknown')
+      this.#refuse(error.protocol);
+    else this.#sender.goAway(this.#streams.table.lastId, code, message);
+    this.#report({ reason: reasonOf(error), message });
+    this.lost(error);
     this.#wake();
+  }
+
+  /** A client of HTTP/1.1 gets an answer that it can show; one of TLS would take anything for garbage. */
+  #refuse(protocol: 'http1' | 'tls'): void {
+    const { output } = this.#sender;
+    output.take();
+    if (protocol === 'http1' && this.#http1Response) output.bytes(this.#http1Response());
   }
 
   /** Frees so many bytes: of the streams that hold the most, or by giving up the connection. */
@@ -166,12 +200,20 @@ export class Connection {
     const enough = this.heldBytes - bytes;
     this.#streams.shed(bytes);
     if (this.heldBytes <= enough) return;
-    this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'Cannot hold so much for one peer');
+    this.fail(new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot hold so much for one peer'));
   }
 
-  /** The socket is closed: what is open ends here. */
-  lost(): void {
+  /** The socket is closed, or is about to be for this error: what is open ends here. */
+  lost(error?: ConnectionError): void {
     this.#state = 'failed';
-    this.#streams.end();
+    this.#streams.end(error);
   }
+}
+
+function reasonOf(error: ConnectionError): Incident['reason'] {
+  if (error instanceof WrongProtocol) {
+    if (error.protocol === 'http1') return 'http1';
+    if (error.protocol === 'tls') return 'tls_on_plaintext';
+  }
+  return `goaway_${lowerCase(error.codeName)}`;
 }

@@ -1,5 +1,6 @@
 import type { Connection } from './connection.ts';
-import { ErrorCode } from './errors.ts';
+import { ConnectionError } from './errors.ts';
+import type { Incident } from './incident.ts';
 
 /** How long a connection may do what, in milliseconds; Infinity where that has no end. */
 export interface SocketTimes {
@@ -24,12 +25,17 @@ interface ConnectionTimesDeps {
   now: () => number;
   /** From 0 to 1: connections that came together do not all leave together. */
   random: () => number;
-  /** Drops the socket. */
-  drop: () => void;
+  /** Drops the socket, and says why if it is for what the peer did. */
+  drop: (incident?: Incident) => void;
 }
 
 /** A peer that is told to go gets this long to read why, in milliseconds. */
 export const lingerMs = 1000;
+
+const noAnswer: Incident = {
+  reason: 'keepalive_timeout',
+  message: 'Cannot hear the peer: it has not answered a PING',
+};
 
 /** Keeps the times of one connection, whenever it is asked to. */
 export class ConnectionTimes {
@@ -83,9 +89,9 @@ export class ConnectionTimes {
     if (!connection.hasPreface) {
       // However busily it comes byte by byte.
       if (now - this.#since >= times.preface)
-        connection.fail(ErrorCode.PROTOCOL_ERROR, 'Cannot wait longer');
+        connection.fail(new ConnectionError('PROTOCOL_ERROR', 'Cannot wait longer for a preface'));
     } else if (this.#asked) {
-      if (silentFor >= times.keepalive + times.keepaliveTimeout) drop();
+      if (silentFor >= times.keepalive + times.keepaliveTimeout) drop(noAnswer);
     } else if (now - this.#usedAt >= times.idle) {
       this.leave();
     } else if (silentFor >= times.keepalive) {

@@ -16,7 +16,14 @@ export const ErrorCode = {
   HTTP_1_1_REQUIRED: 0xd,
 } as const;
 
-type Code = keyof typeof ErrorCode;
+/** The name of an error code. */
+export type Code = keyof typeof ErrorCode;
+
+/** The same as metrics write it. */
+export function lowerCase<Name extends Code>(name: Name): Lowercase<Name> {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- toLowerCase() has no type for that
+  return name.toLowerCase() as Lowercase<Name>;
+}
 
 /**
  * What a peer did that no stream survives: it is told with GOAWAY, and the connection is closed
@@ -24,30 +31,43 @@ type Code = keyof typeof ErrorCode;
  */
 export class ConnectionError extends Error {
   readonly code: number;
+  readonly codeName: Code;
 
   constructor(code: Code, message: string) {
     super(message);
     this.name = 'ConnectionError';
     this.code = ErrorCode[code];
+    this.codeName = code;
+  }
+}
+
+/** A peer that speaks something else than HTTP/2, which it has no GOAWAY for. */
+export class WrongProtocol extends ConnectionError {
+  readonly protocol: 'http1' | 'tls' | 'unknown';
+
+  constructor(protocol: WrongProtocol['protocol'], message: string) {
+    super('PROTOCOL_ERROR', message);
+    this.name = 'WrongProtocol';
+    this.protocol = protocol;
   }
 }
 
 /** What a peer did that ends one stream alone: it is told with RST_STREAM (RFC 9113 section 5.4.2). */
 export class StreamError extends Error {
   readonly code: number;
+  readonly codeName: Code;
   readonly streamId: number;
-  readonly #codeName: Code;
 
   constructor(streamId: number, code: Code, message: string) {
     super(message);
     this.name = 'StreamError';
     this.streamId = streamId;
     this.code = ErrorCode[code];
-    this.#codeName = code;
+    this.codeName = code;
   }
 
   /** The same for the whole connection: no RST_STREAM may name an idle stream (section 6.4). */
   forConnection(): ConnectionError {
-    return new ConnectionError(this.#codeName, this.message);
+    return new ConnectionError(this.codeName, this.message);
   }
 }

@@ -1,4 +1,4 @@
-import { ConnectionError } from './errors.ts';
+import { ConnectionError, WrongProtocol } from './errors.ts';
 import { defaultMaxFrameSize, type Frame, frameHeaderLength, maxInt31, preface } from './frame.ts';
 
 /**
@@ -44,7 +44,7 @@ export class FrameReader {
     const from = preface.length - this.#prefaceLeft;
     const length = Math.min(this.#prefaceLeft, chunk.length);
     if (chunk.compare(preface, from, from + length, 0, length) !== 0) {
-      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot read the connection preface');
+      throw wrongProtocol(from > 0 ? preface[0] : chunk[0]);
     }
     this.#prefaceLeft -= length;
     return length;
@@ -99,6 +99,14 @@ export class FrameReader {
 }
 
 const empty = Buffer.alloc(0);
+
+/** HTTP/1.1 begins with a method in capital letters, TLS with the type of a handshake record. */
+function wrongProtocol(first: number | undefined): WrongProtocol {
+  if (first === 0x16) return new WrongProtocol('tls', 'Cannot take TLS on a plaintext port');
+  const isMethod = first !== undefined && first >= 0x41 && first <= 0x5a;
+  if (isMethod) return new WrongProtocol('http1', 'Cannot take HTTP/1.1: this is a gRPC server');
+  return new WrongProtocol('unknown', 'Cannot read the connection preface');
+}
 
 /** RFC 9113 section 4.2: we never announce more than the default size. */
 function lengthAt(bytes: Buffer, at: number): number {

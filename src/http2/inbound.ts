@@ -95,17 +95,10 @@ export class Inbound {
 
   /** Section 5.4.2. A peer can make us reset as easily as it resets (CVE-2025-8671): both count. */
   #onStreamError(error: StreamError): void {
-    const { owner, sender, streams } = this.#deps;
-    const { streamId, code } = error;
-    if (streams.isIdle(streamId)) throw error.forConnection();
+    const { owner, streams } = this.#deps;
+    if (streams.isIdle(error.streamId)) throw error.forConnection();
     this.#countReset();
-    const stream = streams.get(streamId);
-    if (stream) {
-      owner.abort(stream, code);
-    } else {
-      sender.reset(streamId, code);
-      streams.rememberReset(streamId);
-    }
+    owner.fail(error);
   }
 
   /** Section 6.9. */

@@ -1,6 +1,7 @@
 import type { ByteBudget } from './byte_budget.ts';
-import { ErrorCode } from './errors.ts';
+import { type ConnectionError, ErrorCode, lowerCase, StreamError } from './errors.ts';
 import { ReceiveWindow } from './flow_control.ts';
+import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
 import type { Sender } from './sender.ts';
 import type { Stream, StreamOwner } from './stream.ts';
@@ -11,6 +12,7 @@ interface OpenStreamsDeps {
   budget: ByteBudget;
   sender: Sender;
   wake: () => void;
+  report: (incident: Incident) => void;
 }
 
 /** The streams of a connection: what they may do to it, and everything that ends one. */
@@ -20,17 +22,19 @@ export class OpenStreams implements StreamOwner {
   readonly #budget: ByteBudget;
   readonly #sender: Sender;
   readonly #wake: () => void;
+  readonly #report: (incident: Incident) => void;
   /** How many responses are complete. */
   completed = 0;
   #unconsumed = 0;
   #kept = 0;
   #own = 0;
 
-  constructor({ limits, budget, sender, wake }: OpenStreamsDeps) {
+  constructor({ limits, budget, sender, wake, report }: OpenStreamsDeps) {
     this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
     this.#budget = budget;
     this.#sender = sender;
     this.#wake = wake;
+    this.#report = report;
   }
 
   /** Bytes of bodies: of requests those that are not consumed or still kept, of responses those not sent. */
@@ -111,10 +115,18 @@ export class OpenStreams implements StreamOwner {
     this.#wake();
   }
 
-  /** Ends a stream with RST_STREAM, and tells whoever serves it. */
-  abort(stream: Stream, code: number): void {
-    this.reset(stream, code);
-    stream.events?.reset(code);
+  /** Ends a stream with RST_STREAM, if it is open still, and tells whoever serves it. */
+  fail(error: StreamError): void {
+    const { streamId, code } = error;
+    const stream = this.table.get(streamId);
+    this.#report({ reason: `rst_stream_${lowerCase(error.codeName)}`, message: error.message });
+    if (stream) {
+      this.reset(stream, code);
+      stream.events?.failed(error);
+    } else {
+      this.#sender.reset(streamId, code);
+      this.table.rememberReset(streamId);
+    }
   }
 
   forget(stream: Stream): void {
@@ -134,7 +146,9 @@ export class OpenStreams implements StreamOwner {
     const enough = this.heldBytes - bytes;
     for (const stream of this.table.largest()) {
       if (this.heldBytes <= enough) return;
-      this.abort(stream, ErrorCode.ENHANCE_YOUR_CALM);
+      this.fail(
+        new StreamError(stream.id, 'ENHANCE_YOUR_CALM', 'Cannot hold so much for one call'),
+      );
     }
   }
 
@@ -143,11 +157,12 @@ export class OpenStreams implements StreamOwner {
     for (const stream of this.table.all()) stream.events?.expire();
   }
 
-  /** Ends all of them: the connection is over. */
-  end(): void {
+  /** Ends all of them: the connection is over, and with an error where that was for us to say. */
+  end(error: ConnectionError | undefined): void {
     for (const stream of this.table.all()) {
       this.#remove(stream);
-      stream.events?.reset(ErrorCode.CANCEL);
+      if (error) stream.events?.failed(error);
+      else stream.events?.reset(ErrorCode.CANCEL);
     }
   }
 

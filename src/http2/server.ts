@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { ByteBudget } from './byte_budget.ts';
 import type { SocketTimes } from './connection_times.ts';
 import { type Given, withDefaults } from './defaults.ts';
+import type { Incident } from './incident.ts';
 import { defaultLimits, type Http2Limits } from './limits.ts';
 import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from './stream.ts';
@@ -20,6 +21,10 @@ export interface Http2ServerOptions {
    * second later those who hold most are given up with ENHANCE_YOUR_CALM.
    */
   maxBufferedBytes?: number | undefined;
+  /** Told what goes wrong with a connection. */
+  report?: ((incident: Incident, socket: Socket) => void) | undefined;
+  /** What is said to a peer that speaks HTTP/1.1: all of a response. */
+  http1Response?: ((socket: Socket) => Buffer) | undefined;
   /** Milliseconds. */
   now?: () => number;
   /** From 0 to 1, for each connection. */
@@ -59,6 +64,8 @@ const tickMs = 1000;
 /** Makes a server that listens on nothing itself. */
 export function createHttp2Server({
   serve,
+  report = () => {},
+  http1Response,
   limits,
   times,
   maxConnections = defaultMaxConnections,
@@ -111,11 +118,20 @@ export function createHttp2Server({
 
   function attach(socket: Socket): void {
     if (connections.size >= maxConnections) {
+      report(
+        { reason: 'refused', message: `Cannot take more than ${maxConnections} connections` },
+        socket,
+      );
       socket.destroy();
       return;
     }
     socket.setNoDelay(true);
-    const connection = bindSocket(socket, { ...deps, onClose: () => onClose(connection) });
+    const connection = bindSocket(socket, {
+      ...deps,
+      report: (incident) => report(incident, socket),
+      http1Response: http1Response && (() => http1Response(socket)),
+      onClose: () => onClose(connection),
+    });
     connections.add(connection);
     if (leaving) connection.shutdown();
     // One timer for all connections.

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import { Connection, type ConnectionDeps } from './connection.ts';
+import { ConnectionError } from './errors.ts';
+import type { Incident } from './incident.ts';
 import { ConnectionTimes, lingerMs, type SocketTimes } from './connection_times.ts';
 import type { Serve } from './stream.ts';
 import type { Turn } from './turn.ts';
@@ -40,7 +42,13 @@ export function bindSocket(
   const connection = new Connection({ ...deps, serve, wake });
   let scheduled = false;
   let full = false;
-  const drop = () => void socket.destroy();
+  const drop = (incident?: Incident) => {
+    if (incident) {
+      deps.report?.(incident);
+      connection.lost(new ConnectionError('NO_ERROR', incident.message));
+    }
+    socket.destroy();
+  };
   const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
   let counted = 0;
   let paused = false;
@@ -49,6 +57,8 @@ export function bindSocket(
     .on('data', (chunk: Buffer) => {
       keeper.heard();
       connection.receive(chunk);
+      // Last words leave at once: a peer that has ended its side may not be written to in a turn.
+      if (connection.isOver) return flush();
       // Before the next chunk of this turn.
       account();
       wake();
@@ -76,7 +86,7 @@ export function bindSocket(
     },
     shed: (bytes) => connection.shed(bytes),
     shutdown: () => keeper.leave(),
-    destroy: drop,
+    destroy: () => drop(),
     tick: () => keeper.tick(paused),
   };
 

@@ -1,3 +1,4 @@
+import type { ConnectionError, StreamError } from './errors.ts';
 import { ReceiveWindow, SendWindow } from './flow_control.ts';
 import type { RequestHeaders } from './request_headers.ts';
 import type { PeerSettings } from './settings.ts';
@@ -11,8 +12,10 @@ export interface StreamEvents {
    * they were more than `overLimit` bytes, which is all that they may be.
    */
   end(trailers: readonly string[], overLimit?: number): void;
-  /** The stream is over, although not both sides had ended it; a code of RFC 9113 section 7. */
+  /** The peer has reset the stream, or is gone; a code of RFC 9113 section 7. */
   reset(code: number): void;
+  /** We have ended the stream, or its connection, for what the peer did. */
+  failed(error: StreamError | ConnectionError): void;
   /** The connection is dropped within a second: the last moment to answer. */
   expire(): void;
   /** What was written has been sent, after write() had said that it was enough. */

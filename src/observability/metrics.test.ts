@@ -23,6 +23,7 @@ function create(sources: Partial<MetricsSources> = {}) {
   const metrics = createMetrics({
     calls,
     open: () => open,
+    connectionErrors: () => [['refused', 6]],
     droppedLogLines: () => 5,
     health: () => [
       ['', true],
@@ -111,6 +112,7 @@ test('createMetrics() tells what is open, what health says, what is built and th
     greeter_open_streams: 2,
     greeter_open_connections: 3,
     greeter_buffered_bytes: 4,
+    'greeter_connection_errors_total refused': 6,
     greeter_log_lines_dropped_total: 5,
     greeter_tls_certificate_expiry_timestamp_seconds: 2_000_000_000,
     'greeter_health_serving ': 1,
@@ -141,6 +143,7 @@ test('createMetrics() has no value for what nobody can say', async () => {
     new Set([
       'greeter_calls_in_flight',
       'greeter_open_streams',
+      'greeter_connection_errors_total',
       'greeter_log_lines_dropped_total',
       'greeter_health_serving',
       'greeter_build_info',

@@ -13,6 +13,8 @@ export interface MetricsSources {
     connections: number | undefined;
     bufferedBytes: number | undefined;
   };
+  /** What went wrong with connections, by reason; see connection_errors.ts. */
+  connectionErrors: () => Iterable<readonly [reason: string, count: number]>;
   /** Log lines that were lost; see log.ts. */
   droppedLogLines: () => number;
   /** Every name that health knows, and whether it is SERVING. */
@@ -46,6 +48,7 @@ function addOwnMetrics(
   registry: Registry,
   {
     open,
+    connectionErrors,
     droppedLogLines,
     health,
     certificateExpiry = () => undefined,
@@ -83,6 +86,17 @@ function addOwnMetrics(
     },
   });
   registry.registerMetric(dropped);
+  const errors = new Counter({
+    name: 'greeter_connection_errors_total',
+    help: 'Connections refused or ended by the server, streams reset, and requests that are no gRPC calls, by reason',
+    labelNames: ['reason'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [reason, count] of connectionErrors()) this.inc({ reason }, count);
+    },
+  });
+  registry.registerMetric(errors);
   const serving = new Gauge({
     name: 'greeter_health_serving',
     help: 'Whether health says SERVING for a name: 1, or 0',

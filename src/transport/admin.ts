@@ -43,7 +43,7 @@ export interface Admin extends Pick<Engine, 'forceShutdown'> {
 export function createAdmin({ log, isReady, loadMetrics, times }: AdminDeps): Admin {
   const { patience, lastAnswers } = { ...defaultTimes, ...times };
   const sockets = new Set<Socket>();
-  const listeners = new Listeners(take);
+  const listeners = new Listeners({ onSocket: take });
   const pages = new Map<string, (response: ServerResponse) => void | Promise<void>>([
     ['/livez', (response) => reply(response, { status: 200, body: 'ok\n' })],
     ['/readyz', sendReady],

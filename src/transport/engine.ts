@@ -1,6 +1,10 @@
 import type { Abortable, Compressible, Connected, Timed } from '../context.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
-import { createServer as createDirect, type GrpcServer } from '../grpc/server.ts';
+import {
+  createServer as createDirect,
+  type GrpcServer,
+  type GrpcServerOptions,
+} from '../grpc/server.ts';
 import { pathsOf } from './paths.ts';
 
 /**
@@ -42,8 +46,15 @@ export type Engine<Ext = Timed & Abortable & Connected & Compressible> = GrpcSer
 /** Which server is behind the services. */
 export type EngineName = 'direct' | 'grpc-js';
 
-/** Makes the server, which listens on nothing yet; grpc-js is loaded only for its own. */
-export async function createEngine(name: EngineName, limits: Limits): Promise<Engine> {
+/**
+ * Makes the server, which listens on nothing yet; grpc-js is loaded only for its own, and has no word of
+ * incidents.
+ */
+export async function createEngine(
+  name: EngineName,
+  limits: Limits,
+  onIncident?: GrpcServerOptions['onIncident'],
+): Promise<Engine> {
   if (name === 'direct') {
     const { maxBufferedBytes, maxConcurrentStreams, maxConnections, maxMessageSize } = limits;
     return createDirect({
@@ -60,6 +71,7 @@ export async function createEngine(name: EngineName, limits: Limits): Promise<En
         age: limits.maxConnectionAge,
         ageGrace: limits.maxConnectionAgeGrace,
       },
+      onIncident,
       maxBufferedBytes,
       maxConnections,
       maxMessageSize,

@@ -21,9 +21,13 @@ const limits: Limits = {
  */
 export async function buildHealthServer({
   health,
+  onIncident,
   ...chain
-}: ChainDeps & { health: HealthServiceImplementation<Call> }): Promise<Engine<object>> {
-  const server = withChain(await createEngine('direct', limits), chain);
+}: ChainDeps & {
+  health: HealthServiceImplementation<Call>;
+  onIncident: Parameters<typeof createEngine>[2];
+}): Promise<Engine<object>> {
+  const server = withChain(await createEngine('direct', limits, onIncident), chain);
   server.add(HealthDefinition, health);
   return server;
 }

@@ -33,14 +33,18 @@ async function crowd(
   return attackers;
 }
 
-/** Waits until too much is kept, and until no more is than may be; gives the most there was. */
-async function shed(attackers: readonly Attacker[]): Promise<number> {
+/**
+ * Waits until too much is kept, and until no more is than may be; gives the most there was, and how so many
+ * calls have ended.
+ */
+async function shed(attackers: readonly Attacker[], calls: number) {
   await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
   const most = await mostBuffered(victim);
-  await untilShed(victim);
-  await untilServer(victim, () => calmed(attackers) > 0);
+  const { openStreams } = await untilShed(victim);
+  await untilServer(victim, () => calmed(attackers) === calls - openStreams);
   await leave(victim, attackers);
-  return most;
+  assert.ok(openStreams < calls, 'none was given up');
+  return { most, ended: { CANCELLED: openStreams, RESOURCE_EXHAUSTED: calls - openStreams } };
 }
 
 test('endless responses without a window hold no more than the server may keep', async () => {
@@ -48,11 +52,11 @@ test('endless responses without a window hold no more than the server may keep',
   const body = message('x'.repeat(1000), 'endless');
   await victim.survives(async () => {
     const attackers = await crowd(1, 400, { block, body, flags: Flag.END_STREAM });
-    const most = await shed(attackers);
+    const { most, ended } = await shed(attackers, 400);
 
     // Each has its request, and one message more than there is room for.
     assert.ok(most < maxBufferedBytes + 400 * 4000, `${most} bytes`);
-    return { CANCELLED: 400 };
+    return ended;
   });
 });
 
@@ -62,22 +66,22 @@ test('uploads that nobody reads are not read on, once there is too much of them'
   await victim.survives(async () => {
     const block = callOf(paths.clientStream);
     const attackers = await crowd(8, 4, { block, body: thousands });
-    const most = await shed(attackers);
+    const { most, ended } = await shed(attackers, 32);
 
     // Each may have been in the middle of a read.
     assert.ok(most < maxBufferedBytes + 8 * 200_000, `${most} bytes`);
-    return { CANCELLED: 32 };
+    return ended;
   });
 });
 
 test('uploads that are echoed without a window are given up, once there is too much of them', async () => {
   await victim.survives(async () => {
     const attackers = await crowd(8, 4, { block: callOf(paths.bidi), body: thousands });
-    const most = await shed(attackers);
+    const { most, ended } = await shed(attackers, 32);
 
     // They are read, as they could say that they take some of it, but not without end.
     assert.ok(most < 1.25 * maxBufferedBytes + 8 * 200_000, `${most} bytes`);
-    return { CANCELLED: 32 };
+    return ended;
   });
 });
 
@@ -85,8 +89,8 @@ test('messages that are whole count, as long as their calls are not', async () =
   const body = message('x'.repeat(200_000));
   await victim.survives(async () => {
     const attackers = await crowd(8, 5, { block: callOf(paths.unary), body });
-    await shed(attackers);
-    return { CANCELLED: 40 };
+    const { ended } = await shed(attackers, 40);
+    return ended;
   });
 });
 
@@ -95,8 +99,8 @@ test('requests that their handlers still have count', async () => {
   await victim.survives(async () => {
     const block = callOf(paths.serverStream);
     const attackers = await crowd(8, 5, { block, body, flags: Flag.END_STREAM });
-    await shed(attackers);
-    return { CANCELLED: 40 };
+    const { ended } = await shed(attackers, 40);
+    return ended;
   });
 });
 
@@ -120,8 +124,8 @@ test('what a service keeps of the messages of its callers counts', async () => {
   const block = callOf('/greet.Greeter/ChattyClientSaysHello');
   await victim.survives(async () => {
     const attackers = await crowd(8, 4, { block, body: thousands });
-    await shed(attackers);
-    return { CANCELLED: 32 };
+    const { ended } = await shed(attackers, 32);
+    return ended;
   });
 });
 

@@ -20,5 +20,5 @@ function serve(...[stream, request]: Parameters<Serve>): ReturnType<Serve> {
   if (overLimit !== undefined) return echo(stream, request);
   if (request.path === '/late') setImmediate(echo, stream, { ...request, path: '/1000000' });
   else if (request.path !== '/silent') return echo(stream, request);
-  return { data() {}, end() {}, reset() {}, expire() {}, drain() {}, sent() {} };
+  return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
 }

@@ -6,6 +6,7 @@ import { ErrorCode } from '../../src/http2/errors.ts';
 import { Flag, FrameType, preface } from '../../src/http2/frame.ts';
 import { frameOf, type Seen, word } from '../http2_peer.ts';
 import { type Attacker, attackPlain, greeting } from './attacker.ts';
+import { untilServer } from './shedding.ts';
 import { echo, headers, product, type Target } from './targets.ts';
 import { startVictim, type Victim } from './victim.ts';
 
@@ -30,11 +31,11 @@ function attack(victim: Victim, target: Target): void {
         attackPlain(victim),
       );
       for (const { write } of more) write(said);
-      // The server's SETTINGS and window, and what it says to a whole greeting.
-      const answers = said.length > preface.length ? 3 : 2;
+      // The server's SETTINGS and window, and what it says to a whole greeting; nothing before.
+      const answers = said.length > preface.length ? 3 : 0;
       for (const { sees } of more) await sees(({ length }) => length === answers);
       attackers.push(...more);
-      await victim.ask();
+      await untilServer(victim, ({ openConnections }) => openConnections > attackers.length);
     }
     return attackers;
   }
