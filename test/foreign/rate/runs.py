@@ -1,0 +1,105 @@
+"""What each client does against a server, and what has come of it."""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rate.clients import KINDS, SOAK, Outcome, run_client, run_crowd, run_slow
+from rate.counted_server import Counts
+from rate.proxies import envoy, nginx
+
+#: Clients that make calls of all kinds.
+OWN = ("grpcio", "java", "grpc_js", "grpc_js_2024")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A client's calls of a kind, and the connections it may have for them."""
+
+    client: str
+    kind: str
+    calls: int
+    connections: range = range(1, 2)
+
+    def go(self, server, tls, seconds):
+        """Calls a server that is counted, and says what there was."""
+        server.take(0)
+        outcome = run_client(self.client, self.kind, self.calls, server.address, tls, seconds)
+        return self.result(server, outcome)
+
+    def result(self, server, outcome):
+        return Result(self, outcome, server.take(outcome.ok + outcome.cancelled))
+
+
+@dataclass(frozen=True)
+class Slow(Run):
+    """Streams that nobody reads, some that send and some that are sent to, with a call beside each of the two."""
+
+    def go(self, server, tls, seconds):
+        server.take(0)
+        return self.result(server, run_slow(server.address, tls, seconds))
+
+
+@dataclass(frozen=True)
+class Crowd(Run):
+    """Clients behind an Envoy that has one connection to the server: so many, some of them slow, some leaving."""
+
+    def go(self, server, tls, seconds):
+        server.take(0)
+        with envoy(server.port, tls) as proxy:
+            return self.result(server, run_crowd(proxy.address, self.calls, seconds))
+
+
+@dataclass(frozen=True)
+class Pooled(Run):
+    """A client behind nginx, which keeps connections, and closes each after 1,000 calls."""
+
+    def go(self, server, tls, seconds):
+        server.take(0)
+        with nginx(server.port, tls) as proxy:
+            outcome = run_client("grpcio", self.kind, self.calls, proxy.address, False, seconds)
+            return self.result(server, outcome)
+
+
+class Result(NamedTuple):
+    """What a client says of its calls, and what the server has seen of them."""
+
+    run: Run
+    outcome: Outcome
+    seen: Counts
+
+    @property
+    def failures(self):
+        """How many calls have failed: each why has its count, but for a client that failed as a whole."""
+        counts = [re.match(r"\d+", why) for why in self.outcome.failed]
+        return sum(int(count[0]) if count else 1 for count in counts)
+
+    @property
+    def replaced(self):
+        """Connections beyond what the client wants, in place of others that were given up."""
+        return max(0, len(self.seen.peers) - self.run.connections[-1])
+
+    def problems(self):
+        """What is not as it should be, in words; nothing when all is well."""
+        outcome, seen, wanted = self.outcome, self.seen, self.run.connections
+        if outcome.failed:
+            yield f"failed: {outcome.failed}"
+        codes = {"OK": outcome.ok, "CANCELLED": outcome.cancelled}
+        if dict(seen.codes) != {code: count for code, count in codes.items() if count}:
+            yield f"the client says {codes}, the server {dict(seen.codes)}"
+        if len(seen.peers) not in wanted:
+            yield f"{len(seen.peers)} connections instead of {wanted}"
+        if seen.others:
+            yield f"the server says {seen.others}"
+        if not isinstance(self.run, Crowd) and outcome.ok != self.run.calls:
+            yield f"{outcome.ok} calls instead of {self.run.calls}"
+
+
+def at_rate(go, others):
+    """All clients, with so many calls of each kind for those of Go and for others."""
+    return (
+        *(Run("ghz", kind, go) for kind in ("hello", *KINDS)),
+        Run("go", SOAK, go),
+        *(Run(client, kind, others) for client in OWN for kind in KINDS),
+        Run("java_interop", SOAK, others),
+    )
