@@ -111,6 +111,8 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     leave() {
       log.info({ leaveDelay: config.leaveDelay, drainTimeout: config.drainTimeout }, 'leaving');
       state.leaving();
+      // While we still listen: a client that finds nobody else comes back here, and loses no call.
+      if (config.leaveDelay > 0) for (const each of servers) each.retireConnections?.();
     },
     async drain() {
       drain.begin();

@@ -157,6 +157,30 @@ test('for the leave delay the server goes on serving, NOT_SERVING in all but liv
   assert.equal(reply.message, 'Bello Keys!');
 });
 
+test('at the begin of the leave delay clients are sent elsewhere, and those that come back are served', async () => {
+  using program = install();
+  const server = await program.serve(['--engine', 'direct', '--leave-delay', '1h']);
+  const before = await connectRaw(server.address);
+  const open = before.open(paths.clientStream);
+  await before.roundTrip();
+
+  server.signal('SIGTERM');
+  const [code, lastStream] = await once(before.session, 'goaway');
+  const came = await connectRaw(server.address);
+  let told = 0;
+  came.session.on('goaway', () => told++);
+  const unary = came.open(paths.unary);
+  unary.end(frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish()));
+  const [reply] = unframe(await buffer(unary));
+
+  assert.deepEqual([code, lastStream], [0, 2 ** 31 - 1]);
+  assert.equal(HelloReply.decode(reply ?? Buffer.alloc(0)).message, 'Bello Keys!');
+  assert.equal(told, 0);
+  assert.equal(open.closed, false);
+  before.close();
+  came.close();
+});
+
 test('two signals at once are one wish; a later one ends the process at once with exit code 1', async () => {
   using program = install();
   const server = await program.serve(['--leave-delay', '1h']);

@@ -38,8 +38,11 @@ export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'
   listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
   /** Serves new handshakes with other files, on every address with TLS; undefined where the engine cannot. */
   setTls: ((tls: TlsFiles) => void) | undefined;
-  /** Tells every peer that we leave, and resolves when the last call has ended; still listens. */
-  drain(): Promise<void>;
+  /**
+   * Says GOAWAY on every connection that there is now, and goes on listening: clients that balance look for
+   * other servers while this one still takes those that find none. Undefined where the engine cannot.
+   */
+  retireConnections: (() => void) | undefined;
   readonly counts: Counts;
 }
 
@@ -93,7 +96,7 @@ export function serverOn({
       },
       listen: (address, tls) => listeners.listen(address, tls),
       setTls: (tls) => listeners.setTls(tls),
-      drain: () => http2.shutdown(),
+      retireConnections: () => http2.retireConnections(),
       async shutdown() {
         listeners.close();
         await http2.shutdown();

@@ -42,7 +42,9 @@ export interface Http2Server {
   readonly bufferedBytes: number;
   /** Whether those are too many: what comes now had better be refused. */
   readonly isOverloaded: boolean;
-  /** Says on every connection that it leaves; resolves when the last stream has ended. */
+  /** Says GOAWAY on every connection that there is now; new ones are served as before. */
+  retireConnections(): void;
+  /** Says GOAWAY on every connection, now and from now on; resolves when the last stream has ended. */
   shutdown(): Promise<void>;
   /** Drops every connection. */
   destroy(): void;
@@ -104,6 +106,9 @@ export function createHttp2Server({
     },
     get isOverloaded() {
       return budget.excess > 0;
+    },
+    retireConnections() {
+      for (const connection of connections) connection.shutdown();
     },
     shutdown() {
       leaving ??= Promise.withResolvers();

@@ -84,7 +84,7 @@ function engineOf<Ext extends object>(
       return 'path' in address ? undefined : port;
     },
     setTls: undefined,
-    drain: shutdown,
+    retireConnections: undefined,
     shutdown,
     forceShutdown,
     get counts() {
