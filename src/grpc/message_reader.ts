@@ -1,8 +1,6 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import { CallersFault } from '../callers_fault.ts';
-
-/** Of a message's frame: a flag, and four octets of length. */
-export const prefixLength = 5;
+import { prefixLength } from './methods.ts';
 
 /** A message as it came. Its bytes are never written again, but share memory with others. */
 export interface RawMessage {

@@ -4,7 +4,27 @@ import type { MethodDescriptor } from 'nice-grpc-common';
 /** What the engine needs to know of a method. */
 export interface MethodCodec extends MethodDescriptor {
   readonly decode: (bytes: Uint8Array) => unknown;
+  /** The message with room for its prefix: `prefixLength` octets in front. */
   readonly encode: (message: unknown) => Uint8Array;
+}
+
+/** Of a message's frame: a flag, and four octets of length (PROTOCOL-HTTP2.md, Length-Prefixed-Message). */
+export const prefixLength = 5;
+
+/**
+ * A member that a message's type may have beside `encode`, for codecs that can leave room for the prefix
+ * and so spare us a copy: it does what MethodCodec.encode does, and what it gives is ours to change.
+ */
+export const encodeFramed = Symbol('encodeFramed');
+
+/** Puts the room for a prefix in front of an encoded message. Throws a TypeError for what is no bytes. */
+export function withPrefix(bytes: unknown): Uint8Array {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError('Cannot send a message: its encoder has given no bytes');
+  }
+  const framed = Buffer.allocUnsafeSlow(prefixLength + bytes.length);
+  framed.set(bytes, prefixLength);
+  return framed;
 }
 
 /** The methods of a definition by their names in TypeScript, whoever generated it. */
@@ -26,7 +46,7 @@ export function methodsOf(definition: CompatServiceDefinition): [string, MethodC
       responseStream: method.responseStream,
       options: method.options ?? {},
       decode: (bytes) => method.requestDeserialize(bytes),
-      encode: (message) => method.responseSerialize(message),
+      encode: (message) => withPrefix(method.responseSerialize(message)),
     },
   ]);
 }
@@ -43,6 +63,7 @@ interface TsProtoMethod {
   responseType: {
     encode(message: unknown): { finish(): Uint8Array };
     fromPartial?(message: unknown): unknown;
+    [encodeFramed]?: MethodCodec['encode'];
   };
   responseStream: boolean;
   options: MethodDescriptor['options'];
@@ -54,6 +75,8 @@ function isTsProto(definition: object): definition is TsProtoService {
 
 function fromTsProto(fullName: string, method: TsProtoMethod): MethodCodec {
   const { name, requestType, requestStream, responseType, responseStream, options } = method;
+  const encode =
+    responseType[encodeFramed] ?? ((whole) => withPrefix(responseType.encode(whole).finish()));
   return {
     path: `/${fullName}/${name}`,
     requestStream,
@@ -62,7 +85,7 @@ function fromTsProto(fullName: string, method: TsProtoMethod): MethodCodec {
     decode: (bytes) => requestType.decode(bytes),
     encode(message) {
       const whole = responseType.fromPartial ? responseType.fromPartial(message) : message;
-      return responseType.encode(whole).finish();
+      return encode(whole);
     },
   };
 }

@@ -4,8 +4,7 @@ import { show } from '../thrown.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
 import { compress, type Encoding, takeTurn } from './compression.ts';
 import { LazyMetadata } from './metadata.ts';
-import { prefixLength } from './message_reader.ts';
-import type { MethodCodec } from './methods.ts';
+import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
 import { type CallStatus, checkHeader, responseHeaders, trailers, trailersOnly } from './status.ts';
 
 interface ResponseParts {
@@ -79,12 +78,14 @@ export class ResponseWriter {
    * be encoded, and then nothing has been sent.
    */
   send(message: unknown): boolean | Promise<boolean> {
-    const bytes = this.#encoded(message);
+    const framed = this.#encoded(message);
     this.sendHeader();
-    if (this.#encoding !== undefined && (this.compress ?? bytes.length > this.#ownRule())) {
-      return this.#sendCompressed(bytes, this.#encoding);
+    const length = framed.length - prefixLength;
+    if (this.#encoding !== undefined && (this.compress ?? length > this.#ownRule())) {
+      return this.#sendCompressed(framed.subarray(prefixLength), this.#encoding);
     }
-    return this.#write(frame(bytes, 0));
+    writePrefix(framed, 0);
+    return this.#write(framed);
   }
 
   /** Resolves when there is room for the next message, or nobody waits for it any more. */
@@ -163,9 +164,7 @@ export class ResponseWriter {
 
   #encoded(message: unknown): Uint8Array {
     try {
-      const bytes = this.#method.encode(message);
-      if (bytes instanceof Uint8Array) return bytes;
-      throw new TypeError('Cannot send a message: its encoder has given no bytes');
+      return this.#method.encode(message);
     } catch (cause) {
       process.emitWarning(`Cannot encode a response: ${show(cause)}`);
       throw internalError(cause);
@@ -193,7 +192,9 @@ export class ResponseWriter {
       return this.#stream.closed ? noBytes : compress(bytes, encoding);
     });
     this.#stream.keepResponse(0);
-    return this.#write(frame(packed, 1));
+    const framed = withPrefix(packed);
+    writePrefix(framed, 1);
+    return this.#write(framed);
   }
 
   /** The only message of a response leaves together with its status. */
@@ -210,14 +211,11 @@ function internalError(cause: unknown): ServerError {
 }
 
 /** PROTOCOL-HTTP2.md, Length-Prefixed-Message. */
-function frame(bytes: Uint8Array, compressed: 0 | 1): Uint8Array {
-  const { length } = bytes;
-  const framed = new Uint8Array(prefixLength + length);
-  framed.set(bytes, prefixLength);
+function writePrefix(framed: Uint8Array, compressed: 0 | 1): void {
+  const length = framed.length - prefixLength;
   framed[0] = compressed;
   framed[1] = length >>> 24;
   framed[2] = length >>> 16;
   framed[3] = length >>> 8;
   framed[4] = length;
-  return framed;
 }

@@ -1,5 +1,6 @@
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { CompatServiceDefinition } from 'nice-grpc';
+import { encodeFramed, prefixLength, withPrefix } from '../grpc/methods.ts';
 
 /** What ts-proto makes of a message; see src/gen. */
 interface OwnType {
@@ -30,19 +31,25 @@ function isOwn<Definition extends object>(
 }
 
 function reusing(type: OwnType): object {
-  return { ...type, encode: (message: unknown) => new Encoded(write(type, message)) };
+  return {
+    ...type,
+    encode: (message: unknown) => new Encoded(write(type, message).subarray(prefixLength)),
+    [encodeFramed]: (message: unknown) => write(type, message),
+  };
 }
 
 let spare: BinaryWriter | undefined = new BinaryWriter();
 
-/** Who is called meanwhile, or fails with half a message written, does not share the writer. */
+/** Gives the message behind the room for its prefix. Who is called meanwhile, or fails with half a message written, does not share the writer. */
 function write(type: OwnType, message: unknown): Uint8Array {
   const writer = spare ?? new BinaryWriter();
   spare = undefined;
+  for (let i = 0; i < prefixLength; i++) writer.uint32(0);
   const written = type.encode(message, writer);
-  const bytes = written.finish();
-  if (written === writer) spare = writer;
-  return bytes;
+  if (written !== writer) return withPrefix(written.finish());
+  const framed = writer.finish();
+  spare = writer;
+  return framed;
 }
 
 class Encoded {
