@@ -95,7 +95,7 @@ function readSettings(read: Read) {
     leaveDelay: read('leave-delay', {
       value: 'DURATION',
       fallback: '0s',
-      help: 'after SIGTERM, how long to go on serving while health says NOT_SERVING; at its begin GOAWAY sends clients that are connected to look for other servers (direct engine)',
+      help: 'after SIGTERM, how long to go on serving while health says NOT_SERVING; at its beginning, clients that are connected get GOAWAY and look for other servers (direct engine)',
       parse: duration({ min: '0s' }),
     }),
     drainTimeout: read('drain-timeout', {

@@ -157,7 +157,7 @@ test('for the leave delay the server goes on serving, NOT_SERVING in all but liv
   assert.equal(reply.message, 'Bello Keys!');
 });
 
-test('at the begin of the leave delay clients are sent elsewhere, and those that come back are served', async () => {
+test('at the beginning of the leave delay clients are sent elsewhere, and those that come back are served', async () => {
   using program = install();
   const server = await program.serve(['--engine', 'direct', '--leave-delay', '1h']);
   const before = await connectRaw(server.address);
