@@ -3,45 +3,27 @@ import { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { HelloReply, HelloRequest } from '../src/gen/greet.ts';
-import { serve } from './harness.ts';
+import { type Running, serve } from './harness.ts';
 import { paths } from './kinds.ts';
 import { connectRaw, frame, type RawClient, unframe } from './raw_client.ts';
 
 test('a bidirectional stream whose client reads nothing is not read far ahead', async () => {
-  let read = 0;
-  await using running = await serve({
-    greet: {
-      async *interactiveSayHello(requests) {
-        for await (const { name } of requests) {
-          read++;
-          yield { message: name };
-        }
-      },
-    },
-  });
+  const read = { count: 0 };
+  await using running = await serveEcho(read);
   const client = await connectRaw(running.address, { initialWindowSize: 0 });
   const stream = client.open(paths.bidi);
   const message = frame(HelloRequest.encode({ greeting: '', name: 'x'.repeat(1000) }).finish());
 
   for (let i = 0; i < 10_000; i++) stream.write(message);
-  await settled(client, () => read);
+  await settled(client, () => read.count);
 
-  assert.ok(read > 0 && read < 100, `${read} of 10000 requests were read`);
+  assert.ok(read.count > 0 && read.count < 100, `${read.count} of 10000 requests were read`);
   client.close();
 });
 
 test('streams whose client sends and does not read hold up no other call of their connection', async () => {
-  let read = 0;
-  await using running = await serve({
-    greet: {
-      async *interactiveSayHello(requests) {
-        for await (const { name } of requests) {
-          read++;
-          yield { message: name };
-        }
-      },
-    },
-  });
+  const read = { count: 0 };
+  await using running = await serveEcho(read);
   const client = await connectRaw(running.address);
   const message = frame(HelloRequest.encode({ greeting: '', name: 'x'.repeat(1000) }).finish());
   // Five times what a stream may send ahead is more than a connection could, if it were held back.
@@ -49,13 +31,13 @@ test('streams whose client sends and does not read hold up no other call of thei
     const stream = client.open(paths.bidi);
     for (let j = 0; j < 1000; j++) stream.write(message);
   }
-  await settled(client, () => read);
+  await settled(client, () => read.count);
 
   const unary = client.open(paths.unary);
   unary.end(frame(HelloRequest.encode({ greeting: 'Hello', name: 'you' }).finish()));
   const [reply] = unframe(await buffer(unary));
 
-  assert.ok(read < 5000, 'the streams were not held back');
+  assert.ok(read.count < 5000, 'the streams were not held back');
   assert.equal(HelloReply.decode(reply ?? Buffer.alloc(0)).message, 'Hello you!');
   client.close();
 });
@@ -105,6 +87,20 @@ test('a stream of 1,000 small messages leaves in a handful of writes', async (t)
   assert.equal(messages.length, 1000);
   assert.ok(writes.length <= 8, `${writes.length} writes of ${writes.join(', ')} bytes`);
 });
+
+/** Serves a bidirectional stream that sends its messages back, and counts those that it has read. */
+function serveEcho(read: { count: number }): Promise<Running> {
+  return serve({
+    greet: {
+      async *interactiveSayHello(requests) {
+        for await (const { name } of requests) {
+          read.count++;
+          yield { message: name };
+        }
+      },
+    },
+  });
+}
 
 /** Resolves when a count has stood still for 20 round trips to the server. */
 async function settled(client: RawClient, count: () => number): Promise<void> {

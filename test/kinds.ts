@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Client } from 'nice-grpc';
 import type { Call } from '../src/context.ts';
 import {
@@ -95,3 +96,16 @@ function aborted(signal: AbortSignal): Promise<never> {
 async function* one<T>(value: T): AsyncGenerator<T> {
   yield value;
 }
+
+const unused = () => assert.fail('nobody calls it');
+
+/** A greet service that nobody calls, for tests that have methods of their own in its place. */
+export const unusedGreet = {
+  sayHello: unused,
+  parrotSayHello: unused,
+  parrotSaysHello: unused,
+  chattyClientSayHello: unused,
+  chattyClientSaysHello: unused,
+  interactiveSayHello: unused,
+  interactingHello: unused,
+};

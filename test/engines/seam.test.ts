@@ -8,10 +8,8 @@ import {
   type ServerMiddlewareCall,
   Status,
 } from 'nice-grpc-common';
-import {
-  GreeterDefinition,
-  type GreeterServiceImplementation as Greet,
-} from '../../src/gen/greet.ts';
+import { GreeterDefinition } from '../../src/gen/greet.ts';
+import { unusedGreet } from '../kinds.ts';
 import { HelloDefinition } from '../../src/gen/hello.ts';
 import { createEngine, type Engine } from '../../src/transport/engine.ts';
 import { dialChannel, serverTls } from '../tls.ts';
@@ -48,17 +46,6 @@ function noting(note: string, notes: string[]) {
   };
 }
 
-const unused = () => assert.fail('nobody calls it');
-const greet: Greet = {
-  sayHello: unused,
-  parrotSayHello: unused,
-  parrotSaysHello: unused,
-  chattyClientSayHello: unused,
-  chattyClientSaysHello: unused,
-  interactiveSayHello: unused,
-  interactingHello: unused,
-};
-
 for (const name of names) {
   const create = (): Promise<Engine> => createEngine(name, limits);
 
@@ -69,7 +56,7 @@ for (const name of names) {
       .with(noting('c', notes))
       .with(noting('d', notes))
       .add(HelloDefinition, { hello: async () => ({ value: 'x' }) });
-    engine.add(GreeterDefinition, { ...greet, sayHello: async () => ({}) });
+    engine.add(GreeterDefinition, { ...unusedGreet, sayHello: async () => ({}) });
     await using client = await dial(engine);
 
     await client.hello.hello({});
@@ -173,7 +160,7 @@ for (const name of names) {
     const engine = await create();
     engine.add(HelloDefinition, { hello: async ({ value }) => ({ value: `${value}!` }) });
     engine.add(GreeterDefinition, {
-      ...greet,
+      ...unusedGreet,
       async *parrotSayHello({ name: text }) {
         for (let i = 0; i < 100; i++) yield { message: `${i} ${text}` };
       },

@@ -9,7 +9,7 @@ import {
 } from '../../src/gen/greet.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { serve } from '../harness.ts';
-import { call, failing, type Kind, kinds, paths } from '../kinds.ts';
+import { call, failing, type Kind, kinds, paths, unusedGreet } from '../kinds.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 
 type Context = CallContext & Abortable;
@@ -110,17 +110,6 @@ function each(
   };
 }
 
-const unused = () => assert.fail('nobody calls it');
-const greet: Service = {
-  sayHello: unused,
-  parrotSayHello: unused,
-  parrotSaysHello: unused,
-  chattyClientSayHello: unused,
-  chattyClientSaysHello: unused,
-  interactiveSayHello: unused,
-  interactingHello: unused,
-};
-
 /** Serves without a chain, behind what `before` puts there. */
 async function dial(name: 'direct' | 'grpc-js', service: Partial<Service>, fail?: () => unknown) {
   const plain = await createEngine(name, { maxConcurrentStreams: 100, maxMessageSize: 10_000 });
@@ -133,7 +122,7 @@ async function dial(name: 'direct' | 'grpc-js', service: Partial<Service>, fail?
         throw fail();
       })
     : plain;
-  engine.add(GreeterDefinition, { ...greet, ...service });
+  engine.add(GreeterDefinition, { ...unusedGreet, ...service });
   const address = `127.0.0.1:${await engine.listen({ host: '127.0.0.1', port: 0 }, serverTls)}`;
   const channel = dialChannel(address);
   return {
