@@ -115,6 +115,11 @@ export class Connection {
     return this.#state === 'failed' || (this.#state === 'left' && this.#streams.table.size === 0);
   }
 
+  /** Whether it has ended with an error. */
+  get hasFailed(): boolean {
+    return this.#state === 'failed';
+  }
+
   /** Whether take() has something to give, if there is room for it. */
   get wantsToSend(): boolean {
     return this.#mayTalk && (this.#sender.output.length > 0 || this.#sender.wantsToSend);

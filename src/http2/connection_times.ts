@@ -49,6 +49,9 @@ export class ConnectionTimes {
   #asked = false;
   #leftAt: number | undefined;
   #cutAt = Number.POSITIVE_INFINITY;
+  /** Once all has been said: what of it was not sent at `#sentAt`, when there was less than before. */
+  #unsent = Number.POSITIVE_INFINITY;
+  #sentAt = 0;
 
   constructor(deps: ConnectionTimesDeps) {
     this.#deps = deps;
@@ -69,10 +72,14 @@ export class ConnectionTimes {
     this.#deps.connection.shutdown();
   }
 
-  /** To be called now and then; a peer that is `paused` cannot be heard. */
-  tick(paused: boolean): void {
+  /**
+   * To be called now and then. A peer that is `paused` cannot be heard; `unsent` is what still has to leave
+   * when nothing more is to be said, in bytes.
+   */
+  tick({ paused, unsent }: { paused: boolean; unsent: number | undefined }): void {
     const { connection, times, drop } = this.#deps;
     const now = this.#deps.now();
+    if (unsent !== undefined) return this.#seeOut(unsent, now);
     if (this.#heard || paused) {
       this.#heardAt = now;
       this.#heard = false;
@@ -98,6 +105,18 @@ export class ConnectionTimes {
       this.#asked = true;
       connection.ping();
     }
+  }
+
+  /** A slow reader gets what there is for it; one that takes nothing is given up, as one that is silent is. */
+  #seeOut(unsent: number, now: number): void {
+    const { times, drop } = this.#deps;
+    if (unsent < this.#unsent) {
+      this.#unsent = unsent;
+      this.#sentAt = now;
+    }
+    if (now - this.#sentAt >= times.keepalive + times.keepaliveTimeout) drop();
+    // Whoever has reached its age has a time of its own.
+    else if (now >= this.#cutAt + lingerMs) drop();
   }
 
   /** A connection that leaves already has its time from whoever told it to. */

@@ -15,6 +15,9 @@ const noTable = encodeTableSizeUpdate(0);
 /** Beyond this many bytes DATA waits until the socket has taken what there is. */
 const fullOutput = 128 * 1024;
 
+/** The most that a DATA frame has, however much the peer takes in one: others have their turn between two. */
+const longestData = 64 * 1024;
+
 /** The last part of a response that may go before those that wait: less than the smallest MAX_FRAME_SIZE. */
 const smallRest = 4096;
 
@@ -119,7 +122,7 @@ export class Sender {
       room -= length;
     }
     while (whole > 0) {
-      const length = Math.min(whole, this.#peer.maxFrameSize);
+      const length = Math.min(whole, this.#mostData);
       this.#beginFrame(stream, length, false);
       this.#takeHeld(stream, length);
       whole -= length;
@@ -152,7 +155,7 @@ export class Sender {
 
   #sendFrame(stream: Stream): void {
     const { sendWindow } = stream;
-    const most = Math.min(sendWindow.available, this.window.available, this.#peer.maxFrameSize);
+    const most = Math.min(sendWindow.available, this.window.available, this.#mostData);
     const length = Math.min(stream.heldLength, most);
     const last = length === stream.heldLength && stream.localEnded;
     const endStream = last && stream.trailers === undefined;
@@ -160,6 +163,10 @@ export class Sender {
     this.#takeHeld(stream, length);
     if (endStream) this.#onEnded(stream);
     else if (last) this.#end(stream);
+  }
+
+  get #mostData(): number {
+    return Math.min(this.#peer.maxFrameSize, longestData);
   }
 
   /** The header of a DATA frame, and what the windows lose by it. */

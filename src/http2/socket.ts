@@ -56,6 +56,8 @@ export function bindSocket(
   socket
     .on('data', (chunk: Buffer) => {
       keeper.heard();
+      // All has been said, though it may not have left yet: what still comes is read and dropped.
+      if (socket.writableEnded) return;
       connection.receive(chunk);
       // Last words leave at once: a peer that has ended its side may not be written to in a turn.
       if (connection.isOver) return flush();
@@ -87,7 +89,8 @@ export function bindSocket(
     shed: (bytes) => connection.shed(bytes),
     shutdown: () => keeper.leave(),
     destroy: () => drop(),
-    tick: () => keeper.tick(paused),
+    tick: () =>
+      keeper.tick({ paused, unsent: socket.writableEnded ? socket.writableLength : undefined }),
   };
 
   function wake(): void {
@@ -98,6 +101,7 @@ export function bindSocket(
 
   function flush(): void {
     scheduled = false;
+    if (socket.writableEnded) return account();
     if (full && !connection.isOver) return account();
     const [first, ...more] = connection.take({ room: !full });
     if (first) {
@@ -136,8 +140,11 @@ export function bindSocket(
   function close(): void {
     if (socket.writableEnded) return;
     socket.end();
-    // What still comes is read and dropped: a reset could overtake our last words.
+    // A reset could overtake our last words.
     socket.resume();
-    setTimeout(() => socket.destroy(), lingerMs).unref();
+    const linger = () => void setTimeout(() => socket.destroy(), lingerMs).unref();
+    // The end of a response may be among those words, and a slow reader have it to come; see tick().
+    if (connection.hasFailed) linger();
+    else socket.once('finish', linger);
   }
 }
