@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { createPeer, trailer } from '../../test/http2_peer.ts';
 import { ErrorCode } from '../http2/errors.ts';
 import { Flag } from '../http2/frame.ts';
+import { encodeSettings, SettingId } from '../http2/settings.ts';
 import { Deadlines } from './deadlines.ts';
 import { RefusedRequest } from './refusal.ts';
 
@@ -63,5 +64,24 @@ test('a refused request that goes on is told to stop after a second', (t) => {
     ['DATA', END_STREAM],
     ['RST_STREAM', 0],
   ]);
+  assert.equal(peer.connection.openStreams, 0);
+});
+
+test('a refused request whose peer has no room for the answer is given up after a second', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const peer = createPeer();
+  const clock = { now: 0 };
+  const now = () => clock.now;
+  peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]) });
+  const { stream } = peer.open(1, { endStream: true });
+  stream.events = new RefusedRequest(stream, refusal, { deadlines: new Deadlines(now), now });
+  stream.events.end([]);
+  peer.frames();
+
+  clock.now = 1000;
+  t.mock.timers.tick(1000);
+
+  const frames = peer.frames().map(({ type, flags }) => [type, flags]);
+  assert.deepEqual(frames, [['DATA', END_STREAM]]);
   assert.equal(peer.connection.openStreams, 0);
 });

@@ -56,7 +56,6 @@ export class RefusedRequest implements StreamEvents, Deadline {
   data(): void {}
 
   end(): void {
-    this.#deadlines.delete(this);
     this.#stream.end();
   }
 
@@ -74,7 +73,9 @@ export class RefusedRequest implements StreamEvents, Deadline {
 
   drain(): void {}
 
-  sent(): void {}
+  sent(): void {
+    this.#deadlines.delete(this);
+  }
 
   passed(): void {
     this.#stream.abandon();
