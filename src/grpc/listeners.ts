@@ -34,7 +34,8 @@ export class Listeners {
 
   /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
-    const server = tls ? await this.#createTlsServer(tls) : createServer(this.#onSocket);
+    const onSocket = 'path' in address ? this.#onSocket : (socket: Socket) => this.#onTcp(socket);
+    const server = tls ? await this.#createTlsServer(tls, onSocket) : createServer(onSocket);
     if (this.#maxConnections !== undefined) server.maxConnections = this.#maxConnections;
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
@@ -49,9 +50,15 @@ export class Listeners {
     return typeof bound === 'object' && bound !== null ? bound.port : undefined;
   }
 
-  async #createTlsServer(tls: TlsFiles): Promise<Server> {
+  /** Node remembers a peer's address once it was asked; later, of one that is gone, it can say none. */
+  #onTcp(socket: Socket): void {
+    if (socket.remoteAddress === undefined) socket.destroy();
+    else this.#onSocket(socket);
+  }
+
+  async #createTlsServer(tls: TlsFiles, onSocket: (socket: Socket) => void): Promise<Server> {
     const { createServer: createTls } = await import('node:tls');
-    const server = createTls(tlsOptions(tls), this.#onSocket);
+    const server = createTls(tlsOptions(tls), onSocket);
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       if (error.code !== 'ERR_SSL_HTTP_REQUEST') return;
       this.#report(
