@@ -55,11 +55,22 @@ export function compress({ compression }: Call, wanted = false): void {
   if (compression) compression.compressResponses = wanted;
 }
 
-/** Says where the server runs, and what the caller wants to hear again, once each. */
+/** Of what is echoed in metadata, with room for the rest of the 8,192 bytes that clients take. */
+const mostEchoed = 6000;
+
+/**
+ * Says where the server runs, and what the caller wants to hear again, once each. Throws RESOURCE_EXHAUSTED
+ * for more than a client takes.
+ */
 export function echo({ metadata, header, trailer }: Call, hostname: string): void {
   const initial = metadata.get('x-grpc-test-echo-initial');
   const trailing = metadata.get('x-grpc-test-echo-trailing-bin');
   header.set('hostname', hostname);
+  for (const asked of [initial, trailing]) {
+    if (asked && asked.length > mostEchoed) {
+      throw exhausted('echo this metadata', `at most ${mostEchoed} bytes`);
+    }
+  }
   if (initial !== undefined) header.set('x-grpc-test-echo-initial', initial);
   if (trailing !== undefined) trailer.set('x-grpc-test-echo-trailing-bin', trailing);
 }

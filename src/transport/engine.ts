@@ -5,7 +5,7 @@ import {
   type GrpcServer,
   type GrpcServerOptions,
 } from '../grpc/server.ts';
-import { pathsOf } from './paths.ts';
+import { pathOf } from './paths.ts';
 
 /**
  * What a server may be asked for by its peers, and how long; times are milliseconds, and Infinity for
@@ -76,8 +76,12 @@ export async function createEngine(
       maxConnections,
       maxMessageSize,
       compressAbove: limits.compressResponsesAbove,
-      // Probes are answered by a server that refuses other calls, or it would be restarted.
-      essential: new Set(pathsOf(HealthDefinition)),
+      // Probes are answered by a server that refuses other calls, or it would be restarted. Watch is no
+      // probe: it stays, and what stays has to find room.
+      essential: new Set([
+        pathOf(HealthDefinition, HealthDefinition.methods.check),
+        pathOf(HealthDefinition, HealthDefinition.methods.list),
+      ]),
     });
   }
   const { createServer } = await import('./grpc_js.ts');
