@@ -43,18 +43,19 @@ export async function stop(
 const sameWishMs = 500;
 
 /**
- * Resolves with the first SIGTERM or SIGINT. Another one, if it comes 500 ms after the first or
- * later, ends the process at once with exit code 1.
+ * Resolves with the first SIGTERM, SIGINT or SIGHUP, which a terminal sends as it goes away. Another SIGTERM
+ * or SIGINT, if it comes 500 ms after the first or later, ends the process at once with exit code 1.
  */
 export function stopSignal(now: () => number = performance.now.bind(performance)) {
   return new Promise<NodeJS.Signals>((resolve) => {
     let firstAt: number | undefined;
     const onSignal = (signal: NodeJS.Signals) => {
-      if (firstAt !== undefined && now() - firstAt >= sameWishMs) process.exit(1);
+      const isInsisting = firstAt !== undefined && now() - firstAt >= sameWishMs;
+      if (isInsisting && signal !== 'SIGHUP') process.exit(1);
       firstAt ??= now();
       resolve(signal);
     };
-    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal);
   });
 }
 

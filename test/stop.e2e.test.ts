@@ -181,6 +181,27 @@ test('at the beginning of the leave delay clients are sent elsewhere, and those 
   came.close();
 });
 
+test('SIGHUP, as of a terminal that goes away, is SIGTERM, and cuts no drain short', async () => {
+  using program = install();
+  const server = await program.serve(['--parrot-interval', '1h']);
+  const client = createClient(GreeterDefinition, server.channel);
+  const open = new AbortController();
+  const chat = client.interactiveSayHello(unending(), { signal: open.signal });
+  await chat[Symbol.asyncIterator]().next();
+
+  server.signal('SIGHUP');
+  await server.log.line({ msg: 'leaving' });
+  // The rule for the others is about time: half a second apart.
+  await sleep(600);
+  server.signal('SIGHUP');
+  await createClient(HealthDefinition, server.channel)
+    .check({ service: 'liveness' })
+    .catch(() => {});
+  open.abort();
+
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
 test('two signals at once are one wish; a later one ends the process at once with exit code 1', async () => {
   using program = install();
   const server = await program.serve(['--leave-delay', '1h']);
