@@ -172,3 +172,17 @@ test('wrong settings of TLS are named all at once, and the exit code is 2', asyn
   );
   assert.equal(code, 2);
 });
+
+test('health takes a server name that is an address, where the certificate is for it', async () => {
+  using running = await serveSecret(await certificate());
+  const trust = ['-tls', '-tls-ca-cert', running.secret.path('tls.crt')];
+  const ask = (host: string, name: string) => {
+    const flags = ['-addr', `${host}:${running.port}`, ...trust, '-tls-server-name', name];
+    return running.program.run(['health', ...flags, '-connect-timeout', '500ms']);
+  };
+
+  const good = { code: 0, out: 'status: SERVING\n', err: '' };
+  assert.deepEqual(await ask('127.0.0.1', '127.0.0.1'), good);
+  assert.deepEqual(await ask('localhost', '[::1]'), good);
+  assert.equal((await ask('127.0.0.1', '127.0.0.2')).code, 2);
+});

@@ -51,9 +51,9 @@ function secure(
   target: string,
 ): Security {
   const { cert = null, key = null } = clientCertificate ?? {};
-  const host = hostOf(target);
+  const expected = withoutBrackets(serverName ?? hostOf(target));
   // An address is no server name: Node refuses to send it as one, and grpc-js sends what it dials.
-  const byAddress = serverName === undefined && isIP(host) !== 0;
+  const byAddress = isIP(expected) !== 0;
   const name = byAddress ? 'localhost' : serverName;
   // An import would be loaded by servers as well, since one file holds both.
   const { checkServerIdentity, getCACertificates } = process.getBuiltinModule('node:tls');
@@ -64,7 +64,7 @@ function secure(
     credentials: ChannelCredentials.createSsl(trusted, key, cert, {
       rejectUnauthorized: !noVerify,
       ...(byAddress && {
-        checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+        checkServerIdentity: (_name, certificate) => checkServerIdentity(expected, certificate),
       }),
     }),
     options: name === undefined ? {} : { 'grpc.ssl_target_name_override': name },
@@ -72,7 +72,11 @@ function secure(
 }
 
 function hostOf(target: string): string {
-  return target.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  return withoutBrackets(target.replace(/:\d+$/, ''));
+}
+
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
 }
 
 function isLoopback(host: string): boolean {
