@@ -190,10 +190,30 @@ test('loadConfig() serves health alone on :50052 with TLS, else nowhere, or wher
   assert.deepEqual(problemsOf({ flags: { ...tls, listen: ':1,:50052' }, env: {} }), [
     '--health-listen ":50052": must not be one of --listen as well',
   ]);
+  assert.deepEqual(problemsOf({ flags: { ...tls, 'admin-listen': ':50052' }, env: {} }), [
+    '--admin-listen ":50052": must not be one of --health-listen as well',
+  ]);
   assert.match(
     String(problemsOf({ flags: { 'health-listen': '1' }, env: {} })),
     /--health-listen "1": must be :PORT, .*, or auto or off/,
   );
+});
+
+test('loadConfig() refuses a place that two lists name, in whatever words', () => {
+  const problems = (flags: Record<string, string>) => problemsOf({ flags, env: {} });
+
+  assert.deepEqual(problems({ 'admin-listen': ':9999' }), [
+    '--admin-listen ":9999": must not be one of --listen as well',
+  ]);
+  assert.deepEqual(problems({ listen: ':1', 'health-listen': '127.0.0.1:1,:2,:0' }), [
+    '--health-listen "127.0.0.1:1": must not overlap ":1" of --listen',
+  ]);
+  assert.deepEqual(problems({ 'health-listen': '[::1]:9464,unix:a', 'admin-listen': ':9464' }), [
+    '--admin-listen ":9464": must not overlap "[::1]:9464" of --health-listen',
+  ]);
+  assert.deepEqual(problems({ listen: ':0,:0', 'health-listen': ':0', 'admin-listen': ':0' }), []);
+  // Nobody asked for the default of a list that cannot be read.
+  assert.deepEqual(problems({ listen: '1', 'admin-listen': ':9999' }).length, 1);
 });
 
 test('loadConfig() gives a key that is no more than its path when it is printed', async (t) => {

@@ -1,5 +1,5 @@
 import { checkAuthorities, checkPair } from './certificates.ts';
-import { type Address, addresses, addressesOrNone } from './config/addresses.ts';
+import { type Address, addresses, addressesOrNone, overlap } from './config/addresses.ts';
 import {
   duration,
   integer,
@@ -292,7 +292,11 @@ export function loadConfig({ flags, env, problems = [], complain = () => {} }: S
   });
   const healthListen = healthListenOf(settings);
   const config = { ...settings, healthListen, tracing: readTracing(env, complain) };
-  found.push(...healthProblems(config), ...tlsProblems(config, broken), ...limitProblems(config));
+  found.push(
+    ...listenProblems(config, broken),
+    ...tlsProblems(config, broken),
+    ...limitProblems(config),
+  );
   if (found.length > 0) throw new UsageError('start with these settings', found);
   return config;
 }
@@ -303,11 +307,26 @@ function healthListenOf({ healthListen, tlsCertFile }: Settings): readonly Addre
   return tlsCertFile ? addresses(':50052') : [];
 }
 
-function healthProblems({ healthListen, listen }: Config): string[] {
-  const taken = healthListen.filter((one) => {
-    return listen.some(({ text }) => text === one.text) && !('port' in one && one.port === 0);
+/** One list is right by itself; what another one takes would be refused by the system, and only then. */
+function listenProblems(
+  { listen, healthListen, adminListen = [] }: Config,
+  broken: ReadonlySet<string>,
+): string[] {
+  const lists = [
+    { name: 'listen', list: listen },
+    { name: 'health-listen', list: healthListen },
+    { name: 'admin-listen', list: adminListen },
+  ].filter(({ name }) => !broken.has(name));
+  const places = lists.flatMap(({ name, list }) => list.map((address) => ({ name, address })));
+  return places.flatMap(({ name, address }, index) => {
+    const taken = places.slice(0, index).find((place) => overlap(place.address, address));
+    if (!taken) return [];
+    const rule =
+      taken.address.text === address.text
+        ? `must not be one of --${taken.name} as well`
+        : `must not overlap "${taken.address.text}" of --${taken.name}`;
+    return [`--${name} "${address.text}": ${rule}`];
   });
-  return taken.map(({ text }) => `--health-listen "${text}": must not be one of --listen as well`);
 }
 
 /** What is wrong with the settings of TLS that are right one by one. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addresses } from './addresses.ts';
+import { addresses, overlap } from './addresses.ts';
 
 test('addresses() reads ports, hosts, IPv6 and unix sockets', () => {
   assert.deepEqual(addresses(':1, 127.0.0.1:2,[::1]:3,localhost:0,localhost:0,unix:/tmp/a.sock'), [
@@ -42,6 +42,9 @@ test('addresses() refuses what is none, and one that is named twice', () => {
     });
   }
   assert.throws(() => addresses(':1,:2,:1'), { message: 'must not name ":1" twice' });
+  assert.throws(() => addresses(':1,127.0.0.1:1'), {
+    message: 'must not name ":1" and "127.0.0.1:1": they overlap',
+  });
 });
 
 test('addresses() says how to write all interfaces, and how long a path of a unix socket may be', () => {
@@ -64,5 +67,33 @@ test('addresses() takes what the system may know: short addresses, and names of 
     ' :1 ',
   ]) {
     assert.equal(addresses(text).length, 1, text);
+  }
+});
+
+test('overlap() knows what cannot be listened on beside each other', () => {
+  const pairs: [string, string, boolean][] = [
+    [':1', ':1', true],
+    [':1', ':2', false],
+    [':0', ':0', false],
+    [':0', '127.0.0.1:0', false],
+    [':1', 'localhost:1', true],
+    [':1', '0.0.0.0:1', true],
+    ['[::]:1', '10.0.0.1:1', true],
+    ['0.0.0.0:1', '127.0.0.1:1', true],
+    ['0:1', '127.1:1', true],
+    ['0.0.0.0:1', '[::1]:1', false],
+    ['127.0.0.1:1', '127.1:1', true],
+    ['127.0.0.1:1', '127.0.0.2:1', false],
+    ['[::1]:1', '[0:0::1]:1', true],
+    ['LOCALHOST:1', 'localhost:1', true],
+    ['unix:/tmp/a', 'unix:/tmp/../tmp/a', true],
+    ['unix:/tmp/a', 'unix:/tmp/b', false],
+    ['unix:/tmp/a', ':1', false],
+  ];
+  for (const [one, other, expected] of pairs) {
+    const [a] = addresses(one);
+    const [b] = addresses(other);
+    assert.ok(a && b);
+    assert.deepEqual([overlap(a, b), overlap(b, a)], [expected, expected], `${one} ${other}`);
   }
 });

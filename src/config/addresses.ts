@@ -1,3 +1,5 @@
+import { isIPv4 } from 'node:net';
+import { resolve } from 'node:path';
 import { messageOf } from '../message_of.ts';
 
 /** Where to listen: a TCP port, on one interface or on all, or a unix socket. */
@@ -8,10 +10,33 @@ export type Address =
 /** Addresses with commas between them. */
 export function addresses(text: string): readonly Address[] {
   const all = text.split(',').map((part) => address(part.trim()));
-  const names = all.filter((one) => !('port' in one && one.port === 0)).map((one) => one.text);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new RangeError(`must not name "${twice}" twice`);
+  for (const [index, one] of all.entries()) {
+    const other = all.slice(0, index).find((before) => overlap(before, one));
+    if (other?.text === one.text) throw new RangeError(`must not name "${one.text}" twice`);
+    if (other)
+      throw new RangeError(`must not name "${other.text}" and "${one.text}": they overlap`);
+  }
   return all;
+}
+
+/** Whether nobody can listen on both. What a name stands for is not looked up; port 0 is a new one each time. */
+export function overlap(one: Address, other: Address): boolean {
+  if ('path' in one || 'path' in other) {
+    return 'path' in one && 'path' in other && resolve(one.path) === resolve(other.path);
+  }
+  if (one.port === 0 || one.port !== other.port) return false;
+  const [a, b] = [hostOf(one), hostOf(other)];
+  return a === b || takes(a, b) || takes(b, a);
+}
+
+/** All interfaces are those of IPv4 too; `0.0.0.0` is them alone. */
+function takes(all: string, host: string): boolean {
+  return all === '[::]' || (all === '0.0.0.0' && isIPv4(host));
+}
+
+/** Addresses are written in many ways, and a URL has one: `127.1` is 127.0.0.1. */
+function hostOf({ host }: { host: string | undefined }): string {
+  return host === undefined ? '[::]' : new URL(`http://${host}`).hostname;
 }
 
 /** Addresses, `off` for none, or `auto`: then the other settings say which. */
