@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { duration, integer, oneOf, onOff, or, size } from './parse.ts';
+import { duration, integer, oneOf, onOff, or, pemFile, size } from './parse.ts';
 
 test('duration() reads what Go writes', () => {
   const parse = duration({ min: '0s' });
@@ -69,4 +73,20 @@ test('or() adds a word for undefined', () => {
 
   assert.deepEqual(['none', '3'].map(parse), [undefined, 3]);
   assert.throws(() => parse('0'), { message: 'must be a whole number from 1 to 10, or none' });
+});
+
+test('pemFile() waits for no FIFO, and reads no device and nothing that is large', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const fifo = join(folder, 'fifo');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+  const begin = '-----BEGIN CERTIFICATE-----\n';
+  const [most, large] = [join(folder, 'most.pem'), join(folder, 'large.pem')];
+  writeFileSync(most, begin.padEnd(1024 ** 2));
+  writeFileSync(large, begin.padEnd(1024 ** 2 + 1));
+
+  for (const path of [fifo, folder, '/dev/zero', large]) {
+    assert.throws(() => pemFile(path), { message: 'must be a regular file of at most 1MiB' }, path);
+  }
+  assert.equal(pemFile(most)?.path, most);
 });

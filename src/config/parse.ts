@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { messageOf } from '../message_of.ts';
 
 /** Turns a setting's text into its value, or throws a RangeError whose message is the rule. */
@@ -102,17 +102,28 @@ export function orForever(parse: Parse<number>): Parse<number> {
   return (text) => parseSome(text) ?? Number.POSITIVE_INFINITY;
 }
 
+/** What a file of certificates may take: a bundle of every public authority is a quarter of it. */
+const longestPem = 1024 ** 2;
+
 /** A file with PEM in it, read here; `off` for none. */
 export function pemFile(text: string): PemFile | undefined {
   if (text === 'off') return undefined;
-  let pem: string;
+  const stats = readable(() => statSync(text, { throwIfNoEntry: false }));
+  // A FIFO is waited for, and a device may have no end: reading either would never come back.
+  if (stats && (!stats.isFile() || stats.size > longestPem)) {
+    throw new RangeError('must be a regular file of at most 1MiB');
+  }
+  const pem = readable(() => readFileSync(text, 'utf8'));
+  if (!pem.includes('-----BEGIN ')) throw new RangeError('must be a file with PEM in it');
+  return { path: text, pem, toJSON: () => text };
+}
+
+function readable<T>(read: () => T): T {
   try {
-    pem = readFileSync(text, 'utf8');
+    return read();
   } catch (error) {
     throw new RangeError(`must be a file that can be read: ${messageOf(error)}`);
   }
-  if (!pem.includes('-----BEGIN ')) throw new RangeError('must be a file with PEM in it');
-  return { path: text, pem, toJSON: () => text };
 }
 
 /** What a file holds. It may be a key: printed in JSON it is its path alone. */
