@@ -168,7 +168,7 @@ test('check-config says on standard error what serve would log of these variable
   assert.equal(JSON.parse(off.out).tracing, null);
 });
 
-test('check-config shows what OpenTelemetry is told, but no header and no key', async (t) => {
+test('check-config shows what OpenTelemetry is told, but no header, no key and no password', async (t) => {
   using program = install();
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -176,7 +176,7 @@ test('check-config shows what OpenTelemetry is told, but no header and no key', 
   const { cert, key } = await certificate();
   writeFileSync(file, `${cert}\n${key}`);
   const env = {
-    OTEL_TRACES_EXPORTER: 'otlp',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://user:s3cret@localhost:4318?key=s3cret',
     OTEL_EXPORTER_OTLP_HEADERS: 'api-key=s3cret',
     OTEL_EXPORTER_OTLP_CLIENT_KEY: file,
     OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: file,
@@ -187,7 +187,7 @@ test('check-config shows what OpenTelemetry is told, but no header and no key', 
   assert.equal(code, 0);
   assert.partialDeepStrictEqual(JSON.parse(out), {
     tracing: {
-      url: 'http://localhost:4318/v1/traces',
+      url: 'http://hidden@localhost:4318/v1/traces?hidden',
       headers: 'hidden',
       clientKey: file,
     },

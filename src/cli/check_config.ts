@@ -1,4 +1,5 @@
 import { loadConfig } from '../config.ts';
+import { shownUrl } from '../config/otel.ts';
 import type { Complaint } from '../config/tracing.ts';
 import type { Command } from './command.ts';
 import { settingFlags } from './serve.ts';
@@ -20,7 +21,8 @@ export const checkConfig: Command = {
   },
 };
 
-/** JSON has no undefined: a setting that is "none" is null. What stands in headers may open doors. */
+/** JSON has no undefined: a setting that is "none" is null. What stands in headers and URLs may open doors. */
 function show(key: string, value: unknown): unknown {
+  if (key === 'url' && typeof value === 'string') return shownUrl(value);
   return key === 'headers' ? 'hidden' : (value ?? null);
 }

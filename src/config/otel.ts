@@ -57,7 +57,24 @@ export function httpUrl(text: string): URL {
   if (!url || !['http:', 'https:'].includes(url.protocol)) {
     throw new RangeError('must be a URL, http://HOST:PORT or https://HOST:PORT');
   }
+  try {
+    // As Node's client does, at each batch.
+    decodeURIComponent(url.username);
+    decodeURIComponent(url.password);
+  } catch {
+    throw new RangeError('must have its user and password percent-encoded');
+  }
   return url;
+}
+
+/**
+ * A URL that can be shown: without its user, password and query. It may be none, and then a password may
+ * stand anywhere before the last `@`.
+ */
+export function shownUrl(text: string): string {
+  return text
+    .replace(/^(?<scheme>\s*https?:[/\\]*)?.*@/is, '$<scheme>hidden@')
+    .replace(/[?#].*/s, '?hidden');
 }
 
 /** The URL of a collector's traces, under the one of everything it takes. */
@@ -90,8 +107,26 @@ export function headers(text: string): Readonly<Record<string, string>> {
   if (!Object.entries(all).every(isHeader)) {
     throw new RangeError('must be names and values that HTTP headers can have');
   }
+  const taken = Object.keys(all).find((name) => ofHttp.has(name.toLowerCase()));
+  if (taken !== undefined) throw new RangeError(`must not have "${taken}", which HTTP itself sets`);
   return all;
 }
+
+/** What says how a request is sent and what its body is (RFC 9110, RFC 9112): whoever sends it knows. */
+const ofHttp: ReadonlySet<string> = new Set([
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 function isHeader([name, value]: [string, string]): boolean {
   return /^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\t -~]*$/.test(value);

@@ -216,3 +216,55 @@ test('readTracing() takes headers only where HTTP can send them', () => {
     `${off}OTEL_EXPORTER_OTLP_HEADERS: must be names and values that HTTP headers can have`,
   ]);
 });
+
+test('readTracing() takes no header that says how HTTP sends a batch', () => {
+  const names = ['Content-Length', 'host', 'connection', 'transfer-encoding', 'content-type', 'te'];
+
+  for (const name of [...names, 'upgrade', 'expect', 'content-encoding']) {
+    const { tracing, told } = read({ ...on, OTEL_EXPORTER_OTLP_HEADERS: `a=b,${name}=5` });
+    assert.equal(tracing, undefined);
+    assert.deepEqual(told, [
+      `${off}OTEL_EXPORTER_OTLP_HEADERS: must not have "${name}", which HTTP itself sets`,
+    ]);
+  }
+});
+
+test('readTracing() takes a user and a password in a URL only where they can be decoded', () => {
+  const endpoint = 'OTEL_EXPORTER_OTLP_ENDPOINT';
+  const rule = 'must have its user and password percent-encoded';
+
+  for (const user of ['user:sec%ZZ', 'us%ff']) {
+    const { tracing, told } = read({ [endpoint]: `http://${user}@collector:4318/?key=1` });
+    assert.equal(tracing, undefined);
+    const shown = 'http://hidden@collector:4318/?hidden';
+    assert.deepEqual(told, [`${off}${endpoint} "${shown}": ${rule}`]);
+  }
+  const url = 'http://user:a%40b@collector:4318/v1/traces';
+  assert.equal(read({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url }).tracing?.url, url);
+});
+
+test('readTracing() shows no password of a URL that is none', () => {
+  const shown = {
+    'user:secret@collector:4318': 'hidden@collector:4318',
+    'ftp://user:secret@collector/x': 'hidden@collector/x',
+    'http://user:sec/ret@collector:4318': 'http://hidden@collector:4318',
+    'https:user:secret@a:x?key=secret': 'https:hidden@a:x?hidden',
+    'collector:4317?key=secret#secret': 'collector:4317?hidden',
+  };
+  for (const [text, expected] of Object.entries(shown)) {
+    for (const name of ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) {
+      const [told = ''] = read({ [name]: text }).told;
+      assert.ok(told.startsWith(`${off}${name} "${expected}": must be a URL`), told);
+    }
+  }
+});
+
+test('readTracing() reads no file that may have no end', () => {
+  for (const path of ['/dev/zero', tmpdir()]) {
+    const { tracing, told } = read({ ...on, OTEL_EXPORTER_OTLP_CERTIFICATE: path });
+    assert.equal(tracing, undefined);
+    assert.deepEqual(told, [
+      `${off}OTEL_EXPORTER_OTLP_CERTIFICATE "${path}": must be a regular file of at most 1MiB`,
+    ]);
+  }
+});

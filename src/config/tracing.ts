@@ -12,6 +12,7 @@ import {
   protocol,
   ratio,
   samplers,
+  shownUrl,
   tracesUnder,
   word,
 } from './otel.ts';
@@ -19,7 +20,7 @@ import { integer, type Parse, pemFile } from './parse.ts';
 
 /** Which spans are made and where they go. Times are milliseconds. */
 export interface TracingConfig {
-  /** Where batches are posted. */
+  /** Where batches are posted; a password may be in it. */
   readonly url: string;
   /** Sent with each batch; may be secret. */
   readonly headers: Readonly<Record<string, string>>;
@@ -90,13 +91,19 @@ export function readTracing(
       ? read([ofTraces], {
           fallback: anywhere,
           parse: (text) => httpUrl(text).href,
+          show: shownUrl,
           isNeeded: true,
         })
-      : read([ofAll], { fallback: anywhere, parse: tracesUnder, isNeeded: true }),
+      : read([ofAll], {
+          fallback: anywhere,
+          parse: tracesUnder,
+          show: shownUrl,
+          isNeeded: true,
+        }),
     headers: read(otlp('HEADERS'), {
       fallback: '',
       parse: headers,
-      isSecret: true,
+      show: () => undefined,
       isNeeded: true,
     }),
     protocol: read(otlp('PROTOCOL'), { fallback: 'http/protobuf', parse: protocol }),
@@ -149,14 +156,16 @@ export function readTracing(
 
   /** The first of the variables that is set; an empty one is not. */
   function read<T>(names: readonly string[], variable: Variable<T>): T {
-    const { fallback, parse, isSecret, isNeeded } = variable;
+    const { fallback, parse, show = (value) => value, isNeeded } = variable;
     const name = names.find((each) => env[each]);
     const text = name && env[name];
     if (!text) return parse(fallback);
     try {
       return parse(text);
     } catch (error) {
-      const reason = `${name}${isSecret ? '' : ` "${text}"`}: ${messageOf(error)}`;
+      const shown = show(text);
+      const said = shown === undefined ? '' : ` "${shown}"`;
+      const reason = `${name}${said}: ${messageOf(error)}`;
       if (isNeeded) unusable.push(reason);
       else complain({ level: 'warn', message: 'the default is used', reason });
       return parse(fallback);
@@ -168,7 +177,8 @@ interface Variable<T> {
   /** What to parse when none is set; it is right. */
   fallback: string;
   parse: Parse<T>;
-  isSecret?: boolean;
+  /** What may be seen of it; undefined for nothing. */
+  show?: (text: string) => string | undefined;
   /** Whether spans cannot be sent, or not to whom they are meant for, without it. */
   isNeeded?: boolean;
 }
