@@ -75,6 +75,14 @@ for (const name of ['direct', 'grpc-js'] as const) {
       message: 'Cannot listen on "192.0.2.1:1": address not available',
     });
   });
+
+  test(`listenOn() on ${name} says when the folder of a unix socket does not exist`, async () => {
+    const nowhere = { text: 'unix:/nowhere/a.sock', path: '/nowhere/a.sock' };
+
+    await assert.rejects(listenOn(await build(name), [nowhere]), {
+      message: 'Cannot listen on "unix:/nowhere/a.sock": the folder "/nowhere" does not exist',
+    });
+  });
 }
 
 test('listenOn() takes all IPv4 interfaces on a machine without IPv6', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import type { TlsFiles } from '../grpc/tls_options.ts';
 import { messageOf } from '../message_of.ts';
@@ -67,9 +68,22 @@ async function listenOnPath(engine: CanListen, path: string): Promise<undefined>
   try {
     await engine.listen({ path });
   } catch (error) {
+    // Node says EACCES where there is no folder to bind in.
+    if (errnoOf(error) === 'EACCES' && (await isMissing(dirname(path)))) {
+      throw new Error(`the folder "${dirname(path)}" does not exist`, { cause: error });
+    }
     if (errnoOf(error) !== 'EADDRINUSE' || !(await isLeftBehind(path))) throw error;
     await rm(path);
     await engine.listen({ path });
+  }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return false;
+  } catch (error) {
+    return errnoOf(error) === 'ENOENT';
   }
 }
 
