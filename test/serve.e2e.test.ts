@@ -28,6 +28,16 @@ test('the built file serves alone in an empty folder, and says what, where and h
   );
 });
 
+test('serve says how to try it at the one address that it listens on', async () => {
+  using program = install();
+  const server = await program.serve(['--listen', '127.0.0.2:0']);
+  const { port } = await server.log.line({ msg: 'listening' });
+
+  const line = await server.log.line({ msg: 'serving' });
+
+  assert.match(String(line['try']), new RegExp(` --addr 127\\.0\\.0\\.2:${String(port)}\\b`));
+});
+
 test('serve is what it does without a command, and every --listen address gets every service', async () => {
   using program = install();
   const server = await program.serve(['--listen', '127.0.0.1:0,[::1]:0']);

@@ -47,10 +47,17 @@ export const serve: Command = {
 /** A first call to make; none where the caller needs a certificate of its own. */
 function hint({ app, config, program }: { app: App; config: Config; program: string }) {
   const [first] = app.bound;
-  const address = first?.port === undefined ? first?.address : `localhost:${first.port}`;
+  const host = first && hostOf(first.address);
+  const address = first?.port === undefined ? first?.address : `${host}:${first.port}`;
   // The guides' clients know no TLS.
   if (config.tlsClientCaFile) return undefined;
   if (config.tlsCertFile) return `${program} health --addr ${address} --tls --tls-no-verify`;
-  // Theirs is port 50051.
-  return `${program} guide hello${first?.port === 50_051 ? '' : ` --addr ${address}`}`;
+  const isTheirs = address === 'localhost:50051';
+  return `${program} guide hello${isTheirs ? '' : ` --addr ${address}`}`;
+}
+
+/** Where it can be called from this machine: one address alone is no other's. */
+function hostOf(address: string): string {
+  const host = address.replace(/:\d+$/, '');
+  return ['', '0.0.0.0', '[::]', '127.0.0.1', '[::1]'].includes(host) ? 'localhost' : host;
 }
