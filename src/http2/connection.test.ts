@@ -511,6 +511,18 @@ cutTest('shed() gives up the streams that hold most, and at last the connection'
   assert.equal(peer.connection.openStreams, 0);
 });
 
+cutTest('shed() keeps a connection whose streams free as much as they are to', (create) => {
+  const peer = create();
+  const [kept, freed] = [peer.open(1), peer.open(3)];
+  peer.send('DATA', { stream: 3, payload: 'x'.repeat(2000) });
+  peer.frames();
+
+  peer.connection.shed(freed.stream.heldBytes);
+
+  assert.equal(goAwayCode(peer.frames()), undefined);
+  assert.deepEqual([kept.stream.closed, freed.stream.closed], [false, true]);
+});
+
 cutTest('writers of all streams wait when their connection holds enough', (create) => {
   const peer = create({ connectionBufferSize: 1000 });
   peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]) });

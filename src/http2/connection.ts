@@ -202,9 +202,10 @@ export class Connection {
 
   /** Frees so many bytes: of the streams that hold the most, or by giving up the connection. */
   shed(bytes: number): void {
-    const enough = this.heldBytes - bytes;
+    // Without the output, which each RST_STREAM makes longer.
+    const enough = this.#streams.heldBytes - bytes;
     this.#streams.shed(bytes);
-    if (this.heldBytes <= enough) return;
+    if (this.#streams.heldBytes <= enough) return;
     this.fail(new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot hold so much for one peer'));
   }
 
