@@ -44,7 +44,7 @@ export class FrameReader {
     const from = preface.length - this.#prefaceLeft;
     const length = Math.min(this.#prefaceLeft, chunk.length);
     if (chunk.compare(preface, from, from + length, 0, length) !== 0) {
-      throw wrongProtocol(from > 0 ? preface[0] : chunk[0]);
+      throw wrongProtocol(Buffer.concat([preface.subarray(0, from), chunk.subarray(0, 16)]));
     }
     this.#prefaceLeft -= length;
     return length;
@@ -100,11 +100,16 @@ export class FrameReader {
 
 const empty = Buffer.alloc(0);
 
-/** HTTP/1.1 begins with a method in capital letters, TLS with the type of a handshake record. */
-function wrongProtocol(first: number | undefined): WrongProtocol {
-  if (first === 0x16) return new WrongProtocol('tls', 'Cannot take TLS on a plaintext port');
-  const isMethod = first !== undefined && first >= 0x41 && first <= 0x5a;
-  if (isMethod) return new WrongProtocol('http1', 'Cannot take HTTP/1.1: this is a gRPC server');
+/** RFC 9110 section 9.3, and PATCH. */
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
+
+/** HTTP/1.1 begins with a method, TLS with the type of a handshake record. It may be all that has come. */
+function wrongProtocol(begin: Buffer): WrongProtocol {
+  if (begin[0] === 0x16) return new WrongProtocol('tls', 'Cannot take TLS on a plaintext port');
+  const text = begin.toString('latin1');
+  const isMethod = (method: string) => text.startsWith(`${method} `) || method.startsWith(text);
+  if (methods.some(isMethod))
+    return new WrongProtocol('http1', 'Cannot take HTTP/1.1: this is a gRPC server');
   return new WrongProtocol('unknown', 'Cannot read the connection preface');
 }
 
