@@ -107,13 +107,10 @@ test('SIGUSR1 lets nobody debug the executable', async () => {
 
   server.signal('SIGUSR1');
   const guide = await program.run(['guide', 'hello', '--addr', server.address]);
-  const status = readFileSync(`/proc/${server.pid}/status`, 'utf8');
-  const handled = BigInt(`0x${/^SigCgt:\s+(\w+)$/m.exec(status)?.[1]}`);
   server.signal('SIGTERM');
 
   assert.equal(guide.out, 'Hello World\n');
-  // Signal 10: where it has a handler, that is Node's, which opens the debugger's port.
-  assert.equal((handled >> 9n) & 1n, 0n);
+  // Node would say on standard error where its debugger listens.
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
