@@ -13,7 +13,7 @@ export interface MessageKind {
   /** Set with each message. */
   requestCompressed: boolean;
   /** Whether nobody waits for them any more. */
-  readonly isOver: boolean;
+  readonly isEnded: boolean;
   /** Why there is no room for what they would become, if there is none. */
   readonly refusal: ServerError | undefined;
   readonly inUse: BytesInUse;
@@ -34,7 +34,7 @@ function inflate(
   { encoding, kind }: { encoding: Encoding; kind: MessageKind },
 ): Promise<unknown> {
   return takeTurn(async () => {
-    if (kind.isOver) throw new AbortError();
+    if (kind.isEnded) throw new AbortError();
     const { refusal } = kind;
     if (refusal) throw refusal;
     const plain = await decompress(bytes, { encoding, maxSize: kind.maxMessageSize });
