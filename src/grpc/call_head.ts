@@ -1,5 +1,5 @@
 import { ServerError, Status } from 'nice-grpc-common';
-import type { RequestHeaders } from '../http2/request_headers.ts';
+import { type RequestHeaders, valueOf } from '../http2/request_headers.ts';
 import { acceptedEncodings, type Encoding, isEncoding } from './compression.ts';
 import { broken } from './message_reader.ts';
 import { parseTimeout } from './timeout.ts';
@@ -73,10 +73,4 @@ function accepts(fields: readonly string[], encoding: Encoding): boolean {
 function unknownEncoding(name: string): ServerError {
   const message = `Cannot take messages compressed with "${name.slice(0, 20)}"`;
   return new ServerError(Status.UNIMPLEMENTED, message);
-}
-
-/** The value of a field, the first if there are several. */
-export function valueOf(fields: readonly string[], name: string): string | undefined {
-  for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
-  return undefined;
 }

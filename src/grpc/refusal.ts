@@ -1,7 +1,6 @@
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
-import type { RequestHeaders } from '../http2/request_headers.ts';
+import { type RequestHeaders, valueOf } from '../http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
-import { valueOf } from './call_head.ts';
 import type { Deadline, Deadlines } from './deadlines.ts';
 
 /** What is answered to a request that is no gRPC call, in HTTP's own words. */

@@ -60,10 +60,10 @@ export function readOversized(
   for (let at = 0; at < list.length; at += 2) {
     if (!isFieldValue(list[at + 1] ?? '')) throw malformed(streamId, `the value of "${list[at]}"`);
   }
-  const type = valueIn(list, 'content-type');
+  const type = valueOf(list, 'content-type');
   return {
-    method: valueIn(list, ':method') ?? '',
-    path: valueIn(list, ':path') ?? '',
+    method: valueOf(list, ':method') ?? '',
+    path: valueOf(list, ':path') ?? '',
     scheme: '',
     authority: '',
     fields: type === undefined ? [] : ['content-type', stripped(type)],
@@ -90,8 +90,9 @@ export function stripped(value: string): string {
 
 const pseudoNames: ReadonlySet<string> = new Set([':method', ':path', ':scheme', ':authority']);
 
-function valueIn(list: readonly string[], name: string): string | undefined {
-  for (let at = 0; at < list.length; at += 2) if (list[at] === name) return list[at + 1];
+/** The value of a field, the first if there are several. */
+export function valueOf(fields: readonly string[], name: string): string | undefined {
+  for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
   return undefined;
 }
 
