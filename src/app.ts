@@ -19,7 +19,7 @@ import { createReflection } from './services/reflection.ts';
 import { createSample } from './services/sample.ts';
 import { createUnary } from './services/unary.ts';
 import { servedMethods, servedNames } from './transport/catalogue.ts';
-import { createEngine } from './transport/engine.ts';
+import { createEngine, type Engine } from './transport/engine.ts';
 import { buildHealthServer } from './transport/health_server.ts';
 import { type Bound, listenOn } from './transport/listen.ts';
 import { buildServer } from './transport/server.ts';
@@ -90,7 +90,8 @@ export async function startApp(config: Config, host: Host): Promise<App> {
   const servers = healthServer ? [server, healthServer] : [server];
   const tls = await openTls(config, log);
   const certificateExpiry = tls && (() => tls.notAfter());
-  const parts = { log, counts, connectionErrors, state, server, host };
+  const open = () => sumOf(servers);
+  const parts = { log, counts, connectionErrors, state, open, host };
   const sources = { ...parts, droppedLogLines: dropped, certificateExpiry };
   const admin = await openAdmin(config.adminListen, sources);
   const [bound, boundForHealth] = await listenOnAll().catch((error) => {
@@ -121,7 +122,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
       await drained;
     },
     async kill() {
-      const calls = servers.reduce((sum, { counts: { streams } }) => sum + streams, 0);
+      const { streams: calls } = sumOf(servers);
       log.warn({ calls }, 'cutting calls');
       drain.cut();
       await Promise.race([drained, sleep(lastFramesMs)]);
@@ -139,4 +140,20 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     const forHealth = healthServer ? await listenOn(healthServer, config.healthListen) : [];
     return [main, forHealth] as const;
   }
+}
+
+/** What is open on all servers together; undefined where one of them cannot say. */
+function sumOf(servers: readonly Pick<Engine, 'counts'>[]): Engine['counts'] {
+  return servers
+    .map(({ counts }) => counts)
+    .reduce((sum, { connections, streams, calls, bufferedBytes }) => ({
+      connections: plus(sum.connections, connections),
+      streams: sum.streams + streams,
+      calls: sum.calls + calls,
+      bufferedBytes: plus(sum.bufferedBytes, bufferedBytes),
+    }));
+}
+
+function plus(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? undefined : one + other;
 }

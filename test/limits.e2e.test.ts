@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
-import { createClient } from 'nice-grpc';
+import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { GreeterDefinition } from '../src/gen/greet.ts';
+import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { HelloDefinition } from '../src/gen/hello.ts';
 import { unending } from './kinds.ts';
 import { install } from './program.ts';
@@ -21,6 +22,28 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     await replies.next();
 
     await assert.rejects(client.sayHello({}), { code: Status.RESOURCE_EXHAUSTED });
+  });
+
+  test('--max-in-flight counts no watch of the health port, and metrics count all that is open', async () => {
+    using program = install();
+    const ports = ['--health-listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
+    const { channel, log } = await program.serve(['--max-in-flight', '5', ...ports]);
+    const health = await log.line({ msg: 'listening for health' });
+    const admin = await log.line({ msg: 'admin listening' });
+    const healthChannel = createChannel(`127.0.0.1:${Number(health['port'])}`);
+    const watcher = createClient(HealthDefinition, healthChannel);
+    for (let i = 0; i < 6; i++) {
+      await watcher.watch({ service: '' })[Symbol.asyncIterator]().next();
+    }
+
+    const client = createClient(GreeterDefinition, channel);
+    const replies = client.interactiveSayHello(unending())[Symbol.asyncIterator]();
+    await replies.next();
+
+    const metrics = await (await fetch(`http://127.0.0.1:${Number(admin['port'])}/metrics`)).text();
+    assert.match(metrics, /^greeter_calls_in_flight 7$/m);
+    assert.match(metrics, /^greeter_open_streams 7$/m);
+    healthChannel.close();
   });
 
   test('--max-connection-age and its grace end what is open with UNAVAILABLE', async () => {

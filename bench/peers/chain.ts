@@ -14,7 +14,7 @@ import { service } from './service.ts';
 
 const names = process.argv.slice(2);
 const { log } = await createLog({ level: 'info', format: 'json', to: 1 });
-const drain = createDrain();
+const drain = createDrain().follow();
 const exempt: ReadonlySet<string> = new Set(['/grpc.health.v1.Health/Watch']);
 const all = {
   'request log': requestLog({ log, counts: createCallCounts(servedMethods()) }),

@@ -33,7 +33,8 @@ interface AdminParts {
   counts: CallCounts;
   connectionErrors: ConnectionErrors;
   state: HealthState;
-  server: Pick<Engine, 'counts'>;
+  /** What is open on all servers. */
+  open: () => Engine['counts'];
   host: Host;
   certificateExpiry: (() => number) | undefined;
 }
@@ -50,7 +51,7 @@ export async function openAdmin(
     counts,
     connectionErrors,
     state,
-    server,
+    open,
     host,
     certificateExpiry,
   }: AdminParts,
@@ -65,7 +66,7 @@ export async function openAdmin(
       return createMetrics({
         calls: counts,
         connectionErrors: connectionErrors.counts,
-        open: () => server.counts,
+        open,
         droppedLogLines,
         health: () => state.statuses.keys().map((name) => [name, state.isServing(name)]),
         build: { version: host.version, commit: host.commit },

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createClient } from 'nice-grpc';
+import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
+import { pino } from 'pino';
 import { feed, type Running, serve, until } from '../../test/harness.ts';
-import { call, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { call, kinds, paths, unending, unusedGreet, waiting } from '../../test/kinds.ts';
 import { dialChannel } from '../../test/tls.ts';
 import { RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RichStatus } from '../gen/google/rpc/status.ts';
@@ -16,6 +17,9 @@ import {
   type ServerReflectionRequest,
   ServerReflectionDefinition,
 } from '../gen/grpc/reflection/v1/reflection.ts';
+import { createHealth } from '../services/health.ts';
+import { createEngine } from '../transport/engine.ts';
+import { withChain } from '../transport/server.ts';
 
 const refused = {
   code: Status.RESOURCE_EXHAUSTED,
@@ -109,4 +113,35 @@ test('limit() neither refuses nor counts health and reflection', async () => {
   assert.equal(status, HealthCheckResponse_ServingStatus.SERVING);
   assert.notEqual(Object.keys(statuses).length, 0);
   assert.equal(answers.length, 1);
+});
+
+test('limit() counts the calls of its own server alone', async () => {
+  await using running = await serve({ maxInFlight: 1 });
+  const engine = await createEngine('direct', { maxConcurrentStreams: 10, maxMessageSize: 1000 });
+  const others = withChain(engine, {
+    log: pino({ level: 'silent' }),
+    counts: running.calls,
+    drain: running.drain,
+    deadlines: { max: 60_000, fallback: undefined },
+    maxInFlight: 1,
+  });
+  others.add(HealthDefinition, createHealth(running.state));
+  others.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
+  const port = await others.listen({ host: '127.0.0.1', port: 0 });
+  const channel = createChannel(`127.0.0.1:${port}`);
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => others.shutdown());
+  cleanup.defer(() => channel.close());
+  cleanup.defer(() => running.drain.cut());
+  const watch = createClient(HealthDefinition, channel).watch({})[Symbol.asyncIterator]();
+  await watch.next();
+  const parrot = createClient(GreeterDefinition, channel).parrotSayHello({});
+  const open = parrot[Symbol.asyncIterator]();
+  await open.next();
+
+  const leave = await occupy(running, 2);
+
+  await assert.rejects(call(running.client, 'unary'), refused);
+  await assert.rejects(createClient(GreeterDefinition, channel).sayHello({}), refused);
+  await leave();
 });

@@ -3,9 +3,9 @@ import { createBusy } from '../rich_error.ts';
 
 /** How many calls may be open. */
 export interface LimitOptions {
-  /** Of all connections together. */
+  /** Of all connections of one server together. */
   max: number;
-  /** How many are, the one that asks and the exempt ones among them. */
+  /** How many are on that server, the one that asks and the exempt ones among them. */
   open: () => number;
   /** The paths of the methods that are neither refused nor counted. */
   exempt: ReadonlySet<string>;

@@ -60,7 +60,7 @@ export interface ChainDeps {
   drain: Drain;
   /** Milliseconds; see middleware/deadline.ts. */
   deadlines: { max: number; fallback: number | undefined };
-  /** How many calls may be open; see middleware/limit.ts. */
+  /** How many calls may be open on this server; see middleware/limit.ts. */
   maxInFlight: number;
   /** What this server serves besides. */
   extras?: readonly Extra[];
@@ -77,12 +77,13 @@ export function withChain(
   const traced: Engine<Timed & Abortable & Connected & Compressible & Traced> = trace
     ? engine.use(trace)
     : engine;
+  const followed = drain.follow();
   const limited = traced
     .use(requestLog({ log, counts }))
     .use(hideInternalErrors)
-    .use(drain.middleware)
+    .use(followed.middleware)
     .use(deadline({ ...deadlines, exempt: stayingPaths(extras) }))
-    .use(limit({ max: maxInFlight, open: drain.open, exempt: unlimitedPaths }));
+    .use(limit({ max: maxInFlight, open: followed.open, exempt: unlimitedPaths }));
   return loadReport ? limited.use(loadReport) : limited;
 }
 
