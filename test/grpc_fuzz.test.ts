@@ -49,14 +49,21 @@ const router = createRouter({
   isOverloaded: () => budget.excess > 0,
   now: () => now,
 });
-buildServer(serverOn({ router, http2: createHttp2Server({ serve: router.serve }) }), {
-  log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
-  counts: createCallCounts(servedMethods()),
-  drain,
-  deadlines: { max: 60_000, fallback: 30_000 },
-  maxInFlight: 10_000,
-  services: createServices({ greet: fuzzGreet(() => session) }),
-});
+const http2 = createHttp2Server({ serve: router.serve });
+const server = buildServer(
+  serverOn(() => ({ router, http2 })),
+  {
+    log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
+    counts: createCallCounts(servedMethods()),
+    drain,
+    deadlines: { max: 60_000, fallback: 30_000 },
+    maxInFlight: 10_000,
+    services: createServices({ greet: fuzzGreet(() => session) }),
+  },
+);
+// Its router has methods from then on; nobody connects.
+await server.listen({ host: '127.0.0.1', port: 0 });
+server.forceShutdown();
 
 /** Puts the server through one session on one connection; throws when it breaks. */
 async function play(): Promise<void> {

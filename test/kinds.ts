@@ -60,7 +60,7 @@ export function failing(fail: () => unknown): Partial<Greet<Call>> {
  * A greet service whose methods wait for the next request, and then until the call's signal aborts. A
  * client may end its requests before it cancels: the call goes on then.
  */
-export function waiting(): Partial<Greet<Call>> {
+export function waiting(): Partial<Greet> {
   return {
     sayHello: (_request, { signal }) => aborted(signal),
     chattyClientSayHello: (requests, { signal }) => drained(requests, signal),

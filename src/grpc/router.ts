@@ -35,7 +35,6 @@ export interface Router {
   add(method: Method): void;
   /** What calls of methods that do not exist go through. */
   strayThrough(chain: readonly AnyMiddleware[]): void;
-  readonly hasMethods: boolean;
   readonly openCalls: number;
   /** Ends every call. */
   cut(error: ServerError): void;
@@ -72,9 +71,6 @@ export function createRouter({
     add: (method) => void methods.set(method.path, method),
     strayThrough(chain) {
       strayChain = chain;
-    },
-    get hasMethods() {
-      return methods.size > 0;
     },
     get openCalls() {
       return calls.size;

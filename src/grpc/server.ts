@@ -1,15 +1,18 @@
-import type { CompatServiceDefinition, Server, ServiceImplementation } from 'nice-grpc';
+import type { Socket } from 'node:net';
+import type { ServerCredentials } from '@grpc/grpc-js';
+import type { Server, ServerAddBuilder } from 'nice-grpc';
 import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common';
 import type { Incident } from '../http2/incident.ts';
 import { createHttp2Server, type Http2Server, type Http2ServerOptions } from '../http2/server.ts';
+import { addressOf, tlsFilesOf } from './address.ts';
 import type { AnyMiddleware } from './chain.ts';
 import { peerName } from './connection_info.ts';
 import type { EngineContext } from './context.ts';
-import type { Handler } from './innermost.ts';
 import { http1Response } from './http1_response.ts';
 import { type ListenAddress, Listeners, type ReportOfSocket } from './listeners.ts';
-import { methodsOf } from './methods.ts';
 import { createRouter, type Router, type RouterOptions } from './router.ts';
+import { checkAdd, checkUse, Run } from './run.ts';
+import { type AddedService, addedService, handlersOf } from './service_list.ts';
 import type { TlsFiles } from './tls_options.ts';
 
 /** What a server bears; what is left out has the defaults of http2/ and of the router. */
@@ -31,9 +34,14 @@ export interface Counts {
   bufferedBytes: number | undefined;
 }
 
-/** nice-grpc's Server, on a transport of our own; `listen` may be called more than once. */
+/**
+ * nice-grpc's Server, on a transport of our own; `listen` may be called more than once. Services and
+ * middleware come before that, and `use` gives a server with services and addresses of its own.
+ */
 export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'> {
   use<More>(middleware: ServerMiddleware<More, Ext>): GrpcServer<Ext & More>;
+  /** As nice-grpc has it; throws for credentials that files cannot say. */
+  listen(address: string, credentials?: ServerCredentials): Promise<number>;
   /** Listens on an address, with TLS where there are files for it; gives the port. */
   listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
   /** Serves new handshakes with other files, on every address with TLS; undefined where the engine cannot. */
@@ -55,81 +63,131 @@ const callCost = 2560;
 /** A server that listens on nothing yet. */
 export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
   const { maxMessageSize, compressAbove, essential, onIncident, ...more } = options;
-  const isOverloaded = () => http2.isOverloaded;
   const report: ReportOfSocket = (incident, socket) =>
     onIncident?.({ ...incident, peer: peerName(socket) });
-  const router = createRouter({ maxMessageSize, compressAbove, essential, isOverloaded, report });
-  const http2 = createHttp2Server({
-    ...more,
-    limits: { streamCost: callCost, ...more.limits },
-    serve: router.serve,
-    report,
-    http1Response,
+  return serverOn(() => {
+    const isOverloaded = () => http2.isOverloaded;
+    const router = createRouter({ maxMessageSize, compressAbove, essential, isOverloaded, report });
+    const http2 = createHttp2Server({
+      ...more,
+      limits: { streamCost: callCost, ...more.limits },
+      serve: router.serve,
+      report,
+      http1Response,
+    });
+    return { router, http2, report };
   });
-  return serverOn({ router, http2, report });
 }
 
-/** The same for a router that is there already, and the connections that it serves. */
-export function serverOn({
-  router,
-  http2,
-  report,
-}: {
+/** What serves while a server listens. */
+interface Parts {
+  /** Without methods. */
   router: Router;
+  /** The connections that it serves. */
   http2: Http2Server;
   report?: ReportOfSocket;
-}): GrpcServer<EngineContext> {
-  const listeners = new Listeners({
-    onSocket: (socket) => http2.attach(socket),
-    maxConnections: http2.maxConnections,
-    report,
-  });
+}
+
+/** The same on parts that are made when it begins to listen. */
+export function serverOn(open: () => Parts): GrpcServer<EngineContext> {
   return through([]);
 
   function through<Ext>(chain: readonly AnyMiddleware[]): GrpcServer<Ext> {
-    router.strayThrough(chain);
+    const services: ChainedService[] = [];
+    let running: Running | undefined;
+
     return {
-      ...addBuilder(chain),
+      ...addBuilder<Ext>(chain),
       use<More>(middleware: ServerMiddleware<More, Ext>) {
-        if (router.hasMethods) throw new Error('Cannot use() middleware after add()');
+        checkUse(running?.run, services);
         return through<Ext & More>([...chain, middleware]);
       },
-      listen: (address, tls) => listeners.listen(address, tls),
-      setTls: (tls) => listeners.setTls(tls),
-      retireConnections: () => http2.retireConnections(),
+      listen,
+      setTls: (tls) => running?.listeners.setTls(tls),
+      retireConnections: () => running?.http2.retireConnections(),
       async shutdown() {
+        if (!running || running.run.isOver) return;
+        const { run, listeners, http2 } = running;
+        run.leave();
         listeners.close();
         await http2.shutdown();
+        run.end();
       },
       forceShutdown() {
+        if (!running || running.run.isOver) return;
+        const { run, listeners, router, http2 } = running;
+        run.end();
         listeners.close();
         router.cut(new ServerError(Status.UNAVAILABLE, 'Server is leaving'));
         // The calls end in this turn, and their last words leave at the end of it.
         setImmediate(() => setImmediate(() => http2.destroy()));
       },
       get counts() {
+        if (!running) return { connections: 0, streams: 0, calls: 0, bufferedBytes: 0 };
+        const { router, http2 } = running;
         const { openConnections: connections, openStreams: streams, bufferedBytes } = http2;
         return { connections, streams, calls: router.openCalls, bufferedBytes };
       },
     };
-  }
 
-  function addBuilder<More>(chain: readonly AnyMiddleware[]) {
-    return {
-      with: <Added>(added: ServerMiddleware<Added, More>) =>
-        addBuilder<More & Added>([...chain, added]),
-      add<Service extends CompatServiceDefinition>(
-        definition: Service,
-        implementation: ServiceImplementation<Service, More>,
-      ) {
-        // The type of `implementation` holds a handler of its kind for each method.
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-        const handlers = implementation as unknown as Record<string, Handler>;
-        for (const [key, codec] of methodsOf(definition)) {
-          const handler: Handler = (request, context) => handlers[key]?.(request, context);
-          router.add({ ...codec, chain, handler });
-        }
-      },
-    };
+    function listen(address: string, credentials?: ServerCredentials): Promise<number>;
+    function listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
+    async function listen(
+      address: string | ListenAddress,
+      credentials?: ServerCredentials | TlsFiles,
+    ): Promise<number | undefined> {
+      const tls = tlsFilesOf(credentials);
+      const where = typeof address === 'string' ? addressOf(address) : address;
+      if (!running || running.run.isOver) running = start(open(), { chain, services });
+      const { run, listeners } = running;
+      const port = await run.listen(
+        () => listeners.listen(where, tls),
+        () => listeners.close(),
+      );
+      return typeof address === 'string' ? (port ?? portOfPath) : port;
+    }
+
+    function addBuilder<More>(through: readonly AnyMiddleware[]): ServerAddBuilder<More> {
+      return {
+        with: <Added>(added: ServerMiddleware<Added, More>) =>
+          addBuilder<More & Added>([...through, added]),
+        add(definition, implementation) {
+          checkAdd(running?.run);
+          services.push({ ...addedService(definition, implementation), chain: through });
+        },
+      };
+    }
   }
+}
+
+/** As grpc-js has it, where nice-grpc gives the port of a unix socket. */
+const portOfPath = 1;
+
+interface ChainedService extends AddedService {
+  chain: readonly AnyMiddleware[];
+}
+
+/** What there is while a server listens. */
+interface Running extends Parts {
+  run: Run;
+  listeners: Listeners;
+}
+
+function start(
+  parts: Parts,
+  { chain, services }: { chain: readonly AnyMiddleware[]; services: readonly ChainedService[] },
+): Running {
+  const { router, http2, report } = parts;
+  const { maxConnections } = http2;
+  router.strayThrough(chain);
+  for (const { codec, handler, service } of handlersOf(services)) {
+    router.add({ ...codec, chain: service.chain, handler });
+  }
+  const run = new Run();
+  const onSocket = (socket: Socket) => {
+    // Its handshake may end when the server has left.
+    if (run.isOver) socket.destroy();
+    else http2.attach(socket);
+  };
+  return { ...parts, run, listeners: new Listeners({ onSocket, maxConnections, report }) };
 }

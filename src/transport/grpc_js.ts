@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   logVerbosity,
+  type ServerCredentials,
   ServerInterceptingCall,
   type ServerInterceptor,
   setLogVerbosity,
@@ -16,6 +17,10 @@ import type { Abortable, Timed } from '../context.ts';
 import { isAbort, meantBy, show } from '../thrown.ts';
 import { abortRequests } from './abort_requests.ts';
 import { peerOf } from '../grpc/connection_info.ts';
+import type { ListenAddress } from '../grpc/listeners.ts';
+import { checkAdd, checkUse, Run } from '../grpc/run.ts';
+import { type AddedService, addedService, handlersOf } from '../grpc/service_list.ts';
+import type { TlsFiles } from '../grpc/tls_options.ts';
 import type { Engine, Limits } from './engine.ts';
 import { credentialsOf, textOf } from './grpc_js_address.ts';
 import { countOpenStreams, type OpenStreams } from './open_streams.ts';
@@ -42,7 +47,7 @@ export function createServer(limits: Limits): Engine {
     interceptors: [fillGaps],
   };
   const create = () => createNiceServer(options).use(fillContext).use(abortRequests);
-  return engineOf(create, countOpenStreams());
+  return engineOf(create);
 }
 
 /** What grpc-js takes for ever; a tenth more than the longest time must still fit a timer. */
@@ -53,17 +58,31 @@ function forGrpcJs(ms = Number.POSITIVE_INFINITY): number {
   return ms === Number.POSITIVE_INFINITY ? forever : Math.min(ms, longest);
 }
 
-function engineOf<Ext extends object>(
-  create: () => Server<Ext>,
-  streams: OpenStreams,
-): Engine<Ext> {
+/** What there is while an engine listens: a server for each of its addresses. */
+interface Running {
+  run: Run;
+  servers: Pick<Server, 'shutdown' | 'forceShutdown'>[];
+  /** The port of each, or the path of its socket. */
+  places: Set<number | string>;
+  streams: OpenStreams;
+}
+
+function engineOf<Ext extends object>(create: () => Server<Ext>): Engine<Ext> {
   const additions: ((server: Server<Ext>) => void)[] = [];
-  const servers: Pick<Server, 'shutdown' | 'forceShutdown'>[] = [];
+  const services: AddedService[] = [];
+  let running: Running | undefined;
   const forceShutdown = () => {
+    if (!running || running.run.isOver) return;
+    const { run, servers, streams } = running;
     for (const server of servers) server.forceShutdown();
-    streams[Symbol.dispose]();
+    // Without channelz grpc-js 1.14.7 knows no connection that it could drop.
+    streams.cut();
+    run.end();
   };
   const shutdown = async () => {
+    if (!running || running.run.isOver) return;
+    const { run, servers, streams } = running;
+    run.leave();
     const closed = Promise.all(servers.map((server) => server.shutdown()));
     await streams.none();
     const timeout = new AbortController();
@@ -74,35 +93,66 @@ function engineOf<Ext extends object>(
   };
 
   return {
-    use: (middleware) => engineOf(() => create().use(middleware), streams),
-    ...addBuilder((server) => server),
-    async listen(address, tls) {
-      const server = create();
-      for (const add of additions) add(server);
-      const port = await server.listen(textOf(address), credentialsOf(tls));
-      servers.push(server);
-      return 'path' in address ? undefined : port;
+    use(middleware) {
+      checkUse(running?.run, services);
+      return engineOf(() => create().use(middleware));
     },
+    ...addBuilder((server) => server),
+    listen,
     setTls: undefined,
     retireConnections: undefined,
     shutdown,
     forceShutdown,
     get counts() {
       // A call is a stream here, and grpc-js keeps the rest to itself.
-      const open = streams.count();
+      const open = running?.streams.count() ?? 0;
       return { connections: undefined, streams: open, calls: open, bufferedBytes: undefined };
     },
   };
+
+  function listen(address: string, credentials?: ServerCredentials): Promise<number>;
+  function listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
+  async function listen(
+    address: string | ListenAddress,
+    credentials?: ServerCredentials | TlsFiles,
+  ): Promise<number | undefined> {
+    if (!running || running.run.isOver) running = start(services);
+    const { run, servers, places } = running;
+    const server = create();
+    for (const add of additions) add(server);
+    const port = await run.listen(
+      () => server.listen(textOf(address), credentialsOf(credentials)),
+      () => server.forceShutdown(),
+    );
+    servers.push(server);
+    if (typeof address === 'string') {
+      places.add(/^unix:(?:\/\/)?(?<path>.+)/.exec(address)?.groups?.['path'] ?? port);
+      return port;
+    }
+    places.add('path' in address ? address.path : port);
+    return 'path' in address ? undefined : port;
+  }
 
   function addBuilder<More>(
     open: (server: Server<Ext>) => ServerAddBuilder<More>,
   ): ServerAddBuilder<More> {
     return {
       with: (middleware) => addBuilder((server) => open(server).with(middleware)),
-      add: (definition, implementation) =>
-        void additions.push((server) => open(server).add(definition, implementation)),
+      add(definition, implementation) {
+        checkAdd(running?.run);
+        services.push(addedService(definition, implementation));
+        additions.push((server) => open(server).add(definition, implementation));
+      },
     };
   }
+}
+
+function start(services: readonly AddedService[]): Running {
+  // What nice-grpc and grpc-js say of a service that cannot be served does not name it.
+  handlersOf(services);
+  const places = new Set<number | string>();
+  const streams = countOpenStreams((place) => places.has(place));
+  return { run: new Run(() => streams[Symbol.dispose]()), servers: [], places, streams };
 }
 
 /**

@@ -3,6 +3,7 @@ import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
+import type { ListenAddress } from '../grpc/listeners.ts';
 import type { TlsFiles } from '../grpc/tls_options.ts';
 import { messageOf } from '../message_of.ts';
 import type { Engine } from './engine.ts';
@@ -28,7 +29,7 @@ export class ListenError extends Error {
 
 /** Listens on every address, with TLS if there are files for it, or on none: then it throws a ListenError. */
 export async function listenOn(
-  engine: Pick<Engine, 'listen' | 'forceShutdown'>,
+  engine: CanListen & Pick<Engine, 'forceShutdown'>,
   addresses: readonly Address[],
   tls?: TlsFiles,
 ): Promise<Bound[]> {
@@ -45,7 +46,9 @@ export async function listenOn(
   return bound;
 }
 
-type CanListen = Pick<Engine, 'listen'>;
+interface CanListen {
+  listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
+}
 
 async function listen(engine: CanListen, address: Address): Promise<number | undefined> {
   if ('path' in address) return listenOnPath(engine, address.path);

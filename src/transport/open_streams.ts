@@ -1,42 +1,91 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { ServerHttp2Session } from 'node:http2';
 
-/** The streams, and so the calls, that are open on the HTTP/2 servers of this process. */
+/** The streams, and so the calls, that are open on some HTTP/2 servers of this process. */
 export interface OpenStreams extends Disposable {
   count(): number;
-  /** Resolves as soon as there is none. */
+  /** Resolves as soon as there is none, or nobody counts any more. */
   none(): Promise<void>;
+  /** Cancels them, and drops the connections that have, or had, any. */
+  cut(): void;
 }
 
 /**
- * Counts from now on. grpc-js keeps its servers to itself, and a middleware sees a call neither
- * before its request is whole nor after its status is written; Node's own channels see it all.
+ * Counts, from now on, the streams of servers at these addresses: a port, or the path of a unix socket.
+ * grpc-js keeps its servers to itself, and a middleware sees a call neither before its request is whole
+ * nor after its status is written; Node's own channels see it all.
  */
-export function countOpenStreams(): OpenStreams {
-  let open = 0;
+export function countOpenStreams(isOurs: (at: number | string) => boolean): OpenStreams {
+  const open = new Set<ServerStream>();
+  const sessions = new Set<ServerHttp2Session>();
+  /** A server has no address any more when it has closed, and streams all the same. */
+  const servers = new WeakMap<object, boolean>();
   const waiting = new Set<() => void>();
   subscribe('http2.server.stream.start', onStart);
   subscribe('http2.server.stream.close', onClose);
 
   return {
-    count: () => open,
+    count: () => open.size,
     none: () =>
       new Promise((resolve) => {
-        if (open === 0) resolve();
+        if (open.size === 0) resolve();
         else waiting.add(resolve);
       }),
+    cut() {
+      for (const stream of open) stream.close(cancel);
+      // Their resets leave first.
+      const dropped = [...sessions];
+      setImmediate(() => dropped.forEach((session) => session.destroy()));
+    },
     [Symbol.dispose]() {
       unsubscribe('http2.server.stream.start', onStart);
       unsubscribe('http2.server.stream.close', onClose);
+      open.clear();
+      release();
     },
   };
 
-  function onStart(): void {
-    open++;
+  function onStart(message: unknown): void {
+    const stream = streamOf(message);
+    const session = stream?.session;
+    if (!session) return;
+    const { server } = session;
+    let ours = servers.get(server);
+    if (ours === undefined) servers.set(server, (ours = isOurs(addressOf(server))));
+    if (!ours) return;
+    open.add(stream);
+    if (sessions.has(session)) return;
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
   }
 
-  function onClose(): void {
-    if (--open > 0) return;
+  function onClose(message: unknown): void {
+    const stream = streamOf(message);
+    if (!stream || !open.delete(stream) || open.size > 0) return;
+    release();
+  }
+
+  function release(): void {
     for (const resolve of waiting) resolve();
     waiting.clear();
   }
+}
+
+/** RFC 9113 section 7, CANCEL. */
+const cancel = 8;
+
+interface ServerStream {
+  readonly session?: ServerHttp2Session;
+  close(code: number): void;
+}
+
+function addressOf(server: ServerHttp2Session['server']): number | string {
+  const address = server.address() ?? '';
+  return typeof address === 'string' ? address : address.port;
+}
+
+function streamOf(message: unknown): ServerStream | undefined {
+  // As Node documents its channels: https://nodejs.org/api/diagnostics_channel.html#http2
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return (message as { stream?: ServerStream }).stream;
 }

@@ -70,12 +70,6 @@ for (const name of names) {
     assert.deepEqual(notes.slice(2), ['b out', 'a out']);
   });
 
-  test(`${name}: use() after add() throws`, async () => {
-    const engine = await create();
-    engine.add(HelloDefinition, { hello: async () => ({}) });
-    if (name === 'direct') assert.throws(() => engine.use(noting('late', [])), /use\(\)/);
-  });
-
   test(`${name}: header and trailer reach the caller, with a reply and with an error`, async () => {
     const engine = await create();
     engine.add(HelloDefinition, {

@@ -1,0 +1,367 @@
+// oxlint-disable oxc/no-async-endpoint-handlers -- this is no Express
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { experimental, ServerCredentials, ServerInterceptingCall } from '@grpc/grpc-js';
+import { ChannelCredentials, createChannel, createClient, type Server } from 'nice-grpc';
+import { type CallContext, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
+import {
+  GreeterDefinition,
+  type GreeterServiceImplementation as Greet,
+} from '../../src/gen/greet.ts';
+import { HelloDefinition } from '../../src/gen/hello.ts';
+import { dial as dialPath } from '../../src/transport/client.ts';
+import { createEngine, type Engine } from '../../src/transport/engine.ts';
+import { certificate } from '../certificate.ts';
+import { eventually } from '../harness.ts';
+import { call, kinds, unending, unusedGreet, waiting } from '../kinds.ts';
+
+const limits = { maxConcurrentStreams: 100, maxMessageSize: 1_000_000 };
+const names = ['direct', 'grpc-js'] as const;
+const anywhere = '127.0.0.1:0';
+const hello = { hello: async ({ value }: { value: string }) => ({ value }) };
+const unimplemented = { code: Status.UNIMPLEMENTED };
+
+/** Makes what listens until the end of a test. */
+function creator(name: (typeof names)[number], t: TestContext): () => Promise<Engine> {
+  return async () => {
+    const engine = await createEngine(name, limits);
+    t.after(() => engine.forceShutdown());
+    return engine;
+  };
+}
+
+/** Listens as nice-grpc's users have it, and dials that until the end of the test. */
+async function dial(server: Pick<Server, 'listen' | 'forceShutdown'>, t: TestContext) {
+  t.after(() => server.forceShutdown());
+  const channel = createChannel(`127.0.0.1:${await server.listen(anywhere)}`);
+  t.after(() => channel.close());
+  return {
+    hello: createClient(HelloDefinition, channel),
+    greet: createClient(GreeterDefinition, channel),
+  };
+}
+
+async function* pass<Req, Res>(call: ServerMiddlewareCall<Req, Res>, context: CallContext) {
+  return yield* call.next(call.request, context);
+}
+
+/** Middleware that adds a name to the context, whatever is there. */
+async function* addName<Req, Res>(
+  call: ServerMiddlewareCall<Req, Res, { name: string }>,
+  context: CallContext,
+) {
+  return yield* call.next(call.request, { ...context, name: 'Keys' });
+}
+
+for (const name of names) {
+  test(`${name}: use() gives a server with services and addresses of its own`, async (t) => {
+    const server = await creator(name, t)();
+    const other = server.use(pass);
+    other.add(HelloDefinition, hello);
+    server.add(GreeterDefinition, { ...unusedGreet, sayHello: async () => ({ message: 'x' }) });
+    const [one, two] = [await dial(server, t), await dial(other, t)];
+
+    assert.deepEqual(await one.greet.sayHello({}), { message: 'x' });
+    assert.deepEqual(await two.hello.hello({ value: 'x' }), { value: 'x' });
+    await assert.rejects(one.hello.hello({}), unimplemented);
+    await assert.rejects(two.greet.sayHello({}), unimplemented);
+    await server.shutdown();
+    assert.deepEqual(await two.hello.hello({ value: 'y' }), { value: 'y' });
+    await other.shutdown();
+  });
+
+  test(`${name}: shutdown() of one server does not wait for the calls of another`, async (t) => {
+    const server = await creator(name, t)();
+    const other = server.use(pass);
+    other.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
+    server.add(HelloDefinition, hello);
+    const [one, two] = [await dial(server, t), await dial(other, t)];
+    await one.hello.hello({});
+    const parrot = two.greet.parrotSayHello({})[Symbol.asyncIterator]();
+    await parrot.next();
+
+    const [calls, ofOther] = [server.counts.calls, other.counts.calls];
+    await server.shutdown();
+
+    assert.deepEqual([calls, ofOther, other.counts.calls], [0, 1, 1]);
+    const ended = assert.rejects(parrot.next());
+    other.forceShutdown();
+    await ended;
+  });
+
+  test(`${name}: add() and use() after listen() throw, until shutdown()`, async (t) => {
+    const server = await creator(name, t)();
+    const builder = server.with(pass);
+    server.add(HelloDefinition, hello);
+    await server.listen(anywhere);
+    const tooLate = { message: 'Cannot add a service: add() must come before listen()' };
+    const greet = { ...unusedGreet, sayHello: async () => ({ message: 'x' }) };
+
+    assert.throws(() => server.add(GreeterDefinition, greet), tooLate);
+    assert.throws(() => builder.add(GreeterDefinition, greet), tooLate);
+    assert.throws(() => server.with(pass).add(GreeterDefinition, greet), tooLate);
+    assert.throws(() => server.use(pass), {
+      message: 'Cannot use middleware: use() must come before listen()',
+    });
+    await server.shutdown();
+    server.add(GreeterDefinition, greet);
+
+    const client = await dial(server, t);
+    assert.deepEqual(await client.hello.hello({ value: 'x' }), { value: 'x' });
+    assert.deepEqual(await client.greet.sayHello({}), { message: 'x' });
+  });
+
+  test(`${name}: use() after add() throws, after with().add() too`, async (t) => {
+    const tooLate = { message: 'Cannot use middleware: use() must come before add()' };
+    const create = creator(name, t);
+    const [one, two] = [await create(), await create()];
+    one.add(HelloDefinition, hello);
+    two.with(pass).add(HelloDefinition, hello);
+
+    assert.throws(() => one.use(pass), tooLate);
+    assert.throws(() => two.use(pass), tooLate);
+  });
+
+  const unserved: Record<string, [(server: Engine) => void, string]> = {
+    'of which a method is missing': [
+      (server) => {
+        const { sayHello: _, ...partial }: Partial<Greet> = unusedGreet;
+        server.add(GreeterDefinition, Object.assign(partial));
+      },
+      'Cannot serve "/greet.Greeter/SayHello": its implementation has no function "sayHello"',
+    ],
+    'of which a method is no function': [
+      (server) => server.add(HelloDefinition, Object.assign({ hello: 1 })),
+      'Cannot serve "/Hello/Hello": its implementation has no function "hello"',
+    ],
+    'that was added twice': [
+      (server) => {
+        server.add(HelloDefinition, hello);
+        server.with(pass).add(HelloDefinition, hello);
+      },
+      'Cannot serve "/Hello/Hello": it has been added twice',
+    ],
+    'without methods': [
+      (server) => server.add({ name: 'None', fullName: 'None', methods: {} }, {}),
+      'Cannot serve a service: it has no methods',
+    ],
+  };
+  for (const [what, [add, message]] of Object.entries(unserved)) {
+    test(`${name}: listen() rejects with a service ${what}, and says so`, async (t) => {
+      const server = await creator(name, t)();
+      add(server);
+
+      await assert.rejects(server.listen(anywhere), { message });
+      await assert.rejects(server.listen({ host: '127.0.0.1', port: 0 }), { message });
+    });
+  }
+
+  test(`${name}: a service is that of its class, with its this, as it is when listen() begins`, async (t) => {
+    class Base {
+      protected greeting = 'Bello';
+      async hello({ value }: { value: string }) {
+        return { value: `${this.greeting} ${value}` };
+      }
+    }
+    class Service extends Base {}
+    const service = new Service();
+    const server = await creator(name, t)();
+    server.add(HelloDefinition, service);
+    Object.assign(service, { greeting: 'Ciao' });
+    const client = await dial(server, t);
+    Object.assign(service, { hello: async () => ({ value: 'late' }) });
+
+    assert.deepEqual(await client.hello.hello({ value: 'Keys' }), { value: 'Ciao Keys' });
+  });
+
+  test(`${name}: an address that cannot be had leaves the server as it was`, async (t) => {
+    const create = creator(name, t);
+    const [taken, server] = [await create(), await create()];
+    taken.add(HelloDefinition, hello);
+    const port = await taken.listen(anywhere);
+    server.add(HelloDefinition, hello);
+
+    await assert.rejects(server.listen(`127.0.0.1:${port}`), /EADDRINUSE/);
+    server.add(GreeterDefinition, { ...unusedGreet, sayHello: async () => ({ message: 'x' }) });
+
+    const client = await dial(server, t);
+    assert.deepEqual(await client.greet.sayHello({}), { message: 'x' });
+  });
+
+  test(`${name}: shutdown() and forceShutdown() before listen(), and again, do nothing`, async (t) => {
+    const server = await creator(name, t)();
+    server.forceShutdown();
+    await server.shutdown();
+    assert.equal(server.counts.calls, 0);
+    server.add(HelloDefinition, hello);
+    const client = await dial(server, t);
+    assert.deepEqual(await client.hello.hello({ value: 'x' }), { value: 'x' });
+
+    await Promise.all([server.shutdown(), server.shutdown()]);
+    server.forceShutdown();
+    await server.shutdown();
+
+    await assert.rejects(client.hello.hello({}), { code: Status.UNAVAILABLE });
+  });
+
+  test(`${name}: listen() while the server shuts down rejects`, async (t) => {
+    const server = await creator(name, t)();
+    server.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
+    const client = await dial(server, t);
+    const parrot = client.greet.parrotSayHello({})[Symbol.asyncIterator]();
+    await parrot.next();
+
+    const stopped = server.shutdown();
+    const message = 'Cannot listen: the server is shutting down';
+    await assert.rejects(server.listen(anywhere), { message });
+    const ended = assert.rejects(parrot.next());
+    server.forceShutdown();
+
+    await ended;
+    await stopped;
+  });
+
+  for (const kind of kinds) {
+    const code = name === 'direct' ? Status.UNAVAILABLE : Status.CANCELLED;
+    test(`${name}: forceShutdown() ends a ${kind} call ${Status[code]}, and aborts its signal`, async (t) => {
+      let signal: AbortSignal | undefined;
+      const engine = (await creator(name, t)()).use(async function* look<Req, Res>(
+        call: ServerMiddlewareCall<Req, Res>,
+        context: CallContext,
+      ) {
+        signal = context.signal;
+        return yield* call.next(call.request, context);
+      });
+      engine.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
+      const { greet } = await dial(engine, t);
+      const ended = assert.rejects(call(greet, kind, { requests: unending() }), { code });
+      await eventually('a call', () => signal !== undefined);
+
+      engine.forceShutdown();
+
+      await ended;
+      await eventually('an aborted signal', () => signal?.aborted === true);
+      await eventually('no open call', () => engine.counts.calls === 0);
+    });
+  }
+
+  test(`${name}: with() gives its service a context that others do not have`, async (t) => {
+    const server: Server = await creator(name, t)();
+    server.with(addName).add(HelloDefinition, {
+      hello: async (_request, context) => ({ value: context.name }),
+    });
+    const others = { ...unusedGreet };
+    server.add(GreeterDefinition, {
+      ...others,
+      sayHello: async (_request, context) => ({ message: String('name' in context) }),
+    });
+    const client = await dial(server, t);
+
+    assert.deepEqual(await client.hello.hello({}), { value: 'Keys' });
+    assert.deepEqual(await client.greet.sayHello({}), { message: 'false' });
+  });
+
+  test(`${name}: use() gives all services a context, checked by their types`, async (t) => {
+    const server: Server<{ name: string }> = (await creator(name, t)()).use(addName);
+    const needing = async function* needing<Req, Res>(
+      call: ServerMiddlewareCall<Req, Res, { length: number }>,
+      context: CallContext & { name: string },
+    ) {
+      return yield* call.next(call.request, { ...context, length: context.name.length });
+    };
+    server.use(needing).add(HelloDefinition, {
+      hello: async (_request, context) => ({ value: `${context.name} ${context.length}` }),
+    });
+    // @ts-expect-error -- nothing gives it the name that it needs
+    (await creator(name, t)()).use(needing);
+    const last = server.use(needing);
+    last.add(HelloDefinition, {
+      hello: async (_request, context) => ({ value: `${context.name} ${context.length}` }),
+    });
+    const client = await dial(last, t);
+
+    assert.deepEqual(await client.hello.hello({}), { value: 'Keys 4' });
+  });
+
+  test(`${name}: listen() takes the credentials of grpc-js`, async (t) => {
+    const [own, ca] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
+    const client = await certificate({ signer: ca });
+    const pair = { cert_chain: Buffer.from(own.cert), private_key: Buffer.from(own.key) };
+    const root = Buffer.from(own.cert);
+    const shown = [Buffer.from(client.key), Buffer.from(client.cert)] as const;
+    const server = await creator(name, t)();
+    server.add(HelloDefinition, hello);
+    const insecure = await server.listen(anywhere, ServerCredentials.createInsecure());
+    const open = await server.listen(anywhere, ServerCredentials.createSsl(null, [pair]));
+    const mutual = ServerCredentials.createSsl(Buffer.from(ca.cert), [pair], true);
+    const closed = await server.listen(anywhere, mutual);
+    const callOn = async (port: number, credentials: ChannelCredentials) => {
+      const channel = createChannel(`localhost:${port}`, credentials);
+      t.after(() => channel.close());
+      return createClient(HelloDefinition, channel).hello({ value: 'x' });
+    };
+
+    await callOn(insecure, ChannelCredentials.createInsecure());
+    await callOn(open, ChannelCredentials.createSsl(root));
+    await callOn(closed, ChannelCredentials.createSsl(root, ...shown));
+    await assert.rejects(callOn(closed, ChannelCredentials.createSsl(root)), {
+      code: Status.UNAVAILABLE,
+    });
+    await assert.rejects(callOn(open, ChannelCredentials.createInsecure()), {
+      code: Status.UNAVAILABLE,
+    });
+  });
+
+  test(`${name}: listen() takes unix:PATH, and gives 1 as its port`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'seam-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const server = await creator(name, t)();
+    server.add(HelloDefinition, hello);
+
+    for (const address of [`unix:${folder}/a`, `unix://${folder}/b`]) {
+      assert.equal(await server.listen(address), 1);
+      const channel = dialPath({ address });
+      t.after(() => channel.close());
+      const { value } = await createClient(HelloDefinition, channel).hello({ value: address });
+      assert.equal(value, address);
+    }
+    await server.shutdown();
+  });
+}
+
+test('direct: listen() refuses what is no address', async () => {
+  const server: Server = await createEngine('direct', limits);
+  for (const address of ['localhost', ':1', '127.0.0.1:65536', '::1:1', 'dns:localhost:1', '']) {
+    await assert.rejects(server.listen(address), {
+      message: `Cannot listen on "${address}": an address is "HOST:PORT", "[V6]:PORT" or "unix:PATH"`,
+    });
+  }
+});
+
+test('direct: listen() refuses credentials that say more than a certificate, a key and who signs clients', async () => {
+  const { cert, key } = await certificate();
+  const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key) };
+  const root = Buffer.from(cert);
+  const plain = ServerCredentials.createInsecure();
+  const server: Server = await createEngine('direct', limits);
+  for (const credentials of [
+    ServerCredentials.createSsl(null, [pair, pair]),
+    ServerCredentials.createSsl(null, []),
+    Object.assign(ServerCredentials.createSsl(root, [pair], true), {
+      _getSecureContextOptions: () => ({ cert, key }),
+    }),
+    Object.assign(ServerCredentials.createSsl(root, [pair], true), {
+      _getConstructorOptions: () => ({ requestCert: true, rejectUnauthorized: false }),
+    }),
+    experimental.createServerCredentialsWithInterceptors(plain, [
+      (_, each) => new ServerInterceptingCall(each),
+    ]),
+  ]) {
+    await assert.rejects(server.listen(anywhere, credentials), {
+      message: /^Cannot serve with these credentials: /,
+    });
+  }
+});
