@@ -8,7 +8,7 @@ import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { isAbort, show } from '../thrown.ts';
 import { BytesInUse } from './bytes_in_use.ts';
 import { type CallHead, oversized } from './call_head.ts';
-import { type AnyMiddleware, throughChain } from './chain.ts';
+import { type AnyMiddleware, type DescribedMethod, throughChain } from './chain.ts';
 import type { ConnectionInfo } from './connection_info.ts';
 import type { Encoding } from './compression.ts';
 import { createContext, type EngineContext } from './context.ts';
@@ -21,7 +21,7 @@ import { ResponseWriter } from './response_writer.ts';
 import { type CallStatus, fine, statusOf } from './status.ts';
 
 /** A method as it is served. */
-export interface Method extends MethodCodec {
+export interface Method extends MethodCodec, DescribedMethod {
   chain: readonly AnyMiddleware[];
   handler: Handler;
 }
@@ -192,7 +192,7 @@ export class Call
     this.#state = 'entered';
     const { chain, handler, responseStream } = this.method;
     if (chain.length > 0) {
-      const way = throughChain(chain, this.method, handle(handler, this, responseStream));
+      const way = throughChain(chain, this.method, handle(this, request));
       if (responseStream) void respondAll(this, () => way(request, this.#context));
       else void respondThroughChain(this, () => way(request, this.#context));
     } else if (this.cutBy) this.finishWith(this.cutBy);

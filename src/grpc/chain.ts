@@ -10,13 +10,22 @@ import type {
 export type AnyMiddleware = ServerMiddleware<any, any>;
 export type Next = (request: unknown, context: CallContext) => AsyncGenerator;
 
+/** A method as its middleware see it: nice-grpc's descriptor is theirs, with nothing of ours in it. */
+export interface DescribedMethod extends Pick<
+  MethodDescriptor,
+  'requestStream' | 'responseStream'
+> {
+  /** One for all calls of the method. */
+  readonly descriptor: MethodDescriptor;
+}
+
 /**
  * The way through the middleware of a method to `innermost`. Like nice-grpc, it gives each middleware
  * the request that the one before has passed on.
  */
 export function throughChain(
   chain: readonly AnyMiddleware[],
-  method: MethodDescriptor,
+  method: DescribedMethod,
   innermost: Next,
 ): Next {
   return chain.reduceRight(
@@ -25,9 +34,9 @@ export function throughChain(
   );
 }
 
-function through(middleware: AnyMiddleware, method: MethodDescriptor, next: Next): Next {
+function through(middleware: AnyMiddleware, about: DescribedMethod, next: Next): Next {
   return (request, context) => {
-    const { requestStream, responseStream } = method;
+    const { descriptor: method, requestStream, responseStream } = about;
     const call = { method, requestStream, request, responseStream, next };
     // The kinds agree, as all four come from one method.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion

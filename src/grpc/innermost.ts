@@ -6,6 +6,11 @@ export type Handler = (request: unknown, context: CallContext) => unknown;
 
 /** Lets the engine end a call that its handler does not end. */
 export interface Interruptible {
+  readonly method: {
+    readonly handler: Handler;
+    readonly requestStream: boolean;
+    readonly responseStream: boolean;
+  };
   /** Why the call is over, if it is. */
   readonly cutBy: Error | undefined;
   /** Called when the call is cut while a handler is at work. */
@@ -20,13 +25,24 @@ export interface Interruptible {
 
 /**
  * The last `next()` of a call: it runs the handler, until the call is cut. One that is cut before, for
- * a fault or a deadline, ends here with that, and no handler runs.
+ * a fault or a deadline, ends here with that, and no handler runs. `original` is the call's own request.
  */
-export function handle(handler: Handler, call: Interruptible, responseStream: boolean): Next {
-  return (request, context) =>
-    responseStream
-      ? new Responses(() => handler(request, context), call)
-      : new OneResponse(() => handler(request, context), call);
+export function handle(call: Interruptible, original: unknown): Next {
+  const { handler, requestStream, responseStream } = call.method;
+  return (request, context) => {
+    const start = () => {
+      if (request !== original) checkKind(request, requestStream);
+      return handler(request, context);
+    };
+    return responseStream ? new Responses(start, call) : new OneResponse(start, call);
+  };
+}
+
+/** Throws where middleware has passed on another request, and of another kind. */
+function checkKind(request: unknown, requestStream: boolean): void {
+  if (isAsyncIterable(request) === requestStream) return;
+  const [wrong, right] = requestStream ? ['one message', 'a stream'] : ['a stream', 'one message'];
+  throw new Error(`Cannot pass ${wrong} from a middleware to a method that takes ${right}`);
 }
 
 /**

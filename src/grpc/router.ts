@@ -32,7 +32,8 @@ export interface RouterOptions {
 export interface Router {
   /** Serves a request: a call, or something that is none. */
   serve: Http2ServerOptions['serve'];
-  add(method: Method): void;
+  /** Serves a method from now on. */
+  add(method: Omit<Method, 'descriptor'>): void;
   /** What calls of methods that do not exist go through. */
   strayThrough(chain: readonly AnyMiddleware[]): void;
   readonly openCalls: number;
@@ -68,7 +69,7 @@ export function createRouter({
 
   return {
     serve,
-    add: (method) => void methods.set(method.path, method),
+    add: (method) => void methods.set(method.path, described(method)),
     strayThrough(chain) {
       strayChain = chain;
     },
@@ -110,13 +111,19 @@ export function createRouter({
   }
 }
 
+/** A method with what its middleware see of it. */
+function described(method: Omit<Method, 'descriptor'>): Method {
+  const { path, requestStream, responseStream, options } = method;
+  return { ...method, descriptor: { path, requestStream, responseStream, options } };
+}
+
 /** An unknown method is a bidi one that ends at once: what it would have been nobody knows. */
 function unknownMethod(head: CallHead, chain: readonly AnyMiddleware[]) {
   // The log says it too, for few bytes of the caller's.
   const path = head.path.slice(0, 200);
   const unknown = new ServerError(Status.UNIMPLEMENTED, `Cannot find method ${path}`);
   const fault = head.isOversized ? head.fault : unknown;
-  const method: Method = {
+  const method = described({
     path,
     requestStream: true,
     responseStream: true,
@@ -125,6 +132,6 @@ function unknownMethod(head: CallHead, chain: readonly AnyMiddleware[]) {
     encode: () => new Uint8Array(0),
     chain,
     handler: () => undefined,
-  };
+  });
   return { head: { ...head, fault }, method };
 }

@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import {
   type CallContext,
   Metadata,
+  type MethodDescriptor,
   ServerError,
   type ServerMiddlewareCall,
   Status,
 } from 'nice-grpc-common';
-import { GreeterDefinition } from '../../src/gen/greet.ts';
-import { unusedGreet } from '../kinds.ts';
+import { GreeterDefinition, HelloReply, HelloRequest } from '../../src/gen/greet.ts';
 import { HelloDefinition } from '../../src/gen/hello.ts';
+import { dial as dialPath } from '../../src/transport/client.ts';
 import { createEngine, type Engine } from '../../src/transport/engine.ts';
+import { call, kinds, paths, unusedGreet } from '../kinds.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 
 const limits = { maxConcurrentStreams: 100, maxMessageSize: 10_000_000 };
@@ -201,4 +206,240 @@ for (const name of names) {
     }
     await engine.shutdown();
   });
+
+  test(`${name}: call.method is nice-grpc's descriptor, one for each method, with nothing else in it`, async () => {
+    const seen: MethodDescriptor[] = [];
+    const engine = (await create())
+      .use(async function* look<Req, Res>(
+        call: ServerMiddlewareCall<Req, Res>,
+        context: CallContext,
+      ) {
+        seen.push(call.method);
+        return yield* call.next(call.request, context);
+      })
+      .use(noting('', []));
+    const sayHello = {
+      ...GreeterDefinition.methods.sayHello,
+      options: { idempotencyLevel: 'IDEMPOTENT' } as const,
+    };
+    const definition = {
+      ...GreeterDefinition,
+      methods: { ...GreeterDefinition.methods, sayHello },
+    };
+    engine.add(definition, {
+      ...unusedGreet,
+      sayHello: async () => ({}),
+      chattyClientSayHello: async () => ({}),
+      async *parrotSayHello() {},
+      async *interactiveSayHello() {},
+    });
+    await using client = await dial(engine);
+
+    for (const kind of kinds) {
+      await call(client.greet, kind);
+      await call(client.greet, kind);
+      const [first, second] = seen.splice(0);
+
+      assert.deepEqual(first, {
+        path: paths[kind],
+        requestStream: kind === 'clientStream' || kind === 'bidi',
+        responseStream: kind === 'serverStream' || kind === 'bidi',
+        options: kind === 'unary' ? { idempotencyLevel: 'IDEMPOTENT' } : {},
+      });
+      assert.deepEqual(Reflect.ownKeys(first ?? {}).length, 4);
+      assert.equal(Object.getPrototypeOf(first), Object.prototype);
+      assert.equal(Object.isFrozen(first), false);
+      assert.equal(first, second);
+    }
+  });
+
+  test(`${name}: middleware that spoil call.method change no call`, async () => {
+    const engine = (await create())
+      .use(async function* spoil<Req, Res>(
+        call: ServerMiddlewareCall<Req, Res>,
+        context: CallContext,
+      ) {
+        Object.assign(call.method, { path: '/x', requestStream: true, responseStream: true });
+        return yield* call.next(call.request, context);
+      })
+      .use(async function* check<Req, Res>(
+        call: ServerMiddlewareCall<Req, Res>,
+        context: CallContext,
+      ) {
+        assert.deepEqual([call.requestStream, call.responseStream], [false, false]);
+        return yield* call.next(call.request, context);
+      });
+    engine.add(HelloDefinition, { hello: async ({ value }) => ({ value }) });
+    await using client = await dial(engine);
+
+    for (const value of ['a', 'b']) {
+      assert.deepEqual(await client.hello.hello({ value }), { value });
+    }
+  });
+
+  test(`${name}: takes definitions that were generated for grpc-js, with message classes`, async () => {
+    const server = (await create()).use(noting('', []));
+    server.add(classDefinition, {
+      sayHello: async (request) => new ReplyClass(`Bello ${request.getName()}`),
+      async *parrotSayHello(request) {
+        yield new ReplyClass(request.getName());
+      },
+    });
+    await using client = await dial(server);
+
+    assert.deepEqual(await client.greet.sayHello({ name: 'Keys' }), { message: 'Bello Keys' });
+    const replies = await Array.fromAsync(client.greet.parrotSayHello({ name: 'Keys' }));
+    assert.deepEqual(replies, [{ message: 'Keys' }]);
+  });
+
+  test(`${name}: a request of another kind than the method's, from a middleware, ends UNKNOWN`, async (t) => {
+    t.mock.method(process, 'emitWarning', () => {});
+    const engine = (await create()).use(async function* swap<Req, Res>(
+      call: ServerMiddlewareCall<Req, Res>,
+      context: CallContext,
+    ) {
+      const other = call.requestStream ? await firstOf(call.request) : onlyOne(call.request);
+      return yield* call.next(context.metadata.has('x-swap') ? other : call.request, context);
+    });
+    let handled = 0;
+    engine.add(GreeterDefinition, {
+      ...unusedGreet,
+      sayHello: async () => ({ message: String(++handled) }),
+      async *parrotSayHello() {
+        yield { message: String(++handled) };
+      },
+      chattyClientSayHello: async () => ({ message: String(++handled) }),
+      async *interactiveSayHello() {
+        yield { message: String(++handled) };
+      },
+    });
+    await using client = await dial(engine);
+
+    for (const kind of kinds) {
+      const metadata = Metadata({ 'x-swap': '1' });
+      await assert.rejects(call(client.greet, kind, { metadata }), { code: Status.UNKNOWN });
+      assert.equal(handled, 0);
+    }
+    await call(client.greet, 'unary');
+    assert.equal(handled, 1);
+  });
+
+  const noResponses: Record<string, () => unknown> = {
+    nothing: () => {},
+    'a promise of nothing': async () => {},
+    'a promise of null': async () => null,
+  };
+  for (const [what, give] of Object.entries(noResponses)) {
+    test(`${name}: a service that gives ${what} ends UNKNOWN`, async (t) => {
+      t.mock.method(process, 'emitWarning', () => {});
+      const engine = await create();
+      const wrong = { ...unusedGreet, sayHello: give, parrotSayHello: give };
+      engine.add(GreeterDefinition, Object.assign(wrong));
+      await using client = await dial(engine);
+
+      await assert.rejects(client.greet.sayHello({}), { code: Status.UNKNOWN });
+      await assert.rejects(call(client.greet, 'serverStream'), { code: Status.UNKNOWN });
+    });
+  }
+
+  test(`${name}: an array in place of a stream ${name === 'direct' ? 'ends UNKNOWN' : 'is sent'}`, async (t) => {
+    t.mock.method(process, 'emitWarning', () => {});
+    const engine = await create();
+    const parrotSayHello = () => Object.assign([{ message: 'a' }, { message: 'b' }]);
+    engine.add(GreeterDefinition, { ...unusedGreet, parrotSayHello });
+    await using client = await dial(engine);
+
+    const replies = call(client.greet, 'serverStream');
+
+    if (name === 'direct') await assert.rejects(replies, { code: Status.UNKNOWN });
+    else assert.deepEqual(await replies, [{ message: 'a' }, { message: 'b' }]);
+  });
+
+  test(`${name}: an unknown method ends UNIMPLEMENTED, in the words of the engine`, async () => {
+    const engine = await create();
+    engine.add(GreeterDefinition, unusedGreet);
+    await using client = await dial(engine);
+    const words = {
+      direct: 'Cannot find method /Hello/Hello',
+      'grpc-js': 'The server does not implement the method /Hello/Hello',
+    };
+
+    await assert.rejects(client.hello.hello({}), {
+      code: Status.UNIMPLEMENTED,
+      details: words[name],
+    });
+  });
+
+  test(`${name}: the peer of a unix socket is "${name === 'direct' ? 'unix' : 'unknown'}"`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'seam-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const engine = await create();
+    engine.add(HelloDefinition, { hello: async (_request, { peer }) => ({ value: peer }) });
+    await engine.listen({ path: join(folder, 'socket') });
+    t.after(() => engine.forceShutdown());
+    const channel = dialPath({ address: `unix:${join(folder, 'socket')}` });
+    t.after(() => channel.close());
+
+    const { value } = await createClient(HelloDefinition, channel).hello({});
+
+    assert.equal(value, name === 'direct' ? 'unix' : 'unknown');
+  });
 }
+
+async function firstOf<T>(requests: AsyncIterable<T>): Promise<T> {
+  for await (const request of requests) return request;
+  return assert.fail('there is none');
+}
+
+async function* onlyOne<T>(request: T): AsyncGenerator<T> {
+  yield request;
+}
+
+/** Messages as google-protobuf makes classes of them. */
+class RequestClass {
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  getName(): string {
+    return this.#name;
+  }
+}
+
+class ReplyClass {
+  readonly #message: string;
+
+  constructor(message: string) {
+    this.#message = message;
+  }
+
+  serializeBinary(): Uint8Array {
+    return HelloReply.encode({ message: this.#message }).finish();
+  }
+}
+
+function classMethod<Stream extends boolean>(path: string, responseStream: Stream) {
+  return {
+    path,
+    requestStream: false as const,
+    responseStream,
+    requestSerialize: (_request: RequestClass) => assert.fail('no client uses it'),
+    requestDeserialize(bytes: Buffer) {
+      assert.ok(Buffer.isBuffer(bytes));
+      return new RequestClass(HelloRequest.decode(bytes).name);
+    },
+    responseSerialize(reply: ReplyClass) {
+      assert.ok(reply instanceof ReplyClass);
+      return Buffer.from(reply.serializeBinary());
+    },
+    responseDeserialize: (_bytes: Buffer): ReplyClass => assert.fail('no client uses it'),
+  };
+}
+
+/** As grpc_tools_node_protoc makes them. */
+const classDefinition = {
+  sayHello: classMethod(paths.unary, false as const),
+  parrotSayHello: classMethod(paths.serverStream, true as const),
+};
