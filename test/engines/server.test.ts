@@ -1,9 +1,12 @@
 // oxlint-disable oxc/no-async-endpoint-handlers -- this is no Express
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { experimental, ServerCredentials, ServerInterceptingCall } from '@grpc/grpc-js';
 import { ChannelCredentials, createChannel, createClient, type Server } from 'nice-grpc';
 import { type CallContext, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
@@ -15,6 +18,7 @@ import { HelloDefinition } from '../../src/gen/hello.ts';
 import { dial as dialPath } from '../../src/transport/client.ts';
 import { createEngine, type Engine } from '../../src/transport/engine.ts';
 import { certificate } from '../certificate.ts';
+import { handshake } from '../handshake.ts';
 import { eventually } from '../harness.ts';
 import { call, kinds, unending, unusedGreet, waiting } from '../kinds.ts';
 
@@ -331,6 +335,24 @@ for (const name of names) {
     await server.shutdown();
   });
 }
+
+test('direct: forceShutdown() closes a connection whose handshake ends later', async () => {
+  const server = await createEngine('direct', limits);
+  const port = (await server.listen({ host: '127.0.0.1', port: 0 }, await certificate())) ?? 0;
+  const tcp = connect(port, '127.0.0.1');
+  await once(tcp, 'connect');
+  // What came before has been accepted.
+  await handshake(port);
+
+  server.forceShutdown();
+
+  const socket = connectTls({ socket: tcp, rejectUnauthorized: false, ALPNProtocols: ['h2'] });
+  socket.on('error', () => {});
+  let heard = 0;
+  socket.on('data', (bytes: Buffer) => void (heard += bytes.length));
+  await once(socket, 'close');
+  assert.equal(heard, 0);
+});
 
 test('direct: listen() refuses what is no address', async () => {
   const server: Server = await createEngine('direct', limits);
