@@ -71,7 +71,7 @@ function readSettings(read: Read) {
     tlsClientCaFile: read('tls-client-ca-file', {
       value: 'FILE',
       fallback: 'off',
-      help: "who signs the clients' certificates: with it, only clients that have one are served",
+      help: "who signs the clients' certificates: with it, only clients that have one are served, and no TLS session is resumed",
       parse: pemFile,
     }),
     tlsReloadInterval: read('tls-reload-interval', {

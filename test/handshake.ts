@@ -9,6 +9,8 @@ interface Taken {
   protocol: string | null;
   cipher: string;
   alpn: string | false | null;
+  /** Whether it went on with a session that the client had kept. */
+  resumed: boolean;
 }
 
 /** Dials as an HTTP/2 client does, and looks at nothing; gives what it came to, or why it was refused. */
@@ -25,6 +27,7 @@ export async function handshake(
       protocol: socket.getProtocol(),
       cipher: socket.getCipher().standardName,
       alpn: socket.alpnProtocol,
+      resumed: socket.isSessionReused(),
     };
   } catch (error) {
     return { refused: error instanceof Error && 'code' in error ? String(error.code) : 'closed' };

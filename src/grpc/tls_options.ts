@@ -9,7 +9,7 @@ export interface TlsFiles {
 }
 
 /** A handshake that takes longer is cut, in milliseconds. */
-const handshakeTimeout = 10_000;
+export const handshakeTimeout = 10_000;
 
 /** How HTTP/2 is served over TLS. Whether clients need a certificate cannot be changed later. */
 export function tlsOptions(files: TlsFiles): TlsOptions {
@@ -27,7 +27,8 @@ export function tlsOptions(files: TlsFiles): TlsOptions {
 
 /**
  * The part of it that can be changed while connections are open. RFC 9113 section 9.2: TLS 1.2 or
- * higher, no renegotiation, and in TLS 1.2 no cipher suite of appendix A.
+ * higher, no renegotiation, and in TLS 1.2 no cipher suite of appendix A. Clients that need a certificate
+ * resume no session, see noResumption().
  */
 export function secureOptions({ cert, key, clientCa }: TlsFiles): SecureContextOptions {
   const { constants } = process.getBuiltinModule('node:crypto');
@@ -37,8 +38,17 @@ export function secureOptions({ cert, key, clientCa }: TlsFiles): SecureContextO
     ca: clientCa,
     minVersion: 'TLSv1.2',
     ciphers,
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (clientCa ? noResumption() : 0),
   };
+}
+
+/**
+ * Has every handshake be a full one. A session that is resumed is not verified again: its client would be
+ * served after its certificate has expired. Without tickets OpenSSL asks a cache for sessions, those of
+ * TLS 1.3 too, and Node's has none unless somebody listens for `newSession` and `resumeSession`.
+ */
+export function noResumption(): number {
+  return process.getBuiltinModule('node:crypto').constants.SSL_OP_NO_TICKET;
 }
 
 /** Ephemeral keys and AEAD alone: first all of TLS 1.3, without which Node would not speak it. */

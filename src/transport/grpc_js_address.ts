@@ -1,6 +1,6 @@
 import { ServerCredentials } from '@grpc/grpc-js';
 import type { ListenAddress } from '../grpc/listeners.ts';
-import type { TlsFiles } from '../grpc/tls_options.ts';
+import { handshakeTimeout, noResumption, type TlsFiles } from '../grpc/tls_options.ts';
 
 /** An address as grpc-js has it. */
 export function textOf(address: string | ListenAddress): string {
@@ -16,5 +16,23 @@ export function credentialsOf(tls: TlsFiles | ServerCredentials | undefined): Se
   if (tls instanceof ServerCredentials) return tls;
   const [cert, key] = [Buffer.from(tls.cert), Buffer.from(tls.key)];
   const ca = tls.clientCa === undefined ? null : Buffer.from(tls.clientCa);
-  return ServerCredentials.createSsl(ca, [{ cert_chain: cert, private_key: key }], ca !== null);
+  const pairs = [{ cert_chain: cert, private_key: key }];
+  return new SslCredentials(ServerCredentials.createSsl(ca, pairs, ca !== null), ca !== null);
+}
+
+/** Those of grpc-js, with what its createSsl() takes no word of. */
+class SslCredentials extends ServerCredentials {
+  constructor(ssl: ServerCredentials, needsCertificate: boolean) {
+    // These two are in its types, and its own wrappers of credentials call them.
+    // oxlint-disable no-underscore-dangle
+    const server = ssl._getConstructorOptions();
+    const context = ssl._getSecureContextOptions();
+    // oxlint-enable no-underscore-dangle
+    const secureOptions = needsCertificate ? noResumption() : 0;
+    super({ ...server, handshakeTimeout }, { ...context, secureOptions });
+  }
+
+  _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
 }
