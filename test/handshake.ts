@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { preface } from '../src/http2/frame.ts';
 
@@ -50,4 +51,20 @@ export async function heard(socket: TLSSocket): Promise<void> {
     throw new Error('closed');
   });
   await Promise.race([once(socket, 'data'), closed]);
+}
+
+/** What a client says first. */
+export async function clientHello(): Promise<Buffer> {
+  const said = Promise.withResolvers<Buffer>();
+  const wire = new Duplex({
+    read() {},
+    write: (bytes: Buffer, _encoding, done) => {
+      said.resolve(bytes);
+      done();
+    },
+  });
+  const socket = connect({ socket: wire, servername: 'localhost', ALPNProtocols: ['h2'] });
+  const hello = await said.promise;
+  socket.on('error', () => {}).destroy();
+  return hello;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
@@ -10,9 +11,12 @@ import { GreeterDefinition } from '../src/gen/greet.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { ErrorCode } from '../src/http2/errors.ts';
 import { message, zipped } from './grpc_attacks/calls.ts';
-import { until } from './harness.ts';
+import { certificate } from './certificate.ts';
+import { clientHello, handshake } from './handshake.ts';
+import { eventually, until } from './harness.ts';
 import { paths } from './kinds.ts';
 import { install, type Program } from './program.ts';
+import { mountSecret } from './secret.ts';
 import { dialHttp2 } from './tls.ts';
 
 /** The limit of k8s/base/deployment.yaml, and what its kustomization.yaml sets for it. */
@@ -20,10 +24,11 @@ const podMiB = 256;
 const podSettings = { GREETER_MAX_BUFFERED_BYTES: '32MiB' };
 const calls = 10_000;
 const connections = 10;
+const handshakes = 6000;
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
 
 /** Serves in the memory of a pod, as the image and the manifests have it. */
-function servePod(program: Program) {
+function servePod(program: Program, args: readonly string[] = []) {
   const dockerfile = readFileSync(join(import.meta.dirname, '../Dockerfile'), 'utf8');
   const image = [...dockerfile.matchAll(/([A-Z_]+)=("[^"]*"|\S+)/g)].map(([, name, value = '']) => [
     name,
@@ -37,7 +42,7 @@ function servePod(program: Program) {
   assert.match(options, /--max-old-space-size=\d+ /);
   const engine = { GREETER_ENGINE: 'direct' };
   const env = { NODE_OPTIONS: options, MALLOC_ARENA_MAX, ...podSettings, ...engine };
-  return program.serve([], { env });
+  return program.serve(args, { env });
 }
 
 /** The most that a process has had in memory, in MiB, but for what is in files: that can be read again. */
@@ -150,6 +155,42 @@ test(
     // One in ten has been given up or refused.
     await until(() => ended >= calls / 10);
     await createClient(HealthDefinition, channel).check({});
+    assertFits(t, program, pid);
+  },
+);
+
+test(
+  `${handshakes} TLS handshakes that do not end take no more than ${podMiB} MiB, and a client gets in`,
+  { skip },
+  async (t) => {
+    using program = install();
+    using secret = mountSecret({ ...(await certificate()) });
+    const files = ['--tls-cert-file', secret.path('cert'), '--tls-key-file', secret.path('key')];
+    const args = [...files, '--health-listen', 'off'];
+    const { address, pid } = await servePod(program, args);
+    const port = Number(address.split(':')[1]);
+    const hello = await clientHello();
+    const before = mostMiB(pid);
+    const open = new Set<Socket>();
+    t.after(() => {
+      for (const socket of open) socket.destroy();
+    });
+
+    for (let i = 0; i < handshakes; i++) {
+      const socket = connect(port, '127.0.0.1').on('error', () => {});
+      open.add(socket);
+      socket.resume().on('close', () => open.delete(socket));
+      await once(socket, 'connect');
+      // Half of them say nothing at all.
+      if (i % 2 === 0) socket.write(hello);
+    }
+    await eventually('the oldest to be dropped', () => open.size < handshakes / 10);
+    const taken = await handshake(port);
+
+    assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
+    // What is dropped is freed at once.
+    t.diagnostic(`${Math.round(mostMiB(pid) - before)} MiB more than before`);
+    assert.ok(mostMiB(pid) - before < 64);
     assertFits(t, program, pid);
   },
 );

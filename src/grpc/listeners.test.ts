@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import type { TLSSocket } from 'node:tls';
 import { certificate } from '../../test/certificate.ts';
-import { dialTls, handshake, heard } from '../../test/handshake.ts';
+import { clientHello, dialTls, handshake, heard } from '../../test/handshake.ts';
 import { createServer, type GrpcServerOptions } from './server.ts';
 import type { TlsFiles } from './tls_options.ts';
 
@@ -12,6 +16,23 @@ async function serveTls(files: TlsFiles, options?: GrpcServerOptions) {
   const server = createServer(options);
   const port = (await server.listen({ host: '127.0.0.1', port: 0 }, files)) ?? 0;
   return { server, port, [Symbol.dispose]: () => server.forceShutdown() };
+}
+
+const hello = await clientHello();
+
+/** Connects and says nothing. */
+async function begin(port: number, localAddress = '127.0.0.1') {
+  const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => {});
+  const closed = once(socket.resume(), 'close');
+  await once(socket, 'connect');
+  return { socket, closed, peer: `${socket.localAddress}:${socket.localPort}` };
+}
+
+/** The same so often, one after the other. */
+async function beginOneByOne(port: number, count: number) {
+  const begun = [];
+  while (begun.length < count) begun.push(await begin(port));
+  return begun;
 }
 
 const tls12 = { maxVersion: 'TLSv1.2' } as const;
@@ -81,16 +102,79 @@ test('listen() with TLS 1.2 does not renegotiate', async () => {
   socket.destroy();
 });
 
-test('listen() with TLS counts connections that are in a handshake, or never begin one', async () => {
+test('listen() with TLS counts a connection once its handshake is over', async () => {
   using running = await serveTls(await certificate(), { maxConnections: 1 });
-  const silent = connect(running.port, '127.0.0.1');
-  await once(silent, 'connect');
+  const silent = await Promise.all([1, 2, 3].map(() => begin(running.port)));
 
-  const refused = await handshake(running.port);
-  silent.destroy();
-  while (!('protocol' in (await handshake(running.port))));
+  const taken = await handshake(running.port);
 
-  assert.deepEqual(refused, { refused: 'ECONNRESET' });
+  assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
+  for (const { socket } of silent) socket.destroy();
+});
+
+test('listen() with TLS drops the oldest handshake of the address that has most, and reports it', async () => {
+  const incidents: unknown[] = [];
+  const options = { maxHandshakes: 3, onIncident: (event: unknown) => incidents.push(event) };
+  using running = await serveTls(await certificate(), options);
+  const other = await begin(running.port, '127.0.0.2');
+  const [oldest, ...more] = await beginOneByOne(running.port, 3);
+
+  await oldest?.closed;
+  const taken = await handshake(running.port);
+  await more[0]?.closed;
+
+  assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
+  assert.deepEqual(
+    [other, ...more].map(({ socket }) => socket.closed),
+    [false, true, false],
+  );
+  const peer = oldest?.peer;
+  const message = 'Cannot take more than 3 TLS handshakes at once';
+  assert.deepEqual(incidents[0], { reason: 'handshake_dropped', message, peer });
+  assert.equal(incidents.length, 2);
+  for (const { socket } of [other, ...more]) socket.destroy();
+});
+
+test('listen() with TLS never drops a connection whose handshake is over, on a unix socket neither', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const files = await certificate();
+  using running = await serveTls(files, { maxHandshakes: 1 });
+  const path = join(folder, 'grpc.sock');
+  await running.server.listen({ path }, files);
+
+  const finished: TLSSocket[] = [];
+  for (const options of [{}, { path }, {}, { path }]) {
+    const socket = dialTls(running.port, options);
+    finished.push(socket);
+    await heard(socket);
+  }
+  const [first] = await beginOneByOne(running.port, 2);
+  await first?.closed;
+
+  assert.ok(finished.every(({ closed }) => !closed));
+  for (const socket of finished) socket.destroy();
+});
+
+test('listen() with TLS gives a handshake 10 s, whatever comes of it', async () => {
+  const reasons: string[] = [];
+  const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
+  using running = await serveTls(await certificate(), { onIncident });
+  const { port } = running;
+  const [silent, half, slow] = await Promise.all([begin(port), begin(port), begin(port)]);
+
+  half.socket.write(hello);
+  // A byte of it every 100 ms would take longer.
+  const bytes = hello.values();
+  const writing = setInterval(() => slow.socket.write(Buffer.of(bytes.next().value ?? 0)), 100);
+  await Promise.all([silent.closed, half.closed, slow.closed]);
+  clearInterval(writing);
+
+  assert.ok(hello.length > 200);
+  assert.deepEqual(
+    reasons,
+    Array.from({ length: 3 }, () => 'handshake_timeout'),
+  );
 });
 
 test('setTls() serves the next handshakes otherwise, and keeps open connections', async () => {

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
-import type { Server as TlsServer } from 'node:tls';
+import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Incident } from '../http2/incident.ts';
 import type { PeerAddress } from './connection_info.ts';
-import { secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
+import { Handshakes } from './handshakes.ts';
+import { handshakeTimeout, secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
 
 /** A TCP port on an interface, or the path of a unix socket. */
 export type ListenAddress = { host: string; port: number } | { path: string };
@@ -13,30 +14,46 @@ export type ReportOfSocket = (incident: Incident, socket: PeerAddress) => void;
 
 interface ListenersOptions {
   onSocket: (socket: Socket) => void;
-  /** Of each address, so many may be connected at once, those that are in a handshake included. */
+  /** Of each address without TLS, so many may be connected at once; those with TLS are not counted here. */
   maxConnections?: number | undefined;
+  /** TLS handshakes that may be under way at once, on all addresses together; see Handshakes. */
+  maxHandshakes?: number | undefined;
   report?: ReportOfSocket | undefined;
 }
+
+const defaultMaxHandshakes = 256;
 
 /** The sockets that a server listens on. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
   readonly #maxConnections: number | undefined;
+  readonly #handshakes: Handshakes;
   readonly #report: ReportOfSocket;
   readonly #servers: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
 
-  constructor({ onSocket, maxConnections, report = () => {} }: ListenersOptions) {
+  constructor({
+    onSocket,
+    maxConnections,
+    maxHandshakes = defaultMaxHandshakes,
+    report = () => {},
+  }: ListenersOptions) {
     this.#onSocket = onSocket;
     this.#maxConnections = maxConnections;
     this.#report = report;
+    const message = `Cannot take more than ${maxHandshakes} TLS handshakes at once`;
+    this.#handshakes = new Handshakes({
+      max: maxHandshakes,
+      onDrop: (socket) => report({ reason: 'handshake_dropped', message }, socket),
+    });
   }
 
   /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
     const onSocket = 'path' in address ? this.#onSocket : (socket: Socket) => this.#onTcp(socket);
     const server = tls ? await this.#createTlsServer(tls, onSocket) : createServer(onSocket);
-    if (this.#maxConnections !== undefined) server.maxConnections = this.#maxConnections;
+    // With TLS it would count handshakes, and whoever begins many would keep out those who finish theirs.
+    if (!tls && this.#maxConnections !== undefined) server.maxConnections = this.#maxConnections;
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
     // A connection that could not be accepted is lost; the next one may be.
@@ -59,12 +76,13 @@ export class Listeners {
   async #createTlsServer(tls: TlsFiles, onSocket: (socket: Socket) => void): Promise<Server> {
     const { createServer: createTls } = await import('node:tls');
     const server = createTls(tlsOptions(tls), onSocket);
-    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-      if (error.code !== 'ERR_SSL_HTTP_REQUEST') return;
-      this.#report(
-        { reason: 'http_on_tls', message: 'Cannot take plaintext on a TLS port' },
-        socket,
-      );
+    server.on('connection', (socket) => this.#handshakes.begin(socket));
+    server.prependListener('secureConnection', (socket) => this.#handshakes.end(rawOf(socket)));
+    server.on('tlsClientError', ({ code }: NodeJS.ErrnoException, socket) => {
+      const incident = handshakeIncidents.get(code);
+      if (incident) this.#report(incident, socket);
+      // After its timeout Node only tells of it.
+      socket.destroy();
     });
     this.#tlsServers.push(server);
     return server;
@@ -79,4 +97,28 @@ export class Listeners {
   close(): void {
     for (const server of this.#servers.splice(0)) server.close();
   }
+}
+
+/** What a handshake fails by that is worth a word, by Node's code. */
+const handshakeIncidents: ReadonlyMap<string | undefined, Incident> = new Map([
+  [
+    'ERR_SSL_HTTP_REQUEST',
+    { reason: 'http_on_tls', message: 'Cannot take plaintext on a TLS port' },
+  ],
+  [
+    'ERR_TLS_HANDSHAKE_TIMEOUT',
+    {
+      reason: 'handshake_timeout',
+      message: `Cannot wait longer than ${handshakeTimeout / 1000} s for a TLS handshake`,
+    },
+  ],
+]);
+
+/**
+ * What a server has accepted, and made this one of. Node has no public way from one to the other, and
+ * peers on a unix socket have no names by which to find it.
+ */
+function rawOf(socket: TLSSocket): unknown {
+  // oxlint-disable-next-line no-underscore-dangle
+  return '_parent' in socket ? socket._parent : undefined;
 }

@@ -20,6 +20,8 @@ export interface GrpcServerOptions
   extends
     Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response'>,
     Pick<RouterOptions, 'maxMessageSize' | 'compressAbove' | 'essential'> {
+  /** TLS handshakes that may be under way at once, on all addresses together. */
+  maxHandshakes?: number | undefined;
   /** Told what goes wrong with connections, and with requests that are no calls. */
   onIncident?: ((event: Incident & { peer: string }) => void) | undefined;
 }
@@ -62,7 +64,7 @@ const callCost = 2560;
 
 /** A server that listens on nothing yet. */
 export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
-  const { maxMessageSize, compressAbove, essential, onIncident, ...more } = options;
+  const { maxMessageSize, compressAbove, essential, maxHandshakes, onIncident, ...more } = options;
   const report: ReportOfSocket = (incident, socket) =>
     onIncident?.({ ...incident, peer: peerName(socket) });
   return serverOn(() => {
@@ -75,7 +77,7 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
       report,
       http1Response,
     });
-    return { router, http2, report };
+    return { router, http2, maxHandshakes, report };
   });
 }
 
@@ -85,6 +87,7 @@ interface Parts {
   router: Router;
   /** The connections that it serves. */
   http2: Http2Server;
+  maxHandshakes?: number | undefined;
   report?: ReportOfSocket;
 }
 
@@ -177,7 +180,7 @@ function start(
   parts: Parts,
   { chain, services }: { chain: readonly AnyMiddleware[]; services: readonly ChainedService[] },
 ): Running {
-  const { router, http2, report } = parts;
+  const { router, http2, maxHandshakes, report } = parts;
   const { maxConnections } = http2;
   router.strayThrough(chain);
   for (const { codec, handler, service } of handlersOf(services)) {
@@ -189,5 +192,6 @@ function start(
     if (run.isOver) socket.destroy();
     else http2.attach(socket);
   };
-  return { ...parts, run, listeners: new Listeners({ onSocket, maxConnections, report }) };
+  const listeners = new Listeners({ onSocket, maxConnections, maxHandshakes, report });
+  return { ...parts, run, listeners };
 }

@@ -10,6 +10,8 @@ export interface Incident {
 type IncidentReason =
   | `goaway_${Lowercase<Code>}`
   | `rst_stream_${Lowercase<Code>}`
+  | 'handshake_dropped'
+  | 'handshake_timeout'
   | 'http1'
   | 'http_on_tls'
   | 'http_405'

@@ -14,6 +14,8 @@ import { pathOf } from './paths.ts';
 export interface Limits {
   /** Open connections; more are closed as they come. */
   maxConnections?: number | undefined;
+  /** TLS handshakes under way at once; beyond it the address that has most of them loses its oldest. */
+  maxHandshakes?: number | undefined;
   /** Bytes that all connections together may keep; see http2/server.ts. */
   maxBufferedBytes?: number | undefined;
   /** Open calls on one connection. */
@@ -74,6 +76,7 @@ export async function createEngine(
       onIncident,
       maxBufferedBytes,
       maxConnections,
+      maxHandshakes: limits.maxHandshakes,
       maxMessageSize,
       compressAbove: limits.compressResponsesAbove,
       // Probes are answered by a server that refuses other calls, or it would be restarted. Watch is no
