@@ -42,6 +42,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     defaultDeadline: undefined,
     maxDeadline: 3_600_000,
     maxConnections: 15_000,
+    maxHandshakes: 256,
     maxConnectionAge: 300_000,
     maxConnectionAgeGrace: 20_000,
     idleTimeout: 300_000,
@@ -115,6 +116,23 @@ test('loadConfig() takes none for times that need not end', () => {
     [maxConnectionAge, maxConnectionAgeGrace, idleTimeout],
     [forever, forever, forever],
   );
+});
+
+test('loadConfig() finds as many connections and handshakes as the memory there is can bear', () => {
+  const limits = (memory: number, flags: Record<string, string> = {}) => {
+    const config = loadConfig({ flags, env: {}, memory: memory * 1024 ** 2 });
+    return [config.maxConnections, config.maxHandshakes];
+  };
+
+  const pod = { 'max-buffered-bytes': '32MiB' };
+  assert.deepEqual(limits(256, pod), [6202, 169]);
+  assert.deepEqual(limits(256), [1521, 41]);
+  assert.deepEqual(limits(512), [15_000, 256]);
+  assert.deepEqual(limits(256, { 'max-connections': '20000' }), [20_000, 41]);
+  assert.deepEqual(limits(256, { 'max-handshakes': '1000' }), [1521, 1000]);
+  assert.deepEqual(problemsOf({ flags: { 'max-handshakes': '0' }, env: {} }), [
+    '--max-handshakes "0": must be a whole number from 1 to 1000000, or auto',
+  ]);
 });
 
 test('no setting has a variable that Kubernetes sets for a Service named greeter', () => {

@@ -1,5 +1,6 @@
 import { checkAuthorities, checkPair } from './certificates.ts';
 import { type Address, addresses, addressesOrNone, overlap } from './config/addresses.ts';
+import { type ConnectionLimits, connectionLimits } from './config/memory.ts';
 import {
   duration,
   integer,
@@ -118,9 +119,15 @@ function readSettings(read: Read) {
     }),
     maxConnections: read('max-connections', {
       value: 'COUNT',
-      fallback: '15000',
-      help: 'how many connections can be open; more are closed as they come (direct engine)',
-      parse: integer(1, 1_000_000),
+      fallback: 'auto',
+      help: 'how many connections can be open; more are closed as they come; auto is what the memory there is can bear beside --max-buffered-bytes, at most 15000 (direct engine)',
+      parse: or('auto', integer(1, 1_000_000)),
+    }),
+    maxHandshakes: read('max-handshakes', {
+      value: 'COUNT',
+      fallback: 'auto',
+      help: 'how many TLS handshakes can be under way; with one more, the address that has most loses its oldest; each has 10 s; auto is what the memory there is can bear, at most 256 (direct engine)',
+      parse: or('auto', integer(1, 1_000_000)),
     }),
     maxConnectionAge: read('max-connection-age', {
       value: 'DURATION',
@@ -221,11 +228,12 @@ interface Setting<T> {
 type Read = <T>(name: string, setting: Setting<T>) => T;
 
 /** The value of every setting. Durations are milliseconds, sizes bytes. */
-export type Config = Readonly<Omit<Settings, 'healthListen'>> & {
-  readonly healthListen: readonly Address[];
-  /** Undefined when nobody asks for spans. */
-  readonly tracing: TracingConfig | undefined;
-};
+export type Config = Readonly<Omit<Settings, 'healthListen' | keyof ConnectionLimits>> &
+  Readonly<ConnectionLimits> & {
+    readonly healthListen: readonly Address[];
+    /** Undefined when nobody asks for spans. */
+    readonly tracing: TracingConfig | undefined;
+  };
 
 type Settings = ReturnType<typeof readSettings>;
 
@@ -266,6 +274,8 @@ export interface Sources {
   /** The flags given, by name without dashes; `true` for one that came without its value. */
   flags: Readonly<Record<string, string | true | undefined>>;
   env: Readonly<Record<string, string | undefined>>;
+  /** Bytes that the process may have; undefined for enough. */
+  memory?: number;
   /** What is known to be wrong already. */
   problems?: readonly string[];
   /** Told what is wrong and stops nothing. */
@@ -273,8 +283,8 @@ export interface Sources {
 }
 
 /** Reads every setting: from its flag, or its variable, or its default. Throws a UsageError. */
-export function loadConfig({ flags, env, problems = [], complain = () => {} }: Sources): Config {
-  const found = [...problems];
+export function loadConfig({ flags, env, memory, complain = () => {}, ...known }: Sources): Config {
+  const found = [...(known.problems ?? [])];
   const broken = new Set<string>();
   const settings = readSettings((name, { fallback, parse }) => {
     const flag = flags[name];
@@ -291,7 +301,12 @@ export function loadConfig({ flags, env, problems = [], complain = () => {} }: S
     return parse(fallback);
   });
   const healthListen = healthListenOf(settings);
-  const config = { ...settings, healthListen, tracing: readTracing(env, complain) };
+  const config = {
+    ...settings,
+    ...connectionLimits({ ...settings, healthListen, memory }),
+    healthListen,
+    tracing: readTracing(env, complain),
+  };
   found.push(
     ...listenProblems(config, broken),
     ...tlsProblems(config, broken),

@@ -5,6 +5,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Io } from './cli/command.ts';
 import { parse } from './cli/parse.ts';
 import { versionLine } from './cli/version.ts';
+import { memoryOf } from './config/memory.ts';
 import { UsageError } from './config.ts';
 import { printable } from './printable.ts';
 
@@ -33,7 +34,10 @@ const io: Io = {
   logTo: process.stdout.fd,
   isTerminal: process.stdout.isTTY,
   hostname: hostname(),
-  capacity: () => ({ cpus: availableParallelism(), memory: memoryLimit() }),
+  capacity: () => ({
+    cpus: availableParallelism(),
+    memory: memoryOf({ constrained: process.constrainedMemory(), total: totalmem() }),
+  }),
   commit: typeof builtFromCommit === 'string' ? builtFromCommit : '',
   figures: {
     nodeVersion: process.version,
@@ -118,11 +122,6 @@ Examples:
   # Call it, as the hello guide's client does
   greeter guide hello
 `;
-}
-
-/** What a container may have, where it is less than the machine has. */
-function memoryLimit(): number {
-  return Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem());
 }
 
 /** What to type to call this program again. */

@@ -182,6 +182,9 @@ test('check-config prints the settings, or what is wrong with them', async () =>
     defaultDeadline: null,
     listen: [{ text: 'unix:/tmp/x', path: '/tmp/x' }],
   });
+  // Not "auto": what it comes to.
+  const { maxConnections, maxHandshakes } = JSON.parse(good.out);
+  assert.ok(maxConnections > 0 && maxHandshakes > 0);
   assert.equal(good.code, 0);
   assert.match(bad.err, /--drain-timeout "5": must be a duration/);
   assert.equal(bad.code, 2);

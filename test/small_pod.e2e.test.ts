@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
+import { loadConfig } from '../src/config.ts';
 import { GreeterDefinition } from '../src/gen/greet.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { ErrorCode } from '../src/http2/errors.ts';
@@ -114,25 +119,28 @@ for (const size of [16, 64]) {
       using program = install();
       const { address, channel, pid } = await servePod(program);
       const sessions = await crowd(t, address, 0);
-      const body = message('x'.repeat(size * 1024));
-      let calmed = 0;
 
-      for (let i = 0; i < calls / connections; i++) {
-        for (const session of sessions) {
-          const stream = open(session, paths.bidi);
-          stream.on('close', () => {
-            if (stream.rstCode === ErrorCode.ENHANCE_YOUR_CALM) calmed++;
-          });
-          stream.write(body);
-        }
-      }
-
-      // Many times the budget has been full, and made empty.
-      await until(() => calmed >= 4000);
+      await readNothing(sessions, size);
       await createClient(HealthDefinition, channel).check({});
       assertFits(t, program, pid);
     },
   );
+}
+
+/** Asks for so many KiB in every call, until the budget has been full many times, and made empty. */
+async function readNothing(sessions: readonly ClientHttp2Session[], size: number) {
+  const body = message('x'.repeat(size * 1024));
+  let calmed = 0;
+  for (let i = 0; i < calls / connections; i++) {
+    for (const session of sessions) {
+      const stream = open(session, paths.bidi);
+      stream.on('close', () => {
+        if (stream.rstCode === ErrorCode.ENHANCE_YOUR_CALM) calmed++;
+      });
+      stream.write(body);
+    }
+  }
+  await until(() => calmed >= 4000);
 }
 
 test(
@@ -159,16 +167,57 @@ test(
   },
 );
 
+/** The same with TLS, and with the limits that a pod has by default. */
+async function serveTlsPod(program: Program) {
+  const files = mountSecret({ ...(await certificate()) });
+  const flags = {
+    'tls-cert-file': files.path('cert'),
+    'tls-key-file': files.path('key'),
+    'health-listen': 'off',
+  };
+  const memory = podMiB * 1024 ** 2;
+  const { maxConnections, maxHandshakes } = loadConfig({ flags, env: podSettings, memory });
+  const limits = { 'max-connections': maxConnections, 'max-handshakes': maxHandshakes };
+  const args = Object.entries({ ...flags, ...limits }).map(([name, value]) => `--${name}=${value}`);
+  const server = await servePod(program, args);
+  return {
+    ...server,
+    maxConnections,
+    port: Number(server.address.split(':')[1]),
+    [Symbol.dispose]: () => files[Symbol.dispose](),
+  };
+}
+
+test(
+  `as many TLS connections as ${podMiB} MiB have by default leave room for callers that read nothing`,
+  { skip },
+  async (t) => {
+    using program = install();
+    using pod = await serveTlsPod(program);
+    const sessions: ClientHttp2Session[] = [];
+    t.after(() => {
+      for (const session of sessions) session.destroy();
+    });
+
+    while (sessions.length < pod.maxConnections) {
+      const options = { rejectUnauthorized: false, settings: { initialWindowSize: 0 } };
+      const session = connectHttp2(`https://${pod.address}`, options).on('error', () => {});
+      await once(session, 'remoteSettings');
+      sessions.push(session);
+    }
+    await readNothing(sessions.slice(0, connections), 64);
+
+    assertFits(t, program, pod.pid);
+  },
+);
+
 test(
   `${handshakes} TLS handshakes that do not end take no more than ${podMiB} MiB, and a client gets in`,
   { skip },
   async (t) => {
     using program = install();
-    using secret = mountSecret({ ...(await certificate()) });
-    const files = ['--tls-cert-file', secret.path('cert'), '--tls-key-file', secret.path('key')];
-    const args = [...files, '--health-listen', 'off'];
-    const { address, pid } = await servePod(program, args);
-    const port = Number(address.split(':')[1]);
+    using pod = await serveTlsPod(program);
+    const { pid, port } = pod;
     const hello = await clientHello();
     const before = mostMiB(pid);
     const open = new Set<Socket>();

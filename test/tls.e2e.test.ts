@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
@@ -69,6 +70,21 @@ test('serve takes a certificate that is renewed on disk, keeps its connections, 
   assert.equal(open.destroyed, false);
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
+test('serve bounds TLS handshakes by --max-handshakes, and says so in its log', async () => {
+  const args = ['--engine=direct', '--max-handshakes=1'];
+  using running = await serveSecret(await certificate(), args);
+  const silent = connect(running.port, '127.0.0.1').on('error', () => {});
+  const dropped = once(silent.resume(), 'close');
+  await once(silent, 'connect');
+
+  const taken = await handshake(running.port);
+
+  assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
+  await dropped;
+  const detail = 'Cannot take more than 1 TLS handshakes at once';
+  await running.server.log.line({ reason: 'handshake_dropped', detail });
 });
 
 test('serve with TLS suggests a first call that works', async () => {

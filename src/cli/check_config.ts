@@ -12,9 +12,9 @@ export const checkConfig: Command = {
     ['check-config', 'The settings as they are here, in JSON: milliseconds and bytes'],
     ['check-config --drain-timeout 30s', 'The same with a flag'],
   ],
-  async run(args, { env, write, error }) {
+  async run(args, { env, capacity, write, error }) {
     const complain = ({ message, reason }: Complaint) => error(`${message}: ${reason}`);
-    const config = loadConfig({ ...args, env, complain });
+    const config = loadConfig({ ...args, env, memory: capacity().memory, complain });
     const json = JSON.stringify(config, show, 2);
     write(`${json}\n`);
     return 0;

@@ -24,7 +24,7 @@ export const serve: Command = {
   async run(args, io) {
     const complaints: Complaint[] = [];
     const complain = (complaint: Complaint) => void complaints.push(complaint);
-    const config = loadConfig({ ...args, env: io.env, complain });
+    const config = loadConfig({ ...args, env: io.env, memory: io.capacity().memory, complain });
     const stopped = stopSignal();
     let app: App;
     try {

@@ -85,7 +85,7 @@ function sizeBytes(text: string): number {
 }
 
 /** What another parser takes, or a word for undefined. */
-export function or<T>(word: 'none' | 'off', parse: Parse<T>): Parse<T | undefined> {
+export function or<T>(word: 'none' | 'off' | 'auto', parse: Parse<T>): Parse<T | undefined> {
   return (text) => {
     if (text === word) return undefined;
     try {

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { connectionLimits, memoryOf } from './memory.ts';
+
+const MiB = 1024 ** 2;
+const GiB = 1024 ** 3;
+const nothing = { maxConnections: undefined, maxHandshakes: undefined };
+const plaintext = { ...nothing, tlsCertFile: undefined, healthListen: [] };
+const tls = { ...nothing, tlsCertFile: {}, healthListen: [':50052'] };
+
+test('connectionLimits() is what is used to the full in a pod of 256 MiB with 32 MiB of buffers', () => {
+  const pod = { memory: 256 * MiB, maxBufferedBytes: 32 * MiB };
+
+  assert.deepEqual(connectionLimits({ ...pod, ...plaintext }).maxConnections, 6202);
+  assert.deepEqual(connectionLimits({ ...pod, ...tls }), {
+    maxConnections: 440,
+    maxHandshakes: 137,
+  });
+});
+
+test('connectionLimits() comes to 15000 connections and 256 handshakes where there is memory, and no further', () => {
+  const most = { maxConnections: 15_000, maxHandshakes: 256 };
+  const buffers = { maxBufferedBytes: 64 * MiB };
+
+  for (const memory of [512 * MiB, GiB, 64 * GiB, undefined]) {
+    assert.deepEqual(connectionLimits({ memory, ...buffers, ...plaintext }), most);
+  }
+  assert.deepEqual(connectionLimits({ memory: 3 * GiB, ...buffers, ...tls }), most);
+  const less = connectionLimits({ memory: GiB, ...buffers, ...tls });
+  assert.deepEqual(less, { maxConnections: 5010, maxHandshakes: 256 });
+});
+
+test('connectionLimits() leaves room for some where memory is short', () => {
+  const short = { memory: 64 * MiB, maxBufferedBytes: 64 * MiB };
+
+  assert.deepEqual(connectionLimits({ ...short, ...plaintext }).maxConnections, 1170);
+  assert.deepEqual(connectionLimits({ ...short, ...tls }), {
+    maxConnections: 102,
+    maxHandshakes: 32,
+  });
+});
+
+test('connectionLimits() changes nothing that is set', () => {
+  const set = { maxConnections: 7, maxHandshakes: 1_000_000 };
+  const short = { memory: 64 * MiB, maxBufferedBytes: 64 * MiB };
+
+  assert.deepEqual(connectionLimits({ ...short, ...tls, ...set }), set);
+  assert.equal(connectionLimits({ ...short, ...tls, maxHandshakes: 1000 }).maxConnections, 102);
+});
+
+test('memoryOf() is the limit of the container where it has one, else what the machine has', () => {
+  const total = 8 * GiB;
+  const memory = (constrained: number | undefined) => memoryOf({ constrained, total });
+
+  assert.equal(memory(256 * MiB), 256 * MiB);
+  // A limit above it, and what cgroup v1 and v2 have for none.
+  for (const none of [16 * GiB, 2 ** 63 - 4096, 2 ** 64, 0, undefined]) {
+    assert.equal(memory(none), total);
+  }
+});

@@ -1,0 +1,71 @@
+/** What the limits of connections follow from. */
+interface Given {
+  /** Bytes that the process may have; undefined for enough. */
+  memory: number | undefined;
+  maxBufferedBytes: number;
+  tlsCertFile: object | undefined;
+  healthListen: readonly unknown[];
+  maxConnections: number | undefined;
+  maxHandshakes: number | undefined;
+}
+
+/** How many connections, and TLS handshakes, there can be at once. */
+export interface ConnectionLimits {
+  maxConnections: number;
+  maxHandshakes: number;
+}
+
+const KiB = 1024;
+const MiB = 1024 ** 2;
+
+/**
+ * A busy server comes to the limit of its heap before V8 has collected all that is garbage; that limit is
+ * 60 % of the memory in the images. What connections take outside of the heap has to find room beside it.
+ */
+const heapPart = 0.6;
+/** Outside of the heap: Node itself, and V8's young generation. */
+const node = 28 * MiB;
+/** The connections of the port for probes; see health_server.ts. */
+const healthPort = 8 * MiB;
+/** Outside of the heap, by an idle connection that has had a call, the kernel's part included. */
+const plaintextConnection = 7 * KiB;
+const tlsConnection = 60 * KiB;
+const handshake = 64 * KiB;
+/** Of what there is for connections, with TLS. */
+const handshakesPart = 1 / 4;
+/** Where memory is short there is still room for some, or nobody could use the server. */
+const least = 8 * MiB;
+const most = { connections: 15_000, handshakes: 256 };
+
+/** What is set, and for the rest what the memory there is can bear beside all that may be buffered. */
+export function connectionLimits({
+  memory = Number.POSITIVE_INFINITY,
+  maxBufferedBytes,
+  tlsCertFile,
+  healthListen,
+  maxConnections,
+  maxHandshakes,
+}: Given): ConnectionLimits {
+  const probes = healthListen.length > 0 ? healthPort : 0;
+  const free = Math.max(least, memory * (1 - heapPart) - node - probes - maxBufferedBytes);
+  const handshakes = Math.min(most.handshakes, Math.floor((free * handshakesPart) / handshake));
+  const connections = tlsCertFile
+    ? (free - handshakes * handshake) / tlsConnection
+    : free / plaintextConnection;
+  return {
+    maxConnections: maxConnections ?? Math.min(most.connections, Math.floor(connections)),
+    maxHandshakes: maxHandshakes ?? handshakes,
+  };
+}
+
+interface MachineMemory {
+  /** What Node says of the container: 0 or undefined where there is no limit, or more than any machine has. */
+  constrained: number | undefined;
+  /** That of the machine. */
+  total: number;
+}
+
+/** The bytes that a process may have: its container's, where they are fewer than the machine's. */
+export function memoryOf({ constrained, total }: MachineMemory): number {
+  return Math.min(constrained || Number.POSITIVE_INFINITY, total);
+}
