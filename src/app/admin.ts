@@ -60,6 +60,7 @@ export async function openAdmin(
   const { createAdmin } = await import('../transport/admin.ts');
   const admin = createAdmin({
     log,
+    onIncident: connectionErrors.record,
     isReady: () => state.isServing('readiness'),
     async loadMetrics() {
       const { createMetrics } = await import('../observability/metrics.ts');

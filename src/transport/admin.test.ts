@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { memoryLog } from '../../test/harness.ts';
+import { eventually, memoryLog } from '../../test/harness.ts';
 import { createAdmin } from './admin.ts';
 
 /** An admin port that is closed at the end of the test; peers get no time to speak of where `times` says so. */
@@ -141,19 +142,65 @@ test('createAdmin() answers one request of a connection, and closes it', async (
   assert.match(heard, /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nok\n$/);
 });
 
-test('createAdmin() takes 50 connections at once, and others when these are gone', async () => {
-  await using port = await open();
-  const sockets = Array.from({ length: 50 }, () => connect(port.port, '127.0.0.1'));
-  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+/** Connects so many, one after the other, and has them say something. */
+async function crowd(port: number, count: number, said: string) {
+  const sockets: Socket[] = [];
+  while (sockets.length < count) {
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    socket.write(said);
+    sockets.push(socket);
+  }
+  return sockets;
+}
 
-  assert.equal(await hears(port.port, livez), '');
+test('createAdmin() with 50 connections drops for another the one that has waited longest to ask', async () => {
+  const incidents: { reason: string; peer: string }[] = [];
+  await using port = await open({ onIncident: (event) => void incidents.push(event) });
+  const sockets = await crowd(port.port, 50, 'GET /livez HTTP/1.1\r\n');
+  const [first, second] = sockets;
+  const peer = `127.0.0.1:${first?.localPort}`;
+
+  const heard = await hears(port.port, livez);
+
+  assert.match(heard, /^HTTP\/1\.1 200 /);
+  assert.partialDeepStrictEqual(incidents, [{ reason: 'evicted', peer }]);
+  await eventually('the end of the first', () => first?.closed === true);
+  assert.equal(second?.closed, false);
   for (const socket of sockets) socket.destroy();
-  let status = 0;
-  while (status !== 200)
-    status = await port.get('/livez').then(
-      (answer) => answer.status,
-      () => 0,
-    );
+});
+
+test('createAdmin() answers while 50 connections that say nothing come again and again', async () => {
+  await using port = await open();
+  const sockets: Socket[] = [];
+
+  for (let round = 0; round < 5; round++) {
+    sockets.push(...(await crowd(port.port, 50, '')));
+    assert.match(await hears(port.port, livez), /^HTTP\/1\.1 200 /);
+  }
+
+  for (const socket of sockets) socket.destroy();
+});
+
+test('createAdmin() drops none of 50 that wait for their answers, and refuses another', async () => {
+  const incidents: { reason: string }[] = [];
+  const { promise, resolve } = Promise.withResolvers<string>();
+  await using port = await open({
+    onIncident: (event) => void incidents.push(event),
+    loadMetrics: async () => ({ contentType: 'text/plain', text: () => promise }),
+  });
+  // What is expected is said as soon as the request is under way.
+  const asking = 'GET /metrics HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\r\n';
+  const sockets = await crowd(port.port, 50, asking);
+  await Promise.all(sockets.map((socket) => once(socket, 'data')));
+
+  const heard = await hears(port.port, livez);
+  resolve('a 1\n');
+  const answers = await Promise.all(sockets.map((socket) => text(socket)));
+
+  assert.equal(heard, '');
+  assert.partialDeepStrictEqual(incidents, [{ reason: 'refused' }]);
+  for (const answer of answers) assert.match(answer, /a 1\n$/);
 });
 
 test('createAdmin() drops a peer that does not read its answers', async () => {

@@ -1,8 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
+import { peerName } from '../grpc/connection_info.ts';
 import { Listeners } from '../grpc/listeners.ts';
+import type { ConnectionErrors } from '../observability/connection_errors.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { ownerOf, type Place, Places } from '../places.ts';
 import type { Engine } from './engine.ts';
 
 /** What the admin port tells of. */
@@ -12,7 +15,15 @@ interface AdminDeps {
   isReady: () => boolean;
   /** Called by the first who asks for metrics. */
   loadMetrics: () => Promise<Metrics>;
+  /** Told of connections that are refused, or dropped for others. */
+  onIncident?: ConnectionErrors['record'];
   times?: Partial<AdminTimes>;
+}
+
+interface Peer {
+  socket: Socket;
+  /** Until its request has come, and it has no more than one; see Places. */
+  isIdle: true;
 }
 
 interface AdminTimes {
@@ -24,7 +35,7 @@ interface AdminTimes {
 
 const defaultTimes: AdminTimes = { patience: 10_000, lastAnswers: 250 };
 
-/** Connections beyond it are closed as they come: those who read metrics are few. */
+/** Beyond it one that has asked for nothing goes for one that comes, or that one is closed. */
 const maxConnections = 50;
 const maxHeaderSize = 8 * 1024;
 
@@ -40,9 +51,16 @@ export interface Admin extends Pick<Engine, 'forceShutdown'> {
  * Makes the admin port, which listens on nothing yet. Every connection has one request and a time by which
  * it is gone, whatever its peer does. node:http is loaded by the first: a start does not wait for it.
  */
-export function createAdmin({ log, isReady, loadMetrics, times }: AdminDeps): Admin {
+export function createAdmin({
+  log,
+  isReady,
+  loadMetrics,
+  onIncident = () => {},
+  times,
+}: AdminDeps): Admin {
   const { patience, lastAnswers } = { ...defaultTimes, ...times };
-  const sockets = new Set<Socket>();
+  const places = new Places<Peer>();
+  const placeOf = new WeakMap<Socket, Place<Peer>>();
   const listeners = new Listeners({ onSocket: take });
   const pages = new Map<string, (response: ServerResponse) => void | Promise<void>>([
     ['/livez', (response) => reply(response, { status: 200, body: 'ok\n' })],
@@ -58,7 +76,7 @@ export function createAdmin({ log, isReady, loadMetrics, times }: AdminDeps): Ad
     listen: (address) => listeners.listen(address),
     async close() {
       listeners.close();
-      if (sockets.size === 0) return;
+      if (places.size === 0) return;
       const timer = setTimeout(cut, lastAnswers);
       await new Promise<void>((resolve) => (noneLeft = resolve));
       clearTimeout(timer);
@@ -70,20 +88,36 @@ export function createAdmin({ log, isReady, loadMetrics, times }: AdminDeps): Ad
   };
 
   function take(socket: Socket): void {
-    if (sockets.size >= maxConnections) {
+    const owner = ownerOf(socket.remoteAddress);
+    if (places.size >= maxConnections && !makeRoom(owner)) {
+      const message = `Cannot take more than ${maxConnections} connections to the admin port`;
+      onIncident({ reason: 'refused', message, peer: peerName(socket) });
       socket.destroy();
       return;
     }
     const timer = setTimeout(() => socket.destroy(), patience);
-    sockets.add(socket);
+    const place = places.enter({ socket, isIdle: true }, owner);
+    placeOf.set(socket, place);
     socket
       .on('error', () => {})
       .once('close', () => {
         clearTimeout(timer);
-        sockets.delete(socket);
-        if (sockets.size === 0) noneLeft?.();
+        places.leave(place);
+        if (places.size === 0) noneLeft?.();
       });
     void hear(socket);
+  }
+
+  /** Drops whoever keeps the port from others by asking for nothing. */
+  function makeRoom(owner: string): boolean {
+    const place = places.find(owner, () => true);
+    if (!place) return false;
+    const { socket } = place.holder;
+    const message = `Cannot wait longer for a request: there are ${maxConnections} connections, and another one comes`;
+    onIncident({ reason: 'evicted', message, peer: peerName(socket) });
+    places.leave(place);
+    socket.destroy();
+    return true;
   }
 
   async function hear(socket: Socket): Promise<void> {
@@ -93,12 +127,16 @@ export function createAdmin({ log, isReady, loadMetrics, times }: AdminDeps): Ad
   }
 
   function cut(): void {
-    for (const socket of sockets) socket.destroy();
+    for (const { socket } of places.all()) socket.destroy();
   }
 
   async function createHttp(): Promise<Server> {
     const { createServer } = await import('node:http');
-    return createServer({ maxHeaderSize }, (request, response) => void answer(request, response));
+    return createServer({ maxHeaderSize }, (request, response) => {
+      const place = placeOf.get(request.socket);
+      if (place) places.work(place);
+      void answer(request, response);
+    });
   }
 
   async function answer({ method = '', url = '' }: IncomingMessage, response: ServerResponse) {
