@@ -120,7 +120,7 @@ function readSettings(read: Read) {
     maxConnections: read('max-connections', {
       value: 'COUNT',
       fallback: 'auto',
-      help: 'how many connections can be open; more are closed as they come; auto is what the memory there is can bear beside --max-buffered-bytes, at most 15000 (direct engine)',
+      help: 'how many connections can be open; for one more an idle one goes, of the address that has most, or it is closed as it comes; auto is what the memory there is can bear beside --max-buffered-bytes, at most 15000 (direct engine)',
       parse: or('auto', integer(1, 1_000_000)),
     }),
     maxHandshakes: read('max-handshakes', {

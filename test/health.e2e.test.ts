@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttp2Server, type IncomingHttpHeaders } from 'node:http2';
-import { createServer as createTcpServer } from 'node:net';
+import { connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -10,6 +11,7 @@ import { createClient, createServer } from 'nice-grpc';
 import { generate } from 'selfsigned';
 import { HealthCheckResponse, HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { dial } from '../src/transport/client.ts';
+import { greeting } from './http2_attacks/attacker.ts';
 import { install } from './program.ts';
 import { frame } from './raw_client.ts';
 import { listenTcp } from './tcp.ts';
@@ -57,6 +59,35 @@ test('the port of health answers a check beside 300 watches on one connection', 
   const check = await client.check({ service: '' }, { signal });
 
   assert.deepEqual(new Set(heard.map(({ value }) => value?.status)), new Set([check.status]));
+});
+
+test('the port of health answers probes while 1000 connections that greet hold it', async (t) => {
+  using program = install();
+  const server = await program.serve(['--health-listen', '127.0.0.1:0']);
+  const { port } = await server.log.line({ msg: 'listening for health' });
+  const sockets: Socket[] = [];
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  const fill = async (count: number) => {
+    while (count-- > 0) {
+      const socket = connect(Number(port), '127.0.0.1').on('error', () => {});
+      sockets.push(socket);
+      socket.write(greeting());
+      await once(socket, 'data');
+    }
+  };
+  const probe = () => program.run(['health', '-addr', `127.0.0.1:${String(port)}`]);
+
+  await fill(1000);
+  const first = await probe();
+  // What was lost comes again.
+  await fill(50);
+  const second = await probe();
+
+  const serving = { code: 0, out: 'status: SERVING\n', err: '' };
+  assert.deepEqual([first, second], [serving, serving]);
+  await server.log.line({ msg: 'connection error', reason: 'evicted' });
 });
 
 test('health exits 3 for a name that is not known, and for a server without health', async () => {

@@ -174,9 +174,11 @@ test('shutdown() answers what is open, and then every connection is closed', asy
   assert.equal(server.openConnections, 0);
 });
 
-test('connections beyond the limit are closed as they come, and the others go on', async (t) => {
+test('connections beyond the limit are closed where none is idle, and the others go on', async (t) => {
   const { dial, plain, server } = await serve(t, { maxConnections: 1 });
   const session = await dial();
+  const open = session.request({ ':method': 'POST' }, { endStream: false });
+  await once(open, 'response');
 
   const second = connectTcp(plain, '127.0.0.1').on('error', () => {});
   await once(second, 'close');

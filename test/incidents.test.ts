@@ -77,11 +77,27 @@ test('HTTP/1.1 on a TLS port is reported', async () => {
   assert.equal(incident?.reason, 'http_on_tls');
 });
 
-test('a connection beyond --max-connections is reported', async () => {
+test('a connection that goes for another one beyond --max-connections is reported', async () => {
   await using running = await serve({ limits: { maxConnections: 1 } });
   const first = dial(running);
-  await once(first, 'connect');
+  first.resume().write(greeting);
   await eventually('the first connection', () => running.counts().connections === 1);
+
+  const peer = `127.0.0.1:${first.localPort}`;
+
+  const second = dial(running);
+  await once(first, 'close');
+  second.destroy();
+
+  assert.partialDeepStrictEqual(running.incidents, [{ reason: 'evicted', peer }]);
+});
+
+test('a connection that is refused beyond --max-connections is reported', async () => {
+  await using running = await serve({ limits: { maxConnections: 1 } });
+  const first = dial(running);
+  // It does not go, since it has a call.
+  first.write(Buffer.concat([greeting, openCall]));
+  await eventually('the first call', () => running.counts().calls === 1);
 
   const incident = await incidentOf(running, greeting);
   first.destroy();

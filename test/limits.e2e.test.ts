@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { suite, test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
-import { GreeterDefinition } from '../src/gen/greet.ts';
+import { GreeterDefinition, type HelloRequest } from '../src/gen/greet.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { HelloDefinition } from '../src/gen/hello.ts';
+import { feed } from './harness.ts';
+import { greeting } from './http2_attacks/attacker.ts';
 import { unending } from './kinds.ts';
 import { install } from './program.ts';
 import { connectRaw } from './raw_client.ts';
@@ -44,6 +47,38 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     assert.match(metrics, /^greeter_calls_in_flight 7$/m);
     assert.match(metrics, /^greeter_open_streams 7$/m);
     healthChannel.close();
+  });
+
+  test('--max-connections has idle connections go for others, and none with a call', async (t) => {
+    using program = install();
+    const { address, channel } = await program.serve(['--max-connections', '200'], {
+      env: { GREETER_ENGINE: 'direct' },
+    });
+    const client = createClient(GreeterDefinition, channel);
+    const requests = feed<Partial<HelloRequest>>();
+    const replies = client.interactiveSayHello(requests)[Symbol.asyncIterator]();
+    const chat = async (name: string) => {
+      requests.push({ greeting: 'Bello', name });
+      return (await replies.next()).value?.message;
+    };
+    assert.equal(await chat('first'), 'Bello first!');
+
+    const crowd: Socket[] = [];
+    t.after(() => {
+      for (const socket of crowd) socket.destroy();
+    });
+    while (crowd.length < 500) {
+      const { socket } = dialSocket(address);
+      crowd.push(socket.on('error', () => {}));
+      socket.write(greeting());
+      await once(socket, 'data');
+    }
+    const other = await connectRaw(address);
+
+    assert.equal(await chat('last'), 'Bello last!');
+    assert.equal(other.session.destroyed, false);
+    other.close();
+    requests.end();
   });
 
   test('--max-connection-age and its grace end what is open with UNAVAILABLE', async () => {

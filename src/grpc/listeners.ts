@@ -14,8 +14,6 @@ export type ReportOfSocket = (incident: Incident, socket: PeerAddress) => void;
 
 interface ListenersOptions {
   onSocket: (socket: Socket) => void;
-  /** Of each address without TLS, so many may be connected at once; those with TLS are not counted here. */
-  maxConnections?: number | undefined;
   /** TLS handshakes that may be under way at once, on all addresses together; see Handshakes. */
   maxHandshakes?: number | undefined;
   report?: ReportOfSocket | undefined;
@@ -26,7 +24,6 @@ const defaultMaxHandshakes = 256;
 /** The sockets that a server listens on. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
-  readonly #maxConnections: number | undefined;
   readonly #handshakes: Handshakes;
   readonly #report: ReportOfSocket;
   readonly #servers: Server[] = [];
@@ -34,12 +31,10 @@ export class Listeners {
 
   constructor({
     onSocket,
-    maxConnections,
     maxHandshakes = defaultMaxHandshakes,
     report = () => {},
   }: ListenersOptions) {
     this.#onSocket = onSocket;
-    this.#maxConnections = maxConnections;
     this.#report = report;
     const message = `Cannot take more than ${maxHandshakes} TLS handshakes at once`;
     this.#handshakes = new Handshakes({
@@ -52,16 +47,10 @@ export class Listeners {
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
     const onSocket = 'path' in address ? this.#onSocket : (socket: Socket) => this.#onTcp(socket);
     const server = tls ? await this.#createTlsServer(tls, onSocket) : createServer(onSocket);
-    // With TLS it would count handshakes, and whoever begins many would keep out those who finish theirs.
-    if (!tls && this.#maxConnections !== undefined) server.maxConnections = this.#maxConnections;
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
     // A connection that could not be accepted is lost; the next one may be.
     server.on('error', () => {});
-    server.on('drop', (peer) => {
-      const message = `Cannot take more than ${server.maxConnections} connections`;
-      this.#report({ reason: 'refused', message }, peer ?? {});
-    });
     this.#servers.push(server);
     const bound = server.address();
     return typeof bound === 'object' && bound !== null ? bound.port : undefined;

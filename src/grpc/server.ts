@@ -181,7 +181,6 @@ function start(
   { chain, services }: { chain: readonly AnyMiddleware[]; services: readonly ChainedService[] },
 ): Running {
   const { router, http2, maxHandshakes, report } = parts;
-  const { maxConnections } = http2;
   router.strayThrough(chain);
   for (const { codec, handler, service } of handlersOf(services)) {
     router.add({ ...codec, chain: service.chain, handler });
@@ -192,6 +191,6 @@ function start(
     if (run.isOver) socket.destroy();
     else http2.attach(socket);
   };
-  const listeners = new Listeners({ onSocket, maxConnections, maxHandshakes, report });
+  const listeners = new Listeners({ onSocket, maxHandshakes, report });
   return { ...parts, run, listeners };
 }

@@ -89,6 +89,11 @@ export class Connection {
     return this.#streams.table.lastId;
   }
 
+  /** Whether the peer is more than a greeting: it has heard our SETTINGS, or has opened a stream. */
+  get hasAnswered(): boolean {
+    return this.#inbound.hasAnswered || this.lastStreamId > 0;
+  }
+
   /** Bytes kept for the peer, or of it. */
   get heldBytes(): number {
     const received = this.#reader.heldBytes + this.#inbound.heldBytes;
@@ -180,15 +185,18 @@ export class Connection {
     this.#streams.expire();
   }
 
-  /** Ends the connection with an error (RFC 9113 section 5.4.1); the message goes to the peer. */
-  fail(error: ConnectionError): void {
+  /**
+   * Ends the connection with an error (RFC 9113 section 5.4.1); the message goes to the peer. It is reported
+   * as what the error's code says, unless there is another reason.
+   */
+  fail(error: ConnectionError, reason = reasonOf(error)): void {
     if (this.#state === 'failed') return;
     this.#mayTalk = true;
     const { code, message } = error;
     if (error instanceof WrongProtocol && error.protocol !== 'unknown')
       this.#refuse(error.protocol);
     else this.#sender.goAway(this.#streams.table.lastId, code, message);
-    this.#report({ reason: reasonOf(error), message });
+    this.#report({ reason, message });
     this.lost(error);
     this.#wake();
   }

@@ -66,6 +66,16 @@ export class ConnectionTimes {
     this.#heard = true;
   }
 
+  /**
+   * How long ago it had a call, in milliseconds: Infinity before the first, and 0 where there was one since
+   * the last tick.
+   */
+  get usedAgo(): number {
+    const { connection, now } = this.#deps;
+    if (connection.lastStreamId === 0) return Number.POSITIVE_INFINITY;
+    return connection.lastStreamId === this.#lastStreamId ? now() - this.#usedAt : 0;
+  }
+
   /** Says that we leave; a second later, the peer has heard it. */
   leave(): void {
     this.#leftAt ??= this.#deps.now();

@@ -34,6 +34,7 @@ export class Inbound {
   #creditedResponses = 0;
   #creditedFrames = 0;
   #hasSettings = false;
+  #hasAnswered = false;
 
   constructor(deps: InboundDeps) {
     this.#deps = deps;
@@ -42,6 +43,11 @@ export class Inbound {
     this.#resets = new TokenBucket(resetsPerSecond, deps.now);
     this.#control = new TokenBucket(controlFramesPerSecond, deps.now);
     this.#settings = new TokenBucket(controlFramesPerSecond, deps.now);
+  }
+
+  /** Whether the peer has acknowledged our SETTINGS. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
   }
 
   /** Bytes kept of header blocks. */
@@ -140,6 +146,7 @@ export class Inbound {
     expectConnection(frame);
     this.#hasSettings = true;
     if (isAck(frame)) {
+      this.#hasAnswered = true;
       this.#countControl();
       return expectLength(frame, 0);
     }

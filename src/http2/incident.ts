@@ -10,6 +10,7 @@ export interface Incident {
 type IncidentReason =
   | `goaway_${Lowercase<Code>}`
   | `rst_stream_${Lowercase<Code>}`
+  | 'evicted'
   | 'handshake_dropped'
   | 'handshake_timeout'
   | 'http1'

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { ownerOf, type Place, Places } from '../places.ts';
 import { ByteBudget } from './byte_budget.ts';
 import type { SocketTimes } from './connection_times.ts';
 import { type Given, withDefaults } from './defaults.ts';
@@ -6,6 +7,7 @@ import type { Incident } from './incident.ts';
 import { defaultLimits, type Http2Limits } from './limits.ts';
 import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from './stream.ts';
+import { TokenBucket } from './token_bucket.ts';
 import { Turn } from './turn.ts';
 
 /** What a server bears of all its peers together. */
@@ -14,7 +16,7 @@ export interface Http2ServerOptions {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   limits?: Given<Http2Limits>;
   times?: Given<SocketTimes>;
-  /** Connections beyond it are closed as they come. */
+  /** Beyond it a connection that is idle goes for one that comes, or that one is closed; see mayGo(). */
   maxConnections?: number | undefined;
   /**
    * Bytes that all connections together may keep. Beyond it they stop reading, and writers wait; a
@@ -35,7 +37,6 @@ export interface Http2ServerOptions {
 export interface Http2Server {
   /** Takes a connected socket over: from a `net` server, or from a `tls` one with ALPN `h2`. */
   attach(socket: Socket): void;
-  readonly maxConnections: number;
   readonly openConnections: number;
   readonly openStreams: number;
   /** Bytes that all connections together keep. */
@@ -62,6 +63,12 @@ const defaultMaxConnections = 15_000;
 /** What is garbage and not yet collected comes on top: a pod of 256 MiB should have half of it. */
 const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 const tickMs = 1000;
+/** What has had a call in so many milliseconds is likely to have another, and only goes to even out. */
+const leastIdleMs = 2000;
+/** So many a second go for others that have no fewer, or a tenth of all; twice as many at once. */
+const mostSwaps = 100;
+/** The same of those that have said no more than a greeting: to refuse another costs a fifth of it. */
+const mostGreetings = 1000;
 
 /** Makes a server that listens on nothing itself. */
 export function createHttp2Server({
@@ -75,7 +82,9 @@ export function createHttp2Server({
   now = performance.now.bind(performance),
   random = Math.random,
 }: Http2ServerOptions): Http2Server {
-  const connections = new Set<SocketConnection>();
+  const places = new Places<SocketConnection>();
+  const swaps = new TokenBucket(Math.min(mostSwaps, Math.max(1, maxConnections / 10)), now);
+  const greetings = new TokenBucket(mostGreetings, now);
   const budget = new ByteBudget(maxBufferedBytes);
   const deps = {
     serve,
@@ -86,19 +95,22 @@ export function createHttp2Server({
     times: withDefaults(defaultTimes, times),
     random,
   };
+  const eviction: Incident = {
+    reason: 'evicted',
+    message: `Cannot keep an idle connection: there are ${maxConnections}, and another one comes`,
+  };
   let ticker: NodeJS.Timeout | undefined;
   let leaving: PromiseWithResolvers<void> | undefined;
   let wasOverloaded = false;
 
   return {
     attach,
-    maxConnections,
     get openConnections() {
-      return connections.size;
+      return places.size;
     },
     get openStreams() {
       let sum = 0;
-      for (const { openStreams } of connections) sum += openStreams;
+      for (const { openStreams } of places.all()) sum += openStreams;
       return sum;
     },
     get bufferedBytes() {
@@ -108,21 +120,22 @@ export function createHttp2Server({
       return budget.excess > 0;
     },
     retireConnections() {
-      for (const connection of connections) connection.shutdown();
+      for (const connection of places.all()) connection.shutdown();
     },
     shutdown() {
       leaving ??= Promise.withResolvers();
-      for (const connection of connections) connection.shutdown();
-      if (connections.size === 0) leaving.resolve();
+      for (const connection of places.all()) connection.shutdown();
+      if (places.size === 0) leaving.resolve();
       return leaving.promise;
     },
     destroy() {
-      for (const connection of connections) connection.destroy();
+      for (const connection of places.all()) connection.destroy();
     },
   };
 
   function attach(socket: Socket): void {
-    if (connections.size >= maxConnections) {
+    const owner = ownerOf(socket.remoteAddress);
+    if (places.size >= maxConnections && !makeRoom(owner)) {
       report(
         { reason: 'refused', message: `Cannot take more than ${maxConnections} connections` },
         socket,
@@ -135,24 +148,45 @@ export function createHttp2Server({
       ...deps,
       report: (incident) => report(incident, socket),
       http1Response: http1Response && (() => http1Response(socket)),
-      onClose: () => onClose(connection),
+      onIdle: (isIdle) => (isIdle ? places.wait(place) : places.work(place)),
+      onClose: () => leave(place),
     });
-    connections.add(connection);
+    const place = places.enter(connection, owner);
     if (leaving) connection.shutdown();
     // One timer for all connections.
     ticker ??= setInterval(tick, tickMs).unref();
   }
 
-  function onClose(connection: SocketConnection): void {
-    connections.delete(connection);
-    if (connections.size > 0) return;
+  function makeRoom(owner: string): boolean {
+    const place = places.find(owner, mayGo);
+    if (!place) return false;
+    // At once, whether or not its peer takes our last words.
+    places.leave(place);
+    place.holder.evict(eviction);
+    return true;
+  }
+
+  /**
+   * Whoever has fewer connections gets one of whoever has at least two more, whatever that one does about it.
+   * Any other change makes nothing fairer, and clients that are too many would take each other's places in
+   * turn, each coming back as soon as it had to go. So it is bounded, and those that are refused wait longer
+   * each time. Who has only said its greeting has less to lose, and may be there to keep others out.
+   */
+  function mayGo({ hasAnswered, usedAgo }: SocketConnection, evens: boolean): boolean {
+    if (evens) return true;
+    return hasAnswered ? usedAgo >= leastIdleMs && swaps.take() : greetings.take();
+  }
+
+  function leave(place: Place<SocketConnection>): void {
+    places.leave(place);
+    if (places.size > 0) return;
     clearInterval(ticker);
     ticker = undefined;
     leaving?.resolve();
   }
 
   function tick(): void {
-    for (const connection of connections) connection.tick();
+    for (const connection of places.all()) connection.tick();
     const isOverloaded = budget.excess > 0;
     if (isOverloaded && wasOverloaded) shed();
     wasOverloaded = isOverloaded;
@@ -160,7 +194,7 @@ export function createHttp2Server({
 
   function shed(): void {
     let left = budget.excess;
-    for (const connection of [...connections].toSorted((a, b) => b.heldBytes - a.heldBytes)) {
+    for (const connection of places.all().toSorted((a, b) => b.heldBytes - a.heldBytes)) {
       if (left <= 0) return;
       const held = connection.heldBytes;
       connection.shed(Math.min(left, held));

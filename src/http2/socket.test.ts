@@ -40,14 +40,15 @@ const pingAnswer = frameOf(FrameType.PING, Flag.ACK, 0, Buffer.from('goingout'))
 const ping = frameOf(FrameType.PING, 0, 0, Buffer.alloc(8));
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A connection that has said all that it has to say, of which the peer has taken nothing. */
-async function sayAll(t: TestContext) {
+/** A connection with a call, of which the peer has taken nothing. */
+async function openCall(t: TestContext, maxConnections?: number) {
   t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
   const clock = { now: 0 };
   let stream: Stream | undefined;
   const server = createHttp2Server({
     now: () => clock.now,
     random: () => 0,
+    maxConnections,
     serve(opened) {
       stream = opened;
       return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
@@ -57,17 +58,26 @@ async function sayAll(t: TestContext) {
   server.attach(socket);
   socket.push(Buffer.concat([preface, settings, request]));
   await turn();
-  void server.shutdown();
-  socket.push(pingAnswer);
-  await turn();
-  stream?.respond(ok);
-  stream?.end(trailer, Buffer.from('the end'));
-  while (!socket.writableEnded) await turn();
   const pass = (ms: number) => {
     clock.now += ms;
     t.mock.timers.tick(ms);
   };
-  return { server, socket, pass };
+  const answer = () => {
+    stream?.respond(ok);
+    stream?.end(trailer, Buffer.from('the end'));
+  };
+  return { server, socket, pass, answer };
+}
+
+/** A connection that has said all that it has to say, of which the peer has taken nothing. */
+async function sayAll(t: TestContext) {
+  const call = await openCall(t);
+  void call.server.shutdown();
+  call.socket.push(pingAnswer);
+  await turn();
+  call.answer();
+  while (!call.socket.writableEnded) await turn();
+  return call;
 }
 
 test('a slow reader gets the end of a response, however long after GOAWAY it takes it', async (t) => {
@@ -110,4 +120,40 @@ test('a peer that takes nothing of what is left is given up in the time of a sil
   assert.equal(wasOpen, true);
   assert.equal(socket.destroyed, true);
   assert.equal(server.openConnections, 0);
+});
+
+test('a connection whose last response has not left does not go for another', async (t) => {
+  const { server, socket, answer, pass } = await openCall(t, 1);
+  answer();
+  await turn();
+  assert.equal(server.openStreams, 0);
+  for (let second = 0; second < 3; second++) pass(1000);
+
+  const refused = new SlowSocket();
+  server.attach(refused);
+  const isRefused = refused.destroyed;
+  while (socket.takeNext()) await turn();
+  pass(1000);
+  server.attach(new SlowSocket());
+  for (let i = 0; i < 3; i++) await turn();
+
+  assert.equal(isRefused, true);
+  assert.equal(socket.destroyed, true);
+  assert.equal(server.openConnections, 1);
+});
+
+test('a connection that goes for another has gone at once, though its peer takes nothing', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+  const server = createHttp2Server({ serve: () => assert.fail('nobody calls'), maxConnections: 1 });
+  const [first, second] = [new SlowSocket(), new SlowSocket()];
+  server.attach(first);
+  await turn();
+
+  server.attach(second);
+  const { openConnections } = server;
+  for (let i = 0; i < 3; i++) await turn();
+
+  assert.equal(openConnections, 1);
+  assert.deepEqual([first.destroyed, second.destroyed], [true, false]);
+  server.destroy();
 });

@@ -11,8 +11,21 @@ export interface SocketConnection {
   readonly openStreams: number;
   /** Bytes kept for the peer or of it, those that wait in the socket included. */
   readonly heldBytes: number;
+  /** Whether no stream is open, and all that was said has left. */
+  readonly isIdle: boolean;
+  /** Whether the peer is more than a greeting; see Connection. */
+  readonly hasAnswered: boolean;
+  /** Milliseconds since the last call; Infinity before the first. */
+  readonly usedAgo: number;
   /** Says that it leaves, and ends when the last stream has (see Connection). */
   shutdown(): void;
+  /**
+   * Has the peer go, for a reason that is none of its own, and drops the socket at once. One GOAWAY names the
+   * last stream: a request that is on its way will not be served, and its client knows that it may send it
+   * again elsewhere (RFC 9113 section 6.8), as those of gRPC do by themselves. Two of them, as shutdown() has,
+   * would keep the connection for a round trip, and then for whatever came in it.
+   */
+  evict(incident: Incident): void;
   /** Drops the socket; what is open ends here. */
   destroy(): void;
   /** Frees so many bytes, or closes. */
@@ -27,6 +40,8 @@ interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve'> {
   /** From 0 to 1: connections that came together do not all leave together. */
   random: () => number;
   turn: Turn;
+  /** Told when the first stream is opened, and when none is open any more, and that again with each tick. */
+  onIdle: (isIdle: boolean) => void;
   onClose: () => void;
 }
 
@@ -36,7 +51,7 @@ interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve'> {
  */
 export function bindSocket(
   socket: Socket,
-  { times, random, turn, onClose, ...deps }: SocketDeps,
+  { times, random, turn, onIdle, onClose, ...deps }: SocketDeps,
 ): SocketConnection {
   const serve: Serve = (stream, request) => deps.serve(stream, request, socket);
   const connection = new Connection({ ...deps, serve, wake });
@@ -52,6 +67,7 @@ export function bindSocket(
   const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
   let counted = 0;
   let paused = false;
+  let idle = true;
 
   socket
     .on('data', (chunk: Buffer) => {
@@ -86,11 +102,23 @@ export function bindSocket(
     get heldBytes() {
       return counted;
     },
+    get isIdle() {
+      return connection.openStreams === 0 && socket.writableLength === 0;
+    },
+    get hasAnswered() {
+      return connection.hasAnswered;
+    },
+    get usedAgo() {
+      return keeper.usedAgo;
+    },
     shed: (bytes) => connection.shed(bytes),
     shutdown: () => keeper.leave(),
+    evict,
     destroy: () => drop(),
-    tick: () =>
-      keeper.tick({ paused, unsent: socket.writableEnded ? socket.writableLength : undefined }),
+    tick() {
+      keeper.tick({ paused, unsent: socket.writableEnded ? socket.writableLength : undefined });
+      onIdle(idle);
+    },
   };
 
   function wake(): void {
@@ -127,6 +155,7 @@ export function bindSocket(
     // First: where that makes room, this very function may be called back.
     counted = held;
     budget.add(grown);
+    if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
     const { onlyReceives, holdsBodies } = connection;
     const isEnough = budget.isFarExceeded ? holdsBodies : onlyReceives && budget.excess > 0;
     const pause = isEnough && !connection.isOver;
@@ -135,6 +164,16 @@ export function bindSocket(
     paused = pause;
     if (pause) socket.pause();
     else socket.resume();
+  }
+
+  function evict({ reason, message }: Incident): void {
+    // It has been told to go already.
+    if (socket.writableEnded) return drop();
+    connection.fail(new ConnectionError('NO_ERROR', message), reason);
+    for (const bytes of connection.take({ room: false })) socket.write(bytes);
+    socket.end();
+    // By then the system has what it takes of that, and ends the connection behind it.
+    turn.later(() => turn.later(() => socket.destroy()));
   }
 
   function close(): void {

@@ -12,7 +12,7 @@ import { pathOf } from './paths.ts';
  * ever. What is left out has the default of the engine.
  */
 export interface Limits {
-  /** Open connections; more are closed as they come. */
+  /** Open connections; for one more an idle one goes, or it is closed as it comes. */
   maxConnections?: number | undefined;
   /** TLS handshakes under way at once; beyond it the address that has most of them loses its oldest. */
   maxHandshakes?: number | undefined;
