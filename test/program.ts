@@ -35,6 +35,8 @@ interface RunOptions {
   stopAt?: RegExp;
   /** Runs it in a folder that is removed before. */
   inRemovedFolder?: boolean;
+  /** A command that runs the one that follows it, in place of itself. */
+  launcher?: readonly string[];
 }
 
 type Output = 'pipe' | number | Stream;
@@ -70,6 +72,8 @@ export interface Served {
   log: MemoryLog;
   /** Reads no more of its log. */
   stallLog(): void;
+  /** Reads the rest of its log, and keeps nothing of it. */
+  discardLog(): void;
   signal(name: NodeJS.Signals): void;
   ended: Promise<Ended>;
 }
@@ -130,13 +134,14 @@ export function install(): Program {
       env = {},
       input = '',
       inRemovedFolder = false,
+      launcher = inRemovedFolder ? removing : [],
       out = 'pipe',
       err = 'pipe',
       nodeFlags = [],
     }: RunOptions = {},
   ) {
     const typedHere = [executable ? command : process.execPath, ...nodeFlags, ...first];
-    const all = inRemovedFolder ? [...removing, ...typedHere.map(fromAnywhere)] : typedHere;
+    const all = [...launcher, ...(inRemovedFolder ? typedHere.map(fromAnywhere) : typedHere)];
     const child = spawn(all[0] ?? '', [...all.slice(1), ...args], {
       cwd: folder,
       stdio: ['pipe', out, err],
@@ -226,7 +231,12 @@ async function serve(child: ChildProcess): Promise<Served> {
   const address = `127.0.0.1:${String(port)}`;
   const signal = (name: NodeJS.Signals) => void child.kill(name);
   const stallLog = () => void reader.pause();
+  const discardLog = () => {
+    reader.close();
+    input.resume();
+  };
   const tls = serverTls && { ca: Buffer.from(serverTls.cert) };
   const { pid = assert.fail('did not start') } = child;
-  return { pid, address, channel: dial({ address, tls }), log, stallLog, signal, ended };
+  const channel = dial({ address, tls });
+  return { pid, address, channel, log, stallLog, discardLog, signal, ended };
 }
