@@ -1,0 +1,215 @@
+import type { Socket } from 'node:net';
+import {
+  defaultMaxFrameSize,
+  Flag,
+  type Frame,
+  FrameType,
+  maxInt31,
+  preface,
+} from '../../src/http2/frame.ts';
+import { FrameReader } from '../../src/http2/frame_reader.ts';
+import { applySettings, defaultPeerSettings } from '../../src/http2/settings.ts';
+import { greeting } from '../http2_attacks/attacker.ts';
+import { headers } from '../http2_attacks/targets.ts';
+import { frameOf, word } from '../http2_peer.ts';
+import type { Done, Flood } from './orders.ts';
+import type { Shape } from './payloads.ts';
+
+/** A call whose body has not been sent to its end. */
+interface Sending {
+  body: Buffer;
+  at: number;
+  window: number;
+  ends: boolean;
+  /** When its last bytes were sent. */
+  movedAt: number;
+}
+
+interface FlooderOptions extends Pick<Flood, 'reads' | 'streams' | 'uploads'> {
+  shapes: readonly Shape[];
+  counts: Done;
+  onClose: () => void;
+}
+
+/** Bytes that wait to be written, at most: what the server does not read it does not see, either. */
+const mostQueued = 256 * 1024;
+/** A body that the server takes no more of for so many milliseconds holds up no others. */
+const patience = 100;
+/** Of the largest window of a connection, what has been read before it is said. */
+const windowStep = 2 ** 29;
+const largestWindow = frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535));
+
+/** One connection that always has so many calls open, and sends as much as the server takes. */
+export class Flooder {
+  readonly #socket: Socket;
+  readonly #options: FlooderOptions;
+  readonly #reader = new FrameReader((frame) => this.#take(frame));
+  readonly #settings = defaultPeerSettings();
+  /** Calls that are open, and whether their responses are read. */
+  readonly #open = new Map<number, boolean>();
+  readonly #sending = new Map<number, Sending>();
+  #hasSettings = false;
+  #window = 65_535;
+  #unsaid = 0;
+  #nextId = 1;
+  #read = 0;
+  #unread = 0;
+
+  constructor(socket: Socket, options: FlooderOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    const { reads, counts } = options;
+    this.#reader.read(preface);
+    const isHeld = reads === 'none' || reads === 'half';
+    socket.write(Buffer.concat([greeting(isHeld ? 0 : maxInt31), largestWindow]));
+    socket
+      .on('error', () => {})
+      .on('data', (bytes: Buffer) => {
+        counts.bytesRead += bytes.length;
+        this.#reader.read(bytes);
+        if (!this.#hasSettings) return;
+        if (reads === 'nothing') socket.pause();
+        this.#pump();
+      })
+      .on('drain', () => this.#pump())
+      .once('close', () => {
+        counts.bytesSent += socket.bytesWritten;
+        options.onClose();
+      });
+  }
+
+  /** Goes away at once. */
+  leave(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  #take({ type, flags, streamId, bytes, start, end }: Frame): void {
+    const { counts } = this.#options;
+    if (type === FrameType.DATA) {
+      counts.messages++;
+      this.#unsaid += end - start;
+      if (this.#unsaid > windowStep) {
+        this.#socket.write(frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(this.#unsaid)));
+        this.#unsaid = 0;
+      }
+    }
+    if (type === FrameType.SETTINGS && (flags & Flag.ACK) === 0) {
+      applySettings(this.#settings, { type, flags, streamId, bytes, start, end });
+      this.#socket.write(frameOf(FrameType.SETTINGS, Flag.ACK, 0, Buffer.alloc(0)));
+      this.#hasSettings = true;
+    }
+    if (type === FrameType.PING && (flags & Flag.ACK) === 0) {
+      this.#socket.write(frameOf(FrameType.PING, Flag.ACK, 0, bytes.subarray(start, end)));
+    }
+    if (type === FrameType.WINDOW_UPDATE) {
+      const more = bytes.readUInt32BE(start);
+      const sending = this.#sending.get(streamId);
+      if (streamId === 0) this.#window += more;
+      else if (sending) sending.window += more;
+    }
+    if (type === FrameType.RST_STREAM) {
+      counts.reset++;
+      this.#end(streamId);
+    }
+    const isLast = type === FrameType.HEADERS || type === FrameType.DATA;
+    if (isLast && (flags & Flag.END_STREAM) !== 0) {
+      if (this.#sending.has(streamId)) {
+        // It has had enough before it was told all.
+        this.#socket.write(frameOf(FrameType.RST_STREAM, 0, streamId, word(0)));
+      }
+      this.#end(streamId);
+    }
+  }
+
+  #end(streamId: number): void {
+    const isRead = this.#open.get(streamId);
+    if (isRead === undefined) return;
+    this.#options.counts.ended++;
+    if (isRead) this.#read--;
+    else this.#unread--;
+    this.#open.delete(streamId);
+    this.#sending.delete(streamId);
+  }
+
+  /** Goes on with what has begun, and begins what may be begun, as long as the socket takes it. */
+  #pump(): void {
+    const { uploads } = this.#options;
+    const now = performance.now();
+    this.#socket.cork();
+    let hasMore = true;
+    while (hasMore && this.#hasRoom()) {
+      hasMore = this.#begin();
+      let active = 0;
+      for (const [streamId, sending] of this.#sending) {
+        if (active === uploads || !this.#hasRoom()) break;
+        if (this.#send(streamId, sending)) {
+          hasMore = true;
+          sending.movedAt = now;
+          active++;
+        } else if (now - sending.movedAt < patience) {
+          active++;
+        }
+      }
+    }
+    process.nextTick(() => this.#socket.uncork());
+  }
+
+  #hasRoom(): boolean {
+    return !this.#socket.destroyed && this.#socket.writableLength < mostQueued;
+  }
+
+  /** Opens a call where there may be one more. */
+  #begin(): boolean {
+    const { reads, streams, shapes, counts } = this.#options;
+    if (this.#open.size >= streams || this.#nextId > maxInt31 - 2) return false;
+    const isRead = reads === 'all' || (reads === 'half' && this.#read <= this.#unread);
+    const index = (this.#nextId - 1) / 2;
+    const shape = shapes[index % shapes.length];
+    if (!shape) return false;
+    const streamId = this.#nextId;
+    this.#nextId += 2;
+    counts.calls++;
+    const needsFirst = index === 0 ? shapes.find(({ first }) => first)?.first : undefined;
+    this.#socket.write(headers(streamId, needsFirst ?? shape.block));
+    if (isRead && reads === 'half') {
+      this.#socket.write(frameOf(FrameType.WINDOW_UPDATE, 0, streamId, word(maxInt31)));
+    }
+    const sending = {
+      body: shape.body,
+      at: 0,
+      movedAt: performance.now(),
+      window: this.#settings.initialWindowSize,
+      ends: isRead || reads === 'nothing' || this.#unread % 2 === 0,
+    };
+    if (isRead) this.#read++;
+    else this.#unread++;
+    this.#open.set(streamId, isRead);
+    this.#sending.set(streamId, sending);
+    return true;
+  }
+
+  /** Sends a frame of a body; gives whether there can be another one. */
+  #send(streamId: number, sending: Sending): boolean {
+    const { body, at, window, ends } = sending;
+    const size = Math.min(defaultMaxFrameSize, body.length - at, window, this.#window);
+    if (size <= 0) return false;
+    const isLast = at + size === body.length;
+    const flags = isLast && ends ? Flag.END_STREAM : 0;
+    this.#socket.write(dataHeader(streamId, size, flags));
+    this.#socket.write(body.subarray(at, at + size));
+    sending.at += size;
+    sending.window -= size;
+    this.#window -= size;
+    if (isLast) this.#sending.delete(streamId);
+    return true;
+  }
+}
+
+function dataHeader(streamId: number, size: number, flags: number): Buffer {
+  const bytes = Buffer.allocUnsafe(9);
+  bytes.writeUIntBE(size, 0, 3);
+  bytes.writeUInt8(FrameType.DATA, 3);
+  bytes.writeUInt8(flags, 4);
+  bytes.writeUInt32BE(streamId, 5);
+  return bytes;
+}

@@ -1,0 +1,155 @@
+// Clients that mean no good, in a process of its own: it does what it is told, one order at a time. What an
+// order has opened stays until the next one.
+import { connect, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
+import { preface } from '../../src/http2/frame.ts';
+import { Flooder } from './flooder.ts';
+import type { Crowd, Done, Flood, Order } from './orders.ts';
+import { shapesOf } from './payloads.ts';
+
+/** Not that of the probes: a server may tell its peers apart by their addresses. */
+const localAddress = '127.0.0.2';
+/** How many of a crowd are on their way at once: a listener has only so long a queue. */
+const mostConnecting = 200;
+/** A server that closes connections gets new ones, but not without end. */
+const mostReconnects = 2000;
+/** A server that is busy with what came before has so many milliseconds to take the first call. */
+const patience = 10_000;
+
+/** Closes what is open, and gives what has come of it. */
+let leave = noneYet;
+
+process.on('message', (order: Order | 'leave') => {
+  const done = leave();
+  leave = noneYet;
+  if (order === 'leave') return process.send?.(done);
+  const work = order.do === 'flood' ? flood(order) : crowd(order);
+  void work.then(() => process.send?.('done'));
+  return true;
+});
+process.on('disconnect', () => process.exit());
+
+function noneYet(): Done {
+  return {
+    connected: 0,
+    closed: 0,
+    calls: 0,
+    ended: 0,
+    reset: 0,
+    bytesSent: 0,
+    bytesRead: 0,
+    messages: 0,
+    took: 0,
+  };
+}
+
+async function flood(order: Flood): Promise<void> {
+  const counts = noneYet();
+  const shapes = shapesOf(order.method, order.payload);
+  const flooders = new Set<Flooder>();
+  const sockets = new Set<Socket>();
+  const start = performance.now();
+  let isOver = false;
+  leave = () => {
+    isOver = true;
+    const bytesSent = counts.bytesSent + sentBy(sockets);
+    for (const flooder of flooders) flooder.leave();
+    return { ...counts, bytesSent, took: performance.now() - start };
+  };
+  for (let i = 0; i < order.connections; i++) add();
+  await until(() => counts.calls > 0, patience);
+  await until(() => counts.ended >= order.calls, order.time);
+
+  function add(): void {
+    if (isOver || counts.connected >= order.connections + mostReconnects) return;
+    counts.connected++;
+    const socket = dial(order.port);
+    sockets.add(socket);
+    const { reads, streams, uploads } = order;
+    const flooder = new Flooder(socket, { reads, streams, uploads, shapes, counts, onClose });
+    flooders.add(flooder);
+
+    function onClose(): void {
+      sockets.delete(socket);
+      flooders.delete(flooder);
+      counts.closed++;
+      setImmediate(add);
+    }
+  }
+}
+
+/** Resolves when the condition holds, or after so many milliseconds. */
+async function until(condition: () => boolean, most: number): Promise<void> {
+  const end = performance.now() + most;
+  while (!condition() && performance.now() < end) await sleep(10);
+}
+
+function sentBy(sockets: ReadonlySet<Socket>): number {
+  return [...sockets].reduce((sum, { bytesWritten }) => sum + bytesWritten, 0);
+}
+
+function dial(port: number, localPort?: number): Socket {
+  const from = localPort === undefined ? { localAddress } : { localAddress, localPort };
+  return connect({ port, host: '127.0.0.1', ...from });
+}
+
+const lowestPort = 10_000;
+const ports = 50_000;
+let dialled = 0;
+
+async function crowd({ port, connections, says }: Crowd): Promise<void> {
+  const counts = noneYet();
+  const sockets = new Set<Socket>();
+  const start = performance.now();
+  leave = () => {
+    for (const socket of sockets) socket.resetAndDestroy();
+    return { ...counts, took: performance.now() - start };
+  };
+  const hello = says === 'client hello' ? await clientHello() : preface;
+  let left = connections;
+  const workers = Array.from({ length: Math.min(mostConnecting, connections) }, async () => {
+    while (left-- > 0) await enter();
+  });
+  await Promise.all(workers);
+
+  /** Resolves when the connection is made and has said what it has to say, or has failed. */
+  async function enter(): Promise<void> {
+    // The kernel takes ever longer to find a free one.
+    const tcp = dial(port, lowestPort + (dialled++ % ports));
+    sockets.add(tcp);
+    const options = { socket: tcp, ALPNProtocols: ['h2'], rejectUnauthorized: false };
+    const socket = says === 'tls' ? connectTls(options) : tcp;
+    let isTaken = false;
+    tcp.on('error', ({ code }: NodeJS.ErrnoException) => (isTaken = code === 'EADDRINUSE'));
+    socket.on('error', () => {}).resume();
+    await new Promise<void>((resolve) => {
+      socket.once(says === 'tls' ? 'secureConnect' : 'connect', () => {
+        counts.connected++;
+        if (says === 'nothing') resolve();
+        else socket.write(hello, () => resolve());
+        counts.bytesSent += says === 'nothing' ? 0 : hello.length;
+      });
+      tcp.once('close', () => {
+        sockets.delete(tcp);
+        if (isTaken) left++;
+        else counts.closed++;
+        resolve();
+      });
+    });
+  }
+}
+
+/** The first that a TLS client says. */
+function clientHello(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const socket = new Duplex({
+      read() {},
+      write(bytes: Buffer) {
+        resolve(bytes);
+      },
+    });
+    connectTls({ socket, ALPNProtocols: ['h2'] }).on('error', () => {});
+  });
+}

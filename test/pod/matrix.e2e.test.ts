@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { test, type TestContext } from 'node:test';
+import { createInterop } from '../../src/app/interop.ts';
+import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
+import { servedMethods } from '../../src/transport/catalogue.ts';
+import { pathsOf } from '../../src/transport/paths.ts';
+import { attack, peakCell } from './attack.ts';
+import { type Load, startLoad } from './load.ts';
+import type { Flood } from './orders.ts';
+import { type Attacked, payloads } from './payloads.ts';
+import { type Pod, podMiB, startPod } from './pod.ts';
+import { createTable, type Table } from './table.ts';
+
+/** `npm test` attacks one method with each payload; POD_MATRIX=all attacks every one, from one connection and from forty. */
+const isWhole = process.env['POD_MATRIX'] === 'all';
+/** Says of each case what was sent, and what came of it. */
+const isVerbose = process.env['POD_VERBOSE'] === '1';
+const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
+/** It answers with what it was asked, whatever field that was in. */
+const theOne = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+/** Calls that are open at once: with forty connections as many as a server takes by default. */
+const crowds = [
+  { connections: 1, streams: 1000 },
+  { connections: 40, streams: 250 },
+].slice(isWhole ? 0 : 1);
+/** A case is over when so many calls have ended, or after so many milliseconds. */
+const most = { calls: 4000, time: 300 };
+
+interface Row extends Attacked {
+  name: string;
+  port: 'main' | 'health';
+  /** Whether only a server that is told so has it. */
+  isExtra: boolean;
+}
+
+const base = servedMethods();
+const interop = createInterop({
+  maxMessageSize: 0,
+  freeBytes: () => 0,
+  hostname: '',
+  serverId: '',
+});
+const all = servedMethods(interop).map(({ path, type }): Row => {
+  const requestStream = type === 'client_stream' || type === 'bidi_stream';
+  const isExtra = !base.some((method) => method.path === path);
+  return { name: path, path, requestStream, port: 'main', isExtra };
+});
+const health = pathsOf(HealthDefinition).map((path): Row => ({
+  name: `${path} (health port)`,
+  path,
+  requestStream: false,
+  port: 'health',
+  isExtra: false,
+}));
+const unserved: Row = {
+  name: 'a method that nobody serves',
+  path: '/grpc.testing.TestService/UnimplementedCall',
+  requestStream: false,
+  port: 'main',
+  isExtra: false,
+};
+const rows = [...all, ...health, unserved].filter(({ path }) => isWhole || path === theOne);
+
+/** What is sent, and how much of the responses is read, by the name of its column. */
+const columns = payloads.flatMap((payload): readonly Column[] => {
+  if (payload !== 'plain') return [{ name: payload, payload, reads: 'half', isPatient: true }];
+  return [
+    { name: 'plain', payload, reads: 'all', isPatient: true },
+    { name: 'unread', payload, reads: 'none', isPatient: false },
+  ];
+});
+
+interface Column extends Pick<Flood, 'payload' | 'reads'> {
+  name: string;
+  /** Whether some bodies are sent to their end before others begin. */
+  isPatient: boolean;
+}
+
+test(`${podMiB} MiB bear what every method is sent`, { skip }, async (t) => {
+  using load = startLoad();
+  const peaks = createTable('MiB at most, 1/40 connections');
+  const slowest = createTable('slowest probe, ms');
+  for (const row of rows) {
+    await t.test(row.name, (t) => attackRow(t, row, { load, peaks, slowest }));
+  }
+  for (const line of [...peaks.lines(), ...slowest.lines()]) t.diagnostic(line);
+});
+
+interface Shared {
+  load: Load;
+  peaks: Table;
+  slowest: Table;
+}
+
+/** Every payload, from each crowd; a pod that is dead is followed by another. */
+async function attackRow(t: TestContext, row: Row, { load, peaks, slowest }: Shared) {
+  const failures: string[] = [];
+  let pod: Pod | undefined;
+  try {
+    for (const { name, isPatient, ...column } of columns) {
+      const cells: string[] = [];
+      const times: number[] = [];
+      for (const crowd of crowds) {
+        pod ??= await startPod({ env: row.isExtra ? { GREETER_INTEROP: 'on' } : {} });
+        const port = pod.ports[row.port];
+        const uploads = isPatient ? Math.ceil(4 / crowd.connections) : Infinity;
+        const what = { method: row, uploads, ...column, ...crowd };
+        const outcome = await attack({ pod, load }, { do: 'flood', port, ...what, ...most });
+        cells.push(peakCell(pod, outcome));
+        times.push(Math.round(outcome.ordeal.slowest));
+        failures.push(...outcome.wrong.map((each) => `${name}, ${crowd.connections}: ${each}`));
+        if (isVerbose) t.diagnostic(`${name}, ${crowd.connections}: ${outcome.summary}`);
+        if (!pod.isAlive()) {
+          await pod[Symbol.asyncDispose]();
+          pod = undefined;
+        }
+      }
+      peaks.set(row.name, name, cells.join('/'));
+      slowest.set(row.name, name, times.join('/'));
+    }
+    if (pod?.isConfined === false) t.diagnostic('no cgroup: the process was measured');
+  } finally {
+    await pod?.[Symbol.asyncDispose]();
+  }
+  assert.deepEqual(failures, []);
+}

@@ -1,0 +1,275 @@
+import {
+  createFileRegistry,
+  type DescField,
+  type DescMessage,
+  fromBinary,
+} from '@bufbuild/protobuf';
+import { ScalarType } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { hash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+import { descriptorSet } from '../../src/gen/descriptor_set.ts';
+import { ServerReflectionRequest } from '../../src/gen/grpc/reflection/v1/reflection.ts';
+import { StreamingOutputCallRequest, SimpleRequest } from '../../src/gen/grpc/testing/messages.ts';
+import { OrcaLoadReportRequest } from '../../src/gen/xds/service/orca/v3/orca.ts';
+import { field, insert, plain } from '../hpack/blocks.ts';
+import { callOf } from '../http2_attacks/targets.ts';
+import { frame, packed } from '../raw_client.ts';
+
+/** A call as an attacker makes it. */
+export interface Shape {
+  /** The header block of its request. */
+  block: Buffer;
+  /** One that has to come before on the same connection: it fills the table that the other refers to. */
+  first?: Buffer;
+  /** The whole of its body: messages, framed. */
+  body: Buffer;
+}
+
+/** A method as calls name it. */
+export interface Attacked {
+  path: string;
+  /** Whether it takes more than one request. */
+  requestStream: boolean;
+}
+
+type Body = (type: DescMessage) => readonly Uint8Array[];
+
+const MiB = 1024 * 1024;
+/** As large as a message may be, with room for what it is wrapped in. */
+const most = 4 * MiB - 1024;
+/** Messages of one call, where a method takes more than one. */
+const messages = 8;
+/** Shapes of each kind that differ in which field they fill. */
+const mostFields = 4;
+
+/** Everything that each method is sent, by its name. */
+const bodies = {
+  plain: (type) => stringsOf(type, 'x'),
+  gzip: (type) => stringsOf(type, 'x'),
+  'invalid UTF-8': (type) => stringsOf(type, Buffer.from([0xff])),
+  'empty groups': (type) => inEach(type, Buffer.alloc(most, Buffer.concat([startGroup, endGroup]))),
+  'repeated field': repeatedFields,
+  nesting: (type) => depths.flatMap((depth) => inEach(type, nested(depth))),
+} satisfies Record<string, Body>;
+
+/** The kinds of payloads that every method is sent. */
+export const payloads = [...Object.keys(bodies), 'metadata'];
+
+const registry = createFileRegistry(
+  fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')),
+);
+
+/** The shapes of a kind, for a method; calls take them in turn. */
+export function shapesOf(method: Attacked, payload: string): readonly Shape[] {
+  const special = specials[payload];
+  if (special) return special(method.path);
+  if (payload === 'metadata') return metadata(method.path);
+  const [, made] = Object.entries(bodies).find(([name]) => name === payload) ?? [];
+  if (!made) throw new Error(`Cannot make this payload: "${payload}"`);
+  const all = made(requestType(method.path)).map((bytes) => Buffer.from(bytes));
+  const identity = callOf(method.path);
+  const whole = (message: Buffer): Shape => ({
+    block: identity,
+    body: repeat(frame(message), method.requestStream ? 2 : 1),
+  });
+  if (payload === 'plain') return all.map(whole);
+  const few = all.map((message, index) => ({
+    block: callOf(method.path, index % 2 ? zipped : zippedBoth),
+    body: repeat(zip(message), method.requestStream ? messages : 1),
+  }));
+  // Few bytes are what comes most; one in so many comes as it is.
+  return payload === 'gzip' ? few : [...few, ...few, ...all.slice(0, 1).map(whole)];
+}
+
+const zipped = { 'grpc-encoding': 'gzip' };
+const zippedBoth = { ...zipped, 'grpc-accept-encoding': 'gzip' };
+
+function requestType(path: string): DescMessage {
+  const [, service = '', name] = path.split('/');
+  const method = registry.getService(service)?.methods.find((each) => each.name === name);
+  if (!method) throw new Error(`Cannot find the method "${path}" among the descriptors`);
+  return method.input;
+}
+
+const zips = new Map<string, Buffer>();
+
+/** Many methods are sent the same. */
+function zip(message: Buffer): Buffer {
+  const key = hash('sha1', message);
+  const done = zips.get(key) ?? packed(gzipSync(message));
+  zips.set(key, done);
+  return done;
+}
+
+function repeat(bytes: Buffer, count: number): Buffer {
+  return Buffer.concat(Array.from({ length: count }, () => bytes));
+}
+
+/** A field of these numbers, from the outermost message in, with these bytes. */
+function at(path: readonly number[], bytes: Uint8Array): Uint8Array {
+  return path.reduceRight(
+    (inner, number) =>
+      new BinaryWriter().tag(number, WireType.LengthDelimited).bytes(inner).finish(),
+    bytes,
+  );
+}
+
+/** Every string of a message filled at once, and each alone; where it has none, a field that it does not know. */
+function stringsOf(type: DescMessage, fill: string | Buffer): Uint8Array[] {
+  const found = leavesOf(type);
+  const leaves = found.length > 0 ? found : [[1]];
+  const size = Math.floor(most / leaves.length);
+  const all = Buffer.concat(leaves.map((path) => at(path, Buffer.alloc(size, fill))));
+  if (leaves.length === 1) return [all];
+  return [all, ...leaves.slice(0, mostFields).map((path) => at(path, Buffer.alloc(most, fill)))];
+}
+
+/** Where a message has strings and bytes, and the messages in it. */
+function leavesOf(type: DescMessage, above: readonly DescMessage[] = []): number[][] {
+  if (above.includes(type)) return [];
+  return type.fields.flatMap((field) => {
+    const { number } = field;
+    const isText = field.scalar === ScalarType.STRING || field.scalar === ScalarType.BYTES;
+    if (field.fieldKind === 'map') return [[number, 1]];
+    if (isText) return [[number]];
+    return below(field, [...above, type]).map((path) => [number, ...path]);
+  });
+}
+
+function below(field: DescField, above: readonly DescMessage[]): number[][] {
+  return field.message ? leavesOf(field.message, above) : [];
+}
+
+/** Two bytes after two bytes, which each become an element, a message, or a string again. */
+function repeatedFields(type: DescMessage): Uint8Array[] {
+  const found = type.fields.flatMap((field) => elementsOf(field));
+  const many = found.length > 0 ? found : [Buffer.from([0x0a, 0])];
+  const whole = many.map((pair) => Buffer.alloc(most, pair));
+  const inside = type.fields.flatMap(({ number, message, fieldKind }) => {
+    if (fieldKind !== 'message' || !message) return [];
+    const [first] = message.fields.flatMap((field) => elementsOf(field));
+    return first ? [at([number], Buffer.alloc(most, first))] : [];
+  });
+  return [...whole.slice(0, mostFields), ...inside.slice(0, mostFields)];
+}
+
+function elementsOf({ fieldKind, number, scalar }: DescField): Buffer[] {
+  // A tag of two bytes makes it three.
+  if (number > 15) return [];
+  const isText = scalar === ScalarType.STRING || scalar === ScalarType.BYTES;
+  const isNumber = (fieldKind === 'scalar' || fieldKind === 'list') && !isText && scalar;
+  if (fieldKind === 'enum' || isNumber) return [Buffer.from([number << 3, 0])];
+  return [Buffer.from([(number << 3) | WireType.LengthDelimited, 0])];
+}
+
+const startGroup = Buffer.from([(15 << 3) | WireType.StartGroup]);
+const endGroup = Buffer.from([(15 << 3) | WireType.EndGroup]);
+/** In groups: all there are, just what a decoder bears, and far more than its stack does. */
+const depths = [most / 2, 90, 20_000];
+
+/** Groups in groups so deep, one such pile after the other. */
+function nested(depth: number): Buffer {
+  const pile = Buffer.concat([Buffer.alloc(depth, startGroup), Buffer.alloc(depth, endGroup)]);
+  return Buffer.alloc(most - (most % pile.length), pile);
+}
+
+/** These fields in a message, and in the first message that it has in a field. */
+function inEach(type: DescMessage, fields: Buffer): Uint8Array[] {
+  const inner = type.fields.find(({ fieldKind }) => fieldKind === 'message');
+  return inner ? [fields, at([inner.number], fields)] : [fields];
+}
+
+/** The limit, less what every request has. */
+const mostMetadata = 15 * 1024;
+/** Some tables take entries of 4,096 bytes in all. */
+const mostIndexed = 4000;
+
+/** Header lists as large as they may be, on calls that say nothing else. */
+function metadata(path: string): Shape[] {
+  const body = frame(Buffer.alloc(0));
+  const tiny = Array.from({ length: 400 }, (_, i) => plain(i.toString(36), ''));
+  const echoed = {
+    'x-grpc-test-echo-initial': 'x'.repeat(6000),
+    'x-grpc-test-echo-trailing-bin': 'x'.repeat(6000),
+  };
+  const fields: Record<string, string>[] = [
+    echoed,
+    { 'x-one': 'x'.repeat(mostMetadata) },
+    { 'x-many-bin': ','.repeat(mostMetadata) },
+    { 'x-request-id': 'x'.repeat(mostMetadata) },
+    { 'user-agent': 'x'.repeat(mostMetadata) },
+    { traceparent: 'x'.repeat(mostMetadata) },
+    { ...zipped, 'grpc-accept-encoding': `a${' '.repeat(mostMetadata)}a` },
+  ];
+  const indexed = (name: string): Shape => {
+    const entry = insert(name, 'x'.repeat(mostIndexed - name.length - 32));
+    const again = Array.from({ length: 3 }, () => field(firstIndex));
+    const block = Buffer.concat([callOf(path), ...again]);
+    return { block, first: Buffer.concat([callOf(path), entry]), body };
+  };
+  return [
+    indexed('x-grpc-test-echo-initial'),
+    { block: Buffer.concat([callOf(path), ...tiny]), body },
+    ...fields.map((each) => ({ block: callOf(path, each), body })),
+  ];
+}
+
+/** That of a table's newest entry (RFC 7541 section 2.3.3). */
+const firstIndex = 62;
+
+/** The number of response_status in the requests of grpc.testing.TestService. */
+const responseStatus = 7;
+
+/** What single methods are sent besides. */
+const specials: Record<string, (path: string) => readonly Shape[]> = {
+  'a status of 4 MiB': (path) =>
+    [Buffer.from([0xff]), 'x', 'é', '\n'].map((text) => {
+      const [code, message] = [Buffer.from([1 << 3, 2]), at([2], Buffer.alloc(most, text))];
+      const body = zip(Buffer.from(at([responseStatus], Buffer.concat([code, message]))));
+      return { block: callOf(path, zipped), body };
+    }),
+
+  'requests that are kept': (path) => {
+    const request = StreamingOutputCallRequest.fromPartial({
+      responseStatus: { message: 'x'.repeat(most) },
+    });
+    const message = zip(Buffer.from(StreamingOutputCallRequest.encode(request).finish()));
+    return [{ block: callOf(path, zipped), body: repeat(message, 500) }];
+  },
+
+  questions: (path) => {
+    const fileContainingSymbol = 'grpc.testing.TestService';
+    const request = ServerReflectionRequest.fromPartial({ fileContainingSymbol });
+    const message = frame(ServerReflectionRequest.encode(request).finish());
+    return [{ block: callOf(path), body: repeat(message, 1000) }];
+  },
+
+  'a report every 10 ms': (path) => {
+    const reportInterval = { seconds: 0, nanos: 10_000_000 };
+    const request = OrcaLoadReportRequest.fromPartial({ reportInterval });
+    const body = frame(OrcaLoadReportRequest.encode(request).finish());
+    return [{ block: callOf(path), body }];
+  },
+
+  'responses of 4 MiB': (path) => {
+    const size = 4 * MiB - 64;
+    const requests = path.endsWith('UnaryCall')
+      ? SimpleRequest.encode(SimpleRequest.fromPartial({ responseSize: size }))
+      : StreamingOutputCallRequest.encode(
+          StreamingOutputCallRequest.fromPartial({
+            responseParameters: Array.from({ length: 16 }, () => ({ size })),
+          }),
+        );
+    return [{ block: callOf(path), body: frame(requests.finish()) }];
+  },
+
+  'metadata that is echoed': (path) => {
+    const name = 'x-grpc-test-echo-initial';
+    const entry = insert(name, 'x'.repeat(mostIndexed - name.length - 32));
+    const block = Buffer.concat([callOf(path), field(firstIndex)]);
+    const first = Buffer.concat([callOf(path), entry]);
+    return [{ block, first, body: frame(Buffer.alloc(0)) }];
+  },
+};

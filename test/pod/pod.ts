@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { parse } from 'yaml';
+import { localCertificate } from '../certificate.ts';
+import { messageOf } from '../../src/message_of.ts';
+import { eventually } from '../harness.ts';
+import { install } from '../program.ts';
+import { parsePrometheus, type Sample } from '../prometheus.ts';
+import { createMemoryGroup } from './memory_group.ts';
+import {
+  keptConnection,
+  newConnection,
+  type Probe,
+  type ProbeReport,
+  type Probing,
+  startProbes,
+} from './probes.ts';
+
+/** The product in the memory of a pod. Use with `await using`. */
+export interface Pod extends AsyncDisposable {
+  /** How its memory is measured, and what is probed. */
+  ports: { main: number; health: number; admin: number };
+  hasTls: boolean;
+  /** Whether the kernel holds the limit; else the process is measured. */
+  isConfined: boolean;
+  /** Whether it still runs. */
+  isAlive(): boolean;
+  /** Attacks it, with the probes asking all the while, those of the attack besides. */
+  under(attack: (probing: Probing) => Promise<void>, more?: readonly Probe[]): Promise<Ordeal>;
+  /** Waits until no call is in flight, and no connection is open but those of the probes. */
+  calm(): Promise<void>;
+  /** How many calls have ended, by their code, as the server counts them. */
+  codes(): Promise<Record<string, number>>;
+}
+
+/** How a pod has borne an attack. */
+export interface Ordeal {
+  /** The most memory, in MiB; of sockets, where those are counted apart. */
+  peak: number;
+  sockets: number | undefined;
+  /** Processors. */
+  load: number;
+  answered: number;
+  slowest: number;
+  /** What was wrong, each with its reason. */
+  failures: readonly string[];
+}
+
+const k8s = join(import.meta.dirname, '../../k8s');
+const MiB = 1024 * 1024;
+const { resources, livenessProbe, readinessProbe } = container();
+/** The sources, which run where coverage is measured, take more than the built file. */
+const scale = process.env['NODE_V8_COVERAGE'] ? 1.25 : 1;
+/** The limit of a pod, in MiB. */
+export const podMiB = Number(/^(\d+)Mi$/.exec(resources.limits.memory)?.[1]) * scale;
+/** What a running pod's probes wait, at most. */
+const deadlineMs = Math.min(livenessProbe.timeoutSeconds, readinessProbe.timeoutSeconds) * 1000;
+
+interface PodOptions {
+  /** Settings beside those of the base. */
+  env?: Record<string, string>;
+  hasTls?: boolean;
+}
+
+/** Starts the product as the image and the base have it. */
+export async function startPod({ env, hasTls = false }: PodOptions = {}): Promise<Pod> {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-pod-'));
+  const group = createMemoryGroup(podMiB * MiB);
+  const program = install();
+  const settings = {
+    ...imageEnv(!!group),
+    ...baseEnv(),
+    ...(await tlsEnv(folder, hasTls)),
+    ...env,
+  };
+  const served = await program.serve([], {
+    env: {
+      ...settings,
+      GREETER_ENGINE: 'direct',
+      GREETER_HEALTH_LISTEN: '127.0.0.1:0',
+      GREETER_ADMIN_LISTEN: '127.0.0.1:0',
+    },
+    ...(group && { launcher: group.launcher }),
+  });
+  const { log, pid } = served;
+  const portOf = async (msg: string) => Number((await log.line({ msg }))['port']);
+  const ports = {
+    main: await portOf('listening'),
+    health: await portOf('listening for health'),
+    admin: await portOf('admin listening'),
+  };
+  served.discardLog();
+  let isAlive = true;
+  const ended = served.ended.finally(() => (isAlive = false));
+  const takePeak = group ? group.takePeak : () => takePeakOf(pid);
+  return {
+    ports,
+    hasTls,
+    isConfined: group !== undefined,
+    isAlive: () => isAlive,
+    under,
+    calm,
+    codes,
+    async [Symbol.asyncDispose]() {
+      program[Symbol.dispose]();
+      await ended;
+      await group?.remove();
+      rmSync(folder, { recursive: true });
+    },
+  };
+
+  async function under(
+    attack: (probing: Probing) => Promise<void>,
+    more: readonly Probe[] = [],
+  ): Promise<Ordeal> {
+    takePeak();
+    group?.takeSocketPeak();
+    const before = group?.killed() ?? 0;
+    const [start, cpu] = [performance.now(), cpuOf(pid)];
+    const main = `${hasTls ? 'https' : 'http'}://127.0.0.1:${ports.main}`;
+    const health = `http://127.0.0.1:${ports.health}`;
+    const kinds = [newConnection, keptConnection];
+    const all = kinds.flatMap((kind) => [kind('main port', main), kind('health port', health)]);
+    const probing = startProbes([...all, ...more], deadlineMs);
+    let load: number;
+    let report: ProbeReport;
+    try {
+      await attack(probing);
+    } finally {
+      load = Math.max(0, cpuOf(pid) - cpu) / (performance.now() - start);
+      report = await probing.stop();
+    }
+    await metrics();
+    const { answered, slowest, failures } = report;
+    const peak = (group || isAlive ? takePeak() : 0) / MiB;
+    const sockets = group?.takeSocketPeak();
+    const reasons: string[] = [];
+    if ((group?.killed() ?? 0) > before) reasons.push('killed: out of memory');
+    else if (!isAlive) reasons.push(lastWords((await ended).err));
+    else if (peak > podMiB) reasons.push(`${Math.round(peak)} MiB at most`);
+    // Of a process that is gone nobody wants to hear that it does not answer.
+    else reasons.push(...[...failures].map(([failure, times]) => `${times} × ${failure}`));
+    return {
+      peak,
+      sockets: sockets === undefined ? undefined : sockets / MiB,
+      load,
+      answered,
+      slowest,
+      failures: reasons,
+    };
+  }
+
+  async function calm(): Promise<void> {
+    await eventually('a pod without calls and connections', async () => {
+      const all = await metrics();
+      if (!isAlive) return true;
+      return valueOf(all, 'calls_in_flight') === 0 && valueOf(all, 'open_connections') === 0;
+    });
+  }
+
+  async function codes(): Promise<Record<string, number>> {
+    const sums: Record<string, number> = {};
+    for (const { name, labels, value } of await metrics()) {
+      const { grpc_code: code = '', grpc_service: service } = labels;
+      // Those of the probes are none of an attack's.
+      if (name !== 'grpc_server_handled_total' || service === 'grpc.health.v1.Health') continue;
+      if (value > 0) sums[code] = (sums[code] ?? 0) + value;
+    }
+    return sums;
+  }
+
+  /** None of a process that has ended: who is not told is not alive. */
+  async function metrics(): Promise<Sample[]> {
+    try {
+      const address = { host: '127.0.0.1', port: ports.admin, path: '/metrics', agent: false };
+      const [response] = await once(get(address), 'response');
+      return parsePrometheus(await text(response));
+    } catch (error) {
+      await eventually(`the end of what says ${messageOf(error)}`, () => !isAlive);
+      return [];
+    }
+  }
+}
+
+function valueOf(samples: readonly Sample[], name: string): number | undefined {
+  return samples.find((sample) => sample.name === `greeter_${name}`)?.value;
+}
+
+function container() {
+  return parse(readFileSync(join(k8s, 'base/deployment.yaml'), 'utf8')).spec.template.spec
+    .containers[0];
+}
+
+/** What the base sets. */
+function baseEnv(): Record<string, string> {
+  const { configMapGenerator } = parse(readFileSync(join(k8s, 'base/kustomization.yaml'), 'utf8'));
+  const [{ literals }]: [{ literals: string[] }] = configMapGenerator;
+  return Object.fromEntries(literals.map((literal) => literal.split('=', 2)));
+}
+
+/** What the image sets; without a limit that Node knows of, its heap is one of a pod all the same. */
+function imageEnv(isConfined: boolean): Record<string, string> {
+  const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8');
+  const all = [...dockerfile.matchAll(/([A-Z_]+)=("[^"]*"|\S+)/g)].map(([, name, value = '']) => [
+    name,
+    value.replaceAll('"', ''),
+  ]);
+  const { NODE_OPTIONS = '', MALLOC_ARENA_MAX = '' } = Object.fromEntries(all);
+  assert.match(NODE_OPTIONS, /--max-old-space-size-percentage=\d+ /);
+  const options = NODE_OPTIONS.replace(/-percentage=(\d+)/, (_: string, part: string) => {
+    return `=${Math.floor((podMiB * Number(part)) / 100)}`;
+  });
+  return { NODE_OPTIONS: isConfined ? NODE_OPTIONS : options, MALLOC_ARENA_MAX };
+}
+
+async function tlsEnv(folder: string, hasTls: boolean): Promise<Record<string, string>> {
+  if (!hasTls) return { GREETER_TLS_CERT_FILE: '', GREETER_TLS_KEY_FILE: '' };
+  const { cert, key } = await localCertificate();
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  writeFileSync(certFile, cert);
+  writeFileSync(keyFile, key);
+  return { GREETER_TLS_CERT_FILE: certFile, GREETER_TLS_KEY_FILE: keyFile };
+}
+
+/** The most that a process has had in memory since the last time, in bytes, but for what is in files. */
+function takePeakOf(pid: number): number {
+  if (!existsSync(`/proc/${pid}/status`)) return 0;
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kB = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
+  // Resets the first (proc_pid_clear_refs(5)).
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  return (kB('VmHWM') - kB('RssFile')) * 1024;
+}
+
+/** The processor time that a process has had, in milliseconds; 0 for one that is gone. */
+function cpuOf(pid: number): number {
+  if (!existsSync(`/proc/${pid}/stat`)) return 0;
+  // Behind the name, which may be of anything (proc_pid_stat(5)); in ticks of 10 ms.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function lastWords(err: string): string {
+  return /FATAL ERROR: .*/.exec(err)?.[0] ?? (err.trim().split('\n').at(-1) || 'ended');
+}

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  HealthCheckRequest,
+  HealthCheckResponse,
+  HealthCheckResponse_ServingStatus,
+  HealthDefinition,
+} from '../../src/gen/grpc/health/v1/health.ts';
+import { pathOf } from '../../src/transport/paths.ts';
+import { messageOf } from '../../src/message_of.ts';
+import { frame, unframe } from '../raw_client.ts';
+import { eventually } from '../harness.ts';
+
+/** What asks whether a server serves, again and again. */
+export interface Probe {
+  name: string;
+  /** Rejects where it does not, or does not say so before the signal. */
+  ask: (signal: AbortSignal) => Promise<void>;
+  close?: () => void;
+}
+
+/** What probes have come to. */
+export interface ProbeReport {
+  answered: number;
+  /** Milliseconds. */
+  slowest: number;
+  /** What each one that failed says, and how often. */
+  failures: ReadonlyMap<string, number>;
+}
+
+/** Probes at work. */
+export interface Probing {
+  /** Resolves when each has asked so many times more. */
+  rounds(count: number): Promise<void>;
+  stop(): Promise<ProbeReport>;
+}
+
+const intervalMs = 50;
+
+/** Has each probe ask, with a pause in between, until it is told to stop; each has so many ms for its answer. */
+export function startProbes(probes: readonly Probe[], deadlineMs: number): Probing {
+  const failures = new Map<string, number>();
+  const asked = probes.map(() => 0);
+  let answered = 0;
+  let slowest = 0;
+  const stopped = new AbortController();
+  const all = Promise.all(probes.map(repeat));
+  return {
+    async rounds(count) {
+      const wanted = Math.min(...asked) + count;
+      await eventually('probes', () => Math.min(...asked) >= wanted);
+    },
+    async stop() {
+      stopped.abort();
+      await all;
+      return { answered, slowest, failures };
+    },
+  };
+
+  async function repeat(probe: Probe, index: number): Promise<void> {
+    while (!stopped.signal.aborted) {
+      await ask(probe);
+      asked[index] = (asked[index] ?? 0) + 1;
+      await sleep(intervalMs, undefined, stopped).catch(() => {});
+    }
+    probe.close?.();
+  }
+
+  async function ask({ name, ask }: Probe): Promise<void> {
+    const start = performance.now();
+    try {
+      await ask(AbortSignal.timeout(deadlineMs));
+      answered++;
+    } catch (error) {
+      const failure = `${name}: ${messageOf(error)}`;
+      failures.set(failure, (failures.get(failure) ?? 0) + 1);
+    }
+    slowest = Math.max(slowest, performance.now() - start);
+  }
+}
+
+/** A probe as the kubelet's: each on a new connection. */
+export function newConnection(name: string, origin: string): Probe {
+  return {
+    name: `${name}, new connection`,
+    async ask(signal) {
+      const client = dial(origin);
+      try {
+        await check(client, signal);
+      } finally {
+        client.session.destroy();
+      }
+    },
+  };
+}
+
+/** A client that stays, and asks on one connection; where the server has let that go it dials again. */
+export function keptConnection(name: string, origin: string): Probe {
+  let client: Client | undefined;
+  return {
+    name: `${name}, kept connection`,
+    async ask(signal) {
+      client ??= dial(origin);
+      const forget = () => (client = undefined);
+      if (!client.isKept) client.session.once('goaway', forget).once('close', forget);
+      client.isKept = true;
+      await check(client, signal);
+    },
+    close: () => client?.session.destroy(),
+  };
+}
+
+/** Who reads /readyz of the admin port. */
+export function readiness(port: number): Probe {
+  return {
+    name: 'admin port',
+    async ask(signal) {
+      const request = get({ host: '127.0.0.1', port, path: '/readyz', agent: false, signal });
+      const [response] = await once(request, 'response');
+      response.resume();
+      assert.equal(response.statusCode, 200);
+    },
+  };
+}
+
+interface Client {
+  session: ClientHttp2Session;
+  /** How far it has come: what a probe that fails says. */
+  reached: string;
+  isKept: boolean;
+}
+
+function dial(origin: string): Client {
+  const session = connect(origin, { rejectUnauthorized: false });
+  const client = { session, reached: 'no connection', isKept: false };
+  session
+    .on('error', () => {})
+    .once('connect', () => (client.reached = 'a connection, no SETTINGS'))
+    .once('remoteSettings', () => (client.reached = 'SETTINGS, no response'));
+  return client;
+}
+
+const path = pathOf(HealthDefinition, HealthDefinition.methods.check);
+const request = frame(HealthCheckRequest.encode({ service: 'readiness' }).finish());
+
+async function check(client: Client, signal: AbortSignal): Promise<void> {
+  const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc' };
+  const stream = client.session.request({ ...headers, te: 'trailers' }, { endStream: false });
+  let hasBegun = false;
+  const abort = () => {
+    const reached = hasBegun ? 'a response, no end of it' : client.reached;
+    stream.destroy(new Error(`no answer in time: ${reached}`));
+  };
+  signal.addEventListener('abort', abort);
+  try {
+    let status: unknown;
+    const chunks: Buffer[] = [];
+    stream.on('response', (fields) => {
+      hasBegun = true;
+      status = fields['grpc-status'];
+    });
+    stream.on('trailers', (fields) => (status = fields['grpc-status']));
+    stream.on('data', (chunk: Buffer) => void chunks.push(chunk));
+    stream.end(request);
+    await once(stream, 'close');
+    if (status !== '0') throw new Error(`ended with status ${String(status)}`);
+    const [message = assert.fail('no response')] = unframe(Buffer.concat(chunks));
+    const { SERVING } = HealthCheckResponse_ServingStatus;
+    assert.equal(HealthCheckResponse.decode(message).status, SERVING, 'does not serve');
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
