@@ -42,7 +42,11 @@ type CrowdOrder = Omit<Crowd, 'port'> & { port: keyof Pod['ports'] };
 const lines: readonly Line[] = [
   {
     name: 'reflection of 25 kB of gzip, which are 4 MiB that are no UTF-8',
-    order: flood(reflection, 'invalid UTF-8', { connections: 1, streams: 1000, reads: 'none' }),
+    order: {
+      ...flood(reflection, 'a host that is no UTF-8', { connections: 1, streams: 100 }),
+      reads: 'none',
+      time: 3000,
+    },
   },
   {
     name: 'reflection of descriptors, which nobody reads',

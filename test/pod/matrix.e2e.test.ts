@@ -14,11 +14,13 @@ import { createTable, type Table } from './table.ts';
 
 /** `npm test` attacks one method with each payload; POD_MATRIX=all attacks every one, from one connection and from forty. */
 const isWhole = process.env['POD_MATRIX'] === 'all';
+/** It answers with what it was asked, whatever field that was in. */
+const theOne = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+/** Those that have it in their name are attacked alone. */
+const chosen = process.env['POD_METHOD'] ?? (isWhole ? '' : theOne);
 /** Says of each case what was sent, and what came of it. */
 const isVerbose = process.env['POD_VERBOSE'] === '1';
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
-/** It answers with what it was asked, whatever field that was in. */
-const theOne = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 /** Calls that are open at once: with forty connections as many as a server takes by default. */
 const crowds = [
   { connections: 1, streams: 1000 },
@@ -60,7 +62,7 @@ const unserved: Row = {
   port: 'main',
   isExtra: false,
 };
-const rows = [...all, ...health, unserved].filter(({ path }) => isWhole || path === theOne);
+const rows = [...all, ...health, unserved].filter(({ name }) => name.includes(chosen));
 
 /** What is sent, and how much of the responses is read, by the name of its column. */
 const columns = payloads.flatMap((payload): readonly Column[] => {

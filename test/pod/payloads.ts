@@ -239,6 +239,11 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
     return [{ block: callOf(path, zipped), body: repeat(message, 500) }];
   },
 
+  'a host that is no UTF-8': (path) => {
+    const body = zip(Buffer.from(at([1], Buffer.alloc(most, 0xff))));
+    return [{ block: callOf(path, zipped), body }];
+  },
+
   questions: (path) => {
     const fileContainingSymbol = 'grpc.testing.TestService';
     const request = ServerReflectionRequest.fromPartial({ fileContainingSymbol });
