@@ -1,10 +1,13 @@
 import type { Stream } from '../http2/stream.ts';
+import type { MessageRoom } from './methods.ts';
 
 /** Bytes of messages that are a part of what any call costs. */
-const smallMessage = 1024;
+export const smallMessage = 1024;
 
 /** What a call's handler has of its requests, as it counts against the byte budget. */
-export class BytesInUse {
+export class BytesInUse implements MessageRoom {
+  /** Set before a message is decoded. */
+  most = 0;
   readonly #stream: Stream;
   #message = 0;
   #retained = 0;

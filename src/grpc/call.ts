@@ -35,6 +35,10 @@ export interface CallDeps {
   now: () => number;
   /** Why the server can take nothing more for this path now, if it cannot. */
   refusal: (path: string) => ServerError | undefined;
+  /** Bytes that the server has room for. */
+  freeBytes: () => number;
+  /** RESOURCE_EXHAUSTED: it has no room for a message. */
+  busy: () => ServerError;
   /** Told when a call is over. */
   onEnd: (call: Call) => void;
 }
@@ -168,6 +172,14 @@ export class Call
 
   get refusal(): ServerError | undefined {
     return this.#deps.refusal(this.method.path);
+  }
+
+  get freeBytes(): number {
+    return this.#deps.freeBytes();
+  }
+
+  busy(): ServerError {
+    return this.#deps.busy();
   }
 
   /** Ends the call from outside, wherever it is. */

@@ -1,11 +1,29 @@
 import type { CompatServiceDefinition, ServiceDefinition } from 'nice-grpc';
-import type { MethodDescriptor } from 'nice-grpc-common';
+import { type MethodDescriptor, ServerError, Status } from 'nice-grpc-common';
 
 /** What the engine needs to know of a method. */
 export interface MethodCodec extends MethodDescriptor {
-  readonly decode: (bytes: Uint8Array) => unknown;
+  /** The message. One that counts what it becomes throws a BecomesTooMuch before there is no `room`. */
+  readonly decode: (bytes: Uint8Array, room?: MessageRoom) => unknown;
   /** The message with room for its prefix: `prefixLength` octets in front. */
   readonly encode: (message: unknown) => Uint8Array;
+}
+
+/** What a message may become, and what it came to. */
+export interface MessageRoom {
+  /** Bytes that it may take in memory. */
+  readonly most: number;
+  /** It takes so many. */
+  take(bytes: number): void;
+}
+
+/** RESOURCE_EXHAUSTED: a message takes more in memory than its room has bytes. */
+export class BecomesTooMuch extends ServerError {
+  constructor(most: number) {
+    const bound = `at most ${most} bytes in memory`;
+    super(Status.RESOURCE_EXHAUSTED, `Cannot take a message that becomes so much: ${bound}`);
+    this.name = 'BecomesTooMuch';
+  }
 }
 
 /** Of a message's frame: a flag, and four octets of length (PROTOCOL-HTTP2.md, Length-Prefixed-Message). */
@@ -16,6 +34,9 @@ export const prefixLength = 5;
  * and so spare us a copy: it does what MethodCodec.encode does, and what it gives is ours to change.
  */
 export const encodeFramed = Symbol('encodeFramed');
+
+/** The same beside `decode`, for codecs that count: it does what MethodCodec.decode does. */
+export const decodeCounted = Symbol('decodeCounted');
 
 /** Puts the room for a prefix in front of an encoded message. Throws a TypeError for what is no bytes. */
 export function withPrefix(bytes: unknown): Uint8Array {
@@ -58,7 +79,10 @@ interface TsProtoService {
 
 interface TsProtoMethod {
   name: string;
-  requestType: { decode(bytes: Uint8Array): unknown };
+  requestType: {
+    decode(bytes: Uint8Array): unknown;
+    [decodeCounted]?: MethodCodec['decode'];
+  };
   requestStream: boolean;
   responseType: {
     encode(message: unknown): { finish(): Uint8Array };
@@ -82,7 +106,7 @@ function fromTsProto(fullName: string, method: TsProtoMethod): MethodCodec {
     requestStream,
     responseStream,
     options,
-    decode: (bytes) => requestType.decode(bytes),
+    decode: requestType[decodeCounted] ?? ((bytes) => requestType.decode(bytes)),
     encode(message) {
       const whole = responseType.fromPartial ? responseType.fromPartial(message) : message;
       return encode(whole);

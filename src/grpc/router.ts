@@ -22,6 +22,8 @@ export interface RouterOptions {
   essential?: ReadonlySet<string> | undefined;
   /** Whether the server keeps more than it may: other calls are refused. */
   isOverloaded: () => boolean;
+  /** Bytes that the server has room for: what messages may become. */
+  freeBytes?: (() => number) | undefined;
   /** Told of requests that are no calls. */
   report?: Http2ServerOptions['report'];
   /** Milliseconds, for deadlines. */
@@ -49,6 +51,7 @@ export function createRouter({
   compressAbove,
   essential,
   isOverloaded,
+  freeBytes = () => Number.POSITIVE_INFINITY,
   report = () => {},
   now = performance.now.bind(performance),
 }: RouterOptions): Router {
@@ -60,6 +63,8 @@ export function createRouter({
     compressAbove,
     now,
     refusal,
+    freeBytes,
+    busy: createBusy('Cannot take this message: too much is buffered'),
     onEnd: (call) => calls.delete(call),
   };
   const heads = new WeakMap<RequestHeaders, CallHead>();

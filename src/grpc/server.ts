@@ -68,8 +68,14 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
   const report: ReportOfSocket = (incident, socket) =>
     onIncident?.({ ...incident, peer: peerName(socket) });
   return serverOn(() => {
-    const isOverloaded = () => http2.isOverloaded;
-    const router = createRouter({ maxMessageSize, compressAbove, essential, isOverloaded, report });
+    const router = createRouter({
+      maxMessageSize,
+      compressAbove,
+      essential,
+      isOverloaded: () => http2.isOverloaded,
+      freeBytes: () => http2.freeBytes,
+      report,
+    });
     const http2 = createHttp2Server({
       ...more,
       limits: { streamCost: callCost, ...more.limits },

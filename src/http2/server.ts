@@ -41,6 +41,8 @@ export interface Http2Server {
   readonly openStreams: number;
   /** Bytes that all connections together keep. */
   readonly bufferedBytes: number;
+  /** How many more they may; negative where there are too many. */
+  readonly freeBytes: number;
   /** Whether those are too many: what comes now had better be refused. */
   readonly isOverloaded: boolean;
   /** Says GOAWAY on every connection that there is now; new ones are served as before. */
@@ -115,6 +117,9 @@ export function createHttp2Server({
     },
     get bufferedBytes() {
       return budget.used;
+    },
+    get freeBytes() {
+      return maxBufferedBytes - budget.used;
     },
     get isOverloaded() {
       return budget.excess > 0;

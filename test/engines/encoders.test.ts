@@ -6,6 +6,7 @@ import { Status } from 'nice-grpc-common';
 import { HelloDefinition, HelloResponse } from '../../src/gen/hello.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { withOwnCodec } from '../../src/transport/own_codec.ts';
+import { usedMemory } from '../memory.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 
 /** A message's encoder, as nice-grpc's type of a definition has it. */
@@ -156,4 +157,17 @@ test('withOwnCodec() encodes messages apart, where one makes us encode another m
     responseType.encode({ value: 'x' }).finish(),
     HelloResponse.encode({ value: 'x' }).finish(),
   );
+});
+
+test('withOwnCodec() keeps nothing of a message that was long', async () => {
+  const { responseType } = withOwnCodec(HelloDefinition).methods.hello;
+  // Not of parts that are put together later.
+  const value = Buffer.alloc(4 * 1024 * 1024, 'x').toString();
+  responseType.encode({ value: 'x' });
+  const before = await usedMemory();
+
+  responseType.encode({ value });
+  const kept = (await usedMemory()) - before;
+
+  assert.ok(kept < 1024 * 1024, `${kept} bytes`);
 });

@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { Status } from 'nice-grpc-common';
+import { HelloReply, HelloRequest } from '../src/gen/greet.ts';
+import { SimpleRequest } from '../src/gen/grpc/testing/messages.ts';
+import { answerTo } from './grpc_answer.ts';
+import { zipped } from './grpc_attacks/calls.ts';
+import { engineName, serve, until } from './harness.ts';
+import { paths, waiting } from './kinds.ts';
+import { connectRaw, frame, packed } from './raw_client.ts';
+
+const MiB = 1024 * 1024;
+const gzip = { 'grpc-encoding': 'gzip' };
+
+/** A field of these bytes, behind its length; `tag` is its number and the wire type 2. */
+function field(tag: number, bytes: Buffer): Buffer {
+  const length: number[] = [];
+  let left = bytes.length;
+  for (; left > 127; left >>>= 7) length.push((left & 127) | 128);
+  return Buffer.concat([Buffer.from([tag, ...length, left]), bytes]);
+}
+
+/** Every method that takes strings, and one of them in its request. */
+const strings: [path: string, wrap: (text: Buffer) => Buffer][] = [
+  '/Hello/Hello',
+  '/SampleService/Call',
+  '/unary.Unary/GetServerResponse',
+  '/helloworld.Greeter/SayHello',
+  '/greet.Greeter/SayHello',
+  '/greet.Greeter/ParrotSayHello',
+  '/greet.Greeter/ParrotSaysHello',
+  '/greet.Greeter/ChattyClientSayHello',
+  '/greet.Greeter/ChattyClientSaysHello',
+  '/greet.Greeter/InteractiveSayHello',
+  '/greet.Greeter/InteractingHello',
+  '/grpc.health.v1.Health/Check',
+  '/grpc.health.v1.Health/Watch',
+  '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+  '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
+].map((path) => [path, (text) => field(0x0a, text)]);
+for (const method of ['UnaryCall', 'CacheableUnaryCall']) {
+  const status = (text: Buffer) => field(0x3a, field(0x12, text));
+  strings.push([`/grpc.testing.TestService/${method}`, status]);
+}
+for (const method of ['StreamingOutputCall', 'FullDuplexCall', 'HalfDuplexCall']) {
+  const status = (text: Buffer) => field(0x3a, field(0x12, text));
+  strings.push([`/grpc.testing.TestService/${method}`, status]);
+}
+strings.push([
+  '/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics',
+  (text) => field(0x12, text),
+]);
+
+/** What a call with this message ended with, wherever its status stands. */
+async function statusOf(address: string, path: string, body: Buffer, fields = {}) {
+  const client = await connectRaw(address);
+  const { headers, trailers } = await answerTo(client, { path, body, fields });
+  client.close();
+  const all = { ...headers, ...trailers };
+  const message = decodeURIComponent(String(all['grpc-message'] ?? ''));
+  return { code: Number(all['grpc-status']), message };
+}
+
+test('a string that is not UTF-8 ends a call of every method INTERNAL', async () => {
+  await using running = await serve();
+  const wrong = {
+    'a byte that is none': Buffer.from([0xff]),
+    'half a character': Buffer.from([0xe6, 0xbc]),
+    'a surrogate': Buffer.from([0xed, 0xa0, 0x80]),
+    'an overlong NUL': Buffer.from([0xc0, 0x80]),
+    'behind many that are': Buffer.concat([Buffer.alloc(1000, 'x'), Buffer.from([0xff])]),
+    'nothing but': Buffer.alloc(1000, 0xff),
+    'beside what stands for it': Buffer.from(`${'\uFFFD'.repeat(20)}\xFF`, 'latin1'),
+  };
+
+  for (const [path, wrap] of strings) {
+    for (const [what, text] of Object.entries(wrong)) {
+      const { code, message } = await statusOf(running.address, path, frame(wrap(text)));
+      assert.equal(code, Status.INTERNAL, `${path}, ${what}`);
+      const said =
+        engineName === 'direct'
+          ? 'Cannot take a message with a string that is not UTF-8'
+          : 'Error deserializing request';
+      assert.equal(message, said, `${path}, ${what}`);
+    }
+  }
+});
+
+test('a string that is UTF-8 is taken as it is, however long and whatever is in it', async () => {
+  await using running = await serve();
+  const texts = ['', 'x', '\0', 'é', '\uFEFFx', '\uFFFD', '漢字 😈 é x', '\u{10FFFF}'];
+
+  for (const text of texts) {
+    for (const times of [1, 10, 1000]) {
+      const name = text.repeat(times);
+      const { message } = await running.client.sayHello({ greeting: name, name });
+      assert.equal(message, `${name} ${name}!`);
+    }
+  }
+});
+
+/** A message of nearly the largest size, of a few bytes again and again. */
+function many(...bytes: number[]): Buffer {
+  return Buffer.alloc(4 * MiB - 64, Buffer.from(bytes));
+}
+
+const costs = Array.from({ length: 100_000 }, (_, i) =>
+  field(0x1a, field(0x0a, Buffer.from(`${i}`))),
+);
+const testService = '/grpc.testing.TestService/';
+const swollen: Record<string, [path: string, message: Buffer]> = {
+  'responses that are asked for': [`${testService}StreamingOutputCall`, many(0x12, 0)],
+  'payloads in place of another': [`${testService}UnaryCall`, many(0x1a, 0)],
+  'entries of a map': [`${testService}UnaryCall`, field(0x5a, Buffer.concat(costs))],
+  'names of costs': ['/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics', many(0x12, 0)],
+};
+
+for (const [what, [path, message]] of Object.entries(swollen)) {
+  // What takes it would never end, or much later.
+  const options = { timeout: 20_000 };
+  test(
+    `a message of a few KiB that would become a hundred MiB of ${what} is not decoded`,
+    options,
+    async () => {
+      await using running = await serve();
+
+      const body = packed(gzipSync(message));
+      const { code, message: said } = await statusOf(running.address, path, body, gzip);
+
+      if (engineName === 'direct') {
+        assert.match(said, /^Cannot take a message that becomes so much: at most \d+ bytes/);
+        assert.equal(code, Status.RESOURCE_EXHAUSTED);
+      } else assert.equal(code, Status.INTERNAL);
+    },
+  );
+}
+
+test('fields that nobody knows become nothing, and groups of them may be 100 deep', async () => {
+  await using running = await serve();
+  const known = Buffer.from(HelloRequest.encode({ greeting: 'Hello', name: 'you' }).finish());
+  const groups = (depth: number) =>
+    Buffer.concat([
+      Buffer.alloc(2 * depth, '\xa3\x06', 'latin1'),
+      Buffer.alloc(2 * depth, '\xa4\x06', 'latin1'),
+    ]);
+  const unknown = {
+    numbers: Buffer.alloc(4 * MiB - 64, Buffer.from([0x18, 1])),
+    'long numbers': Buffer.from([0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+    'fixed numbers': Buffer.from([0x19, 1, 2, 3, 4, 5, 6, 7, 8, 0x1d, 1, 2, 3, 4]),
+    bytes: field(0x1a, Buffer.alloc(1000, 0xff)),
+    'empty groups': Buffer.alloc(4 * MiB - 64, '\xa3\x06\xa4\x06', 'latin1'),
+    'a group with fields': Buffer.from([0xa3, 6, 0x08, 1, 0x12, 1, 0xff, 0xa4, 6]),
+    'groups in groups': groups(100),
+  };
+  const broken = {
+    'groups that are deeper': groups(101),
+    'a group without an end': Buffer.from([0xa3, 6, 0x08, 1]),
+    'a group that ends as another': Buffer.from([0xa3, 6, 0xab, 6, 0xa4, 6, 0xa4, 6]),
+    'a field that is cut short': Buffer.from([0x1d, 1, 2]),
+    'a wire type that nobody knows': Buffer.from([0x1f]),
+  };
+  const client = await connectRaw(running.address);
+
+  for (const [what, bytes] of Object.entries(unknown)) {
+    const body = frame(Buffer.concat([known.subarray(0, 5), bytes, known.subarray(5)]));
+    const { messages } = await answerTo(client, { path: paths.unary, body });
+    const [reply] = messages.map((message) => HelloReply.decode(message.bytes));
+    assert.equal(reply?.message, 'Hello you!', what);
+  }
+  for (const [what, bytes] of Object.entries(broken)) {
+    const body = frame(Buffer.concat([known, bytes]));
+    const { code } = await statusOf(running.address, paths.unary, body);
+    assert.equal(code, Status.INTERNAL, what);
+  }
+  client.close();
+});
+
+test('a message counts for what it has become, not for what it was on the wire', async () => {
+  await using running = await serve({ engine: 'direct', greet: waiting() });
+  const client = await connectRaw(running.address);
+  const counted = () => running.counts().bufferedBytes ?? 0;
+  const name = `${'x'.repeat(MiB)}漢`;
+
+  client.open(paths.unary, gzip).resume().end(zipped(name));
+  await until(() => running.drain.open() === 1);
+  await client.roundTrip();
+
+  assert.ok(counted() > 2 * MiB && counted() < 2.1 * MiB, `${counted()} bytes`);
+  client.close();
+});
+
+test('a message that there is no room for is refused, before it has become what it would', async () => {
+  const limits = { maxBufferedBytes: 5 * MiB };
+  await using running = await serve({ engine: 'direct', limits });
+  const largest = { name: `${'x'.repeat(4 * MiB - 20)}漢`, greeting: '' };
+  const body = frame(HelloRequest.encode(largest).finish());
+
+  const refused = await statusOf(running.address, paths.unary, body);
+  const small = await running.client.sayHello({ name: 'you', greeting: 'Hello' });
+
+  assert.deepEqual(refused, {
+    code: Status.RESOURCE_EXHAUSTED,
+    message: 'Cannot take this message: too much is buffered',
+  });
+  assert.equal(small.message, 'Hello you!');
+});
+
+test('compressed messages are inflated as long as there is room for the most that they could be', async () => {
+  const limits = { maxBufferedBytes: 6 * MiB };
+  await using running = await serve({ engine: 'direct', greet: waiting(), limits });
+  const clients = await Promise.all(Array.from({ length: 10 }, () => connectRaw(running.address)));
+  const body = zipped('x'.repeat(4 * MiB - 64));
+  let most = 0;
+  const refused = () => {
+    most = Math.max(most, running.counts().bufferedBytes ?? 0);
+    return running.log.lines.filter(({ code }) => code === 'RESOURCE_EXHAUSTED').length;
+  };
+
+  for (const client of clients) {
+    client.open(paths.unary, gzip).resume().end(body);
+    await client.roundTrip();
+  }
+  await until(() => refused() + running.drain.open() === 10);
+
+  assert.ok(most < 6 * MiB, `${most} bytes`);
+  assert.equal(running.drain.open(), 1);
+  for (const client of clients) client.close();
+});
+
+test('a status message of 4 MiB that a caller asks for is cut to what a header can have', async () => {
+  await using running = await serve();
+  const request = (message: string) =>
+    SimpleRequest.fromPartial({ responseStatus: { code: Status.NOT_FOUND, message } });
+
+  for (const character of ['x', '漢', '\n']) {
+    const message = character.repeat(Math.floor((4 * MiB - 100) / Buffer.byteLength(character)));
+    const bytes = SimpleRequest.encode(request(message)).finish();
+    const path = `${testService}UnaryCall`;
+    const got = await statusOf(running.address, path, packed(gzipSync(bytes)), gzip);
+
+    assert.equal(got.code, Status.NOT_FOUND);
+    assert.ok(got.message.length > 400 && got.message.length <= 4096, character);
+  }
+});
