@@ -30,7 +30,7 @@ function tooManyResponses() {
 
 /** Throws what is wrong with the responses that some requests ask for together, before any is made. */
 export function checkResponses(
-  requests: readonly StreamingOutputCallRequest[],
+  requests: readonly Pick<Asked, 'responseType' | 'responseParameters'>[],
   maxSize: number,
 ): void {
   let bytes = 0;
@@ -84,8 +84,23 @@ export function echo({ metadata, header, trailer }: Call, hostname: string): voi
 export function throwAsked(status: EchoStatus | undefined): void {
   if (!status || status.code === 0) return;
   if (status.code < 0) throw invalidArgument('response_status.code', 'must not be negative');
-  throw new CallersFault(status.message, { code: status.code });
+  throw new CallersFault(status.message.slice(0, longestMessage), { code: status.code });
 }
+
+/** What a caller hears of a status' message at most, in characters. */
+const longestMessage = 4096;
+
+/** What a stream of requests may ask for, and what of that is kept until it is sent. */
+export interface Asked extends Pick<
+  StreamingOutputCallRequest,
+  'responseType' | 'responseParameters'
+> {
+  responseStatus: EchoStatus | undefined;
+}
+
+/** Bytes that a request takes in memory as it is kept, and each response that it asks for. */
+const requestCost = 150;
+const responseCost = 150;
 
 /** The responses that one call has still to send, as they count among those of all. */
 export interface Waiting {
@@ -120,23 +135,40 @@ export function createBacklog(): () => Waiting {
 }
 
 /**
- * All requests of a stream, without their payloads. Throws RESOURCE_EXHAUSTED for more of them, or of the
- * responses that they ask for, than one call may have waiting.
+ * All requests of a stream, as far as they are answered: the first status that is not OK ends the call, and
+ * no other is looked at. Throws RESOURCE_EXHAUSTED for more of them, or of the responses that they ask for,
+ * than one call may have waiting.
  */
 export async function collectRequests(
   requests: AsyncIterable<StreamingOutputCallRequest>,
-  waiting: Waiting,
-): Promise<StreamingOutputCallRequest[]> {
-  const collected: StreamingOutputCallRequest[] = [];
+  { waiting, retain }: { waiting: Waiting } & Pick<Call, 'retain'>,
+): Promise<Asked[]> {
+  const collected: Asked[] = [];
   let responses = 0;
-  for await (const request of requests) {
-    responses += request.responseParameters.length;
-    waiting.add(request.responseParameters.length);
+  let bytes = 0;
+  let ending: EchoStatus | undefined;
+  for await (const { responseType, responseParameters, responseStatus } of requests) {
+    responses += responseParameters.length;
+    waiting.add(responseParameters.length);
     if (responses > maxResponses) throw tooManyResponses();
     if (collected.length === maxRequests) {
       throw exhausted('keep these requests', `at most ${maxRequests}`);
     }
-    collected.push({ ...request, payload: undefined, orcaOobReport: undefined });
+    const status = ending ? undefined : shortened(responseStatus);
+    ending ??= status;
+    collected.push({ responseType, responseParameters, responseStatus: status });
+    bytes += requestCost + responseParameters.length * responseCost;
+    bytes += 2 * (status?.message.length ?? 0);
+    retain?.(bytes);
   }
   return collected;
+}
+
+/** A part of a string keeps the whole of it, as long as it is no string of its own. */
+function shortened(status: EchoStatus | undefined): EchoStatus | undefined {
+  if (!status || status.code === 0) return undefined;
+  const { code, message } = status;
+  if (message.length <= longestMessage) return { code, message };
+  const part = message.slice(0, longestMessage);
+  return { code, message: Buffer.from(part, 'utf16le').toString('utf16le') };
 }

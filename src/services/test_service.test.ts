@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
 import { certificate } from '../../test/certificate.ts';
 import { answerTo } from '../../test/grpc_answer.ts';
-import { feed } from '../../test/harness.ts';
+import { eventually, feed } from '../../test/harness.ts';
 import { echoed, response, serveTests, sizes } from '../../test/interop.ts';
-import { connectRaw, frame } from '../../test/raw_client.ts';
+import { usedMemory } from '../../test/memory.ts';
+import { connectRaw, frame, packed } from '../../test/raw_client.ts';
 import { StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
 import { TestServiceDefinition, UnimplementedServiceDefinition } from '../gen/grpc/testing/test.ts';
 import { dial } from '../transport/client.ts';
@@ -273,6 +276,45 @@ test('halfDuplexCall() keeps 2,000 requests, and as many responses to send', asy
   assert.equal((await call(1000, two)).length, 2000);
   await assert.rejects(call(1001, two), tooMuch);
   await assert.rejects(call(2001, {}), tooMuch);
+});
+
+test('halfDuplexCall() keeps of its requests what it answers, and says how much that is', async () => {
+  await using running = await serveTests({ engine: 'direct' });
+  const client = await connectRaw(running.address);
+  const path = '/grpc.testing.TestService/HalfDuplexCall';
+  const counts = running.calls.of(path);
+  const request = (code: number) => {
+    const responseStatus = { code, message: `${code}`.repeat(1024 * 1024) };
+    const responseParameters = [response(0), response(0)];
+    const payload = { body: Buffer.alloc(1024 * 1024) };
+    const whole = { responseStatus, responseParameters, payload };
+    const message = StreamingOutputCallRequest.fromPartial(whole);
+    return packed(gzipSync(StreamingOutputCallRequest.encode(message).finish()));
+  };
+  const [fine, failing] = [request(0), request(Status.NOT_FOUND)];
+  const send = async (bytes: Buffer, count: number) => {
+    const until = counts.received + count;
+    for (let i = 0; i < count; i++) stream.write(bytes);
+    await eventually('all requests to be taken', () => counts.received === until);
+  };
+  const stream = client.open(path, { 'grpc-encoding': 'gzip' }).resume();
+  const trailers = once(stream, 'trailers');
+
+  await send(fine, 1);
+  const before = { used: await usedMemory(), counted: running.counts().bufferedBytes ?? 0 };
+  await send(fine, 100);
+  await send(failing, 100);
+  await send(fine, 10);
+  const taken = (await usedMemory()) - before.used;
+  const counted = (running.counts().bufferedBytes ?? 0) - before.counted;
+  stream.end();
+  const [{ 'grpc-status': status, 'grpc-message': message }] = await trailers;
+  client.close();
+
+  assert.ok(taken < 1024 * 1024, `${taken} bytes`);
+  assert.ok(counted > 210 * 450 && counted < 210 * 450 + 16 * 1024, `${counted} bytes`);
+  assert.equal(status, `${Status.NOT_FOUND}`);
+  assert.equal(message, '5'.repeat(4096));
 });
 
 test('what nobody serves is UNIMPLEMENTED, though its contract is known', async () => {

@@ -7,6 +7,7 @@ import { encodeTestReport, loadReportTrailer, type TestReports } from './load_re
 import { createTestCache } from './test_cache.ts';
 import { createPayloads, type PayloadLimits } from './test_payloads.ts';
 import {
+  type Asked,
   checkCompressed,
   checkResponses,
   collectRequests,
@@ -107,7 +108,8 @@ export function createTestService({
       begin(context);
       const waiting = enter();
       try {
-        const collected = await collectRequests(requests, waiting);
+        const { retain } = context;
+        const collected = await collectRequests(requests, { waiting, retain });
         checkResponses(collected, maxMessageSize);
         for (const request of collected) yield* send(request, context);
       } finally {
@@ -134,7 +136,7 @@ export function createTestService({
     }
   }
 
-  async function* send(request: StreamingOutputCallRequest, context: Call) {
+  async function* send(request: Asked, context: Call) {
     const { responseType: type, responseParameters } = request;
     throwAsked(request.responseStatus);
     for (const { size, intervalUs, compressed, fillPeerSocketAddress } of responseParameters) {
