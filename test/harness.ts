@@ -28,7 +28,7 @@ export const engineName: EngineName =
 /** What interop tests call, as every server has it that is not told otherwise. */
 const interop = (
   limits: Pick<Parameters<typeof createInterop>[0], 'maxMessageSize' | 'freeBytes'>,
-) => createInterop({ ...limits, hostname: 'host', serverId: 'one' });
+) => createInterop({ ...limits, hostname: 'host', serverId: 'one', minInterval: 10 });
 
 /** The names of all services. */
 export const serviceNames = servedNames(interop({ maxMessageSize: 0, freeBytes: () => 0 }));

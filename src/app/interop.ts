@@ -3,20 +3,28 @@ import type { OrcaOptions } from '../services/orca.ts';
 import { ServedTestDefinition } from '../services/test_definition.ts';
 import { createTestService, type TestServiceOptions } from '../services/test_service.ts';
 import type { Extra } from '../transport/catalogue.ts';
-import { minInterval, orcaExtra } from './load_reports.ts';
+import { orcaExtra } from './load_reports.ts';
 
 interface InteropOptions extends Omit<TestServiceOptions, 'reports'> {
   /** What is reported out of band as long as no test has said what. */
   report?: OrcaOptions['report'] | undefined;
+  /** The shortest interval of reports out of band, in milliseconds. */
+  minInterval?: number;
 }
 
-/** Tests do not wait half a minute, where there are no real figures to look up; in milliseconds. */
-const testInterval = 10;
+/**
+ * Interop clients do not wait half a minute: grpc-go's orca_oob asks for a second. More often, a thousand
+ * streams would keep a core busy. In milliseconds.
+ */
+export const interopInterval = 1000;
 
 /** What interop clients call: the test service, and the load reports that it has told to others. */
-export function createInterop({ report, ...options }: InteropOptions): readonly Extra[] {
+export function createInterop({
+  report,
+  minInterval = interopInterval,
+  ...options
+}: InteropOptions): readonly Extra[] {
   const reports = createTestReports();
-  const interval = report ? minInterval : testInterval;
   const testService = createTestService({ ...options, reports });
   return [
     {
@@ -25,7 +33,7 @@ export function createInterop({ report, ...options }: InteropOptions): readonly 
     },
     orcaExtra({
       report: () => reports.current() ?? report?.() ?? {},
-      minInterval: interval,
+      minInterval,
     }),
   ];
 }

@@ -4,6 +4,8 @@ import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { feed, until } from '../../test/harness.ts';
 import { response, serveTests } from '../../test/interop.ts';
+import { interopInterval } from '../app/interop.ts';
+import { minInterval } from '../app/load_reports.ts';
 import type { StreamingOutputCallRequest, TestOrcaReport } from '../gen/grpc/testing/messages.ts';
 import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
 import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
@@ -135,6 +137,27 @@ test('streamCoreMetrics() ends with UNAVAILABLE when the server leaves, and leav
 
   await assert.rejects(left.next(), { code: Status.UNAVAILABLE });
   await until(() => running.drain.open() === 0);
+});
+
+test('streamCoreMetrics() refuses to look for more than 100 names', async () => {
+  await using running = await serveReports();
+  const ask = (count: number) => {
+    const requestCostNames = Array.from({ length: count }, (_, i) => `${i}`);
+    const reports = running.orca.streamCoreMetrics({ ...anInstant, requestCostNames });
+    return reports[Symbol.asyncIterator]().next();
+  };
+
+  assert.equal((await ask(100)).done, false);
+  await assert.rejects(ask(101), {
+    code: Status.INVALID_ARGUMENT,
+    details: 'Cannot accept "request_cost_names": at most 100 names',
+  });
+});
+
+test('interop clients have reports once a second, and no more often; others every 30 s', () => {
+  assert.equal(intervalOf({ seconds: 1, nanos: 0 }, interopInterval), 1000);
+  assert.equal(intervalOf({ seconds: 0, nanos: 10_000_000 }, interopInterval), 1000);
+  assert.equal(intervalOf({ seconds: 1, nanos: 0 }, minInterval), 30_000);
 });
 
 test('streamCoreMetrics() has no deadline but that of its caller', async () => {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call } from '../context.ts';
+import { invalidArgument } from '../errors.ts';
 import type { Duration } from '../gen/google/protobuf/duration.ts';
 import type { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
 import type { OpenRcaServiceImplementation } from '../gen/xds/service/orca/v3/orca.ts';
@@ -11,6 +12,8 @@ export interface OrcaOptions {
   minInterval: number;
 }
 
+/** They are looked through for each report. */
+const maxNames = 100;
 /** What a client gets that names no interval, in milliseconds. */
 const defaultInterval = 30_000;
 /** The longest that a Node timer takes, in milliseconds. */
@@ -26,6 +29,9 @@ export function createOrca({
 }: OrcaOptions): OpenRcaServiceImplementation<Call> {
   return {
     async *streamCoreMetrics({ reportInterval, requestCostNames }, { abortOnTerminate, signal }) {
+      if (requestCostNames.length > maxNames) {
+        throw invalidArgument('request_cost_names', `at most ${maxNames} names`);
+      }
       abortOnTerminate();
       const interval = intervalOf(reportInterval, minInterval);
       while (true) {
