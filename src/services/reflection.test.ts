@@ -9,7 +9,7 @@ import {
   type DeepPartial,
   ServerReflectionDefinition,
   type ServerReflectionRequest,
-  type ServerReflectionResponse,
+  ServerReflectionResponse,
 } from '../gen/grpc/reflection/v1/reflection.ts';
 import { ServerReflectionDefinition as AlphaDefinition } from '../gen/grpc/reflection/v1alpha/reflection.ts';
 
@@ -114,6 +114,76 @@ test('what there is not is NOT_FOUND, an empty question INVALID_ARGUMENT, and th
     [...Array.from({ length: 9 }, () => Status.NOT_FOUND), Status.INVALID_ARGUMENT, undefined],
   );
   assert.equal(answers[1]?.errorResponse?.errorMessage, 'Cannot find symbol "nope.Nope"');
+});
+
+test('a question of more than 1,000 characters is not repeated, and the stream goes on', async () => {
+  const [half, name] = ['x'.repeat(500), 'x'.repeat(1001)];
+  const answers = await ask(
+    { fileByFilename: name },
+    { fileContainingSymbol: name },
+    { fileContainingExtension: { containingType: name, extensionNumber: 7 } },
+    { allExtensionNumbersOfType: name },
+    { listServices: name },
+    { host: name, listServices: '' },
+    { host: half, fileByFilename: `${half}x` },
+    { host: half, fileByFilename: half },
+    { fileByFilename: 'hello.proto' },
+  );
+
+  const [repeated, found] = answers.splice(-2);
+  for (const { originalRequest, errorResponse, validHost } of answers) {
+    assert.equal(errorResponse?.errorCode, Status.INVALID_ARGUMENT);
+    assert.equal(
+      errorResponse.errorMessage,
+      'Cannot answer this request: at most 1000 characters in its names',
+    );
+    assert.deepEqual([originalRequest, validHost], [undefined, '']);
+  }
+  assert.equal(answers.length, 7);
+  assert.partialDeepStrictEqual(repeated, {
+    originalRequest: { host: half, fileByFilename: half },
+    errorResponse: { errorCode: Status.NOT_FOUND },
+  });
+  assert.deepEqual(fileNames(found ?? assert.fail()), ['hello.proto']);
+});
+
+test('a file is encoded once, however often and for whatever it is asked for', async () => {
+  const files: unknown[][] = [];
+  // Innermost, where the answers are as the service has made them.
+  await using running = await serve({
+    async *loadReport(call, context) {
+      if (!call.responseStream) return yield* call.next(call.request, context);
+      for await (const response of call.next(call.request, context)) {
+        files.push(
+          ServerReflectionResponse.fromPartial(Object(response)).fileDescriptorResponse
+            ?.fileDescriptorProto ?? [],
+        );
+        yield response;
+      }
+      return undefined;
+    },
+  });
+  const client = createClient(ServerReflectionDefinition, running.channel);
+  const questions = async function* () {
+    yield { fileByFilename: 'grpc/testing/test.proto' };
+    yield { fileByFilename: 'grpc/testing/messages.proto' };
+    yield { fileByFilename: 'grpc/testing/test.proto' };
+    yield { fileContainingSymbol: 'grpc.testing.TestService' };
+    yield { fileContainingSymbol: 'grpc.testing.PayloadType' };
+  };
+
+  await Array.fromAsync(client.serverReflectionInfo(questions()));
+
+  const [service = [], messages = []] = files;
+  assert.ok(service.length > 2 && messages.length > 0);
+  const [each] = messages;
+  assert.ok(service.includes(each));
+  const same = (some: unknown[] = [], others: unknown[]) =>
+    some.length === others.length && some.every((file, i) => file === others[i]);
+  assert.deepEqual(
+    [same(files[2], service), same(files[3], service), same(files[4], messages)],
+    [true, true, true],
+  );
 });
 
 test('a message type without extensions has an empty list of them', async () => {

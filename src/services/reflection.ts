@@ -30,34 +30,36 @@ type Answer = Omit<Partial<ServerReflectionResponse>, 'validHost' | 'originalReq
 export function createReflection(
   services: readonly string[],
 ): ServerReflectionServiceImplementation<Call> {
+  const listServicesResponse = { service: services.map((name) => ({ name })) };
   let all: Known | undefined;
 
   return {
     async *serverReflectionInfo(requests) {
       all ??= readDescriptors();
       for await (const request of requests) {
-        yield { validHost: request.host, originalRequest: request, ...answer(request, all) };
+        if (isTooLong(request)) yield tooLong;
+        else yield { validHost: request.host, originalRequest: request, ...answer(request, all) };
       }
     },
   };
 
-  function answer(request: ServerReflectionRequest, { symbols, registry }: Known): Answer {
-    if (request.listServices !== undefined) {
-      return { listServicesResponse: { service: services.map((name) => ({ name })) } };
-    }
+  function answer(request: ServerReflectionRequest, known: Known): Answer {
+    const { symbols, registry } = known;
+    if (request.listServices !== undefined) return { listServicesResponse };
     if (request.fileByFilename !== undefined) {
       const name = request.fileByFilename;
-      return files(registry.getFile(name), notFound('file', name));
+      return known.files(registry.getFile(name)) ?? refusal(notFound('file', name));
     }
     if (request.fileContainingSymbol !== undefined) {
       const name = request.fileContainingSymbol;
-      return files(symbols.get(name), notFound('symbol', name));
+      return known.files(symbols.get(name)) ?? refusal(notFound('symbol', name));
     }
     if (request.fileContainingExtension !== undefined) {
       const { containingType, extensionNumber } = request.fileContainingExtension;
       const type = registry.getMessage(containingType);
-      const missing = notFound('extension', `${containingType}[${extensionNumber}]`);
-      return files(type && registry.getExtensionFor(type, extensionNumber)?.file, missing);
+      const file = type && registry.getExtensionFor(type, extensionNumber)?.file;
+      const missing = () => notFound('extension', `${containingType}[${extensionNumber}]`);
+      return known.files(file) ?? refusal(missing());
     }
     if (request.allExtensionNumbersOfType !== undefined) {
       return extensionNumbers(registry, request.allExtensionNumbersOfType);
@@ -66,10 +68,29 @@ export function createReflection(
   }
 }
 
+/** What a request says in words is repeated in the answer: of all its strings, in characters. */
+const longestWords = 1000;
+
+function isTooLong(request: ServerReflectionRequest): boolean {
+  const { host, fileByFilename, fileContainingSymbol, allExtensionNumbersOfType } = request;
+  const { containingType } = request.fileContainingExtension ?? {};
+  const names = [fileByFilename, fileContainingSymbol, containingType, request.listServices];
+  const words = [host, ...names, allExtensionNumbersOfType];
+  return words.reduce((sum, word) => sum + (word?.length ?? 0), 0) > longestWords;
+}
+
+/** The request is not repeated. */
+const tooLong = failed(
+  Status.INVALID_ARGUMENT,
+  `Cannot answer this request: at most ${longestWords} characters in its names`,
+);
+
 interface Known {
   registry: FileRegistry;
   /** Where each name is declared. */
   symbols: ReadonlyMap<string, DescFile>;
+  /** The answer that has a file and all that it imports, each once, itself first. */
+  files: (file: DescFile | undefined) => Answer | undefined;
 }
 
 function readDescriptors(): Known {
@@ -80,7 +101,31 @@ function readDescriptors(): Known {
   for (const file of registry.files) {
     for (const name of namesOf(file.proto)) symbols.set(name, file);
   }
-  return { registry, symbols };
+  return { registry, symbols, files: createAnswers() };
+}
+
+/** To encode them takes a thousand times as long as to ask: each is made once, when somebody does. */
+function createAnswers(): Known['files'] {
+  const encoded = new Map<DescFile, Buffer>();
+  const answers = new Map<DescFile, Answer>();
+
+  return (file) => {
+    const made = file && (answers.get(file) ?? make(file));
+    if (made) answers.set(file, made);
+    return made;
+  };
+
+  function make(file: DescFile): Answer {
+    const all = new Set([file]);
+    for (const each of all) for (const dependency of each.dependencies) all.add(dependency);
+    return { fileDescriptorResponse: { fileDescriptorProto: [...all].map(encode) } };
+  }
+
+  function encode(file: DescFile): Buffer {
+    const bytes = encoded.get(file) ?? Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto));
+    encoded.set(file, bytes);
+    return bytes;
+  }
 }
 
 /** The full name of all that a file declares, as grpc-go's protoregistry finds it. */
@@ -129,17 +174,6 @@ function extensionNumbers(registry: FileRegistry, name: string): Answer {
     .filter(({ extendee }) => extendee.typeName === name)
     .map(({ number }) => number);
   return { allExtensionNumbersResponse: { baseTypeName: name, extensionNumber } };
-}
-
-/** The file and all that it imports, each once, itself first. */
-function files(file: DescFile | undefined, missing: CallError): Answer {
-  if (!file) return refusal(missing);
-  const all = new Set([file]);
-  for (const each of all) for (const dependency of each.dependencies) all.add(dependency);
-  const fileDescriptorProto = [...all].map(({ proto }) =>
-    Buffer.from(toBinary(FileDescriptorProtoSchema, proto)),
-  );
-  return { fileDescriptorResponse: { fileDescriptorProto } };
 }
 
 function refusal({ code, details }: CallError): Answer {
