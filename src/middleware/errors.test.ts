@@ -29,6 +29,17 @@ for (const kind of kinds) {
     }
   });
 
+  test(`hideInternalErrors() cuts the message of a ${kind} call before it is a header`, async () => {
+    const long = () => new ServerError(Status.NOT_FOUND, '\u{1F608}'.repeat(1024 * 1024));
+    await using running = await serve({ greet: failing(long) });
+
+    await assert.rejects(call(running.client, kind), ({ code, details }) => {
+      assert.equal(code, Status.NOT_FOUND);
+      assert.match(details, /^\u{1F608}{300,2048}$/u);
+      return true;
+    });
+  });
+
   test(`hideInternalErrors() mends a lone surrogate in the message of a ${kind} call`, async () => {
     const lone = () => new ServerError(Status.NOT_FOUND, 'no \ud83d here');
     await using running = await serve({ greet: failing(lone) });

@@ -20,6 +20,9 @@ export async function* hideInternalErrors<Req, Res>(
   }
 }
 
+/** More would not be sent; to encode it would take several times as much. In characters. */
+const longestDetails = 4096;
+
 /** What the caller is told of what was thrown, which may be anything and throw when it is looked at. */
 function told(thrown: unknown, { signal, trailer }: CallContext): unknown {
   if (signal.aborted && isAbort(thrown)) return thrown;
@@ -28,7 +31,7 @@ function told(thrown: unknown, { signal, trailer }: CallContext): unknown {
   try {
     if (thrown instanceof RichError) thrown.tell(trailer);
     // grpc-js percent-encodes the message with encodeURI, which a lone surrogate makes throw.
-    const details = meant.details.toWellFormed();
+    const details = meant.details.slice(0, longestDetails).toWellFormed();
     const isSo =
       thrown instanceof ServerError && thrown.code === meant.code && thrown.details === details;
     return isSo ? thrown : new CallError(meant.code, details, { cause: thrown });
