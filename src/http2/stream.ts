@@ -87,6 +87,8 @@ export class Stream {
   isSplit = false;
   /** Whether it stands in line to send that. */
   inLine = false;
+  /** See StreamIndex. */
+  behind: Stream | undefined;
   trailers: Buffer | undefined;
   #wantsDrain = false;
   #unready = 0;

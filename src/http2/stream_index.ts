@@ -1,74 +1,92 @@
-import type { Stream } from './stream.ts';
+import { scatter } from './scatter.ts';
+
+/** What an index holds: it keeps its place in the index itself. */
+export interface Indexed<T> {
+  readonly id: number;
+  /** The index's own: another one of the same slot. */
+  behind: T | undefined;
+}
 
 const fewest = 8;
 /** With more slots than this, an empty index begins anew. */
 const mostKept = 64;
+/** So many identifiers that follow each other, as those of one connection do, have a slot each. */
+const runBits = 10;
 
 /**
- * Streams by their identifier: a hash table with open addressing, whose hash is the identifier itself,
- * since those of one connection follow each other. It is no Map for the reason that bag.ts gives.
+ * Streams by their identifier: a hash table with chains. A peer may leave out identifiers as it likes:
+ * those that do not follow each other are scattered. It is no Map for the reason that bag.ts gives.
  */
-export class StreamIndex {
-  #slots: (Stream | undefined)[] = emptySlots(fewest);
+export class StreamIndex<T extends Indexed<T>> {
+  #slots: (T | undefined)[] = emptySlots(fewest);
   #size = 0;
+  /** The run asked for last, and where it begins. */
+  #run = -1;
+  #start = 0;
 
   get size(): number {
     return this.#size;
   }
 
-  get(id: number): Stream | undefined {
-    return this.#slots[this.#slotOf(id)];
+  get(id: number): T | undefined {
+    let found = this.#slots[this.#slotOf(id)];
+    while (found && found.id !== id) found = found.behind;
+    return found;
   }
 
   /** Those that are in it now. */
-  all(): Stream[] {
-    return this.#slots.filter((stream) => stream !== undefined);
+  all(): T[] {
+    const all: T[] = [];
+    for (const first of this.#slots) {
+      for (let item = first; item; item = item.behind) all.push(item);
+    }
+    return all;
   }
 
-  add(stream: Stream): void {
+  add(item: T): void {
     this.#size++;
     if (2 * this.#size > this.#slots.length) this.#grow();
-    this.#slots[this.#slotOf(stream.id)] = stream;
+    this.#put(item);
   }
 
   delete(id: number): void {
-    let hole = this.#slotOf(id);
-    if (!this.#slots[hole]) return;
+    const slot = this.#slotOf(id);
+    let before: T | undefined;
+    let found = this.#slots[slot];
+    while (found && found.id !== id) {
+      before = found;
+      found = found.behind;
+    }
+    if (!found) return;
+    if (before) before.behind = found.behind;
+    else this.#slots[slot] = found.behind;
+    found.behind = undefined;
     this.#size--;
-    if (this.#size === 0 && this.#slots.length > mostKept) {
-      this.#slots = emptySlots(fewest);
-      return;
-    }
-    // Whoever stands behind its own slot, because others stood there, moves up.
-    const mask = this.#slots.length - 1;
-    for (let at = (hole + 1) & mask; ; at = (at + 1) & mask) {
-      const stream = this.#slots[at];
-      if (!stream) break;
-      const distance = (at - (stream.id >> 1)) & mask;
-      if (distance < ((at - hole) & mask)) continue;
-      this.#slots[hole] = stream;
-      hole = at;
-    }
-    this.#slots[hole] = undefined;
+    if (this.#size === 0 && this.#slots.length > mostKept) this.#slots = emptySlots(fewest);
   }
 
-  /** Where a stream stands, or would. */
   #slotOf(id: number): number {
-    const mask = this.#slots.length - 1;
-    let at = (id >> 1) & mask;
-    for (let found = this.#slots[at]; found && found.id !== id; found = this.#slots[at]) {
-      at = (at + 1) & mask;
+    const run = id >> (1 + runBits);
+    if (run !== this.#run) {
+      this.#run = run;
+      this.#start = scatter(run);
     }
-    return at;
+    return (this.#start + (id >> 1)) & (this.#slots.length - 1);
+  }
+
+  #put(item: T): void {
+    const slot = this.#slotOf(item.id);
+    item.behind = this.#slots[slot];
+    this.#slots[slot] = item;
   }
 
   #grow(): void {
-    const streams = this.all();
+    const items = this.all();
     this.#slots = emptySlots(2 * this.#slots.length);
-    for (const stream of streams) this.#slots[this.#slotOf(stream.id)] = stream;
+    for (const item of items) this.#put(item);
   }
 }
 
-function emptySlots(length: number): (Stream | undefined)[] {
+function emptySlots(length: number): undefined[] {
   return Array.from({ length }, () => undefined);
 }

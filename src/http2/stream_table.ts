@@ -1,4 +1,5 @@
 import { ConnectionError, StreamError } from './errors.ts';
+import { disguise } from './scatter.ts';
 import type { Stream } from './stream.ts';
 import { StreamIndex } from './stream_index.ts';
 
@@ -7,7 +8,8 @@ const remembered = 1000;
 
 /** The streams of a connection: which are open, and what is known of those that are not. */
 export class StreamTable {
-  readonly #open = new StreamIndex();
+  readonly #open = new StreamIndex<Stream>();
+  /** Disguised: a peer could choose identifiers that a Set looks for a hundred times as long. */
   readonly #reset = new Set<number>();
   /** The highest identifier that the peer has used (RFC 9113 section 5.1.1). */
   lastId = 0;
@@ -41,7 +43,7 @@ export class StreamTable {
 
   /** Frames that come for the stream from now on were sent before the peer knew (section 5.4.2). */
   rememberReset(id: number): void {
-    this.#reset.add(id);
+    this.#reset.add(disguise(id));
     if (this.#reset.size <= remembered) return;
     for (const oldest of this.#reset) {
       this.#reset.delete(oldest);
@@ -54,7 +56,7 @@ export class StreamTable {
    * that we reset is passed over.
    */
   refuseClosed(id: number, what: string): void {
-    if (this.#reset.has(id)) return;
+    if (this.#reset.has(disguise(id))) return;
     this.refuseIdle(id);
     throw new StreamError(
       id,
@@ -86,7 +88,7 @@ export class StreamTable {
       this.lastId = id;
       return true;
     }
-    if (!this.#open.get(id) && !this.#reset.has(id)) {
+    if (!this.#open.get(id) && !this.#reset.has(disguise(id))) {
       throw new ConnectionError('STREAM_CLOSED', `Cannot open stream ${id}: it is closed`);
     }
     return false;
