@@ -172,7 +172,7 @@ function rst(id: number): Buffer {
 
 /**
  * What a connection keeps when no stream keeps anything: of frames and header blocks that have
- * begun, and what HPACK needs. It reads what the connection reads.
+ * begun, and of HPACK. It reads what the connection reads.
  */
 export function createIdleShare(limits: Http2Limits) {
   const blocks = new HeaderBlockReader(limits);
@@ -186,6 +186,8 @@ export function createIdleShare(limits: Http2Limits) {
   return {
     table: hpack.table,
     read: (bytes: Buffer) => reader.read(bytes),
+    /** As Connection.forget() does. */
+    forget: () => hpack.dropCache(),
     get heldBytes() {
       return reader.heldBytes + blocks.heldBytes + hpack.heldBytes;
     },

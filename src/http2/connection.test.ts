@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { block, field, insert } from '../../test/hpack/blocks.ts';
 import { cutTest } from '../../test/http2_cuts.ts';
 import { goAwayCode, ok, post, trailer, word } from '../../test/http2_peer.ts';
 import { ByteBudget } from './byte_budget.ts';
@@ -485,8 +486,8 @@ cutTest('what a connection keeps is counted, and gone when its streams are', (cr
   assert.equal(written - received, 1000);
   assert.equal(begun - written, 9);
   assert.equal(cut - written, 109);
-  // `:method POST`, `:scheme http`, `:path /`, and 32 for each.
-  assert.equal(opened - held(), 28 + 3 * 32 + defaultLimits.streamCost);
+  // `:method POST`, `:scheme http`, `:path /`, and 32 for each. That it was reset is remembered.
+  assert.equal(opened - held(), 28 + 3 * 32 + defaultLimits.streamCost - 32);
   // The request's block is kept for the next that is equal.
   assert.ok(held() - before < 200);
 });
@@ -536,3 +537,56 @@ cutTest('writers of all streams wait when their connection holds enough', (creat
   assert.deepEqual(said, [true, false, true]);
   assert.deepEqual(second.events, ['drain']);
 });
+
+cutTest('what is remembered of streams that were reset counts, and can be forgotten', (create) => {
+  const peer = create();
+  const before = peer.connection.heldBytes;
+  for (let id = 1; id < 400; id += 2) peer.open(id).stream.respond(ok, { endStream: true });
+  peer.frames();
+  const remembered = peer.connection.heldBytes - before;
+  const { stream } = peer.open(401);
+
+  peer.connection.forget();
+  peer.send('DATA', { stream: 1, payload: 'late' });
+  const whileOpen = peer.frames();
+  stream.reset(ErrorCode.CANCEL);
+  peer.connection.forget();
+  peer.frames();
+  const after = peer.connection.heldBytes;
+  peer.send('DATA', { stream: 1, payload: 'later' });
+  const [answer] = peer.frames();
+
+  // A Set has about as much for each.
+  assert.ok(remembered >= 200 * 20, `${remembered} bytes`);
+  assert.deepEqual(whileOpen, []);
+  assert.equal(after, before);
+  assert.equal(answer?.type, 'RST_STREAM');
+  assert.equal(answer?.payload, word(ErrorCode.STREAM_CLOSED).toString('hex'));
+  assert.equal(peer.connection.isOver, false);
+});
+
+cutTest(
+  'a header list is decoded anew once it was forgotten, and from the same table',
+  (create) => {
+    const peer = create();
+    const request = block(post, insert('a', 'b'));
+    const again = block(post, field(62));
+    const headers = (stream: number, payload: Buffer) =>
+      peer.send('HEADERS', { stream, flags: END_HEADERS | END_STREAM, payload });
+    headers(1, request);
+    headers(3, again);
+    headers(5, again);
+    const [held, spare] = [peer.connection.heldBytes, peer.connection.spareBytes];
+
+    peer.connection.forget();
+    const freed = held - peer.connection.heldBytes;
+    headers(7, again);
+
+    const [, second, third, fourth] = peer.served.map((served) => served.request);
+    assert.equal(second, third);
+    assert.notEqual(third, fourth);
+    assert.deepEqual(third, fourth);
+    assert.ok(spare > 0);
+    assert.equal(freed, spare);
+  },
+);

@@ -97,7 +97,24 @@ export class Connection {
   /** Bytes kept for the peer, or of it. */
   get heldBytes(): number {
     const received = this.#reader.heldBytes + this.#inbound.heldBytes;
-    return received + this.#streams.heldBytes + this.#sender.output.length;
+    const { heldBytes, table } = this.#streams;
+    return received + heldBytes + table.rememberedBytes + this.#sender.output.length;
+  }
+
+  /** Those that forget() frees. */
+  get spareBytes(): number {
+    const { size, rememberedBytes } = this.#streams.table;
+    return this.#inbound.cachedBytes + (size === 0 ? rememberedBytes : 0);
+  }
+
+  /**
+   * Frees what is kept for speed, and without open streams what is kept for frames that crossed our resets
+   * of them: few come then, and those have an answer, too.
+   */
+  forget(): void {
+    const { table } = this.#streams;
+    this.#inbound.dropCache();
+    if (table.size === 0) table.forgetResets();
   }
 
   /** Whether what is kept is all of the peer: nothing that it says could make that less. */

@@ -55,6 +55,15 @@ export class Inbound {
     return this.#requests.heldBytes;
   }
 
+  /** Those that dropCache() frees. */
+  get cachedBytes(): number {
+    return this.#requests.cachedBytes;
+  }
+
+  dropCache(): void {
+    this.#requests.dropCache();
+  }
+
   /** Throws a ConnectionError; a StreamError it has dealt with. */
   onFrame(frame: Frame): void {
     // Section 3.4: the first frame is SETTINGS.

@@ -39,6 +39,15 @@ export class Requests {
     return this.#blocks.heldBytes + this.#hpack.heldBytes;
   }
 
+  /** Those that dropCache() frees. */
+  get cachedBytes(): number {
+    return this.#hpack.cachedBytes;
+  }
+
+  dropCache(): void {
+    this.#hpack.dropCache();
+  }
+
   /** Throws a ConnectionError for a frame that may not stand inside a header block. */
   expect(frame: Frame): void {
     this.#blocks.expect(frame);

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Spare } from './byte_budget.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { ConnectionError } from './errors.ts';
 import type { Incident } from './incident.ts';
@@ -68,6 +69,17 @@ export function bindSocket(
   let counted = 0;
   let paused = false;
   let idle = true;
+  let offered = false;
+  const spare: Spare = {
+    get isIdle() {
+      return connection.openStreams === 0;
+    },
+    drop() {
+      offered = false;
+      connection.forget();
+      count();
+    },
+  };
 
   socket
     .on('data', (chunk: Buffer) => {
@@ -90,6 +102,7 @@ export function bindSocket(
     .on('close', () => {
       connection.lost();
       deps.budget.leave(account);
+      deps.budget.withdraw(spare);
       deps.budget.add(-counted);
       onClose();
     });
@@ -149,12 +162,8 @@ export function bindSocket(
    */
   function account(): void {
     if (socket.destroyed) return;
-    const held = connection.heldBytes + socket.writableLength;
+    count();
     const { budget } = deps;
-    const grown = held - counted;
-    // First: where that makes room, this very function may be called back.
-    counted = held;
-    budget.add(grown);
     if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
     const { onlyReceives, holdsBodies } = connection;
     const isEnough = budget.isFarExceeded ? holdsBodies : onlyReceives && budget.excess > 0;
@@ -174,6 +183,20 @@ export function bindSocket(
     socket.end();
     // By then the system has what it takes of that, and ends the connection behind it.
     turn.later(() => turn.later(() => socket.destroy()));
+  }
+
+  function count(): void {
+    // What it had is taken back as it closes.
+    if (socket.destroyed) return;
+    const held = connection.heldBytes + socket.writableLength;
+    const grown = held - counted;
+    if (!offered && connection.spareBytes > 0) {
+      offered = true;
+      deps.budget.offer(spare);
+    }
+    // First: where that makes room, account() may be called back, and where there is none, drop().
+    counted = held;
+    deps.budget.add(grown);
   }
 
   function close(): void {

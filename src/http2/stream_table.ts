@@ -6,6 +6,9 @@ import { StreamIndex } from './stream_index.ts';
 /** How many streams that we reset are remembered: the peer may have sent more before it knew. */
 const remembered = 1000;
 
+/** What each of them takes, in bytes. */
+const rememberedCost = 32;
+
 /** The streams of a connection: which are open, and what is known of those that are not. */
 export class StreamTable {
   readonly #open = new StreamIndex<Stream>();
@@ -16,6 +19,11 @@ export class StreamTable {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Bytes that streams take that are open no more. */
+  get rememberedBytes(): number {
+    return this.#reset.size * rememberedCost;
   }
 
   get(id: number): Stream | undefined {
@@ -49,6 +57,11 @@ export class StreamTable {
       this.#reset.delete(oldest);
       break;
     }
+  }
+
+  /** Forgets those: frames that come for them still are answered with STREAM_CLOSED. */
+  forgetResets(): void {
+    this.#reset.clear();
   }
 
   /**

@@ -55,7 +55,16 @@ export class HpackDecoder {
 
   /** Octets that are kept for the blocks to come. */
   get heldBytes(): number {
-    return this.table.size + (this.#cache?.size ?? 0);
+    return this.table.size + this.cachedBytes;
+  }
+
+  /** Those of them that dropCache() frees: the peer has no part in them. */
+  get cachedBytes(): number {
+    return this.#cache?.size ?? 0;
+  }
+
+  dropCache(): void {
+    this.#cache?.drop();
   }
 
   /**

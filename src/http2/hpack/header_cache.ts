@@ -62,6 +62,11 @@ export class HeaderCache {
     return true;
   }
 
+  /** Forgets all of them. */
+  drop(): void {
+    this.#clear(this.#generation);
+  }
+
   #clear(generation: number): void {
     this.#generation = generation;
     this.#total = 0;
