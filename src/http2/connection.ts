@@ -16,8 +16,10 @@ export interface ConnectionDeps {
   /** Shared with the other connections; whoever binds this one to a socket counts its heldBytes. */
   budget: ByteBudget;
   serve: Serve;
-  /** Called when there is something to write. */
-  wake: () => void;
+  /** Called when there is something to write, and for about how many bytes more are held, if any. */
+  wake: (grown?: number) => void;
+  /** Of what take() gave, the bytes that wait in the socket. */
+  unsent?: (() => number) | undefined;
   /** Milliseconds. */
   now: () => number;
   /** Told what goes wrong. */
@@ -34,8 +36,7 @@ const goAwayPing = Buffer.from('goingout', 'latin1');
  * and come out by take().
  */
 export class Connection {
-  readonly #limits: Http2Limits;
-  readonly #wake: () => void;
+  readonly #wake: ConnectionDeps['wake'];
   readonly #sender: Sender;
   readonly #streams: OpenStreams;
   readonly #inbound: Inbound;
@@ -51,17 +52,17 @@ export class Connection {
     budget,
     serve,
     wake,
+    unsent = () => 0,
     now,
     report = () => {},
     http1Response,
   }: ConnectionDeps) {
     const peer = defaultPeerSettings();
-    this.#limits = limits;
     this.#wake = wake;
     this.#report = report;
     this.#http1Response = http1Response;
     const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
-    this.#sender = new Sender({ peer, limits, onEnded });
+    this.#sender = new Sender({ peer, limits, unsent, onEnded });
     this.#streams = new OpenStreams({ limits, budget, wake, report, sender: this.#sender });
     this.#inbound = new Inbound({
       limits,
@@ -74,7 +75,10 @@ export class Connection {
       onPingAnswer: (payload) => payload.equals(goAwayPing) && this.finishShutdown(),
       acceptsStreams: () => this.#state !== 'left',
     });
-    this.#reader = new FrameReader((frame) => this.#inbound.onFrame(frame));
+    this.#reader = new FrameReader((frame) => {
+      this.#inbound.onFrame(frame);
+      if (this.isOverfull) throw unread();
+    });
     this.#sender.output.frame(FrameType.SETTINGS, 0, 0, ownSettings(limits));
     this.#sender.windowUpdate(0, limits.connectionWindowSize - 65_535);
   }
@@ -153,18 +157,26 @@ export class Connection {
     this.#mayTalk = true;
     try {
       this.#reader.read(chunk);
-      if (this.#sender.output.length > this.#limits.maxUnreadBytes) {
-        throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot answer a peer that does not read');
-      }
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.fail(error);
     }
   }
 
+  /** Bytes that take() has to give, whatever room there is. */
+  get readyBytes(): number {
+    return this.#mayTalk ? this.#sender.output.length : 0;
+  }
+
+  /** Whether the peer has left so much unread that take() gives it up. */
+  get isOverfull(): boolean {
+    return this.#state !== 'failed' && this.#sender.isOverfull;
+  }
+
   /** Gives what is to be written; without `room`, no more of what can wait. */
   take({ room }: { room: boolean }): Buffer[] {
     if (!this.#mayTalk) return [];
+    if (this.isOverfull) this.fail(unread());
     if (room && this.#state !== 'failed') this.#sender.flush();
     return this.#sender.output.take();
   }
@@ -239,6 +251,10 @@ export class Connection {
     this.#state = 'failed';
     this.#streams.end(error);
   }
+}
+
+function unread(): ConnectionError {
+  return new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot answer a peer that does not read');
 }
 
 function reasonOf(error: ConnectionError): Incident['reason'] {

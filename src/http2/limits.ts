@@ -38,7 +38,10 @@ export interface Http2Limits {
    * SETTINGS. More are ENHANCE_YOUR_CALM.
    */
   controlFramesPerSecond: number;
-  /** Bytes of frames that wait for a peer that does not read; more are ENHANCE_YOUR_CALM. */
+  /**
+   * Bytes of frames that wait for a peer that does not read, those in the socket included. Where they leave
+   * a header block no room, it is not put out, and the connection ends with ENHANCE_YOUR_CALM.
+   */
   maxUnreadBytes: number;
 }
 

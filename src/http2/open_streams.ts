@@ -11,7 +11,7 @@ interface OpenStreamsDeps {
   limits: Http2Limits;
   budget: ByteBudget;
   sender: Sender;
-  wake: () => void;
+  wake: (grown?: number) => void;
   report: (incident: Incident) => void;
 }
 
@@ -21,7 +21,7 @@ export class OpenStreams implements StreamOwner {
   readonly #receiveWindow: ReceiveWindow;
   readonly #budget: ByteBudget;
   readonly #sender: Sender;
-  readonly #wake: () => void;
+  readonly #wake: (grown?: number) => void;
   readonly #report: (incident: Incident) => void;
   /** How many responses are complete. */
   completed = 0;
@@ -53,13 +53,13 @@ export class OpenStreams implements StreamOwner {
   }
 
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
-    this.#sender.headers(stream, block, endStream);
-    this.#wake();
+    const grown = this.#sender.headers(stream, block, endStream);
+    this.#wake(grown);
   }
 
   hold(stream: Stream, bytes: Uint8Array): boolean {
     const goOn = this.#sender.hold(stream, bytes);
-    this.#wake();
+    this.#wake(bytes.length);
     return goOn && this.#budget.excess === 0;
   }
 
@@ -76,12 +76,12 @@ export class OpenStreams implements StreamOwner {
 
   keep(bytes: number): void {
     this.#kept += bytes;
-    this.#wake();
+    this.#wake(bytes);
   }
 
   claim(bytes: number): void {
     this.#own += bytes;
-    this.#wake();
+    this.#wake(bytes);
   }
 
   /**

@@ -27,6 +27,8 @@ const leastCost = 96;
 interface SenderDeps {
   peer: PeerSettings;
   limits: Http2Limits;
+  /** What the socket has taken and not sent, in bytes. */
+  unsent: () => number;
   /** Told when the last frame of a response has been put out. */
   onEnded: (stream: Stream) => void;
 }
@@ -41,16 +43,19 @@ export class Sender {
   readonly #peer: PeerSettings;
   readonly #onEnded: (stream: Stream) => void;
   readonly #limits: Http2Limits;
+  readonly #unsent: () => number;
   /** Streams that have something to send and the window for it, in their turn. */
   readonly #line: Stream[] = [];
   /** How many HEADERS and DATA frames have been put out. */
   responseFrames = 0;
   #saidNoTable = false;
   #heldBytes = 0;
+  #hasLeftOut = false;
 
-  constructor({ peer, limits, onEnded }: SenderDeps) {
+  constructor({ peer, limits, unsent, onEnded }: SenderDeps) {
     this.#peer = peer;
     this.#limits = limits;
+    this.#unsent = unsent;
     this.#onEnded = onEnded;
     this.window = new SendWindow(65_535);
   }
@@ -65,12 +70,32 @@ export class Sender {
     return this.#line.length > 0 && this.window.available > 0;
   }
 
-  headers(stream: Stream, block: Buffer, endStream: boolean): void {
+  /**
+   * Whether its peer has left so much unread that the connection cannot go on: more header blocks than
+   * there is room for are not even put out.
+   */
+  get isOverfull(): boolean {
+    return this.#hasLeftOut || (this.output.length > 0 && this.#room < 0);
+  }
+
+  /** Bytes that may still wait for a peer that does not read. */
+  get #room(): number {
+    return this.#limits.maxUnreadBytes - this.output.length - this.#unsent();
+  }
+
+  /** Gives how many bytes of output that is. */
+  headers(stream: Stream, block: Buffer, endStream: boolean): number {
+    if (block.length > this.#room) this.#hasLeftOut = true;
+    if (!this.#hasLeftOut) this.#putHeaders(stream, block, endStream);
+    if (endStream) this.#onEnded(stream);
+    return this.#hasLeftOut ? 0 : block.length;
+  }
+
+  #putHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
     const whole = this.#saidNoTable ? block : Buffer.concat([noTable, block]);
     this.#saidNoTable = true;
     this.responseFrames++;
     this.output.headers(stream.id, whole, { endStream, maxFrameSize: this.#peer.maxFrameSize });
-    if (endStream) this.#onEnded(stream);
   }
 
   /** Holds a part of a body. False: that is enough for now. */
@@ -110,11 +135,11 @@ export class Sender {
   }
 
   /**
-   * Sends those of a stream's parts that its windows have room for as a whole, and drops the others. False
-   * where the peer has got the half of one.
+   * Sends those of a stream's parts that its windows and the output have room for as a whole, and drops the
+   * others. False where the peer has got the half of one.
    */
   cutShort(stream: Stream): boolean {
-    let room = Math.min(stream.sendWindow.available, this.window.available);
+    let room = Math.min(stream.sendWindow.available, this.window.available, this.#room / 2);
     let whole = 0;
     for (const { length } of stream.held) {
       if (length > room) break;

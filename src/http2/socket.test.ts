@@ -1,21 +1,31 @@
 import assert from 'node:assert/strict';
-import { Socket } from 'node:net';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { frameOf, ok, post, trailer } from '../../test/http2_peer.ts';
+import { ErrorCode } from './errors.ts';
 import { Flag, FrameType, preface } from './frame.ts';
 import { FrameReader } from './frame_reader.ts';
+import { encodeHeaders } from './hpack/encoder.ts';
+import { defaultLimits } from './limits.ts';
 import { createHttp2Server } from './server.ts';
 import type { Stream } from './stream.ts';
 
-/** A socket whose other end takes what is written when it is told to. */
+/** A socket whose other end takes what is written when it is told to, or at once. */
 class SlowSocket extends Socket {
+  readonly #isQuick: boolean;
   readonly #waiting: [bytes: Buffer, taken: () => void][] = [];
   readonly taken: Buffer[] = [];
+
+  constructor({ isQuick = false, ...options }: SocketConstructorOpts & { isQuick?: boolean } = {}) {
+    super(options);
+    this.#isQuick = isQuick;
+  }
 
   override _read(): void {}
 
   override _write(bytes: Buffer, _encoding: string, done: () => void): void {
     this.#waiting.push([bytes, done]);
+    if (this.#isQuick) this.takeNext();
   }
 
   /** Node would look for a handle first. */
@@ -155,5 +165,97 @@ test('a connection that goes for another has gone at once, though its peer takes
 
   assert.equal(openConnections, 1);
   assert.deepEqual([first.destroyed, second.destroyed], [true, false]);
+  server.destroy();
+});
+
+/** A server that answers nothing by itself, with so many requests on one connection. */
+async function openStreams(socket: Socket, count: number) {
+  const streams: Stream[] = [];
+  const failed: number[] = [];
+  const incidents: string[] = [];
+  const server = createHttp2Server({
+    limits: { maxConcurrentStreams: count },
+    report: ({ reason }) => void incidents.push(reason),
+    serve(stream) {
+      streams.push(stream);
+      return {
+        data() {},
+        end() {},
+        reset() {},
+        failed: ({ code }) => void failed.push(code),
+        expire() {},
+        drain() {},
+        sent() {},
+      };
+    },
+  });
+  server.attach(socket);
+  const requests = Array.from({ length: count }, (_, at) =>
+    frameOf(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 2 * at + 1, post),
+  );
+  socket.push(Buffer.concat([preface, settings, ...requests]));
+  while (streams.length < count) await turn();
+  await turn();
+  return { server, streams, failed, incidents };
+}
+
+/** A header block of 8 KiB, about as large as responses have them. */
+const largeBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(8192)]);
+
+test('what is answered counts as held at once, not at the end of the turn', async () => {
+  const { server, streams } = await openStreams(new SlowSocket(), 3);
+  const held = () => server.bufferedBytes;
+  const [first, second, third] = streams;
+  const before = held();
+
+  first?.respond(largeBlock);
+  const responded = held();
+  first?.write(Buffer.alloc(10_000));
+  const written = held();
+  await turn();
+  const turned = held();
+  second?.respond(ok, { endStream: true });
+  third?.reset(ErrorCode.CANCEL);
+  await turn();
+  const ended = held();
+
+  assert.ok(responded - before >= largeBlock.length, `${responded - before} bytes`);
+  assert.ok(written - responded >= 10_000, `${written - responded} bytes`);
+  assert.ok(Math.abs(turned - written) < 100, `${turned - written} bytes more after the turn`);
+  assert.ok(ended < turned - 2 * defaultLimits.streamCost, 'streams that have ended count on');
+  server.destroy();
+});
+
+for (const when of ['at once', 'in a turn of its own']) {
+  test(`header blocks that a peer does not read are not held without end, answered ${when}`, async () => {
+    const { server, streams, failed, incidents } = await openStreams(new SlowSocket(), 500);
+    const before = server.bufferedBytes;
+
+    let most = 0;
+    for (const stream of streams) {
+      stream.respond(largeBlock, { endStream: true });
+      most = Math.max(most, server.bufferedBytes - before);
+      if (when !== 'at once') await turn();
+    }
+    await turn();
+
+    assert.ok(most <= defaultLimits.maxUnreadBytes, `${most} bytes`);
+    assert.deepEqual(incidents, ['goaway_enhance_your_calm']);
+    assert.deepEqual(new Set(failed), new Set(when === 'at once' ? [] : [11]));
+    assert.equal(server.openStreams, 0);
+    server.destroy();
+  });
+}
+
+test('header blocks that a peer reads leave within a turn, however many there are', async () => {
+  const socket = new SlowSocket({ isQuick: true });
+  const { server, streams, incidents } = await openStreams(socket, 500);
+
+  for (const stream of streams) stream.respond(largeBlock, { endStream: true });
+  await turn();
+
+  const bytes = socket.taken.reduce((sum, { length }) => sum + length, 0);
+  assert.ok(bytes > 500 * largeBlock.length, `${bytes} bytes`);
+  assert.deepEqual(incidents, []);
   server.destroy();
 });

@@ -35,7 +35,7 @@ export interface SocketConnection {
   tick(): void;
 }
 
-interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve'> {
+interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve' | 'unsent'> {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   times: SocketTimes;
   /** From 0 to 1: connections that came together do not all leave together. */
@@ -46,6 +46,9 @@ interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve'> {
   onClose: () => void;
 }
 
+/** Bytes of output that do not wait for the end of the turn: a peer that reads may have them before. */
+const plenty = 128 * 1024;
+
 /**
  * Binds a connection to its `net` or `tls` socket. What one turn of the event loop produces leaves in
  * one write; while the socket is full, nothing is made that can wait.
@@ -55,7 +58,8 @@ export function bindSocket(
   { times, random, turn, onIdle, onClose, ...deps }: SocketDeps,
 ): SocketConnection {
   const serve: Serve = (stream, request) => deps.serve(stream, request, socket);
-  const connection = new Connection({ ...deps, serve, wake });
+  const unsent = () => socket.writableLength;
+  const connection = new Connection({ ...deps, serve, wake, unsent });
   let scheduled = false;
   let full = false;
   const drop = (incident?: Incident) => {
@@ -134,7 +138,14 @@ export function bindSocket(
     },
   };
 
-  function wake(): void {
+  function wake(grown = 0): void {
+    // At the end of the turn all of it is counted anew.
+    if (grown > 0 && !socket.destroyed) {
+      counted += grown;
+      deps.budget.add(grown);
+    }
+    const canWrite = !full && !socket.writableEnded && !connection.isOverfull;
+    if (canWrite && connection.readyBytes >= plenty) write(connection.take({ room: false }));
     if (scheduled) return;
     scheduled = true;
     turn.later(flush);
@@ -143,22 +154,26 @@ export function bindSocket(
   function flush(): void {
     scheduled = false;
     if (socket.writableEnded) return account();
-    if (full && !connection.isOver) return account();
-    const [first, ...more] = connection.take({ room: !full });
-    if (first) {
-      if (more.length > 0) socket.cork();
-      full = !socket.write(first);
-      for (const bytes of more) full = !socket.write(bytes);
-      if (more.length > 0) socket.uncork();
-    }
+    if (full && !connection.isOver && !connection.isOverfull) return account();
+    write(connection.take({ room: !full }));
     account();
     if (connection.isOver) close();
-    else if (!full && connection.wantsToSend) wake();
+    else if (connection.isOverfull || (!full && connection.wantsToSend)) wake();
+  }
+
+  function write([first, ...more]: Buffer[]): void {
+    if (!first) return;
+    if (more.length > 0) socket.cork();
+    let goOn = socket.write(first);
+    for (const bytes of more) goOn = socket.write(bytes);
+    if (more.length > 0) socket.uncork();
+    // Of what is large it says to wait, though all of it may have left by now.
+    full = !goOn && socket.writableLength > 0;
   }
 
   /**
-   * Beyond the budget nothing more is read of a peer that only fills it, and far beyond it of none that
-   * has a part in it: what a peer of ours might take of us comes behind what it sends.
+   * Beyond the budget nothing more is read of a peer that only fills it or does not read itself, and far
+   * beyond it of none that has a part in it: what a peer of ours might take of us comes behind what it sends.
    */
   function account(): void {
     if (socket.destroyed) return;
@@ -166,8 +181,8 @@ export function bindSocket(
     const { budget } = deps;
     if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
     const { onlyReceives, holdsBodies } = connection;
-    const isEnough = budget.isFarExceeded ? holdsBodies : onlyReceives && budget.excess > 0;
-    const pause = isEnough && !connection.isOver;
+    const isEnough = full || (budget.isFarExceeded ? holdsBodies : onlyReceives);
+    const pause = isEnough && budget.excess > 0 && !connection.isOver;
     if (pause) budget.wait(account);
     if (pause === paused) return;
     paused = pause;

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { SimpleRequest } from '../../src/gen/grpc/testing/messages.ts';
+import { Flag } from '../../src/http2/frame.ts';
+import { defaultLimits } from '../../src/http2/limits.ts';
+import { serve, until } from '../harness.ts';
+import { block, field, insert } from '../hpack/blocks.ts';
+import { greeting, ids } from '../http2_attacks/attacker.ts';
+import { headers } from '../http2_attacks/targets.ts';
+import { frame } from '../raw_client.ts';
+import { dialSocket } from '../tls.ts';
+import { data } from './calls.ts';
+
+const { END_STREAM } = Flag;
+const { maxUnreadBytes } = defaultLimits;
+const wave = 1000;
+/** A call that fails as it is asked to: nothing of its response waits for a window. */
+const body = frame(
+  SimpleRequest.encode(SimpleRequest.fromPartial({ responseStatus: { code: 2 } })).finish(),
+);
+
+/** `:method: POST`, `:scheme: http`. */
+const begin = block(field(3), field(6));
+/** The first call has its other fields put into the server's table; each of the next has them for three bytes. */
+const first = block(
+  begin,
+  insert(':path', '/grpc.testing.TestService/UnaryCall'),
+  insert('content-type', 'application/grpc'),
+  insert('x-grpc-test-echo-initial', '~'.repeat(3800)),
+);
+const next = block(begin, field(64), field(63), field(62));
+
+function echoes(from: number, count: number): Buffer {
+  const calls = ids(from + count).slice(from);
+  return Buffer.concat(
+    calls.flatMap((id) => [
+      headers(id, id === 1 ? first : next),
+      data(id, body, { flags: END_STREAM }),
+    ]),
+  );
+}
+
+test('echoes of metadata that a peer does not read are bounded, and end the connection', async () => {
+  await using running = await serve({ engine: 'direct' });
+  const { address, incidents, log } = running;
+  const { socket } = dialSocket(address);
+  using _ = { [Symbol.dispose]: () => void socket.destroy() };
+  socket.on('error', () => {}).pause();
+  socket.write(Buffer.concat([greeting(), echoes(0, 1)]));
+
+  let most = 0;
+  let calls = 1;
+  // Until the system's own buffers are full, whatever they take.
+  while (incidents.length === 0 && most < 2 * maxUnreadBytes && calls < 10 * wave) {
+    await until(() => log.lines.length >= calls);
+    const bytes = echoes(calls, wave);
+    assert.ok(bytes.length < 64 * 1024, `${bytes.length} bytes in`);
+    socket.write(bytes);
+    calls += wave;
+    await until(() => log.lines.length >= calls || incidents.length > 0);
+    // The calls that have ended count until the end of their turn.
+    await setImmediate();
+    await setImmediate();
+    most = Math.max(most, running.counts().bufferedBytes ?? 0);
+  }
+
+  // What is kept of the header lists comes on top.
+  assert.ok(most < maxUnreadBytes + 100_000, `${most} bytes held`);
+  assert.deepEqual(
+    incidents.map(({ reason, message }) => [reason, message]),
+    [['goaway_enhance_your_calm', 'Cannot answer a peer that does not read']],
+  );
+});
