@@ -74,7 +74,7 @@ test('HTTP/1.1 on a TLS port is reported', async () => {
 
   const incident = await incidentOf(running, Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
 
-  assert.equal(incident?.reason, 'http_on_tls');
+  assert.equal(incident?.reason, 'handshake_plaintext');
 });
 
 test('a connection that goes for another one beyond --max-connections is reported', async () => {

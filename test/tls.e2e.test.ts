@@ -16,6 +16,7 @@ import { certificate, type CertificatePair } from './certificate.ts';
 import { dialTls, handshake, heard } from './handshake.ts';
 import { feed } from './harness.ts';
 import { install } from './program.ts';
+import { parsePrometheus } from './prometheus.ts';
 import { mountSecret } from './secret.ts';
 import { listenTcp } from './tcp.ts';
 
@@ -86,6 +87,42 @@ test('serve bounds TLS handshakes by --max-handshakes, and says so in its log', 
   const detail = 'Cannot take more than 1 TLS handshakes at once';
   await running.server.log.line({ reason: 'handshake_dropped', detail });
 });
+
+test('serve with TLS logs and counts a handshake that fails, with the reason and the peer', async () => {
+  const [own, authority] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
+  using authorities = mountSecret({ 'ca.crt': authority.cert });
+  using running = await serveSecret(own, [
+    '--engine=direct',
+    `--tls-client-ca-file=${authorities.path('ca.crt')}`,
+    '--admin-listen=127.0.0.1:0',
+  ]);
+  const { log } = running.server;
+  const { port } = await log.line({ msg: 'admin listening' });
+
+  for (let i = 0; i < 3; i++) await handshake(running.port);
+  await handshake(running.port, await certificate({ name: 'stranger' }));
+
+  const lines = await Promise.all(
+    ['handshake_no_client_certificate', 'handshake_unknown_authority'].map((reason) =>
+      log.line({ msg: 'connection error', reason }),
+    ),
+  );
+  for (const { peer } of lines) assert.match(String(peer), /^127\.0\.0\.1:\d+$/);
+  const metrics = parsePrometheus(await text(`http://127.0.0.1:${String(port)}/metrics`));
+  const counted = metrics.filter(({ name }) => name === 'greeter_tls_handshake_errors_total');
+  assert.deepEqual(
+    counted.map(({ labels, value }) => [labels['reason'], value]),
+    [
+      ['no_client_certificate', 3],
+      ['unknown_authority', 1],
+    ],
+  );
+  assert.equal(log.lines.filter(({ msg }) => msg === 'connection error').length, 2);
+});
+
+async function text(url: string): Promise<string> {
+  return (await fetch(url)).text();
+}
 
 test('serve with TLS suggests a first call that works', async () => {
   using running = await serveSecret(await certificate());

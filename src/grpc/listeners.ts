@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, Socket } from 'node:net';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Incident } from '../http2/incident.ts';
 import type { PeerAddress } from './connection_info.ts';
+import { handshakeIncident } from './handshake_failures.ts';
 import { Handshakes } from './handshakes.ts';
-import { handshakeTimeout, secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
+import { secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
 
 /** A TCP port on an interface, or the path of a unix socket. */
 export type ListenAddress = { host: string; port: number } | { path: string };
@@ -67,14 +68,22 @@ export class Listeners {
     const server = createTls(tlsOptions(tls), onSocket);
     server.on('connection', (socket) => this.#handshakes.begin(socket));
     server.prependListener('secureConnection', (socket) => this.#handshakes.end(rawOf(socket)));
-    server.on('tlsClientError', ({ code }: NodeJS.ErrnoException, socket) => {
-      const incident = handshakeIncidents.get(code);
-      if (incident) this.#report(incident, socket);
+    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      this.#reportHandshake(error, socket);
       // After its timeout Node only tells of it.
       socket.destroy();
     });
     this.#tlsServers.push(server);
     return server;
+  }
+
+  #reportHandshake({ code }: NodeJS.ErrnoException, socket: TLSSocket): void {
+    // It still knows its peer when the other one has forgotten: see #onTcp().
+    const raw = rawOf(socket) ?? socket;
+    const { bytesRead } = raw;
+    const { authorizationError } = socket;
+    const incident = handshakeIncident(code, { bytesRead, authorizationError });
+    if (incident) this.#report(incident, raw);
   }
 
   /** Serves new handshakes with these files; open connections go on. Throws what OpenSSL says. */
@@ -88,26 +97,12 @@ export class Listeners {
   }
 }
 
-/** What a handshake fails by that is worth a word, by Node's code. */
-const handshakeIncidents: ReadonlyMap<string | undefined, Incident> = new Map([
-  [
-    'ERR_SSL_HTTP_REQUEST',
-    { reason: 'http_on_tls', message: 'Cannot take plaintext on a TLS port' },
-  ],
-  [
-    'ERR_TLS_HANDSHAKE_TIMEOUT',
-    {
-      reason: 'handshake_timeout',
-      message: `Cannot wait longer than ${handshakeTimeout / 1000} s for a TLS handshake`,
-    },
-  ],
-]);
-
 /**
  * What a server has accepted, and made this one of. Node has no public way from one to the other, and
  * peers on a unix socket have no names by which to find it.
  */
-function rawOf(socket: TLSSocket): unknown {
+function rawOf(socket: TLSSocket): Socket | undefined {
   // oxlint-disable-next-line no-underscore-dangle
-  return '_parent' in socket ? socket._parent : undefined;
+  const raw = '_parent' in socket ? socket._parent : undefined;
+  return raw instanceof Socket ? raw : undefined;
 }

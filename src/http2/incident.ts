@@ -11,13 +11,27 @@ type IncidentReason =
   | `goaway_${Lowercase<Code>}`
   | `rst_stream_${Lowercase<Code>}`
   | 'evicted'
-  | 'handshake_dropped'
-  | 'handshake_timeout'
+  | `handshake_${HandshakeFailure}`
   | 'http1'
-  | 'http_on_tls'
   | 'http_405'
   | 'http_415'
   | 'http_431'
   | 'keepalive_timeout'
   | 'refused'
   | 'tls_on_plaintext';
+
+/** What a TLS handshake fails by. */
+export type HandshakeFailure =
+  | 'client_certificate_expired'
+  | 'client_certificate_refused'
+  | 'dropped'
+  | 'no_client_certificate'
+  | 'no_shared_cipher'
+  | 'no_shared_protocol'
+  | 'old_version'
+  | 'other'
+  | 'plaintext'
+  | 'rejected_by_client'
+  | 'reset'
+  | 'timeout'
+  | 'unknown_authority';

@@ -23,7 +23,10 @@ function create(sources: Partial<MetricsSources> = {}) {
   const metrics = createMetrics({
     calls,
     open: () => open,
-    connectionErrors: () => [['refused', 6]],
+    connectionErrors: () => [
+      ['refused', 6],
+      ['handshake_timeout', 7],
+    ],
     droppedLogLines: () => 5,
     health: () => [
       ['', true],
@@ -113,6 +116,8 @@ test('createMetrics() tells what is open, what health says, what is built and th
     greeter_open_connections: 3,
     greeter_buffered_bytes: 4,
     'greeter_connection_errors_total refused': 6,
+    'greeter_connection_errors_total handshake_timeout': 7,
+    'greeter_tls_handshake_errors_total timeout': 7,
     greeter_log_lines_dropped_total: 5,
     greeter_tls_certificate_expiry_timestamp_seconds: 2_000_000_000,
     'greeter_health_serving ': 1,
@@ -144,6 +149,7 @@ test('createMetrics() has no value for what nobody can say', async () => {
       'greeter_calls_in_flight',
       'greeter_open_streams',
       'greeter_connection_errors_total',
+      'greeter_tls_handshake_errors_total',
       'greeter_log_lines_dropped_total',
       'greeter_health_serving',
       'greeter_build_info',

@@ -44,6 +44,9 @@ export function createMetrics({ calls, process, ...sources }: MetricsSources): M
   return { contentType: registry.contentType, text: () => registry.metrics() };
 }
 
+/** What the reasons of connection errors begin with that are failed TLS handshakes. */
+const ofHandshake = 'handshake_';
+
 function addOwnMetrics(
   registry: Registry,
   {
@@ -97,6 +100,20 @@ function addOwnMetrics(
     },
   });
   registry.registerMetric(errors);
+  const handshakes = new Counter({
+    name: 'greeter_tls_handshake_errors_total',
+    help: 'TLS handshakes that failed, by reason; they are connection errors as well',
+    labelNames: ['reason'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [reason, count] of connectionErrors()) {
+        if (reason.startsWith(ofHandshake))
+          this.inc({ reason: reason.slice(ofHandshake.length) }, count);
+      }
+    },
+  });
+  registry.registerMetric(handshakes);
   const serving = new Gauge({
     name: 'greeter_health_serving',
     help: 'Whether health says SERVING for a name: 1, or 0',

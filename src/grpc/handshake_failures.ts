@@ -1,0 +1,100 @@
+import type { HandshakeFailure, Incident } from '../http2/incident.ts';
+import { handshakeTimeout } from './tls_options.ts';
+
+/** What is left of a connection whose handshake has failed. */
+interface FailedSocket {
+  /** What the client had said by then. */
+  bytesRead: number;
+  /** OpenSSL's word for what is wrong with the client's certificate, if it has shown one. */
+  authorizationError: unknown;
+}
+
+/**
+ * Why a handshake has failed, by Node's code. Undefined for a connection that was closed before its peer said
+ * anything: load balancers and probes of TCP do that all day, and there was no handshake.
+ */
+export function handshakeIncident(
+  code: string | undefined,
+  { bytesRead, authorizationError }: FailedSocket,
+): Incident | undefined {
+  // Node closes the connection of a client that is not authorized, and says ECONNRESET.
+  if (typeof authorizationError === 'string') return certificateIncident(authorizationError);
+  if (code === undefined || code === 'ECONNRESET' || code === 'EPIPE') {
+    // What a client does that looks at the certificate after its part of the handshake, as Node's.
+    const message = 'The client has left during the handshake; it may not trust the certificate';
+    return bytesRead === 0 ? undefined : incident('reset', message);
+  }
+  const known = incidents.get(code);
+  if (known) return known;
+  const alert = /_ALERT_(?<name>\w+)$/.exec(code)?.groups?.['name'];
+  if (alert === undefined) return incident('other', `Cannot go on with the handshake: ${code}`);
+  return incident('rejected_by_client', `The client has refused the handshake: ${wordsOf(alert)}`);
+}
+
+function incident(failure: HandshakeFailure, message: string): Incident {
+  return { reason: `handshake_${failure}`, message };
+}
+
+const notTls = incident('plaintext', 'Cannot take plaintext on a TLS port');
+const noCipher = incident(
+  'no_shared_cipher',
+  'Cannot find a cipher suite, group or signature algorithm that the client offers and the key can have',
+);
+
+const incidents: ReadonlyMap<string, Incident> = new Map([
+  ['ERR_SSL_HTTP_REQUEST', notTls],
+  ['ERR_SSL_HTTPS_PROXY_REQUEST', notTls],
+  // Of the first bytes, when they are no record of TLS: a preface of HTTP/2 without TLS, for one.
+  ['ERR_SSL_WRONG_VERSION_NUMBER', notTls],
+  [
+    'ERR_SSL_UNSUPPORTED_PROTOCOL',
+    incident('old_version', 'Cannot speak TLS below 1.2, which is all that the client offers'),
+  ],
+  ['ERR_SSL_NO_SHARED_CIPHER', noCipher],
+  ['ERR_SSL_NO_SHARED_GROUP', noCipher],
+  ['ERR_SSL_NO_SUITABLE_GROUPS', noCipher],
+  ['ERR_SSL_NO_SUITABLE_KEY_SHARE', noCipher],
+  ['ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM', noCipher],
+  ['ERR_SSL_NO_SHARED_SIGNATURE_ALGORITHMS', noCipher],
+  [
+    'ERR_SSL_NO_APPLICATION_PROTOCOL',
+    incident('no_shared_protocol', 'Cannot speak what the client offers in ALPN: it is not h2'),
+  ],
+  [
+    'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
+    incident('no_client_certificate', 'Cannot serve a client that shows no certificate'),
+  ],
+  [
+    'ERR_TLS_HANDSHAKE_TIMEOUT',
+    incident('timeout', `Cannot wait longer than ${handshakeTimeout / 1000} s for a TLS handshake`),
+  ],
+]);
+
+/** What OpenSSL finds where no authority of ours is at the end of the chain that the client has shown. */
+const unknownAuthority: ReadonlySet<string> = new Set([
+  'CERT_UNTRUSTED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+const outOfDate: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
+
+function certificateIncident(code: string): Incident {
+  const trust = "Cannot trust the client's certificate";
+  if (unknownAuthority.has(code)) {
+    const rule = 'no client authority has signed it, or an intermediate between them is left out';
+    return incident('unknown_authority', `${trust}: ${rule} (${code})`);
+  }
+  if (outOfDate.has(code)) {
+    const rule = 'it, or one that has signed it, has expired or is not valid yet';
+    return incident('client_certificate_expired', `${trust}: ${rule} (${code})`);
+  }
+  return incident('client_certificate_refused', `${trust}: ${wordsOf(code)} (${code})`);
+}
+
+function wordsOf(code: string): string {
+  return code.replaceAll('_', ' ').toLowerCase();
+}
