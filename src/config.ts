@@ -1,4 +1,4 @@
-import { checkAuthorities, checkPair } from './certificates.ts';
+import { checkClientAuthorities, checkServerPair } from './certificates.ts';
 import { type Address, addresses, addressesOrNone, overlap } from './config/addresses.ts';
 import { type ConnectionLimits, connectionLimits } from './config/memory.ts';
 import {
@@ -354,8 +354,10 @@ function tlsProblems(
   if (!cert !== !key) return ['--tls-cert-file, --tls-key-file: must be given together'];
   if (ca && !cert) return ['--tls-client-ca-file: needs --tls-cert-file and --tls-key-file'];
   return [
-    ...(cert && key ? problem(pair, () => checkPair({ cert: cert.pem, key: key.pem })) : []),
-    ...(ca ? problem(`--tls-client-ca-file "${ca.path}"`, () => checkAuthorities(ca.pem)) : []),
+    ...(cert && key ? problem(pair, () => checkServerPair({ cert: cert.pem, key: key.pem })) : []),
+    ...(ca
+      ? problem(`--tls-client-ca-file "${ca.path}"`, () => checkClientAuthorities(ca.pem))
+      : []),
   ];
 }
 

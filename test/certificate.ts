@@ -18,6 +18,10 @@ interface CertificateOptions {
   notAfter?: Date;
   /** Who signs it; without, it signs itself. */
   signer?: CertificatePair;
+  /** Whether it may sign others; without, those may that sign themselves. */
+  isAuthority?: boolean;
+  /** What alone it is for. */
+  usage?: 'serverAuth' | 'clientAuth';
 }
 
 /** A certificate as it is asked for, by default one for this machine, which signs itself. */
@@ -28,6 +32,8 @@ export async function certificate({
   notBefore,
   notAfter,
   signer,
+  isAuthority = signer === undefined,
+  usage,
 }: CertificateOptions = {}): Promise<CertificatePair> {
   const altNames = [
     ...uris.map((value) => ({ type: 6 as const, value })),
@@ -39,8 +45,9 @@ export async function certificate({
   const { cert, private: key } = await generate(attributes, {
     algorithm: 'sha256',
     extensions: [
-      { name: 'basicConstraints', cA: signer === undefined },
+      { name: 'basicConstraints', cA: isAuthority },
       { name: 'subjectAltName', altNames },
+      ...(usage ? [{ name: 'extKeyUsage' as const, [usage]: true }] : []),
     ],
     ...(notBefore && { notBeforeDate: notBefore }),
     ...(notAfter && { notAfterDate: notAfter }),

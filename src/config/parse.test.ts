@@ -90,3 +90,12 @@ test('pemFile() waits for no FIFO, and reads no device and nothing that is large
   }
   assert.equal(pemFile(most)?.path, most);
 });
+
+test('pemFile() takes no UTF-16, and says so', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'wide.pem');
+  writeFileSync(path, '\u{FEFF}-----BEGIN CERTIFICATE-----\n', 'utf16le');
+
+  assert.throws(() => pemFile(path), { message: 'must be PEM in UTF-8, not UTF-16 or DER' });
+});

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import { longestPem, pemFileRule } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
 
 /** Turns a setting's text into its value, or throws a RangeError whose message is the rule. */
@@ -102,18 +103,13 @@ export function orForever(parse: Parse<number>): Parse<number> {
   return (text) => parseSome(text) ?? Number.POSITIVE_INFINITY;
 }
 
-/** What a file of certificates may take: a bundle of every public authority is a quarter of it. */
-const longestPem = 1024 ** 2;
-
 /** A file with PEM in it, read here; `off` for none. */
 export function pemFile(text: string): PemFile | undefined {
   if (text === 'off') return undefined;
   const stats = readable(() => statSync(text, { throwIfNoEntry: false }));
-  // A FIFO is waited for, and a device may have no end: reading either would never come back.
-  if (stats && (!stats.isFile() || stats.size > longestPem)) {
-    throw new RangeError('must be a regular file of at most 1MiB');
-  }
+  if (stats && (!stats.isFile() || stats.size > longestPem)) throw new RangeError(pemFileRule);
   const pem = readable(() => readFileSync(text, 'utf8'));
+  if (pem.includes('\0')) throw new RangeError('must be PEM in UTF-8, not UTF-16 or DER');
   if (!pem.includes('-----BEGIN ')) throw new RangeError('must be a file with PEM in it');
   return { path: text, pem, toJSON: () => text };
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type CertificateInfo, checkAuthorities, checkPair } from '../certificates.ts';
+import { type CertificateInfo, checkClientAuthorities, checkServerPair } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
 import { createFiles } from './files.ts';
 
@@ -103,12 +103,12 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
 }
 
 function checked(pems: TlsPems): Served {
-  const certificate = checkPair(pems);
+  const { leaf: certificate } = checkServerPair(pems);
   const { clientCa } = pems;
   return {
     pems,
     certificate,
-    authorities: clientCa === undefined ? 0 : checkAuthorities(clientCa),
+    authorities: clientCa === undefined ? 0 : checkClientAuthorities(clientCa).length,
   };
 }
 
