@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { mountSecret } from '../../test/secret.ts';
 import { createFiles } from './files.ts';
@@ -13,7 +15,7 @@ test('createFiles() never gives files of two generations', async () => {
   using secret = mountSecret(all('0'));
   const read = createFiles(
     names.map((name) => secret.path(name)),
-    Date.now,
+    { now: Date.now },
   );
 
   for (let turns = 0; turns < 100; turns++) {
@@ -25,17 +27,40 @@ test('createFiles() never gives files of two generations', async () => {
   }
 });
 
-test('createFiles() reads files once, unless they have changed not long before', async () => {
+test('createFiles() reads files once, unless they have changed not long before, and gives what is the same as the same', async () => {
   using secret = mountSecret({ a: '0', b: '1' });
   let now = Date.now();
-  const read = createFiles([secret.path('a'), secret.path('b')], () => now);
+  const read = createFiles([secret.path('a'), secret.path('b')], { now: () => now });
 
   // What changes now could have the same time on it.
   assert.deepEqual((await read())?.texts, ['0', '1']);
   assert.deepEqual((await read())?.texts, ['0', '1']);
   now += 60_000;
   assert.deepEqual((await read())?.texts, ['0', '1']);
-  assert.equal(await read(), undefined);
+  assert.equal(await read(), await read());
   secret.swap({ a: '1', b: '1' });
   assert.deepEqual((await read())?.texts, ['1', '1']);
+});
+
+test('createFiles() takes regular files alone, and waits for no FIFO', async () => {
+  using secret = mountSecret({ a: '0' });
+  const fifo = secret.path('fifo');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+
+  for (const path of [fifo, '/dev/zero', dirname(fifo)]) {
+    const read = createFiles([secret.path('a'), path], { now: Date.now });
+    const message = `Cannot read "${path}": it must be a regular file of at most 1MiB`;
+    await assert.rejects(read(), { message });
+  }
+});
+
+test('createFiles() has so much patience with a file system, and goes on when that answers', async () => {
+  using secret = mountSecret({ a: '0' });
+  let signal = AbortSignal.abort();
+  const read = createFiles([secret.path('a')], { now: Date.now, patience: () => signal });
+
+  await assert.rejects(read(), { message: /^Cannot read the files in time/ });
+  signal = new AbortController().signal;
+
+  assert.deepEqual((await read())?.texts, ['0']);
 });

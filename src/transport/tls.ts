@@ -52,7 +52,7 @@ interface Served {
  */
 export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tls {
   const paths = [cert.path, key.path, ...(clientCa ? [clientCa.path] : [])];
-  const read = createFiles(paths, now);
+  const read = createFiles(paths, { now });
   let served = checked({ cert: cert.pem, key: key.pem, clientCa: clientCa?.pem });
   let rejected: string | undefined;
   let looking = false;
