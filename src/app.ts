@@ -89,16 +89,15 @@ export async function startApp(config: Config, host: Host): Promise<App> {
       : undefined;
   const servers = healthServer ? [server, healthServer] : [server];
   const tls = await openTls(config, log);
-  const certificateExpiry = tls && (() => tls.notAfter());
   const open = () => sumOf(servers);
   const parts = { log, counts, connectionErrors, state, open, host };
-  const sources = { ...parts, droppedLogLines: dropped, certificateExpiry };
+  const sources = { ...parts, droppedLogLines: dropped, certificates: tls };
   const admin = await openAdmin(config.adminListen, sources);
   const [bound, boundForHealth] = await listenOnAll().catch((error) => {
     for (const each of [admin, ...servers]) each?.forceShutdown();
     throw error;
   });
-  const stopWatching = server.setTls && tls?.watch(server.setTls);
+  const stopWatching = tls?.watch(server.setTls);
   state.serving();
   let drained: Promise<unknown> | undefined;
   for (const where of bound) log.info(where, 'listening');

@@ -18,6 +18,14 @@ export interface CertificateInfo {
   notAfter: number;
 }
 
+/** From when to when it is valid, as people read it. */
+export function datesOf({
+  notBefore,
+  notAfter,
+}: CertificateInfo): Record<'notBefore' | 'notAfter', string> {
+  return { notBefore: isoOf(notBefore), notAfter: isoOf(notAfter) };
+}
+
 /** What is shown to clients: a certificate, and what it is signed by. */
 export interface Chain {
   leaf: CertificateInfo;
@@ -174,6 +182,10 @@ function infoOf(certificate: X509Certificate): CertificateInfo {
 /** Node gives none for an empty name. */
 function oneLine(name: string | undefined): string {
   return name?.split('\n').join(', ') ?? '';
+}
+
+function isoOf(seconds: number): string {
+  return new Date(seconds * 1000).toISOString();
 }
 
 /**

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
@@ -86,6 +88,23 @@ test('serve bounds TLS handshakes by --max-handshakes, and says so in its log', 
   await dropped;
   const detail = 'Cannot take more than 1 TLS handshakes at once';
   await running.server.log.line({ reason: 'handshake_dropped', detail });
+});
+
+test('serve keeps its certificate while there is a FIFO in the place of the file, and leaves as ever', async () => {
+  using running = await serveSecret(await certificate(), [
+    '--engine=direct',
+    '--tls-reload-interval=1s',
+  ]);
+  const { secret, server } = running;
+  const path = secret.path('tls.crt');
+
+  rmSync(path);
+  assert.equal(spawnSync('mkfifo', [path]).status, 0);
+  const { reason } = await server.log.line({ msg: 'keeping the last good certificate' });
+  server.signal('SIGTERM');
+
+  assert.equal(reason, `Cannot read "${path}": it must be a regular file of at most 1MiB`);
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
 test('serve with TLS logs and counts a handshake that fails, with the reason and the peer', async () => {

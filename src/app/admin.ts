@@ -6,6 +6,7 @@ import type { HealthState } from '../services/health_state.ts';
 import type { Admin } from '../transport/admin.ts';
 import type { Engine } from '../transport/engine.ts';
 import { type Address, type Bound, listenOn } from '../transport/listen.ts';
+import type { Tls } from '../transport/tls.ts';
 
 /** What the app takes of the process it runs in. */
 export interface Host {
@@ -36,7 +37,7 @@ interface AdminParts {
   /** What is open on all servers. */
   open: () => Engine['counts'];
   host: Host;
-  certificateExpiry: (() => number) | undefined;
+  certificates: Pick<Tls, 'notAfter' | 'clientCaNotAfter'> | undefined;
 }
 
 /**
@@ -45,16 +46,7 @@ interface AdminParts {
  */
 export async function openAdmin(
   addresses: readonly Address[] | undefined,
-  {
-    log,
-    droppedLogLines,
-    counts,
-    connectionErrors,
-    state,
-    open,
-    host,
-    certificateExpiry,
-  }: AdminParts,
+  { log, droppedLogLines, counts, connectionErrors, state, open, host, certificates }: AdminParts,
 ): Promise<(Admin & { bound: readonly Bound[] }) | undefined> {
   if (!addresses) return undefined;
   const { createAdmin } = await import('../transport/admin.ts');
@@ -72,7 +64,7 @@ export async function openAdmin(
         health: () => state.statuses.keys().map((name) => [name, state.isServing(name)]),
         build: { version: host.version, commit: host.commit },
         process: host.figures,
-        ...(certificateExpiry && { certificateExpiry }),
+        certificates,
       });
     },
   });

@@ -101,7 +101,9 @@ test('createMetrics() tells how long calls took, in buckets up to 10 s', async (
 });
 
 test('createMetrics() tells what is open, what health says, what is built and the process', async () => {
-  const samples = await create({ certificateExpiry: () => 2_000_000_000 }).read();
+  const samples = await create({
+    certificates: { notAfter: () => 2_000_000_000, clientCaNotAfter: () => 2_100_000_000 },
+  }).read();
 
   const told = Object.fromEntries(
     samples
@@ -120,6 +122,7 @@ test('createMetrics() tells what is open, what health says, what is built and th
     'greeter_tls_handshake_errors_total timeout': 7,
     greeter_log_lines_dropped_total: 5,
     greeter_tls_certificate_expiry_timestamp_seconds: 2_000_000_000,
+    greeter_tls_client_ca_expiry_timestamp_seconds: 2_100_000_000,
     'greeter_health_serving ': 1,
     'greeter_health_serving a.B': 0,
     'greeter_build_info 1.2.3 abc v26.0.0': 1,

@@ -22,8 +22,8 @@ export interface MetricsSources {
   /** What is running; the commit is empty where nobody knows it. */
   build: Readonly<Record<'version' | 'commit', string>>;
   process: ProcessFigures;
-  /** When the certificate that is served ends, in seconds since the epoch, if there is one. */
-  certificateExpiry?: () => number | undefined;
+  /** With TLS: when the first expires of what is served, and of client authorities; in seconds since the epoch. */
+  certificates?: Record<'notAfter' | 'clientCaNotAfter', () => number | undefined> | undefined;
 }
 
 /** Metrics as Prometheus reads them. */
@@ -54,7 +54,7 @@ function addOwnMetrics(
     connectionErrors,
     droppedLogLines,
     health,
-    certificateExpiry = () => undefined,
+    certificates,
   }: Omit<MetricsSources, 'calls' | 'build' | 'process'>,
 ): void {
   const registers = [registry];
@@ -76,8 +76,13 @@ function addOwnMetrics(
   gauge('buffered_bytes', 'What all connections keep in memory', () => open().bufferedBytes);
   gauge(
     'tls_certificate_expiry_timestamp_seconds',
-    'When the certificate that is served ends',
-    certificateExpiry,
+    'When the first certificate of the chain that is served ends',
+    () => certificates?.notAfter(),
+  );
+  gauge(
+    'tls_client_ca_expiry_timestamp_seconds',
+    "When the first of the authorities ends that sign the clients' certificates",
+    () => certificates?.clientCaNotAfter(),
   );
   const dropped = new Counter({
     name: 'greeter_log_lines_dropped_total',

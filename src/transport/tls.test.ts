@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
@@ -53,6 +54,11 @@ async function serveSecret({ pair = first, ca, now = Date.now }: ServeOptions = 
     tls,
     port,
     poll: () => poll(),
+    /** What has been still for one look is taken. */
+    async settle() {
+      await poll();
+      await poll();
+    },
     async serial() {
       const taken = await handshake(port);
       return 'serial' in taken ? taken.serial : taken.refused;
@@ -65,7 +71,7 @@ async function serveSecret({ pair = first, ca, now = Date.now }: ServeOptions = 
   };
 }
 
-test('createTls() serves a secret that Kubernetes has swapped at the next poll, and goes on with open connections', async () => {
+test('createTls() serves a secret that Kubernetes has swapped once it was still for a look, and goes on with open connections', async () => {
   using running = await serveSecret();
   const open = dialTls(running.port);
   await heard(open);
@@ -73,6 +79,8 @@ test('createTls() serves a secret that Kubernetes has swapped at the next poll, 
   assert.equal(await running.serial(), serialOf(first));
 
   running.secret.swap(files(second));
+  await running.poll();
+  assert.equal(await running.serial(), serialOf(first));
   await running.poll();
 
   assert.equal(await running.serial(), serialOf(second));
@@ -89,10 +97,10 @@ test('createTls() serves files that are overwritten in place, one after the othe
   using running = await serveSecret();
 
   writeFileSync(running.secret.path('tls.crt'), second.cert);
-  await running.poll();
+  await running.settle();
   assert.equal(await running.serial(), serialOf(first));
   writeFileSync(running.secret.path('tls.key'), second.key);
-  await running.poll();
+  await running.settle();
 
   assert.equal(await running.serial(), serialOf(second));
 });
@@ -125,7 +133,7 @@ test('createTls() keeps the last good pair while the files are bad, and warns on
     assert.match(String(running.warnings()[index]?.['reason']), reason);
   }
   running.secret.swap(files(third));
-  await running.poll();
+  await running.settle();
 
   assert.equal(await running.serial(), serialOf(third));
   assert.equal(running.warnings().length, bad.length);
@@ -159,7 +167,7 @@ test('createTls() refuses no handshake while secrets are swapped', async () => {
     // Some of the time what is there is bad.
     if (i % 3 === 0) running.secret.swap({ ...files(pair), 'tls.key': 'no key' });
     else running.secret.swap(files(pair));
-    await running.poll();
+    await running.settle();
     await running.serial();
   }
   done.abort();
@@ -182,15 +190,190 @@ test('createTls() takes other client authorities', async () => {
   await running.poll();
   assert.ok('refused' in (await handshake(running.port, client)));
   running.secret.swap({ ...files(first), 'ca.crt': `${one.cert}\n${other.cert}` });
-  await running.poll();
+  await running.settle();
 
   assert.ok('serial' in (await handshake(running.port, client)));
   await running.log.line({ msg: 'serving certificate', clientAuthorities: 2 });
   assert.equal(running.warnings().length, 1);
 });
 
+/** A leaf with what it is signed by: an intermediate, and a root that is not in the file. */
+async function chainedPair(about: { leafEnds?: Date; intermediateEnds?: Date } = {}) {
+  const root = await certificate({ name: 'root' });
+  const intermediate = await certificate({
+    name: 'intermediate',
+    signer: root,
+    isAuthority: true,
+    ...(about.intermediateEnds && { notAfter: about.intermediateEnds }),
+  });
+  const leaf = await certificate({
+    signer: intermediate,
+    ...(about.leafEnds && { notAfter: about.leafEnds }),
+  });
+  return { root, intermediate, leaf, cert: `${leaf.cert}\n${intermediate.cert}`, key: leaf.key };
+}
+
+test('createTls() takes no half of a chain from a writer that is slow, and one that stays so with a warning', async () => {
+  const [before, after] = await Promise.all([chainedPair(), chainedPair()]);
+  using running = await serveSecret({ pair: before });
+
+  running.secret.swap(files(after.leaf));
+  await running.poll();
+  running.secret.swap(files(after));
+  await running.poll();
+  assert.equal(await running.serial(), serialOf(before));
+  await running.poll();
+  assert.equal(await running.serial(), serialOf(after));
+  assert.deepEqual(running.warnings(), []);
+  running.secret.swap(files(before.leaf));
+  await running.settle();
+
+  assert.equal(await running.serial(), serialOf(before));
+  assert.partialDeepStrictEqual(running.warnings(), [
+    {
+      msg: 'the certificate chain is shorter than before',
+      before: 2,
+      now: 1,
+      missing: 'CN=intermediate',
+    },
+  ]);
+});
+
+test('createTls() takes no first of two authorities from a writer that is slow, and one that stays alone with a warning', async () => {
+  const [one, two, next] = await Promise.all(
+    ['one', 'two', 'next'].map((name) => certificate({ name })),
+  );
+  const both = `${one?.cert}\n${two?.cert}`;
+  using running = await serveSecret({ ca: both });
+  const swap = (ca: string | undefined) =>
+    running.secret.swap({ ...files(first), 'ca.crt': String(ca) });
+
+  swap(next?.cert);
+  await running.poll();
+  swap(`${next?.cert}\n${two?.cert}`);
+  await running.settle();
+  assert.deepEqual(running.warnings(), []);
+  assert.equal(running.tls.pems.clientCa, `${next?.cert}\n${two?.cert}`);
+  swap(one?.cert);
+  await running.settle();
+
+  assert.equal(running.tls.pems.clientCa, one?.cert);
+  assert.partialDeepStrictEqual(running.warnings(), [
+    { msg: 'there are fewer client authorities than before', before: 2, now: 1 },
+  ]);
+});
+
+test('createTls() warns of a chain that does not lead on, and says who is missing', async () => {
+  const { leaf, root, cert, key } = await chainedPair();
+  using running = await serveSecret({ pair: { cert: `${leaf.cert}\n${root.cert}`, key } });
+
+  running.secret.swap(files({ cert, key }));
+  await running.settle();
+  running.secret.swap(files({ cert: `${cert}\n${third.cert}`, key }));
+  await running.settle();
+
+  const msg = 'the certificate chain does not lead on';
+  assert.partialDeepStrictEqual(running.warnings(), [
+    { msg, missing: 'CN=intermediate', strays: 1 },
+    { msg, missing: 'CN=root', strays: 1 },
+  ]);
+});
+
+test('createTls() says that the issuer is not in the file, unless clients have it signed by the same', async () => {
+  const authority = await certificate({ name: 'authority' });
+  const pair = await certificate({ signer: authority });
+  const msg = 'the certificate comes without its issuer';
+
+  using alone = await serveSecret({ pair });
+  using mutual = await serveSecret({ pair, ca: authority.cert });
+
+  await alone.log.line({ msg, missing: 'CN=authority', level: 30 });
+  assert.equal(
+    mutual.log.lines.some((line) => line['msg'] === msg),
+    false,
+  );
+});
+
+test('createTls() takes what is there at once when it is told to, and says what it serves', async () => {
+  using running = await serveSecret();
+  running.secret.swap(files(second));
+
+  await running.tls.reload();
+  assert.equal(await running.serial(), serialOf(second));
+  await running.tls.reload();
+  running.secret.swap({ ...files(third), 'tls.key': second.key });
+  for (let i = 0; i < 2; i++) await Promise.all([running.poll(), running.tls.reload()]);
+
+  assert.equal(await running.serial(), serialOf(second));
+  const said = running.log.lines.map(({ msg, serial }) => [msg, serial]);
+  const [serving, keeping] = ['serving certificate', 'keeping the last good certificate'];
+  assert.deepEqual(said, [
+    [serving, serialOf(first)],
+    [serving, serialOf(second)],
+    [serving, serialOf(second)],
+    // By the poll, and each time that it is asked for.
+    [keeping, undefined],
+    [keeping, undefined],
+    [keeping, undefined],
+  ]);
+});
+
+test('createTls() waits for no FIFO in the place of a file, and reads nothing that is large', async () => {
+  using running = await serveSecret();
+  const path = running.secret.path('tls.crt');
+  rmSync(path);
+  assert.equal(spawnSync('mkfifo', [path]).status, 0);
+  await running.poll();
+  rmSync(path);
+  writeFileSync(path, second.cert.padEnd(1024 ** 2 + 1));
+  await running.poll();
+  rmSync(path);
+  writeFileSync(path, second.cert);
+  writeFileSync(running.secret.path('tls.key'), second.key);
+  await running.settle();
+
+  assert.equal(await running.serial(), serialOf(second));
+  const reason = `Cannot read "${path}": it must be a regular file of at most 1MiB`;
+  // The same state is told of once.
+  assert.partialDeepStrictEqual(running.warnings(), [{ reason }]);
+});
+
+const day = 24 * 3_600_000;
+
+test('createTls() warns of each certificate from 7 days before its end, once a day, by the clock alone', async () => {
+  const noon = Date.UTC(2030, 0, 1, 12);
+  const at = (days: number) => new Date(noon + days * day);
+  const pair = await chainedPair({ leafEnds: at(20), intermediateEnds: at(10) });
+  const authority = await certificate({ name: 'authority', notAfter: at(15) });
+  let now = noon;
+  using running = await serveSecret({ pair, ca: authority.cert, now: () => now });
+  const warned: unknown[][] = [];
+
+  for (let halfDays = 0; halfDays < 2 * 22; halfDays++) {
+    now = at(halfDays / 2).getTime() + 1000;
+    running.log.lines.length = 0;
+    await running.poll();
+    for (const { role, msg } of running.warnings()) warned.push([role, halfDays / 2, msg]);
+  }
+
+  const ends = { server: 20, intermediate: 10, 'client authority': 15 };
+  for (const [role, end] of Object.entries(ends)) {
+    const days = Array.from({ length: 29 - end }, (_, i) => end - 7 + i);
+    const expected = days.map((on) => [
+      role,
+      on,
+      on < end ? 'the certificate expires soon' : 'the certificate has expired',
+    ]);
+    assert.deepEqual(
+      warned.filter(([of]) => of === role),
+      expected,
+    );
+  }
+  assert.equal(running.tls.notAfter(), at(10).getTime() / 1000);
+  assert.equal(running.tls.clientCaNotAfter(), at(15).getTime() / 1000);
+});
+
 test('createTls() serves certificates that are not valid, and warns of each once', async () => {
-  const day = 24 * 3_600_000;
   const noon = Date.UTC(2030, 0, 1);
   const [expired, early] = await Promise.all([
     certificate({ notBefore: new Date(noon - 2 * day), notAfter: new Date(noon - day) }),
@@ -201,7 +384,7 @@ test('createTls() serves certificates that are not valid, and warns of each once
   await running.poll();
 
   running.secret.swap(files(early));
-  await running.poll();
+  await running.settle();
   await running.poll();
 
   assert.equal(await running.serial(), serialOf(early));
