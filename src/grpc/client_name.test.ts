@@ -41,6 +41,13 @@ for (const [what, names, expected] of [
     'cart.test',
   ],
   ['the common name when there is no other', { dns: [], name: 'cart' }, 'cart'],
+  ['a common name that reads as a URI as what it is', { dns: [], name: spiffe }, `CN=${spiffe}`],
+  ['no DNS name that reads as a URI', { dns: [spiffe, 'cart.test'], name: '' }, 'cart.test'],
+  [
+    'a common name with its kind, not a wrong DNS name',
+    { dns: [spiffe], name: 'urn:x' },
+    'CN=urn:x',
+  ],
   ['none for a certificate without names', { dns: [], name: '' }, undefined],
   [
     'a URI with commas and quotes whole',
