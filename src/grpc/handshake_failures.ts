@@ -28,8 +28,11 @@ export function handshakeIncident(
   if (known) return known;
   const alert = /_ALERT_(?<name>\w+)$/.exec(code)?.groups?.['name'];
   if (alert === undefined) return incident('other', `Cannot go on with the handshake: ${code}`);
-  return incident('rejected_by_client', `The client has refused the handshake: ${wordsOf(alert)}`);
+  const rule = `The client has refused the handshake: ${wordsOf(alert)}`;
+  return incident('rejected_by_client', alert === 'UNKNOWN_CA' ? `${rule}${untrusted}` : rule);
 }
+
+const untrusted = ': it knows no issuer of the certificate, or the file lacks the intermediates';
 
 function incident(failure: HandshakeFailure, message: string): Incident {
   return { reason: `handshake_${failure}`, message };

@@ -163,13 +163,14 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
     const { chain } = served;
     const { leaf, more, length, missing } = chain;
     const { subject } = leaf;
-    const hint = 'the certificate, then those that have signed it, and no others';
     if (length <= more.length) {
+      const hint = 'put those that have signed it after it in the file, and no others';
       const strays = 1 + more.length - length;
       log.warn({ subject, missing, strays, hint }, 'the certificate chain does not lead on');
     } else if (more.length === 0 && missing !== undefined && !isAuthority(missing)) {
       const level = chain.isOfPublicAuthority ? 'warn' : 'info';
-      log[level]({ subject, missing, hint }, 'the certificate comes without its issuer');
+      const ifNoRoot = 'put the issuer after it in the file, unless that is a root';
+      log[level]({ subject, missing, hint: ifNoRoot }, 'the certificate comes without its issuer');
     }
     if (before && length < before.chain.length) {
       const counts = { before: before.chain.length, now: length };
