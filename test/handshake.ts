@@ -14,10 +14,13 @@ interface Taken {
   resumed: boolean;
 }
 
+/** Node's types leave out what it hands to the socket below. */
+type Dial = ConnectionOptions & { localAddress?: string };
+
 /** Dials as an HTTP/2 client does, and looks at nothing; gives what it came to, or why it was refused. */
 export async function handshake(
   port: number,
-  options: ConnectionOptions = {},
+  options: Dial = {},
 ): Promise<Taken | { refused: string }> {
   const socket = dialTls(port, options);
   try {
@@ -38,7 +41,7 @@ export async function handshake(
 }
 
 /** A client's socket that takes any certificate. */
-export function dialTls(port: number, options: ConnectionOptions = {}): TLSSocket {
+export function dialTls(port: number, options: Dial = {}): TLSSocket {
   const dialled = { port, host: '127.0.0.1', servername: 'localhost', ALPNProtocols: ['h2'] };
   const socket = connect({ ...dialled, rejectUnauthorized: false, ...options });
   return socket.on('error', () => {});

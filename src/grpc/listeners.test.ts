@@ -112,27 +112,67 @@ test('listen() with TLS counts a connection once its handshake is over', async (
   for (const { socket } of silent) socket.destroy();
 });
 
-test('listen() with TLS drops the oldest handshake of the address that has most, and reports it', async () => {
+test('listen() with TLS drops the oldest handshake of an address that has more for one that has fewer, and reports it once', async () => {
   const incidents: unknown[] = [];
   const options = { maxHandshakes: 3, onIncident: (event: unknown) => incidents.push(event) };
   using running = await serveTls(await certificate(), options);
-  const other = await begin(running.port, '127.0.0.2');
   const [oldest, ...more] = await beginOneByOne(running.port, 3);
+  oldest?.socket.write(hello);
+  await once(oldest?.socket ?? assert.fail('none'), 'data');
 
+  const taken = await handshake(running.port, { localAddress: '127.0.0.2' });
   await oldest?.closed;
-  const taken = await handshake(running.port);
-  await more[0]?.closed;
 
   assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
   assert.deepEqual(
-    [other, ...more].map(({ socket }) => socket.closed),
-    [false, true, false],
+    more.map(({ socket }) => socket.closed),
+    [false, false],
   );
-  const peer = oldest?.peer;
   const message = 'Cannot take more than 3 TLS handshakes at once';
-  assert.deepEqual(incidents[0], { reason: 'handshake_dropped', message, peer });
-  assert.equal(incidents.length, 2);
-  for (const { socket } of [other, ...more]) socket.destroy();
+  assert.deepEqual(incidents, [{ reason: 'handshake_dropped', message, peer: oldest?.peer }]);
+  for (const { socket } of more) socket.destroy();
+});
+
+test('listen() with TLS finishes the handshakes of clients that come together, whatever they are for it', async () => {
+  const reasons: unknown[] = [];
+  const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
+  using running = await serveTls(await certificate(), { maxHandshakes: 10, onIncident });
+
+  // So many at a time as can wait behind them.
+  const all = await Promise.all(Array.from({ length: 50 }, () => handshake(running.port)));
+
+  assert.deepEqual(
+    all.filter((each) => 'refused' in each),
+    [],
+  );
+  assert.deepEqual(reasons, []);
+});
+
+test('listen() with TLS has handshakes that take longer than a second go for those that wait', async () => {
+  const reasons: unknown[] = [];
+  const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
+  using running = await serveTls(await certificate(), { maxHandshakes: 2, onIncident });
+  const slow = await beginOneByOne(running.port, 2);
+
+  const taken = await handshake(running.port);
+
+  assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
+  assert.deepEqual(reasons, ['handshake_dropped']);
+  for (const { socket } of slow) socket.destroy();
+});
+
+test('listen() with TLS refuses those that not even wait', async () => {
+  const reasons: unknown[] = [];
+  const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
+  using running = await serveTls(await certificate(), { maxHandshakes: 1, onIncident });
+  const waiting = await beginOneByOne(running.port, 5);
+
+  const last = await begin(running.port);
+  await last.closed;
+
+  assert.ok(waiting.every(({ socket }) => !socket.closed));
+  assert.deepEqual(reasons, ['handshake_dropped']);
+  for (const { socket } of waiting) socket.destroy();
 });
 
 test('listen() with TLS never drops a connection whose handshake is over, on a unix socket neither', async (t) => {
@@ -149,8 +189,9 @@ test('listen() with TLS never drops a connection whose handshake is over, on a u
     finished.push(socket);
     await heard(socket);
   }
-  const [first] = await beginOneByOne(running.port, 2);
+  const [first, second] = await beginOneByOne(running.port, 2);
   await first?.closed;
+  second?.socket.destroy();
 
   assert.ok(finished.every(({ closed }) => !closed));
   for (const socket of finished) socket.destroy();

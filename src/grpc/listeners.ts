@@ -65,21 +65,27 @@ export class Listeners {
 
   async #createTlsServer(tls: TlsFiles, onSocket: (socket: Socket) => void): Promise<Server> {
     const { createServer: createTls } = await import('node:tls');
-    const server = createTls(tlsOptions(tls), onSocket);
-    server.on('connection', (socket) => this.#handshakes.begin(socket));
-    server.prependListener('secureConnection', (socket) => this.#handshakes.end(rawOf(socket)));
-    server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    const tlsServer = createTls(tlsOptions(tls), (socket) => {
+      const raw = rawOf(socket);
+      if (raw) this.#handshakes.end(raw);
+      onSocket(socket);
+    });
+    tlsServer.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       this.#reportHandshake(error, socket);
       // After its timeout Node only tells of it.
       socket.destroy();
     });
-    this.#tlsServers.push(server);
-    return server;
+    this.#tlsServers.push(tlsServer);
+    // That one listens nowhere: it is given each socket when its turn has come.
+    return createServer({ pauseOnConnect: true }, (socket) =>
+      this.#handshakes.accept(socket, () => tlsServer.emit('connection', socket)),
+    );
   }
 
   #reportHandshake({ code }: NodeJS.ErrnoException, socket: TLSSocket): void {
     // It still knows its peer when the other one has forgotten: see #onTcp().
     const raw = rawOf(socket) ?? socket;
+    if (this.#handshakes.hasDropped(raw)) return;
     const { bytesRead } = raw;
     const { authorizationError } = socket;
     const incident = handshakeIncident(code, { bytesRead, authorizationError });
