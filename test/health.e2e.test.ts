@@ -246,19 +246,6 @@ test('health ends its flags where grpc-health-probe does, and says what it ignor
   assert.equal(code, 0);
 });
 
-test('health asks this machine itself where everybody is given a proxy', async () => {
-  using program = install();
-  const server = await program.serve();
-  const port = server.address.split(':')[1];
-  const env = { http_proxy: 'http://127.0.0.1:1', https_proxy: 'http://127.0.0.1:1' };
-
-  for (const host of ['127.0.0.1', 'localhost', '']) {
-    const addr = `${host}:${port}`;
-    const { code } = await program.run(['health', '-addr', addr], { env });
-    assert.equal(code, 0, addr);
-  }
-});
-
 test('health trusts the authorities of the system', async (t) => {
   using program = install();
   const { address, files } = await serveMutualTls(t);

@@ -37,7 +37,7 @@ export const guide: Command = {
     if (!found) read.problems.push(`"${name}": must be one of ${names}`);
     if (!found || read.problems.length > 0) throw new UsageError('play this guide', read.problems);
 
-    const channel = dial({ address });
+    const channel = dial({ address, env: io.env });
     try {
       return await found.run(channel, io, message);
     } catch (error) {

@@ -36,7 +36,8 @@ export const health: Command = {
       return 0;
     }
     const tls = readTls(read, probe);
-    const channel = read.problems.length === 0 && open({ ...probe, tls }, read.problems);
+    const channel =
+      read.problems.length === 0 && open({ ...probe, tls, env: io.env }, read.problems);
     if (!channel) {
       io.error(`Cannot ask for health:\n${read.problems.map((each) => `  ${each}`).join('\n')}`);
       return exit.arguments;

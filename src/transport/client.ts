@@ -5,6 +5,7 @@ import {
   type ChannelOptions,
   compressionAlgorithms,
 } from '@grpc/grpc-js';
+import { type Env, type HostPort, type Proxy, proxyFor } from './proxy.ts';
 
 /** How a client secures its connection. Certificates and keys are PEM. */
 export interface ClientTls {
@@ -23,19 +24,24 @@ export interface Target {
   userAgent?: string | undefined;
   /** Compress requests. */
   gzip?: boolean;
+  /** Variables that may name a proxy; without them there is none. */
+  env?: Env;
 }
 
 /** Opens a channel; it connects with the first call. Throws when a certificate is no PEM. */
-export function dial({ address, tls, userAgent, gzip }: Target): Channel {
+export function dial({ address, tls, userAgent, gzip, env = {} }: Target): Channel {
   const target = address.startsWith(':') ? `localhost${address}` : address;
-  const { credentials, options } = tls ? secure(tls, target) : insecure;
+  const dialled = splitTarget(target);
+  const { credentials, options } = tls ? secure(tls, dialled?.host ?? target) : insecure;
+  const proxy = dialled && proxyFor(dialled, env);
   // nice-grpc's createChannel() takes a unix socket for a host without a port.
-  return new Channel(target, credentials, {
+  return new Channel(proxy?.address ?? target, credentials, {
     ...options,
     ...(userAgent && { 'grpc.primary_user_agent': userAgent }),
     ...(gzip && { 'grpc.default_compression_algorithm': compressionAlgorithms.gzip }),
-    // A proxy that a cluster sets for everybody cannot reach this machine.
-    ...(isLoopback(hostOf(target)) && { 'grpc.enable_http_proxy': 0 }),
+    // Its own rules send this machine's addresses and those of `no_proxy` to the proxy.
+    'grpc.enable_http_proxy': 0,
+    ...(proxy && dialled && through(proxy, dialled)),
   });
 }
 
@@ -48,10 +54,10 @@ const insecure: Security = { credentials: ChannelCredentials.createInsecure(), o
 
 function secure(
   { ca, clientCertificate, serverName, noVerify }: ClientTls,
-  target: string,
+  dialled: string,
 ): Security {
   const { cert = null, key = null } = clientCertificate ?? {};
-  const expected = withoutBrackets(serverName ?? hostOf(target));
+  const expected = withoutBrackets(serverName ?? dialled);
   // An address is no server name: Node refuses to send it as one, and grpc-js sends what it dials.
   const byAddress = isIP(expected) !== 0;
   const name = byAddress ? 'localhost' : serverName;
@@ -71,14 +77,26 @@ function secure(
   };
 }
 
-function hostOf(target: string): string {
-  return withoutBrackets(target.replace(/:\d+$/, ''));
+/** Undefined for what is no host, or several. */
+function splitTarget(target: string): HostPort | undefined {
+  if (/^unix:/i.test(target)) return undefined;
+  const [, path = ''] = /^(?:(?:dns|ipv4|ipv6):)?(?:\/\/[^/]*\/)?(.*)$/.exec(target) ?? [];
+  const [, inBrackets, plain, port = '443'] =
+    /^(?:\[([^\]]*)\]|([^:,]+))(?::(\d+))?$/.exec(path) ?? [];
+  const host = inBrackets ?? plain ?? (isIP(path) === 6 ? path : undefined);
+  return host === undefined ? undefined : { host, port };
+}
+
+/** What grpc-js itself sets where it finds a proxy. */
+function through({ credentials }: Proxy, { host, port }: HostPort): ChannelOptions {
+  const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+  return {
+    'grpc.http_connect_target': `dns:${authority}`,
+    ...(credentials !== undefined && { 'grpc.http_connect_creds': credentials }),
+    'grpc.default_authority': authority,
+  };
 }
 
 function withoutBrackets(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1');
-}
-
-function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d+){3}|::1)$/.test(host);
 }
