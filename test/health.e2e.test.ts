@@ -128,10 +128,13 @@ test('health exits 2 when nobody answers within -connect-timeout', async (t) => 
   t.after(() => silent.close());
   const silentPort = await listenTcp(silent);
 
-  for (const port of [1, silentPort]) {
+  for (const [port, why] of [
+    [1, 'connection refused'],
+    [silentPort, 'no answer'],
+  ] as const) {
     const addr = `127.0.0.1:${port}`;
     const { code, err } = await program.run(['health', '-addr', addr, '-connect-timeout=100ms']);
-    assert.equal(err, `Cannot connect to ${addr} within 100 ms\n`);
+    assert.equal(err, `Cannot connect to ${addr} within 100 ms: ${why}\n`);
     assert.equal(code, 2);
   }
 });

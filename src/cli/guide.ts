@@ -1,6 +1,7 @@
-import { ClientError } from 'nice-grpc';
+import { ClientError, Status } from 'nice-grpc-common';
 import { UsageError } from '../config.ts';
 import { dial } from '../transport/client.ts';
+import { connectFailure } from '../transport/connect_failure.ts';
 import type { Command } from './command.ts';
 import { readFlags } from './flags.ts';
 import { guides } from './guides.ts';
@@ -42,7 +43,8 @@ export const guide: Command = {
       return await found.run(channel, io, message);
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
-      io.error(`Cannot call ${address}: ${error.message}`);
+      const why = connectFailure(error.details, {}) ?? error.details;
+      io.error(`Cannot call ${address}: ${error.path} ${Status[error.code]}: ${why}`);
       return 1;
     } finally {
       channel.close();

@@ -1,9 +1,11 @@
+import { connectivityState } from '@grpc/grpc-js';
 import { type Channel, ClientError, createClient, Metadata, waitForChannelReady } from 'nice-grpc';
 import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthDefinition,
 } from '../gen/grpc/health/v1/health.ts';
 import { dial } from '../transport/client.ts';
+import { connectFailure } from '../transport/connect_failure.ts';
 import { messageOf } from '../message_of.ts';
 import type { Command, Io } from './command.ts';
 import { type FlagReader, readFlags } from './flags.ts';
@@ -36,8 +38,8 @@ export const health: Command = {
       return 0;
     }
     const tls = readTls(read, probe);
-    const channel =
-      read.problems.length === 0 && open({ ...probe, tls, env: io.env }, read.problems);
+    const target = { ...probe, tls, env: io.env };
+    const channel = read.problems.length === 0 && open(target, read.problems);
     if (!channel) {
       io.error(`Cannot ask for health:\n${read.problems.map((each) => `  ${each}`).join('\n')}`);
       return exit.arguments;
@@ -46,7 +48,7 @@ export const health: Command = {
       io.error(`Ignoring ${args.operands.join(' ')}: flags end where something else comes first`);
     }
     try {
-      return await ask(channel, probe, { io, say: read.given('v') ? io.error : () => {}, read });
+      return await ask(channel, target, { io, say: read.given('v') ? io.error : () => {}, read });
     } finally {
       channel.close();
     }
@@ -79,7 +81,8 @@ async function ask(channel: Channel, probe: Probe, { io, say, read }: AskDeps): 
   try {
     await waitForChannelReady(channel, new Date(Date.now() + connectTimeout));
   } catch {
-    io.error(`Cannot connect to ${address} within ${connectTimeout} ms`);
+    const why = await whyUnconnected(channel, probe);
+    io.error(`Cannot connect to ${address} within ${connectTimeout} ms: ${why}`);
     return exit.connect;
   }
   const connectTook = connected();
@@ -105,6 +108,22 @@ async function ask(channel: Channel, probe: Probe, { io, say, read }: AskDeps): 
     // Metadata that cannot be sent.
     else io.error(`Cannot check health: ${messageOf(cause)}`);
     return exit.rpc;
+  }
+}
+
+/** A channel tells nobody why it has no connection, but a call that waits for none. */
+async function whyUnconnected(channel: Channel, probe: Probe): Promise<string> {
+  const unanswered = 'no answer';
+  if (channel.getConnectivityState(false) !== connectivityState.TRANSIENT_FAILURE) {
+    return unanswered;
+  }
+  try {
+    const signal = AbortSignal.timeout(100);
+    await createClient(HealthDefinition, channel).check({ service: probe.service }, { signal });
+    return unanswered;
+  } catch (cause) {
+    const details = cause instanceof ClientError ? cause.details : '';
+    return connectFailure(details, probe) ?? unanswered;
   }
 }
 

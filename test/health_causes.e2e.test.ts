@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createSecureServer, createServer, type SecureServerOptions } from 'node:http2';
+import { createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { certificate } from './certificate.ts';
+import { install } from './program.ts';
+import { listenTcp } from './tcp.ts';
+
+/** Says why `health` got no connection; its exit code has to be 2. */
+async function causeOf(addr: string, flags: readonly string[] = []): Promise<string> {
+  using program = install();
+  const args = ['health', '-addr', addr, ...flags];
+  const { code, err } = await program.run(args);
+  assert.equal(code, 2, err);
+  const prefix = `Cannot connect to ${addr} within 1000 ms: `;
+  assert.ok(err.startsWith(prefix) && err.indexOf('\n') === err.length - 1, err);
+  return err.slice(prefix.length, -1);
+}
+
+async function serveTls(t: TestContext, options: SecureServerOptions): Promise<number> {
+  const server = createSecureServer(options).on('tlsClientError', () => {});
+  server.on('sessionError', () => {});
+  t.after(() => server.close());
+  return listenTcp(server);
+}
+
+/** Certificates of one authority, in files as well. */
+async function setUp(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = (name: string, content: string) => {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  };
+  const [authority, other] = await Promise.all([certificate({ name: 'authority' }), certificate()]);
+  const of = (options: Parameters<typeof certificate>[0]) =>
+    certificate({ signer: authority, ...options });
+  const ca = ['-tls', '-tls-ca-cert', file('ca.pem', authority.cert)];
+  const [cert, key] = [file('client.pem', other.cert), file('client.key', other.key)];
+  const client = ['-tls-client-cert', cert, '-tls-client-key', key];
+  return { authority, of, ca, client, server: await of({}) };
+}
+
+test('health says why a connection fails before any TLS', async (t) => {
+  const http1 = createTcpServer((socket) => {
+    socket.on('error', () => {}).resume();
+    socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
+  });
+  const rude = createTcpServer((socket) => void socket.destroy());
+  const silent = createTcpServer();
+  const ports = await Promise.all([http1, rude, silent].map((server) => listenTcp(server)));
+  t.after(() => [http1, rude, silent].forEach((server) => server.close()));
+  const [toHttp1, toRude, toSilent] = ports.map((port) => `127.0.0.1:${port}`);
+
+  assert.equal(await causeOf('127.0.0.1:1'), 'connection refused');
+  assert.equal(await causeOf('unix:nothing.sock'), 'there is no such socket');
+  assert.equal(await causeOf('nowhere.invalid:1'), 'no address for "nowhere.invalid:1"');
+  assert.equal(await causeOf(toSilent ?? ''), 'no answer');
+  assert.equal(await causeOf(toHttp1 ?? ''), 'the server does not speak HTTP/2: it may want TLS');
+  assert.equal(await causeOf(toRude ?? ''), 'the server closes the connection: it may want TLS');
+});
+
+test('health says that one side alone speaks TLS', async (t) => {
+  const { server, ca } = await setUp(t);
+  const plain = createServer().on('sessionError', () => {});
+  t.after(() => plain.close());
+  const port = await serveTls(t, server);
+
+  const inPlaintext = await causeOf(`localhost:${port}`);
+  const inTls = await causeOf(`localhost:${await listenTcp(plain)}`, ca);
+
+  assert.match(inPlaintext, /: it may want TLS$/);
+  assert.equal(inTls, 'the server does not speak TLS: it answers in plaintext');
+});
+
+test('health says what is wrong with the certificate of the server', async (t) => {
+  const { server, of, ca } = await setUp(t);
+  const expired = await of({ notBefore: new Date(1e12), notAfter: new Date(1.1e12) });
+  const named = await of({ dns: ['other.test'] });
+  const ask = async (pair: SecureServerOptions, flags: readonly string[]) =>
+    causeOf(`localhost:${await serveTls(t, pair)}`, flags);
+
+  assert.match(
+    await ask(server, ['-tls']),
+    /^the certificate .* is signed by an unknown authority/,
+  );
+  assert.match(await ask(named, ca), /^the certificate .* has another name: DNS:other.test/);
+  assert.equal(
+    await ask(expired, ca),
+    'the certificate of the server cannot be used: certificate has expired',
+  );
+});
+
+test('health says that the server wants a client certificate, or not the one it gets', async (t) => {
+  const { server, authority, ca, client } = await setUp(t);
+  const mutual = { ...server, ca: authority.cert, requestCert: true };
+  const ask = async (options: SecureServerOptions, flags: readonly string[]) =>
+    causeOf(`localhost:${await serveTls(t, { ...mutual, ...options })}`, flags);
+
+  assert.equal(await ask({}, ca), 'the server wants a client certificate: certificate required');
+  assert.match(await ask({ maxVersion: 'TLSv1.2' }, ca), /: it may want a client certificate$/);
+  assert.match(await ask({}, [...ca, ...client]), /client certificate/);
+});
