@@ -60,7 +60,8 @@ io.onWarning(({ name, message }) => io.error(`${name}: ${message}`));
 process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
   // Who reads no more needs no reason.
   if (code !== 'EPIPE') io.error(`Cannot write to standard output: ${message}`);
-  process.exitCode ||= 1;
+  // Nothing that is still to be said has anywhere to go.
+  process.exit(process.exitCode || 1);
 });
 
 try {

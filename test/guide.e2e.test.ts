@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { install } from './program.ts';
 
@@ -112,5 +115,38 @@ test('guide says where nobody answers, and exits 1', async () => {
   const { code, err } = await program.run(['guide', 'hello', '--addr', '127.0.0.1:1']);
 
   assert.match(err, /^Cannot call 127\.0\.0\.1:1: .*UNAVAILABLE/);
+  assert.equal(code, 1);
+});
+
+test('guide greet ends where nobody reads what it prints, and makes no call', async (t) => {
+  using program = install();
+  const server = await program.serve();
+  const reader = spawn('sh', ['-c', 'exec <&-; echo closed; exec sleep 600']);
+  t.after(() => reader.kill());
+  await once(reader.stdout, 'data');
+
+  const { code, err } = await program.run(['guide', 'greet', '--addr', server.address], {
+    input: '1\n',
+    out: reader.stdin,
+  });
+
+  assert.deepEqual({ code, err }, { code: 1, err: '' });
+  await program.run(['guide', 'hello', '--addr', server.address]);
+  await server.log.line({ rpc: '/Hello/Hello' });
+  assert.ok(!server.log.lines.some(({ rpc }) => rpc === '/greet.Greeter/SayHello'));
+});
+
+test('guide greet ends with one line where the disk is full', async (t) => {
+  using program = install();
+  const { address } = await program.serve(['--parrot-interval', '1ms']);
+  const full = openSync('/dev/full', 'w');
+  t.after(() => closeSync(full));
+
+  const { code, err } = await program.run(['guide', 'greet', '--addr', address], {
+    input: '2\n',
+    out: full,
+  });
+
+  assert.equal(err, 'Cannot write to standard output: ENOSPC: no space left on device, write\n');
   assert.equal(code, 1);
 });
