@@ -118,6 +118,24 @@ test('guide says where nobody answers, and exits 1', async () => {
   assert.equal(code, 1);
 });
 
+test('guide sends a --message that begins with a dash', async () => {
+  for (const message of ['-5 degrees', '--addr', '-', '--']) {
+    const out = await play('hello', { args: ['--message', message] });
+    assert.equal(out, `Hello ${message}\n`);
+  }
+});
+
+test('guide refuses what is no address, and exits 2', async () => {
+  using program = install();
+
+  for (const addr of ['', 'a\nb']) {
+    const { code, err } = await program.run(['guide', 'hello', '--addr', addr]);
+    assert.match(err, /^Cannot play this guide:\n  --addr ".*": Could not parse [^\n]*\n/s);
+    assert.doesNotMatch(err, /^ +at /m);
+    assert.equal(code, 2);
+  }
+});
+
 test('guide greet ends where nobody reads what it prints, and makes no call', async (t) => {
   using program = install();
   const server = await program.serve();

@@ -19,6 +19,8 @@ export interface Flag {
   name: string;
   /** A word for the value that must follow; without one, the flag stands alone. */
   value?: string;
+  /** Whatever follows is its value, dashes and all, as getopt has it. */
+  isText?: boolean;
   /** It may be given more than once, and each of its values counts. */
   repeats?: boolean;
   help: string;

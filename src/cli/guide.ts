@@ -1,8 +1,10 @@
+import type { Channel } from 'nice-grpc';
 import { ClientError, Status } from 'nice-grpc-common';
 import { UsageError } from '../config.ts';
 import { dial } from '../transport/client.ts';
 import { connectFailure } from '../transport/connect_failure.ts';
-import type { Command } from './command.ts';
+import { messageOf } from '../message_of.ts';
+import type { Command, Io } from './command.ts';
 import { readFlags } from './flags.ts';
 import { guides } from './guides.ts';
 
@@ -21,6 +23,7 @@ export const guide: Command = {
     {
       name: 'message',
       value: 'TEXT',
+      isText: true,
       help: 'what to send instead of what the guide sends; greet asks',
     },
   ],
@@ -38,7 +41,7 @@ export const guide: Command = {
     if (!found) read.problems.push(`"${name}": must be one of ${names}`);
     if (!found || read.problems.length > 0) throw new UsageError('play this guide', read.problems);
 
-    const channel = dial({ address, env: io.env });
+    const channel = open(address, io.env);
     try {
       return await found.run(channel, io, message);
     } catch (error) {
@@ -51,3 +54,11 @@ export const guide: Command = {
     }
   },
 };
+
+function open(address: string, env: Io['env']): Channel {
+  try {
+    return dial({ address, env });
+  } catch (error) {
+    throw new UsageError('play this guide', [`--addr "${address}": ${messageOf(error)}`]);
+  }
+}

@@ -1,5 +1,5 @@
 import { Command as Parser, CommanderError } from 'commander';
-import type { Args, Command } from './command.ts';
+import type { Args, Command, Flag } from './command.ts';
 import { parseGoFlags } from './go_flags.ts';
 
 /** Reads a command's arguments, or gives its help when they ask for it. */
@@ -19,7 +19,7 @@ export function parse(
     return { help };
   }
   try {
-    parser.parse(argv, { from: 'user' });
+    parser.parse(withTexts(command.flags, argv), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.code === 'commander.helpDisplayed')
       return { help };
@@ -46,6 +46,19 @@ function createParser(name: string, { summary, operands, flags, examples }: Comm
     parser.option(`--${flag.name}${value}`, flag.help);
   }
   return parser;
+}
+
+/** To commander, what begins with a dash is no value, unless it is part of the argument. */
+function withTexts(known: readonly Flag[], argv: readonly string[]): string[] {
+  const rest = [...argv];
+  const joined: string[] = [];
+  for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
+    if (arg === '--') return [...joined, arg, ...rest];
+    const takesNext =
+      rest.length > 0 && known.some(({ name, isText }) => isText && arg === `--${name}`);
+    joined.push(takesNext ? `${arg}=${rest.shift()}` : arg);
+  }
+  return joined;
 }
 
 function valueOf(parser: Parser, flag: string): string | true | undefined {
