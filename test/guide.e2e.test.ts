@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
+import { createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
+import { createServer } from 'nice-grpc';
+import { HelloDefinition } from '../src/gen/hello.ts';
 import { install } from './program.ts';
+import { listenTcp } from './tcp.ts';
 
 const menu = `1. SayHello - Unary
 2. ParrotSayHello - Server Side Streaming
@@ -167,4 +171,20 @@ test('guide greet ends with one line where the disk is full', async (t) => {
 
   assert.equal(err, 'Cannot write to standard output: ENOSPC: no space left on device, write\n');
   assert.equal(code, 1);
+});
+
+test('guide says that it waits for a connection, or for a response', async (t) => {
+  using program = install();
+  const silent = createTcpServer();
+  t.after(() => silent.close());
+  const mute = createServer();
+  mute.add(HelloDefinition, { hello: () => new Promise(() => {}) });
+  const port = await mute.listen('127.0.0.1:0');
+  t.after(() => mute.forceShutdown());
+  const wait = (addr: string) =>
+    program.run(['guide', 'hello', '--addr', addr], { stopAt: /Waiting .*\n/ });
+  const [unconnected, unanswered] = [`127.0.0.1:${await listenTcp(silent)}`, `127.0.0.1:${port}`];
+
+  assert.equal((await wait(unconnected)).err, `Waiting for a connection to ${unconnected}\n`);
+  assert.equal((await wait(unanswered)).err, `Waiting for ${unanswered} to answer /Hello/Hello\n`);
 });

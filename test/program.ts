@@ -31,7 +31,7 @@ interface RunOptions {
   nodeFlags?: readonly string[];
   /** What it reads from standard input. */
   input?: string;
-  /** Sends SIGTERM when its standard output has this. */
+  /** Sends SIGTERM when its standard output or error has this. */
   stopAt?: RegExp;
   /** Runs it in a folder that is removed before. */
   inRemovedFolder?: boolean;
@@ -99,10 +99,12 @@ export function install(): Program {
     async run(args, options) {
       const child = start(args, options);
       let seen = '';
-      child.stdout?.on('data', (chunk: Buffer) => {
-        seen += chunk.toString();
-        if (!child.killed && options?.stopAt?.test(seen)) child.kill();
-      });
+      for (const stream of [child.stdout, child.stderr]) {
+        stream?.on('data', (chunk: Buffer) => {
+          seen += chunk.toString();
+          if (!child.killed && options?.stopAt?.test(seen)) child.kill();
+        });
+      }
       const [out, err, [code]] = await Promise.all([
         child.stdout ? text(child.stdout) : '',
         child.stderr ? text(child.stderr) : '',

@@ -7,6 +7,7 @@ import { messageOf } from '../message_of.ts';
 import type { Command, Io } from './command.ts';
 import { readFlags } from './flags.ts';
 import { guides } from './guides.ts';
+import { clientsOn } from './waiting.ts';
 
 const names = [...guides.keys()].join(', ');
 
@@ -43,7 +44,7 @@ export const guide: Command = {
 
     const channel = open(address, io.env);
     try {
-      return await found.run(channel, io, message);
+      return await found.run(clientsOn(channel, { ...io, address }), io, message);
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
       const why = connectFailure(error.details, {}) ?? error.details;

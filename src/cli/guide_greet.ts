@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
-import { type Channel, createClient } from 'nice-grpc';
 import { GreeterDefinition, type HelloRequest } from '../gen/greet.ts';
 import type { Io } from './command.ts';
 import { protoText } from './proto_text.ts';
+import type { Connect } from './waiting.ts';
 
 const menu = `1. SayHello - Unary
 2. ParrotSayHello - Server Side Streaming
@@ -12,10 +12,10 @@ const menu = `1. SayHello - Unary
 
 /** The greet guide's client: asks which call to make, then for names where the client streams. */
 export async function greetGuide(
-  channel: Channel,
+  connect: Connect,
   { write, error, input }: Pick<Io, 'write' | 'error' | 'input'>,
 ): Promise<number> {
-  const client = createClient(GreeterDefinition, channel);
+  const client = connect(GreeterDefinition);
   const terminal = createInterface({ input });
   const lines = terminal[Symbol.asyncIterator]();
   const bello = { greeting: 'Bello', name: 'Keys' };

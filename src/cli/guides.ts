@@ -1,4 +1,3 @@
-import { type Channel, createClient } from 'nice-grpc';
 import { HelloDefinition } from '../gen/hello.ts';
 import { GreeterDefinition as HelloworldDefinition } from '../gen/helloworld.ts';
 import { SampleServiceDefinition } from '../gen/sample.ts';
@@ -6,19 +5,20 @@ import { UnaryDefinition } from '../gen/unary.ts';
 import type { Io } from './command.ts';
 import { greetGuide } from './guide_greet.ts';
 import { protoText } from './proto_text.ts';
+import type { Connect } from './waiting.ts';
 
 /** The client of one guide: what it sends, and the words it puts on the screen. */
 export interface Guide {
   /** The port it dials. */
   port: number;
   /** Makes its calls, `message` in place of its own words; returns the exit code. */
-  run(channel: Channel, io: Io, message: string | undefined): Promise<number>;
+  run(connect: Connect, io: Io, message: string | undefined): Promise<number>;
 }
 
 const unary: Guide = {
   port: 50_051,
-  async run(channel, { write }, message = 'Hello Server you there?') {
-    const response = await createClient(UnaryDefinition, channel).getServerResponse({ message });
+  async run(connect, { write }, message = 'Hello Server you there?') {
+    const response = await connect(UnaryDefinition).getServerResponse({ message });
     write(protoText(response));
     return 0;
   },
@@ -26,8 +26,8 @@ const unary: Guide = {
 
 const hello: Guide = {
   port: 50_051,
-  async run(channel, { write }, value = 'World') {
-    const response = await createClient(HelloDefinition, channel).hello({ value });
+  async run(connect, { write }, value = 'World') {
+    const response = await connect(HelloDefinition).hello({ value });
     write(`${response.value}\n`);
     return 0;
   },
@@ -35,8 +35,8 @@ const hello: Guide = {
 
 const sample: Guide = {
   port: 9999,
-  async run(channel, { write }, message = 'test message') {
-    const client = createClient(SampleServiceDefinition, channel);
+  async run(connect, { write }, message = 'test message') {
+    const client = connect(SampleServiceDefinition);
     write(`request : ${message}\n`);
     const { reply } = await client.call({ message });
     write(`response : ${reply}\n`);
@@ -46,8 +46,8 @@ const sample: Guide = {
 
 const helloworld: Guide = {
   port: 50_051,
-  async run(channel, { write }, name = 'you') {
-    const { message } = await createClient(HelloworldDefinition, channel).sayHello({ name });
+  async run(connect, { write }, name = 'you') {
+    const { message } = await connect(HelloworldDefinition).sayHello({ name });
     write(`Greeter client received: ${message}\n`);
     return 0;
   },
