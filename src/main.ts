@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Io } from './cli/command.ts';
 import { parse } from './cli/parse.ts';
+import { shellWord } from './cli/shell.ts';
 import { versionLine } from './cli/version.ts';
 import { memoryOf } from './config/memory.ts';
 import { UsageError } from './config.ts';
@@ -131,7 +132,7 @@ function programName(): string {
   const script = process.argv[1];
   if (script === undefined) return 'greeter';
   // An executable has its own name there, as it was typed.
-  return script === process.argv0 ? script : `node ${fromHere(script)}`;
+  return script === process.argv0 ? shellWord(script) : `node ${shellWord(fromHere(script))}`;
 }
 
 /** As it may be typed; as it stands where the working directory is gone. */

@@ -47,6 +47,8 @@ export interface Program extends Disposable {
   command: string;
   /** Runs it to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<Ended & { out: string }>;
+  /** Has a shell run this line in its folder. */
+  type(line: string): Promise<Ended & { out: string }>;
   /** Runs `serve` on a free port, with the engine and the TLS under test; resolves when it serves. */
   serve(args?: readonly string[], options?: RunOptions): Promise<Served>;
   /** Runs `serve` where nobody reads its log; resolves when it is ready. */
@@ -96,22 +98,8 @@ export function install(): Program {
 
   return {
     command: typed.join(' '),
-    async run(args, options) {
-      const child = start(args, options);
-      let seen = '';
-      for (const stream of [child.stdout, child.stderr]) {
-        stream?.on('data', (chunk: Buffer) => {
-          seen += chunk.toString();
-          if (!child.killed && options?.stopAt?.test(seen)) child.kill();
-        });
-      }
-      const [out, err, [code]] = await Promise.all([
-        child.stdout ? text(child.stdout) : '',
-        child.stderr ? text(child.stderr) : '',
-        once(child, 'exit'),
-      ]);
-      return { code, out, err };
-    },
+    run: (args, options) => toEnd(start(args, options), options?.stopAt),
+    type: (line) => toEnd(started(spawn('sh', ['-c', line], { cwd: folder }))),
     async serve(args = [], { env, ...options } = {}) {
       const settings = { GREETER_ENGINE: engineName, ...tlsSettings(folder), ...env };
       const all = ['serve', '--listen', '127.0.0.1:0', ...args];
@@ -155,9 +143,14 @@ export function install(): Program {
         ...(coverage && { NODE_V8_COVERAGE: coverage }),
       },
     });
-    children.push(child);
+    started(child);
     // Some end before they have read it.
     child.stdin?.on('error', () => {}).end(input);
+    return child;
+  }
+
+  function started(child: ChildProcess): ChildProcess {
+    children.push(child);
     return child;
   }
 
@@ -181,6 +174,22 @@ function tlsSettings(folder: string): Record<string, string> {
     // Its port is fixed, and tests run side by side.
     GREETER_HEALTH_LISTEN: 'off',
   };
+}
+
+async function toEnd(child: ChildProcess, stopAt?: RegExp): Promise<Ended & { out: string }> {
+  let seen = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk: Buffer) => {
+      seen += chunk.toString();
+      if (!child.killed && stopAt?.test(seen)) child.kill();
+    });
+  }
+  const [out, err, [code]] = await Promise.all([
+    child.stdout ? text(child.stdout) : '',
+    child.stderr ? text(child.stderr) : '',
+    once(child, 'exit'),
+  ]);
+  return { code, out, err };
 }
 
 function endOf(child: ChildProcess): Promise<Ended> {

@@ -22,20 +22,42 @@ test('the built file serves alone in an empty folder, and says what, where and h
   const serving = await server.log.line({ msg: 'serving' });
   assert.equal(reply.value, 'Hello World');
   assert.deepEqual(serving['services'], serviceNames);
-  assert.equal(
-    serving['try'],
-    `${program.command} guide hello --addr localhost:${server.address.split(':')[1]}`,
-  );
+  assert.equal(serving['try'], `${program.command} guide hello --addr ${server.address}`);
 });
 
-test('serve says how to try it at the one address that it listens on', async () => {
+test('serve says how to try it at an address that it listens on, and a shell takes it as it is', async () => {
   using program = install();
-  const server = await program.serve(['--listen', '127.0.0.2:0']);
-  const { port } = await server.log.line({ msg: 'listening' });
+  const places = [
+    '127.0.0.1:0',
+    '127.0.0.2:0',
+    '[::1]:0',
+    '0.0.0.0:0',
+    '[::]:0',
+    ':0',
+    'localhost:0',
+  ];
 
-  const line = await server.log.line({ msg: 'serving' });
+  for (const place of [...places, "unix:./it's $HOME [or] `not`.sock"]) {
+    const server = await program.serve(['--listen', place]);
+    const { try: line } = await server.log.line({ msg: 'serving' });
+    const { code, out } = await program.type(String(line));
+    assert.deepEqual({ code, out }, { code: 0, out: 'Hello World\n' }, String(line));
+    server.signal('SIGTERM');
+    await server.ended;
+  }
+});
 
-  assert.match(String(line['try']), new RegExp(` --addr 127\\.0\\.0\\.2:${String(port)}\\b`));
+test('serve says how to try it at the one address that it listens on, whoever else has the port', async () => {
+  using program = install();
+  for (const host of ['127.0.0.1', '127.0.0.2', '[::1]']) {
+    const server = await program.serve(['--listen', `${host}:0`]);
+    const { port } = await server.log.line({ msg: 'listening' });
+
+    const { try: line } = await server.log.line({ msg: 'serving' });
+
+    const address = `${host}:${String(port)}`;
+    assert.match(String(line), new RegExp(` --addr "?${RegExp.escape(address)}"?$`));
+  }
 });
 
 test('serve is what it does without a command, and every --listen address gets every service', async () => {

@@ -2,8 +2,9 @@ import { type App, startApp } from '../app.ts';
 import { type Config, loadConfig, settingRows } from '../config.ts';
 import type { Complaint } from '../config/tracing.ts';
 import { stop, stopSignal, surviveStrays } from '../lifecycle.ts';
-import { ListenError } from '../transport/listen.ts';
+import { type Bound, ListenError } from '../transport/listen.ts';
 import type { Command, Flag } from './command.ts';
+import { shellWord } from './shell.ts';
 
 /** The flags of every setting. */
 export const settingFlags: readonly Flag[] = settingRows().map((row) => ({
@@ -44,20 +45,22 @@ export const serve: Command = {
   },
 };
 
-/** A first call to make; none where the caller needs a certificate of its own. */
+/** A first call to make, as it may be typed; none where the caller needs a certificate of its own. */
 function hint({ app, config, program }: { app: App; config: Config; program: string }) {
   const [first] = app.bound;
-  const host = first && hostOf(first.address);
-  const address = first?.port === undefined ? first?.address : `${host}:${first.port}`;
+  const address = first && callable(first);
   // The guides' clients know no TLS.
-  if (config.tlsClientCaFile) return undefined;
-  if (config.tlsCertFile) return `${program} health --addr ${address} --tls --tls-no-verify`;
+  if (config.tlsClientCaFile || address === undefined) return undefined;
+  const addr = `--addr ${shellWord(address)}`;
+  if (config.tlsCertFile) return `${program} health ${addr} --tls --tls-no-verify`;
   const isTheirs = address === 'localhost:50051';
-  return `${program} guide hello${isTheirs ? '' : ` --addr ${address}`}`;
+  return `${program} guide hello${isTheirs ? '' : ` ${addr}`}`;
 }
 
-/** Where it can be called from this machine: one address alone is no other's. */
-function hostOf(address: string): string {
+/** Where it can be called from this machine: one address alone is no other's, another's may be on the same port. */
+function callable({ address, port }: Bound): string {
+  if (port === undefined) return address;
   const host = address.replace(/:\d+$/, '');
-  return ['', '0.0.0.0', '[::]', '127.0.0.1', '[::1]'].includes(host) ? 'localhost' : host;
+  if (host === '' || host === '[::]') return `localhost:${port}`;
+  return `${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
 }

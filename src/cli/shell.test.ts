@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+import { shellWord } from './shell.ts';
+
+test('shellWord() leaves plain words as they are', () => {
+  for (const word of ['greeter', './dist/greeter', 'localhost:50051', 'unix:/run/greeter.sock']) {
+    assert.equal(shellWord(word), word);
+  }
+  assert.equal(
+    shellWord(String.raw`C:\Program Files\greeter.exe`),
+    String.raw`"C:\Program Files\greeter.exe"`,
+  );
+});
+
+test('shellWord() is one word to a shell, and the same', () => {
+  const words = [
+    '',
+    ' ',
+    'a b',
+    "it's",
+    '"',
+    '$HOME',
+    '`id`',
+    '\\',
+    '!',
+    '[::1]:1',
+    '*',
+    '~',
+    '#',
+    'a\nb',
+  ];
+  for (const word of [...words, words.join('')]) {
+    const typed = `printf '%s|' ${shellWord(word)}`;
+    assert.equal(execFileSync('sh', ['-c', typed]).toString(), `${word}|`);
+  }
+});
