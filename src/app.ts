@@ -29,6 +29,8 @@ export interface App extends Stoppable {
   readonly log: Logger;
   readonly bound: readonly Bound[];
   readonly services: readonly string[];
+  /** Reads the TLS files again, where there are any that can be. */
+  readonly reload: (() => void) | undefined;
 }
 
 /** A connection that is cut gets this long to take its last frames along. */
@@ -108,6 +110,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     log,
     bound,
     services: serviceNames,
+    reload: server.setTls && tls && (() => void tls.reload()),
     leave() {
       log.info({ leaveDelay: config.leaveDelay, drainTimeout: config.drainTimeout }, 'leaving');
       state.leaving();

@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stop, type Stoppable } from './lifecycle.ts';
 
+const lifecycle = join(import.meta.dirname, 'lifecycle.ts');
+
 /** Something to stop that notes each step; `drained` says when its last call ends. */
 function recorder(drained: Promise<void>): Stoppable & { steps: string[] } {
   const steps: string[] = [];
@@ -58,8 +60,35 @@ test('stop() leaves no timer behind that would keep the process', async () => {
   assert.equal(timers(), before);
 });
 
+test('heedSignals() takes SIGHUP for the end of the terminal only where that has gone', async () => {
+  const script = `
+    import { heedSignals } from ${JSON.stringify(lifecycle)};
+    let isGone = false;
+    const signals = heedSignals({ terminalIsGone: () => isGone });
+    signals.stopped.then((signal) => { console.log('stop', signal); process.exit(); });
+    const log = { info: ({ signal, reason }, message) => console.log(message, signal, reason) };
+    process.emit('SIGHUP', 'SIGHUP');
+    signals.attach({ log });
+    process.emit('SIGHUP', 'SIGHUP');
+    signals.attach({ log, reload: () => console.log('reload') });
+    process.emit('SIGHUP', 'SIGHUP');
+    isGone = true;
+    process.emit('SIGHUP', 'SIGHUP');
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script]);
+
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+
+  assert.equal(err, '');
+  assert.deepEqual(out.trimEnd().split('\n'), [
+    'ignoring a signal SIGHUP there are no TLS files that can be read again',
+    'reading TLS files again SIGHUP undefined',
+    'reload',
+    'stop SIGHUP',
+  ]);
+});
+
 test('surviveStrays() logs what is thrown outside of a call, whatever it is, and the process goes on', async () => {
-  const lifecycle = join(import.meta.dirname, 'lifecycle.ts');
   const script = `
     import { surviveStrays } from ${JSON.stringify(lifecycle)};
     surviveStrays({

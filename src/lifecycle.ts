@@ -42,21 +42,61 @@ export async function stop(
 /** A terminal's Ctrl-C under npm arrives twice at once: npm passes it on, and it is one wish. */
 const sameWishMs = 500;
 
+/** A server that runs, as far as signals are for it. */
+interface Signalled {
+  readonly log: Pick<Logger, 'info'>;
+  /** Reads its files again, where it has any. */
+  readonly reload: (() => void) | undefined;
+}
+
+/** What signals ask for. */
+export interface Signals {
+  /** Resolves with the first that asks the server to stop. */
+  readonly stopped: Promise<NodeJS.Signals>;
+  /** From now on signals that do not stop this server reach it, and are in its log. */
+  attach(server: Signalled): void;
+}
+
+interface SignalDeps {
+  /** Whether there was a terminal, and is no more. */
+  terminalIsGone: () => boolean;
+  /** Milliseconds, that never go back. */
+  now?: () => number;
+}
+
 /**
- * Resolves with the first SIGTERM, SIGINT or SIGHUP, which a terminal sends as it goes away. Another SIGTERM
- * or SIGINT, if it comes 500 ms after the first or later, ends the process at once with exit code 1.
+ * Listens to signals, and leaves none to its default, which would cut every call. SIGTERM, SIGINT and
+ * SIGQUIT stop the server; another of them, if it comes 500 ms after the first or later, ends the process
+ * at once with exit code 1. SIGHUP has its files read again, but stops it where it says that the terminal
+ * has gone. SIGUSR2 is ignored.
  */
-export function stopSignal(now: () => number = performance.now.bind(performance)) {
-  return new Promise<NodeJS.Signals>((resolve) => {
+export function heedSignals({
+  terminalIsGone,
+  now = performance.now.bind(performance),
+}: SignalDeps): Signals {
+  let server: Signalled | undefined;
+  const stopped = new Promise<NodeJS.Signals>((resolve) => {
     let firstAt: number | undefined;
-    const onSignal = (signal: NodeJS.Signals) => {
-      const isInsisting = firstAt !== undefined && now() - firstAt >= sameWishMs;
-      if (isInsisting && signal !== 'SIGHUP') process.exit(1);
+    const onStop = (signal: NodeJS.Signals) => {
+      if (firstAt !== undefined && now() - firstAt >= sameWishMs) process.exit(1);
       firstAt ??= now();
       resolve(signal);
     };
-    process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal);
+    process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGQUIT', onStop);
+    process.on('SIGHUP', (signal) => {
+      if (terminalIsGone()) resolve(signal);
+      else if (server?.reload) {
+        server.log.info({ signal }, 'reading TLS files again');
+        server.reload();
+      } else ignore(signal, 'there are no TLS files that can be read again');
+    });
   });
+  process.on('SIGUSR2', (signal) => ignore(signal));
+  return { stopped, attach: (running) => void (server = running) };
+
+  function ignore(signal: NodeJS.Signals, reason?: string): void {
+    server?.log.info({ signal, reason }, 'ignoring a signal');
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { relative } from 'node:path';
+import { isatty } from 'node:tty';
 import { inspect } from 'node:util';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command, Io } from './cli/command.ts';
@@ -24,6 +25,8 @@ declare const builtFromCommit: string | undefined;
 // Node opens a port for debuggers to whoever may send SIGUSR1, unless somebody listens.
 process.on('SIGUSR1', () => {});
 
+const terminals = [0, 1, 2].filter((fd) => isatty(fd));
+
 const io: Io = {
   env: process.env,
   program: programName(),
@@ -32,6 +35,8 @@ const io: Io = {
   write: (text) => void process.stdout.write(printable(text)),
   error: (line) => console.error(printable(line)),
   input: process.stdin,
+  // One that hangs up is none any more; where there is no SIGHUP but of a console, it has.
+  terminalIsGone: () => process.platform === 'win32' || !terminals.every((fd) => isatty(fd)),
   logTo: process.stdout.fd,
   isTerminal: process.stdout.isTTY,
   hostname: hostname(),

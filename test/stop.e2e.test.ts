@@ -44,7 +44,7 @@ async function openStreams({ channel }: Served) {
   };
 }
 
-for (const name of ['SIGTERM', 'SIGINT'] as const) {
+for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
   test(`${name} lets streams of every kind run to their end, ends a Watch, and exits 0`, async () => {
     using program = install();
     const server = await program.serve(['--parrot-interval', '100ms']);
@@ -181,24 +181,24 @@ test('at the beginning of the leave delay clients are sent elsewhere, and those 
   came.close();
 });
 
-test('SIGHUP, as of a terminal that goes away, is SIGTERM, and cuts no drain short', async () => {
+test('SIGHUP and SIGUSR2 are lines of the log, and cut nothing, before a drain and in it', async () => {
   using program = install();
-  const server = await program.serve(['--parrot-interval', '1h']);
-  const client = createClient(GreeterDefinition, server.channel);
-  const open = new AbortController();
-  const chat = client.interactiveSayHello(unending(), { signal: open.signal });
-  await chat[Symbol.asyncIterator]().next();
+  const server = await program.serve(['--parrot-interval', '100ms']);
+  const streams = await openStreams(server);
+  const ignored = ['SIGHUP', 'SIGUSR2'] as const;
 
-  server.signal('SIGHUP');
+  for (const signal of ignored) {
+    server.signal(signal);
+    await server.log.line({ signal });
+  }
+  server.signal('SIGTERM');
   await server.log.line({ msg: 'leaving' });
-  // The rule for the others is about time: half a second apart.
+  // The rule for those that stop is about time: half a second apart.
   await sleep(600);
-  server.signal('SIGHUP');
-  await createClient(HealthDefinition, server.channel)
-    .check({ service: 'liveness' })
-    .catch(() => {});
-  open.abort();
+  for (const signal of ignored) server.signal(signal);
+  const rest = await streams.finish();
 
+  assert.deepEqual(rest, { parrot: [' A 2!', ' A 3!'], chat: [' B!'], chatty: ['A', 'B'] });
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 

@@ -143,6 +143,24 @@ async function text(url: string): Promise<string> {
   return (await fetch(url)).text();
 }
 
+test('serve reads its certificate again at SIGHUP, and cuts nothing', async () => {
+  const [first, second] = await Promise.all([certificate(), certificate()]);
+  using running = await serveSecret(first, ['--engine=direct', '--tls-reload-interval=1h']);
+  const { port, server } = running;
+  const open = dialTls(port);
+  await heard(open);
+
+  running.secret.swap(files(second));
+  server.signal('SIGHUP');
+  await server.log.line({ msg: 'reading TLS files again', signal: 'SIGHUP' });
+  await server.log.line({ msg: 'serving certificate', serial: serialOf(second) });
+
+  assert.partialDeepStrictEqual(await handshake(port), { serial: serialOf(second) });
+  assert.equal(open.destroyed, false);
+  server.signal('SIGTERM');
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
+
 test('serve with TLS suggests a first call that works', async () => {
   using running = await serveSecret(await certificate());
   const line = await running.server.log.line({ msg: 'serving' });

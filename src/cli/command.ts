@@ -11,6 +11,8 @@ export interface Io extends Host {
   /** Writes a line to standard error. */
   error: (line: string) => void;
   input: Readable;
+  /** Whether there was a terminal, and is no more. */
+  terminalIsGone: () => boolean;
 }
 
 /** A flag as `--help` shows it. */

@@ -1,7 +1,7 @@
 import { type App, startApp } from '../app.ts';
 import { type Config, loadConfig, settingRows } from '../config.ts';
 import type { Complaint } from '../config/tracing.ts';
-import { stop, stopSignal, surviveStrays } from '../lifecycle.ts';
+import { heedSignals, stop, surviveStrays } from '../lifecycle.ts';
 import { type Bound, ListenError } from '../transport/listen.ts';
 import type { Command, Flag } from './command.ts';
 import { shellWord } from './shell.ts';
@@ -26,7 +26,7 @@ export const serve: Command = {
     const complaints: Complaint[] = [];
     const complain = (complaint: Complaint) => void complaints.push(complaint);
     const config = loadConfig({ ...args, env: io.env, memory: io.capacity().memory, complain });
-    const stopped = stopSignal();
+    const signals = heedSignals(io);
     let app: App;
     try {
       app = await startApp(config, io);
@@ -35,12 +35,13 @@ export const serve: Command = {
       io.error(error.message);
       return 1;
     }
+    signals.attach(app);
     surviveStrays(app.log);
     for (const { level, message, reason } of complaints) app.log[level]({ reason }, message);
     const serving = { version: io.version, services: app.services };
     app.log.info({ ...serving, try: hint({ app, config, program: io.program }) }, 'serving');
     app.log.flush();
-    await stopped;
+    await signals.stopped;
     return (await stop(app, config)) ? 0 : 1;
   },
 };
