@@ -125,11 +125,11 @@ test('loadConfig() finds as many connections and handshakes as the memory there 
   };
 
   const pod = { 'max-buffered-bytes': '32MiB' };
-  assert.deepEqual(limits(256, pod), [6202, 169]);
-  assert.deepEqual(limits(256), [1521, 41]);
+  assert.deepEqual(limits(256, pod), [5032, 137]);
+  assert.deepEqual(limits(256), [1170, 32]);
   assert.deepEqual(limits(512), [15_000, 256]);
-  assert.deepEqual(limits(256, { 'max-connections': '20000' }), [20_000, 41]);
-  assert.deepEqual(limits(256, { 'max-handshakes': '1000' }), [1521, 1000]);
+  assert.deepEqual(limits(256, { 'max-connections': '20000' }), [20_000, 32]);
+  assert.deepEqual(limits(256, { 'max-handshakes': '1000' }), [1170, 1000]);
   assert.deepEqual(problemsOf({ flags: { 'max-handshakes': '0' }, env: {} }), [
     '--max-handshakes "0": must be a whole number from 1 to 1000000, or auto',
   ]);

@@ -11,10 +11,10 @@ const tls = { ...nothing, tlsCertFile: {}, healthListen: [':50052'] };
 test('connectionLimits() is what is used to the full in a pod of 256 MiB with 32 MiB of buffers', () => {
   const pod = { memory: 256 * MiB, maxBufferedBytes: 32 * MiB };
 
-  assert.deepEqual(connectionLimits({ ...pod, ...plaintext }).maxConnections, 6202);
+  assert.deepEqual(connectionLimits({ ...pod, ...plaintext }).maxConnections, 5032);
   assert.deepEqual(connectionLimits({ ...pod, ...tls }), {
-    maxConnections: 440,
-    maxHandshakes: 137,
+    maxConnections: 317,
+    maxHandshakes: 105,
   });
 });
 
@@ -27,7 +27,7 @@ test('connectionLimits() comes to 15000 connections and 256 handshakes where the
   }
   assert.deepEqual(connectionLimits({ memory: 3 * GiB, ...buffers, ...tls }), most);
   const less = connectionLimits({ memory: GiB, ...buffers, ...tls });
-  assert.deepEqual(less, { maxConnections: 5010, maxHandshakes: 256 });
+  assert.deepEqual(less, { maxConnections: 4569, maxHandshakes: 256 });
 });
 
 test('connectionLimits() leaves room for some where memory is short', () => {
@@ -35,7 +35,7 @@ test('connectionLimits() leaves room for some where memory is short', () => {
 
   assert.deepEqual(connectionLimits({ ...short, ...plaintext }).maxConnections, 1170);
   assert.deepEqual(connectionLimits({ ...short, ...tls }), {
-    maxConnections: 102,
+    maxConnections: 96,
     maxHandshakes: 32,
   });
 });
@@ -45,7 +45,7 @@ test('connectionLimits() changes nothing that is set', () => {
   const short = { memory: 64 * MiB, maxBufferedBytes: 64 * MiB };
 
   assert.deepEqual(connectionLimits({ ...short, ...tls, ...set }), set);
-  assert.equal(connectionLimits({ ...short, ...tls, maxHandshakes: 1000 }).maxConnections, 102);
+  assert.equal(connectionLimits({ ...short, ...tls, maxHandshakes: 1000 }).maxConnections, 96);
 });
 
 test('memoryOf() is the limit of the container where it has one, else what the machine has', () => {

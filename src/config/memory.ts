@@ -24,12 +24,12 @@ const MiB = 1024 ** 2;
  */
 const heapPart = 0.6;
 /** Outside of the heap: Node itself, and V8's young generation. */
-const node = 28 * MiB;
+const node = 36 * MiB;
 /** The connections of the port for probes; see health_server.ts. */
 const healthPort = 8 * MiB;
 /** Outside of the heap, by an idle connection that has had a call, the kernel's part included. */
 const plaintextConnection = 7 * KiB;
-const tlsConnection = 60 * KiB;
+const tlsConnection = 64 * KiB;
 const handshake = 64 * KiB;
 /** Of what there is for connections, with TLS. */
 const handshakesPart = 1 / 4;

@@ -51,7 +51,7 @@ export function peerOf(address: string, port: string | number | undefined): stri
 }
 
 /** A socket of IPv6 that serves IPv4 too has its peers' addresses mapped (RFC 4291 section 2.5.5.2). */
-export function withoutMapping(address: string): string {
+function withoutMapping(address: string): string {
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
 }
 
