@@ -74,6 +74,8 @@ export function bindSocket(
   let paused = false;
   let idle = true;
   let offered = false;
+  /** What it had is not counted any more. */
+  let closed = false;
   const spare: Spare = {
     get isIdle() {
       return connection.openStreams === 0;
@@ -104,6 +106,7 @@ export function bindSocket(
     .on('end', () => socket.end())
     .on('error', () => {})
     .on('close', () => {
+      closed = true;
       connection.lost();
       deps.budget.leave(account);
       deps.budget.withdraw(spare);
@@ -140,15 +143,19 @@ export function bindSocket(
 
   function wake(grown = 0): void {
     // At the end of the turn all of it is counted anew.
-    if (grown > 0 && !socket.destroyed) {
+    if (grown > 0 && !closed) {
       counted += grown;
       deps.budget.add(grown);
     }
-    const canWrite = !full && !socket.writableEnded && !connection.isOverfull;
-    if (canWrite && connection.readyBytes >= plenty) write(connection.take({ room: false }));
+    if (connection.readyBytes >= plenty && !full) writeNow();
     if (scheduled) return;
     scheduled = true;
     turn.later(flush);
+  }
+
+  function writeNow(): void {
+    if (socket.writableEnded || connection.isOverfull) return;
+    write(connection.take({ room: false }));
   }
 
   function flush(): void {
@@ -201,8 +208,7 @@ export function bindSocket(
   }
 
   function count(): void {
-    // What it had is taken back as it closes.
-    if (socket.destroyed) return;
+    if (closed) return;
     const held = connection.heldBytes + socket.writableLength;
     const grown = held - counted;
     if (!offered && connection.spareBytes > 0) {
