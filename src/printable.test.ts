@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { printable } from './printable.ts';
+import { bounded, printable } from './printable.ts';
 
 test('printable() escapes what moves a cursor, ends a line, or turns or hides text', () => {
   const escaped = {
@@ -22,4 +22,35 @@ test('printable() leaves lines, tabs, letters of all languages and emoji as they
     'one\n\ttwo é ß 日本 \u0645\u06CC\u200C\u062E\u0648\u0627\u0647\u0645 👩\u200D🚀 \\u001b';
 
   assert.equal(printable(text), text);
+});
+
+test('bounded() cuts a text so that its JSON, with what printable() escapes, has so many bytes', () => {
+  const characters = [
+    'x',
+    '"',
+    '\\',
+    '\u001B',
+    '\u007F',
+    '\u009B',
+    'é',
+    '日',
+    '\u202E',
+    '😀',
+    '\n',
+  ];
+
+  for (const character of characters) {
+    for (const most of [6, 20, 200]) {
+      const cut = bounded(character.repeat(200), most);
+      const json = Buffer.byteLength(printable(JSON.stringify(cut))) - '""'.length;
+      assert.ok(json <= most && cut.length >= Math.floor(most / 6), `${character}: ${json}`);
+    }
+  }
+});
+
+test('bounded() leaves a text that is short enough as it is', () => {
+  assert.equal(bounded('x'.repeat(200), 200), 'x'.repeat(200));
+  assert.equal(bounded('"'.repeat(64), 128), '"'.repeat(64));
+  assert.equal(bounded('日本', 12), '日本');
+  assert.equal(bounded('', 0), '');
 });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type {
   ClientHttp2Session,
   ClientHttp2Stream,
+  ClientSessionRequestOptions,
   OutgoingHttpHeaders,
   Settings,
 } from 'node:http2';
@@ -11,7 +12,11 @@ import { dialHttp2 } from './tls.ts';
 export interface RawClient {
   session: ClientHttp2Session;
   /** Opens a call; it sends nothing more by itself. */
-  open(path: string, fields?: OutgoingHttpHeaders): ClientHttp2Stream;
+  open(
+    path: string,
+    fields?: OutgoingHttpHeaders,
+    options?: ClientSessionRequestOptions,
+  ): ClientHttp2Stream;
   /** Resolves when the server has seen all that was sent so far, and we all that it answered. */
   roundTrip(): Promise<void>;
   settings(settings: Settings): void;
@@ -26,14 +31,9 @@ export async function connectRaw(address: string, settings: Settings = {}): Prom
   await once(session, 'connect');
   return {
     session,
-    open(path, fields = {}) {
-      const stream = session.request({
-        ':method': 'POST',
-        ':path': path,
-        'content-type': 'application/grpc',
-        te: 'trailers',
-        ...fields,
-      });
+    open(path, fields = {}, options = {}) {
+      const headers = { 'content-type': 'application/grpc', te: 'trailers', ...fields };
+      const stream = session.request({ ':method': 'POST', ':path': path, ...headers }, options);
       stream.on('error', () => {});
       return stream;
     },

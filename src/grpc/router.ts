@@ -4,6 +4,7 @@ import { Bag } from '../bag.ts';
 import type { RequestHeaders } from '../http2/request_headers.ts';
 import type { Http2ServerOptions } from '../http2/server.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { bounded } from '../printable.ts';
 import { createBusy } from '../rich_error.ts';
 import { Call, type CallDeps, type Method } from './call.ts';
 import { type CallHead, readHead } from './call_head.ts';
@@ -92,7 +93,7 @@ export function createRouter({
       const refusal = refuse(request);
       if (refusal) {
         const { method, path } = request;
-        const message = `${refusal.text.trim()}, not ${method.slice(0, 20)} ${path.slice(0, 200)}`;
+        const message = `${refusal.text.trim()}, not ${bounded(method, 20)} ${bounded(path, mostPathBytes)}`;
         report({ reason: `http_${refusal.status}`, message }, socket);
         return new RefusedRequest(stream, refusal, deps);
       }
@@ -122,10 +123,13 @@ function described(method: Omit<Method, 'descriptor'>): Method {
   return { ...method, descriptor: { path, requestStream, responseStream, options } };
 }
 
+/** Of a path that no method has, as JSON writes it. */
+const mostPathBytes = 200;
+
 /** An unknown method is a bidi one that ends at once: what it would have been nobody knows. */
 function unknownMethod(head: CallHead, chain: readonly AnyMiddleware[]) {
   // The log says it too, for few bytes of the caller's.
-  const path = head.path.slice(0, 200);
+  const path = bounded(head.path, mostPathBytes);
   const unknown = new ServerError(Status.UNIMPLEMENTED, `Cannot find method ${path}`);
   const fault = head.isOversized ? head.fault : unknown;
   const method = described({

@@ -63,12 +63,16 @@ test("requestLog() keeps the caller's request id, where it fits in a line, and m
   await call('abc-123');
   await call();
   await call('x'.repeat(129));
+  // A quote is two bytes of JSON.
+  await call('"'.repeat(64));
+  await call('"'.repeat(65));
   await running.log.line({ requestId: 'abc-123' });
+  await running.log.line({ requestId: '"'.repeat(64) });
 
   const ids = running.log.lines.map(({ requestId }) => String(requestId));
-  assert.equal(ids.length, 3);
-  assert.equal(new Set(ids).size, 3);
-  assert.ok(ids.every((id) => id.length > 0 && id.length < 129));
+  assert.equal(ids.length, 5);
+  assert.equal(new Set(ids).size, 5);
+  assert.ok(ids.every((id) => id.length > 0 && JSON.stringify(id).length <= 130));
 });
 
 test('requestLog() gives the service a logger that names the call', async () => {

@@ -5,6 +5,7 @@ import { CallersFault } from '../callers_fault.ts';
 import type { CallLog, Connected, Logged, Sending, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
+import { bounded } from '../printable.ts';
 import { countRequests, countResponses } from './metrics.ts';
 import { callersEnd, codeOf, endedWell, isLate } from './outcome.ts';
 
@@ -14,6 +15,16 @@ export interface RequestLogOptions {
   counts: CallCounts;
   now?: () => number;
 }
+
+/**
+ * What callers can lengthen is bounded as it is written, escapes and all: who fills the disk of a node
+ * with lines has the pod evicted. With the path of an unknown method, bounded by the router, a line has
+ * at most 1 KiB.
+ */
+const mostIdBytes = 128;
+const mostReasonBytes = 128;
+/** A SPIFFE id names a trust domain and a workload; those who sign certificates choose its length. */
+const mostNameBytes = 256;
 
 /** What those before it have added. */
 type Known = Timed & Connected & Sending & Traced;
@@ -45,7 +56,7 @@ export function requestLog({
     const fields = {
       rpc,
       peer: context.peer,
-      client: context.connection?.tls?.client,
+      client: nameOf(context),
       requestId: callersId(context) ?? nextId(),
       trace_id: ids?.traceId,
       span_id: ids?.spanId,
@@ -81,9 +92,10 @@ export function requestLog({
       if (code === Status.OK && !call.responseStream) count.sent++;
       // A service may end a call with a number that has no name.
       const line = { ...fields, code: Status[code] ?? String(code), ms: Math.round(ms) };
-      if (isCallersFault(how)) log.info({ ...line, reason: how.reason }, 'call ended');
-      else if (isOurFault(code)) logThrown(log, causeOf(how), { ...line, message: 'call failed' });
-      else log.info(line, 'call ended');
+      if (isOurFault(code) && !isCallersFault(how)) {
+        logThrown(log, causeOf(how), { ...line, message: 'call failed' });
+      } else if (code === Status.OK) log.info(line, 'call ended');
+      else log.info({ ...line, reason: reasonOf(how) }, 'call ended');
     }
   };
   return middleware;
@@ -143,10 +155,25 @@ function isCallersFault(thrown: unknown): thrown is CallersFault {
   }
 }
 
+/** Why the call is the caller's fault; undefined where the words are the caller's own. */
+function reasonOf(thrown: unknown): string | undefined {
+  const reason = isCallersFault(thrown) ? thrown.reason : undefined;
+  return reason && bounded(reason, mostReasonBytes);
+}
+
 /** A caller's own id, if it is one that a log line can hold. */
 function callersId({ metadata }: CallContext): string | undefined {
   const id = metadata.get('x-request-id');
-  return id !== undefined && id !== '' && id.length <= 128 ? id : undefined;
+  return id !== undefined && id !== '' && isShort(id) ? id : undefined;
+}
+
+function isShort(id: string): boolean {
+  return id.length <= mostIdBytes && bounded(id, mostIdBytes) === id;
+}
+
+function nameOf({ connection }: Connected): string | undefined {
+  const client = connection?.tls?.client;
+  return client && bounded(client, mostNameBytes);
 }
 
 /** Ids that no other call of this process has, and hardly one of another process. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { printable } from '../printable.ts';
 import { createConnectionErrors } from './connection_errors.ts';
 
 function create() {
@@ -8,7 +9,7 @@ function create() {
   const log = { warn: (line: object) => void lines.push(line) };
   const errors = createConnectionErrors({ log, now: () => clock.now });
   const record = (reason: string, peer: string) => errors.record({ reason, peer, message: 'why' });
-  return { clock, lines, record, counts: () => Object.fromEntries(errors.counts()) };
+  return { clock, lines, errors, record, counts: () => Object.fromEntries(errors.counts()) };
 }
 
 test('record() logs a reason once a minute for each address, and counts all', () => {
@@ -41,4 +42,12 @@ test('record() writes at most 1,000 lines a minute, however many addresses there
   assert.equal(first, 1000);
   assert.equal(lines.length, 1001);
   assert.deepEqual(counts(), { refused: 5001 });
+});
+
+test('record() writes few bytes of what a peer sent', () => {
+  const { lines, errors } = create();
+
+  errors.record({ reason: 'protocol', message: '\u0085'.repeat(16_384), peer: '10.0.0.1:1' });
+
+  assert.ok(printable(JSON.stringify(lines)).length < 600);
 });

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { bounded } from '../printable.ts';
 
 /** What went wrong with a connection. */
 interface ConnectionEvent {
@@ -26,6 +27,8 @@ interface ConnectionErrorsOptions {
 const quietMs = 60_000;
 /** So many addresses are told apart, and so many lines written in that time; what is beyond is counted alone. */
 const mostLines = 1000;
+/** What is wrong may be a name of 16 KiB that the peer has sent. */
+const mostDetailBytes = 400;
 
 /** Counts all, and logs one line for each reason and address a minute, with how many came since the last. */
 export function createConnectionErrors({
@@ -54,7 +57,8 @@ export function createConnectionErrors({
       logged.delete(key);
       logged.set(key, { at, since: 0 });
       const repeated = last && last.since > 0 ? { repeated: last.since } : {};
-      log.warn({ reason, peer, detail: message, ...repeated }, 'connection error');
+      const detail = bounded(message, mostDetailBytes);
+      log.warn({ reason, peer, detail, ...repeated }, 'connection error');
     },
     counts: () => counts,
   };

@@ -2,8 +2,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:http2';
 import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
 import { ServerError, Status } from 'nice-grpc-common';
-import { serve } from '../harness.ts';
+import { GreeterDefinition } from '../../src/gen/greet.ts';
+import { printable } from '../../src/printable.ts';
+import { dial } from '../../src/transport/client.ts';
+import { certificate } from '../certificate.ts';
+import { eventually, type Line, serve } from '../harness.ts';
 import { call, paths } from '../kinds.ts';
 import { connectRaw, frame } from '../raw_client.ts';
 import { message } from './calls.ts';
@@ -16,6 +21,53 @@ test('the log has no more of a path than a line holds, however long it is', asyn
   const { rpc } = await running.log.line({ code: 'UNIMPLEMENTED' });
   assert.equal(rpc, `/${'x'.repeat(199)}`);
   client.close();
+});
+
+/** Bytes of a line as src/observability/log.ts writes it. */
+const written = (line: Line) => Buffer.byteLength(printable(JSON.stringify(line)));
+
+test('a caller makes the line of its call no longer than 800 bytes as written, escapes and all', async () => {
+  await using running = await serve({ engine: 'direct' });
+  const client = await connectRaw(running.address);
+  const long = (text: string) => text.repeat(4000);
+  const quotes = { 'x-request-id': '"'.repeat(128) };
+  // One byte on the wire: JSON has six for it, and for the first and the last two of UTF-8.
+  for (const text of ['\u00A0', '\u0085', '\u001B', '"', '\u00FF'])
+    client.open(`/${long(text)}`, quotes).end();
+  client.open(paths.unary, quotes).end(message('Keys'));
+  client.open(paths.unary, { ...quotes, 'grpc-timeout': long('\u0085') }).end();
+  client.open(paths.unary, { ...quotes, 'grpc-encoding': long('\u0085') }).end();
+  const trailed = client.open(paths.clientStream, quotes, { waitForTrailers: true });
+  trailed.on('wantTrailers', () => trailed.sendTrailers({ 'content-length': long('\u0085') }));
+  trailed.end();
+
+  await eventually('a line for each call', () => running.log.lines.length === 9);
+  client.close();
+
+  const lengths = running.log.lines.map(written);
+  assert.ok(Math.max(...lengths) <= 800, lengths.join(', '));
+  const malformed = await running.log.line({ rpc: paths.clientStream });
+  assert.match(String(malformed['reason']), /^Cannot take a request with "content-length: /);
+});
+
+test('the name in a certificate is no longer in the log than a line bears', async () => {
+  const [own, signer] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
+  const uri = `spiffe://example.org/${'"'.repeat(1000)}`;
+  const pair = await certificate({ uris: [uri], signer });
+  await using running = await serve({
+    engine: 'direct',
+    tls: { ...own, clientCa: signer.cert },
+  });
+  const clientCertificate = { cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) };
+  const tls = { ca: Buffer.from(own.cert), clientCertificate };
+  const channel = dial({ address: running.address, tls });
+
+  await createClient(GreeterDefinition, channel).sayHello({});
+  channel.close();
+
+  const line = await running.log.line({ rpc: paths.unary });
+  assert.ok(uri.startsWith(String(line['client'])) && String(line['client']).length > 100);
+  assert.ok(written(line) <= 800, `${written(line)}`);
 });
 
 test('what the caller does wrong is logged at level info, with a reason and no stack, though gRPC calls it INTERNAL', async () => {
