@@ -90,3 +90,44 @@ test('requestLog() gives the service a logger that names the call', async () => 
   const line = await running.log.line({ msg: 'here' });
   assert.partialDeepStrictEqual(line, { rpc: paths.unary, requestId: 'mine' });
 });
+
+test('requestLog() writes why a call was refused or cut, as its caller is told', async () => {
+  const notFound = () => new ServerError(Status.NOT_FOUND, 'Cannot find table "x"');
+  await using full = await serve({ maxInFlight: 1, greet: waiting() });
+  await using failingServer = await serve({ greet: failing(notFound) });
+  const open = call(full.client, 'bidi', { requests: unending() }).catch(() => {});
+  await until(() => full.drain.open() === 1);
+
+  await assert.rejects(call(full.client, 'unary'), { code: Status.RESOURCE_EXHAUSTED });
+  await assert.rejects(call(failingServer.client, 'unary'), { code: Status.NOT_FOUND });
+  full.drain.cut();
+  await open;
+  await assert.rejects(call(full.client, 'serverStream'), { code: Status.UNAVAILABLE });
+
+  const limited = await full.log.line({ rpc: paths.unary });
+  const cut = await full.log.line({ rpc: paths.bidi });
+  const leaving = await full.log.line({ rpc: paths.serverStream });
+  const failed = await failingServer.log.line({ rpc: paths.unary });
+  const ends = [limited, cut, leaving, failed].map(({ code, reason }) => [code, reason]);
+  assert.deepEqual(ends, [
+    ['RESOURCE_EXHAUSTED', 'Cannot take more calls: at most 1 at once'],
+    ['UNAVAILABLE', 'Server is leaving'],
+    ['UNAVAILABLE', 'Server is leaving'],
+    ['NOT_FOUND', 'Cannot find table "x"'],
+  ]);
+});
+
+test('requestLog() gives no reason for a call that ends well or that its caller cancels', async () => {
+  await using running = await serve({ greet: { ...waiting(), sayHello: async () => ({}) } });
+  const cancel = new AbortController();
+  const cancelled = call(running.client, 'serverStream', { signal: cancel.signal });
+  await until(() => running.drain.open() === 1);
+
+  cancel.abort();
+  await assert.rejects(cancelled, { name: 'AbortError' });
+  await call(running.client, 'unary');
+
+  for (const code of ['CANCELLED', 'OK']) {
+    assert.equal('reason' in (await running.log.line({ code })), false, code);
+  }
+});

@@ -7,6 +7,7 @@ import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
 import { bounded } from '../printable.ts';
 import { countRequests, countResponses } from './metrics.ts';
+import { meantBy } from '../thrown.ts';
 import { callersEnd, codeOf, endedWell, isLate } from './outcome.ts';
 
 /** What the request log needs; `now` gives milliseconds, on the clock of deadlines. */
@@ -155,9 +156,12 @@ function isCallersFault(thrown: unknown): thrown is CallersFault {
   }
 }
 
-/** Why the call is the caller's fault; undefined where the words are the caller's own. */
+/**
+ * Why a call was refused or cut, as its caller is told, or for the log alone where there are other words.
+ * Undefined where the caller ended it, or where the words are the caller's own.
+ */
 function reasonOf(thrown: unknown): string | undefined {
-  const reason = isCallersFault(thrown) ? thrown.reason : undefined;
+  const reason = isCallersFault(thrown) ? thrown.reason : meantBy(thrown)?.details;
   return reason && bounded(reason, mostReasonBytes);
 }
 

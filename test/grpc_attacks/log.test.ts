@@ -94,6 +94,32 @@ test('what the caller does wrong is logged at level info, with a reason and no s
   client.close();
 });
 
+test('every refusal of the engine has its reason in the log', async () => {
+  const limits = { maxHeaderSize: 4096, maxBufferedBytes: 1024 ** 2 };
+  await using running = await serve({ engine: 'direct', limits, maxMessageSize: 1024 });
+  const client = await connectRaw(running.address);
+  const whole = message('Keys');
+  client.open(paths.unary, { 'x-long': 'x'.repeat(5000) }).end(whole);
+  client.open(paths.unary, { 'grpc-encoding': 'brotli' }).end(whole);
+  client.open(paths.unary).end(frame(Buffer.alloc(1025)));
+  client.open(paths.unary).end(Buffer.concat([whole, whole]));
+  client.open('/greet.Greeter/Sing').end(whole);
+  client.open(paths.clientStream, { 'grpc-timeout': '1m' });
+
+  await eventually('a line for each call', () => running.log.lines.length === 6);
+  client.close();
+
+  const reasons = running.log.lines.map(({ code, reason }) => `${String(code)}: ${String(reason)}`);
+  assert.deepEqual(reasons.toSorted(), [
+    'DEADLINE_EXCEEDED: Deadline exceeded',
+    'RESOURCE_EXHAUSTED: Cannot take a message of more than 1024 bytes',
+    'RESOURCE_EXHAUSTED: Cannot take request headers of more than 4096 bytes',
+    'UNIMPLEMENTED: Cannot find method /greet.Greeter/Sing',
+    'UNIMPLEMENTED: Cannot take messages compressed with "brotli"',
+    'UNIMPLEMENTED: Cannot take several where one message is meant',
+  ]);
+});
+
 test('a call that is cut while its response is compressed ends as the log says', async () => {
   await using running = await serve({
     engine: 'direct',
