@@ -66,6 +66,7 @@ export async function startApp(config: Config, host: Host): Promise<App> {
   const chain = {
     trace: tracing?.middleware,
     log,
+    accessLog: config.accessLog,
     counts,
     drain,
     maxInFlight: config.maxInFlight,

@@ -36,6 +36,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     tlsReloadInterval: 10_000,
     logLevel: 'info',
     logFormat: 'auto',
+    accessLog: 'all',
     leaveDelay: 0,
     drainTimeout: 20_000,
     compressResponsesAbove: undefined,

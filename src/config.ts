@@ -1,4 +1,5 @@
 import { checkClientAuthorities, checkServerPair } from './certificates.ts';
+import { accessLog } from './config/access_log.ts';
 import { type Address, addresses, addressesOrNone, overlap } from './config/addresses.ts';
 import { type ConnectionLimits, connectionLimits } from './config/memory.ts';
 import {
@@ -92,6 +93,12 @@ function readSettings(read: Read) {
       fallback: 'auto',
       help: 'json, human, or auto: human in a terminal, json elsewhere',
       parse: oneOf('auto', 'json', 'human'),
+    }),
+    accessLog: read('access-log', {
+      value: 'all|errors|off|1/N',
+      fallback: 'all',
+      help: 'which calls have a line in the log: all, those that did not end OK, or 1/N: those and one in N of the others, by chance; what we broke has one even with off. Metrics and spans count every call',
+      parse: accessLog,
     }),
     leaveDelay: read('leave-delay', {
       value: 'DURATION',

@@ -52,7 +52,7 @@ export interface Running extends AsyncDisposable {
 }
 
 /** What a test wants otherwise. */
-export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'loadReport'> {
+export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'loadReport'> {
   engine?: EngineName;
   /** Methods of the greet service that behave otherwise. */
   greet?: Partial<Greet<Call>> | undefined;
@@ -71,6 +71,7 @@ export async function serve({
   engine = engineName,
   greet,
   trace,
+  accessLog,
   loadReport,
   parrotInterval = 0,
   deadlines = { max: 60_000, fallback: undefined },
@@ -92,6 +93,7 @@ export async function serve({
   const server = buildServer(await createEngine(engine, all, onIncident), {
     trace,
     log: pino({ base: null }, log),
+    accessLog,
     counts: calls,
     drain,
     deadlines,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
+import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { HelloDefinition } from '../src/gen/hello.ts';
 import { eventually } from './harness.ts';
 import { install, type ServedUnread } from './program.ts';
@@ -109,6 +110,23 @@ test('a log goes on, in whole lines, when its file has room again', async (t) =>
   const messages = lines().map((line) => JSON.parse(line).msg);
   assert.equal(messages.filter((msg) => msg === 'serving').length, 1);
   assert.equal(messages.at(-1), 'leaving');
+});
+
+test('--access-log errors writes no line for a call that ends OK, and check-config shows a share', async () => {
+  using program = install();
+  const server = await program.serve(['--access-log', 'errors']);
+  const health = createClient(HealthDefinition, server.channel);
+
+  await health.check({ service: '' });
+  await health.check({ service: 'nope' }).catch(() => {});
+  await server.log.line({ code: 'NOT_FOUND' });
+  const { out } = await program.run(['check-config', '--access-log', '1/100']);
+
+  assert.deepEqual(
+    server.log.lines.filter(({ code }) => code === 'OK'),
+    [],
+  );
+  assert.deepEqual(JSON.parse(out).accessLog, { oneIn: 100 });
 });
 
 test('what a caller names is no title, colour or line of its own in the log of a terminal', async () => {

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
-import { serve, until } from '../../test/harness.ts';
+import { pino } from 'pino';
+import { engineName, memoryLog, serve, until } from '../../test/harness.ts';
 import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { HelloDefinition } from '../gen/hello.ts';
+import { createCallCounts } from '../observability/call_counts.ts';
+import { dial } from '../transport/client.ts';
+import { createEngine } from '../transport/engine.ts';
+import { requestLog } from './request_log.ts';
 
 for (const kind of kinds) {
   test(`requestLog() writes one line for a ${kind} call that ends well`, async () => {
@@ -130,4 +137,74 @@ test('requestLog() gives no reason for a call that ends well or that its caller 
   for (const code of ['CANCELLED', 'OK']) {
     assert.equal('reason' in (await running.log.line({ code })), false, code);
   }
+});
+
+for (const [accessLog, codes] of [
+  ['all', ['OK', 'NOT_FOUND', 'INTERNAL']],
+  ['errors', ['NOT_FOUND', 'INTERNAL']],
+  ['off', ['INTERNAL']],
+] as const) {
+  test(`requestLog() writes the lines of ${codes.join(', ')} with ${accessLog}, and counts every call`, async () => {
+    await using running = await serve({
+      accessLog,
+      greet: {
+        async sayHello({ name }) {
+          if (name === 'nobody') throw new ServerError(Status.NOT_FOUND, 'no');
+          if (name === 'bug') throw new Error('no such table');
+          return {};
+        },
+      },
+    });
+
+    for (const name of ['Keys', 'nobody', 'bug']) {
+      await running.client.sayHello({ name }).catch(() => {});
+    }
+    await running.log.line({ code: 'INTERNAL' });
+
+    assert.deepEqual(
+      running.log.lines.map(({ code }) => code),
+      codes,
+    );
+    const { started, handled } = running.calls.of(paths.unary);
+    assert.deepEqual([started, handled.reduce((sum, count) => sum + count, 0)], [3, 3]);
+  });
+}
+
+test('requestLog() draws one in N of the calls that end OK, and writes all others', async (t) => {
+  const draws = [0, 0.99, 0.09, 0.1, 0.11];
+  const log = memoryLog();
+  const engine = await createEngine(engineName, { maxConcurrentStreams: 10, maxMessageSize: 1024 });
+  const server = engine.use(
+    requestLog({
+      log: pino({ base: null }, log),
+      counts: createCallCounts([]),
+      accessLog: { oneIn: 10 },
+      random: () => draws.shift() ?? assert.fail('drawn for a call that did not end OK'),
+    }),
+  );
+  server.add(HelloDefinition, {
+    async hello({ value }) {
+      if (value === 'nobody') throw new ServerError(Status.NOT_FOUND, 'no');
+      return {};
+    },
+  });
+  const port = await server.listen({ host: '127.0.0.1', port: 0 });
+  const channel = dial({ address: `127.0.0.1:${port}` });
+  t.after(() => {
+    channel.close();
+    server.forceShutdown();
+  });
+  const client = createClient(HelloDefinition, channel);
+  const hello = (value: string) =>
+    client.hello({ value }, { metadata: Metadata({ 'x-request-id': value }) });
+
+  for (const value of ['a', 'b', 'c', 'd', 'e']) await hello(value);
+  await assert.rejects(hello('nobody'), { code: Status.NOT_FOUND });
+  await log.line({ requestId: 'nobody' });
+
+  assert.deepEqual(
+    log.lines.map(({ requestId }) => requestId),
+    ['a', 'c', 'nobody'],
+  );
+  assert.deepEqual(draws, []);
 });

@@ -10,11 +10,20 @@ import { countRequests, countResponses } from './metrics.ts';
 import { meantBy } from '../thrown.ts';
 import { callersEnd, codeOf, endedWell, isLate } from './outcome.ts';
 
+/**
+ * Which calls have a line: all, those that did not end OK, none, or those that did not and one in so many
+ * of the others. One that we broke has its line whatever this is.
+ */
+type AccessLog = 'all' | 'errors' | 'off' | { readonly oneIn: number };
+
 /** What the request log needs; `now` gives milliseconds, on the clock of deadlines. */
 export interface RequestLogOptions {
   log: Logger;
   counts: CallCounts;
+  accessLog?: AccessLog | undefined;
   now?: () => number;
+  /** At least 0, and less than 1. */
+  random?: () => number;
 }
 
 /**
@@ -32,17 +41,21 @@ type Known = Timed & Connected & Sending & Traced;
 
 /**
  * Gives every call a logger of its own, and writes one line when the call has ended and its response has left:
- * rpc, code, ms, peer, requestId (the caller's `x-request-id`, or one of ours), and, where the client
- * has shown a certificate, whose that is: `client`. On servers that trace, every line of the call has
- * trace_id and span_id too, as OpenTelemetry names them in logs. It also counts the call, and ends its
- * span: others would cost more, and could differ.
+ * rpc, code, ms, peer, requestId (the caller's `x-request-id`, or one of ours), where the client has shown
+ * a certificate, whose that is: `client`, and where the call was refused or cut, the reason. On servers
+ * that trace, every line of the call has trace_id and span_id too, as OpenTelemetry names them in logs. It
+ * also counts the call, and ends its span, whether it has a line or not: others would cost more, and could
+ * differ.
  */
 export function requestLog({
   log,
   counts,
+  accessLog = 'all',
   now = performance.now.bind(performance),
+  random = Math.random,
 }: RequestLogOptions) {
   const nextId = requestIds();
+  const hasLine = lineRule(accessLog, random);
 
   const middleware: ServerMiddleware<Logged, Known> = async function* requestLog<Req, Res>(
     call: ServerMiddlewareCall<Req, Res, Logged & Known>,
@@ -91,15 +104,31 @@ export function requestLog({
       count.ended(code, ms);
       context.endSpan?.({ ended: how, code });
       if (code === Status.OK && !call.responseStream) count.sent++;
+      const isOurs = isOurFault(code) && !isCallersFault(how);
+      if (!isOurs && hasLine && !hasLine(code)) return;
       // A service may end a call with a number that has no name.
       const line = { ...fields, code: Status[code] ?? String(code), ms: Math.round(ms) };
-      if (isOurFault(code) && !isCallersFault(how)) {
-        logThrown(log, causeOf(how), { ...line, message: 'call failed' });
-      } else if (code === Status.OK) log.info(line, 'call ended');
+      if (isOurs) logThrown(log, causeOf(how), { ...line, message: 'call failed' });
+      else if (code === Status.OK) log.info(line, 'call ended');
       else log.info({ ...line, reason: reasonOf(how) }, 'call ended');
     }
   };
   return middleware;
+}
+
+/**
+ * Whether a call that ended so has a line; undefined where each has. One in N is drawn, not counted off:
+ * of a client that repeats the same N calls, only one of them would ever be seen.
+ */
+function lineRule(
+  accessLog: AccessLog,
+  random: () => number,
+): ((code: Status) => boolean) | undefined {
+  if (accessLog === 'all') return undefined;
+  if (accessLog === 'off') return () => false;
+  if (accessLog === 'errors') return (code) => code !== Status.OK;
+  const { oneIn } = accessLog;
+  return (code) => code !== Status.OK || random() * oneIn < 1;
 }
 
 /** A call's own logger, which is made when a service has something to say: few have. */

@@ -34,7 +34,7 @@ import { deadline } from '../middleware/deadline.ts';
 import type { Drain } from '../middleware/drain.ts';
 import { hideInternalErrors } from '../middleware/errors.ts';
 import { limit } from '../middleware/limit.ts';
-import { requestLog } from '../middleware/request_log.ts';
+import { requestLog, type RequestLogOptions } from '../middleware/request_log.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { type Extra, stayingPaths, unlimitedPaths } from './catalogue.ts';
 import type { Engine } from './engine.ts';
@@ -56,6 +56,8 @@ export interface ChainDeps {
   /** Outermost, on a server that traces; see middleware/trace.ts. */
   trace?: ServerMiddleware<Traced, Timed & Dialled> | undefined;
   log: Logger;
+  /** Which calls have a line there; all, if it is left out. */
+  accessLog?: RequestLogOptions['accessLog'];
   counts: CallCounts;
   drain: Drain;
   /** Milliseconds; see middleware/deadline.ts. */
@@ -71,7 +73,7 @@ export interface ChainDeps {
 /** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
 export function withChain(
   engine: Engine,
-  { trace, log, counts, drain, deadlines, maxInFlight, extras, loadReport }: ChainDeps,
+  { trace, log, accessLog, counts, drain, deadlines, maxInFlight, extras, loadReport }: ChainDeps,
 ): Engine<Additions> {
   // use() returns a new server: keep the last one, or the chain is lost.
   const traced: Engine<Timed & Abortable & Connected & Compressible & Traced> = trace
@@ -79,7 +81,7 @@ export function withChain(
     : engine;
   const followed = drain.follow();
   const limited = traced
-    .use(requestLog({ log, counts }))
+    .use(requestLog({ log, accessLog, counts }))
     .use(hideInternalErrors)
     .use(followed.middleware)
     .use(deadline({ ...deadlines, exempt: stayingPaths(extras) }))
