@@ -52,6 +52,25 @@ test('a pod has the time to stop in order: preStop, leave delay, drain timeout, 
   assert.ok(stopMs <= pod.terminationGracePeriodSeconds * 1000, `${stopMs} ms`);
 });
 
+test('a pod may store what the kubelet keeps of its log where each call has the longest line', () => {
+  const MB = 1e6;
+  // KubeletConfiguration: containerLogMaxSize, containerLogMaxFiles, containerLogMonitorInterval.
+  const [maxSize, maxFiles, interval] = [10 * 2 ** 20, 5, 10];
+  // The most calls that one process was seen to serve; the line of test/grpc_attacks/log.test.ts, with an
+  // address of IPv6, and what the container runtime writes before it.
+  const perSecond = 40_000 * 700;
+  // It is below the size when the kubelet looks, and grows until the kubelet looks again.
+  const file = maxSize + interval * perSecond;
+  const compressed = file / 5;
+
+  // The one that is written, which grows while the one before it is compressed, as long again.
+  const sum = 2 * file + interval * perSecond + (maxFiles - 2) * compressed;
+
+  const limit = bytesOf(container.resources.limits['ephemeral-storage']);
+  assert.ok(sum <= limit, `${Math.round(sum / MB)} of ${Math.round(limit / MB)} MB`);
+  assert.match(text('base/deployment.yaml'), new RegExp(`# .*\\b${Math.round(sum / MB)} MB`));
+});
+
 test('the ports are those that are served, and the Services have all but the admin port', () => {
   const ports: { name: string; containerPort: number }[] = container.ports;
 
@@ -128,6 +147,12 @@ test("the documents' commands for a cluster name what is in the manifests", () =
     [metadata.name, ...spec.ports.map(({ port }: { port: number }) => port)].join(' '),
   ]);
 });
+
+/** `64Mi`, say. */
+function bytesOf(quantity: string): number {
+  const { count, unit = '' } = /^(?<count>\d+)(?<unit>[KMG]i)$/.exec(quantity)?.groups ?? {};
+  return Number(count) * 1024 ** ' KMG'.indexOf(unit.charAt(0));
+}
 
 function portsOf(addresses: typeof config.listen): unknown[] {
   return addresses.map((address) => ('port' in address ? address.port : undefined));
