@@ -71,6 +71,15 @@ test('a pod may store what the kubelet keeps of its log where each call has the 
   assert.match(text('base/deployment.yaml'), new RegExp(`# .*\\b${Math.round(sum / MB)} MB`));
 });
 
+test('the status of every container says why it ended', () => {
+  const jobs = ['base/deployment.yaml', 'components/health-check-job/job.yaml'].map(read);
+  const containers = jobs.flatMap(({ spec }) => spec.template.spec.containers);
+
+  for (const { name, terminationMessagePolicy } of containers) {
+    assert.equal(terminationMessagePolicy, 'FallbackToLogsOnError', name);
+  }
+});
+
 test('the ports are those that are served, and the Services have all but the admin port', () => {
   const ports: { name: string; containerPort: number }[] = container.ports;
 

@@ -48,6 +48,7 @@ export interface Container {
   envFrom?: readonly { configMapRef: { name: string } }[];
   volumeMounts?: readonly { name: string; subPath?: string }[];
   securityContext?: SecurityContext;
+  terminationMessagePolicy?: string;
   resources?: { limits?: Record<string, string> };
 }
 

@@ -11,6 +11,7 @@ export function problemsOf(objects: readonly Manifest[]): string[] {
         ...undeclaredProbes(container),
         ...unconfined(object, container),
         ...fixedMounts(container),
+        ...silentEnds(container),
       ]),
     ]),
     ...plainOverTls(objects),
@@ -61,6 +62,12 @@ function unconfined({ spec }: Manifest, { name, securityContext, resources }: Co
 function fixedMounts({ name, volumeMounts = [] }: Container): string[] {
   const fixed = volumeMounts.filter(({ subPath }) => subPath !== undefined);
   return fixed.map((mount) => `${name}: mounts "${mount.name}" by subPath`);
+}
+
+/** Else the status of a pod that does not start has an exit code, and why is in a log that may be gone. */
+function silentEnds({ name, terminationMessagePolicy }: Container): string[] {
+  const isTold = terminationMessagePolicy === 'FallbackToLogsOnError';
+  return isTold ? [] : [`${name}: does not say in its status why it ended`];
 }
 
 /** h2c says HTTP/2 without TLS, to gateways and meshes. */

@@ -143,6 +143,12 @@ export const wrong: readonly (Spoil & { problem: string })[] = [
     problem: 'greeter: mounts "tls" by subPath',
   },
   {
+    what: 'a container whose last words are lost',
+    kind: 'Deployment',
+    path: `${container}.terminationMessagePolicy`,
+    problem: 'greeter: does not say in its status why it ended',
+  },
+  {
     what: 'h2c where there is TLS',
     kind: 'Service',
     path: 'spec.ports.1.appProtocol',
