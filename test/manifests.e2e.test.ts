@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { loadConfig } from '../src/config.ts';
-import { certificate } from './certificate.ts';
+import { certificate, type CertificatePair } from './certificate.ts';
 import { install } from './program.ts';
-import { mountSecret } from './secret.ts';
+import { mountSecret, type Secret } from './secret.ts';
 
 const components = join(import.meta.dirname, '../k8s/components');
 const read = (file: string) => parse(readFileSync(join(components, file), 'utf8'));
 const tls = read('tls/kustomization.yaml');
+const tlsClients = read('tls-clients/kustomization.yaml');
 const { spec: pod } = read('tls/deployment.yaml').spec.template;
 const [container] = pod.containers;
 const [{ mountPath }] = container.volumeMounts;
@@ -18,10 +19,8 @@ const { spec: wanted } = read('tls/certificate.yaml');
 
 test('the TLS component serves with the files of its Secret, and probes the port of health', async () => {
   using secret = await mountCertificate();
-  const literals: string[] = tls.configMapGenerator[0].literals;
-  const pairs = literals.map((literal) => literal.replace(mountPath, secret.path('.')).split('='));
 
-  const config = loadConfig({ flags: {}, env: Object.fromEntries(pairs) });
+  const config = loadConfig({ flags: {}, env: variablesOf([tls], secret) });
 
   const served = config.healthListen.map((address) => 'port' in address && address.port);
   assert.ok(config.tlsCertFile && config.tlsKeyFile);
@@ -52,10 +51,7 @@ test('the health check of the Job succeeds where the server serves', async () =>
 test('the health check of the Job trusts who signed, over TLS', async () => {
   using program = install();
   using secret = await mountCertificate();
-  const env = {
-    GREETER_TLS_CERT_FILE: secret.path('tls.crt'),
-    GREETER_TLS_KEY_FILE: secret.path('tls.key'),
-  };
+  const env = variablesOf([tls], secret);
   const { address } = await program.serve(['--health-listen', 'off'], { env });
   const args = argsOf(read('tls/health_check_job.yaml'), address);
 
@@ -66,13 +62,55 @@ test('the health check of the Job trusts who signed, over TLS', async () => {
   assert.deepEqual(ended, serving);
 });
 
+test('the health check of the Job shows its certificate where the server asks for one', async () => {
+  using program = install();
+  const authority = await certificate({ name: 'internal-ca' });
+  const own = read('tls-clients/certificate.yaml').spec;
+  using secret = await mountCertificate(wanted, authority);
+  using ownSecret = await mountCertificate(own, authority);
+  const patch: ReturnType<typeof read>[] = read('tls-clients/health_check_job.yaml');
+  const added = (to: string) => patch.filter(({ path }) => path.endsWith(to)).map((op) => op.value);
+  const [mount] = added('/volumeMounts/-');
+  const [volume] = added('/volumes/-');
+  const env = variablesOf([tls, tlsClients], secret);
+  const { address, log } = await program.serve(['--engine=direct', '--health-listen=off'], { env });
+  const args = [...argsOf(read('tls/health_check_job.yaml'), address), ...added('/args/-')];
+
+  const ended = await program.run([
+    ...args.map((arg) =>
+      arg.replace(mountPath, secret.path('.')).replace(mount.mountPath, ownSecret.path('.')),
+    ),
+    '-tls-server-name=greeter',
+  ]);
+
+  assert.deepEqual(ended, serving);
+  const { client } = await log.line({ rpc: '/grpc.health.v1.Health/Check' });
+  assert.equal(client, 'greeter-health-check');
+  assert.deepEqual([volume.name, volume.secret.secretName], [mount.name, own.secretName]);
+});
+
 const serving = { code: 0, out: 'status: SERVING\n', err: '' };
 
-/** The files that cert-manager would make of the Certificate, mounted. */
-async function mountCertificate() {
-  const authority = await certificate({ name: 'internal-ca' });
-  const { cert, key } = await certificate({ name: '', dns: wanted.dnsNames, signer: authority });
-  return mountSecret({ 'tls.crt': cert, 'tls.key': key, 'ca.crt': authority.cert });
+/** The files that cert-manager would make of a Certificate, mounted. */
+async function mountCertificate(
+  spec: { dnsNames: string[] } = wanted,
+  authority?: CertificatePair,
+) {
+  const signer = authority ?? (await certificate({ name: 'internal-ca' }));
+  const { cert, key } = await certificate({ name: '', dns: spec.dnsNames, signer });
+  return mountSecret({ 'tls.crt': cert, 'tls.key': key, 'ca.crt': signer.cert });
+}
+
+interface Component {
+  configMapGenerator: readonly { literals: readonly string[] }[];
+}
+
+/** What components have a server told, with the files of a Secret that is mounted here. */
+function variablesOf(all: readonly Component[], secret: Secret): Record<string, string> {
+  const literals = all.flatMap(({ configMapGenerator: [first] }) => first?.literals ?? []);
+  return Object.fromEntries(
+    literals.map((literal) => literal.replace(mountPath, secret.path('.')).split('=', 2)),
+  );
 }
 
 interface Job {

@@ -132,8 +132,9 @@ test('the autoscaler takes no pod away before a new one has got its share of con
 
 test("the documents' commands for a cluster name what is in the manifests", () => {
   const documents = ['../README.md', '../docs/kubernetes.md'].map(text).join('\n');
-  const blocks = [...documents.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);
-  const commands = blocks.filter((block) => block.includes('kubectl')).join('\n');
+  const commands = shellBlocks(documents)
+    .filter((block) => block.includes('kubectl'))
+    .join('\n');
   const named = (pattern: RegExp) => [...commands.matchAll(pattern)].map(([, name = '']) => name);
 
   const overlays = named(/apply -k k8s\/overlays\/(\S+)/g);
@@ -150,7 +151,8 @@ test("the documents' commands for a cluster name what is in the manifests", () =
     named(/-n (\S+)/g).filter((name) => name !== read('namespace/namespace.yaml').metadata.name),
     [],
   );
-  assert.deepEqual(named(/deployment\/(\S+)/g), [read('base/deployment.yaml').metadata.name]);
+  const { name } = read('base/deployment.yaml').metadata;
+  assert.deepEqual(named(/deployment\/(\S+)/g), [name, name]);
   const { metadata, spec } = read('base/service.yaml');
   assert.deepEqual(named(/port-forward service\/(.+)/g), [
     [metadata.name, ...spec.ports.map(({ port }: { port: number }) => port)].join(' '),
@@ -161,6 +163,52 @@ test("the documents' commands for a cluster name what is in the manifests", () =
 function bytesOf(quantity: string): number {
   const { count, unit = '' } = /^(?<count>\d+)(?<unit>[KMG]i)$/.exec(quantity)?.groups ?? {};
   return Number(count) * 1024 ** ' KMG'.indexOf(unit.charAt(0));
+}
+
+test('a script that waits for the health check has seen the rollout end before the Job was made', () => {
+  const job = read('components/health-check-job/job.yaml').metadata.name;
+  const [script = assert.fail('no script waits for the Job'), ...others] = shellBlocks(
+    text('../docs/kubernetes.md'),
+  ).filter((block) => block.includes(`wait --for=condition=complete`));
+  const lines = script.split('\n');
+  const last = (part: string) => lines.findLastIndex((line) => line.includes(part));
+  const steps = [
+    lines.indexOf('set -e'),
+    last('rollout status deployment/greeter'),
+    last(`delete job ${job} --ignore-not-found`),
+    last('apply -k'),
+    last(`job/${job}`),
+  ];
+
+  assert.deepEqual(others, []);
+  assert.equal(steps[0], 0);
+  assert.deepEqual(
+    steps,
+    steps.toSorted((a, b) => a - b),
+  );
+});
+
+test("the documents' Secrets have every file that a pod reads of them", () => {
+  const [made = ''] = shellBlocks(text('../docs/kubernetes.md')).filter((block) =>
+    block.includes('create secret'),
+  );
+  const given = [...made.matchAll(/--from-file=(\S+)/g)].map(([, file]) => file);
+  const paths = files
+    .filter((file) => file.startsWith('components/tls'))
+    .flatMap((file) => [...text(file).matchAll(/\/run\/(?:client-)?tls\/(\S+)/g)])
+    .map(([, file = '']) => file);
+
+  assert.ok(paths.includes('ca.crt'));
+  assert.deepEqual(
+    paths.filter((path) => !given.includes(path)),
+    [],
+  );
+  assert.ok(made.includes(` greeter-tls `));
+});
+
+/** What stands in a document's blocks for a shell. */
+function shellBlocks(document: string): string[] {
+  return [...document.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);
 }
 
 function portsOf(addresses: typeof config.listen): unknown[] {

@@ -34,7 +34,7 @@ export const overlays = readdirSync(join(k8s, 'overlays'));
 export const components = readdirSync(join(k8s, 'components'));
 
 /** Every choice of components: none, all, and what is between; each in the order of their names. */
-export const choices = choicesOf(components);
+export const choices = choicesOf(components).filter(hasWhatItChanges);
 
 /** What kustomize has made, in a folder. Use with `using`: it removes the folder. */
 export interface Builds extends Disposable {
@@ -66,6 +66,11 @@ function choicesOf(names: readonly string[]): string[][] {
     (all, name) => all.flatMap((some) => [some, [...some, name]]),
     [[]],
   );
+}
+
+/** Who asks for clients' certificates serves with one. */
+function hasWhatItChanges(choice: readonly string[]): boolean {
+  return choice.includes('tls') || !choice.includes('tls-clients');
 }
 
 function writeChoice(work: string, choice: readonly string[]): string {
