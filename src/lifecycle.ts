@@ -39,6 +39,15 @@ export async function stop(
   return clean;
 }
 
+/**
+ * Has SIGTERM end the process at once, with exit code 143, and as process 1 SIGINT too, with 130: the
+ * kernel lets no signal end process 1, such as a command in a container, that nobody listens for.
+ */
+export function endAtSignals(): void {
+  process.on('SIGTERM', () => process.exit(143));
+  if (process.pid === 1) process.on('SIGINT', () => process.exit(130));
+}
+
 /** A terminal's Ctrl-C under npm arrives twice at once: npm passes it on, and it is one wish. */
 const sameWishMs = 500;
 

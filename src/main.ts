@@ -9,6 +9,7 @@ import { shellWord } from './cli/shell.ts';
 import { versionLine } from './cli/version.ts';
 import { memoryOf } from './config/memory.ts';
 import { UsageError } from './config.ts';
+import { endAtSignals } from './lifecycle.ts';
 import { printable } from './printable.ts';
 
 /** Each is loaded when it is asked for: a server has no use for the clients' libraries. */
@@ -98,6 +99,8 @@ async function main(argv: readonly string[]): Promise<number> {
       `"${name}": must be one of ${[...commands.keys()].join(', ')}`,
     ]);
   }
+  // It has something to end in order first.
+  if (name !== 'serve') endAtSignals();
   const command = await load();
   const parsed = parse(name, command, args);
   if ('help' in parsed) {

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HelloDefinition } from '../src/gen/hello.ts';
 import { install, type Served } from './program.ts';
+import { listenTcp } from './tcp.ts';
 
 async function callAndStop(server: Served): Promise<void> {
   const { value } = await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
@@ -36,3 +41,51 @@ test('SIGUSR1 opens no port for debuggers, and the server goes on', async () => 
   // Node would say on standard error where its debugger listens.
   await callAndStop(server);
 });
+
+/** Runs what follows as process 1, as a container does. */
+const asFirst = ['unshare', '--pid', '--fork', '--kill-child'];
+const canBeFirst = spawnSync('unshare', [...asFirst.slice(1), 'true']).status === 0;
+
+/** The process itself, of one that was started so where that is allowed. */
+function innermost(pid: number): number {
+  if (!canBeFirst) return pid;
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'));
+}
+
+/** A server that takes connections, and says nothing. */
+async function silentServer(t: TestContext) {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => void sockets.push(socket.on('error', () => {})));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { server, address: `127.0.0.1:${await listenTcp(server)}` };
+}
+
+for (const [command, more] of [
+  ['health', ['-connect-timeout', '20s']],
+  ['guide', ['hello']],
+] as const) {
+  // Node leaves SIGINT to the kernel elsewhere, and who pressed Ctrl-C sees that it was that.
+  for (const [signal, code] of [
+    ['SIGTERM', 143],
+    ...(canBeFirst ? [['SIGINT', 130] as const] : []),
+  ] as const) {
+    test(`${command} ends at once at ${signal}, as process 1 too, while it waits for a server`, async (t) => {
+      using program = install();
+      const { server, address } = await silentServer(t);
+      let pid = 0;
+      const connected = once(server, 'connection');
+      const ended = program.run([command, ...more, '--addr', address], {
+        launcher: canBeFirst ? asFirst : [],
+        onStart: (started) => (pid = started),
+      });
+      await connected;
+
+      process.kill(innermost(pid), signal);
+
+      assert.deepEqual(await ended, { code, out: '', err: '' });
+    });
+  }
+}

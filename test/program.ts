@@ -33,6 +33,8 @@ interface RunOptions {
   input?: string;
   /** Sends SIGTERM when its standard output or error has this. */
   stopAt?: RegExp;
+  /** Told the process's id. */
+  onStart?: (pid: number) => void;
   /** Runs it in a folder that is removed before. */
   inRemovedFolder?: boolean;
   /** A command that runs the one that follows it, in place of itself. */
@@ -98,7 +100,11 @@ export function install(): Program {
 
   return {
     command: typed.join(' '),
-    run: (args, options) => toEnd(start(args, options), options?.stopAt),
+    run(args, options) {
+      const child = start(args, options);
+      options?.onStart?.(child.pid ?? assert.fail('did not start'));
+      return toEnd(child, options?.stopAt);
+    },
     type: (line) => toEnd(started(spawn('sh', ['-c', line], { cwd: folder }))),
     async serve(args = [], { env, ...options } = {}) {
       const settings = { GREETER_ENGINE: engineName, ...tlsSettings(folder), ...env };
