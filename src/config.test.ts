@@ -106,6 +106,32 @@ test('loadConfig() says which limits do not go together, all at once', () => {
   );
 });
 
+test('loadConfig() names the variable where a variable was set, and the flag where a flag was', async (t) => {
+  const env = {
+    GREETER_LISTEN: ':1',
+    GREETER_ADMIN_LISTEN: ':1',
+    GREETER_KEEPALIVE_TIMEOUT: '50s',
+    GREETER_MAX_DEADLINE: '1m',
+    GREETER_DEFAULT_DEADLINE: '3s',
+    GREETER_TLS_CERT_FILE: '/none/--listen',
+  };
+  const flags = { 'keepalive-time': '5s', 'default-deadline': '2m' };
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const pemFile = join(folder, 'ca.pem');
+  writeFileSync(pemFile, (await certificate()).cert);
+
+  assert.deepEqual(problemsOf({ flags, env }), [
+    'GREETER_TLS_CERT_FILE "/none/--listen": must be a file that can be read: ENOENT: no such file or directory, open \'/none/--listen\'',
+    'GREETER_ADMIN_LISTEN ":1": must not be one of GREETER_LISTEN as well',
+    '--default-deadline: must be at most GREETER_MAX_DEADLINE',
+    'GREETER_KEEPALIVE_TIMEOUT: must be at most --keepalive-time',
+  ]);
+  assert.deepEqual(problemsOf({ flags: {}, env: { GREETER_TLS_CLIENT_CA_FILE: pemFile } }), [
+    'GREETER_TLS_CLIENT_CA_FILE: needs --tls-cert-file and --tls-key-file',
+  ]);
+});
+
 test('loadConfig() takes none for times that need not end', () => {
   const names = ['max-connection-age', 'max-connection-age-grace', 'idle-timeout'];
   const flags = Object.fromEntries(names.map((name) => [name, 'none']));

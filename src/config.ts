@@ -2,6 +2,7 @@ import { checkClientAuthorities, checkServerPair } from './certificates.ts';
 import { accessLog } from './config/access_log.ts';
 import { type Address, addresses, addressesOrNone, overlap } from './config/addresses.ts';
 import { type ConnectionLimits, connectionLimits } from './config/memory.ts';
+import { envName, nameAsGiven, withNames } from './config/names.ts';
 import {
   duration,
   integer,
@@ -293,10 +294,11 @@ export interface Sources {
 export function loadConfig({ flags, env, memory, complain = () => {}, ...known }: Sources): Config {
   const found = [...(known.problems ?? [])];
   const broken = new Set<string>();
+  const nameOf = nameAsGiven({ flags, env });
   const settings = readSettings((name, { fallback, parse }) => {
     const flag = flags[name];
     const variable = env[envName(name)];
-    const from = flag === undefined ? envName(name) : `--${name}`;
+    const from = nameOf(name);
     const text = flag ?? (variable || fallback);
     try {
       if (text !== true) return parse(text);
@@ -314,11 +316,12 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
     healthListen,
     tracing: readTracing(env, complain),
   };
-  found.push(
+  const between = [
     ...listenProblems(config, broken),
     ...tlsProblems(config, broken),
     ...limitProblems(config),
-  );
+  ];
+  found.push(...between.map((each) => withNames(each, nameOf)));
   if (found.length > 0) throw new UsageError('start with these settings', found);
   return config;
 }
@@ -392,8 +395,4 @@ function limitProblems(config: Config): string[] {
     problems.push('--max-message-size: must be at most --max-buffered-bytes');
   }
   return problems;
-}
-
-function envName(name: string): string {
-  return `GREETER_${name.replaceAll('-', '_').toUpperCase()}`;
 }
