@@ -81,7 +81,7 @@ test('an admin port in use is one clear line, and exit code 1', async (t) => {
   const address = `127.0.0.1:${await listenTcp(other)}`;
 
   const { code, out, err } = await program.run(['--listen', '127.0.0.1:0'], {
-    env: { GREETER_ADMIN_LISTEN: address },
+    env: { GREETER_ADMIN_LISTEN: address, GREETER_LOG_FORMAT: 'human' },
   });
 
   assert.equal(err, `Cannot listen on "${address}": address already in use\n`);
@@ -94,7 +94,7 @@ test('a port in use ends the admin port as well', async (t) => {
   t.after(() => other.close());
   const address = `127.0.0.1:${await listenTcp(other)}`;
 
-  const { code, err } = await program.run(['--listen', address, ...flags]);
+  const { code, err } = await program.run(['--log-format=human', '--listen', address, ...flags]);
 
   assert.equal(err, `Cannot listen on "${address}": address already in use\n`);
   assert.equal(code, 1);

@@ -13,6 +13,9 @@ import { install } from './program.ts';
 import { listenTcp } from './tcp.ts';
 import { serviceNames } from './harness.ts';
 
+/** Errors of the start are for people then: elsewhere they are lines of the log. */
+const human = ['--log-format', 'human'];
+
 test('the built file serves alone in an empty folder, and says what, where and how to try it', async () => {
   using program = install();
   const server = await program.serve();
@@ -112,9 +115,9 @@ test('a unix socket that a killed server left behind is taken over, one in use i
   await killed.ended;
 
   const next = await program.serve(listen);
-  const third = await program.run(listen);
+  const third = await program.run([...listen, ...human]);
   const { out } = await program.run(['guide', 'hello', '--addr', 'unix:greeter.sock']);
-  const file = await program.run(['--listen', 'unix:greeter.mjs']);
+  const file = await program.run(['--listen', 'unix:greeter.mjs', ...human]);
   next.signal('SIGTERM');
 
   assert.equal(out, 'Hello World\n');
@@ -155,7 +158,7 @@ test('a port in use is one clear line, and exit code 1', async (t) => {
   t.after(() => other.close());
   const address = `127.0.0.1:${await listenTcp(other)}`;
 
-  const { code, out, err } = await program.run(['--listen', address]);
+  const { code, out, err } = await program.run(['--listen', address, ...human]);
 
   assert.equal(err, `Cannot listen on "${address}": address already in use\n`);
   assert.deepEqual({ code, out }, { code: 1, out: '' });
@@ -165,7 +168,9 @@ test('wrong settings are named all at once, and the exit code is 2', async () =>
   using program = install();
   const env = { GREETER_PARROT_INTERVAL: '3', GREETER_PORT: 'tcp://10.0.0.1:50051' };
 
-  const { code, err } = await program.run(['--log-level=loud', '--nope', '5', 'extra'], { env });
+  const { code, err } = await program.run(['--log-level=loud', '--nope', '5', 'extra', ...human], {
+    env,
+  });
 
   assert.equal(
     err,
@@ -177,6 +182,40 @@ test('wrong settings are named all at once, and the exit code is 2', async () =>
 `,
   );
   assert.equal(code, 2);
+});
+
+test('where the log is JSON, why the server has not started is a line of it, on standard error', async (t) => {
+  using program = install();
+  const other = createServer();
+  t.after(() => other.close());
+  const address = `127.0.0.1:${await listenTcp(other)}`;
+  const wrong = { GREETER_DRAIN_TIMEOUT: '5' };
+  const rule = 'must be a duration from 0s to 576h, such as 250ms, 5s or 1m30s';
+
+  const inUse = await program.run(['--listen', address]);
+  const bad = await program.run(['--nope'], { env: wrong });
+  const unclear = await program.run(['--log-format=loud'], { env: wrong });
+  const checked = await program.run(['check-config'], { env: wrong });
+
+  for (const [{ code, out, err }, expected, reason] of [
+    [inUse, 1, `Cannot listen on "${address}": address already in use`],
+    [bad, 2, `--nope: unknown flag; GREETER_DRAIN_TIMEOUT "5": ${rule}`],
+    [
+      unclear,
+      2,
+      `--log-format "loud": must be one of auto, json, human; GREETER_DRAIN_TIMEOUT "5": ${rule}`,
+    ],
+  ] as const) {
+    const { time, ...line } = JSON.parse(err);
+    assert.deepEqual(line, { level: 'error', reason, msg: 'cannot start' });
+    assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60_000);
+    assert.deepEqual([code, out, err.split('\n').length], [expected, '', 2]);
+  }
+  // Not a log: people ask it.
+  assert.equal(
+    checked.err,
+    `Cannot start with these settings:\n  GREETER_DRAIN_TIMEOUT "5": ${rule}\n`,
+  );
 });
 
 test('an unknown command is named with those there are, and the exit code is 2', async () => {

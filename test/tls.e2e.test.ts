@@ -230,7 +230,9 @@ test('a port of health that is taken is one clear line, and exit code 1', async 
   t.after(() => other.close());
   const address = `127.0.0.1:${await listenTcp(other)}`;
 
-  const ended = await program.run(['--listen', '127.0.0.1:0', '--health-listen', address]);
+  const ended = await program.run(['--listen', '127.0.0.1:0', '--health-listen', address], {
+    env: { GREETER_LOG_FORMAT: 'human' },
+  });
 
   const err = `Cannot listen on "${address}": address already in use\n`;
   assert.deepEqual(ended, { code: 1, out: '', err });
@@ -249,6 +251,7 @@ test('wrong settings of TLS are named all at once, and the exit code is 2', asyn
     `--tls-key-file=${key}`,
     `--tls-client-ca-file=${ca}`,
     '--tls-reload-interval=10ms',
+    '--log-format=human',
   ]);
 
   assert.equal(

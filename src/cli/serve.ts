@@ -1,10 +1,11 @@
 import { type App, startApp } from '../app.ts';
 import { type Config, loadConfig, settingRows } from '../config.ts';
 import type { Complaint } from '../config/tracing.ts';
-import { heedSignals, stop, surviveStrays } from '../lifecycle.ts';
-import { type Bound, ListenError } from '../transport/listen.ts';
+import { heedSignals, type Signals, stop, surviveStrays } from '../lifecycle.ts';
+import type { Bound } from '../transport/listen.ts';
 import type { Command, Flag } from './command.ts';
 import { shellWord } from './shell.ts';
+import { reportStartError } from './start_error.ts';
 
 /** The flags of every setting. */
 export const settingFlags: readonly Flag[] = settingRows().map((row) => ({
@@ -25,15 +26,15 @@ export const serve: Command = {
   async run(args, io) {
     const complaints: Complaint[] = [];
     const complain = (complaint: Complaint) => void complaints.push(complaint);
-    const config = loadConfig({ ...args, env: io.env, memory: io.capacity().memory, complain });
-    const signals = heedSignals(io);
+    let config: Config;
+    let signals: Signals;
     let app: App;
     try {
+      config = loadConfig({ ...args, env: io.env, memory: io.capacity().memory, complain });
+      signals = heedSignals(io);
       app = await startApp(config, io);
     } catch (error) {
-      if (!(error instanceof ListenError)) throw error;
-      io.error(error.message);
-      return 1;
+      return reportStartError(error, args, io);
     }
     signals.attach(app);
     surviveStrays(app.log);
