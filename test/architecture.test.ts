@@ -21,7 +21,7 @@ const mayImport: Record<string, readonly string[]> = {
     'places',
     'thrown',
   ],
-  grpc: ['http2', 'context', 'bag', 'callers_fault', 'printable', 'rich_error', 'thrown'],
+  grpc: ['http2', 'context', 'bag', 'callers_fault', 'places', 'printable', 'rich_error', 'thrown'],
   middleware: [
     'context',
     'errors',
