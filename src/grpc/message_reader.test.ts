@@ -52,6 +52,20 @@ test('a message that was given out is never written over', () => {
   assert.ok(kept.every((bytes) => bytes.equals(Buffer.alloc(100, 'a'))));
 });
 
+test('what comes in small pieces behind messages that nobody takes is seldom copied', (t) => {
+  const alloc = t.mock.method(Buffer, 'allocUnsafeSlow');
+  const reader = new MessageReader(10_000);
+  reader.push(Buffer.concat(Array.from({ length: 1000 }, () => frame(Buffer.alloc(0)))));
+  reader.keep();
+  for (let i = 0; i < 10_000; i++) {
+    reader.push(Buffer.of(0));
+    reader.keep();
+  }
+
+  const copied = alloc.mock.calls.reduce((sum, { arguments: [size] }) => sum + Number(size), 0);
+  assert.ok(copied < 5 * reader.heldBytes, `${copied} bytes for ${reader.heldBytes}`);
+});
+
 test('what is kept of a message is what has come of it, whatever it says', () => {
   const reader = new MessageReader(10_000);
   reader.push(Buffer.from([0, 0, 0, 0x20, 0, 1, 2]));

@@ -86,13 +86,13 @@ export class MessageReader {
     this.#end += chunk.copy(this.#bytes, this.#end);
   }
 
-  /** Twice what is held, so that what comes in small pieces is seldom copied; a message needs no more. */
+  /** Twice what is held, so that what comes in small pieces is seldom copied; one message needs no more than it has. */
   #roomFor(chunk: Buffer): number {
     const needed = this.heldBytes + chunk.length;
-    const generous = Math.max(2 * this.heldBytes, leastRoom);
-    if (this.heldBytes < prefixLength) return Math.max(needed, generous);
+    const generous = Math.max(2 * this.heldBytes, leastRoom, needed);
+    if (this.heldBytes < prefixLength) return generous;
     const whole = prefixLength + this.#bytes.readUInt32BE(this.#at + 1);
-    return Math.max(needed, Math.min(generous, whole));
+    return needed > whole ? generous : Math.min(generous, whole);
   }
 
   /** A few bytes that are left do not keep the room of many. */
