@@ -62,7 +62,7 @@ export class Connection {
     this.#report = report;
     this.#http1Response = http1Response;
     const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
-    this.#sender = new Sender({ peer, limits, unsent, onEnded });
+    this.#sender = new Sender({ peer, limits, budget, unsent, onEnded });
     this.#streams = new OpenStreams({ limits, budget, wake, report, sender: this.#sender });
     this.#inbound = new Inbound({
       limits,
@@ -77,7 +77,7 @@ export class Connection {
     });
     this.#reader = new FrameReader((frame) => {
       this.#inbound.onFrame(frame);
-      if (this.isOverfull) throw unread();
+      if (this.isOverfull) throw tooMuch();
     });
     this.#sender.output.frame(FrameType.SETTINGS, 0, 0, ownSettings(limits));
     this.#sender.windowUpdate(0, limits.connectionWindowSize - 65_535);
@@ -168,17 +168,25 @@ export class Connection {
     return this.#mayTalk ? this.#sender.output.length : 0;
   }
 
-  /** Whether the peer has left so much unread that take() gives it up. */
-  get isOverfull(): boolean {
-    return this.#state !== 'failed' && this.#sender.isOverfull;
+  /** The same, and what waits in the socket. */
+  get unreadBytes(): number {
+    return this.#sender.unreadBytes;
   }
 
-  /** Gives what is to be written; without `room`, no more of what can wait. */
-  take({ room }: { room: boolean }): Buffer[] {
+  /** Whether the peer has left so much unread, where there is no room for it, that take() gives it up. */
+  get isOverfull(): boolean {
+    return this.#state !== 'failed' && this.#sender.hasLeftOut;
+  }
+
+  /**
+   * Gives what is to be written, or about `most` bytes of it; without `room`, no more of what can wait. Once
+   * it is over it gives all.
+   */
+  take({ room, most }: { room: boolean; most?: number }): Buffer[] {
     if (!this.#mayTalk) return [];
-    if (this.isOverfull) this.fail(unread());
+    if (this.isOverfull) this.fail(tooMuch());
     if (room && this.#state !== 'failed') this.#sender.flush();
-    return this.#sender.output.take();
+    return this.#sender.output.take(this.isOver ? undefined : most);
   }
 
   /** Asks the peer whether it is still there; any frame says yes. */
@@ -243,7 +251,7 @@ export class Connection {
     const enough = this.#streams.heldBytes - bytes;
     this.#streams.shed(bytes);
     if (this.#streams.heldBytes <= enough) return;
-    this.fail(new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot hold so much for one peer'));
+    this.fail(tooMuch());
   }
 
   /** The socket is closed, or is about to be for this error: what is open ends here. */
@@ -253,8 +261,8 @@ export class Connection {
   }
 }
 
-function unread(): ConnectionError {
-  return new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot answer a peer that does not read');
+function tooMuch(): ConnectionError {
+  return new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot hold so much for one peer');
 }
 
 function reasonOf(error: ConnectionError): Incident['reason'] {

@@ -37,6 +37,23 @@ const noAnswer: Incident = {
   message: 'Cannot hear the peer: it has not answered a PING',
 };
 
+const noReader: Incident = {
+  reason: 'keepalive_timeout',
+  message: 'Cannot answer a peer that does not read',
+};
+
+/** What a tick has to know of a connection's socket. */
+interface SocketState {
+  /** Nothing is read of the peer, so that it cannot be heard. */
+  paused: boolean;
+  /** The peer has something to read before it gets more. */
+  full: boolean;
+  /** How many bytes the peer has taken so far. */
+  taken: number;
+  /** When nothing more is to be said, what still has to leave, in bytes. */
+  unsent: number | undefined;
+}
+
 /** Keeps the times of one connection, whenever it is asked to. */
 export class ConnectionTimes {
   readonly #deps: ConnectionTimesDeps;
@@ -52,6 +69,9 @@ export class ConnectionTimes {
   /** Once all has been said: what of it was not sent at `#sentAt`, when there was less than before. */
   #unsent = Number.POSITIVE_INFINITY;
   #sentAt = 0;
+  #taken = 0;
+  /** When it last took something, or had nothing to take. */
+  #takenAt: number;
 
   constructor(deps: ConnectionTimesDeps) {
     this.#deps = deps;
@@ -59,6 +79,7 @@ export class ConnectionTimes {
     this.#oldAt = this.#since + deps.times.age * (1 + deps.random() / 10);
     this.#heardAt = this.#since;
     this.#usedAt = this.#since;
+    this.#takenAt = this.#since;
   }
 
   /** Something has come. */
@@ -82,14 +103,18 @@ export class ConnectionTimes {
     this.#deps.connection.shutdown();
   }
 
-  /**
-   * To be called now and then. A peer that is `paused` cannot be heard; `unsent` is what still has to leave
-   * when nothing more is to be said, in bytes.
-   */
-  tick({ paused, unsent }: { paused: boolean; unsent: number | undefined }): void {
+  /** To be called now and then. */
+  tick({ paused, full, taken, unsent }: SocketState): void {
     const { connection, times, drop } = this.#deps;
     const now = this.#deps.now();
     if (unsent !== undefined) return this.#seeOut(unsent, now);
+    if (!full || taken !== this.#taken) {
+      this.#taken = taken;
+      this.#takenAt = now;
+    }
+    // It cannot be heard, but seen to read.
+    if (paused && now - this.#takenAt >= times.keepalive + times.keepaliveTimeout)
+      return drop(noReader);
     if (this.#heard || paused) {
       this.#heardAt = now;
       this.#heard = false;

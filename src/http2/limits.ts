@@ -39,8 +39,10 @@ export interface Http2Limits {
    */
   controlFramesPerSecond: number;
   /**
-   * Bytes of frames that wait for a peer that does not read, those in the socket included. Where they leave
-   * a header block no room, it is not put out, and the connection ends with ENHANCE_YOUR_CALM.
+   * Bytes of frames that wait for a peer to read them, those in the socket included. Where there are more,
+   * nothing is read of the peer until there are half as many. The header blocks of calls that are open by
+   * then wait, too, while the server has bytes for them; where it has not, the connection ends with
+   * ENHANCE_YOUR_CALM.
    */
   maxUnreadBytes: number;
 }

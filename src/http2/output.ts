@@ -22,8 +22,12 @@ export class Output {
     return this.#fullLength + this.#filled;
   }
 
-  /** Everything that waits, as few buffers; they are the caller's from now on. */
-  take(): Buffer[] {
+  /**
+   * Everything that waits, as few buffers, or where that is more than `most` bytes, about so many of them;
+   * the buffers are the caller's from now on.
+   */
+  take(most = Number.POSITIVE_INFINITY): Buffer[] {
+    if (this.length > most) return this.#takeFirst(most);
     const taken = this.#full.splice(0);
     if (this.#filled > 0) taken.push(this.#chunk.subarray(0, this.#filled));
     // What is left of the chunk serves the next turn, of whichever connection.
@@ -33,6 +37,18 @@ export class Output {
     this.#filled = 0;
     this.#fullLength = 0;
     return taken;
+  }
+
+  #takeFirst(most: number): Buffer[] {
+    let count = 0;
+    let length = 0;
+    for (const bytes of this.#full) {
+      if (length >= most) break;
+      length += bytes.length;
+      count++;
+    }
+    this.#fullLength -= length;
+    return this.#full.splice(0, count);
   }
 
   /** A whole frame with this payload. */

@@ -1,3 +1,4 @@
+import type { ByteBudget } from './byte_budget.ts';
 import { SendWindow } from './flow_control.ts';
 import { Flag, FrameType } from './frame.ts';
 import { encodeTableSizeUpdate } from './hpack/encoder.ts';
@@ -27,6 +28,7 @@ const leastCost = 96;
 interface SenderDeps {
   peer: PeerSettings;
   limits: Http2Limits;
+  budget: ByteBudget;
   /** What the socket has taken and not sent, in bytes. */
   unsent: () => number;
   /** Told when the last frame of a response has been put out. */
@@ -43,6 +45,7 @@ export class Sender {
   readonly #peer: PeerSettings;
   readonly #onEnded: (stream: Stream) => void;
   readonly #limits: Http2Limits;
+  readonly #budget: ByteBudget;
   readonly #unsent: () => number;
   /** Streams that have something to send and the window for it, in their turn. */
   readonly #line: Stream[] = [];
@@ -52,9 +55,10 @@ export class Sender {
   #heldBytes = 0;
   #hasLeftOut = false;
 
-  constructor({ peer, limits, unsent, onEnded }: SenderDeps) {
+  constructor({ peer, limits, budget, unsent, onEnded }: SenderDeps) {
     this.#peer = peer;
     this.#limits = limits;
+    this.#budget = budget;
     this.#unsent = unsent;
     this.#onEnded = onEnded;
     this.window = new SendWindow(65_535);
@@ -70,22 +74,24 @@ export class Sender {
     return this.#line.length > 0 && this.window.available > 0;
   }
 
-  /**
-   * Whether its peer has left so much unread that the connection cannot go on: more header blocks than
-   * there is room for are not even put out.
-   */
-  get isOverfull(): boolean {
-    return this.#hasLeftOut || (this.output.length > 0 && this.#room < 0);
+  /** Whether a header block was not even put out, so that the connection cannot go on. */
+  get hasLeftOut(): boolean {
+    return this.#hasLeftOut;
   }
 
-  /** Bytes that may still wait for a peer that does not read. */
+  /** Bytes that the peer has not read, as far as we can see. */
+  get unreadBytes(): number {
+    return this.output.length + this.#unsent();
+  }
+
+  /** Bytes that may wait for the peer, whatever all of them together have. */
   get #room(): number {
-    return this.#limits.maxUnreadBytes - this.output.length - this.#unsent();
+    return this.#limits.maxUnreadBytes - this.unreadBytes;
   }
 
   /** Gives how many bytes of output that is. */
   headers(stream: Stream, block: Buffer, endStream: boolean): number {
-    if (block.length > this.#room) this.#hasLeftOut = true;
+    if (block.length > this.#room && this.#budget.excess > 0) this.#hasLeftOut = true;
     if (!this.#hasLeftOut) this.#putHeaders(stream, block, endStream);
     if (endStream) this.#onEnded(stream);
     return this.#hasLeftOut ? 0 : block.length;

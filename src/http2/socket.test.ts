@@ -7,7 +7,7 @@ import { Flag, FrameType, preface } from './frame.ts';
 import { FrameReader } from './frame_reader.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
 import { defaultLimits } from './limits.ts';
-import { createHttp2Server } from './server.ts';
+import { createHttp2Server, type Http2ServerOptions } from './server.ts';
 import type { Stream } from './stream.ts';
 
 /** A socket whose other end takes what is written when it is told to, or at once. */
@@ -169,13 +169,18 @@ test('a connection that goes for another has gone at once, though its peer takes
 });
 
 /** A server that answers nothing by itself, with so many requests on one connection. */
-async function openStreams(socket: Socket, count: number) {
+async function openStreams(
+  socket: Socket,
+  count: number,
+  options: Pick<Http2ServerOptions, 'maxBufferedBytes' | 'now'> = {},
+) {
   const streams: Stream[] = [];
   const failed: number[] = [];
   const incidents: string[] = [];
   const server = createHttp2Server({
-    limits: { maxConcurrentStreams: count },
-    report: ({ reason }) => void incidents.push(reason),
+    ...options,
+    limits: { maxConcurrentStreams: count, controlFramesPerSecond: 1e9 },
+    report: ({ reason, message }) => void incidents.push(`${reason}: ${message}`),
     serve(stream) {
       streams.push(stream);
       return {
@@ -226,26 +231,152 @@ test('what is answered counts as held at once, not at the end of the turn', asyn
   server.destroy();
 });
 
+const tooMuch = 'goaway_enhance_your_calm: Cannot hold so much for one peer';
+
 for (const when of ['at once', 'in a turn of its own']) {
-  test(`header blocks that a peer does not read are not held without end, answered ${when}`, async () => {
-    const { server, streams, failed, incidents } = await openStreams(new SlowSocket(), 500);
-    const before = server.bufferedBytes;
+  test(`header blocks that a peer does not read are bounded by the budget, answered ${when}`, async () => {
+    const maxBufferedBytes = 3 * defaultLimits.maxUnreadBytes;
+    const { server, streams, failed, incidents } = await openStreams(new SlowSocket(), 500, {
+      maxBufferedBytes,
+    });
 
     let most = 0;
     for (const stream of streams) {
       stream.respond(largeBlock, { endStream: true });
-      most = Math.max(most, server.bufferedBytes - before);
+      most = Math.max(most, server.bufferedBytes);
       if (when !== 'at once') await turn();
     }
     await turn();
 
-    assert.ok(most <= defaultLimits.maxUnreadBytes, `${most} bytes`);
-    assert.deepEqual(incidents, ['goaway_enhance_your_calm']);
+    assert.ok(most > 2 * defaultLimits.maxUnreadBytes, `${most} bytes`);
+    assert.ok(most <= maxBufferedBytes + 2 * largeBlock.length, `${most} bytes`);
+    assert.deepEqual(incidents, [tooMuch]);
     assert.deepEqual(new Set(failed), new Set(when === 'at once' ? [] : [11]));
     assert.equal(server.openStreams, 0);
     server.destroy();
   });
 }
+
+test('header blocks of many peers that do not read are bounded by one budget', async () => {
+  const maxBufferedBytes = 8 * defaultLimits.maxUnreadBytes;
+  const streams: Stream[] = [];
+  const incidents: string[] = [];
+  const server = createHttp2Server({
+    maxBufferedBytes,
+    report: ({ reason }) => void incidents.push(reason),
+    serve(stream) {
+      streams.push(stream);
+      return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
+    },
+  });
+  const requests = Array.from({ length: 500 }, (_, at) =>
+    frameOf(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 2 * at + 1, post),
+  );
+
+  let most = 0;
+  for (let peer = 0; peer < 5; peer++) {
+    const socket = new SlowSocket();
+    server.attach(socket);
+    socket.push(Buffer.concat([preface, settings, ...requests]));
+    while (streams.length < requests.length) await turn();
+    for (const stream of streams.splice(0)) {
+      stream.respond(largeBlock, { endStream: true });
+      most = Math.max(most, server.bufferedBytes);
+    }
+    await turn();
+  }
+
+  // Beyond the budget each has what any connection may have.
+  const bound = maxBufferedBytes + 4 * defaultLimits.maxUnreadBytes;
+  assert.ok(most <= bound, `${most} bytes`);
+  assert.deepEqual(new Set(incidents), new Set(['goaway_enhance_your_calm']));
+  assert.ok(incidents.length >= 3, `${incidents.length} connections given up`);
+  server.destroy();
+});
+
+/** A header block of 2 KiB. */
+const smallBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(2048)]);
+
+test('a slow reader gets all responses, however many header blocks wait for it', async () => {
+  const socket = new SlowSocket();
+  const { server, streams, incidents } = await openStreams(socket, 1000);
+
+  for (const stream of streams) stream.respond(smallBlock, { endStream: true });
+  await turn();
+  const wasRead = !socket.isPaused();
+  const most = server.bufferedBytes;
+  let resumedAt = 0;
+  let largest = 0;
+  while (socket.takeNext()) {
+    await turn();
+    largest = Math.max(largest, socket.taken.at(-1)?.length ?? 0);
+    if (resumedAt === 0 && !socket.isPaused()) resumedAt = server.bufferedBytes;
+  }
+
+  const ended = new Set<number>();
+  const reader = new FrameReader(({ type, flags, streamId }) => {
+    if (type === FrameType.HEADERS && (flags & Flag.END_STREAM) !== 0) ended.add(streamId);
+  });
+  reader.read(preface);
+  reader.read(Buffer.concat(socket.taken));
+  assert.equal(ended.size, 1000);
+  assert.deepEqual(incidents, []);
+  assert.ok(most > 1000 * smallBlock.length, `${most} bytes counted`);
+  assert.equal(wasRead, false);
+  assert.ok(resumedAt > 0 && resumedAt < defaultLimits.maxUnreadBytes, `at ${resumedAt} bytes`);
+  assert.ok(largest < defaultLimits.maxUnreadBytes / 2, `${largest} bytes written at once`);
+  server.destroy();
+});
+
+test('a peer that does not read answers to its PINGs is not read on', async () => {
+  const socket = new SlowSocket();
+  const { server, incidents } = await openStreams(socket, 1);
+  const pings = Buffer.concat(Array.from({ length: 1000 }, () => ping));
+
+  let pushed = 0;
+  while (!socket.isPaused() && pushed < 10 * defaultLimits.maxUnreadBytes) {
+    socket.push(pings);
+    pushed += pings.length;
+    await turn();
+  }
+  const held = server.bufferedBytes;
+  while (socket.takeNext()) await turn();
+
+  assert.ok(held > defaultLimits.maxUnreadBytes, `${held} bytes`);
+  assert.ok(held < defaultLimits.maxUnreadBytes + 4 * pings.length, `${held} bytes`);
+  assert.equal(socket.isPaused(), false);
+  assert.deepEqual(incidents, []);
+  server.destroy();
+});
+
+test('a peer with much to read is given up once it takes nothing for the time of a silent one', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+  const clock = { now: 0 };
+  const pass = (seconds: number) => {
+    for (let second = 0; second < seconds; second++) {
+      clock.now += 1000;
+      t.mock.timers.tick(1000);
+    }
+  };
+  const socket = new SlowSocket();
+  const { server, streams, incidents } = await openStreams(socket, 1000, { now: () => clock.now });
+  for (const stream of streams) stream.respond(smallBlock, { endStream: true });
+  await turn();
+
+  for (let part = 0; part < 3; part++) {
+    pass(79);
+    assert.ok(socket.takeNext(), 'nothing left to take');
+    await turn();
+  }
+  const wasOpen = !socket.destroyed;
+  pass(81);
+  await turn();
+
+  assert.equal(wasOpen, true);
+  assert.equal(socket.destroyed, true);
+  assert.deepEqual(incidents, ['keepalive_timeout: Cannot answer a peer that does not read']);
+  assert.deepEqual([server.openConnections, server.bufferedBytes], [0, 0]);
+});
 
 test('header blocks that a peer reads leave within a turn, however many there are', async () => {
   const socket = new SlowSocket({ isQuick: true });

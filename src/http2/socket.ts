@@ -49,6 +49,9 @@ interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve' | 'unsent'> {
 /** Bytes of output that do not wait for the end of the turn: a peer that reads may have them before. */
 const plenty = 128 * 1024;
 
+/** Bytes that the socket gets at once: it does not say what it has sent of them before it has sent them all. */
+const longestWrite = 256 * 1024;
+
 /**
  * Binds a connection to its `net` or `tls` socket. What one turn of the event loop produces leaves in
  * one write; while the socket is full, nothing is made that can wait.
@@ -72,6 +75,10 @@ export function bindSocket(
   const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
   let counted = 0;
   let paused = false;
+  /** The peer has so much to read that nothing is read of it. */
+  let behind = false;
+  /** Bytes that the socket has got. */
+  let written = 0;
   let idle = true;
   let offered = false;
   /** What it had is not counted any more. */
@@ -123,7 +130,7 @@ export function bindSocket(
       return counted;
     },
     get isIdle() {
-      return connection.openStreams === 0 && socket.writableLength === 0;
+      return connection.openStreams === 0 && connection.readyBytes + socket.writableLength === 0;
     },
     get hasAnswered() {
       return connection.hasAnswered;
@@ -136,7 +143,9 @@ export function bindSocket(
     evict,
     destroy: () => drop(),
     tick() {
-      keeper.tick({ paused, unsent: socket.writableEnded ? socket.writableLength : undefined });
+      const { writableEnded, writableLength } = socket;
+      const unsent = writableEnded ? writableLength : undefined;
+      keeper.tick({ paused, full, taken: written - writableLength, unsent });
       onIdle(idle);
     },
   };
@@ -155,14 +164,14 @@ export function bindSocket(
 
   function writeNow(): void {
     if (socket.writableEnded || connection.isOverfull) return;
-    write(connection.take({ room: false }));
+    write(connection.take({ room: false, most: longestWrite }));
   }
 
   function flush(): void {
     scheduled = false;
     if (socket.writableEnded) return account();
     if (full && !connection.isOver && !connection.isOverfull) return account();
-    write(connection.take({ room: !full }));
+    write(connection.take({ room: !full, most: longestWrite }));
     account();
     if (connection.isOver) close();
     else if (connection.isOverfull || (!full && connection.wantsToSend)) wake();
@@ -172,14 +181,19 @@ export function bindSocket(
     if (!first) return;
     if (more.length > 0) socket.cork();
     let goOn = socket.write(first);
-    for (const bytes of more) goOn = socket.write(bytes);
+    written += first.length;
+    for (const bytes of more) {
+      goOn = socket.write(bytes);
+      written += bytes.length;
+    }
     if (more.length > 0) socket.uncork();
     // Of what is large it says to wait, though all of it may have left by now.
     full = !goOn && socket.writableLength > 0;
   }
 
   /**
-   * Beyond the budget nothing more is read of a peer that only fills it or does not read itself, and far
+   * Nothing more is read of a peer that has much to read itself, until it has read half of it. Beyond the budget
+   * nothing more is read of a peer that only fills it or does not read itself, and far
    * beyond it of none that has a part in it: what a peer of ours might take of us comes behind what it sends.
    */
   function account(): void {
@@ -189,8 +203,12 @@ export function bindSocket(
     if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
     const { onlyReceives, holdsBodies } = connection;
     const isEnough = full || (budget.isFarExceeded ? holdsBodies : onlyReceives);
-    const pause = isEnough && budget.excess > 0 && !connection.isOver;
-    if (pause) budget.wait(account);
+    const isBeyond = isEnough && budget.excess > 0;
+    const { maxUnreadBytes } = deps.limits;
+    // When it is not full any more, this is called again.
+    behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
+    const pause = (isBeyond || behind) && !connection.isOver;
+    if (isBeyond && pause) budget.wait(account);
     if (pause === paused) return;
     paused = pause;
     if (pause) socket.pause();
