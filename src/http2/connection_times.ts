@@ -108,14 +108,15 @@ export class ConnectionTimes {
     const { connection, times, drop } = this.#deps;
     const now = this.#deps.now();
     if (unsent !== undefined) return this.#seeOut(unsent, now);
-    if (!full || taken !== this.#taken) {
+    // Whoever reads is there, though the answer to a PING comes behind all that it has to read.
+    const reads = full && taken !== this.#taken;
+    if (reads || !full) {
       this.#taken = taken;
       this.#takenAt = now;
     }
-    // It cannot be heard, but seen to read.
     if (paused && now - this.#takenAt >= times.keepalive + times.keepaliveTimeout)
       return drop(noReader);
-    if (this.#heard || paused) {
+    if (this.#heard || paused || reads) {
       this.#heardAt = now;
       this.#heard = false;
       this.#asked = false;

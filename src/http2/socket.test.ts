@@ -349,7 +349,8 @@ test('a peer that does not read answers to its PINGs is not read on', async () =
   server.destroy();
 });
 
-test('a peer with much to read is given up once it takes nothing for the time of a silent one', async (t) => {
+/** A connection with responses of 2 KiB each that its peer has to read, and a clock. */
+async function answered(t: TestContext, count: number) {
   t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
   const clock = { now: 0 };
   const pass = (seconds: number) => {
@@ -359,9 +360,14 @@ test('a peer with much to read is given up once it takes nothing for the time of
     }
   };
   const socket = new SlowSocket();
-  const { server, streams, incidents } = await openStreams(socket, 1000, { now: () => clock.now });
-  for (const stream of streams) stream.respond(smallBlock, { endStream: true });
+  const opened = await openStreams(socket, count, { now: () => clock.now });
+  for (const stream of opened.streams) stream.respond(smallBlock, { endStream: true });
   await turn();
+  return { ...opened, socket, pass };
+}
+
+test('a peer with much to read is given up once it takes nothing for the time of a silent one', async (t) => {
+  const { server, socket, incidents, pass } = await answered(t, 1000);
 
   for (let part = 0; part < 3; part++) {
     pass(79);
@@ -376,6 +382,24 @@ test('a peer with much to read is given up once it takes nothing for the time of
   assert.equal(socket.destroyed, true);
   assert.deepEqual(incidents, ['keepalive_timeout: Cannot answer a peer that does not read']);
   assert.deepEqual([server.openConnections, server.bufferedBytes], [0, 0]);
+});
+
+test('a slow reader that is asked for a sign of life is not given up before it can read that', async (t) => {
+  const { server, socket, incidents, pass } = await answered(t, 400);
+
+  const wasRead = !socket.isPaused();
+  let parts = 0;
+  do {
+    pass(30);
+    await turn();
+    parts++;
+  } while (!socket.destroyed && socket.takeNext());
+
+  assert.equal(wasRead, true);
+  assert.ok(parts > 3, `${parts} parts`);
+  assert.deepEqual(incidents, []);
+  assert.equal(socket.destroyed, false);
+  server.destroy();
 });
 
 test('header blocks that a peer reads leave within a turn, however many there are', async () => {
