@@ -77,6 +77,8 @@ export class Call
   /** `sending`: how it ends is decided, and what is left of the response waits for the peer's windows. */
   #state: 'waiting' | 'entered' | 'sending' | 'over' = 'waiting';
   #onSent: OnSent[] | undefined;
+  /** Ends it at the end of this turn, if it has not ended by then. */
+  #unwinding: NodeJS.Immediate | undefined;
   /** What cut it after it had left the middleware. */
   #cutLate: Error | undefined;
 
@@ -195,7 +197,7 @@ export class Call
     this.interrupt?.(error);
     this.response.drained();
     // Middleware that waits for something else does not keep the caller waiting.
-    setImmediate(() => this.finishWith(error));
+    this.#unwinding = setImmediate(() => this.finishWith(error));
   }
 
   /** The handler can begin. */
@@ -250,6 +252,8 @@ export class Call
     this.#state = 'over';
     this.#deps.deadlines.delete(this);
     this.#deps.onEnd(this);
+    // Else what is refused by the thousand would be kept until the end of the turn.
+    if (this.#unwinding) clearImmediate(this.#unwinding);
     if (this.#onSent) for (const done of this.#onSent) done(this.#cutLate);
   }
 
