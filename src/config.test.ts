@@ -90,7 +90,7 @@ test('loadConfig() says which limits do not go together, all at once', () => {
   const flags = {
     'default-deadline': '2h',
     'keepalive-time': '5s',
-    'max-message-size': '65MiB',
+    'max-message-size': '32MiB',
     'max-connection-age': '0s',
   };
 
@@ -98,7 +98,7 @@ test('loadConfig() says which limits do not go together, all at once', () => {
     '--max-connection-age "0s": must be a duration from 1s to 576h, such as 250ms, 5s or 1m30s, or none',
     '--default-deadline: must be at most --max-deadline',
     '--keepalive-timeout: must be at most --keepalive-time',
-    '--max-message-size: must be at most --max-buffered-bytes',
+    '--max-buffered-bytes: must be at least 67190784, for two messages of --max-message-size: one in use, one on its way',
   ]);
   assert.deepEqual(
     problemsOf({ flags: { engine: 'grpc-js', 'max-message-size': '65MiB' }, env: {} }),

@@ -1,7 +1,7 @@
 import { checkClientAuthorities, checkServerPair } from './certificates.ts';
 import { accessLog } from './config/access_log.ts';
 import { type Address, addresses, addressesOrNone, overlap } from './config/addresses.ts';
-import { type ConnectionLimits, connectionLimits } from './config/memory.ts';
+import { type ConnectionLimits, connectionLimits, leastBufferedBytes } from './config/memory.ts';
 import { envName, nameAsGiven, withNames } from './config/names.ts';
 import {
   duration,
@@ -390,9 +390,11 @@ function limitProblems(config: Config): string[] {
   if (keepaliveTimeout > keepaliveTime) {
     problems.push('--keepalive-timeout: must be at most --keepalive-time');
   }
-  // A message that is larger would be given up before it is whole.
-  if (engine === 'direct' && config.maxMessageSize > config.maxBufferedBytes) {
-    problems.push('--max-message-size: must be at most --max-buffered-bytes');
+  const least = leastBufferedBytes(config);
+  if (engine === 'direct' && config.maxBufferedBytes < least) {
+    problems.push(
+      `--max-buffered-bytes: must be at least ${least}, for two messages of --max-message-size: one in use, one on its way`,
+    );
   }
   return problems;
 }

@@ -6,9 +6,11 @@ import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { GreeterDefinition, type HelloRequest } from '../src/gen/greet.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { HelloDefinition } from '../src/gen/hello.ts';
 import { feed } from './harness.ts';
 import { greeting } from './http2_attacks/attacker.ts';
+import { response, sizes } from './interop.ts';
 import { unending } from './kinds.ts';
 import { install } from './program.ts';
 import { connectRaw } from './raw_client.ts';
@@ -47,6 +49,32 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     assert.match(metrics, /^greeter_calls_in_flight 7$/m);
     assert.match(metrics, /^greeter_open_streams 7$/m);
     healthChannel.close();
+  });
+
+  test('--max-buffered-bytes is refused below what the largest messages take, and takes them from there', async () => {
+    using program = install();
+    const env = { GREETER_ENGINE: 'direct' };
+    const size = 4 * 1024 * 1024;
+    const refused = await program.run(['check-config', '--max-buffered-bytes', '8MiB'], { env });
+    const [, least = ''] =
+      /^ {2}--max-buffered-bytes: must be at least (\d+),/m.exec(refused.err) ?? [];
+    const { channel } = await program.serve(['--max-buffered-bytes', least], { env });
+    // What is not the body of a request of that size.
+    const payload = { body: Buffer.alloc(size - 40) };
+    const client = createClient(TestServiceDefinition, channel);
+
+    const { value } = await createClient(HelloDefinition, channel).hello({
+      value: 'x'.repeat(size - 40),
+    });
+    const received = await client.streamingInputCall(repeat({ payload }, 4));
+    const responses = client.fullDuplexCall(
+      repeat({ payload, responseParameters: [response(size - 40)] }, 4),
+    );
+
+    assert.equal(refused.code, 2);
+    assert.equal(value.length, size - 40 + 'Hello '.length);
+    assert.equal(received.aggregatedPayloadSize, 4 * (size - 40));
+    assert.deepEqual(await sizes(responses), Array(4).fill(size - 40));
   });
 
   test('--max-connections has idle connections go for others, and none with a call', async (t) => {
@@ -129,3 +157,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     });
   });
 });
+
+async function* repeat<T>(value: T, times: number): AsyncGenerator<T> {
+  for (let i = 0; i < times; i++) yield value;
+}

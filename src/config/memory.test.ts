@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connectionLimits, memoryOf } from './memory.ts';
+import { connectionLimits, leastBufferedBytes, memoryOf } from './memory.ts';
 
 const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
@@ -57,4 +57,10 @@ test('memoryOf() is the limit of the container where it has one, else what the m
   for (const none of [16 * GiB, 2 ** 63 - 4096, 2 ** 64, 0, undefined]) {
     assert.equal(memory(none), total);
   }
+});
+
+test('leastBufferedBytes() has room for two messages, and for what comes with them', () => {
+  const least = leastBufferedBytes({ maxMessageSize: 4 * MiB, maxHeaderSize: 16 * 1024 });
+
+  assert.equal(least, 8 * MiB + 80 * 1024);
 });

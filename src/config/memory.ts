@@ -58,6 +58,23 @@ export function connectionLimits({
   };
 }
 
+/** What a call takes beside its messages: itself, and what frames and a stream's window hold. */
+const besideMessages = 64 * KiB;
+
+/**
+ * What must fit, or a call of the largest messages ends RESOURCE_EXHAUSTED on a server that has no other:
+ * streams have one message in use while the next one comes, and unary calls a response of the same size.
+ */
+export function leastBufferedBytes({
+  maxMessageSize,
+  maxHeaderSize,
+}: {
+  maxMessageSize: number;
+  maxHeaderSize: number;
+}): number {
+  return 2 * maxMessageSize + maxHeaderSize + besideMessages;
+}
+
 interface MachineMemory {
   /** What Node says of the container: 0 or undefined where there is no limit, or more than any machine has. */
   constrained: number | undefined;
