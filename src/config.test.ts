@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { certificate } from '../test/certificate.ts';
-import { loadConfig, settingRows, UsageError } from './config.ts';
+import { loadConfig, loadResolved, settingRows, UsageError } from './config.ts';
 
 /** The problems that loading finds. */
 function problemsOf(sources: Parameters<typeof loadConfig>[0]): readonly string[] {
@@ -130,6 +130,17 @@ test('loadConfig() names the variable where a variable was set, and the flag whe
   assert.deepEqual(problemsOf({ flags: {}, env: { GREETER_TLS_CLIENT_CA_FILE: pemFile } }), [
     'GREETER_TLS_CLIENT_CA_FILE: needs --tls-cert-file and --tls-key-file',
   ]);
+});
+
+test('loadResolved() is loadConfig(), and refuses what names turn out to be', async () => {
+  const flags = { listen: 'localhost:1' };
+  const env = { GREETER_ADMIN_LISTEN: '127.0.0.1:1' };
+  const lookup = async () => ['127.0.0.1'];
+
+  await assert.rejects(loadResolved({ flags, env }, lookup), {
+    problems: ['GREETER_ADMIN_LISTEN "127.0.0.1:1": must not overlap "localhost:1" of --listen'],
+  });
+  assert.deepEqual(await loadResolved({ flags: {}, env: {} }), loadConfig({ flags: {}, env: {} }));
 });
 
 test('loadConfig() takes none for times that need not end', () => {

@@ -1,6 +1,7 @@
 import { checkClientAuthorities, checkServerPair } from './certificates.ts';
 import { accessLog } from './config/access_log.ts';
-import { type Address, addresses, addressesOrNone, overlap } from './config/addresses.ts';
+import { type Address, addresses, addressesOrNone } from './config/addresses.ts';
+import { type Lookup, overlapProblems, resolvePlaces } from './config/listening.ts';
 import { type ConnectionLimits, connectionLimits, leastBufferedBytes } from './config/memory.ts';
 import { envName, nameAsGiven, withNames } from './config/names.ts';
 import {
@@ -317,7 +318,7 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
     tracing: readTracing(env, complain),
   };
   const between = [
-    ...listenProblems(config, broken),
+    ...overlapProblems(config, broken),
     ...tlsProblems(config, broken),
     ...limitProblems(config),
   ];
@@ -326,32 +327,22 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
   return config;
 }
 
+/**
+ * The same with the names of hosts looked up: all that can be known of settings before they are used.
+ * Rejects with a UsageError.
+ */
+export async function loadResolved(sources: Sources, lookup?: Lookup): Promise<Config> {
+  const config = loadConfig(sources);
+  const { problems, ...places } = await resolvePlaces(config, lookup);
+  const named = problems.map((each) => withNames(each, nameAsGiven(sources)));
+  if (named.length > 0) throw new UsageError('start with these settings', named);
+  return { ...config, ...places };
+}
+
 /** With TLS, who probes in plaintext needs a port of its own. */
 function healthListenOf({ healthListen, tlsCertFile }: Settings): readonly Address[] {
   if (healthListen !== 'auto') return healthListen;
   return tlsCertFile ? addresses(':50052') : [];
-}
-
-/** One list is right by itself; what another one takes would be refused by the system, and only then. */
-function listenProblems(
-  { listen, healthListen, adminListen = [] }: Config,
-  broken: ReadonlySet<string>,
-): string[] {
-  const lists = [
-    { name: 'listen', list: listen },
-    { name: 'health-listen', list: healthListen },
-    { name: 'admin-listen', list: adminListen },
-  ].filter(({ name }) => !broken.has(name));
-  const places = lists.flatMap(({ name, list }) => list.map((address) => ({ name, address })));
-  return places.flatMap(({ name, address }, index) => {
-    const taken = places.slice(0, index).find((place) => overlap(place.address, address));
-    if (!taken) return [];
-    const rule =
-      taken.address.text === address.text
-        ? `must not be one of --${taken.name} as well`
-        : `must not overlap "${taken.address.text}" of --${taken.name}`;
-    return [`--${name} "${address.text}": ${rule}`];
-  });
 }
 
 /** What is wrong with the settings of TLS that are right one by one. */

@@ -121,7 +121,7 @@ test('a unix socket that a killed server left behind is taken over, one in use i
   next.signal('SIGTERM');
 
   assert.equal(out, 'Hello World\n');
-  assert.equal(file.err, 'Cannot listen on "unix:greeter.mjs": address already in use\n');
+  assert.match(file.err, /--listen "unix:greeter.mjs": must be free: "greeter.mjs" is no socket$/m);
   assert.equal(third.err, 'Cannot listen on "unix:greeter.sock": address already in use\n');
   assert.deepEqual(await next.ended, { code: 0, err: '' });
 });
@@ -234,14 +234,14 @@ test('check-config prints the settings, or what is wrong with them', async () =>
   using program = install();
 
   const good = await program.run(['check-config', '--drain-timeout', '1m30s'], {
-    env: { GREETER_LISTEN: 'unix:/tmp/x' },
+    env: { GREETER_LISTEN: 'unix:x' },
   });
   const bad = await program.run(['check-config', '--drain-timeout', '5']);
 
   assert.partialDeepStrictEqual(JSON.parse(good.out), {
     drainTimeout: 90_000,
     defaultDeadline: null,
-    listen: [{ text: 'unix:/tmp/x', path: '/tmp/x' }],
+    listen: [{ text: 'unix:x', path: 'x' }],
   });
   // Not "auto": what it comes to.
   const { maxConnections, maxHandshakes } = JSON.parse(good.out);

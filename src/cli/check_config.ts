@@ -1,4 +1,4 @@
-import { loadConfig } from '../config.ts';
+import { loadResolved } from '../config.ts';
 import { shownUrl } from '../config/otel.ts';
 import type { Complaint } from '../config/tracing.ts';
 import type { Command } from './command.ts';
@@ -14,7 +14,7 @@ export const checkConfig: Command = {
   ],
   async run(args, { env, capacity, write, error }) {
     const complain = ({ message, reason }: Complaint) => error(`${message}: ${reason}`);
-    const config = loadConfig({ ...args, env, memory: capacity().memory, complain });
+    const config = await loadResolved({ ...args, env, memory: capacity().memory, complain });
     const json = JSON.stringify(config, show, 2);
     write(`${json}\n`);
     return 0;

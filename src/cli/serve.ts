@@ -1,5 +1,5 @@
 import { type App, startApp } from '../app.ts';
-import { type Config, loadConfig, settingRows } from '../config.ts';
+import { type Config, loadResolved, settingRows } from '../config.ts';
 import type { Complaint } from '../config/tracing.ts';
 import { heedSignals, type Signals, stop, surviveStrays } from '../lifecycle.ts';
 import type { Bound } from '../transport/listen.ts';
@@ -30,7 +30,12 @@ export const serve: Command = {
     let signals: Signals;
     let app: App;
     try {
-      config = loadConfig({ ...args, env: io.env, memory: io.capacity().memory, complain });
+      config = await loadResolved({
+        ...args,
+        env: io.env,
+        memory: io.capacity().memory,
+        complain,
+      });
       signals = heedSignals(io);
       app = await startApp(config, io);
     } catch (error) {

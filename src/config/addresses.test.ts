@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { addresses, overlap } from './addresses.ts';
 
@@ -31,7 +35,9 @@ test('addresses() refuses what is none, and one that is named twice', () => {
     '[]:1',
     '[:]:1',
     '[1.2.3.4]:1',
-    '[fe80::1%eth0]:1',
+    '[127.0.0.1%lo]:1',
+    'localhost%lo:1',
+    '[::1%]:1',
     '256.0.0.1:1',
     '1.2.3.4.5:1',
   );
@@ -70,6 +76,50 @@ test('addresses() takes what the system may know: short addresses, and names of 
   }
 });
 
+const [anInterface = ''] = Object.keys(networkInterfaces());
+
+test('addresses() takes an IPv6 address of an interface there is, and a link-local one only so', () => {
+  const text = `[fe80::1%${anInterface}]:1`;
+
+  assert.deepEqual(addresses(text), [{ text, host: `[fe80::1%${anInterface}]`, port: 1 }]);
+  assert.throws(() => addresses('[fe80::1%none]:1'), {
+    message: /^must have an interface after the %: one of \S/,
+  });
+  for (const host of ['[fe80::1]', '[FEBF::1]']) {
+    assert.throws(() => addresses(`${host}:1`), {
+      message: `must say the interface of "${host}": [fe80::1%eth0]:PORT`,
+    });
+  }
+  assert.equal(addresses('[fe8::1]:1,[fec0::1]:1').length, 2);
+});
+
+test('addresses() refuses a path where there can be no socket of ours, and says why', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = (name: string) => join(folder, name);
+  writeFileSync(path('file'), '');
+  mkdirSync(path('folder'));
+  const server = createServer();
+  t.after(() => server.close());
+  await new Promise<void>((resolve) => server.listen(path('socket'), resolve));
+
+  const refused: [string, string][] = [
+    ['no/a.sock', `must be in a folder that exists: "${path('no')}" does not`],
+    ['file/a.sock', `must be in a folder, and "${path('file')}" is none`],
+    ['folder', `must be free: "${path('folder')}" is no socket`],
+    ['file', `must be free: "${path('file')}" is no socket`],
+  ];
+
+  for (const [name, message] of refused) {
+    assert.throws(() => addresses(`unix:${path(name)}`), { message });
+  }
+  assert.throws(() => addresses('unix:@name'), {
+    message: 'must be the path of a file, unix:./@name: abstract sockets are not served',
+  });
+  // Somebody may listen there now, and be gone when we begin.
+  assert.equal(addresses(`unix:${path('socket')},unix:${path('./@name')}`).length, 2);
+});
+
 test('overlap() knows what cannot be listened on beside each other', () => {
   const pairs: [string, string, boolean][] = [
     [':1', ':1', true],
@@ -85,6 +135,12 @@ test('overlap() knows what cannot be listened on beside each other', () => {
     ['127.0.0.1:1', '127.1:1', true],
     ['127.0.0.1:1', '127.0.0.2:1', false],
     ['[::1]:1', '[0:0::1]:1', true],
+    ['[::ffff:127.0.0.1]:1', '127.0.0.1:1', true],
+    ['[::ffff:0.0.0.0]:1', '127.0.0.1:1', true],
+    ['[::ffff:7f00:1]:1', '[::1]:1', false],
+    [`[::1%${anInterface}]:1`, '[::1]:1', true],
+    [`[fe80::1%${anInterface}]:1`, `[fe80:0::1%${anInterface}]:1`, true],
+    [`[fe80::1%${anInterface}]:1`, `[fe80::2%${anInterface}]:1`, false],
     ['LOCALHOST:1', 'localhost:1', true],
     ['unix:/tmp/a', 'unix:/tmp/../tmp/a', true],
     ['unix:/tmp/a', 'unix:/tmp/b', false],

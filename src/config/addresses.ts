@@ -1,11 +1,20 @@
+import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
-import { resolve } from 'node:path';
+import { networkInterfaces } from 'node:os';
+import { dirname, resolve } from 'node:path';
 import { messageOf } from '../message_of.ts';
 
 /** Where to listen: a TCP port, on one interface or on all, or a unix socket. */
-export type Address =
-  | { readonly text: string; readonly host: string | undefined; readonly port: number }
-  | { readonly text: string; readonly path: string };
+export type Address = TcpAddress | { readonly text: string; readonly path: string };
+
+interface TcpAddress {
+  readonly text: string;
+  /** As it is written; undefined for all interfaces. */
+  readonly host: string | undefined;
+  /** What a name stands for, once it has been looked up. */
+  readonly hosts?: readonly string[];
+  readonly port: number;
+}
 
 /** Addresses with commas between them. */
 export function addresses(text: string): readonly Address[] {
@@ -19,14 +28,14 @@ export function addresses(text: string): readonly Address[] {
   return all;
 }
 
-/** Whether nobody can listen on both. What a name stands for is not looked up; port 0 is a new one each time. */
+/** Whether nobody can listen on both. A name stands for itself until it is looked up; port 0 is a new one each time. */
 export function overlap(one: Address, other: Address): boolean {
   if ('path' in one || 'path' in other) {
     return 'path' in one && 'path' in other && resolve(one.path) === resolve(other.path);
   }
   if (one.port === 0 || one.port !== other.port) return false;
-  const [a, b] = [hostOf(one), hostOf(other)];
-  return a === b || takes(a, b) || takes(b, a);
+  const others = hostsOf(other);
+  return hostsOf(one).some((a) => others.some((b) => a === b || takes(a, b) || takes(b, a)));
 }
 
 /** All interfaces are those of IPv4 too; `0.0.0.0` is them alone. */
@@ -34,10 +43,26 @@ function takes(all: string, host: string): boolean {
   return all === '[::]' || (all === '0.0.0.0' && isIPv4(host));
 }
 
-/** Addresses are written in many ways, and a URL has one: `127.1` is 127.0.0.1. */
-function hostOf({ host }: { host: string | undefined }): string {
-  return host === undefined ? '[::]' : new URL(`http://${host}`).hostname;
+function hostsOf({ host = '[::]', hosts }: TcpAddress): readonly string[] {
+  return (hosts?.map((each) => (each.includes(':') ? `[${each}]` : each)) ?? [host]).map(canonical);
 }
+
+/**
+ * Addresses are written in many ways, and a URL has one: `127.1` is 127.0.0.1. One of IPv4 on a socket of
+ * IPv6 is itself, and a zone is a part of link-local addresses alone.
+ */
+function canonical(host: string): string {
+  const { zone = '' } = zoned.exec(host)?.groups ?? {};
+  const { hostname } = new URL(`http://${host.replace(zoned, '$<address>]')}`);
+  if (linkLocal.test(hostname)) return hostname.replace(']', `${zone}]`);
+  const { high, low } = mapped.exec(hostname)?.groups ?? {};
+  if (high === undefined || low === undefined) return hostname;
+  return new URL(`http://${Number.parseInt(high, 16) * 0x1_0000 + Number.parseInt(low, 16)}`)
+    .hostname;
+}
+
+const mapped = /^\[::ffff:(?<high>[0-9a-f]{1,4}):(?<low>[0-9a-f]{1,4})\]$/;
+const linkLocal = /^\[fe[89ab][0-9a-f]:/;
 
 /** Addresses, `off` for none, or `auto`: then the other settings say which. */
 export function addressesOrNone(text: string): readonly Address[] | 'auto' {
@@ -53,25 +78,68 @@ export function addressesOrNone(text: string): readonly Address[] | 'auto' {
 function address(text: string): Address {
   if (text.startsWith('unix:') && text.length > 5) return { text, path: unixPath(text.slice(5)) };
   const { host, port } =
-    /^(?<host>\[[0-9a-fA-F:.]+\]|[\w.-]*|\*):(?<port>\d{1,5})$/.exec(text)?.groups ?? {};
+    /^(?<host>\[[0-9a-fA-F:.]+(%[\w.-]+)?\]|[\w.-]*|\*):(?<port>\d{1,5})$/.exec(text)?.groups ?? {};
   if (host === '*') throw new RangeError(`must be :${port} for all interfaces`);
   if (host === undefined || Number(port) > 65_535 || !canBeHost(host)) {
     throw new RangeError('must be :PORT, HOST:PORT, [V6]:PORT or unix:PATH, with commas between');
   }
+  checkZone(host);
   return { text, host: host === '' ? undefined : host, port: Number(port) };
+}
+
+/** Names may be in somebody's DNS. A URL's host knows which addresses there cannot be: 256.0.0.1, say. */
+function canBeHost(host: string): boolean {
+  return host === '' || URL.canParse(`http://${host.replace(zoned, '$<address>]')}`);
+}
+
+/** An address of IPv6 with the interface that it is of, which URLs do not have. */
+const zoned = /^(?<address>.+)(?<zone>%.+)\]$/;
+
+/** A link-local address is one of each interface, and the system has to be told of which (RFC 4007). */
+function checkZone(host: string): void {
+  const { zone } = /%(?<zone>.+)\]$/.exec(host)?.groups ?? {};
+  const interfaces = Object.keys(networkInterfaces());
+  if (zone !== undefined && !interfaces.includes(zone)) {
+    throw new RangeError(`must have an interface after the %: one of ${interfaces.join(', ')}`);
+  }
+  if (zone === undefined && linkLocal.test(host.toLowerCase())) {
+    throw new RangeError(`must say the interface of "${host}": [fe80::1%eth0]:PORT`);
+  }
 }
 
 /** What sun_path holds (unix(7)) before the zero at its end. */
 const longestPath = 107;
 
+/** A path where the system lets us have a socket; whether somebody else listens there is not looked at. */
 function unixPath(path: string): string {
+  if (path.startsWith('@')) {
+    throw new RangeError(
+      `must be the path of a file, unix:./${path}: abstract sockets are not served`,
+    );
+  }
   if (Buffer.byteLength(path) > longestPath || path.endsWith('/')) {
     throw new RangeError(`must be unix: and the path of a file, of at most ${longestPath} bytes`);
+  }
+  const folder = dirname(path);
+  const place = statSync(folder, { throwIfNoEntry: false });
+  if (!place) throw new RangeError(`must be in a folder that exists: "${folder}" does not`);
+  if (!place.isDirectory()) throw new RangeError(`must be in a folder, and "${folder}" is none`);
+  if (!may(folder, constants.W_OK | constants.X_OK)) {
+    throw new RangeError(`must be in a folder that can be written to: "${folder}" cannot`);
+  }
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there && !there.isSocket()) throw new RangeError(`must be free: "${path}" is no socket`);
+  if (there && !may(path, constants.W_OK)) {
+    throw new RangeError(`must be free: "${path}" is the socket of another user`);
   }
   return path;
 }
 
-/** Names may be in somebody's DNS. A URL's host knows which addresses there cannot be: 256.0.0.1, say. */
-function canBeHost(host: string): boolean {
-  return host === '' || URL.canParse(`http://${host}`);
+function may(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode);
+    return true;
+  } catch {
+    return false;
+  }
 }

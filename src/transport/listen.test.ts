@@ -68,6 +68,21 @@ for (const name of ['direct', 'grpc-js'] as const) {
     other.close();
   });
 
+  test(`listenOn() on ${name} serves every address of a name, on one port`, async () => {
+    const engine = await build(name);
+    const hosts = ['127.0.0.1', '::1', '127.0.0.2'];
+
+    const [bound, ...others] = await listenOn(engine, [
+      { text: 'localhost:0', host: 'localhost', hosts, port: 0 },
+    ]);
+
+    assert.deepEqual(others, []);
+    for (const host of ['127.0.0.1', '[::1]', '127.0.0.2']) {
+      assert.equal(await callAt(`${host}:${bound?.port}`), 'x');
+    }
+    await engine.shutdown();
+  });
+
   test(`listenOn() on ${name} says when an address is not one of this machine`, async () => {
     const elsewhere = { text: '192.0.2.1:1', host: '192.0.2.1', port: 1 };
 
@@ -84,6 +99,26 @@ for (const name of ['direct', 'grpc-js'] as const) {
     });
   });
 }
+
+test('listenOn() leaves out what a name has of IPv6 on a machine without it, unless that is all', async () => {
+  const withoutIpv6 = {
+    async listen(address: ListenAddress) {
+      if ('host' in address && address.host === '127.0.0.1') return 7;
+      throw new Error('listen EADDRNOTAVAIL: address not available ::1:7');
+    },
+    forceShutdown() {},
+  };
+  const place = { text: 'localhost:7', host: 'localhost', port: 7 };
+
+  const bound = await listenOn(withoutIpv6, [{ ...place, hosts: ['::1', '127.0.0.1'] }]);
+
+  assert.deepEqual(bound, [{ address: 'localhost:7', port: 7 }]);
+  for (const hosts of [['::1'], ['127.0.0.1', '10.0.0.1'], ['::1', '::2']]) {
+    await assert.rejects(listenOn(withoutIpv6, [{ ...place, hosts }]), {
+      message: 'Cannot listen on "localhost:7": address not available',
+    });
+  }
+});
 
 test('listenOn() takes all IPv4 interfaces on a machine without IPv6', async () => {
   const asked: string[] = [];

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { lstat, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, isIPv6 } from 'node:net';
 import { dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import type { ListenAddress } from '../grpc/listeners.ts';
@@ -8,9 +8,17 @@ import type { TlsFiles } from '../grpc/tls_options.ts';
 import { messageOf } from '../message_of.ts';
 import type { Engine } from './engine.ts';
 
-/** A TCP port, on one interface or (host undefined) on all of them, or a unix socket. */
+/**
+ * A TCP port, on one interface or (host undefined) on all of them, or a unix socket. A host that is a name
+ * may come with every address that it stands for.
+ */
 export type Address =
-  | { readonly text: string; readonly host: string | undefined; readonly port: number }
+  | {
+      readonly text: string;
+      readonly host: string | undefined;
+      readonly hosts?: readonly string[];
+      readonly port: number;
+    }
   | { readonly text: string; readonly path: string };
 
 /** What was asked for, and the port it came to. */
@@ -52,14 +60,35 @@ interface CanListen {
 
 async function listen(engine: CanListen, address: Address): Promise<number | undefined> {
   if ('path' in address) return listenOnPath(engine, address.path);
-  const { host, port } = address;
-  if (host !== undefined) return engine.listen({ host: withoutBrackets(host), port });
+  const { host, hosts, port } = address;
+  if (host !== undefined) {
+    return listenOnHosts(engine, { hosts: hosts ?? [withoutBrackets(host)], port });
+  }
   try {
     return await engine.listen({ host: '::', port });
   } catch (error) {
     if (!hasNoIpv6(errnoOf(error))) throw error;
     return engine.listen({ host: '0.0.0.0', port });
   }
+}
+
+/** On the same port of each; a name such as localhost may have an address of IPv6 where the machine has none. */
+async function listenOnHosts(
+  engine: CanListen,
+  { hosts, port }: { hosts: readonly string[]; port: number },
+): Promise<number | undefined> {
+  let bound: number | undefined;
+  let missing: unknown;
+  for (const host of hosts) {
+    try {
+      bound = await engine.listen({ host, port: bound ?? port });
+    } catch (error) {
+      if (hosts.length === 1 || !isIPv6(host) || !hasNoIpv6(errnoOf(error))) throw error;
+      missing = error;
+    }
+  }
+  if (bound === undefined) throw missing;
+  return bound;
 }
 
 function withoutBrackets(host: string): string {

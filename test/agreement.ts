@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import type { Program } from './program.ts';
+
+/** What serve is started with, and check-config is asked about. */
+export interface Given {
+  args: readonly string[];
+  env?: Record<string, string>;
+  launcher?: readonly string[];
+}
+
+type Ended = Awaited<ReturnType<Program['run']>>;
+
+/** What both have to say, where they agree. */
+export interface Agreed {
+  /** 0, or 2 where they refuse it. */
+  code: number;
+  /** What check-config says of it on standard error. */
+  said: string;
+  /** All that both have printed and logged. */
+  printed: string;
+}
+
+/**
+ * Asks check-config, starts serve, and ends it as soon as it serves. Throws an AssertionError unless they
+ * agree: on the settings, and on what is wrong with them. What only shows as serve binds, it alone can say.
+ */
+export async function agreed(
+  program: Program,
+  { args, env = {}, launcher = [] }: Given,
+): Promise<Agreed> {
+  const checked = await program.run(['check-config', ...args], { env, launcher });
+  const served = await program.run(['serve', ...args], { env, launcher, stopAt: /\bserving\b/ });
+  for (const { code, out, err } of [checked, served]) {
+    assert.ok(code === 0 || code === 1 || code === 2, `exit code ${code}: ${err}`);
+    assert.doesNotMatch(`${out}\n${err}`, /^\s+at |\\n {4}at |node:internal/m);
+  }
+  assert.notEqual(checked.code, 1, checked.err);
+  if (checked.code === 0 && served.code === 1) {
+    assert.match(served.err, /Cannot listen on .*: address already in use/);
+  } else assert.equal(served.code, checked.code, served.err || checked.err);
+  if (checked.code === 0) {
+    assert.ok(JSON.parse(checked.out));
+    if (served.code === 0) assert.equal(served.err, '');
+  }
+  // Complaints come before, and nothing is logged by a server that does not start.
+  const [complaints = '', problems = complaints] = checked.err.split(/^(?=Cannot start )/m);
+  if (served.code === 0) assertSays(served, complaints);
+  if (served.code === 2) assertSays(served, problems);
+  const printed = [checked.out, checked.err, served.out, served.err].join('\n');
+  return { code: checked.code ?? Number.NaN, said: checked.err, printed };
+}
+
+/** Throws unless all of these lines are there, on standard error or in a log that may be JSON. */
+function assertSays({ out, err }: Ended, lines: string): void {
+  const said = bare(out + err);
+  for (const line of lines.split('\n')) {
+    // Both have other words around it.
+    const text = line
+      .replace(/^(tracing is off: |the default is used: |Cannot start with .*:$)/, '')
+      .trim();
+    assert.ok(said.includes(bare(text)), `serve does not say ${text}, but\n${out}${err}`);
+  }
+}
+
+/** Texts are escaped once or twice, and quoted so. */
+function bare(text: string): string {
+  return text.replaceAll(/[\\"]/g, '');
+}
