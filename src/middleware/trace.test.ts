@@ -2,6 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
+import { block, plain } from '../../test/hpack/blocks.ts';
+import { greeting } from '../../test/http2_attacks/attacker.ts';
+import { frameOf } from '../../test/http2_peer.ts';
+import { frame } from '../../test/raw_client.ts';
+import { dialSocket } from '../../test/tls.ts';
+import { Flag, FrameType } from '../http2/frame.ts';
 import { engineName, serve, until } from '../../test/harness.ts';
 import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
 import { serveTraced, type Traced } from '../../test/traced.ts';
@@ -203,6 +209,46 @@ for (const malformed of [
     assert.equal(span.parentSpanId, undefined);
   });
 }
+
+const laterVersion = `01-${parent.traceId}-${parent.spanId}-01-more`;
+for (const [version, first] of [
+  ['00', traceparent],
+  ['01', laterVersion],
+] as const) {
+  test(`trace() starts a new trace when the caller has two parents of version ${version}`, async () => {
+    await using traced = await serveTraced();
+    const { socket } = dialSocket(traced.running.address);
+    const fields = block(
+      plain(':method', 'POST'),
+      plain(':path', paths.unary),
+      plain(':scheme', 'http'),
+      plain(':authority', 'localhost'),
+      plain('content-type', 'application/grpc'),
+      plain('te', 'trailers'),
+      // Node's client would join them.
+      plain('traceparent', first),
+      plain('traceparent', first.replace('-b7', '-c7')),
+    );
+    const headers = frameOf(FrameType.HEADERS, Flag.END_HEADERS, 1, fields);
+    const body = frameOf(FrameType.DATA, Flag.END_STREAM, 1, frame(Buffer.alloc(0)));
+
+    socket.write(Buffer.concat([greeting(), headers, body]));
+    const { span } = await ended(traced, paths.unary);
+    socket.destroy();
+
+    assert.notEqual(span.traceId, parent.traceId);
+    assert.equal(span.parentSpanId, undefined);
+  });
+}
+
+test('trace() takes a parent of a later version, with what that has more', async () => {
+  await using traced = await serveTraced();
+
+  await call(traced.running.client, 'unary', { metadata: Metadata({ traceparent: laterVersion }) });
+
+  const { span } = await ended(traced, paths.unary);
+  assert.equal(span.parentSpanId, parent.spanId);
+});
 
 test("trace() sends no span of a trace that its caller does not sample, and the log has the caller's ids", async () => {
   await using traced = await serveTraced();

@@ -63,8 +63,12 @@ function unknownMethod(path: string): MethodNames {
 const metadataGetter: TextMapGetter<Metadata> = {
   keys: (metadata) => Array.from(metadata, ([key]) => key),
   get(metadata, key) {
-    if (metadata.get(key) === undefined) return undefined;
-    return metadata.getAll(key).map(String);
+    const value = metadata.get(key);
+    // What came more than once is joined here. Of two parents nobody can say which is meant, and the
+    // propagator would take the first of those of a version to come, as it passes over the rest of them.
+    if (typeof value !== 'string' || (key === 'traceparent' && value.includes(',')))
+      return undefined;
+    return value;
   },
 };
 
