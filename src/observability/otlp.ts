@@ -1,14 +1,17 @@
-import { OTLPExporterBase } from '@opentelemetry/otlp-exporter-base';
+import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import {
-  createOtlpHttpExportDelegate,
-  httpAgentFactoryFromOptions,
-} from '@opentelemetry/otlp-exporter-base/node-http';
+  createOtlpNetworkExportDelegate,
+  OTLPExporterBase,
+} from '@opentelemetry/otlp-exporter-base';
+import { createOtlpHttpExporterMetrics } from '@opentelemetry/otlp-exporter-base/node-http';
 import {
   JsonTraceSerializer,
   ProtobufTraceSerializer,
   TraceExporterMetricsHelper,
 } from '@opentelemetry/otlp-transformer';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import { createTransport } from './otlp_transport.ts';
 
 /** Where batches of spans go, and how. */
 export interface ExporterOptions {
@@ -35,28 +38,34 @@ const concurrencyLimit = 30;
  * own read the process's environment; what is in them is used here, and takes all it needs as options.
  */
 export function createExporter(options: ExporterOptions): SpanExporter {
-  const { url, compression, timeout, ca, clientCertificate, clientKey } = options;
+  const { url, headers, compression, timeout } = options;
   const isJson = options.protocol === 'http/json';
   const contentType = isJson ? 'application/json' : 'application/x-protobuf';
-  const delegate = createOtlpHttpExportDelegate(
-    {
-      url,
-      // The transport adds to what it is given.
-      headers: async () => ({ ...options.headers, 'content-type': contentType }),
-      compression,
-      timeoutMillis: timeout,
-      concurrencyLimit,
-      agentFactory: httpAgentFactoryFromOptions({
-        keepAlive: true,
-        ...(ca && { ca: ca.pem }),
-        ...(clientCertificate && { cert: clientCertificate.pem }),
-        ...(clientKey && { key: clientKey.pem }),
-      }),
-    },
+  const delegate = createOtlpNetworkExportDelegate(
+    { timeoutMillis: timeout, concurrencyLimit, compression },
     isJson ? JsonTraceSerializer : ProtobufTraceSerializer,
-    'otlp_http_span_exporter',
-    TraceExporterMetricsHelper,
-    undefined,
+    createOtlpHttpExporterMetrics(
+      'otlp_http_span_exporter',
+      TraceExporterMetricsHelper,
+      url,
+      undefined,
+    ),
+    createTransport({
+      url,
+      headers: { 'user-agent': 'greeter', ...headers, 'content-type': contentType },
+      compression,
+      agent: agentFor(options),
+    }),
   );
   return new OTLPExporterBase(delegate);
+}
+
+function agentFor({ url, ca, clientCertificate, clientKey }: ExporterOptions): Agent {
+  if (!url.startsWith('https:')) return new Agent({ keepAlive: true });
+  return new TlsAgent({
+    keepAlive: true,
+    ...(ca && { ca: ca.pem }),
+    ...(clientCertificate && { cert: clientCertificate.pem }),
+    ...(clientKey && { key: clientKey.pem }),
+  });
 }

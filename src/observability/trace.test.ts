@@ -103,6 +103,24 @@ test('createTracing() drops what does not fit in its queue, and says how much wa
   assert.match(String(lines[0]?.['reason']), /80 spans/);
 });
 
+test('createTracing() posts a batch once a second at most, though a collector says at once', async () => {
+  await using collector = await startCollector({
+    answer: (response) => void response.writeHead(429, { 'retry-after': '0' }).end(),
+  });
+  const { log, lines } = warnings();
+  const url = collector.url;
+  const { tracer, close } = createTracing({ ...tracingOptions, log, url, timeout: 900 });
+
+  tracer.startSpan('x').end();
+  await close();
+
+  assert.equal(collector.posts.length, 1);
+  assert.deepEqual(
+    lines.map(({ reason }) => reason),
+    ['Too Many Requests 429'],
+  );
+});
+
 test('createTracing() warns once a minute of a collector that takes nothing', async () => {
   let time = 0;
   await using collector = await startCollector({
