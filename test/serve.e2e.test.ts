@@ -168,14 +168,16 @@ test('wrong settings are named all at once, and the exit code is 2', async () =>
   using program = install();
   const env = { GREETER_PARROT_INTERVAL: '3', GREETER_PORT: 'tcp://10.0.0.1:50051' };
 
-  const { code, err } = await program.run(['--log-level=loud', '--nope', '5', 'extra', ...human], {
-    env,
-  });
+  const { code, err } = await program.run(
+    ['--log-level=loud', '--nope', '5', '--listn=:1', 'extra', ...human],
+    { env },
+  );
 
   assert.equal(
     err,
     `Cannot start with these settings:
   --nope: unknown flag
+  --listn=:1: unknown flag; the nearest is --listen
   "extra": unexpected argument
   --log-level "loud": must be one of debug, info, warn, error
   GREETER_PARROT_INTERVAL "3": must be a duration from 0s to 576h, such as 250ms, 5s or 1m30s

@@ -55,7 +55,7 @@ test('parseGoFlags() names all that is wrong', () => {
     flags: { tls: true },
     problems: [
       '-nope: unknown flag',
-      '---addr: unknown flag',
+      '---addr: unknown flag; the nearest is --addr',
       '-=x: unknown flag',
       '-nope=y: unknown flag',
       '--addr: needs a value',

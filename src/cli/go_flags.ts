@@ -1,4 +1,5 @@
 import type { Args, Flag } from './command.ts';
+import { unknownFlag } from './nearest.ts';
 
 /** What Go's strconv.ParseBool takes. */
 const booleans = new Map([
@@ -24,7 +25,12 @@ export function parseGoFlags(known: readonly Flag[], argv: readonly string[]): A
     if (flag) take(flag, text);
     else if (name === 'h' || name === 'help') return 'help';
     else {
-      problems.push(`${arg}: unknown flag`);
+      problems.push(
+        unknownFlag(
+          arg,
+          known.map((each) => each.name),
+        ),
+      );
       // It may be its value.
       if (text === undefined && !(rest[0] ?? '-').startsWith('-')) rest.shift();
     }

@@ -1,6 +1,7 @@
 import { Command as Parser, CommanderError } from 'commander';
 import type { Args, Command, Flag } from './command.ts';
 import { parseGoFlags } from './go_flags.ts';
+import { unknownFlag } from './nearest.ts';
 
 /** Reads a command's arguments, or gives its help when they ask for it. */
 export function parse(
@@ -73,11 +74,14 @@ function exampleLines(examples: Command['examples']): string {
 function sortRest(rest: readonly string[], command: Command): Pick<Args, 'operands' | 'problems'> {
   const operands: string[] = [];
   const problems: string[] = [];
+  const names = command.flags.map(({ name }) => name);
   rest.forEach((arg, index) => {
-    // What follows an unknown flag may be its value.
-    if (arg.startsWith('-')) problems.push(`${arg}: unknown flag`);
+    if (arg.startsWith('-')) problems.push(unknownFlag(arg, names));
     else if (command.operands && operands.length === 0) operands.push(arg);
-    else if (!rest[index - 1]?.startsWith('-')) problems.push(`"${arg}": unexpected argument`);
+    // What follows an unknown flag without a value may be its value.
+    else if (!/^-[^=]*$/.test(rest[index - 1] ?? '')) {
+      problems.push(`"${arg}": unexpected argument`);
+    }
   });
   return { operands, problems };
 }

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { settingRows } from '../config.ts';
+import { unknownFlag } from './nearest.ts';
+
+const names = settingRows().map(({ name }) => name);
+
+test('unknownFlag() names the flag that is nearest to what was mistyped or cut short', () => {
+  const meant: Record<string, string> = {
+    '--listn': 'listen',
+    '--lisetn=:1': 'listen',
+    '-listen': 'listen',
+    '--Listen': 'listen',
+    '--drain_timeout': 'drain-timeout',
+    '--drain-timout': 'drain-timeout',
+    '--draintimeout=1s': 'drain-timeout',
+    '--no-interop': 'interop',
+    '--max-conections': 'max-connections',
+    '--log-levle': 'log-level',
+    '--tls-cert': 'tls-cert-file',
+    '--tls-key': 'tls-key-file',
+  };
+  for (const [typed, name] of Object.entries(meant)) {
+    assert.equal(unknownFlag(typed, names), `${typed}: unknown flag; the nearest is --${name}`);
+  }
+});
+
+test('unknownFlag() names none where all are far, and comes to an end with any text', () => {
+  for (const typed of [
+    '--nope',
+    '-p',
+    '--',
+    '---',
+    '--=x',
+    '--no-',
+    '--port',
+    `--${'x'.repeat(1e6)}`,
+  ]) {
+    assert.equal(unknownFlag(typed, names), `${typed}: unknown flag`);
+  }
+});
