@@ -27,7 +27,7 @@ function readSettings(read: Read) {
     listen: read('listen', {
       value: 'ADDRESSES',
       fallback: ':50051,:9999',
-      help: 'where to serve: :PORT on all interfaces, HOST:PORT, [V6]:PORT or unix:PATH; port 0 takes a free one',
+      help: 'where to serve: :PORT on all interfaces, HOST:PORT on every address of the host, [V6]:PORT or unix:PATH; port 0 takes a free one',
       parse: addresses,
     }),
     healthListen: read('health-listen', {
@@ -171,7 +171,7 @@ function readSettings(read: Read) {
     maxBufferedBytes: read('max-buffered-bytes', {
       value: 'SIZE',
       fallback: '64MiB',
-      help: 'what all connections together may keep in memory; beyond it reading pauses, and new calls and those that keep most end RESOURCE_EXHAUSTED (direct engine)',
+      help: 'what all connections together may keep in memory; beyond it reading pauses, and new calls and those that keep most end RESOURCE_EXHAUSTED; at least twice --max-message-size and some KiB (direct engine)',
       parse: size({ min: '1MiB', max: '64GiB' }),
     }),
     maxInFlight: read('max-in-flight', {
