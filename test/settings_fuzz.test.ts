@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { agreed } from './agreement.ts';
+import { createRandom } from './hpack/random.ts';
+import { install } from './program.ts';
+import { randomSettings, secret, writeFiles } from './random_settings.ts';
+
+/** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
+const seed = Number(process.env['FUZZ_SEED'] ?? 1);
+const sessions = Number(process.env['FUZZ_SESSIONS'] ?? 30);
+const atOnce = 2;
+
+test('check-config and serve agree on any settings, without a stack trace and without a secret', async (t) => {
+  using program = install();
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const files = await writeFiles(folder);
+  const counts = { 0: 0, 2: 0 };
+  const left = Array.from({ length: sessions }, (_, session) => seed + session).values();
+
+  await Promise.all(Array.from({ length: atOnce }, work));
+
+  t.diagnostic(`accepted ${counts[0]}, refused ${counts[2]}`);
+  // Or it would show little of what happens to settings that are right.
+  if (sessions > 20) assert.ok(counts[0] * 2 >= counts[2], JSON.stringify(counts));
+
+  async function work(): Promise<void> {
+    for (const session of left) {
+      const given = randomSettings(createRandom(session), files);
+      try {
+        const { code, said, printed } = await agreed(program, given);
+        assert.ok(!printed.includes(secret), `a secret is printed: ${printed}`);
+        assert.ok(code === 0 || code === 2, said);
+        counts[code]++;
+      } catch (cause) {
+        const settings = JSON.stringify(given);
+        throw new Error(`FUZZ_SEED=${session} FUZZ_SESSIONS=1: ${settings}`, { cause });
+      }
+    }
+  }
+});
