@@ -23,6 +23,11 @@ export class Places<T extends Holder> {
     return this.#all.size;
   }
 
+  /** How many places an address holds. */
+  countOf(name: string): number {
+    return this.#addresses.get(name)?.level.count ?? 0;
+  }
+
   /** Who holds a place now; more may come and go meanwhile. */
   all(): T[] {
     return this.#all.all().map(({ holder }) => holder);

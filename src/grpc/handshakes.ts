@@ -11,8 +11,11 @@ interface HandshakesOptions {
 interface Handshake {
   readonly isIdle: true;
   readonly socket: Socket;
-  /** Milliseconds. */
-  readonly since: number;
+  readonly owner: string;
+  /** Does what comes next on the socket. */
+  readonly begin: () => void;
+  /** Since when it is under way, in milliseconds. */
+  since: number;
 }
 
 /** A handshake that takes longer, in milliseconds, makes room where others wait. */
@@ -25,16 +28,16 @@ const waitingForEach = 4;
 /**
  * The connections whose TLS handshake is not over: each holds some 64 KiB before anything is known of its
  * peer. When there are too many, the next ones wait, unread: the handshakes of many clients that all come
- * back at once are soon over. One that takes longer makes room; and at once, the oldest of an address that
- * has at least two more than the address of whoever comes.
+ * back at once are soon over. One that takes longer makes room. Of those that wait, the next is of the
+ * address that has fewest under way; where too many wait, one goes of the address that has most of them.
  */
 export class Handshakes {
   readonly #max: number;
   readonly #onDrop: (socket: Socket) => void;
   readonly #open = new Places<Handshake>();
+  readonly #waiting = new Places<Handshake>();
+  /** Of all of both, in the order in which they came. */
   readonly #places = new Map<Socket, Place<Handshake>>();
-  /** In the order in which they came, with what begins each. */
-  readonly #waiting = new Map<Socket, () => void>();
   readonly #dropped = new WeakSet<Socket>();
   #looking: NodeJS.Timeout | undefined;
 
@@ -47,13 +50,15 @@ export class Handshakes {
   accept(socket: Socket, begin: () => void): void {
     socket.once('close', () => this.end(socket));
     const owner = ownerOf(socket.remoteAddress);
-    if (this.#open.size < this.#max || this.#makeRoom(owner, (_, evens) => evens)) {
-      return this.#start(socket, owner, begin);
+    const handshake: Handshake = { isIdle: true, socket, owner, begin, since: Infinity };
+    if (this.#open.size < this.#max) return this.#start(handshake);
+    const isFull = this.#waiting.size >= waitingForEach * this.#max;
+    if (isFull && !this.#makeRoom(this.#waiting, owner, (_, evens) => evens)) {
+      return this.#drop(socket);
     }
-    if (this.#waiting.size >= waitingForEach * this.#max) return this.#drop(socket);
     // Nobody else listens for what becomes of it meanwhile.
     socket.on('error', () => {});
-    this.#waiting.set(socket, begin);
+    this.#places.set(socket, this.#waiting.enter(handshake, owner));
     this.#looking ??= setInterval(() => this.#look(), lookMs).unref();
   }
 
@@ -64,41 +69,63 @@ export class Handshakes {
 
   /** The handshake on it is over; or that of a socket which was over already. */
   end(socket: Socket): void {
-    this.#waiting.delete(socket);
     const place = this.#places.get(socket);
     if (!place) return;
     this.#places.delete(socket);
-    this.#open.leave(place);
+    const isWaiting = place.holder.since === Infinity;
+    (isWaiting ? this.#waiting : this.#open).leave(place);
     this.#next();
   }
 
-  #start(socket: Socket, owner: string, begin: () => void): void {
-    const handshake = { isIdle: true, socket, since: performance.now() } as const;
+  #start(handshake: Handshake): void {
+    const { socket, owner, begin } = handshake;
+    handshake.since = performance.now();
     this.#places.set(socket, this.#open.enter(handshake, owner));
     begin();
   }
 
   #next(): void {
-    for (const [socket, begin] of this.#waiting) {
-      if (this.#open.size >= this.#max) return;
-      this.#waiting.delete(socket);
-      this.#start(socket, ownerOf(socket.remoteAddress), begin);
+    while (this.#open.size < this.#max && this.#waiting.size > 0) {
+      const place = this.#firstOfFewest();
+      if (!place) break;
+      this.#waiting.leave(place);
+      this.#places.delete(place.holder.socket);
+      this.#start(place.holder);
     }
+    if (this.#waiting.size > 0) return;
     clearInterval(this.#looking);
     this.#looking = undefined;
   }
 
-  #look(): void {
-    const then = performance.now() - patienceMs;
-    while (this.#waiting.size > 0 && this.#makeRoom('', ({ since }) => since <= then)) this.#next();
+  #firstOfFewest(): Place<Handshake> | undefined {
+    let fewest = Infinity;
+    let first: Place<Handshake> | undefined;
+    for (const place of this.#places.values()) {
+      if (place.holder.since !== Infinity) continue;
+      const count = this.#open.countOf(place.holder.owner);
+      if (count < fewest) [fewest, first] = [count, place];
+      if (fewest === 0) break;
+    }
+    return first;
   }
 
-  #makeRoom(owner: string, mayGo: (handshake: Handshake, evens: boolean) => boolean): boolean {
-    const place = this.#open.find(owner, mayGo);
+  #look(): void {
+    const then = performance.now() - patienceMs;
+    while (this.#waiting.size > 0 && this.#makeRoom(this.#open, '', ({ since }) => since <= then)) {
+      this.#next();
+    }
+  }
+
+  #makeRoom(
+    line: Places<Handshake>,
+    owner: string,
+    mayGo: (handshake: Handshake, evens: boolean) => boolean,
+  ): boolean {
+    const place = line.find(owner, mayGo);
     if (!place) return false;
     const { socket } = place.holder;
     this.#places.delete(socket);
-    this.#open.leave(place);
+    line.leave(place);
     this.#drop(socket);
     return true;
   }

@@ -112,7 +112,7 @@ test('listen() with TLS counts a connection once its handshake is over', async (
   for (const { socket } of silent) socket.destroy();
 });
 
-test('listen() with TLS drops the oldest handshake of an address that has more for one that has fewer, and reports it once', async () => {
+test('listen() with TLS has a client of another address go first, and reports what goes for it once', async () => {
   const incidents: unknown[] = [];
   const options = { maxHandshakes: 3, onIncident: (event: unknown) => incidents.push(event) };
   using running = await serveTls(await certificate(), options);
