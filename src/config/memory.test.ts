@@ -13,7 +13,7 @@ test('connectionLimits() is what is used to the full in a pod of 256 MiB with 32
 
   assert.deepEqual(connectionLimits({ ...pod, ...plaintext }).maxConnections, 5032);
   assert.deepEqual(connectionLimits({ ...pod, ...tls }), {
-    maxConnections: 317,
+    maxConnections: 253,
     maxHandshakes: 105,
   });
 });
@@ -25,9 +25,9 @@ test('connectionLimits() comes to 15000 connections and 256 handshakes where the
   for (const memory of [512 * MiB, GiB, 64 * GiB, undefined]) {
     assert.deepEqual(connectionLimits({ memory, ...buffers, ...plaintext }), most);
   }
-  assert.deepEqual(connectionLimits({ memory: 3 * GiB, ...buffers, ...tls }), most);
+  assert.deepEqual(connectionLimits({ memory: 4 * GiB, ...buffers, ...tls }), most);
   const less = connectionLimits({ memory: GiB, ...buffers, ...tls });
-  assert.deepEqual(less, { maxConnections: 4569, maxHandshakes: 256 });
+  assert.deepEqual(less, { maxConnections: 3655, maxHandshakes: 256 });
 });
 
 test('connectionLimits() leaves room for some where memory is short', () => {
@@ -35,7 +35,7 @@ test('connectionLimits() leaves room for some where memory is short', () => {
 
   assert.deepEqual(connectionLimits({ ...short, ...plaintext }).maxConnections, 1170);
   assert.deepEqual(connectionLimits({ ...short, ...tls }), {
-    maxConnections: 96,
+    maxConnections: 76,
     maxHandshakes: 32,
   });
 });
@@ -45,7 +45,7 @@ test('connectionLimits() changes nothing that is set', () => {
   const short = { memory: 64 * MiB, maxBufferedBytes: 64 * MiB };
 
   assert.deepEqual(connectionLimits({ ...short, ...tls, ...set }), set);
-  assert.equal(connectionLimits({ ...short, ...tls, maxHandshakes: 1000 }).maxConnections, 96);
+  assert.equal(connectionLimits({ ...short, ...tls, maxHandshakes: 1000 }).maxConnections, 76);
 });
 
 test('memoryOf() is the limit of the container where it has one, else what the machine has', () => {

@@ -29,7 +29,7 @@ const node = 36 * MiB;
 const healthPort = 8 * MiB;
 /** Outside of the heap, by an idle connection that has had a call, the kernel's part included. */
 const plaintextConnection = 7 * KiB;
-const tlsConnection = 64 * KiB;
+const tlsConnection = 80 * KiB;
 const handshake = 64 * KiB;
 /** Of what there is for connections, with TLS. */
 const handshakesPart = 1 / 4;
