@@ -43,8 +43,8 @@ test('serve says how to try it at an address that it listens on, and a shell tak
   for (const place of [...places, "unix:./it's $HOME [or] `not`.sock"]) {
     const server = await program.serve(['--listen', place]);
     const { try: line } = await server.log.line({ msg: 'serving' });
-    const { code, out } = await program.type(String(line));
-    assert.deepEqual({ code, out }, { code: 0, out: 'Hello World\n' }, String(line));
+    const ended = await program.type(String(line));
+    assert.deepEqual(ended, { code: 0, out: 'Hello World\n', err: '' }, String(line));
     server.signal('SIGTERM');
     await server.ended;
   }
