@@ -44,6 +44,8 @@ export class ManyRequests implements RequestReader {
    * known, and no handler takes half a request for the whole.
    */
   end(): void {
+    // Of a call that is refused nobody will ask, and it would be kept until then.
+    if (this.#messages.isLeft) return;
     setImmediate(() => {
       if (!this.#messages.isLeft) this.#messages.end();
     });
