@@ -5,7 +5,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { delimiter, dirname, join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Stream } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -19,6 +19,11 @@ const built = join(import.meta.dirname, '../dist/greeter.mjs');
 /** Where the coverage of the sources is measured, they are what runs. */
 const coverage = process.env['NODE_V8_COVERAGE'];
 const sources = join(import.meta.dirname, '../src/main.ts');
+/** So that what is typed runs on the Node of these tests, whatever else the machine has. */
+const ownNodeFirst = {
+  ...process.env,
+  PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
+};
 /** A program to test in place of the built file, if any, after what emulates its machine. */
 const executable = process.env['EXECUTABLE']?.split(' ');
 
@@ -105,7 +110,7 @@ export function install(): Program {
       options?.onStart?.(child.pid ?? assert.fail('did not start'));
       return toEnd(child, options?.stopAt);
     },
-    type: (line) => toEnd(started(spawn('sh', ['-c', line], { cwd: folder }))),
+    type: (line) => toEnd(started(spawn('sh', ['-c', line], { cwd: folder, env: ownNodeFirst }))),
     async serve(args = [], { env, ...options } = {}) {
       const settings = { GREETER_ENGINE: engineName, ...tlsSettings(folder), ...env };
       const all = ['serve', '--listen', '127.0.0.1:0', ...args];
