@@ -58,7 +58,8 @@ function assertSays({ out, err }: Ended, lines: string): void {
     const text = line
       .replace(/^(tracing is off: |the default is used: |Cannot start with .*:$)/, '')
       .trim();
-    assert.ok(said.includes(bare(text)), `serve does not say ${text}, but\n${out}${err}`);
+    const isSaid = said.includes(bare(text)) || said.includes(bare(JSON.stringify(text)));
+    assert.ok(isSaid, `serve does not say ${text}, but\n${out}${err}`);
   }
 }
 
