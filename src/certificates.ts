@@ -46,32 +46,41 @@ export const longestPem = 1024 ** 2;
 export const pemFileRule = 'must be a regular file of at most 1MiB';
 
 /** Reads a pair that TLS takes. Throws an Error whose message is the rule it breaks. */
-export function checkPair({ cert, key }: Pair): Chain {
+export function checkPair(pair: Pair): Chain {
+  return chainOf(readPair(pair));
+}
+
+/** The same for a pair to serve with: one that no client would take is refused. */
+export function checkServerPair(pair: Pair): Chain {
+  const read = readPair(pair);
+  // It has these only where it is not for everything.
+  const uses = read.leaf.keyUsage ?? [serverAuth];
+  if (![serverAuth, anyUse].some((use) => uses.includes(use))) {
+    const rule =
+      'the certificate must be one for servers: its extended key usage has no serverAuth';
+    throw new Error(rule);
+  }
+  const curve = read.privateKey.asymmetricKeyDetails?.namedCurve;
+  if (curve !== undefined && !curves.has(curve)) {
+    throw new Error(`the key must be on a curve that TLS has, such as prime256v1: not ${curve}`);
+  }
+  return chainOf(read);
+}
+
+interface ReadPair {
+  leaf: X509Certificate;
+  more: readonly X509Certificate[];
+  privateKey: KeyObject;
+}
+
+function readPair({ cert, key }: Pair): ReadPair {
   // Loaded only where there is TLS: node:tls takes memory and time.
   const { createSecureContext } = process.getBuiltinModule('node:tls');
   const [leaf, ...more] = certificatesIn(cert);
   const privateKey = privateKeyIn(key);
   if (!leaf.checkPrivateKey(privateKey)) throw new Error(mismatch(more, privateKey));
   parsed('must be a certificate and its key', () => createSecureContext({ cert, key }));
-  return chainOf(leaf, more);
-}
-
-/** The same for a pair to serve with: one that no client would take is refused. */
-export function checkServerPair(pair: Pair): Chain {
-  const chain = checkPair(pair);
-  const [leaf] = certificatesIn(pair.cert);
-  // It has these only where it is not for everything.
-  const uses = leaf.keyUsage ?? [serverAuth];
-  if (![serverAuth, anyUse].some((use) => uses.includes(use))) {
-    const rule =
-      'the certificate must be one for servers: its extended key usage has no serverAuth';
-    throw new Error(rule);
-  }
-  const curve = privateKeyIn(pair.key).asymmetricKeyDetails?.namedCurve;
-  if (curve !== undefined && !curves.has(curve)) {
-    throw new Error(`the key must be on a curve that TLS has, such as prime256v1: not ${curve}`);
-  }
-  return chain;
+  return { leaf, more, privateKey };
 }
 
 /** Extended key usages (RFC 5280, section 4.2.1.12). */
@@ -130,7 +139,7 @@ function privateKeyIn(key: string): KeyObject {
   return parsed('the key must be a private key in PEM', () => createPrivateKey(key));
 }
 
-function chainOf(leaf: X509Certificate, more: readonly X509Certificate[]): Chain {
+function chainOf({ leaf, more }: ReadPair): Chain {
   return {
     leaf: infoOf(leaf),
     more: more.map(infoOf),
