@@ -94,31 +94,33 @@ function addOwnMetrics(
     },
   });
   registry.registerMetric(dropped);
-  const errors = new Counter({
-    name: 'greeter_connection_errors_total',
-    help: 'Connections refused or ended by the server, streams reset, and requests that are no gRPC calls, by reason',
-    labelNames: ['reason'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const [reason, count] of connectionErrors()) this.inc({ reason }, count);
-    },
-  });
-  registry.registerMetric(errors);
-  const handshakes = new Counter({
-    name: 'greeter_tls_handshake_errors_total',
-    help: 'TLS handshakes that failed, by reason; they are connection errors as well',
-    labelNames: ['reason'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const [reason, count] of connectionErrors()) {
-        if (reason.startsWith(ofHandshake))
-          this.inc({ reason: reason.slice(ofHandshake.length) }, count);
-      }
-    },
-  });
-  registry.registerMetric(handshakes);
+  const byReason = (
+    name: string,
+    help: string,
+    counts: () => Iterable<readonly [string, number]>,
+  ) =>
+    registry.registerMetric(
+      new Counter({
+        name: `greeter_${name}`,
+        help,
+        labelNames: ['reason'],
+        registers: [],
+        collect() {
+          this.reset();
+          for (const [reason, count] of counts()) this.inc({ reason }, count);
+        },
+      }),
+    );
+  byReason(
+    'connection_errors_total',
+    'Connections refused or ended by the server, streams reset, and requests that are no gRPC calls, by reason',
+    connectionErrors,
+  );
+  byReason(
+    'tls_handshake_errors_total',
+    'TLS handshakes that failed, by reason; they are connection errors as well',
+    () => handshakesAmong(connectionErrors()),
+  );
   const serving = new Gauge({
     name: 'greeter_health_serving',
     help: 'Whether health says SERVING for a name: 1, or 0',
@@ -129,6 +131,12 @@ function addOwnMetrics(
     },
   });
   registry.registerMetric(serving);
+}
+
+function* handshakesAmong(errors: Iterable<readonly [reason: string, count: number]>) {
+  for (const [reason, count] of errors) {
+    if (reason.startsWith(ofHandshake)) yield [reason.slice(ofHandshake.length), count] as const;
+  }
 }
 
 function addBuildInfo(registry: Registry, build: Record<string, string>): void {
