@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -17,4 +18,11 @@ export async function usedMemory(): Promise<number> {
   const { external, heapUsed } = process.memoryUsage();
   // Long strings of what came are outside of the heap, too.
   return heapUsed + external;
+}
+
+/** The most that a process has had in memory, in bytes, but for what is in files: that can be read again. */
+export function peakMemory(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kB = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
+  return (kB('VmHWM') - kB('RssFile')) * 1024;
 }

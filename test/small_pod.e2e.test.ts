@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import {
   type ClientHttp2Session,
   connect as connectHttp2,
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
@@ -19,7 +18,9 @@ import { message, zipped } from './grpc_attacks/calls.ts';
 import { certificate } from './certificate.ts';
 import { clientHello, handshake } from './handshake.ts';
 import { eventually, until } from './harness.ts';
+import { imageEnv } from './image_env.ts';
 import { paths } from './kinds.ts';
+import { peakMemory } from './memory.ts';
 import { install, type Program } from './program.ts';
 import { mountSecret } from './secret.ts';
 import { dialHttp2 } from './tls.ts';
@@ -34,27 +35,14 @@ const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
 
 /** Serves in the memory of a pod, as the image and the manifests have it. */
 function servePod(program: Program, args: readonly string[] = []) {
-  const dockerfile = readFileSync(join(import.meta.dirname, '../Dockerfile'), 'utf8');
-  const image = [...dockerfile.matchAll(/([A-Z_]+)=("[^"]*"|\S+)/g)].map(([, name, value = '']) => [
-    name,
-    value.replaceAll('"', ''),
-  ]);
-  const { NODE_OPTIONS = '', MALLOC_ARENA_MAX = '' } = Object.fromEntries(image);
-  // Of this machine it would be too much.
-  const options = NODE_OPTIONS.replace(/-percentage=(\d+)/, (_: string, part: string) => {
-    return `=${Math.floor((podMiB * Number(part)) / 100)}`;
-  });
-  assert.match(options, /--max-old-space-size=\d+ /);
   const engine = { GREETER_ENGINE: 'direct' };
-  const env = { NODE_OPTIONS: options, MALLOC_ARENA_MAX, ...podSettings, ...engine };
+  const env = { ...imageEnv(podMiB), ...podSettings, ...engine };
   return program.serve(args, { env });
 }
 
-/** The most that a process has had in memory, in MiB, but for what is in files: that can be read again. */
+/** In MiB. */
 function mostMiB(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const kB = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
-  return (kB('VmHWM') - kB('RssFile')) / 1024;
+  return peakMemory(pid) / 1024 ** 2;
 }
 
 /** The sources, which run where coverage is measured, take more than the built file. */

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { once } from 'node:events';
@@ -9,6 +8,8 @@ import { parse } from 'yaml';
 import { localCertificate } from '../certificate.ts';
 import { messageOf } from '../../src/message_of.ts';
 import { eventually } from '../harness.ts';
+import { imageEnv } from '../image_env.ts';
+import { peakMemory } from '../memory.ts';
 import { install } from '../program.ts';
 import { parsePrometheus, type Sample } from '../prometheus.ts';
 import { createMemoryGroup } from './memory_group.ts';
@@ -76,7 +77,8 @@ export async function startPod({ env, hasTls = false }: PodOptions = {}): Promis
   const group = createMemoryGroup(podMiB * MiB);
   const program = install();
   const settings = {
-    ...imageEnv(!!group),
+    // Without a limit that Node knows of, its heap is one of a pod all the same.
+    ...imageEnv(group ? undefined : podMiB),
     ...baseEnv(),
     ...(await tlsEnv(folder, hasTls)),
     ...env,
@@ -206,21 +208,6 @@ function baseEnv(): Record<string, string> {
   return Object.fromEntries(literals.map((literal) => literal.split('=', 2)));
 }
 
-/** What the image sets; without a limit that Node knows of, its heap is one of a pod all the same. */
-function imageEnv(isConfined: boolean): Record<string, string> {
-  const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8');
-  const all = [...dockerfile.matchAll(/([A-Z_]+)=("[^"]*"|\S+)/g)].map(([, name, value = '']) => [
-    name,
-    value.replaceAll('"', ''),
-  ]);
-  const { NODE_OPTIONS = '', MALLOC_ARENA_MAX = '' } = Object.fromEntries(all);
-  assert.match(NODE_OPTIONS, /--max-old-space-size-percentage=\d+ /);
-  const options = NODE_OPTIONS.replace(/-percentage=(\d+)/, (_: string, part: string) => {
-    return `=${Math.floor((podMiB * Number(part)) / 100)}`;
-  });
-  return { NODE_OPTIONS: isConfined ? NODE_OPTIONS : options, MALLOC_ARENA_MAX };
-}
-
 async function tlsEnv(folder: string, hasTls: boolean): Promise<Record<string, string>> {
   if (!hasTls) return { GREETER_TLS_CERT_FILE: '', GREETER_TLS_KEY_FILE: '' };
   const { cert, key } = await localCertificate();
@@ -233,11 +220,10 @@ async function tlsEnv(folder: string, hasTls: boolean): Promise<Record<string, s
 /** The most that a process has had in memory since the last time, in bytes, but for what is in files. */
 function takePeakOf(pid: number): number {
   if (!existsSync(`/proc/${pid}/status`)) return 0;
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const kB = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
-  // Resets the first (proc_pid_clear_refs(5)).
+  const peak = peakMemory(pid);
+  // Begins anew (proc_pid_clear_refs(5)).
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
-  return (kB('VmHWM') - kB('RssFile')) * 1024;
+  return peak;
 }
 
 /** The processor time that a process has had, in milliseconds; 0 for one that is gone. */

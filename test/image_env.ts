@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * What the image sets for Node. Its heap is a part of the memory that Node knows of, or of so many MiB: of
+ * this machine it would be too much.
+ */
+export function imageEnv(memoryMiB?: number): Record<string, string> {
+  const dockerfile = readFileSync(join(import.meta.dirname, '../Dockerfile'), 'utf8');
+  const all = [...dockerfile.matchAll(/([A-Z_]+)=("[^"]*"|\S+)/g)].map(([, name, value = '']) => [
+    name,
+    value.replaceAll('"', ''),
+  ]);
+  const { NODE_OPTIONS = '', MALLOC_ARENA_MAX = '' } = Object.fromEntries(all);
+  assert.match(NODE_OPTIONS, /--max-old-space-size-percentage=\d+ /);
+  if (memoryMiB === undefined) return { NODE_OPTIONS, MALLOC_ARENA_MAX };
+  const options = NODE_OPTIONS.replace(/-percentage=(\d+)/, (_: string, part: string) => {
+    return `=${Math.floor((memoryMiB * Number(part)) / 100)}`;
+  });
+  assert.match(options, /--max-old-space-size=\d+ /);
+  return { NODE_OPTIONS: options, MALLOC_ARENA_MAX };
+}
