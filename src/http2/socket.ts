@@ -192,9 +192,9 @@ export function bindSocket(
   }
 
   /**
-   * Nothing more is read of a peer that has much to read itself, until it has read half of it. Beyond the budget
-   * nothing more is read of a peer that only fills it or does not read itself, and far
-   * beyond it of none that has a part in it: what a peer of ours might take of us comes behind what it sends.
+   * Nothing more is read of a peer that has much to read itself, until it has read half of it. Beyond the
+   * budget nothing more is read of a peer that only fills it or does not read itself, and far beyond it of
+   * none that has a part in it: what a peer of ours might take of us comes behind what it sends.
    */
   function account(): void {
     if (socket.destroyed) return;

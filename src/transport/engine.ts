@@ -14,7 +14,7 @@ import { pathOf } from './paths.ts';
 export interface Limits {
   /** Open connections; for one more an idle one goes, or it is closed as it comes. */
   maxConnections?: number | undefined;
-  /** TLS handshakes under way at once; beyond it the address that has most of them loses its oldest. */
+  /** TLS handshakes under way at once; more wait, see grpc/handshakes.ts. */
   maxHandshakes?: number | undefined;
   /** Bytes that all connections together may keep; see http2/server.ts. */
   maxBufferedBytes?: number | undefined;
