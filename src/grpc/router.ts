@@ -21,6 +21,8 @@ export interface RouterOptions {
   compressAbove?: number | undefined;
   /** Paths of calls that are served even when the server keeps more than it may. */
   essential?: ReadonlySet<string> | undefined;
+  /** Paths of calls that no middleware limits: each counts for all that it may take, for as long as it is open. */
+  unlimited?: ReadonlySet<string> | undefined;
   /** Whether the server keeps more than it may: other calls are refused. */
   isOverloaded: () => boolean;
   /** Bytes that the server has room for: what messages may become. */
@@ -44,6 +46,9 @@ export interface Router {
   cut(error: ServerError): void;
 }
 
+/** What a call takes beyond what any counts for, in bytes: one that waits for something takes some 10 KiB. */
+const unlimitedCost = 8 * 1024;
+
 const defaultMaxMessageSize = 4 * 1024 * 1024;
 
 /** A router without methods. */
@@ -51,6 +56,7 @@ export function createRouter({
   maxMessageSize = defaultMaxMessageSize,
   compressAbove,
   essential,
+  unlimited,
   isOverloaded,
   freeBytes = () => Number.POSITIVE_INFINITY,
   report = () => {},
@@ -103,6 +109,7 @@ export function createRouter({
     let connection = peers.get(socket);
     if (!connection) peers.set(socket, (connection = connectionInfo(socket)));
     const method = methods.get(head.path);
+    if (unlimited?.has(head.path)) stream.claim(unlimitedCost);
     const fault = refusal(head.path);
     if (fault) head = { ...head, fault };
     const call = method

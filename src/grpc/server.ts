@@ -19,7 +19,7 @@ import type { TlsFiles } from './tls_options.ts';
 export interface GrpcServerOptions
   extends
     Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response'>,
-    Pick<RouterOptions, 'maxMessageSize' | 'compressAbove' | 'essential'> {
+    Pick<RouterOptions, 'maxMessageSize' | 'compressAbove' | 'essential' | 'unlimited'> {
   /** TLS handshakes that may be under way at once, on all addresses together. */
   maxHandshakes?: number | undefined;
   /** Told what goes wrong with connections, and with requests that are no calls. */
@@ -64,7 +64,15 @@ const callCost = 2560;
 
 /** A server that listens on nothing yet. */
 export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
-  const { maxMessageSize, compressAbove, essential, maxHandshakes, onIncident, ...more } = options;
+  const {
+    maxMessageSize,
+    compressAbove,
+    essential,
+    unlimited,
+    maxHandshakes,
+    onIncident,
+    ...more
+  } = options;
   const report: ReportOfSocket = (incident, socket) =>
     onIncident?.({ ...incident, peer: peerName(socket) });
   return serverOn(() => {
@@ -72,6 +80,7 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
       maxMessageSize,
       compressAbove,
       essential,
+      unlimited,
       isOverloaded: () => http2.isOverloaded,
       freeBytes: () => http2.freeBytes,
       report,

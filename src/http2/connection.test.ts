@@ -320,7 +320,7 @@ cutTest('abandon() sends the whole parts that windows have room for, then traile
     ],
   );
   assert.equal(peer.connection.openStreams, 0);
-  assert.equal(peer.connection.holdsBodies, false);
+  assert.equal(peer.connection.holdsMuch, false);
 });
 
 cutTest('abandon() resets a stream whose peer has got the half of a part', (create) => {
@@ -340,7 +340,7 @@ cutTest('abandon() resets a stream whose peer has got the half of a part', (crea
   );
   assert.deepEqual(events, ['end']);
   assert.equal(peer.connection.openStreams, 0);
-  assert.equal(peer.connection.holdsBodies, false);
+  assert.equal(peer.connection.holdsMuch, false);
 });
 
 cutTest('abandon() of a response that is begun and holds nothing ends it', (create) => {

@@ -5,16 +5,19 @@ import { FrameReader } from './frame_reader.ts';
 import { Inbound } from './inbound.ts';
 import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
+import { OpenCount } from './open_count.ts';
 import { OpenStreams } from './open_streams.ts';
 import { Sender } from './sender.ts';
 import { defaultPeerSettings, ownSettings } from './settings.ts';
-import type { Serve, Stream } from './stream.ts';
+import { fewStreams, type Serve, type Stream } from './stream.ts';
 
 /** What a connection is made with. */
 export interface ConnectionDeps {
   limits: Http2Limits;
   /** Shared with the other connections; whoever binds this one to a socket counts its heldBytes. */
   budget: ByteBudget;
+  /** The same, of streams. */
+  openCount?: OpenCount;
   serve: Serve;
   /** Called when there is something to write, and for about how many bytes more are held, if any. */
   wake: (grown?: number) => void;
@@ -50,6 +53,7 @@ export class Connection {
   constructor({
     limits,
     budget,
+    openCount = new OpenCount(Number.POSITIVE_INFINITY),
     serve,
     wake,
     unsent = () => 0,
@@ -63,7 +67,14 @@ export class Connection {
     this.#http1Response = http1Response;
     const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
     this.#sender = new Sender({ peer, limits, budget, unsent, onEnded });
-    this.#streams = new OpenStreams({ limits, budget, wake, report, sender: this.#sender });
+    this.#streams = new OpenStreams({
+      limits,
+      budget,
+      openCount,
+      wake,
+      report,
+      sender: this.#sender,
+    });
     this.#inbound = new Inbound({
       limits,
       serve,
@@ -126,9 +137,9 @@ export class Connection {
     return this.#sender.heldBytes === 0 && this.#streams.bodyBytes > 0;
   }
 
-  /** Whether anything is kept of bodies, the peer's or ours. */
-  get holdsBodies(): boolean {
-    return this.#streams.bodyBytes > 0;
+  /** Whether it has a part in what is kept: bodies, the peer's or ours, or more streams than a few. */
+  get holdsMuch(): boolean {
+    return this.#streams.bodyBytes > 0 || this.#streams.table.size >= fewStreams;
   }
 
   /** Whether the client has said that it speaks HTTP/2. */

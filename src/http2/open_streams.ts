@@ -3,6 +3,7 @@ import { type ConnectionError, ErrorCode, lowerCase, StreamError } from './error
 import { ReceiveWindow } from './flow_control.ts';
 import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
+import type { OpenCount } from './open_count.ts';
 import type { Sender } from './sender.ts';
 import type { Stream, StreamOwner } from './stream.ts';
 import { StreamTable } from './stream_table.ts';
@@ -10,6 +11,7 @@ import { StreamTable } from './stream_table.ts';
 interface OpenStreamsDeps {
   limits: Http2Limits;
   budget: ByteBudget;
+  openCount: OpenCount;
   sender: Sender;
   wake: (grown?: number) => void;
   report: (incident: Incident) => void;
@@ -20,6 +22,7 @@ export class OpenStreams implements StreamOwner {
   readonly table = new StreamTable();
   readonly #receiveWindow: ReceiveWindow;
   readonly #budget: ByteBudget;
+  readonly #openCount: OpenCount;
   readonly #sender: Sender;
   readonly #wake: (grown?: number) => void;
   readonly #report: (incident: Incident) => void;
@@ -29,9 +32,10 @@ export class OpenStreams implements StreamOwner {
   #kept = 0;
   #own = 0;
 
-  constructor({ limits, budget, sender, wake, report }: OpenStreamsDeps) {
+  constructor({ limits, budget, openCount, sender, wake, report }: OpenStreamsDeps) {
     this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
     this.#budget = budget;
+    this.#openCount = openCount;
     this.#sender = sender;
     this.#wake = wake;
     this.#report = report;
@@ -47,9 +51,24 @@ export class OpenStreams implements StreamOwner {
     return this.bodyBytes + this.#own;
   }
 
+  /** Whether the server has so much to do that it had better not even refuse calls one by one. */
+  get isFlooded(): boolean {
+    return this.#openCount.isFull || this.#budget.isFarExceeded;
+  }
+
   open(stream: Stream): void {
     this.table.add(stream);
+    this.#openCount.value++;
     this.#own += stream.ownSize;
+    // At once: a thousand may be opened before this is counted anew.
+    this.#wake(stream.ownSize);
+  }
+
+  /** Opens no stream for a request: its client may send it again (RFC 9113 section 8.7). */
+  refuse(streamId: number, message: string): void {
+    this.#report({ reason: 'rst_stream_refused_stream', message });
+    this.#sender.reset(streamId, ErrorCode.REFUSED_STREAM);
+    this.table.rememberReset(streamId);
   }
 
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
@@ -171,6 +190,7 @@ export class OpenStreams implements StreamOwner {
     this.#kept -= stream.kept;
     this.#own -= stream.ownSize;
     this.#unconsumed -= stream.unconsumed;
+    this.#openCount.value--;
     this.table.remove(stream);
   }
 }

@@ -12,7 +12,7 @@ import {
   type RequestHeaders,
   readTrailers,
 } from './request_headers.ts';
-import { Stream } from './stream.ts';
+import { fewStreams, Stream } from './stream.ts';
 
 /** What HEADERS, CONTINUATION and DATA do: they open streams, fill their requests and end them. */
 export class Requests {
@@ -128,6 +128,10 @@ export class Requests {
     // Section 5.1.2.
     if (streams.size >= limits.maxConcurrentStreams) {
       throw new StreamError(streamId, 'REFUSED_STREAM', 'Cannot open more streams');
+    }
+    // Before anything is made of it. Whoever only probes has no other one.
+    if (streams.size >= fewStreams && owner.isFlooded) {
+      return owner.refuse(streamId, 'Cannot open more streams: too much is buffered');
     }
     const windows = { send: peer.initialWindowSize, receive: limits.streamWindowSize };
     const stream = new Stream(streamId, owner, { ...windows, peer });

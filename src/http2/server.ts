@@ -5,6 +5,7 @@ import type { SocketTimes } from './connection_times.ts';
 import { type Given, withDefaults } from './defaults.ts';
 import type { Incident } from './incident.ts';
 import { defaultLimits, type Http2Limits } from './limits.ts';
+import { OpenCount } from './open_count.ts';
 import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from './stream.ts';
 import { TokenBucket } from './token_bucket.ts';
@@ -18,6 +19,8 @@ export interface Http2ServerOptions {
   times?: Given<SocketTimes>;
   /** Beyond it a connection that is idle goes for one that comes, or that one is closed; see mayGo(). */
   maxConnections?: number | undefined;
+  /** Streams that all connections together may have open; more are refused, but for one that is alone on its connection. */
+  maxStreams?: number | undefined;
   /**
    * Bytes that all connections together may keep. Beyond it they stop reading, and writers wait; a
    * second later those who hold most are given up with ENHANCE_YOUR_CALM.
@@ -80,6 +83,7 @@ export function createHttp2Server({
   limits,
   times,
   maxConnections = defaultMaxConnections,
+  maxStreams = Number.POSITIVE_INFINITY,
   maxBufferedBytes = defaultMaxBufferedBytes,
   now = performance.now.bind(performance),
   random = Math.random,
@@ -88,10 +92,12 @@ export function createHttp2Server({
   const swaps = new TokenBucket(Math.min(mostSwaps, Math.max(1, maxConnections / 10)), now);
   const greetings = new TokenBucket(mostGreetings, now);
   const budget = new ByteBudget(maxBufferedBytes);
+  const openCount = new OpenCount(maxStreams);
   const deps = {
     serve,
     now,
     budget,
+    openCount,
     turn: new Turn(),
     limits: withDefaults(defaultLimits, limits),
     times: withDefaults(defaultTimes, times),
@@ -111,9 +117,7 @@ export function createHttp2Server({
       return places.size;
     },
     get openStreams() {
-      let sum = 0;
-      for (const { openStreams } of places.all()) sum += openStreams;
-      return sum;
+      return openCount.value;
     },
     get bufferedBytes() {
       return budget.used;

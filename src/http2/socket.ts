@@ -201,8 +201,8 @@ export function bindSocket(
     count();
     const { budget } = deps;
     if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
-    const { onlyReceives, holdsBodies } = connection;
-    const isEnough = full || (budget.isFarExceeded ? holdsBodies : onlyReceives);
+    const { onlyReceives, holdsMuch } = connection;
+    const isEnough = full || (budget.isFarExceeded ? holdsMuch : onlyReceives);
     const isBeyond = isEnough && budget.excess > 0;
     const { maxUnreadBytes } = deps.limits;
     // When it is not full any more, this is called again.

@@ -56,6 +56,9 @@ interface StreamParts {
   peer: PeerSettings;
 }
 
+/** A connection with so many open streams is served even when the server keeps far too much: it may be a probe's. */
+export const fewStreams = 2;
+
 /** One request and its response (RFC 9113 section 5.1). */
 export class Stream {
   readonly id: number;

@@ -5,6 +5,7 @@ import {
   type GrpcServer,
   type GrpcServerOptions,
 } from '../grpc/server.ts';
+import { unlimitedPaths } from './catalogue.ts';
 import { pathOf } from './paths.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface Limits {
   maxHandshakes?: number | undefined;
   /** Bytes that all connections together may keep; see http2/server.ts. */
   maxBufferedBytes?: number | undefined;
+  /** Open calls of all connections, as middleware limits them; far more are refused before they are calls. */
+  maxInFlight?: number | undefined;
   /** Open calls on one connection. */
   maxConcurrentStreams: number;
   /** The largest request message, in bytes; a larger one ends RESOURCE_EXHAUSTED. */
@@ -76,11 +79,13 @@ export async function createEngine(
       onIncident,
       maxBufferedBytes,
       maxConnections,
+      maxStreams: 1.1 * (limits.maxInFlight ?? Number.POSITIVE_INFINITY) + 100,
       maxHandshakes: limits.maxHandshakes,
       maxMessageSize,
       compressAbove: limits.compressResponsesAbove,
       // Probes are answered by a server that refuses other calls, or it would be restarted. Watch is no
       // probe: it stays, and what stays has to find room.
+      unlimited: unlimitedPaths,
       essential: new Set([
         pathOf(HealthDefinition, HealthDefinition.methods.check),
         pathOf(HealthDefinition, HealthDefinition.methods.list),

@@ -44,10 +44,19 @@ export async function mostBuffered(victim: Victim): Promise<number> {
 
 /** How many streams the server has given up. */
 export function calmed(attackers: readonly Attacker[]): number {
-  const calm = word(ErrorCode.ENHANCE_YOUR_CALM).toString('hex');
+  return resets(attackers, ErrorCode.ENHANCE_YOUR_CALM);
+}
+
+/** How many streams the server has not even opened. */
+export function refused(attackers: readonly Attacker[]): number {
+  return resets(attackers, ErrorCode.REFUSED_STREAM);
+}
+
+function resets(attackers: readonly Attacker[], code: number): number {
+  const wanted = word(code).toString('hex');
   return attackers
     .flatMap(({ frames }) => frames)
-    .filter(({ type, payload }) => type === 'RST_STREAM' && payload === calm).length;
+    .filter(({ type, payload }) => type === 'RST_STREAM' && payload === wanted).length;
 }
 
 /** Goes away: the server sees it where it reads, and a few seconds later where it does not. */
