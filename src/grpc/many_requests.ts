@@ -18,6 +18,7 @@ export class ManyRequests implements RequestReader {
     this.#call = call;
     this.#reader = new MessageReader(call.maxMessageSize);
     this.#messages = new RequestStream({
+      flow: call.stream.flow,
       reader: this.#reader,
       decode: (raw) => this.#orFail(() => decodeMessage(raw, call)),
       onPull: () => this.#giveRoom(),

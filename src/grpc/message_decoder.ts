@@ -1,5 +1,6 @@
 import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
+import { copyWork, cost, type Flow, nextTurn } from '../http2/scheduler.ts';
 import { type BytesInUse, smallMessage } from './bytes_in_use.ts';
 import { decompress, type Encoding, takeTurn } from './compression.ts';
 import { broken, type RawMessage } from './message_reader.ts';
@@ -21,6 +22,7 @@ export interface MessageKind {
   /** RESOURCE_EXHAUSTED: there is no room for what this one would become. */
   busy(): ServerError;
   readonly inUse: BytesInUse;
+  readonly stream: { readonly flow: Flow };
 }
 
 /** Gives a message as it is: inflated where it must be, and decoded. Throws or rejects with a ServerError. */
@@ -37,7 +39,8 @@ function inflate(
   bytes: Buffer,
   { encoding, kind }: { encoding: Encoding; kind: MessageKind },
 ): Promise<unknown> {
-  return takeTurn(async () => {
+  const { flow } = kind.stream;
+  return takeTurn(flow, async () => {
     if (kind.isEnded) throw new AbortError();
     const { inUse, maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;
@@ -47,6 +50,11 @@ function inflate(
     inUse.take(most);
     const plain = await decompress(bytes, { encoding, maxSize: maxMessageSize });
     inUse.take(plain.length);
+    const turn = nextTurn(flow);
+    if (turn) {
+      await turn;
+      if (kind.isEnded) throw new AbortError();
+    }
     return parse(plain, kind);
   });
 }
@@ -62,6 +70,7 @@ const ownGrowth = 64 * 1024;
  * than that for the largest message is of fields that are nearly empty. There must be room for it, too.
  */
 function parse(bytes: Buffer, kind: MessageKind): unknown {
+  kind.stream.flow.spend(cost.request + copyWork(bytes.length));
   const { inUse, maxMessageSize, method } = kind;
   const bound = 2 * maxMessageSize + ownGrowth;
   inUse.most = bound;

@@ -1,6 +1,9 @@
+import type { Flow } from '../http2/scheduler.ts';
 import { broken, type MessageReader, type RawMessage } from './message_reader.ts';
 
 interface RequestStreamDeps<T> {
+  /** The connection's part of what the server does. */
+  flow: Flow;
   reader: MessageReader;
   decode: (message: RawMessage) => T | Promise<T>;
   /** Called when a message has been taken, or when one is missing. */
@@ -15,6 +18,8 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
   readonly #waiting: PromiseWithResolvers<IteratorResult<T>>[] = [];
   #state: 'open' | 'ended' | 'left' = 'open';
   #error: Error | undefined;
+  /** Messages that are there wait, as their connection has done its part for now. */
+  #isPutOff = false;
 
   constructor(deps: RequestStreamDeps<T>) {
     this.#deps = deps;
@@ -22,7 +27,7 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
 
   /** Whether a handler waits for a message that is not there. */
   get isWaiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting.length > 0 && !this.#isPutOff;
   }
 
   /** Whether nobody takes any more. */
@@ -33,19 +38,24 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
   /** Looks whether there is what somebody waits for. */
   wake(): void {
     while (this.#waiting.length > 0) {
+      if (this.#mustWait()) return;
       const message = this.#read();
-      if (!message) return;
+      if (!message) break;
       const waiting = this.#waiting.shift();
       waiting?.resolve(this.#deliver(message));
       waiting?.promise.catch(ignore);
     }
+    if (this.#state !== 'open') this.#finish();
   }
 
   /** There are no more messages than those the reader has. */
   end(): void {
     if (this.#state === 'open') this.#state = 'ended';
     // Says what is wrong with a message that is cut short, if somebody waits for it.
-    if (this.#waiting.length > 0) this.#read();
+    this.wake();
+  }
+
+  #finish(): void {
     for (const { resolve } of this.#waiting.splice(0)) resolve(done);
   }
 
@@ -61,12 +71,14 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
   next(): Promise<IteratorResult<T>> {
     if (this.#error) return rejected(this.#error);
     if (this.#state === 'left') return Promise.resolve(done);
-    const message = this.#read();
-    if (this.#error) return rejected(this.#error);
-    if (!message && this.#state === 'ended') return Promise.resolve(done);
-    if (message) {
-      this.#deps.onPull();
-      return this.#deliver(message);
+    if (!this.#mustWait()) {
+      const message = this.#read();
+      if (this.#error) return rejected(this.#error);
+      if (!message && this.#state === 'ended') return Promise.resolve(done);
+      if (message) {
+        this.#deps.onPull();
+        return this.#deliver(message);
+      }
     }
     const waiting = Promise.withResolvers<IteratorResult<T>>();
     this.#waiting.push(waiting);
@@ -77,14 +89,27 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
   /** The handler has seen enough. */
   return(): Promise<IteratorResult<T>> {
     this.#state = 'left';
-    this.end();
     this.#deps.reader.clear();
+    this.#finish();
     this.#deps.onPull();
     return Promise.resolve(done);
   }
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  /** Whether the others have their part before the next message. */
+  #mustWait(): boolean {
+    const { flow, reader } = this.#deps;
+    if (this.#isPutOff) return true;
+    if (!flow.isSpent || reader.heldBytes === 0) return false;
+    this.#isPutOff = true;
+    flow.wait(() => {
+      this.#isPutOff = false;
+      this.wake();
+    });
+    return true;
   }
 
   #read(): RawMessage | undefined {

@@ -1,4 +1,5 @@
 import { ServerError, Status } from 'nice-grpc-common';
+import { copyWork, cost } from '../http2/scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
 import { show } from '../thrown.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
@@ -188,7 +189,7 @@ export class ResponseWriter {
 
   async #sendCompressed(bytes: Uint8Array, encoding: Encoding): Promise<boolean> {
     this.#stream.keepResponse(bytes.length);
-    const packed = await takeTurn(async () => {
+    const packed = await takeTurn(this.#stream.flow, async () => {
       return this.#stream.closed ? noBytes : compress(bytes, encoding);
     });
     this.#stream.keepResponse(0);
@@ -199,9 +200,17 @@ export class ResponseWriter {
 
   /** The only message of a response leaves together with its status. */
   #write(framed: Uint8Array): boolean {
-    if (this.#method.responseStream) return this.#stream.write(framed);
-    this.#last = framed;
-    return true;
+    const { flow } = this.#stream;
+    flow.spend(cost.response + copyWork(framed.length));
+    if (!this.#method.responseStream) {
+      this.#last = framed;
+      return true;
+    }
+    const goOn = this.#stream.write(framed);
+    if (!goOn || !flow.isSpent) return goOn;
+    // Others have their part before the next one.
+    flow.wait(() => this.drained());
+    return false;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ByteBudget } from './byte_budget.ts';
 import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
-import { FrameType, maxInt31 } from './frame.ts';
+import { type Frame, FrameType, maxInt31 } from './frame.ts';
 import { FrameReader } from './frame_reader.ts';
 import { Inbound } from './inbound.ts';
 import type { Incident } from './incident.ts';
@@ -8,6 +8,7 @@ import type { Http2Limits } from './limits.ts';
 import { OpenCount } from './open_count.ts';
 import { OpenStreams } from './open_streams.ts';
 import { Sender } from './sender.ts';
+import { type Flow, unbounded } from './scheduler.ts';
 import { defaultPeerSettings, ownSettings } from './settings.ts';
 import { fewStreams, type Serve, type Stream } from './stream.ts';
 
@@ -18,6 +19,8 @@ export interface ConnectionDeps {
   budget: ByteBudget;
   /** The same, of streams. */
   openCount?: OpenCount;
+  /** Its part of what the server does. */
+  flow?: Flow;
   serve: Serve;
   /** Called when there is something to write, and for about how many bytes more are held, if any. */
   wake: (grown?: number) => void;
@@ -40,6 +43,7 @@ const goAwayPing = Buffer.from('goingout', 'latin1');
  */
 export class Connection {
   readonly #wake: ConnectionDeps['wake'];
+  readonly #flow: Flow;
   readonly #sender: Sender;
   readonly #streams: OpenStreams;
   readonly #inbound: Inbound;
@@ -54,6 +58,7 @@ export class Connection {
     limits,
     budget,
     openCount = new OpenCount(Number.POSITIVE_INFINITY),
+    flow = unbounded,
     serve,
     wake,
     unsent = () => 0,
@@ -63,6 +68,7 @@ export class Connection {
   }: ConnectionDeps) {
     const peer = defaultPeerSettings();
     this.#wake = wake;
+    this.#flow = flow;
     this.#report = report;
     this.#http1Response = http1Response;
     const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
@@ -71,12 +77,14 @@ export class Connection {
       limits,
       budget,
       openCount,
+      flow,
       wake,
       report,
       sender: this.#sender,
     });
     this.#inbound = new Inbound({
       limits,
+      flow,
       serve,
       now,
       peer,
@@ -86,10 +94,11 @@ export class Connection {
       onPingAnswer: (payload) => payload.equals(goAwayPing) && this.finishShutdown(),
       acceptsStreams: () => this.#state !== 'left',
     });
-    this.#reader = new FrameReader((frame) => {
+    const onFrame = (frame: Frame) => {
       this.#inbound.onFrame(frame);
       if (this.isOverfull) throw tooMuch();
-    });
+    };
+    this.#reader = new FrameReader(onFrame, () => flow.isSpent && !flow.isCrowded);
     this.#sender.output.frame(FrameType.SETTINGS, 0, 0, ownSettings(limits));
     this.#sender.windowUpdate(0, limits.connectionWindowSize - 65_535);
   }
@@ -162,16 +171,31 @@ export class Connection {
     return this.#mayTalk && (this.#sender.output.length > 0 || this.#sender.wantsToSend);
   }
 
+  /** Bytes of what receive() got that wait for goOn(): this connection has done its part for now. */
+  get restBytes(): number {
+    return this.#reader.restBytes;
+  }
+
   /** Takes what the socket has read. */
   receive(chunk: Buffer): void {
-    if (this.#state === 'failed') return;
     this.#mayTalk = true;
+    this.#read(() => this.#reader.read(chunk));
+  }
+
+  /** Goes on with what receive() has left. */
+  goOn(): void {
+    this.#read(() => this.#reader.goOn());
+  }
+
+  #read(read: () => void): void {
+    if (this.#state === 'failed') return;
     try {
-      this.#reader.read(chunk);
+      read();
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.fail(error);
     }
+    this.#flow.putOff(this.#reader.restBytes);
   }
 
   /** Bytes that take() has to give, whatever room there is. */
@@ -268,6 +292,8 @@ export class Connection {
   /** The socket is closed, or is about to be for this error: what is open ends here. */
   lost(error?: ConnectionError): void {
     this.#state = 'failed';
+    this.#reader.stop();
+    this.#flow.putOff(0);
     this.#streams.end(error);
   }
 }

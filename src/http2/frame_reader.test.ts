@@ -34,6 +34,38 @@ test('read() gives the frames that were written, in one piece', () => {
   assert.deepEqual([reader.hasPreface, reader.heldBytes], [true, 0]);
 });
 
+test('goOn() gives what read() was told to leave, in order, whatever comes meanwhile', () => {
+  const bytes = Buffer.concat([preface, someFrames(lengths)]);
+  const whole = readAll([bytes]).frames;
+
+  for (const size of [1, 7, 20, 1000, bytes.length]) {
+    const frames: unknown[] = [];
+    let left = 0;
+    const reader = new FrameReader(
+      ({ type, flags, streamId, bytes: all, start, end }) => {
+        left--;
+        frames.push([type, flags, streamId, all.toString('hex', start, end)]);
+      },
+      () => left <= 0,
+    );
+    for (let at = 0; at < bytes.length; at += size) {
+      reader.read(bytes.subarray(at, at + size));
+      // Now and then one frame more.
+      if (at % 3 === 0) {
+        left = 1;
+        reader.goOn();
+      }
+    }
+    assert.equal(reader.heldBytes >= reader.restBytes, true);
+    for (let turns = 0; reader.restBytes > 0; turns++) {
+      assert.ok(turns < 100, `${reader.restBytes} bytes left after ${turns} turns`);
+      left = 2;
+      reader.goOn();
+    }
+    assert.deepEqual(frames, whole, `in pieces of ${size}`);
+  }
+});
+
 test('read() gives the same frames however the bytes are cut in two', () => {
   const bytes = Buffer.concat([preface, someFrames([0, 1, 8, 9, 10, 100, 3, 0, 0, 50])]);
   const whole = readAll([bytes]).frames;

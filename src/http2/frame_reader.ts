@@ -7,13 +7,19 @@ import { defaultMaxFrameSize, type Frame, frameHeaderLength, maxInt31, preface }
  */
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void;
+  readonly #mustWait: () => boolean;
   #prefaceLeft = preface.length;
   /** The beginning of a frame whose rest has not come yet; its length is what is needed next. */
   #partial = empty;
   #filled = 0;
+  /** What has come and not been looked at. */
+  #rest: Buffer[] = [];
+  #restBytes = 0;
 
-  constructor(onFrame: (frame: Frame) => void) {
+  /** `mustWait` is asked after each frame whether the next ones are for goOn(). */
+  constructor(onFrame: (frame: Frame) => void, mustWait: () => boolean = () => false) {
     this.#onFrame = onFrame;
+    this.#mustWait = mustWait;
   }
 
   /** Whether the client has said that it speaks HTTP/2. */
@@ -21,22 +27,51 @@ export class FrameReader {
     return this.#prefaceLeft === 0;
   }
 
-  /** Bytes kept for a frame that has begun and not ended. */
+  /** Bytes kept for a frame that has begun and not ended, and those that wait for goOn(). */
   get heldBytes(): number {
-    return this.#partial.length;
+    return this.#partial.length + this.#restBytes;
+  }
+
+  /** Bytes that wait for goOn(). */
+  get restBytes(): number {
+    return this.#restBytes;
   }
 
   /** Throws a ConnectionError for a wrong preface and for a frame that is too large. */
   read(chunk: Buffer): void {
+    if (this.#restBytes > 0) this.#putOff(chunk, 0);
+    else this.#cut(chunk);
+  }
+
+  /** Goes on with what waits. Throws as read() does. */
+  goOn(): void {
+    const chunks = this.#rest;
+    this.stop();
+    for (const chunk of chunks) this.read(chunk);
+  }
+
+  /** Forgets what waits. */
+  stop(): void {
+    this.#rest = [];
+    this.#restBytes = 0;
+  }
+
+  #cut(chunk: Buffer): void {
     let at = this.#prefaceLeft > 0 ? this.#readPreface(chunk) : 0;
     if (this.#filled > 0) at = this.#readRest(chunk, at);
     while (chunk.length - at >= frameHeaderLength) {
+      if (this.#mustWait()) return this.#putOff(chunk, at);
       const end = at + frameHeaderLength + lengthAt(chunk, at);
       if (end > chunk.length) break;
       this.#emit(chunk, at, end);
       at = end;
     }
     if (at < chunk.length) this.#keep(chunk, at);
+  }
+
+  #putOff(chunk: Buffer, at: number): void {
+    this.#rest.push(chunk.subarray(at));
+    this.#restBytes += chunk.length - at;
   }
 
   /** RFC 9113 section 3.4: anything but the preface is a connection error. */

@@ -4,6 +4,7 @@ import { expectConnection, expectLength, isAck, wrongLength } from './frame_chec
 import type { Http2Limits } from './limits.ts';
 import type { OpenStreams } from './open_streams.ts';
 import { Requests } from './requests.ts';
+import { cost, type Flow } from './scheduler.ts';
 import type { Sender } from './sender.ts';
 import { applySettings, type PeerSettings } from './settings.ts';
 import type { Serve } from './stream.ts';
@@ -13,6 +14,7 @@ import { TokenBucket } from './token_bucket.ts';
 /** What frames that come in can move. */
 export interface InboundDeps {
   limits: Http2Limits;
+  flow: Flow;
   serve: Serve;
   now: () => number;
   peer: PeerSettings;
@@ -71,6 +73,7 @@ export class Inbound {
       throw new ConnectionError('PROTOCOL_ERROR', 'Cannot begin without SETTINGS');
     }
     this.#requests.expect(frame);
+    this.#deps.flow.spend(cost.frame);
     try {
       this.#dispatch(frame);
     } catch (error) {
@@ -113,6 +116,7 @@ export class Inbound {
     const { owner, streams } = this.#deps;
     if (streams.isIdle(error.streamId)) throw error.forConnection();
     this.#countReset();
+    this.#deps.flow.spend(cost.reset);
     owner.fail(error);
   }
 
@@ -139,19 +143,20 @@ export class Inbound {
   /** Section 6.4. */
   #onRstStream(frame: Frame): void {
     expectLength(frame, 4);
-    const { owner, streams } = this.#deps;
+    const { flow, owner, streams } = this.#deps;
     const { streamId } = frame;
     const stream = streams.get(streamId);
     // A stream that is closed has nothing left to free: the reset crossed the end of its response.
     if (!stream) return streams.refuseIdle(streamId);
     this.#countReset();
+    flow.spend(cost.reset);
     owner.forget(stream);
     stream.events?.reset(frame.bytes.readUInt32BE(frame.start));
   }
 
   /** Section 6.5. */
   #onSettings(frame: Frame): void {
-    const { peer, sender, streams } = this.#deps;
+    const { flow, peer, sender, streams } = this.#deps;
     expectConnection(frame);
     this.#hasSettings = true;
     if (isAck(frame)) {
@@ -163,6 +168,7 @@ export class Inbound {
     const before = peer.initialWindowSize;
     applySettings(peer, frame);
     // Section 6.9.2: open streams too.
+    flow.spend(streams.size >> 3);
     const grown = peer.initialWindowSize - before;
     for (const stream of streams.all()) {
       if (!stream.sendWindow.grow(grown)) {

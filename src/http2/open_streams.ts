@@ -4,6 +4,7 @@ import { ReceiveWindow } from './flow_control.ts';
 import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
 import type { OpenCount } from './open_count.ts';
+import { cost, type Flow } from './scheduler.ts';
 import type { Sender } from './sender.ts';
 import type { Stream, StreamOwner } from './stream.ts';
 import { StreamTable } from './stream_table.ts';
@@ -12,6 +13,7 @@ interface OpenStreamsDeps {
   limits: Http2Limits;
   budget: ByteBudget;
   openCount: OpenCount;
+  flow: Flow;
   sender: Sender;
   wake: (grown?: number) => void;
   report: (incident: Incident) => void;
@@ -20,6 +22,7 @@ interface OpenStreamsDeps {
 /** The streams of a connection: what they may do to it, and everything that ends one. */
 export class OpenStreams implements StreamOwner {
   readonly table = new StreamTable();
+  readonly flow: Flow;
   readonly #receiveWindow: ReceiveWindow;
   readonly #budget: ByteBudget;
   readonly #openCount: OpenCount;
@@ -32,10 +35,11 @@ export class OpenStreams implements StreamOwner {
   #kept = 0;
   #own = 0;
 
-  constructor({ limits, budget, openCount, sender, wake, report }: OpenStreamsDeps) {
+  constructor({ limits, budget, openCount, flow, sender, wake, report }: OpenStreamsDeps) {
     this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
     this.#budget = budget;
     this.#openCount = openCount;
+    this.flow = flow;
     this.#sender = sender;
     this.#wake = wake;
     this.#report = report;
@@ -59,6 +63,7 @@ export class OpenStreams implements StreamOwner {
   open(stream: Stream): void {
     this.table.add(stream);
     this.#openCount.value++;
+    this.flow.spend(cost.stream);
     this.#own += stream.ownSize;
     // At once: a thousand may be opened before this is counted anew.
     this.#wake(stream.ownSize);
@@ -66,6 +71,7 @@ export class OpenStreams implements StreamOwner {
 
   /** Opens no stream for a request: its client may send it again (RFC 9113 section 8.7). */
   refuse(streamId: number, message: string): void {
+    this.flow.spend(cost.reset);
     this.#report({ reason: 'rst_stream_refused_stream', message });
     this.#sender.reset(streamId, ErrorCode.REFUSED_STREAM);
     this.table.rememberReset(streamId);
@@ -178,10 +184,19 @@ export class OpenStreams implements StreamOwner {
 
   /** Ends all of them: the connection is over, and with an error where that was for us to say. */
   end(error: ConnectionError | undefined): void {
-    for (const stream of this.table.all()) {
-      this.#remove(stream);
+    const streams = this.table.all();
+    for (const stream of streams) this.#remove(stream);
+    this.#tell(streams, error);
+  }
+
+  /** Tells whoever serves them, a few in each turn: a thousand calls take a while to end. */
+  #tell(streams: Stream[], error: ConnectionError | undefined): void {
+    for (let stream = streams.pop(); stream; stream = streams.pop()) {
       if (error) stream.events?.failed(error);
       else stream.events?.reset(ErrorCode.CANCEL);
+      this.flow.spend(cost.reset);
+      if (streams.length === 0 || !this.flow.isSpent) continue;
+      return this.flow.wait(() => this.#tell(streams, error));
     }
   }
 

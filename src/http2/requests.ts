@@ -12,6 +12,7 @@ import {
   type RequestHeaders,
   readTrailers,
 } from './request_headers.ts';
+import { headerWork } from './scheduler.ts';
 import { fewStreams, Stream } from './stream.ts';
 
 /** What HEADERS, CONTINUATION and DATA do: they open streams, fill their requests and end them. */
@@ -100,10 +101,12 @@ export class Requests {
   /** Every block is decoded, whatever becomes of its stream: the next ones build on it. */
   #onBlock(block: HeaderBlock | undefined): void {
     if (!block) return;
-    const { streams } = this.#deps;
+    const { flow, streams } = this.#deps;
     const { streamId, dependsOn } = block;
     const isNew = streams.isNew(streamId);
     const list = this.#decode(block.bytes);
+    // Few bytes can stand for many.
+    flow.spend(headerWork(block.bytes.length + list.size));
     if (dependsOn === streamId) {
       throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot make a stream depend on itself');
     }

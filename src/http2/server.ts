@@ -9,7 +9,7 @@ import { OpenCount } from './open_count.ts';
 import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from './stream.ts';
 import { TokenBucket } from './token_bucket.ts';
-import { Turn } from './turn.ts';
+import { Scheduler } from './scheduler.ts';
 
 /** What a server bears of all its peers together. */
 export interface Http2ServerOptions {
@@ -98,7 +98,7 @@ export function createHttp2Server({
     now,
     budget,
     openCount,
-    turn: new Turn(),
+    scheduler: new Scheduler(maxBufferedBytes / 4),
     limits: withDefaults(defaultLimits, limits),
     times: withDefaults(defaultTimes, times),
     random,

@@ -5,7 +5,7 @@ import { ConnectionError } from './errors.ts';
 import type { Incident } from './incident.ts';
 import { ConnectionTimes, lingerMs, type SocketTimes } from './connection_times.ts';
 import type { Serve } from './stream.ts';
-import type { Turn } from './turn.ts';
+import type { Scheduler } from './scheduler.ts';
 
 /** A connection on its socket. */
 export interface SocketConnection {
@@ -35,12 +35,12 @@ export interface SocketConnection {
   tick(): void;
 }
 
-interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve' | 'unsent'> {
+interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve' | 'unsent' | 'flow'> {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   times: SocketTimes;
   /** From 0 to 1: connections that came together do not all leave together. */
   random: () => number;
-  turn: Turn;
+  scheduler: Scheduler;
   /** Told when the first stream is opened, and when none is open any more, and that again with each tick. */
   onIdle: (isIdle: boolean) => void;
   onClose: () => void;
@@ -48,6 +48,9 @@ interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve' | 'unsent'> {
 
 /** Bytes of output that do not wait for the end of the turn: a peer that reads may have them before. */
 const plenty = 128 * 1024;
+
+/** Bytes that are read before those have been dealt with. */
+const mostRest = 16 * 1024;
 
 /** Bytes that the socket gets at once: it does not say what it has sent of them before it has sent them all. */
 const longestWrite = 256 * 1024;
@@ -58,11 +61,12 @@ const longestWrite = 256 * 1024;
  */
 export function bindSocket(
   socket: Socket,
-  { times, random, turn, onIdle, onClose, ...deps }: SocketDeps,
+  { times, random, scheduler, onIdle, onClose, ...deps }: SocketDeps,
 ): SocketConnection {
   const serve: Serve = (stream, request) => deps.serve(stream, request, socket);
   const unsent = () => socket.writableLength;
-  const connection = new Connection({ ...deps, serve, wake, unsent });
+  const flow = scheduler.createFlow();
+  const connection = new Connection({ ...deps, serve, wake, unsent, flow });
   let scheduled = false;
   let full = false;
   const drop = (incident?: Incident) => {
@@ -75,6 +79,8 @@ export function bindSocket(
   const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
   let counted = 0;
   let paused = false;
+  /** What has been read waits for its part of a turn. */
+  let isWaiting = false;
   /** The peer has so much to read that nothing is read of it. */
   let behind = false;
   /** Bytes that the socket has got. */
@@ -100,11 +106,7 @@ export function bindSocket(
       // All has been said, though it may not have left yet: what still comes is read and dropped.
       if (socket.writableEnded) return;
       connection.receive(chunk);
-      // Last words leave at once: a peer that has ended its side may not be written to in a turn.
-      if (connection.isOver) return flush();
-      // Before the next chunk of this turn.
-      account();
-      wake();
+      onRead();
     })
     .on('drain', () => {
       full = false;
@@ -150,6 +152,25 @@ export function bindSocket(
     },
   };
 
+  function onRead(): void {
+    // Last words leave at once: a peer that has ended its side may not be written to in a turn.
+    if (connection.isOver) return flush();
+    if (connection.restBytes > 0 && !isWaiting) {
+      isWaiting = true;
+      flow.wait(goOn);
+    }
+    // Before the next chunk of this turn.
+    account();
+    wake();
+  }
+
+  function goOn(): void {
+    isWaiting = false;
+    if (closed || socket.writableEnded) return;
+    connection.goOn();
+    onRead();
+  }
+
   function wake(grown = 0): void {
     // At the end of the turn all of it is counted anew.
     if (grown > 0 && !closed) {
@@ -159,7 +180,7 @@ export function bindSocket(
     if (connection.readyBytes >= plenty && !full) writeNow();
     if (scheduled) return;
     scheduled = true;
-    turn.later(flush);
+    scheduler.atEnd(flush);
   }
 
   function writeNow(): void {
@@ -207,7 +228,8 @@ export function bindSocket(
     const { maxUnreadBytes } = deps.limits;
     // When it is not full any more, this is called again.
     behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
-    const pause = (isBeyond || behind) && !connection.isOver;
+    const hasEnough = isBeyond || behind || connection.restBytes > mostRest;
+    const pause = hasEnough && !connection.isOver;
     if (isBeyond && pause) budget.wait(account);
     if (pause === paused) return;
     paused = pause;
@@ -222,12 +244,12 @@ export function bindSocket(
     for (const bytes of connection.take({ room: false })) socket.write(bytes);
     socket.end();
     // By then the system has what it takes of that, and ends the connection behind it.
-    turn.later(() => turn.later(() => socket.destroy()));
+    scheduler.atEnd(() => scheduler.atEnd(() => socket.destroy()));
   }
 
   function count(): void {
     if (closed) return;
-    const held = connection.heldBytes + socket.writableLength;
+    const held = connection.heldBytes + socket.writableLength + socket.readableLength;
     const grown = held - counted;
     if (!offered && connection.spareBytes > 0) {
       offered = true;

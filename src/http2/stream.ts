@@ -1,6 +1,7 @@
 import type { ConnectionError, StreamError } from './errors.ts';
 import { ReceiveWindow, SendWindow } from './flow_control.ts';
 import type { RequestHeaders } from './request_headers.ts';
+import type { Flow } from './scheduler.ts';
 import type { PeerSettings } from './settings.ts';
 
 /** What happens to a stream, told to whoever serves it. */
@@ -29,6 +30,8 @@ export type Serve = (stream: Stream, request: RequestHeaders) => StreamEvents;
 
 /** The connection, as its streams see it. */
 export interface StreamOwner {
+  /** The connection's part of what the server does. */
+  readonly flow: Flow;
   /** Sends a HEADERS frame now. */
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void;
   /** Holds a part of a body, and sends it as windows allow. False: that is enough for now. */
@@ -102,6 +105,11 @@ export class Stream {
     this.#peer = peer;
     this.sendWindow = new SendWindow(send);
     this.receiveWindow = new ReceiveWindow(receive);
+  }
+
+  /** Its connection's part of what the server does: whatever it has done is counted there. */
+  get flow(): Flow {
+    return this.#owner.flow;
   }
 
   /** What the peer takes of a header list, in bytes as RFC 9113 section 6.5.2 counts them. */

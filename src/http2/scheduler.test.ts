@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { type Flow, nextTurn, Scheduler } from './scheduler.ts';
+
+const size = 100;
+
+/** Work that comes in pieces, as frames do: it goes on until its flow has done its part. */
+function worker(flow: Flow, { pieces, work = size }: { pieces: number; work?: number }) {
+  const self = { done: 0, goOn };
+  return self;
+
+  function goOn(): void {
+    while (self.done < pieces && !flow.isSpent) {
+      flow.spend(work);
+      self.done++;
+    }
+    if (self.done < pieces) flow.wait(goOn);
+  }
+}
+
+test('a flow does all of a small work at once', () => {
+  const small = worker(new Scheduler(0).createFlow(), { pieces: 10 });
+
+  small.goOn();
+
+  assert.equal(small.done, 10);
+});
+
+test('a flow with much to do has a part of each turn, and comes to an end', async () => {
+  const large = worker(new Scheduler(0).createFlow(), { pieces: 1000 });
+
+  large.goOn();
+  const seen = [large.done];
+  while (large.done < 1000) {
+    assert.ok(seen.length < 100, `${large.done} done in ${seen.length} turns`);
+    await immediate();
+    seen.push(large.done);
+  }
+
+  const parts = seen.map((done, at) => done - (seen[at - 1] ?? 0));
+  assert.ok(Math.max(...parts) <= 100, `parts of ${parts.join(', ')}`);
+});
+
+test('a flow that comes when many wait does its work at once, and they go on alike', async () => {
+  const scheduler = new Scheduler(0);
+  const workers = Array.from({ length: 50 }, () =>
+    worker(scheduler.createFlow(), { pieces: 1000 }),
+  );
+  for (const each of workers) each.goOn();
+  await immediate();
+
+  const late = worker(scheduler.createFlow(), { pieces: 10 });
+  late.goOn();
+  assert.equal(late.done, 10);
+
+  for (let turns = 0; turns < 100; turns++) await immediate();
+  const done = workers.map((each) => each.done);
+  assert.ok(Math.min(...done) > 0);
+  assert.ok(Math.max(...done) - Math.min(...done) <= 40, `done: ${done.join(', ')}`);
+});
+
+test('a turn does a bounded amount of work, however many flows have some', async () => {
+  const scheduler = new Scheduler(0);
+  const workers = Array.from({ length: 1000 }, () =>
+    worker(scheduler.createFlow(), { pieces: 100 }),
+  );
+  const done = () => workers.reduce((sum, each) => sum + each.done, 0);
+
+  let before = 0;
+  let most = 0;
+  for (const each of workers) each.goOn();
+  for (let turns = 0; done() < 100_000; turns++) {
+    assert.ok(turns < 5000, `${done()} pieces in ${turns} turns`);
+    most = Math.max(most, done() - before);
+    before = done();
+    await immediate();
+  }
+
+  assert.ok(most * size <= 2 * 8000 + size, `${most} pieces in a turn`);
+});
+
+test('a flow that does in one piece what others do in many waits for as long', async () => {
+  const scheduler = new Scheduler(0);
+  const dear = worker(scheduler.createFlow(), { pieces: 100, work: 100 * size });
+  const cheap = worker(scheduler.createFlow(), { pieces: 10_000 });
+  dear.goOn();
+  cheap.goOn();
+
+  for (let turns = 0; turns < 50; turns++) await immediate();
+
+  const ratio = (dear.done * 100) / cheap.done;
+  assert.ok(ratio > 0.7 && ratio < 1.5, `${dear.done} and ${cheap.done}`);
+});
+
+test('nextTurn() is there at once for a flow that has not done its part', async () => {
+  const flow = new Scheduler(0).createFlow();
+  assert.equal(nextTurn(flow), undefined);
+
+  flow.spend(1_000_000);
+
+  await nextTurn(flow);
+  assert.equal(flow.isSpent, false);
+});
+
+test('a flow is crowded when all together have put off too much, and not after', () => {
+  const scheduler = new Scheduler(100);
+  const flows = [scheduler.createFlow(), scheduler.createFlow()] as const;
+
+  flows[0].putOff(60);
+  assert.equal(flows[1].isCrowded, false);
+  flows[1].putOff(60);
+  assert.equal(flows[0].isCrowded, true);
+  flows[0].putOff(10);
+  assert.equal(flows[1].isCrowded, false);
+});
