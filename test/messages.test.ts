@@ -145,11 +145,11 @@ test('fields that nobody knows become nothing, and groups of them may be 100 dee
       Buffer.alloc(2 * depth, '\xa4\x06', 'latin1'),
     ]);
   const unknown = {
-    numbers: Buffer.alloc(4 * MiB - 64, Buffer.from([0x18, 1])),
+    numbers: Buffer.alloc(500_000, Buffer.from([0x18, 1])),
     'long numbers': Buffer.from([0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
     'fixed numbers': Buffer.from([0x19, 1, 2, 3, 4, 5, 6, 7, 8, 0x1d, 1, 2, 3, 4]),
     bytes: field(0x1a, Buffer.alloc(1000, 0xff)),
-    'empty groups': Buffer.alloc(4 * MiB - 64, '\xa3\x06\xa4\x06', 'latin1'),
+    'empty groups': Buffer.alloc(500_000, '\xa3\x06\xa4\x06', 'latin1'),
     'a group with fields': Buffer.from([0xa3, 6, 0x08, 1, 0x12, 1, 0xff, 0xa4, 6]),
     'groups in groups': groups(100),
   };
@@ -174,6 +174,19 @@ test('fields that nobody knows become nothing, and groups of them may be 100 dee
     assert.equal(code, Status.INTERNAL, what);
   }
   client.close();
+});
+
+test('a message of nothing but small fields that nobody knows is refused before it takes long', async () => {
+  await using running = await serve({ engine: 'direct' });
+  const tooMany = {
+    numbers: Buffer.alloc(4 * MiB - 64, Buffer.from([0x18, 1])),
+    groups: Buffer.alloc(4 * MiB - 64, '\xa3\x06\xa4\x06', 'latin1'),
+  };
+
+  for (const [what, bytes] of Object.entries(tooMany)) {
+    const { code } = await statusOf(running.address, paths.unary, frame(bytes));
+    assert.equal(code, Status.RESOURCE_EXHAUSTED, what);
+  }
 });
 
 test('a message counts for what it has become, not for what it was on the wire', async () => {

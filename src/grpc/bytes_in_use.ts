@@ -24,6 +24,10 @@ export class BytesInUse implements MessageRoom {
     this.#message = size;
   }
 
+  spend(work: number): void {
+    this.#stream.flow.spend(work);
+  }
+
   /** The service keeps so many of those before. */
   retain(bytes: number): void {
     this.#stream.claim(bytes - this.#retained);

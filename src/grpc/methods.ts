@@ -15,6 +15,8 @@ export interface MessageRoom {
   readonly most: number;
   /** It takes so many. */
   take(bytes: number): void;
+  /** What it cost to read it, in units of http2/scheduler.ts. */
+  spend(work: number): void;
 }
 
 /** RESOURCE_EXHAUSTED: a message takes more in memory than its room has bytes. */

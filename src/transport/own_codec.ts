@@ -57,9 +57,13 @@ function counting(type: OwnType): object {
     [decodeCounted](bytes: Uint8Array, room?: MessageRoom) {
       if (!room) return decode(bytes);
       const reader = new CountingReader(viewOf(bytes), room.most);
-      const message = type.decode(reader);
-      room.take(reader.spent);
-      return message;
+      try {
+        const message = type.decode(reader);
+        room.take(reader.spent);
+        return message;
+      } finally {
+        room.spend(reader.work);
+      }
     },
   };
 }
