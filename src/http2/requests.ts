@@ -77,6 +77,8 @@ export class Requests {
     if (!owner.receive(length)) {
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
     }
+    // Of whichever stream: it is an error of the connection.
+    const body = withoutPadding(frame);
     const stream = streams.get(streamId);
     if (!stream) return streams.refuseClosed(streamId, 'DATA');
     if (stream.remoteEnded) {
@@ -86,7 +88,6 @@ export class Requests {
     if (!stream.receiveWindow.take(length)) {
       throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
     }
-    const body = withoutPadding(frame);
     const endStream = (flags & Flag.END_STREAM) !== 0;
     if (body.length > 0) this.dataFrames++;
     else if (!endStream) this.#countEmpty();

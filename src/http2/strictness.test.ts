@@ -162,6 +162,7 @@ cutTest('frames of a wrong size end the connection', (create) => {
     [['PRIORITY', { stream: 2, payload: bytes(6) }]],
     // Too small for what its flags say is in it (section 4.2).
     [['DATA', { stream: 1, flags: PADDED }]],
+    [['DATA', { stream: 3, flags: PADDED }]],
     [['HEADERS', { stream: 5, flags: END_HEADERS | PADDED }]],
     [['HEADERS', { stream: 5, flags: END_HEADERS | PRIORITY, payload: bytes(4) }]],
     [['HEADERS', { stream: 5, flags: END_HEADERS | PADDED | PRIORITY, payload: bytes(5) }]],
@@ -178,6 +179,13 @@ cutTest('padding that is longer than what it pads ends the connection', (create)
     Buffer.concat([Buffer.from([length]), bytes(most)]);
   const both = END_HEADERS | PADDED | PRIORITY;
   assertConnectionErrors(create, 'PROTOCOL_ERROR', [
+    // Of a stream that is over, and of one that we reset, too.
+    [['DATA', { stream: 3, flags: PADDED, payload: padded(1, 0) }]],
+    [headers(5, ['a', 'b']), ['DATA', { stream: 5, flags: PADDED, payload: padded(1, 0) }]],
+    [
+      headers(5, request, END_STREAM),
+      ['DATA', { stream: 5, flags: PADDED, payload: padded(9, 8) }],
+    ],
     [['DATA', { stream: 1, flags: PADDED, payload: padded(1, 0) }]],
     [['DATA', { stream: 1, flags: PADDED, payload: padded(255, 254) }]],
     [['HEADERS', { stream: 5, flags: END_HEADERS | PADDED, payload: padded(4, 3) }]],
