@@ -117,7 +117,8 @@ export class Inbound {
     if (streams.isIdle(error.streamId)) throw error.forConnection();
     this.#countReset();
     this.#deps.flow.spend(cost.reset);
-    owner.fail(error);
+    // What was on its way when we reset it is no reason to do so again.
+    if (!streams.wasReset(error.streamId)) owner.fail(error);
   }
 
   /** Section 6.9. */

@@ -59,6 +59,11 @@ export class StreamTable {
     }
   }
 
+  /** Whether we have reset the stream, as far as that is remembered. */
+  wasReset(id: number): boolean {
+    return this.#reset.has(disguise(id));
+  }
+
   /** Forgets those: frames that come for them still are answered with STREAM_CLOSED. */
   forgetResets(): void {
     this.#reset.clear();
@@ -69,7 +74,7 @@ export class StreamTable {
    * that we reset is passed over.
    */
   refuseClosed(id: number, what: string): void {
-    if (this.#reset.has(disguise(id))) return;
+    if (this.wasReset(id)) return;
     this.refuseIdle(id);
     throw new StreamError(
       id,
@@ -101,7 +106,7 @@ export class StreamTable {
       this.lastId = id;
       return true;
     }
-    if (!this.#open.get(id) && !this.#reset.has(disguise(id))) {
+    if (!this.#open.get(id) && !this.wasReset(id)) {
       throw new ConnectionError('STREAM_CLOSED', `Cannot open stream ${id}: it is closed`);
     }
     return false;

@@ -285,6 +285,9 @@ cutTest('what was on its way to a stream that we reset is passed over', (create)
   peer.send('DATA', { stream: 1, flags: PADDED, payload: bytes(10_000) });
   peer.send('WINDOW_UPDATE', { stream: 1, payload: word(1) });
   peer.send('PRIORITY', { stream: 1, payload: bytes(5) });
+  // Wrong ones as well: it is not reset twice.
+  peer.send('PRIORITY', { stream: 1, payload: bytes(4) });
+  peer.send('PRIORITY', { stream: 1, payload: Buffer.concat([word(1), bytes(1)]) });
   peer.send('HEADERS', { stream: 1, flags: END_HEADERS | END_STREAM, payload: trailer });
   peer.send('RST_STREAM', { stream: 1, payload: word(ErrorCode.CANCEL) });
 
