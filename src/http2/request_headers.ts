@@ -47,6 +47,8 @@ export function readRequestHeaders(streamId: number, list: readonly string[]): R
   const scheme = pseudo.get(':scheme');
   // Section 8.3.1; CONNECT, which has neither path nor scheme, is nothing that we serve.
   if (!method || !path || !scheme) throw malformed(streamId, 'a missing pseudo-header field');
+  // Section 8.5: with them it is malformed.
+  if (method === 'CONNECT') throw malformed(streamId, 'a path of CONNECT');
   const authority = pseudo.get(':authority') ?? '';
   return { method, path, scheme, authority, fields, contentLength };
 }

@@ -361,6 +361,9 @@ cutTest('a malformed request is reset alone, and nobody serves it', (create) => 
     [...request, 'a', 'b', ':authority', 'x'],
     ['a', 'b', ...request],
     request.with(0, ':Method'),
+    // With neither, there would be no tunnel (section 8.5).
+    request.with(1, 'CONNECT'),
+    [':method', 'CONNECT', ':authority', 'localhost:80'],
     [...request, 'Upper', 'case'],
     ...['\0', '\r', '\n'].flatMap((control) => [
       [...request, 'x', `a${control}b`],
