@@ -27,6 +27,7 @@ main() {
   once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
   once health_probe "$HEALTH_PROBE" bin/grpc-health-probe go_health_probe
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
+  once x_net "$(cat "$here"/x_net/{go.mod,go.sum,main.go})" bin/x_net go_x_net
   once conformance "$(cat "$here"/conformance/go.{mod,sum})" bin/connectconformance go_conformance
   once tonic_client "$(cargo --version; cat "$here"/tonic/{Cargo.*,build.rs,src/*} "$project"/proto/{greet,grpc/testing/*}.proto)" \
     bin/tonic_client cargo_tonic
@@ -60,6 +61,11 @@ go_health_probe() {
 
 go_h2spec() {
   (cd "$here/h2spec" && quiet_go install github.com/summerwind/h2spec/cmd/h2spec)
+}
+
+# With its own code, whichever Go's standard library has (since 1.27).
+go_x_net() {
+  (cd "$here/x_net" && quiet_go install -tags http2legacy .)
 }
 
 go_conformance() {
