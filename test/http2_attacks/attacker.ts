@@ -4,9 +4,10 @@ import { afterEach } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { FrameType, preface } from '../../src/http2/frame.ts';
 import { FrameReader } from '../../src/http2/frame_reader.ts';
-import { encodeSettings, SettingId } from '../../src/http2/settings.ts';
-import { frameOf, goAwayCode, type Seen } from '../http2_peer.ts';
+import { goAwayCode, type Seen } from '../http2_peer.ts';
 import type { Victim } from './victim.ts';
+
+export { greeting, ids } from './greeting.ts';
 
 /** A peer that keeps to no rule. */
 export interface Attacker {
@@ -20,17 +21,6 @@ export interface Attacker {
   cutOff: () => Promise<number | undefined>;
   /** How many streams the server says it has taken, once it has cut off this peer. */
   taken: () => number;
-}
-
-/** The preface, and SETTINGS with a window for each stream. */
-export function greeting(initialWindowSize = 65_535): Buffer {
-  const settings = encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, initialWindowSize]]);
-  return Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, settings)]);
-}
-
-/** The first identifiers of streams. */
-export function ids(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => 2 * i + 1);
 }
 
 /** Connects in plain text. */

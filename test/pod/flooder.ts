@@ -9,7 +9,7 @@ import {
 } from '../../src/http2/frame.ts';
 import { FrameReader } from '../../src/http2/frame_reader.ts';
 import { applySettings, defaultPeerSettings } from '../../src/http2/settings.ts';
-import { greeting } from '../http2_attacks/attacker.ts';
+import { greeting } from '../http2_attacks/greeting.ts';
 import { headers } from '../http2_attacks/targets.ts';
 import { frameOf, word } from '../http2_peer.ts';
 import type { Done, Flood } from './orders.ts';

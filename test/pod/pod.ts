@@ -202,7 +202,7 @@ function container() {
 }
 
 /** What the base sets. */
-function baseEnv(): Record<string, string> {
+export function baseEnv(): Record<string, string> {
   const { configMapGenerator } = parse(readFileSync(join(k8s, 'base/kustomization.yaml'), 'utf8'));
   const [{ literals }]: [{ literals: string[] }] = configMapGenerator;
   return Object.fromEntries(literals.map((literal) => literal.split('=', 2)));

@@ -1,0 +1,18 @@
+// A client that means no good, in a process of its own: it attacks a port as a row has it, and goes away.
+import { Hostile } from './hostile.ts';
+import type { AttackOrder } from './rig.ts';
+import { rows } from './rows.ts';
+
+process.on(
+  'message',
+  (order: AttackOrder) => void attack(order).then((done) => process.send?.(done)),
+);
+process.on('disconnect', () => process.exit());
+
+async function attack({ row, port }: AttackOrder) {
+  const hostile = new Hostile(port);
+  const found = rows.find(({ name }) => name === row);
+  if (!found) throw new Error(`Cannot attack so: no row is named "${row}"`);
+  await found.attack(hostile);
+  return hostile.leave();
+}

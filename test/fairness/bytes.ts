@@ -1,0 +1,108 @@
+import { gzipSync } from 'node:zlib';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { HelloRequest } from '../../src/gen/greet.ts';
+import { StreamingOutputCallRequest } from '../../src/gen/grpc/testing/messages.ts';
+import { defaultMaxFrameSize, Flag, FrameType } from '../../src/http2/frame.ts';
+import { block, field, insert } from '../hpack/blocks.ts';
+import { createRandom } from '../hpack/random.ts';
+import { ids } from '../http2_attacks/greeting.ts';
+import { headers } from '../http2_attacks/targets.ts';
+import { frameOf } from '../http2_peer.ts';
+import { frame, packed } from '../raw_client.ts';
+
+/** So many MiB, in bytes. */
+export const MiB = 1024 * 1024;
+/** A message as large as it may be, with room for what it is wrapped in. */
+export const most = 4 * MiB - 1024;
+/** A message of no bytes. */
+export const nothing: Buffer = frame(Buffer.alloc(0));
+
+/** How calls of one kind are made on one connection; without a body they are left open. */
+export interface Calls {
+  path: string;
+  count: number;
+  body?: Buffer;
+  /** Whether the body is the last of its stream; it is unless it says otherwise. */
+  ends?: boolean;
+  isZipped?: boolean;
+}
+
+/** Calls on one connection: the first one fills the server's header table, the others take few bytes. */
+export function calls({ path, count, body, ends = true, isZipped = false }: Calls): Buffer {
+  const begin = block(field(3), field(6));
+  const fields: [string, string][] = [
+    [':path', path],
+    ['content-type', 'application/grpc'],
+    ['te', 'trailers'],
+  ];
+  if (isZipped) fields.push(['grpc-encoding', 'gzip']);
+  const first = block(begin, ...fields.map((each) => insert(...each)));
+  // The newest entry comes first (RFC 7541 section 2.3.3).
+  const again = block(begin, ...fields.map((_, index) => field(61 + fields.length - index)));
+  return Buffer.concat(
+    ids(count).flatMap((id, index) => [
+      headers(id, index === 0 ? first : again),
+      ...(body ? data(id, body, ends) : []),
+    ]),
+  );
+}
+
+function data(streamId: number, body: Buffer, ends: boolean): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < body.length; at += defaultMaxFrameSize) {
+    const isLast = at + defaultMaxFrameSize >= body.length;
+    const part = body.subarray(at, at + defaultMaxFrameSize);
+    frames.push(
+      frameBytes('DATA', part, { streamId, flags: isLast && ends ? Flag.END_STREAM : 0 }),
+    );
+  }
+  return frames;
+}
+
+/** So many times the same bytes. */
+export function times(count: number, bytes: Buffer): Buffer {
+  return Buffer.alloc(count * bytes.length, bytes);
+}
+
+/** A frame of no stream or one. */
+export function frameBytes(
+  type: keyof typeof FrameType,
+  payload: Buffer = Buffer.alloc(0),
+  { streamId = 0, flags = 0 } = {},
+): Buffer {
+  return frameOf(FrameType[type], flags, streamId, payload);
+}
+
+/** 4 MiB of empty groups that no message knows, as 4.1 kB of gzip. */
+export function groups(): Buffer {
+  const pair = new BinaryWriter().tag(15, WireType.StartGroup).tag(15, WireType.EndGroup).finish();
+  return packed(gzipSync(times(most / pair.length, Buffer.from(pair))));
+}
+
+/** A SayHello with a name of so many bytes. */
+export function named(size: number): Buffer {
+  return frame(HelloRequest.encode({ name: 'x'.repeat(size), greeting: '' }).finish());
+}
+
+/** The beginning of a message of 1 MiB. */
+export function partOf(size: number): Buffer {
+  return frame(Buffer.alloc(MiB)).subarray(0, size);
+}
+
+/** A SayHello with a name of 4 MiB of which one byte in so many is no repetition, as gzip. */
+export function bomb(ratio: number): Buffer {
+  const random = createRandom(1);
+  const unit = 4096;
+  const chosen = Math.round(unit / ratio); // of each unit, on average
+  const name = Array.from({ length: Math.floor(most / unit) }, () =>
+    random.text(2 * chosen, 'abcdefghijklmnopqrstuvwxyz0123456789').padEnd(unit, 'x'),
+  ).join('');
+  return packed(gzipSync(HelloRequest.encode({ name, greeting: '' }).finish()));
+}
+
+/** A StreamingOutputCall for so many responses of so many bytes. */
+export function responses(count: number, size: number): Buffer {
+  const responseParameters = Array.from({ length: count }, () => ({ size }));
+  const request = StreamingOutputCallRequest.fromPartial({ responseParameters });
+  return frame(StreamingOutputCallRequest.encode(request).finish());
+}

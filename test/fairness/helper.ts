@@ -1,0 +1,53 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setPriority } from 'node:os';
+import { join } from 'node:path';
+
+/** A process that answers what it is told, one thing at a time. Use with `using`. */
+export interface Helper<Order, Answer> extends Disposable {
+  /** Rejects where there is no answer in so many milliseconds. */
+  ask(order: Order, mostMs: number): Promise<Answer>;
+}
+
+/** Files that a process may have open: for the largest crowd. */
+const descriptors = 20_000;
+
+/** Takes more of the processors for this process, and those that it starts, than others have, where it may. */
+export function goFirst(): void {
+  try {
+    setPriority(-15);
+  } catch {
+    // Root alone may.
+  }
+}
+
+/** Starts a program of this folder; `nice` ones give way to the others, as if they were on another machine. */
+export function startHelper<Order extends string | object, Answer>(
+  program: string,
+  nice: number,
+): Helper<Order, Answer> {
+  const command = `ulimit -n ${descriptors} 2>/dev/null; exec nice -n ${nice} "$0" "$@"`;
+  const args = ['-c', command, process.execPath, join(import.meta.dirname, program)];
+  const child = spawn('sh', args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`Cannot ask ${program}: it has ended with ${code}`);
+  });
+  // It is killed when nobody waits for it.
+  ended.catch(() => {});
+  return {
+    async ask(order, mostMs) {
+      const answered = Promise.withResolvers<Answer>();
+      child.once('message', (answer: Answer) => answered.resolve(answer));
+      const late = setTimeout(() => {
+        answered.reject(new Error(`Cannot wait longer for ${program}: ${mostMs} ms`));
+      }, mostMs);
+      if (child.connected) child.send(order);
+      try {
+        return await Promise.race([answered.promise, ended]);
+      } finally {
+        clearTimeout(late);
+      }
+    },
+    [Symbol.dispose]: () => void child.kill('SIGKILL'),
+  };
+}

@@ -1,0 +1,119 @@
+import { once } from 'node:events';
+import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
+import { HelloRequest } from '../../src/gen/greet.ts';
+import { HealthCheckRequest } from '../../src/gen/grpc/health/v1/health.ts';
+import { frame } from '../raw_client.ts';
+import { dialHttp2 } from '../tls.ts';
+
+/** What an honest client's calls have come to; milliseconds. */
+export interface Times {
+  ok: number;
+  /** Ended with another status, or reset, or not in time; by what they ended with. */
+  refused: Record<string, number>;
+  worst: number;
+  p99: number;
+  median: number;
+}
+
+/** What an honest client has seen since it was last asked. */
+export interface Seen {
+  /** SayHello on a kept connection, one at a time. */
+  calls: Times;
+  /** Health/Check on a new connection each, as grpc-health-probe does it. */
+  probes: Times;
+  /** How late this client's own timers have been at most: what it waited for beside the server. */
+  lag: number;
+}
+
+/** Which server it calls, and whether its calls are compressed. */
+export interface HonestOrder {
+  address: string;
+  gzip: boolean;
+}
+
+/** A call of one request. */
+export interface UnaryCall {
+  path: string;
+  body: Buffer;
+  fields?: OutgoingHttpHeaders;
+}
+
+/** The unary call of an honest client; it is told its own name. */
+export const hello: UnaryCall = {
+  path: '/greet.Greeter/SayHello',
+  body: frame(HelloRequest.encode({ greeting: 'Hello', name: 'you' }).finish()),
+};
+/** What the kubelet asks. */
+export const check: UnaryCall = {
+  path: '/grpc.health.v1.Health/Check',
+  body: frame(HealthCheckRequest.encode({ service: 'readiness' }).finish()),
+};
+
+/** What is answered later than this counts as not answered. */
+export const deadlineMs = 20_000;
+
+/** Makes a call; resolves with its grpc-status, or with what it ended by without one. Never rejects. */
+export async function unary(session: ClientHttp2Session, call: UnaryCall): Promise<string> {
+  if (session.closed || session.destroyed) return 'no connection';
+  const headers = { ':method': 'POST', ':path': call.path, te: 'trailers' };
+  const stream = session.request(
+    { ...headers, 'content-type': 'application/grpc', ...call.fields },
+    { endStream: false },
+  );
+  let status: unknown;
+  const read = (fields: Record<string, unknown>) => (status = fields['grpc-status'] ?? status);
+  stream
+    .on('response', read)
+    .on('trailers', read)
+    .on('error', () => {})
+    .resume();
+  const late = setTimeout(() => {
+    status = 'not in time';
+    stream.destroy();
+  }, deadlineMs);
+  stream.end(call.body);
+  await once(stream, 'close').catch(() => {});
+  clearTimeout(late);
+  return typeof status === 'string' ? status : `reset ${stream.rstCode}`;
+}
+
+/** Connects; resolves when there is a connection, or none to be had. */
+export async function dialSession(address: string): Promise<ClientHttp2Session> {
+  const { session } = dialHttp2(address);
+  const late = setTimeout(() => session.destroy(), deadlineMs);
+  await Promise.race([once(session, 'connect').catch(() => {}), once(session, 'close')]);
+  clearTimeout(late);
+  return session;
+}
+
+/** Collects what calls come to. */
+export class Tally {
+  #times: number[] = [];
+  #refused: Record<string, number> = {};
+
+  add(ms: number, status: string): void {
+    this.#times.push(ms);
+    if (status !== '0') this.#refused[status] = (this.#refused[status] ?? 0) + 1;
+  }
+
+  take(): Times {
+    const sorted = this.#times.toSorted((a, b) => a - b);
+    const refused = this.#refused;
+    this.#times = [];
+    this.#refused = {};
+    return {
+      ok: sorted.length - sum(Object.values(refused)),
+      refused,
+      worst: sorted.at(-1) ?? 0,
+      p99: sorted[Math.floor(sorted.length * 0.99)] ?? 0,
+      median: sorted[Math.floor(sorted.length / 2)] ?? 0,
+    };
+  }
+}
+
+/** The sum of numbers. */
+export function sum(all: Iterable<number>): number {
+  let total = 0;
+  for (const one of all) total += one;
+  return total;
+}

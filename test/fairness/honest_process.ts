@@ -1,0 +1,89 @@
+// A client that means well, in a process of its own: it calls from its first order on, and for each `take` tells
+// what has come of the calls that were made since the one before.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { packed } from '../raw_client.ts';
+import {
+  check,
+  dialSession,
+  hello,
+  type HonestOrder,
+  type Seen,
+  Tally,
+  unary,
+  type UnaryCall,
+} from './honest.ts';
+
+const callEveryMs = 5;
+const probeEveryMs = 100;
+/** Probes that wait for their answers at once, at most: a server that answers none gets no more of them. */
+const mostProbes = 50;
+
+const calls = new Tally();
+const probes = new Tally();
+const pending = new Set<Promise<void>>();
+let lag = 0;
+
+process.on('message', (order: HonestOrder | 'take') => {
+  if (order === 'take') void take().then((seen) => process.send?.(seen));
+  else begin(order);
+});
+process.on('disconnect', () => process.exit());
+
+function begin({ address, gzip }: HonestOrder): void {
+  void callAgain(address, gzip ? compressed(hello) : hello);
+  setInterval(() => {
+    if (pending.size < mostProbes) track(probe(address));
+  }, probeEveryMs);
+  watchLag();
+  process.send?.('begun');
+}
+
+/** What has been asked until now counts until it is answered; what is asked from now on counts next time. */
+async function take(): Promise<Seen> {
+  await Promise.all(pending);
+  const seen = { calls: calls.take(), probes: probes.take(), lag };
+  lag = 0;
+  return seen;
+}
+
+function compressed({ path, body }: UnaryCall): UnaryCall {
+  return { path, body: packed(gzipSync(body.subarray(5))), fields: { 'grpc-encoding': 'gzip' } };
+}
+
+async function callAgain(address: string, call: UnaryCall): Promise<void> {
+  let session = await dialSession(address);
+  while (true) {
+    const start = performance.now();
+    const one = (async () => {
+      if (session.closed || session.destroyed) session = await dialSession(address);
+      const status = await unary(session, call);
+      calls.add(performance.now() - start, status);
+    })();
+    await track(one);
+    await sleep(Math.max(0, callEveryMs - (performance.now() - start)));
+  }
+}
+
+async function probe(address: string): Promise<void> {
+  const start = performance.now();
+  const session = await dialSession(address);
+  const status = await unary(session, check);
+  probes.add(performance.now() - start, status);
+  session.destroy();
+}
+
+function track(work: Promise<void>): Promise<void> {
+  const tracked = work.finally(() => pending.delete(tracked));
+  pending.add(tracked);
+  return tracked;
+}
+
+function watchLag(): void {
+  let before = performance.now();
+  setInterval(() => {
+    const now = performance.now();
+    lag = Math.max(lag, now - before - callEveryMs);
+    before = now;
+  }, callEveryMs);
+}

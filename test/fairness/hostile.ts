@@ -1,0 +1,231 @@
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Flag, type Frame, FrameType, maxInt31, preface } from '../../src/http2/frame.ts';
+import { FrameReader } from '../../src/http2/frame_reader.ts';
+import { greeting } from '../http2_attacks/greeting.ts';
+import { frameOf, word } from '../http2_peer.ts';
+import { Flooder } from '../pod/flooder.ts';
+import type { Flood } from '../pod/orders.ts';
+import type { Shape } from '../pod/payloads.ts';
+
+/** What an attack has come to. */
+export interface Done {
+  bytesSent: number;
+  connected: number;
+  /** Connections that the server has closed. */
+  closed: number;
+  /** Calls that the server has ended or reset. */
+  ended: number;
+  /** Milliseconds. */
+  took: number;
+  /** What else a row says of itself. */
+  note: string;
+  /** What was not as it has to be. */
+  wrong: string[];
+}
+
+/** Not that of the honest client: a server may tell its peers apart by their addresses. */
+const localAddress = '127.0.0.2';
+/** How many are on their way at once: a listener has only so long a queue. */
+const mostConnecting = 100;
+const connectMs = 10_000;
+/** A server that closes connections gets new ones, but not without end. */
+const mostReconnects = 2000;
+/** Bytes that wait to be written: what the server does not read it does not see, either. */
+const mostQueued = 256 * 1024;
+/** How long a rate is kept up. */
+const rateMs = 3000;
+/** What a burst has been answered by, or never is. */
+const burstMs = 20_000;
+const empty = Buffer.alloc(0);
+const wideOpen = Buffer.concat([
+  greeting(maxInt31),
+  frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535)),
+]);
+
+/** A connection that counts what it hears. */
+export class Line {
+  readonly socket: Socket;
+  /** Calls that the server has ended or reset, and DATA frames that it has sent. */
+  ended = 0;
+  messages = 0;
+  #hasSettings = Promise.withResolvers<void>();
+  readonly #reader = new FrameReader((frame) => this.#take(frame));
+
+  constructor(port: number, hello: Buffer) {
+    this.#reader.read(preface);
+    this.socket = connect({ port, host: '127.0.0.1', localAddress })
+      .on('error', () => {})
+      .on('data', (bytes: Buffer) => this.#reader.read(bytes))
+      .once('close', () => this.#hasSettings.resolve());
+    this.socket.write(hello);
+  }
+
+  /** Resolves when the server has said hello, or hung up. */
+  ready(): Promise<void> {
+    return this.#hasSettings.promise;
+  }
+
+  #take({ type, flags, bytes, start, end }: Frame): void {
+    const isAck = (flags & Flag.ACK) !== 0;
+    if (type === FrameType.SETTINGS && !isAck) {
+      this.socket.write(frameOf(FrameType.SETTINGS, Flag.ACK, 0, empty));
+      this.#hasSettings.resolve();
+    } else if (type === FrameType.PING && !isAck) {
+      this.socket.write(frameOf(FrameType.PING, Flag.ACK, 0, bytes.subarray(start, end)));
+    } else if (type === FrameType.DATA) {
+      this.messages++;
+    }
+    const canEnd = type === FrameType.DATA || type === FrameType.HEADERS;
+    const isEnd = canEnd && (flags & Flag.END_STREAM) !== 0;
+    if (isEnd || type === FrameType.RST_STREAM) this.ended++;
+  }
+}
+
+/** What is written again and again: once at first, then as the round has it. */
+export interface Stream {
+  /** Another preface and SETTINGS than those that open all windows. */
+  hello?: Buffer;
+  first?: Buffer;
+  again: (round: number) => Buffer;
+}
+
+type FloodOrder = Partial<Pick<Flood, 'connections' | 'streams' | 'uploads' | 'reads'>> & {
+  ms?: number;
+};
+
+/** A client that means no good, and what it can do to one server. */
+export class Hostile {
+  readonly port: number;
+  note = '';
+  readonly wrong: string[] = [];
+  readonly #lines = new Set<Line>();
+  readonly #flooders = new Set<Flooder>();
+  readonly #start = performance.now();
+  readonly #counts = {
+    connected: 0,
+    closed: 0,
+    calls: 0,
+    ended: 0,
+    reset: 0,
+    bytesSent: 0,
+    bytesRead: 0,
+    messages: 0,
+    took: 0,
+  };
+  #isOver = false;
+
+  constructor(port: number) {
+    this.port = port;
+  }
+
+  /** Opens so many connections, and waits until the server has said hello on each, or hung up. */
+  async connect(count: number, hello?: Buffer): Promise<readonly Line[]> {
+    const lines: Line[] = [];
+    while (lines.length < count) {
+      const some = Array.from({ length: Math.min(mostConnecting, count - lines.length) }, () =>
+        this.#dial(hello),
+      );
+      await Promise.race([Promise.all(some.map((line) => line.ready())), sleep(connectMs)]);
+      lines.push(...some);
+    }
+    return lines;
+  }
+
+  /** Writes on all connections at once; resolves when each has so many calls answered, or is closed. */
+  async burst(lines: readonly Line[], bytes: Buffer, answers: number): Promise<void> {
+    for (const { socket } of lines) socket.write(bytes);
+    const isDone = ({ socket, ended }: Line) => socket.closed || ended >= answers;
+    await until(() => lines.every(isDone), burstMs);
+  }
+
+  /** Writes as much as is taken, on so many connections, each opened anew when it is closed. */
+  async pour(connections: number, stream: Stream, ms: number = rateMs): Promise<void> {
+    const end = performance.now() + ms;
+    let left = mostReconnects;
+    const isOver = () => this.#isOver || performance.now() > end;
+    const one = async (): Promise<void> => {
+      while (!isOver() && left-- > 0) {
+        const { socket } = this.#dial(stream.hello);
+        if (stream.first) socket.write(stream.first);
+        for (let round = 0; !isOver() && !socket.closed; round++) {
+          socket.write(stream.again(round));
+          if (socket.writableLength > mostQueued) await drained(socket, end);
+          else await new Promise((resolve) => setImmediate(resolve));
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: connections }, one));
+  }
+
+  /** Keeps so many calls open on each connection, each made again when it has ended. */
+  async flood(
+    shapes: readonly Shape[],
+    { connections = 40, streams = 250, uploads = 4, reads = 'all', ms = rateMs }: FloodOrder = {},
+  ): Promise<void> {
+    const counts = this.#counts;
+    let left = connections + mostReconnects;
+    const add = (): void => {
+      if (this.#isOver || left-- <= 0) return;
+      counts.connected++;
+      const socket = connect({ port: this.port, host: '127.0.0.1', localAddress });
+      const onClose = () => {
+        this.#flooders.delete(flooder);
+        if (!this.#isOver) counts.closed++;
+        setImmediate(add);
+      };
+      const flooder = new Flooder(socket, { reads, streams, uploads, shapes, counts, onClose });
+      this.#flooders.add(flooder);
+    };
+    for (let i = 0; i < connections; i++) add();
+    await sleep(ms);
+  }
+
+  /** Counts bytes of connections that are not this one's own. */
+  sent(bytes: number): void {
+    this.#counts.bytesSent += bytes;
+  }
+
+  /** Goes away at once. */
+  async leave(): Promise<Done> {
+    this.#isOver = true;
+    const lines = [...this.#lines];
+    for (const flooder of this.#flooders) flooder.leave();
+    for (const { socket } of lines) socket.resetAndDestroy();
+    // What they have sent is known when they are closed.
+    await until(() => this.#flooders.size === 0 && this.#lines.size === 0, connectMs);
+    const { bytesSent, connected, closed, ended } = this.#counts;
+    const took = performance.now() - this.#start;
+    return { bytesSent, connected, closed, ended, took, note: this.note, wrong: this.wrong };
+  }
+
+  #dial(hello: Buffer = wideOpen): Line {
+    const line = new Line(this.port, hello);
+    this.#lines.add(line);
+    this.#counts.connected++;
+    line.socket.once('close', () => {
+      this.#lines.delete(line);
+      this.#counts.ended += line.ended;
+      this.#counts.bytesSent += line.socket.bytesWritten;
+      if (!this.#isOver) this.#counts.closed++;
+    });
+    return line;
+  }
+}
+
+/** Resolves when the condition holds, or after so many milliseconds; says whether it does. */
+export async function until(condition: () => boolean, mostMs: number): Promise<boolean> {
+  const end = performance.now() + mostMs;
+  while (!condition() && performance.now() < end) await sleep(5);
+  return condition();
+}
+
+function drained(socket: Socket, end: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const late = setTimeout(resolve, Math.max(0, end - performance.now()));
+  socket.once('drain', resolve).once('close', resolve);
+  return promise.finally(() => {
+    clearTimeout(late);
+    socket.off('drain', resolve).off('close', resolve);
+  });
+}

@@ -1,0 +1,115 @@
+import { loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { imageEnv } from '../image_env.ts';
+import { peakMemory } from '../memory.ts';
+import { baseEnv, podMiB } from '../pod/pod.ts';
+import { install } from '../program.ts';
+import { startHelper } from './helper.ts';
+import { deadlineMs, type HonestOrder, type Seen, sum, type Times } from './honest.ts';
+import type { Done } from './hostile.ts';
+import type { Row } from './rows.ts';
+
+/** What the attacker is told. */
+export interface AttackOrder {
+  row: string;
+  port: number;
+}
+
+/** One attack, and what the honest client has seen before it, meanwhile, and afterwards. */
+export interface Round {
+  without: Seen;
+  during: Seen;
+  after: Seen;
+  done: Done;
+  /** Of the server so far, in MiB. */
+  peak: number;
+  /** How many processes want a processor of this machine, on average of a minute. */
+  load: number;
+  /** What is above its bound, or refused; none where the row holds. */
+  wrong: readonly string[];
+}
+
+const warmUpMs = 1000;
+const quietMs = 2000;
+const settleMs = 500;
+const afterMs = 1000;
+const attackMs = 60_000;
+/** The honest client answers once what it has asked is answered. */
+const takeMs = 2 * deadlineMs + 5000;
+/** Other calls may take so long, */
+const boundMs = 150;
+/** or so many times what they take without the attack. */
+const boundTimes = 3;
+
+/** Attacks a server as a row has it, up to so many times, and no more once it holds. */
+export async function measure(
+  row: Row,
+  { rounds, untilGreen = false }: { rounds: number; untilGreen?: boolean },
+): Promise<Round[]> {
+  using program = install();
+  const served = await program.serve([], { env: settings(row) });
+  const { address, pid } = served;
+  served.discardLog();
+  let isAlive = true;
+  void served.ended.then(() => (isAlive = false));
+  using honest = startHelper<HonestOrder | 'take', Seen>('honest_process.ts', 0);
+  using attacker = startHelper<AttackOrder, Done>('attack_process.ts', 20);
+  await honest.ask({ address, gzip: row.isZipped ?? false }, 10_000);
+  await sleep(warmUpMs);
+  const all: Round[] = [];
+  while (all.length < rounds) {
+    await honest.ask('take', takeMs);
+    const without = await seen(quietMs);
+    const port = Number(address.split(':')[1]);
+    const done = await attacker.ask({ row: row.name, port }, attackMs);
+    const during = await seen(settleMs);
+    const peak = isAlive ? peakMemory(pid) / 1024 ** 2 : 0;
+    const after = await seen(afterMs);
+    const wrong = [...judge(row, without, during), ...done.wrong];
+    if (!isAlive) wrong.push('the server has ended');
+    all.push({ without, during, after, done, peak, load: loadavg()[0] ?? 0, wrong });
+    if (!isAlive || (untilGreen && wrong.length === 0)) break;
+  }
+  return all;
+
+  /** What has been seen since the last time, and is in so many milliseconds more. */
+  async function seen(ms: number): Promise<Seen> {
+    await sleep(ms);
+    return honest.ask('take', takeMs);
+  }
+}
+
+/** The round with the least worst call. */
+export function best(rounds: readonly Round[]): Round | undefined {
+  return rounds.toSorted((a, b) => worstOf(a) - worstOf(b))[0];
+}
+
+function worstOf({ during, wrong }: Round): number {
+  return (wrong.length > 0 ? 1e6 : 0) + Math.max(during.calls.worst, during.probes.worst);
+}
+
+function judge({ mayRefuse = false }: Row, without: Seen, during: Seen): string[] {
+  const kinds = ['calls', 'probes'] as const;
+  return kinds.flatMap((kind) => {
+    const most = Math.max(boundMs, boundTimes * without[kind].worst);
+    const { worst, refused } = during[kind];
+    const count = sum(Object.values(refused));
+    return [
+      ...(worst > most ? [`${kind}: ${worst.toFixed(0)} ms, above ${most.toFixed(0)}`] : []),
+      ...(count > 0 && !mayRefuse ? [`${kind}: ${count} refused (${codes(during[kind])})`] : []),
+    ];
+  });
+}
+
+/** How often what a call ended with came. */
+export function codes({ refused }: Times): string {
+  return Object.entries(refused)
+    .map(([code, count]) => `${count} × ${code}`)
+    .join(', ');
+}
+
+function settings({ isPod = false }: Row): Record<string, string> {
+  const env = { GREETER_ENGINE: 'direct', GREETER_TLS_CERT_FILE: '', GREETER_TLS_KEY_FILE: '' };
+  const pod = isPod ? { ...imageEnv(podMiB), ...baseEnv() } : {};
+  return { ...pod, ...env, GREETER_INTEROP: 'on' };
+}

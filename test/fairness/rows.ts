@@ -1,0 +1,381 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:http2';
+import { ErrorCode } from '../../src/http2/errors.ts';
+import { Flag } from '../../src/http2/frame.ts';
+import { field, insert } from '../hpack/blocks.ts';
+import { greeting, ids } from '../http2_attacks/greeting.ts';
+import { callOf, headers } from '../http2_attacks/targets.ts';
+import { word } from '../http2_peer.ts';
+import { paths } from '../kinds.ts';
+import { type Shape, shapesOf } from '../pod/payloads.ts';
+import {
+  bomb,
+  type Calls,
+  calls,
+  frameBytes,
+  groups,
+  MiB,
+  named,
+  nothing,
+  partOf,
+  responses,
+  times,
+} from './bytes.ts';
+import { dialSession, hello, sum, unary } from './honest.ts';
+import { type Hostile, type Stream, until } from './hostile.ts';
+
+/** What one peer sends, while another one is honest. */
+export interface Row {
+  /** What it is called by. */
+  name: string;
+  what: string;
+  /** Whether the server is set as in a pod. */
+  isPod?: boolean;
+  /** Whether the honest client's calls are compressed. */
+  isZipped?: boolean;
+  /** Whether it is red today; said, and no failure. */
+  isKnown?: boolean;
+  /** Whether honest calls may be refused. */
+  mayRefuse?: boolean;
+  attack: (hostile: Hostile) => Promise<void>;
+}
+
+const test = '/grpc.testing.TestService/';
+const unknown = `${test}UnimplementedCall`;
+const health = '/grpc.health.v1.Health/';
+const holdMs = 3000;
+const sayHello = { path: paths.unary, requestStream: false };
+const output = { path: `${test}StreamingOutputCall`, requestStream: false };
+const zipped = { 'grpc-encoding': 'gzip' };
+
+/** Calls of one kind on many connections at once, and all their answers. */
+function burst(connections: number, what: Calls): Row['attack'] {
+  return async (hostile) => {
+    const lines = await hostile.connect(connections);
+    await hostile.burst(lines, calls(what), what.count);
+  };
+}
+
+/** Calls that stay open, for so many milliseconds. */
+function hold(connections: number, what: Calls, ms: number = holdMs): Row['attack'] {
+  return async (hostile) => {
+    const bytes = calls(what);
+    for (const { socket } of await hostile.connect(connections)) socket.write(bytes);
+    await sleep(ms);
+  };
+}
+
+function pour(connections: number, stream: Stream): Row['attack'] {
+  return (hostile) => hostile.pour(connections, stream);
+}
+
+function flood(
+  shapes: () => readonly Shape[],
+  options: Parameters<Hostile['flood']>[1] = {},
+): Row['attack'] {
+  return (hostile) => hostile.flood(shapes(), options);
+}
+
+/** Frames of an open client stream, again and again. */
+function onOpenCall(again: Buffer, path: string = paths.clientStream): Stream {
+  return { first: headers(1, callOf(path)), again: () => again };
+}
+
+/** Frames of a hundred streams at a time. */
+function onNewCalls(frames: (id: number) => Buffer[]): Stream {
+  return {
+    again: (round) => Buffer.concat(ids(100).flatMap((id) => frames(id + 200 * round))),
+  };
+}
+
+const open = headers(1, callOf(paths.clientStream)).subarray(9);
+
+/** All rows; those of the first table come first. */
+export const rows: readonly Row[] = [
+  {
+    name: 'hello-1',
+    what: '1 connection, 1,000 SayHello at once',
+    attack: burst(1, { path: paths.unary, count: 1000, body: nothing }),
+  },
+  {
+    name: 'hello-8',
+    what: '8 connections, 1,000 SayHello each at once',
+    attack: burst(8, { path: paths.unary, count: 1000, body: nothing }),
+  },
+  {
+    name: 'hello-40',
+    what: '40 connections, 1,000 SayHello each at once',
+    attack: burst(40, { path: paths.unary, count: 1000, body: nothing }),
+  },
+  {
+    name: 'unknown-40',
+    what: '40 connections, 1,000 calls each of a method that nobody serves',
+    attack: burst(40, { path: unknown, count: 1000, body: nothing }),
+  },
+  {
+    name: 'groups',
+    what: '4.1 kB of gzip that inflates to empty unknown groups, 4 calls at a time',
+    attack: flood(() => [{ block: callOf(paths.unary, zipped), body: groups() }], {
+      connections: 1,
+      streams: 4,
+    }),
+  },
+  {
+    name: 'groups-60',
+    what: '60 such calls at once; the honest client compresses, too',
+    isZipped: true,
+    attack: (hostile) =>
+      burst(1, { path: paths.unary, count: 60, body: groups(), isZipped: true })(hostile),
+  },
+  {
+    name: 'empty-messages',
+    what: 'empty messages in one client stream',
+    attack: flood(emptyMessages, { connections: 1, streams: 1 }),
+  },
+  {
+    name: 'empty-messages-30',
+    what: 'the same in 30 streams of one connection',
+    attack: flood(emptyMessages, { connections: 1, streams: 30, uploads: 30 }),
+  },
+  {
+    name: 'idle-bidi',
+    what: '10,000 idle bidi calls for 5 s',
+    attack: hold(10, { path: paths.bidi, count: 1000 }, 5000),
+  },
+  {
+    name: 'echo',
+    what: 'unary echo of 4 MB at 6, 12, 20 and 50 clients, 5 s each',
+    isPod: true,
+    attack: echo,
+  },
+  {
+    name: 'upload',
+    what: '1,010 holders of 64 KiB each, and three honest uploads of 3 MiB',
+    attack: upload,
+  },
+  {
+    name: 'watch',
+    what: 'Health/Watch on 300 connections × 1,000 streams',
+    attack: hold(300, { path: `${health}Watch`, count: 1000, body: nothing }),
+  },
+  {
+    name: 'check',
+    what: 'Health/Check never ended on 45 connections × 1,000 streams',
+    attack: hold(45, { path: `${health}Check`, count: 1000 }),
+  },
+  {
+    name: 'hello-flood',
+    what: 'SayHello on 40 connections, 250 at a time',
+    attack: flood(() => shapes([paths.unary])),
+  },
+  {
+    name: 'guides',
+    what: "the guides' unary methods on 40 connections, 250 at a time",
+    attack: flood(() =>
+      shapes([
+        '/unary.Unary/GetServerResponse',
+        '/Hello/Hello',
+        '/SampleService/Call',
+        '/helloworld.Greeter/SayHello',
+      ]),
+    ),
+  },
+  {
+    name: 'metadata',
+    what: 'metadata at its limit on 40 connections',
+    attack: flood(() => shapesOf(sayHello, 'metadata')),
+  },
+  {
+    name: 'nesting',
+    what: 'deep nesting, zipped, on 8 connections',
+    attack: flood(() => shapesOf(sayHello, 'nesting'), { connections: 8, streams: 100 }),
+  },
+  {
+    name: 'repeated',
+    what: 'large repeated fields, zipped, on 8 connections',
+    attack: flood(() => shapesOf(output, 'repeated field'), { connections: 8, streams: 100 }),
+  },
+  {
+    name: 'utf8',
+    what: '4 MiB that is no UTF-8, zipped, on 8 connections',
+    attack: flood(() => shapesOf(sayHello, 'invalid UTF-8'), { connections: 8, streams: 100 }),
+  },
+  ...[10, 100, 1000].map((ratio) => ({
+    name: `bomb-${ratio}`,
+    what: `gzip of 4 MiB, 1:${ratio}, on 8 connections`,
+    attack: flood(() => [{ block: callOf(paths.unary, zipped), body: bomb(ratio) }], {
+      connections: 8,
+      streams: 100,
+    }),
+  })),
+  {
+    name: 'small-responses',
+    what: '1,000 responses of 1 byte each on 10 × 10 calls, read at once',
+    attack: flood(() => [{ block: callOf(output.path), body: responses(1000, 1) }], {
+      connections: 10,
+      streams: 10,
+    }),
+  },
+  {
+    name: 'small-responses-slow',
+    what: 'the same, half of them read',
+    attack: flood(() => [{ block: callOf(output.path), body: responses(1000, 1) }], {
+      connections: 10,
+      streams: 10,
+      reads: 'half',
+    }),
+  },
+  {
+    name: 'huge-responses',
+    what: 'responses of 4 MiB on 10 × 10 calls, half of them read',
+    attack: flood(() => shapesOf(output, 'responses of 4 MiB'), {
+      connections: 10,
+      streams: 10,
+      reads: 'half',
+    }),
+  },
+  {
+    name: 'ping',
+    what: 'PING on 40 connections',
+    attack: pour(40, { again: () => times(1000, frameBytes('PING', Buffer.alloc(8))) }),
+  },
+  {
+    name: 'settings',
+    what: 'SETTINGS on 40 connections',
+    attack: pour(40, { again: () => times(1000, frameBytes('SETTINGS')) }),
+  },
+  {
+    name: 'reset',
+    what: 'rapid reset on 40 connections',
+    attack: pour(
+      40,
+      onNewCalls((streamId) => [
+        headers(streamId, open, Flag.END_STREAM),
+        frameBytes('RST_STREAM', word(ErrorCode.CANCEL), { streamId }),
+      ]),
+    ),
+  },
+  {
+    name: 'window-update',
+    what: 'WINDOW_UPDATE of 1 on 40 connections',
+    attack: pour(40, {
+      hello: greeting(),
+      again: () => times(1000, frameBytes('WINDOW_UPDATE', word(1))),
+    }),
+  },
+  {
+    name: 'empty-data',
+    what: 'empty DATA on 40 connections',
+    attack: pour(40, onOpenCall(times(1000, frameBytes('DATA', undefined, { streamId: 1 })))),
+  },
+  {
+    name: 'tiny-data',
+    what: 'DATA of 1 byte on 40 connections, no message whole',
+    attack: pour(
+      40,
+      onOpenCall(times(1000, frameBytes('DATA', Buffer.alloc(1, 1), { streamId: 1 }))),
+    ),
+  },
+  {
+    name: 'continuation',
+    what: 'empty CONTINUATION on 40 connections',
+    attack: pour(40, {
+      first: frameBytes('HEADERS', open, { streamId: 1 }),
+      again: () => times(1000, frameBytes('CONTINUATION', undefined, { streamId: 1 })),
+    }),
+  },
+  {
+    name: 'continuation-large',
+    what: 'header blocks of 1 MiB of indexed fields on 40 connections',
+    attack: pour(40, { again: hpackBomb }),
+  },
+];
+
+function emptyMessages(): Shape[] {
+  return [{ block: callOf(`${test}StreamingInputCall`), body: Buffer.alloc(64 * MiB) }];
+}
+
+/** SayHello's message of each path: all guides have their text in field 1. */
+function shapes(all: readonly string[]): Shape[] {
+  return all.map((path) => ({ block: callOf(path), body: named(10) }));
+}
+
+/** A field of 4 kB put into the table once, and then named by a byte as often as a block may. */
+function hpackBomb(round: number): Buffer {
+  const [streamId, size] = [2 * round + 1, 16_000];
+  const first = Buffer.concat([callOf(paths.unary), insert('x', 'x'.repeat(4000))]);
+  const flags = Flag.END_STREAM;
+  return Buffer.concat([
+    frameBytes('HEADERS', first, { streamId, flags }),
+    ...Array.from({ length: 60 }, () =>
+      frameBytes('CONTINUATION', times(size, field(62)), { streamId }),
+    ),
+    frameBytes('CONTINUATION', field(62), { streamId, flags: Flag.END_HEADERS }),
+  ]);
+}
+
+const clients = [6, 12, 20, 50];
+const echoMs = 5000;
+
+/** Calls that are made anew at once, whatever has come of the one before. */
+async function echo(hostile: Hostile): Promise<void> {
+  const call = { path: paths.unary, body: named(4_000_000) };
+  const oks: number[] = [];
+  const notes: string[] = [];
+  for (const count of clients) {
+    const end = performance.now() + echoMs;
+    const got: Record<string, number> = {};
+    const one = async (): Promise<void> => {
+      const session = await dialLarge(hostile.port);
+      const late = setTimeout(() => session.destroy(), end - performance.now());
+      session.once('close', () => clearTimeout(late));
+      while (performance.now() < end) {
+        const status = session.destroyed ? 'no connection' : await unary(session, call);
+        if (performance.now() < end) got[status] = (got[status] ?? 0) + 1;
+        if (session.destroyed) break;
+      }
+      hostile.sent(session.socket?.bytesWritten ?? 0);
+      session.destroy();
+    };
+    await Promise.all(Array.from({ length: count }, one));
+    const { 0: ok = 0, ...rest } = got;
+    oks.push(ok);
+    notes.push(`${count} clients: ${ok} OK of ${ok + sum(Object.values(rest))}`);
+  }
+  hostile.note = notes.join(', ');
+  const [best, last] = [Math.max(...oks), oks.at(-1) ?? 0];
+  if (last < 0.9 * best) hostile.wrong.push(`${last} OK of ${clients.at(-1)} clients, not ${best}`);
+}
+
+/** A client with windows as large as what it asks for. */
+async function dialLarge(port: number) {
+  const session = connect(`http://127.0.0.1:${port}`, {
+    settings: { initialWindowSize: 8 * MiB },
+  });
+  session.on('error', () => {});
+  await until(() => !session.connecting, echoMs);
+  if (!session.destroyed) session.setLocalWindowSize(16 * MiB);
+  return session;
+}
+
+const holders = { connections: 10, streams: 101 };
+
+async function upload(hostile: Hostile): Promise<void> {
+  const lines = await hostile.connect(holders.connections);
+  const body = partOf(64 * 1024);
+  const bytes = calls({ path: paths.clientStream, count: holders.streams, body, ends: false });
+  for (const { socket } of lines) socket.write(bytes);
+  await until(() => lines.every(({ socket }) => socket.writableLength === 0), holdMs);
+  await sleep(1000);
+  const session = await dialSession(`127.0.0.1:${hostile.port}`);
+  const statuses: string[] = [];
+  for (let i = 0; i < 3; i++) {
+    const call = { ...hello, body: named(3 * MiB) };
+    statuses.push(await unary(session, call));
+  }
+  session.destroy();
+  const lost = sum(lines.map(({ ended }) => ended));
+  const fine = statuses.filter((status) => status === '0').length;
+  hostile.note = `${fine} of 3 uploads OK (${statuses.join(', ')}), ${lost} holders given up`;
+  if (fine < 3) hostile.wrong.push(`${fine} of 3 uploads OK`);
+}

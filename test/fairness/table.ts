@@ -1,0 +1,70 @@
+import { createTable, type Table } from '../pod/table.ts';
+import { codes, type Round } from './rig.ts';
+import type { Row } from './rows.ts';
+
+/** A table of what rows have come to; milliseconds, MiB. */
+export function createRowTable(): Table {
+  return createTable('row');
+}
+
+/** Adds a row's best round. */
+export function addRow(table: Table, { name }: Row, round: Round): void {
+  const { without, during, after, done, peak, load, wrong } = round;
+  const pair = (pick: (seen: Round['during']) => number) =>
+    `${ms(pick(without))} / ${ms(pick(during))}`;
+  table.set(name, 'sent', bytes(done.bytesSent));
+  table.set(
+    name,
+    'worst',
+    pair(({ calls }) => calls.worst),
+  );
+  table.set(
+    name,
+    'p99',
+    pair(({ calls }) => calls.p99),
+  );
+  table.set(
+    name,
+    'median',
+    pair(({ calls }) => calls.median),
+  );
+  table.set(
+    name,
+    'probe worst',
+    pair(({ probes }) => probes.worst),
+  );
+  table.set(name, 'after', ms(Math.max(after.calls.worst, after.probes.worst)));
+  table.set(name, 'OK/refused', answers(during.calls));
+  table.set(name, 'probes', answers(during.probes));
+  table.set(name, 'RSS', `${Math.round(peak)}`);
+  table.set(name, 'lag', ms(during.lag));
+  table.set(name, 'load', load.toFixed(1));
+  table.set(name, '', [wrong.length === 0 ? 'holds' : 'RED', done.note].filter(Boolean).join(': '));
+}
+
+/** A round in a line. */
+export function lineOf(round: Round): string {
+  const { done, during, wrong } = round;
+  const { bytesSent, connected, closed, ended, took } = done;
+  return [
+    `${bytes(bytesSent)} in ${ms(took)} ms`,
+    `${connected} connections (${closed} closed)`,
+    `${ended} calls ended`,
+    `worst ${ms(during.calls.worst)} ms, probe ${ms(during.probes.worst)} ms`,
+    ...(wrong.length > 0 ? [`RED: ${wrong.join('; ')}`] : ['holds']),
+    ...(done.note ? [done.note] : []),
+  ].join(', ');
+}
+
+function answers(times: Round['during']['calls']): string {
+  const others = codes(times);
+  return `${times.ok}/${others || '0'}`;
+}
+
+function ms(value: number): string {
+  return value < 10 ? value.toFixed(1) : value.toFixed(0);
+}
+
+function bytes(count: number): string {
+  return count < 1e6 ? `${(count / 1e3).toFixed(1)} kB` : `${(count / 1e6).toFixed(1)} MB`;
+}

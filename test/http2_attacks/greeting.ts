@@ -1,0 +1,14 @@
+import { FrameType, preface } from '../../src/http2/frame.ts';
+import { encodeSettings, SettingId } from '../../src/http2/settings.ts';
+import { frameOf } from '../http2_peer.ts';
+
+/** The preface, and SETTINGS with a window for each stream. */
+export function greeting(initialWindowSize = 65_535): Buffer {
+  const settings = encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, initialWindowSize]]);
+  return Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, settings)]);
+}
+
+/** The first identifiers of streams. */
+export function ids(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => 2 * i + 1);
+}
