@@ -3,10 +3,7 @@ import { Hostile } from './hostile.ts';
 import type { AttackOrder } from './rig.ts';
 import { rows } from './rows.ts';
 
-process.on(
-  'message',
-  (order: AttackOrder) => void attack(order).then((done) => process.send?.(done)),
-);
+process.on('message', (order: AttackOrder) => void attack(order));
 process.on('disconnect', () => process.exit());
 
 async function attack({ row, port }: AttackOrder) {
@@ -14,5 +11,5 @@ async function attack({ row, port }: AttackOrder) {
   const found = rows.find(({ name }) => name === row);
   if (!found) throw new Error(`Cannot attack so: no row is named "${row}"`);
   await found.attack(hostile);
-  return hostile.leave();
+  process.send?.(await hostile.leave());
 }

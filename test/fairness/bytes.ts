@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { HelloRequest } from '../../src/gen/greet.ts';
-import { StreamingOutputCallRequest } from '../../src/gen/grpc/testing/messages.ts';
+import { SimpleRequest, StreamingOutputCallRequest } from '../../src/gen/grpc/testing/messages.ts';
 import { defaultMaxFrameSize, Flag, FrameType } from '../../src/http2/frame.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
 import { createRandom } from '../hpack/random.ts';
@@ -24,18 +24,19 @@ export interface Calls {
   body?: Buffer;
   /** Whether the body is the last of its stream; it is unless it says otherwise. */
   ends?: boolean;
-  isZipped?: boolean;
+  /** Fields beside those that every call has. */
+  fields?: Record<string, string>;
 }
 
 /** Calls on one connection: the first one fills the server's header table, the others take few bytes. */
-export function calls({ path, count, body, ends = true, isZipped = false }: Calls): Buffer {
+export function calls({ path, count, body, ends = true, fields: more = {} }: Calls): Buffer {
   const begin = block(field(3), field(6));
   const fields: [string, string][] = [
     [':path', path],
     ['content-type', 'application/grpc'],
     ['te', 'trailers'],
+    ...Object.entries(more),
   ];
-  if (isZipped) fields.push(['grpc-encoding', 'gzip']);
   const first = block(begin, ...fields.map((each) => insert(...each)));
   // The newest entry comes first (RFC 7541 section 2.3.3).
   const again = block(begin, ...fields.map((_, index) => field(61 + fields.length - index)));
@@ -98,6 +99,12 @@ export function bomb(ratio: number): Buffer {
     random.text(2 * chosen, 'abcdefghijklmnopqrstuvwxyz0123456789').padEnd(unit, 'x'),
   ).join('');
   return packed(gzipSync(HelloRequest.encode({ name, greeting: '' }).finish()));
+}
+
+/** A UnaryCall for a response of so many bytes, compressed. */
+export function compressedResponse(size: number): Buffer {
+  const request = { responseSize: size, responseCompressed: { value: true } };
+  return frame(SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish());
 }
 
 /** A StreamingOutputCall for so many responses of so many bytes. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
 import { HelloRequest } from '../../src/gen/greet.ts';
 import { HealthCheckRequest } from '../../src/gen/grpc/health/v1/health.ts';
+import { cpuTime } from '../cpu.ts';
 import { frame } from '../raw_client.ts';
 import { dialHttp2 } from '../tls.ts';
 
@@ -11,6 +12,8 @@ export interface Times {
   /** Ended with another status, or reset, or not in time; by what they ended with. */
   refused: Record<string, number>;
   worst: number;
+  /** The most processor time that the server had while one of them waited, in steps of 10 ms. */
+  busy: number;
   p99: number;
   median: number;
 }
@@ -28,6 +31,8 @@ export interface Seen {
 /** Which server it calls, and whether its calls are compressed. */
 export interface HonestOrder {
   address: string;
+  /** The server's. */
+  pid: number;
   gzip: boolean;
 }
 
@@ -90,20 +95,27 @@ export async function dialSession(address: string): Promise<ClientHttp2Session> 
 export class Tally {
   #times: number[] = [];
   #refused: Record<string, number> = {};
+  #busy = 0;
 
-  add(ms: number, status: string): void {
-    this.#times.push(ms);
+  /** Times a call to the process, and counts what it ends with. */
+  async time(pid: number, call: () => Promise<string>): Promise<void> {
+    const [start, cpu] = [performance.now(), cpuTime(pid)];
+    const status = await call();
+    this.#times.push(performance.now() - start);
+    this.#busy = Math.max(this.#busy, cpuTime(pid) - cpu);
     if (status !== '0') this.#refused[status] = (this.#refused[status] ?? 0) + 1;
   }
 
   take(): Times {
     const sorted = this.#times.toSorted((a, b) => a - b);
-    const refused = this.#refused;
+    const [refused, busy] = [this.#refused, this.#busy];
+    this.#busy = 0;
     this.#times = [];
     this.#refused = {};
     return {
       ok: sorted.length - sum(Object.values(refused)),
       refused,
+      busy,
       worst: sorted.at(-1) ?? 0,
       p99: sorted[Math.floor(sorted.length * 0.99)] ?? 0,
       median: sorted[Math.floor(sorted.length / 2)] ?? 0,

@@ -30,10 +30,10 @@ process.on('message', (order: HonestOrder | 'take') => {
 });
 process.on('disconnect', () => process.exit());
 
-function begin({ address, gzip }: HonestOrder): void {
-  void callAgain(address, gzip ? compressed(hello) : hello);
+function begin({ address, pid, gzip }: HonestOrder): void {
+  void callAgain(address, pid, gzip ? compressed(hello) : hello);
   setInterval(() => {
-    if (pending.size < mostProbes) track(probe(address));
+    if (pending.size < mostProbes) void track(probes.time(pid, () => probe(address)));
   }, probeEveryMs);
   watchLag();
   process.send?.('begun');
@@ -51,26 +51,24 @@ function compressed({ path, body }: UnaryCall): UnaryCall {
   return { path, body: packed(gzipSync(body.subarray(5))), fields: { 'grpc-encoding': 'gzip' } };
 }
 
-async function callAgain(address: string, call: UnaryCall): Promise<void> {
+async function callAgain(address: string, pid: number, call: UnaryCall): Promise<void> {
   let session = await dialSession(address);
   while (true) {
     const start = performance.now();
-    const one = (async () => {
+    const ask = async () => {
       if (session.closed || session.destroyed) session = await dialSession(address);
-      const status = await unary(session, call);
-      calls.add(performance.now() - start, status);
-    })();
-    await track(one);
+      return unary(session, call);
+    };
+    await track(calls.time(pid, ask));
     await sleep(Math.max(0, callEveryMs - (performance.now() - start)));
   }
 }
 
-async function probe(address: string): Promise<void> {
-  const start = performance.now();
+async function probe(address: string): Promise<string> {
   const session = await dialSession(address);
   const status = await unary(session, check);
-  probes.add(performance.now() - start, status);
   session.destroy();
+  return status;
 }
 
 function track(work: Promise<void>): Promise<void> {

@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Flag, type Frame, FrameType, maxInt31, preface } from '../../src/http2/frame.ts';
 import { FrameReader } from '../../src/http2/frame_reader.ts';
+import { applySettings, defaultPeerSettings } from '../../src/http2/settings.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
 import { frameOf, word } from '../http2_peer.ts';
 import { Flooder } from '../pod/flooder.ts';
@@ -46,11 +47,13 @@ const wideOpen = Buffer.concat([
 /** A connection that counts what it hears. */
 export class Line {
   readonly socket: Socket;
-  /** Calls that the server has ended or reset, and DATA frames that it has sent. */
+  /** Calls that the server has ended or reset. */
   ended = 0;
-  messages = 0;
+  #connectionWindow = 65_535;
+  #streamWindow = 65_535;
   #hasSettings = Promise.withResolvers<void>();
-  readonly #reader = new FrameReader((frame) => this.#take(frame));
+  readonly #reader = new FrameReader((frame) => this.#hear(frame));
+  readonly #settings = defaultPeerSettings();
 
   constructor(port: number, hello: Buffer) {
     this.#reader.read(preface);
@@ -61,20 +64,34 @@ export class Line {
     this.socket.write(hello);
   }
 
+  /** Bytes of DATA that may be sent on the first stream. */
+  get room(): number {
+    return Math.min(this.#connectionWindow, this.#streamWindow);
+  }
+
+  /** Counts what has been sent on it. */
+  take(bytes: number): void {
+    this.#connectionWindow -= bytes;
+    this.#streamWindow -= bytes;
+  }
+
   /** Resolves when the server has said hello, or hung up. */
   ready(): Promise<void> {
     return this.#hasSettings.promise;
   }
 
-  #take({ type, flags, bytes, start, end }: Frame): void {
+  #hear({ type, flags, streamId, bytes, start, end }: Frame): void {
     const isAck = (flags & Flag.ACK) !== 0;
     if (type === FrameType.SETTINGS && !isAck) {
+      applySettings(this.#settings, { type, flags, streamId, bytes, start, end });
+      this.#streamWindow += this.#settings.initialWindowSize - 65_535;
       this.socket.write(frameOf(FrameType.SETTINGS, Flag.ACK, 0, empty));
       this.#hasSettings.resolve();
     } else if (type === FrameType.PING && !isAck) {
       this.socket.write(frameOf(FrameType.PING, Flag.ACK, 0, bytes.subarray(start, end)));
-    } else if (type === FrameType.DATA) {
-      this.messages++;
+    } else if (type === FrameType.WINDOW_UPDATE) {
+      if (streamId === 0) this.#connectionWindow += bytes.readUInt32BE(start);
+      if (streamId === 1) this.#streamWindow += bytes.readUInt32BE(start);
     }
     const canEnd = type === FrameType.DATA || type === FrameType.HEADERS;
     const isEnd = canEnd && (flags & Flag.END_STREAM) !== 0;
@@ -88,6 +105,8 @@ export interface Stream {
   hello?: Buffer;
   first?: Buffer;
   again: (round: number) => Buffer;
+  /** Bytes of DATA in it, all on the first stream: they wait for its window. */
+  takes?: number;
 }
 
 type FloodOrder = Partial<Pick<Flood, 'connections' | 'streams' | 'uploads' | 'reads'>> & {
@@ -140,18 +159,23 @@ export class Hostile {
   }
 
   /** Writes as much as is taken, on so many connections, each opened anew when it is closed. */
-  async pour(connections: number, stream: Stream, ms: number = rateMs): Promise<void> {
-    const end = performance.now() + ms;
+  async pour(connections: number, { hello, first, again, takes = 0 }: Stream): Promise<void> {
+    const end = performance.now() + rateMs;
     let left = mostReconnects;
     const isOver = () => this.#isOver || performance.now() > end;
     const one = async (): Promise<void> => {
       while (!isOver() && left-- > 0) {
-        const { socket } = this.#dial(stream.hello);
-        if (stream.first) socket.write(stream.first);
-        for (let round = 0; !isOver() && !socket.closed; round++) {
-          socket.write(stream.again(round));
-          if (socket.writableLength > mostQueued) await drained(socket, end);
-          else await new Promise((resolve) => setImmediate(resolve));
+        const line = this.#dial(hello);
+        const { socket } = line;
+        if (first) socket.write(first);
+        for (let round = 0; !isOver() && !socket.closed;) {
+          if (socket.writableLength > mostQueued) await next('drain', socket, end);
+          else if (line.room < takes) await next('data', socket, end);
+          else {
+            socket.write(again(round++));
+            line.take(takes);
+            await new Promise((resolve) => setImmediate(resolve));
+          }
         }
       }
     };
@@ -220,12 +244,14 @@ export async function until(condition: () => boolean, mostMs: number): Promise<b
   return condition();
 }
 
-function drained(socket: Socket, end: number): Promise<void> {
+/** Resolves with the next such event of a socket, with its close, or at a time. */
+function next(event: 'drain' | 'data', socket: Socket, end: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const late = setTimeout(resolve, Math.max(0, end - performance.now()));
-  socket.once('drain', resolve).once('close', resolve);
+  const done = () => resolve();
+  const late = setTimeout(done, Math.max(0, end - performance.now()));
+  socket.once(event, done).once('close', done);
   return promise.finally(() => {
     clearTimeout(late);
-    socket.off('drain', resolve).off('close', resolve);
+    socket.off(event, done).off('close', done);
   });
 }

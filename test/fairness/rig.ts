@@ -1,5 +1,6 @@
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cpuTime } from '../cpu.ts';
 import { imageEnv } from '../image_env.ts';
 import { peakMemory } from '../memory.ts';
 import { baseEnv, podMiB } from '../pod/pod.ts';
@@ -23,6 +24,8 @@ export interface Round {
   done: Done;
   /** Of the server so far, in MiB. */
   peak: number;
+  /** Of processors, that the server has had from the attack's begin on. */
+  cpuMs: number;
   /** How many processes want a processor of this machine, on average of a minute. */
   load: number;
   /** What is above its bound, or refused; none where the row holds. */
@@ -33,6 +36,8 @@ const warmUpMs = 1000;
 const quietMs = 2000;
 const settleMs = 500;
 const afterMs = 1000;
+/** How often what came before is waited for. */
+const mostCalm = 40;
 const attackMs = 60_000;
 /** The honest client answers once what it has asked is answered. */
 const takeMs = 2 * deadlineMs + 5000;
@@ -54,23 +59,33 @@ export async function measure(
   void served.ended.then(() => (isAlive = false));
   using honest = startHelper<HonestOrder | 'take', Seen>('honest_process.ts', 0);
   using attacker = startHelper<AttackOrder, Done>('attack_process.ts', 20);
-  await honest.ask({ address, gzip: row.isZipped ?? false }, 10_000);
+  await honest.ask({ address, pid, gzip: row.isZipped ?? false }, 10_000);
   await sleep(warmUpMs);
   const all: Round[] = [];
   while (all.length < rounds) {
-    await honest.ask('take', takeMs);
+    await calm();
     const without = await seen(quietMs);
+    const cpu = cpuTime(pid);
     const port = Number(address.split(':')[1]);
     const done = await attacker.ask({ row: row.name, port }, attackMs);
     const during = await seen(settleMs);
     const peak = isAlive ? peakMemory(pid) / 1024 ** 2 : 0;
+    const cpuMs = isAlive ? cpuTime(pid) - cpu : 0;
     const after = await seen(afterMs);
     const wrong = [...judge(row, without, during), ...done.wrong];
     if (!isAlive) wrong.push('the server has ended');
-    all.push({ without, during, after, done, peak, load: loadavg()[0] ?? 0, wrong });
+    all.push({ without, during, after, done, peak, cpuMs, load: loadavg()[0] ?? 0, wrong });
     if (!isAlive || (untilGreen && wrong.length === 0)) break;
   }
   return all;
+
+  /** Resolves when no call waits for what came before; some never do. */
+  async function calm(): Promise<void> {
+    for (let i = 0; i < mostCalm; i++) {
+      const { calls, probes } = await seen(settleMs);
+      if (Math.max(calls.worst, probes.worst) < boundMs) return;
+    }
+  }
 
   /** What has been seen since the last time, and is in so many milliseconds more. */
   async function seen(ms: number): Promise<Seen> {

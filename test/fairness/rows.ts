@@ -12,6 +12,7 @@ import {
   bomb,
   type Calls,
   calls,
+  compressedResponse,
   frameBytes,
   groups,
   MiB,
@@ -46,6 +47,10 @@ const health = '/grpc.health.v1.Health/';
 const holdMs = 3000;
 const sayHello = { path: paths.unary, requestStream: false };
 const output = { path: `${test}StreamingOutputCall`, requestStream: false };
+const reflection = {
+  path: '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+  requestStream: true,
+};
 const zipped = { 'grpc-encoding': 'gzip' };
 
 /** Calls of one kind on many connections at once, and all their answers. */
@@ -79,6 +84,12 @@ function flood(
 /** Frames of an open client stream, again and again. */
 function onOpenCall(again: Buffer, path: string = paths.clientStream): Stream {
   return { first: headers(1, callOf(path)), again: () => again };
+}
+
+/** Messages of no bytes, a thousand at a time, each in a frame of its own. */
+function singly(path: string): Stream {
+  const again = times(1000, frameBytes('DATA', nothing, { streamId: 1 }));
+  return { ...onOpenCall(again, path), takes: 1000 * nothing.length };
 }
 
 /** Frames of a hundred streams at a time. */
@@ -124,8 +135,9 @@ export const rows: readonly Row[] = [
     name: 'groups-60',
     what: '60 such calls at once; the honest client compresses, too',
     isZipped: true,
+    // What is zipped is made in the process that sends it alone.
     attack: (hostile) =>
-      burst(1, { path: paths.unary, count: 60, body: groups(), isZipped: true })(hostile),
+      burst(1, { path: paths.unary, count: 60, body: groups(), fields: zipped })(hostile),
   },
   {
     name: 'empty-messages',
@@ -136,6 +148,16 @@ export const rows: readonly Row[] = [
     name: 'empty-messages-30',
     what: 'the same in 30 streams of one connection',
     attack: flood(emptyMessages, { connections: 1, streams: 30, uploads: 30 }),
+  },
+  {
+    name: 'empty-messages-frames',
+    what: 'the same in one stream, each in a frame of its own',
+    attack: pour(1, singly(`${test}StreamingInputCall`)),
+  },
+  {
+    name: 'empty-messages-bidi',
+    what: 'the same in a bidi call of 8 connections each, every one answered',
+    attack: pour(8, singly(paths.bidi)),
   },
   {
     name: 'idle-bidi',
@@ -226,6 +248,11 @@ export const rows: readonly Row[] = [
     }),
   },
   {
+    name: 'small-responses-many',
+    what: '100 responses of 1 byte each on 40 × 25 calls, read at once',
+    attack: flood(() => [{ block: callOf(output.path), body: responses(100, 1) }], { streams: 25 }),
+  },
+  {
     name: 'huge-responses',
     what: 'responses of 4 MiB on 10 × 10 calls, half of them read',
     attack: flood(() => shapesOf(output, 'responses of 4 MiB'), {
@@ -233,6 +260,66 @@ export const rows: readonly Row[] = [
       streams: 10,
       reads: 'half',
     }),
+  },
+  {
+    name: 'compressed-responses',
+    what: 'compressed responses of 4 MiB on 8 × 10 calls; the honest client compresses, too',
+    isZipped: true,
+    attack: flood(
+      () => {
+        const block = callOf(`${test}UnaryCall`, { 'grpc-accept-encoding': 'gzip' });
+        return [{ block, body: compressedResponse(4 * MiB - 1024) }];
+      },
+      { connections: 8, streams: 10 },
+    ),
+  },
+  {
+    name: 'status',
+    what: 'statuses of 4 MiB on 8 connections',
+    attack: flood(
+      () => shapesOf({ path: `${test}UnaryCall`, requestStream: false }, 'a status of 4 MiB'),
+      { connections: 8, streams: 100 },
+    ),
+  },
+  {
+    name: 'kept-requests',
+    what: 'HalfDuplexCall with 500 zipped requests of 4 MiB on 1 × 10 calls',
+    attack: flood(
+      () =>
+        shapesOf({ path: `${test}HalfDuplexCall`, requestStream: true }, 'requests that are kept'),
+      { connections: 1, streams: 10 },
+    ),
+  },
+  {
+    name: 'reflection',
+    what: '1,000 questions for descriptors in each of 1 × 100 calls',
+    attack: flood(() => shapesOf(reflection, 'questions'), { connections: 1, streams: 100 }),
+  },
+  {
+    name: 'parrot',
+    what: '9,000 ParrotSayHello, whose pauses end together',
+    attack: hold(9, { path: paths.serverStream, count: 1000, body: nothing }, 5000),
+  },
+  {
+    name: 'deadlines',
+    what: '9,000 calls whose deadlines come together',
+    attack: hold(9, { path: paths.clientStream, count: 1000, fields: { 'grpc-timeout': '2S' } }),
+  },
+  {
+    name: 'refused-streams',
+    what: 'streams above the limit of 1,000 on 40 connections',
+    attack: pour(
+      40,
+      onNewCalls((streamId) => [headers(streamId, open)]),
+    ),
+  },
+  {
+    name: 'connections',
+    what: '3,000 connections that say hello and no more',
+    async attack(hostile) {
+      await hostile.connect(3000);
+      await sleep(1000);
+    },
   },
   {
     name: 'ping',
@@ -271,10 +358,10 @@ export const rows: readonly Row[] = [
   {
     name: 'tiny-data',
     what: 'DATA of 1 byte on 40 connections, no message whole',
-    attack: pour(
-      40,
-      onOpenCall(times(1000, frameBytes('DATA', Buffer.alloc(1, 1), { streamId: 1 }))),
-    ),
+    attack: pour(40, {
+      ...onOpenCall(times(1000, frameBytes('DATA', Buffer.alloc(1, 1), { streamId: 1 }))),
+      takes: 1000,
+    }),
   },
   {
     name: 'continuation',

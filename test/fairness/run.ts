@@ -1,5 +1,5 @@
 // `node test/fairness/run.ts [row…]`: what other clients feel while one peer attacks the built file, for the rows
-// whose names begin so, or all. FAIRNESS_ROUNDS says how often each is played (3); the best one is told.
+// of these names, or all. FAIRNESS_ROUNDS says how often each is played (3); the best one is told.
 import { goFirst } from './helper.ts';
 import { best, measure } from './rig.ts';
 import { rows } from './rows.ts';

@@ -9,7 +9,7 @@ export function createRowTable(): Table {
 
 /** Adds a row's best round. */
 export function addRow(table: Table, { name }: Row, round: Round): void {
-  const { without, during, after, done, peak, load, wrong } = round;
+  const { without, during, after, done, peak, cpuMs, load, wrong } = round;
   const pair = (pick: (seen: Round['during']) => number) =>
     `${ms(pick(without))} / ${ms(pick(during))}`;
   table.set(name, 'sent', bytes(done.bytesSent));
@@ -33,10 +33,12 @@ export function addRow(table: Table, { name }: Row, round: Round): void {
     'probe worst',
     pair(({ probes }) => probes.worst),
   );
+  table.set(name, 'busy', `${Math.max(during.calls.busy, during.probes.busy)}`);
   table.set(name, 'after', ms(Math.max(after.calls.worst, after.probes.worst)));
   table.set(name, 'OK/refused', answers(during.calls));
   table.set(name, 'probes', answers(during.probes));
   table.set(name, 'RSS', `${Math.round(peak)}`);
+  table.set(name, 'CPU', ms(cpuMs));
   table.set(name, 'lag', ms(during.lag));
   table.set(name, 'load', load.toFixed(1));
   table.set(name, '', [wrong.length === 0 ? 'holds' : 'RED', done.note].filter(Boolean).join(': '));

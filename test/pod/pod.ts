@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parse } from 'yaml';
 import { localCertificate } from '../certificate.ts';
+import { cpuTime } from '../cpu.ts';
 import { messageOf } from '../../src/message_of.ts';
 import { eventually } from '../harness.ts';
 import { imageEnv } from '../image_env.ts';
@@ -126,7 +127,7 @@ export async function startPod({ env, hasTls = false }: PodOptions = {}): Promis
     takePeak();
     group?.takeSocketPeak();
     const before = group?.killed() ?? 0;
-    const [start, cpu] = [performance.now(), cpuOf(pid)];
+    const [start, cpu] = [performance.now(), cpuTime(pid)];
     const main = `${hasTls ? 'https' : 'http'}://127.0.0.1:${ports.main}`;
     const health = `http://127.0.0.1:${ports.health}`;
     const kinds = [newConnection, keptConnection];
@@ -137,7 +138,7 @@ export async function startPod({ env, hasTls = false }: PodOptions = {}): Promis
     try {
       await attack(probing);
     } finally {
-      load = Math.max(0, cpuOf(pid) - cpu) / (performance.now() - start);
+      load = Math.max(0, cpuTime(pid) - cpu) / (performance.now() - start);
       report = await probing.stop();
     }
     await metrics();
@@ -224,16 +225,6 @@ function takePeakOf(pid: number): number {
   // Begins anew (proc_pid_clear_refs(5)).
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
   return peak;
-}
-
-/** The processor time that a process has had, in milliseconds; 0 for one that is gone. */
-function cpuOf(pid: number): number {
-  if (!existsSync(`/proc/${pid}/stat`)) return 0;
-  // Behind the name, which may be of anything (proc_pid_stat(5)); in ticks of 10 ms.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 function lastWords(err: string): string {
