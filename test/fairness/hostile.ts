@@ -39,7 +39,8 @@ const rateMs = 3000;
 /** What a burst has been answered by, or never is. */
 const burstMs = 20_000;
 const empty = Buffer.alloc(0);
-const wideOpen = Buffer.concat([
+/** What opens all windows. */
+export const wideOpen = Buffer.concat([
   greeting(maxInt31),
   frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535)),
 ]);

@@ -36,8 +36,6 @@ export interface Row {
   isZipped?: boolean;
   /** Whether it is red today; said, and no failure. */
   isKnown?: boolean;
-  /** Whether honest calls may be refused. */
-  mayRefuse?: boolean;
   attack: (hostile: Hostile) => Promise<void>;
 }
 
