@@ -8,7 +8,7 @@ import { install } from '../program.ts';
 import { startHelper } from './helper.ts';
 import { deadlineMs, type HonestOrder, type Seen, sum, type Times } from './honest.ts';
 import type { Done } from './hostile.ts';
-import type { Row } from './rows.ts';
+import type { Red, Row } from './rows.ts';
 
 /** What the attacker is told. */
 export interface AttackOrder {
@@ -28,8 +28,15 @@ export interface Round {
   cpuMs: number;
   /** How many processes want a processor of this machine, on average of a minute. */
   load: number;
-  /** What is above its bound, or refused; none where the row holds. */
-  wrong: readonly string[];
+  /** None where the row holds. */
+  wrong: readonly Wrong[];
+}
+
+/** Something that an honest client should not see. */
+export interface Wrong {
+  /** A call or probe took too long, or was not answered OK; the row's own rule is broken; or there is no server left. */
+  kind: Red | 'ended';
+  what: string;
 }
 
 const startMs = 10_000;
@@ -54,7 +61,7 @@ export async function measure(
   while (all.length < rounds) {
     const round = await play(row);
     all.push(round);
-    if (untilGreen && round.wrong.length === 0) break;
+    if (untilGreen && news(row, round).length === 0) break;
   }
   return all;
 }
@@ -79,8 +86,9 @@ async function play(row: Row): Promise<Round> {
   const during = await seen(settleMs);
   const after = await seen(afterMs);
 
-  const wrong = [...judge(without, during), ...done.wrong];
-  if (!isAlive) wrong.push('the server has ended');
+  const wrong = judge(without, during);
+  wrong.push(...done.wrong.map((what): Wrong => ({ kind: 'own', what })));
+  if (!isAlive) wrong.push({ kind: 'ended', what: 'the server has ended' });
   return {
     without,
     during,
@@ -99,26 +107,36 @@ async function play(row: Row): Promise<Round> {
   }
 }
 
-/** The round with the least worst call. */
+/** What is wrong with a round, and is not known of its row. */
+export function news({ known = [] }: Row, { wrong }: Round): string[] {
+  return wrong.flatMap(({ kind, what }) =>
+    kind !== 'ended' && known.includes(kind) ? [] : [what],
+  );
+}
+
+/** The round with least that is wrong, and then with the least worst call. */
 export function best(rounds: readonly Round[]): Round | undefined {
-  return rounds.toSorted((a, b) => worstOf(a) - worstOf(b))[0];
+  const worst = ({ during }: Round) => Math.max(during.calls.worst, during.probes.worst);
+  return rounds.toSorted((a, b) => a.wrong.length - b.wrong.length || worst(a) - worst(b))[0];
 }
 
-function worstOf({ during, wrong }: Round): number {
-  return (wrong.length > 0 ? 1e6 : 0) + Math.max(during.calls.worst, during.probes.worst);
-}
-
-function judge(without: Seen, during: Seen): string[] {
-  const kinds = ['calls', 'probes'] as const;
-  return kinds.flatMap((kind) => {
-    const most = Math.max(boundMs, boundTimes * without[kind].worst);
-    const { worst, refused } = during[kind];
+function judge(without: Seen, during: Seen): Wrong[] {
+  const wrong: Wrong[] = [];
+  for (const whose of ['calls', 'probes'] as const) {
+    const most = Math.max(boundMs, boundTimes * without[whose].worst);
+    const { worst, refused } = during[whose];
+    if (worst > most) {
+      wrong.push({
+        kind: 'waits',
+        what: `${whose}: ${worst.toFixed(0)} ms, above ${most.toFixed(0)}`,
+      });
+    }
     const count = sum(Object.values(refused));
-    return [
-      ...(worst > most ? [`${kind}: ${worst.toFixed(0)} ms, above ${most.toFixed(0)}`] : []),
-      ...(count > 0 ? [`${kind}: ${count} refused (${codes(during[kind])})`] : []),
-    ];
-  });
+    if (count > 0) {
+      wrong.push({ kind: 'refused', what: `${whose}: ${count} refused (${codes(during[whose])})` });
+    }
+  }
+  return wrong;
 }
 
 /** How often what a call ended with came. */

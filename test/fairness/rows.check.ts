@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { goFirst } from './helper.ts';
-import { best, measure } from './rig.ts';
+import { best, measure, news } from './rig.ts';
 import { rows } from './rows.ts';
 import { addRow, createRowTable, lineOf } from './table.ts';
 
@@ -13,15 +13,16 @@ const table = createRowTable();
 after(() => console.log(`ms without / with the attack\n${table.lines().join('\n')}`));
 
 for (const row of rows) {
-  const { name, what, isKnown = false } = row;
+  const { name, what, known = [] } = row;
   test(`an honest client's calls wait for no other peer: ${what}`, async (t) => {
-    // Of a row that is known to be red one round tells whether it still is.
-    const played = await measure(row, { rounds: isKnown ? 1 : mostRounds, untilGreen: true });
+    const played = await measure(row, { rounds: mostRounds, untilGreen: true });
 
-    const round = best(played) ?? assert.fail('was not played');
+    const fine = played.find((round) => news(row, round).length === 0);
+    const round = fine ?? best(played) ?? assert.fail('was not played');
     addRow(table, row, round);
     t.diagnostic(`${name}: ${lineOf(round)}`);
-    if (isKnown && round.wrong.length === 0) t.diagnostic(`${name} holds, and is known to be red`);
-    if (!isKnown) assert.deepEqual(round.wrong, []);
+    const healed = known.filter((red) => !round.wrong.some(({ kind }) => kind === red));
+    if (healed.length > 0) t.diagnostic(`${name} is no longer red by "${healed.join('", "')}"`);
+    assert.deepEqual(news(row, round), []);
   });
 }

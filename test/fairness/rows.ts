@@ -25,6 +25,9 @@ import {
 import { dialSession, hello, sum, unary } from './honest.ts';
 import { type Hostile, type Stream, until } from './hostile.ts';
 
+/** How a row may be red: honest calls wait, or are refused, or a rule of the row's own is broken. */
+export type Red = 'waits' | 'refused' | 'own';
+
 /** What one peer sends, while another one is honest. */
 export interface Row {
   /** What it is called by. */
@@ -34,8 +37,8 @@ export interface Row {
   isPod?: boolean;
   /** Whether the honest client's calls are compressed. */
   isZipped?: boolean;
-  /** Whether it is red today; said, and no failure. */
-  isKnown?: boolean;
+  /** How it is red today: said, and no failure. */
+  known?: readonly Red[];
   attack: (hostile: Hostile) => Promise<void>;
 }
 
@@ -109,16 +112,19 @@ export const rows: readonly Row[] = [
   {
     name: 'hello-8',
     what: '8 connections, 1,000 SayHello each at once',
+    known: ['waits'],
     attack: burst(8, { path: paths.unary, count: 1000, body: nothing }),
   },
   {
     name: 'hello-40',
     what: '40 connections, 1,000 SayHello each at once',
+    known: ['waits'],
     attack: burst(40, { path: paths.unary, count: 1000, body: nothing }),
   },
   {
     name: 'unknown-40',
     what: '40 connections, 1,000 calls each of a method that nobody serves',
+    known: ['waits'],
     attack: burst(40, { path: unknown, count: 1000, body: nothing }),
   },
   {
@@ -132,6 +138,7 @@ export const rows: readonly Row[] = [
   {
     name: 'groups-60',
     what: '60 such calls at once; the honest client compresses, too',
+    known: ['waits'],
     isZipped: true,
     // What is zipped is made in the process that sends it alone.
     attack: (hostile) =>
@@ -140,11 +147,13 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-messages',
     what: 'empty messages in one client stream',
+    known: ['waits'],
     attack: flood(emptyMessages, { connections: 1, streams: 1 }),
   },
   {
     name: 'empty-messages-30',
     what: 'the same in 30 streams of one connection',
+    known: ['waits'],
     attack: flood(emptyMessages, { connections: 1, streams: 30, uploads: 30 }),
   },
   {
@@ -155,42 +164,50 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-messages-bidi',
     what: 'the same in a bidi call of 8 connections each, every one answered',
+    known: ['waits'],
     attack: pour(8, singly(paths.bidi)),
   },
   {
     name: 'idle-bidi',
     what: '10,000 idle bidi calls for 5 s',
+    known: ['waits', 'refused'],
     attack: hold(10, { path: paths.bidi, count: 1000 }, 5000),
   },
   {
     name: 'echo',
     what: 'unary echo of 4 MB at 6, 12, 20 and 50 clients, 5 s each',
+    known: ['waits', 'refused', 'own'],
     isPod: true,
     attack: echo,
   },
   {
     name: 'upload',
     what: '1,010 holders of 64 KiB each, and three honest uploads of 3 MiB',
+    known: ['refused', 'own'],
     attack: upload,
   },
   {
     name: 'watch',
     what: 'Health/Watch on 300 connections × 1,000 streams',
+    known: ['waits', 'refused'],
     attack: hold(300, { path: `${health}Watch`, count: 1000, body: nothing }),
   },
   {
     name: 'check',
     what: 'Health/Check never ended on 45 connections × 1,000 streams',
+    known: ['waits', 'refused'],
     attack: hold(45, { path: `${health}Check`, count: 1000 }),
   },
   {
     name: 'hello-flood',
     what: 'SayHello on 40 connections, 250 at a time',
+    known: ['waits'],
     attack: flood(() => shapes([paths.unary])),
   },
   {
     name: 'guides',
     what: "the guides' unary methods on 40 connections, 250 at a time",
+    known: ['waits'],
     attack: flood(() =>
       shapes([
         '/unary.Unary/GetServerResponse',
@@ -203,26 +220,31 @@ export const rows: readonly Row[] = [
   {
     name: 'metadata',
     what: 'metadata at its limit on 40 connections',
+    known: ['waits'],
     attack: flood(() => shapesOf(sayHello, 'metadata')),
   },
   {
     name: 'nesting',
     what: 'deep nesting, zipped, on 8 connections',
+    known: ['refused'],
     attack: flood(() => shapesOf(sayHello, 'nesting'), { connections: 8, streams: 100 }),
   },
   {
     name: 'repeated',
     what: 'large repeated fields, zipped, on 8 connections',
+    known: ['refused'],
     attack: flood(() => shapesOf(output, 'repeated field'), { connections: 8, streams: 100 }),
   },
   {
     name: 'utf8',
     what: '4 MiB that is no UTF-8, zipped, on 8 connections',
+    known: ['refused'],
     attack: flood(() => shapesOf(sayHello, 'invalid UTF-8'), { connections: 8, streams: 100 }),
   },
-  ...[10, 100, 1000].map((ratio) => ({
+  ...[10, 100, 1000].map((ratio): Row => ({
     name: `bomb-${ratio}`,
     what: `gzip of 4 MiB, 1:${ratio}, on 8 connections`,
+    known: ['waits', 'refused'],
     attack: flood(() => [{ block: callOf(paths.unary, zipped), body: bomb(ratio) }], {
       connections: 8,
       streams: 100,
@@ -231,6 +253,7 @@ export const rows: readonly Row[] = [
   {
     name: 'small-responses',
     what: '1,000 responses of 1 byte each on 10 × 10 calls, read at once',
+    known: ['waits'],
     attack: flood(() => [{ block: callOf(output.path), body: responses(1000, 1) }], {
       connections: 10,
       streams: 10,
@@ -239,6 +262,7 @@ export const rows: readonly Row[] = [
   {
     name: 'small-responses-slow',
     what: 'the same, half of them read',
+    known: ['waits'],
     attack: flood(() => [{ block: callOf(output.path), body: responses(1000, 1) }], {
       connections: 10,
       streams: 10,
@@ -248,6 +272,7 @@ export const rows: readonly Row[] = [
   {
     name: 'small-responses-many',
     what: '100 responses of 1 byte each on 40 × 25 calls, read at once',
+    known: ['waits'],
     attack: flood(() => [{ block: callOf(output.path), body: responses(100, 1) }], { streams: 25 }),
   },
   {
@@ -282,6 +307,7 @@ export const rows: readonly Row[] = [
   {
     name: 'kept-requests',
     what: 'HalfDuplexCall with 500 zipped requests of 4 MiB on 1 × 10 calls',
+    known: ['waits'],
     attack: flood(
       () =>
         shapesOf({ path: `${test}HalfDuplexCall`, requestStream: true }, 'requests that are kept'),
@@ -296,16 +322,19 @@ export const rows: readonly Row[] = [
   {
     name: 'parrot',
     what: '9,000 ParrotSayHello, whose pauses end together',
+    known: ['waits'],
     attack: hold(9, { path: paths.serverStream, count: 1000, body: nothing }, 5000),
   },
   {
     name: 'deadlines',
     what: '9,000 calls whose deadlines come together',
+    known: ['waits'],
     attack: hold(9, { path: paths.clientStream, count: 1000, fields: { 'grpc-timeout': '2S' } }),
   },
   {
     name: 'refused-streams',
     what: 'streams above the limit of 1,000 on 40 connections',
+    known: ['waits', 'refused'],
     attack: pour(
       40,
       onNewCalls((streamId) => [headers(streamId, open)]),
@@ -332,6 +361,7 @@ export const rows: readonly Row[] = [
   {
     name: 'reset',
     what: 'rapid reset on 40 connections',
+    known: ['waits'],
     attack: pour(
       40,
       onNewCalls((streamId) => [
@@ -343,6 +373,7 @@ export const rows: readonly Row[] = [
   {
     name: 'window-update',
     what: 'WINDOW_UPDATE of 1 on 40 connections',
+    known: ['waits'],
     attack: pour(40, {
       hello: greeting(),
       again: () => times(1000, frameBytes('WINDOW_UPDATE', word(1))),
@@ -351,11 +382,13 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-data',
     what: 'empty DATA on 40 connections',
+    known: ['waits'],
     attack: pour(40, onOpenCall(times(1000, frameBytes('DATA', undefined, { streamId: 1 })))),
   },
   {
     name: 'tiny-data',
     what: 'DATA of 1 byte on 40 connections, no message whole',
+    known: ['waits'],
     attack: pour(40, {
       ...onOpenCall(times(1000, frameBytes('DATA', Buffer.alloc(1, 1), { streamId: 1 }))),
       takes: 1000,

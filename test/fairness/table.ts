@@ -41,7 +41,9 @@ export function addRow(table: Table, { name }: Row, round: Round): void {
   table.set(name, 'CPU', ms(cpuMs));
   table.set(name, 'lag', ms(during.lag));
   table.set(name, 'load', load.toFixed(1));
-  table.set(name, '', [wrong.length === 0 ? 'holds' : 'RED', done.note].filter(Boolean).join(': '));
+  const kinds = [...new Set(wrong.map(({ kind }) => kind))];
+  const verdict = wrong.length === 0 ? 'holds' : `RED (${kinds.join(', ')})`;
+  table.set(name, '', [verdict, done.note].filter(Boolean).join(': '));
 }
 
 /** A round in a line. */
@@ -53,7 +55,7 @@ export function lineOf(round: Round): string {
     `${connected} connections (${closed} closed)`,
     `${ended} calls ended`,
     `worst ${ms(during.calls.worst)} ms, probe ${ms(during.probes.worst)} ms`,
-    ...(wrong.length > 0 ? [`RED: ${wrong.join('; ')}`] : ['holds']),
+    ...(wrong.length > 0 ? [`RED: ${wrong.map(({ what }) => what).join('; ')}`] : ['holds']),
     ...(done.note ? [done.note] : []),
   ].join(', ');
 }
