@@ -187,7 +187,11 @@ export function memoryLog(): MemoryLog {
 
 /** Resolves when the condition holds; asks again with every turn of the event loop. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+  const end = performance.now() + longestWaitMs;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`Cannot wait longer until ${condition}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 const longestWaitMs = 30_000;
