@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}, from PyPI and the Go
 # module proxy, and a client of ours in Rust with crates.io's tonic; curl and nghttp come from
-# Debian's packages, gRPC's interop clients from interop/install.sh, and what calls at rate from
-# rate/install.sh. What is there in the pinned version is left as it is; a changed pin reinstalls.
+# Debian's packages, gRPC's interop clients from interop/install.sh, what calls at rate from
+# rate/install.sh, what calls over TLS alone from tls/install.sh. What is there in the pinned version
+# is left as it is; a changed pin reinstalls.
 set -euo pipefail
 
 # renovate: go github.com/fullstorydev/grpcurl
@@ -34,6 +35,7 @@ main() {
   wait "$python"
   "$here/interop/install.sh"
   "$here/rate/install.sh"
+  "$here/tls/install.sh"
 }
 
 # rustup looks for what it has installed in HOME, where it need not be.

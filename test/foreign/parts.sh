@@ -65,3 +65,14 @@ new_venv() {
 quiet_go() {
   GOFLAGS='-mod=readonly -buildvcs=false' GOBIN=$foreign/bin go "$@" 2> >(grep -v '^go: downloading' >&2)
 }
+
+# java_program CLASS SOURCE FOLDER COMMAND: compiles it with grpc-java, and makes the command that runs it.
+java_program() {
+  local jars=$foreign/interop/java
+  rm -rf "$3"
+  mkdir -p "$3"
+  javac -cp "$jars/*" -d "$3" "$2"
+  # Each of its runs is short: what would make a long one fast makes it slow.
+  printf '#!/bin/sh\nexec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp %q:%q %s "$@"\n' "$3" "$jars/*" "$1" >"$4"
+  chmod +x "$4"
+}

@@ -13,11 +13,11 @@ from harness import BOUND
 class Server:
     """The built file, serving on a free port of this machine. Always ended with this process."""
 
-    def __init__(self, file, *flags):
+    def __init__(self, file, *flags, **settings):
         self.process = subprocess.Popen(
             [*program(file), "serve", "--listen", "127.0.0.1:0", *flags],
             stdout=subprocess.PIPE,
-            env=environment(),
+            env=environment(**settings),
         )
         atexit.register(self.kill)
         self._lines = []

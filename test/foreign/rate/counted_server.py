@@ -26,9 +26,9 @@ class Counts(NamedTuple):
 class CountedServer(Server):
     """Serves with connections of any age, so that whoever is told to go has to be told so for a fault."""
 
-    def __init__(self, file, *flags):
+    def __init__(self, file, *flags, **settings):
         self._counts = Counts.nothing()
-        super().__init__(file, "--max-connection-age", "none", *flags)
+        super().__init__(file, "--max-connection-age", "none", *flags, **settings)
         # It has said that it serves.
         self.take(0)
 

@@ -37,12 +37,7 @@ node_packages() {
 }
 
 java_client() {
-  local jars=$foreign/interop/java classes=$foreign/rate/java
-  rm -rf "$classes"
-  mkdir "$classes"
-  javac -cp "$jars/*" -d "$classes" "$here/Load.java"
-  printf '#!/bin/sh\nexec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp %q:%q Load "$@"\n' "$classes" "$jars/*" >"$foreign/bin/load_java"
-  chmod +x "$foreign/bin/load_java"
+  java_program Load "$here/Load.java" "$foreign/rate/java" "$foreign/bin/load_java"
 }
 
 # Out of Debian's package, as installing it could start a daemon on port 80.

@@ -1,0 +1,109 @@
+"""Clients that call over TLS, each with the certificate that it is given.
+
+Those of Go, Java and C++ are programs that run as long as the tests do. They read lines: `NAME ADDRESS CA
+CERT KEY`, with `-` for a certificate or key that there is none of. Each opens a channel and calls on it,
+or calls on the open one of that name; a channel called `-` is closed afterwards. They answer `OK`, or the
+status and its message, in one line.
+"""
+
+import subprocess
+from typing import NamedTuple
+
+import grpc
+
+from harness import BOUND, foreign
+
+METHOD = "/grpc.testing.TestService/EmptyCall"
+
+#: The name of a connection for one call.
+NEW = "-"
+
+
+class Identity(NamedTuple):
+    """Whom a client trusts, and what it shows: files."""
+
+    ca: str
+    cert: str = "-"
+    key: str = "-"
+
+
+class Program:
+    """A client in another language."""
+
+    def __init__(self, name):
+        self.process = subprocess.Popen(
+            [foreign / f"bin/tls_{name}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+        )
+
+    def call(self, name, address, identity):
+        """Says `OK`, or what has gone wrong."""
+        self.process.stdin.write(" ".join([name, address, *identity]) + "\n")
+        return self.process.stdout.readline().strip() or "the client has ended"
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+class Grpcio:
+    """Python's, in this very process."""
+
+    def __init__(self):
+        self._kept = {}
+
+    def call(self, name, address, identity):
+        channel = self._kept.get(name) or self._open(address, identity)
+        if name != NEW:
+            self._kept[name] = channel
+        try:
+            channel.unary_unary(METHOD)(b"", timeout=BOUND)
+            return "OK"
+        except grpc.RpcError as error:
+            return f"{error.code().name}: {error.details()}"
+        finally:
+            if name == NEW:
+                channel.close()
+
+    def close(self):
+        for channel in self._kept.values():
+            channel.close()
+
+    def _open(self, address, identity):
+        ca, cert, key = (None if path == "-" else read(path) for path in identity)
+        # Or channels that are alike would share a connection.
+        alone = [("grpc.use_local_subchannel_pool", 1)]
+        return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), alone)
+
+
+class Curl:
+    """A connection for each call, whatever its name."""
+
+    def __init__(self, *flags):
+        self._flags = flags
+
+    def call(self, _name, address, identity):
+        shown = [] if identity.cert == "-" else ["--cert", identity.cert, "--key", identity.key]
+        fields = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+        ran = subprocess.run(
+            ["curl", "-sS", *self._flags, "--cacert", identity.ca, *shown, *fields]
+            # Five zeros are a message without fields.
+            + ["--data-binary", "@-", "-D", "-", "-o", "/dev/null", f"https://{address}{METHOD}"],
+            input=bytes(5),
+            capture_output=True,
+            timeout=BOUND,
+        )
+        is_ok = ran.returncode == 0 and b"\ngrpc-status: 0\r" in ran.stdout
+        return "OK" if is_ok else (ran.stderr or ran.stdout).decode().strip()
+
+    def close(self):
+        pass
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()

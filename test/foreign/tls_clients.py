@@ -1,0 +1,224 @@
+"""Clients in five languages over TLS 1.3 and 1.2, with certificates on both sides that intermediates signed.
+
+There is a server for each version. Each client calls both, on a connection that it keeps and on new ones,
+while the servers' certificate is written anew; then with certificates that they must not take.
+"""
+
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from harness import BOUND, arguments, project, run_tests
+from rate.counted_server import CountedServer
+from tls.clients import NEW, Curl, Grpcio, Identity, Program
+
+args = arguments(file="the built file")
+
+VERSIONS = {
+    ssl.TLSVersion.TLSv1_3: {},
+    # The server takes both; it is Node that is told to have no more than this.
+    ssl.TLSVersion.TLSv1_2: {"NODE_OPTIONS": "--tls-max-v1.2"},
+}
+
+#: What clients show that must not be served: why the server says that is.
+NOT_TAKEN = {
+    "expired": {"client_certificate_expired"},
+    # Go's and Java's show none that is not of the authorities which the server names.
+    "stranger": {"unknown_authority", "no_client_certificate"},
+    "bare": {"unknown_authority", "no_client_certificate"},
+    None: {"no_client_certificate"},
+}
+#: What it says of clients that do not trust its certificate.
+NOT_TRUSTED = {"rejected_by_client", "reset"}
+
+
+class TlsClients(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = Path(folder.name)
+        cls.clients = {name: Program(name) for name in ("go", "java", "cpp")}
+        cls.clients |= {"grpcio": Grpcio(), "curl": Curl("--http2")}
+        for client in cls.clients.values():
+            cls.addClassCleanup(client.close)
+        subprocess.run(["node", project / "test/foreign/tls/files.ts", cls.folder], check=True)
+        cls.serve("first")
+        flags = ["--tls-cert-file", cls.path("tls.crt"), "--tls-key-file", cls.path("tls.key")]
+        flags += ["--tls-client-ca-file", cls.path("client_root.pem"), "--tls-reload-interval", "1s"]
+        cls.servers = {
+            version: CountedServer(args.file, *flags, "--admin-listen=127.0.0.1:0", **settings)
+            for version, settings in VERSIONS.items()
+        }
+        for server in cls.servers.values():
+            cls.addClassCleanup(server.kill)
+
+    def test_no_call_fails_while_the_certificate_is_renewed(self):
+        load = Load(self.clients, self.servers, self.identity)
+
+        with ThreadPoolExecutor(len(self.clients)) as pool:
+            calling = {name: pool.submit(load.run, client) for name, client in self.clients.items()}
+            try:
+                self.assertTrue(load.wait_for_all(), "not every client has called")
+                load.trust = "roots.pem"
+                self.serve("second")
+                for server in self.servers.values():
+                    server.wait_for(msg="serving certificate", subject="CN=second")
+            finally:
+                load.trust = "second_root.pem"
+
+        for name, run in calling.items():
+            with self.subTest(client=name):
+                self.assertEqual(run.result(), [])
+        for version, server in self.servers.items():
+            with self.subTest(version=version.name):
+                seen = server.take(load.calls)
+                self.assertEqual(seen.codes, {"OK": load.calls})
+                # No client had to give up the one that it keeps.
+                self.assertEqual(len(seen.peers), load.connections)
+                self.assertNotIn("connection error", [line["msg"] for line in seen.others])
+
+    def test_a_client_without_alpn_is_served(self):
+        curl = Curl("--no-alpn", "--http2-prior-knowledge")
+        for version, server in self.servers.items():
+            with self.subTest(version=version.name):
+                said = curl.call(NEW, server.address, self.identity("client", "roots.pem"))
+                server.take(1)
+
+                self.assertEqual(said, "OK")
+                self.assertEqual(self.negotiated(server), (version.name, None))
+
+    def test_who_has_no_certificate_to_be_taken_is_refused_for_a_reason(self):
+        for version, server in self.servers.items():
+            for shown, reasons in NOT_TAKEN.items():
+                with self.subTest(version=version.name, shown=shown):
+                    self.assert_refused(server, self.identity(shown, "roots.pem"), reasons)
+
+    def test_who_does_not_trust_the_server_says_so(self):
+        for version, server in self.servers.items():
+            with self.subTest(version=version.name):
+                identity = self.identity("client", "stranger.pem")
+                said = self.assert_refused(server, identity, NOT_TRUSTED)
+                for each in said:
+                    self.assertRegex(each, "certificat|CERTIFICATE_VERIFY_FAILED")
+
+    def assert_refused(self, server, identity, reasons):
+        """Every client has failed, the server has counted it and has said why. Gives what clients say."""
+        before = failures(server)
+        call = lambda client: client.call(NEW, server.address, identity)
+        with ThreadPoolExecutor(len(self.clients)) as pool:
+            said = list(pool.map(call, self.clients.values()))
+
+        for each in said:
+            self.assertRegex(each, r"^(UNAVAILABLE: |curl: \(\d+\))")
+        deadline = time.monotonic() + BOUND
+        while True:
+            grown = {name: count - before.get(name, 0) for name, count in failures(server).items()}
+            grown = {name: count for name, count in grown.items() if count > 0}
+            if sum(grown.values()) >= len(said) or time.monotonic() > deadline:
+                break
+        self.assertGreaterEqual(sum(grown.values()), len(said), said)
+        self.assertLessEqual(set(grown), reasons)
+        for reason in grown:
+            server.wait_for(msg="connection error", reason=f"handshake_{reason}")
+        return said
+
+    def negotiated(self, server):
+        """The version of TLS and the protocol, as a client has them that offers none."""
+        identity = self.identity("client", "roots.pem")
+        context = ssl.create_default_context(cafile=identity.ca)
+        context.load_cert_chain(identity.cert, identity.key)
+        with socket.create_connection(("127.0.0.1", server.port), BOUND) as tcp:
+            with context.wrap_socket(tcp, server_hostname="127.0.0.1") as tls:
+                return tls.version().replace(".", "_"), tls.selected_alpn_protocol()
+
+    @classmethod
+    def serve(cls, name):
+        """Has the servers' files be those of another certificate, written as a slow writer does."""
+        pem = cls.path(f"{name}.pem").read_text()
+        half = len(pem) // 2
+        with cls.path("tls.crt").open("w") as file:
+            for part in (pem[:half], pem[half:]):
+                file.write(part)
+                file.flush()
+        shutil.copy(cls.path(f"{name}.key"), cls.path("tls.key"))
+
+    @classmethod
+    def identity(cls, shown, trusted):
+        ca = str(cls.path(trusted))
+        if shown is None:
+            return Identity(ca)
+        return Identity(ca, str(cls.path(f"{shown}.pem")), str(cls.path(f"{shown}.key")))
+
+    @classmethod
+    def path(cls, file):
+        return cls.folder / file
+
+
+class Load:
+    """Calls of all clients to all servers, until none but the second certificate is to be trusted."""
+
+    def __init__(self, clients, servers, identity):
+        self.trust = "first_root.pem"
+        #: To each server.
+        self.calls = self.connections = 0
+        self._servers = servers
+        self._identity = identity
+        self._lock = threading.Lock()
+        self._all_call = threading.Barrier(len(clients) + 1)
+
+    def wait_for_all(self):
+        """Whether every client has called every server."""
+        try:
+            self._all_call.wait(BOUND)
+            return True
+        except threading.BrokenBarrierError:
+            return False
+
+    def run(self, client):
+        """Calls in rounds, and gives what has failed."""
+        failed = self._round(client, "first_root.pem", opens=2)
+        try:
+            self._all_call.wait(BOUND)
+        except threading.BrokenBarrierError:
+            return [*failed, "not every client has called"]
+        while True:
+            trust = self.trust
+            failed += self._round(client, trust, opens=1)
+            if trust == "second_root.pem":
+                return failed
+
+    def _round(self, client, trust, opens):
+        """One call on the connection that it keeps, and one on a new one, to each server."""
+        identity = self._identity("client", trust)
+        said = [
+            client.call(name, server.address, identity)
+            for version, server in self._servers.items()
+            for name in (version.name, NEW)
+        ]
+        with self._lock:
+            self.calls += 2
+            self.connections += 2 if isinstance(client, Curl) else opens
+        return [each for each in said if each != "OK"]
+
+
+def failures(server):
+    """What its metric of handshakes says."""
+    port = server.wait_for(msg="admin listening")["port"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=BOUND) as answer:
+        text = answer.read().decode()
+    counts = re.findall(r'^greeter_tls_handshake_errors_total\{reason="(\w+)"\} (\d+)$', text, re.M)
+    return {reason: int(count) for reason, count in counts}
+
+
+if __name__ == "__main__":
+    run_tests()
