@@ -9,6 +9,7 @@ import { minInterval } from '../app/load_reports.ts';
 import type { StreamingOutputCallRequest, TestOrcaReport } from '../gen/grpc/testing/messages.ts';
 import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
 import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
+import { loadReport } from '../middleware/load_report.ts';
 import { intervalOf } from './orca.ts';
 
 const anInstant = { reportInterval: { seconds: 0, nanos: 1_000_000 } };
@@ -106,6 +107,25 @@ test('streamCoreMetrics() reports the costs that are asked for', async () => {
   const { value } = await reports[Symbol.asyncIterator]().next();
 
   assert.deepEqual(value?.requestCost, { other: 1 });
+});
+
+test('a call reports no load of its own once a test has said what is reported out of band', async () => {
+  const trailer = 'endpoint-load-metrics-bin';
+  const own = loadReport({ trailer, report: () => Buffer.from('the load of this process') });
+  await using running = await serveTests({ loadReport: own });
+  const reported: boolean[] = [];
+  const onTrailer = (got: Metadata) => void reported.push(got.has(trailer));
+  const call = async () => {
+    await running.test.emptyCall({}, { onTrailer });
+    await running.test.unaryCall({}, { onTrailer });
+    await Array.fromAsync(running.test.streamingOutputCall({}, { onTrailer }));
+  };
+
+  await call();
+  await reporter(running).report(busy);
+  await call();
+
+  assert.deepEqual(reported, [true, true, true, false, false, false]);
 });
 
 test('only one call at a time says what is reported; the next waits for its end', async () => {

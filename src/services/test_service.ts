@@ -46,12 +46,12 @@ export function createTestService({
 
   return {
     async emptyCall(_request, context) {
-      echo(context, hostname);
+      enterCall(context);
       return {};
     },
 
     async unaryCall(request, context) {
-      echo(context, hostname);
+      enterCall(context);
       const { orcaPerQueryReport: report, responseType: type, responseSize: size } = request;
       checkCompressed(request.expectCompressed, context);
       if (report) context.trailer.set(loadReportTrailer, encodeTestReport(report));
@@ -67,7 +67,7 @@ export function createTestService({
     },
 
     async cacheableUnaryCall(request, context) {
-      echo(context, hostname);
+      enterCall(context);
       context.header.set('cache-control', 'max-age=60, public');
       return { payload: cached(request) };
     },
@@ -78,7 +78,7 @@ export function createTestService({
     },
 
     async streamingInputCall(requests, context) {
-      echo(context, hostname);
+      enterCall(context);
       let sum = 0;
       for await (const { payload, expectCompressed } of requests) {
         checkCompressed(expectCompressed, context);
@@ -119,8 +119,14 @@ export function createTestService({
   };
 
   /** A stream's headers leave at once, and say that its messages may be compressed. */
-  function begin(context: Call): void {
+  function enterCall(context: Call): void {
     echo(context, hostname);
+    // Clients that balance by load take what a call reports first, and would not see what a test has said.
+    if (reports.current()) context.trailer.delete(loadReportTrailer);
+  }
+
+  function begin(context: Call): void {
+    enterCall(context);
     compress(context);
     context.sendHeader();
   }

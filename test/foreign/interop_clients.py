@@ -28,8 +28,9 @@ class Interop(unittest.TestCase):
         for engine in ENGINES:
             for tls in (False, True):
                 served = SERVED if tls else ()
+                flags = ["--engine", engine, "--load-reports", "on" if tls else "off", *served]
                 # The largest request of the cases has 10 MiB.
-                server = Server(args.file, "--engine", engine, "--max-message-size", "16MiB", *served)
+                server = Server(args.file, "--max-message-size", "16MiB", *flags)
                 cls.addClassCleanup(server.kill)
                 ports[engine, tls] = server.port
         cls.results = run_all(ports)
