@@ -4,10 +4,12 @@ import { BecomesTooMuch } from '../grpc/methods.ts';
 import { broken } from '../grpc/message_reader.ts';
 
 /**
- * What anything that is read counts for, in bytes: tags, lengths and numbers. Two of them make an object or
- * a string, of some 64 bytes, and its place in an array.
+ * What a tag or a length counts for, in bytes: two of them make an object or a string, of some 64 bytes, and
+ * its place in an array. A uint32 is read as they are, and counts as much.
  */
-const valueCost = 40;
+const tagCost = 40;
+/** The same of any other number: a place in an array, which has half as many to spare while it grows. */
+const numberCost = 12;
 /** As far as this the library makes strings of ASCII itself, the fastest way; they are within what is counted. */
 const shortString = 16;
 /** Groups in groups, as the library has it. */
@@ -63,6 +65,31 @@ export class CountingReader extends BinaryReader {
     return text;
   }
 
+  override int32(): number {
+    this.spend(numberCost);
+    return readUint32.call(this) | 0;
+  }
+
+  override int64(): bigint | string {
+    this.spend(numberCost);
+    return super.int64();
+  }
+
+  override uint64(): bigint | string {
+    this.spend(numberCost);
+    return super.uint64();
+  }
+
+  override bool(): boolean {
+    this.spend(numberCost);
+    return super.bool();
+  }
+
+  override double(): number {
+    this.spend(numberCost);
+    return super.double();
+  }
+
   override bytes(): Uint8Array {
     const start = this.pos;
     const bytes = super.bytes();
@@ -73,7 +100,7 @@ export class CountingReader extends BinaryReader {
   /** Nobody asks for what is skipped, and to make a view of each field would take longer than all else. */
   override skip(wireType: WireType, fieldNo?: number): Uint8Array {
     // Its tag has become nothing.
-    this.spent -= valueCost;
+    this.spent -= tagCost;
     this.#countSkipped();
     this.#skip(wireType, fieldNo, deepest);
     return nothing;
@@ -127,7 +154,7 @@ const endGroup = 4;
 
 /** Its own member of each reader, in place of the library's. */
 function readCounted(this: CountingReader): number {
-  this.spend(valueCost);
+  this.spend(tagCost);
   return readUint32.call(this);
 }
 

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { usedMemory } from '../../test/memory.ts';
+import { ReconnectInfo } from '../gen/grpc/testing/messages.ts';
+import { CountingReader } from './counting_reader.ts';
+
+const count = 300_000;
+
+/**
+ * Fields of packed numbers, as generated code reads them: the bytes of one, what it becomes, and an array for
+ * them. V8 keeps numbers in an array as it knows them from the place in the code that makes the array: each
+ * has one of its own.
+ */
+const packed: Record<
+  string,
+  { bytes: number[]; read: (reader: CountingReader) => unknown; values: unknown[] }
+> = {
+  int32: { bytes: [0x96, 0x01], read: (reader) => reader.int32(), values: [] },
+  int64: { bytes: [0x96, 0x01], read: (reader) => Number(reader.int64()), values: [] },
+  uint64: { bytes: [0x96, 0x01], read: (reader) => Number(reader.uint64()), values: [] },
+  bool: { bytes: [0x01], read: (reader) => reader.bool(), values: [] },
+  double: {
+    bytes: [0, 0, 0, 0, 0, 0, 0xf8, 0x3f],
+    read: (reader) => reader.double(),
+    values: [],
+  },
+};
+
+for (const [type, { bytes, read, values }] of Object.entries(packed)) {
+  test(`CountingReader counts for a packed ${type} what it takes in an array, within twice as much`, async () => {
+    const field = Buffer.alloc(bytes.length * count, Buffer.from(bytes));
+    const reader = new CountingReader(field, Infinity);
+    const before = await usedMemory();
+
+    while (reader.pos < reader.len) values.push(read(reader));
+    const taken = (await usedMemory()) - before;
+
+    assert.equal(values.length, count);
+    assert.ok(reader.spent > 0.9 * taken, `counts ${reader.spent} for ${taken}`);
+    assert.ok(reader.spent < 2 * taken, `counts ${reader.spent} for ${taken}`);
+  });
+}
+
+test('CountingReader reads numbers as they were written', () => {
+  const backoffMs = [0, 1, -1, 127, 128, 2 ** 31 - 1, -(2 ** 31)];
+  const written = Buffer.from(ReconnectInfo.encode({ passed: true, backoffMs }).finish());
+
+  const message = ReconnectInfo.decode(new CountingReader(written, Infinity));
+
+  assert.deepEqual(message, { passed: true, backoffMs });
+});
+
+test('CountingReader counts whatever generated code reads', () => {
+  const folder = join(import.meta.dirname, '../gen');
+  const read = new Set<string>();
+  for (const file of globSync('**/*.ts', { cwd: folder })) {
+    const calls = readFileSync(join(folder, file), 'utf8').matchAll(/\breader\.(?<name>\w+)\(/g);
+    for (const { groups } of calls) read.add(groups?.['name'] ?? '');
+  }
+
+  const counted = new Set(['uint32', ...Object.getOwnPropertyNames(CountingReader.prototype)]);
+
+  assert.ok(read.size > 5);
+  assert.deepEqual([...read.difference(counted)], []);
+});
