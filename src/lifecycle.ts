@@ -40,12 +40,21 @@ export async function stop(
 }
 
 /**
- * Has SIGTERM end the process at once, with exit code 143, and as process 1 SIGINT too, with 130: the
- * kernel lets no signal end process 1, such as a command in a container, that nobody listens for.
+ * Has SIGTERM end the process at once, with exit code 143, and as process 1 SIGINT too, with 130, until
+ * heedSignals() takes over: the kernel lets no signal end process 1, such as a command in a container, that
+ * nobody listens for.
  */
 export function endAtSignals(): void {
-  process.on('SIGTERM', () => process.exit(143));
-  if (process.pid === 1) process.on('SIGINT', () => process.exit(130));
+  process.on('SIGTERM', exitTerminated);
+  if (process.pid === 1) process.on('SIGINT', exitInterrupted);
+}
+
+function exitTerminated(): void {
+  process.exit(143);
+}
+
+function exitInterrupted(): void {
+  process.exit(130);
 }
 
 /** A terminal's Ctrl-C under npm arrives twice at once: npm passes it on, and it is one wish. */
@@ -91,6 +100,7 @@ export function heedSignals({
       firstAt ??= now();
       resolve(signal);
     };
+    process.off('SIGTERM', exitTerminated).off('SIGINT', exitInterrupted);
     process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGQUIT', onStop);
     process.on('SIGHUP', (signal) => {
       if (terminalIsGone()) resolve(signal);

@@ -12,6 +12,9 @@ import { UsageError } from './config.ts';
 import { endAtSignals } from './lifecycle.ts';
 import { printable } from './printable.ts';
 
+// Before all else: a container may be told to stop while it starts.
+endAtSignals();
+
 /** Each is loaded when it is asked for: a server has no use for the clients' libraries. */
 const commands = new Map<string, () => Promise<Command>>([
   ['serve', async () => (await import('./cli/serve.ts')).serve],
@@ -99,8 +102,6 @@ async function main(argv: readonly string[]): Promise<number> {
       `"${name}": must be one of ${[...commands.keys()].join(', ')}`,
     ]);
   }
-  // It has something to end in order first.
-  if (name !== 'serve') endAtSignals();
   const command = await load();
   const parsed = parse(name, command, args);
   if ('help' in parsed) {

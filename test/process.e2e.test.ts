@@ -89,3 +89,41 @@ for (const [command, more] of [
     });
   }
 }
+
+/** Has Node connect to a port for each name that is looked up, and never say what it has found. */
+function lookingUpAt(address: string): readonly string[] {
+  const [, port] = address.split(':');
+  const slow = `
+    import dns from 'node:dns/promises';
+    import { syncBuiltinESMExports } from 'node:module';
+    import { connect } from 'node:net';
+    dns.lookup = () => new Promise(() => connect(${port}, '127.0.0.1'));
+    syncBuiltinESMExports();`;
+  return ['--import', `data:text/javascript,${encodeURIComponent(slow)}`];
+}
+
+test('serve ends at once at SIGTERM, as process 1 too, while it starts', async (t) => {
+  using program = install();
+  const { server, address } = await silentServer(t);
+  let pid = 0;
+  const starting = once(server, 'connection');
+  const ended = program.run(['serve', '--listen', 'slow.invalid:0'], {
+    launcher: canBeFirst ? asFirst : [],
+    nodeFlags: lookingUpAt(address),
+    onStart: (started) => (pid = started),
+  });
+  await starting;
+
+  process.kill(innermost(pid), 'SIGTERM');
+
+  assert.deepEqual(await ended, { code: 143, out: '', err: '' });
+});
+
+test('serve leaves at SIGTERM as process 1', async () => {
+  using program = install();
+  const server = await program.serve([], { launcher: canBeFirst ? asFirst : [] });
+
+  process.kill(innermost(server.pid), 'SIGTERM');
+
+  assert.deepEqual(await server.ended, { code: 0, err: '' });
+});
