@@ -28,11 +28,13 @@ export function deadline({
   const middleware: ServerMiddleware<Timed, Timed & Abortable> = (call, context) => {
     if (exempt.has(call.method.path)) return call.next(call.request, context);
     const startedAt = now();
-    const asked = context.deadline ?? (fallback === undefined ? undefined : startedAt + fallback);
-    if (asked === undefined) return call.next(call.request, context);
-    const ends = Math.min(asked, startedAt + max);
-    if (ends === context.deadline) return call.next(call.request, context);
-    return endingAt({ deadline: ends, ms: ends - startedAt }, call, context);
+    const { deadline: own } = context;
+    const left = own === undefined ? fallback : own - startedAt;
+    if (left === undefined || (own !== undefined && left <= max)) {
+      return call.next(call.request, context);
+    }
+    const ms = Math.min(left, max);
+    return endingAt({ deadline: startedAt + ms, ms }, call, context);
   };
   return middleware;
 }
