@@ -135,7 +135,7 @@ function readSettings(read: Read) {
     maxHandshakes: read('max-handshakes', {
       value: 'COUNT',
       fallback: 'auto',
-      help: 'how many TLS handshakes can be under way; others wait, at most four times as many, and take the place of one that takes over 1 s; each has 10 s; auto is what the memory there is can bear, at most 256 (direct engine)',
+      help: 'how many TLS handshakes can be under way; others wait, 4 times as many (32 with a client CA), and take the place of one over 1 s; each has 10 s; auto is what the memory there is can bear, at most 256 (direct engine)',
       parse: or('auto', integer(1, 1_000_000)),
     }),
     maxConnectionAge: read('max-connection-age', {

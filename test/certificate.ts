@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,6 +23,7 @@ interface CertificateOptions {
   isAuthority?: boolean;
   /** What alone it is for. */
   usage?: 'serverAuth' | 'clientAuth';
+  keyType?: 'rsa' | 'ec';
 }
 
 /** A certificate as it is asked for, by default one for this machine, which signs itself. */
@@ -34,6 +36,7 @@ export async function certificate({
   signer,
   isAuthority = signer === undefined,
   usage,
+  keyType = 'rsa',
 }: CertificateOptions = {}): Promise<CertificatePair> {
   const altNames = [
     ...uris.map((value) => ({ type: 6 as const, value })),
@@ -44,6 +47,7 @@ export async function certificate({
   const attributes = name === '' ? [] : [{ name: 'commonName', value: name }];
   const { cert, private: key } = await generate(attributes, {
     algorithm: 'sha256',
+    keyType,
     extensions: [
       { name: 'basicConstraints', cA: isAuthority },
       { name: 'subjectAltName', altNames },
@@ -59,6 +63,15 @@ export async function certificate({
 /** A certificate for this machine, which signs itself. */
 export function localCertificate(): Promise<CertificatePair> {
   return certificate();
+}
+
+/** OpenSSL takes 100 KiB of a chain; these are a few less, with all that is around them. */
+const longestChain = 98_000;
+
+/** The same with a chain that is as long as may be: its certificate again and again, which has signed nothing. */
+export function withLongestChain({ cert, key }: CertificatePair): CertificatePair {
+  const { length } = new X509Certificate(cert).raw;
+  return { cert: `${cert}\n`.repeat(Math.floor(longestChain / (length + 5))), key };
 }
 
 // Started for foreign clients: writes cert.pem and key.pem into a folder.

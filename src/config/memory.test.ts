@@ -5,8 +5,10 @@ import { connectionLimits, leastBufferedBytes, memoryOf } from './memory.ts';
 const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
 const nothing = { maxConnections: undefined, maxHandshakes: undefined };
-const plaintext = { ...nothing, tlsCertFile: undefined, healthListen: [] };
-const tls = { ...nothing, tlsCertFile: {}, healthListen: [':50052'] };
+const none = { tlsCertFile: undefined, tlsClientCaFile: undefined };
+const plaintext = { ...nothing, ...none, healthListen: [] };
+const tls = { ...plaintext, tlsCertFile: {}, healthListen: [':50052'] };
+const mutualTls = { ...tls, tlsClientCaFile: {} };
 
 test('connectionLimits() is what is used to the full in a pod of 256 MiB with 32 MiB of buffers', () => {
   const pod = { memory: 256 * MiB, maxBufferedBytes: 32 * MiB };
@@ -15,6 +17,10 @@ test('connectionLimits() is what is used to the full in a pod of 256 MiB with 32
   assert.deepEqual(connectionLimits({ ...pod, ...tls }), {
     maxConnections: 253,
     maxHandshakes: 105,
+  });
+  assert.deepEqual(connectionLimits({ ...pod, ...mutualTls }), {
+    maxConnections: 159,
+    maxHandshakes: 13,
   });
 });
 

@@ -4,6 +4,7 @@ interface Given {
   memory: number | undefined;
   maxBufferedBytes: number;
   tlsCertFile: object | undefined;
+  tlsClientCaFile: object | undefined;
   healthListen: readonly unknown[];
   maxConnections: number | undefined;
   maxHandshakes: number | undefined;
@@ -29,8 +30,12 @@ const node = 36 * MiB;
 const healthPort = 8 * MiB;
 /** Outside of the heap, by an idle connection that has had a call, the kernel's part included. */
 const plaintextConnection = 7 * KiB;
-const tlsConnection = 80 * KiB;
-const handshake = 64 * KiB;
+const tls = { connection: 80 * KiB, handshake: 64 * KiB };
+/**
+ * The same where clients show certificates. They may be of 100 KiB, as OpenSSL has it, and become 1.2 MiB then, or
+ * 1.9 at the worst; what is kept of them is bounded in grpc/client_chains.ts.
+ */
+const mutual = { connection: 128 * KiB, handshake: 512 * KiB };
 /** Of what there is for connections, with TLS. */
 const handshakesPart = 1 / 4;
 /** Where memory is short there is still room for some, or nobody could use the server. */
@@ -42,15 +47,20 @@ export function connectionLimits({
   memory = Number.POSITIVE_INFINITY,
   maxBufferedBytes,
   tlsCertFile,
+  tlsClientCaFile,
   healthListen,
   maxConnections,
   maxHandshakes,
 }: Given): ConnectionLimits {
   const probes = healthListen.length > 0 ? healthPort : 0;
   const free = Math.max(least, memory * (1 - heapPart) - node - probes - maxBufferedBytes);
-  const handshakes = Math.min(most.handshakes, Math.floor((free * handshakesPart) / handshake));
+  const each = tlsClientCaFile ? mutual : tls;
+  const handshakes = Math.min(
+    most.handshakes,
+    Math.floor((free * handshakesPart) / each.handshake),
+  );
   const connections = tlsCertFile
-    ? (free - handshakes * handshake) / tlsConnection
+    ? (free - handshakes * each.handshake) / each.connection
     : free / plaintextConnection;
   return {
     maxConnections: maxConnections ?? Math.min(most.connections, Math.floor(connections)),

@@ -14,7 +14,7 @@ function create(max: number) {
     const socket = new Socket();
     Object.defineProperty(socket, 'remoteAddress', { value: `10.0.0.${name.charCodeAt(0)}` });
     names.set(socket, name);
-    handshakes.accept(socket, () => begun.push(name));
+    handshakes.accept(socket, { begin: () => begun.push(name), waitingForEach: 4 });
     return socket;
   };
   return { accept, begun, dropped, end: (socket: Socket) => handshakes.end(socket) };

@@ -8,11 +8,17 @@ interface HandshakesOptions {
   onDrop: (socket: Socket) => void;
 }
 
+interface Begin {
+  /** Does what comes next on the socket, now or later. */
+  begin: () => void;
+  /** For each that can be under way so many can wait. */
+  waitingForEach: number;
+}
+
 interface Handshake {
   readonly isIdle: true;
   readonly socket: Socket;
   readonly owner: string;
-  /** Does what comes next on the socket. */
   readonly begin: () => void;
   /** Since when it is under way, in milliseconds. */
   since: number;
@@ -22,12 +28,10 @@ interface Handshake {
 const patienceMs = 1000;
 /** How often that is looked at, in milliseconds. */
 const lookMs = 100;
-/** For each that is under way so many can wait: a socket that nothing is read of takes 3 KiB or so. */
-const waitingForEach = 4;
 
 /**
  * The connections whose TLS handshake is not over: each holds some 64 KiB before anything is known of its
- * peer. When there are too many, the next ones wait, unread: the handshakes of many clients that all come
+ * peer, and up to 2 MiB where that one shows certificates. When there are too many, the next ones wait, unread: the handshakes of many clients that all come
  * back at once are soon over. One that takes longer makes room. Of those that wait, the next is of the
  * address that has fewest under way; where too many wait, one goes of the address that has most of them.
  */
@@ -46,8 +50,8 @@ export class Handshakes {
     this.#onDrop = onDrop;
   }
 
-  /** A socket was accepted, of which nothing has been read; `begin` does that, now or later. */
-  accept(socket: Socket, begin: () => void): void {
+  /** A socket was accepted, of which nothing has been read. */
+  accept(socket: Socket, { begin, waitingForEach }: Begin): void {
     socket.once('close', () => this.end(socket));
     const owner = ownerOf(socket.remoteAddress);
     const handshake: Handshake = { isIdle: true, socket, owner, begin, since: Infinity };

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ListenOptions, type Server, Socket } from 'node:net';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Incident } from '../http2/incident.ts';
+import { ClientChains } from './client_chains.ts';
 import type { PeerAddress } from './connection_info.ts';
 import { handshakeIncident } from './handshake_failures.ts';
 import { Handshakes } from './handshakes.ts';
@@ -21,11 +22,23 @@ interface ListenersOptions {
 }
 
 const defaultMaxHandshakes = 256;
+/**
+ * For each that is under way so many can wait: a socket that nothing is read of takes 3 KiB or so. With
+ * certificates of clients fewer are under way in the same memory; see config/memory.ts.
+ */
+const waitingForEach = 4;
+const waitingForEachWithCertificate = 32;
+/**
+ * Bytes of certificates for each handshake that can be under way, which there is room for: as many may be kept
+ * after it.
+ */
+const chainForEach = 64 * 1024;
 
 /** The sockets that a server listens on. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
   readonly #handshakes: Handshakes;
+  readonly #chains: ClientChains;
   readonly #report: ReportOfSocket;
   readonly #servers: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
@@ -41,6 +54,12 @@ export class Listeners {
     this.#handshakes = new Handshakes({
       max: maxHandshakes,
       onDrop: (socket) => report({ reason: 'handshake_dropped', message }, socket),
+    });
+    const mostOfChains = chainForEach * maxHandshakes;
+    this.#chains = new ClientChains({
+      max: mostOfChains,
+      onDrop: (socket) =>
+        report({ reason: 'handshake_dropped', message: tooLong(mostOfChains) }, socket),
     });
   }
 
@@ -69,6 +88,7 @@ export class Listeners {
       const raw = rawOf(socket);
       if (raw) this.#handshakes.end(raw);
       onSocket(socket);
+      if (raw && tls.clientCa) this.#chains.take(socket, raw);
     });
     tlsServer.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       this.#reportHandshake(error, socket);
@@ -77,9 +97,11 @@ export class Listeners {
     });
     this.#tlsServers.push(tlsServer);
     // That one listens nowhere: it is given each socket when its turn has come.
-    return createServer({ pauseOnConnect: true }, (socket) =>
-      this.#handshakes.accept(socket, () => tlsServer.emit('connection', socket)),
-    );
+    const canWait = tls.clientCa ? waitingForEachWithCertificate : waitingForEach;
+    return createServer({ pauseOnConnect: true }, (socket) => {
+      const begin = () => tlsServer.emit('connection', socket);
+      this.#handshakes.accept(socket, { begin, waitingForEach: canWait });
+    });
   }
 
   #reportHandshake({ code }: NodeJS.ErrnoException, socket: TLSSocket): void {
@@ -101,6 +123,10 @@ export class Listeners {
   close(): void {
     for (const server of this.#servers.splice(0)) server.close();
   }
+}
+
+function tooLong(most: number): string {
+  return `Cannot keep more than ${most} bytes of long certificate chains that clients have shown`;
 }
 
 /**

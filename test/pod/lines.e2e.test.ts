@@ -15,6 +15,8 @@ import { createTable } from './table.ts';
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
 /** `npm test` leaves out what takes many seconds; POD_MATRIX=all does not. */
 const isWhole = process.env['POD_MATRIX'] === 'all';
+/** Those that have it in their name are played alone. */
+const chosen = process.env['POD_LINE'];
 const { methods } = TestServiceDefinition;
 const reflection = {
   path: pathOf(ServerReflectionDefinition, ServerReflectionDefinition.methods.serverReflectionInfo),
@@ -29,9 +31,12 @@ const orca = {
 interface Line {
   name: string;
   hasTls?: boolean;
+  hasClientCa?: boolean;
   isLong?: boolean;
   order: FloodOrder | CrowdOrder;
   probes?: (pod: Pod) => Probe[];
+  /** What it may come to, in MiB, where all of the pod would be far too much. */
+  most?: number;
   /** What else has to be so. */
   check?: (outcome: Outcome) => void;
 }
@@ -104,6 +109,18 @@ const lines: readonly Line[] = [
     order: { do: 'crowd', port: 'main', connections: 6000, says: 'client hello' },
   },
   {
+    name: '400 TLS handshakes that show 98 kB of certificates and do not end',
+    hasClientCa: true,
+    order: { do: 'crowd', port: 'main', connections: 400, says: 'half tls' },
+    most: 120,
+  },
+  {
+    name: '400 idle connections of a client that has shown 98 kB of certificates',
+    hasClientCa: true,
+    order: { do: 'crowd', port: 'main', connections: 400, says: 'tls' },
+    most: 120,
+  },
+  {
     name: '3,000 idle connections with TLS',
     isLong: true,
     hasTls: true,
@@ -133,13 +150,15 @@ const lines: readonly Line[] = [
 test(`${podMiB} MiB bear what small input does`, { skip }, async (t) => {
   using load = startLoad();
   const table = createTable('');
-  const played = lines.filter(({ isLong }) => isWhole || !isLong);
-  for (const { name, hasTls = false, order, probes, check } of played) {
+  const played = lines.filter(({ name, isLong }) =>
+    chosen === undefined ? isWhole || !isLong : name.includes(chosen),
+  );
+  for (const { name, order, probes, most = podMiB, check, ...more } of played) {
     await t.test(name, async (t) => {
-      await using pod = await startPod({ hasTls, env: { GREETER_INTEROP: 'on' } });
+      await using pod = await startPod({ ...more, env: { GREETER_INTEROP: 'on' } });
       const whole =
         order.do === 'crowd'
-          ? { ...order, port: pod.ports[order.port] }
+          ? { ...order, port: pod.ports[order.port], identity: pod.identity }
           : { ...order, port: pod.ports.main, calls: Infinity };
       const outcome = await attack({ pod, load, probes: probes?.(pod) ?? [] }, whole);
       const { sockets, slowest, load: processors } = outcome.ordeal;
@@ -150,6 +169,7 @@ test(`${podMiB} MiB bear what small input does`, { skip }, async (t) => {
       t.diagnostic(outcome.summary);
       if (!pod.isConfined) t.diagnostic('no cgroup: the process was measured');
       assert.deepEqual(outcome.wrong, []);
+      assert.ok(outcome.ordeal.peak <= most, `${outcome.ordeal.peak} MiB, not ${most}`);
       check?.(outcome);
     });
   }

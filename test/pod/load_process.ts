@@ -3,8 +3,9 @@
 import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createSecureContext } from 'node:tls';
 import { preface } from '../../src/http2/frame.ts';
+import { withLongestChain } from '../certificate.ts';
 import { Flooder } from './flooder.ts';
 import type { Crowd, Done, Flood, Order } from './orders.ts';
 import { shapesOf } from './payloads.ts';
@@ -99,15 +100,17 @@ const lowestPort = 10_000;
 const ports = 50_000;
 let dialled = 0;
 
-async function crowd({ port, connections, says }: Crowd): Promise<void> {
+async function crowd({ port, connections, says, identity }: Crowd): Promise<void> {
   const counts = noneYet();
   const sockets = new Set<Socket>();
   const start = performance.now();
   leave = () => {
+    const bytesSent = counts.bytesSent + sentBy(sockets);
     for (const socket of sockets) socket.resetAndDestroy();
-    return { ...counts, took: performance.now() - start };
+    return { ...counts, bytesSent, took: performance.now() - start };
   };
   const hello = says === 'client hello' ? await clientHello() : preface;
+  const secureContext = createSecureContext(identity ? withLongestChain(identity) : {});
   let left = connections;
   const workers = Array.from({ length: Math.min(mostConnecting, connections) }, async () => {
     while (left-- > 0) await enter();
@@ -119,26 +122,48 @@ async function crowd({ port, connections, says }: Crowd): Promise<void> {
     // The kernel takes ever longer to find a free one.
     const tcp = dial(port, lowestPort + (dialled++ % ports));
     sockets.add(tcp);
-    const options = { socket: tcp, ALPNProtocols: ['h2'], rejectUnauthorized: false };
-    const socket = says === 'tls' ? connectTls(options) : tcp;
+    const options = { secureContext, ALPNProtocols: ['h2'], rejectUnauthorized: false };
+    const isWhole = says === 'tls';
+    const socket = isWhole ? connectTls({ ...options, socket: tcp }) : tcp;
     let isTaken = false;
     tcp.on('error', ({ code }: NodeJS.ErrnoException) => (isTaken = code === 'EADDRINUSE'));
-    socket.on('error', () => {}).resume();
+    if (says === 'half tls') {
+      connectTls({ ...options, socket: allButTheLast(tcp) }).on('error', () => {});
+    } else socket.on('error', () => {}).resume();
     await new Promise<void>((resolve) => {
-      socket.once(says === 'tls' ? 'secureConnect' : 'connect', () => {
+      socket.once(isWhole ? 'secureConnect' : 'connect', () => {
         counts.connected++;
-        if (says === 'nothing') resolve();
+        if (says === 'nothing' || says === 'half tls') resolve();
         else socket.write(hello, () => resolve());
-        counts.bytesSent += says === 'nothing' ? 0 : hello.length;
       });
       tcp.once('close', () => {
         sockets.delete(tcp);
+        counts.bytesSent += tcp.bytesWritten;
         if (isTaken) left++;
         else counts.closed++;
         resolve();
       });
     });
   }
+}
+
+/** Writes to the socket, but never the last byte that it is given: the end of a handshake does not come. */
+function allButTheLast(tcp: Socket): Duplex {
+  let kept = Buffer.alloc(0);
+  let isHello = true;
+  const wire = new Duplex({
+    read() {},
+    write(bytes: Buffer, _encoding, done) {
+      const all = Buffer.concat([kept, bytes]);
+      const most = isHello ? all.length : all.length - 1;
+      isHello = false;
+      kept = all.subarray(most);
+      tcp.write(all.subarray(0, most));
+      done();
+    },
+  });
+  tcp.on('data', (bytes) => wire.push(bytes)).once('close', () => wire.destroy());
+  return wire.on('error', () => {});
 }
 
 /** The first that a TLS client says. */

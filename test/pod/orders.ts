@@ -1,3 +1,4 @@
+import type { CertificatePair } from '../certificate.ts';
 import type { Attacked } from './payloads.ts';
 
 /** What a load process is told to do. */
@@ -37,8 +38,13 @@ export interface Crowd {
   do: 'crowd';
   port: number;
   connections: number;
-  /** What each one says: nothing, HTTP/2's preface, half of a TLS handshake, or the whole and the preface. */
-  says: 'nothing' | 'preface' | 'client hello' | 'tls';
+  /**
+   * What each one says: nothing, HTTP/2's preface, the first word of a TLS handshake, all but its last byte, or
+   * the whole and the preface.
+   */
+  says: 'nothing' | 'preface' | 'client hello' | 'half tls' | 'tls';
+  /** What it shows in a handshake, with as many more certificates as a server takes. */
+  identity?: CertificatePair | undefined;
 }
 
 /** What came of an order. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parse } from 'yaml';
-import { localCertificate } from '../certificate.ts';
+import { certificate, type CertificatePair } from '../certificate.ts';
 import { cpuTime } from '../cpu.ts';
 import { messageOf } from '../../src/message_of.ts';
 import { eventually } from '../harness.ts';
@@ -15,6 +15,7 @@ import { install } from '../program.ts';
 import { parsePrometheus, type Sample } from '../prometheus.ts';
 import { createMemoryGroup } from './memory_group.ts';
 import {
+  type Asked,
   keptConnection,
   newConnection,
   type Probe,
@@ -27,7 +28,8 @@ import {
 export interface Pod extends AsyncDisposable {
   /** How its memory is measured, and what is probed. */
   ports: { main: number; health: number; admin: number };
-  hasTls: boolean;
+  /** What a client shows to be served, if it must. */
+  identity: CertificatePair | undefined;
   /** Whether the kernel holds the limit; else the process is measured. */
   isConfined: boolean;
   /** Whether it still runs. */
@@ -70,18 +72,31 @@ interface PodOptions {
   /** Settings beside those of the base. */
   env?: Record<string, string>;
   hasTls?: boolean;
+  /** Whether clients must show a certificate; then it has TLS. */
+  hasClientCa?: boolean;
 }
 
 /** Starts the product as the image and the base have it. */
-export async function startPod({ env, hasTls = false }: PodOptions = {}): Promise<Pod> {
+export async function startPod({
+  env,
+  hasClientCa = false,
+  hasTls = hasClientCa,
+}: PodOptions = {}): Promise<Pod> {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-pod-'));
   const group = createMemoryGroup(podMiB * MiB);
   const program = install();
+  const clientCa = hasClientCa
+    ? await certificate({ name: 'authority', keyType: 'ec' })
+    : undefined;
+  const identity = clientCa && (await certificate({ keyType: 'ec', signer: clientCa }));
+  const clientCaFile = join(folder, 'client_ca.pem');
+  if (clientCa) writeFileSync(clientCaFile, clientCa.cert);
   const settings = {
     // Without a limit that Node knows of, its heap is one of a pod all the same.
     ...imageEnv(group ? undefined : podMiB),
     ...baseEnv(),
-    ...(await tlsEnv(folder, hasTls)),
+    ...(hasTls ? await tlsEnv(folder) : noTlsEnv),
+    ...(clientCa && { GREETER_TLS_CLIENT_CA_FILE: clientCaFile }),
     ...env,
   };
   const served = await program.serve([], {
@@ -106,7 +121,7 @@ export async function startPod({ env, hasTls = false }: PodOptions = {}): Promis
   const takePeak = group ? group.takePeak : () => takePeakOf(pid);
   return {
     ports,
-    hasTls,
+    identity,
     isConfined: group !== undefined,
     isAlive: () => isAlive,
     under,
@@ -129,9 +144,11 @@ export async function startPod({ env, hasTls = false }: PodOptions = {}): Promis
     const before = group?.killed() ?? 0;
     const [start, cpu] = [performance.now(), cpuTime(pid)];
     const main = `${hasTls ? 'https' : 'http'}://127.0.0.1:${ports.main}`;
-    const health = `http://127.0.0.1:${ports.health}`;
-    const kinds = [newConnection, keptConnection];
-    const all = kinds.flatMap((kind) => [kind('main port', main), kind('health port', health)]);
+    const asked: Asked[] = [
+      { name: 'main port', origin: main, identity },
+      { name: 'health port', origin: `http://127.0.0.1:${ports.health}`, identity: undefined },
+    ];
+    const all = [newConnection, keptConnection].flatMap((kind) => asked.map((each) => kind(each)));
     const probing = startProbes([...all, ...more], deadlineMs);
     let load: number;
     let report: ProbeReport;
@@ -209,9 +226,10 @@ export function baseEnv(): Record<string, string> {
   return Object.fromEntries(literals.map((literal) => literal.split('=', 2)));
 }
 
-async function tlsEnv(folder: string, hasTls: boolean): Promise<Record<string, string>> {
-  if (!hasTls) return { GREETER_TLS_CERT_FILE: '', GREETER_TLS_KEY_FILE: '' };
-  const { cert, key } = await localCertificate();
+const noTlsEnv = { GREETER_TLS_CERT_FILE: '', GREETER_TLS_KEY_FILE: '' };
+
+async function tlsEnv(folder: string): Promise<Record<string, string>> {
+  const { cert, key } = await certificate();
   const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
   writeFileSync(certFile, cert);
   writeFileSync(keyFile, key);

@@ -9,6 +9,7 @@ import {
   HealthCheckResponse_ServingStatus,
   HealthDefinition,
 } from '../../src/gen/grpc/health/v1/health.ts';
+import type { CertificatePair } from '../certificate.ts';
 import { pathOf } from '../../src/transport/paths.ts';
 import { messageOf } from '../../src/message_of.ts';
 import { frame, unframe } from '../raw_client.ts';
@@ -82,12 +83,20 @@ export function startProbes(probes: readonly Probe[], deadlineMs: number): Probi
   }
 }
 
+/** Whom a probe asks. */
+export interface Asked {
+  name: string;
+  origin: string;
+  /** What it shows to a server that wants to see a certificate. */
+  identity: CertificatePair | undefined;
+}
+
 /** A probe as the kubelet's: each on a new connection. */
-export function newConnection(name: string, origin: string): Probe {
+export function newConnection({ name, ...asked }: Asked): Probe {
   return {
     name: `${name}, new connection`,
     async ask(signal) {
-      const client = dial(origin);
+      const client = dial(asked);
       try {
         await check(client, signal);
       } finally {
@@ -98,12 +107,12 @@ export function newConnection(name: string, origin: string): Probe {
 }
 
 /** A client that stays, and asks on one connection; where the server has let that go it dials again. */
-export function keptConnection(name: string, origin: string): Probe {
+export function keptConnection({ name, ...asked }: Asked): Probe {
   let client: Client | undefined;
   return {
     name: `${name}, kept connection`,
     async ask(signal) {
-      client ??= dial(origin);
+      client ??= dial(asked);
       const forget = () => (client = undefined);
       if (!client.isKept) client.session.once('goaway', forget).once('close', forget);
       client.isKept = true;
@@ -133,8 +142,8 @@ interface Client {
   isKept: boolean;
 }
 
-function dial(origin: string): Client {
-  const session = connect(origin, { rejectUnauthorized: false });
+function dial({ origin, identity }: Omit<Asked, 'name'>): Client {
+  const session = connect(origin, { rejectUnauthorized: false, ...identity });
   const client = { session, reached: 'no connection', isKept: false };
   session
     .on('error', () => {})
