@@ -27,6 +27,16 @@ test('a container serves, and its own commands say so', async () => {
   assert.throws(() => run('health', '-addr', `localhost:${port}`, '-service', 'missing'));
 });
 
+// The executable runs nothing but greeter.
+if (!image.isExe) {
+  test('the Node of a container knows every language, as its publisher built it', async () => {
+    await using container = await serve(image);
+    const month = "new Date(0).toLocaleString('de', { month: 'long' })";
+
+    assert.equal(podman('exec', container.name, '/usr/bin/node', '-p', month), 'Januar');
+  });
+}
+
 test("the kubelet's prober finds a container ready and alive", async () => {
   await using container = await serve(image);
   const flags = ['-host', '127.0.0.1', '-port', `${container.port}`, '-service'];

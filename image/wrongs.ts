@@ -1,4 +1,13 @@
-import { appendFileSync, chmodSync, chownSync, copyFileSync, globSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  globSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Image } from './container.ts';
 
@@ -121,6 +130,19 @@ function wrongsWith(program: string): Wrong[] {
 }
 
 const wrongsOfNode: Wrong[] = [
+  {
+    name: 'a Node without a language',
+    inFiles(root) {
+      const node = join(root, 'usr/bin/node');
+      const program = readFileSync(node);
+      // Where ICU's data, which are sorted by name, have German.
+      for (let at = 0; (at = program.indexOf('/de.res\0', at)) !== -1; at += 1)
+        program.write('/dd', at);
+      writeFileSync(node, program);
+    },
+    fails: 'every language',
+    saying: /'M01'|'January'/,
+  },
   {
     name: "Node's own limit of the heap",
     config: ['--env', 'NODE_OPTIONS='],
