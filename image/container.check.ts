@@ -1,4 +1,4 @@
-// How an image runs, as a pod would: IMAGE=ARCHIVE node --test image/container.check.ts
+// How an image runs, as a pod would: IMAGE=ARCHIVE node --test --test-timeout=90000 image/container.check.ts
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

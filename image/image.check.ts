@@ -1,4 +1,4 @@
-// What is in an image: IMAGE=ARCHIVE node --test image/image.check.ts
+// What is in an image: IMAGE=ARCHIVE node --test --test-timeout=90000 image/image.check.ts
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';

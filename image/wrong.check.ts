@@ -1,4 +1,4 @@
-// Each check of an image can fail: IMAGE=ARCHIVE node --test image/wrong.check.ts
+// Each check of an image can fail: IMAGE=ARCHIVE node --test --test-timeout=90000 image/wrong.check.ts
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -12,7 +12,8 @@ for (const wrong of wrongsOf(good)) {
   test(`the checks find ${wrong.name}`, () => {
     const id = broken(wrong);
 
-    const { status, stdout } = spawnSync(process.execPath, ['--test', ...flagsFor(wrong)], {
+    const flags = ['--test', '--test-timeout=60000', ...flagsFor(wrong)];
+    const { status, stdout } = spawnSync(process.execPath, flags, {
       encoding: 'utf8',
       // It would print what only a parent of its own reads.
       env: { ...process.env, ...wrong.env, IMAGE: id, NODE_TEST_CONTEXT: undefined },
