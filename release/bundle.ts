@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { build, type BuildOptions, type Metafile, type PluginBuild } from 'esbuild';
+import packageJson from '../package.json' with { type: 'json' };
 
 /** What the bundle is made of. */
 export interface Bundle {
@@ -19,6 +20,14 @@ export async function bundle(outfile: string): Promise<Bundle> {
   return { metafile, commit };
 }
 
+const oldestNode = packageJson.engines.node.replace('>=', '');
+
+/** Runs before all else of the file, where Node can read it. */
+const refuseOldNode = `if (parseInt(process.versions.node) < ${oldestNode}) {
+  console.error('Cannot run on Node ' + process.versions.node + ': must be ${oldestNode} or newer; \`npm start\` has the right one, and the executable needs none');
+  process.exit(1);
+}`;
+
 const options = {
   entryPoints: ['src/main.ts'],
   bundle: true,
@@ -27,6 +36,8 @@ const options = {
   // The ES modules of packages that have both: what is not used of them stays out.
   mainFields: ['module', 'main'],
   target: 'node26',
+  // So that a Node that is too old reads the file, and can say so.
+  supported: { using: false },
   sourcemap: true,
   metafile: true,
   // release/licences.ts adds what the packages say beside their sources.
@@ -35,7 +46,8 @@ const options = {
   // grpc-js and pino are CommonJS and call require() for Node's own modules.
   banner: {
     js: `#!/usr/bin/env node
-import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`,
+import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);
+${refuseOldNode}`,
   },
 } as const satisfies BuildOptions;
 

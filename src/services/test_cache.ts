@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { type Payload, PayloadType, SimpleRequest } from '../gen/grpc/testing/messages.ts';
 import { createTimestamps } from './timestamps.ts';
 
@@ -16,7 +16,7 @@ export function createTestCache(now: () => number): (request: SimpleRequest) => 
   const timeNs = createTimestamps(now);
 
   return (request) => {
-    const key = hash('sha256', SimpleRequest.encode(request).finish());
+    const key = createHash('sha256').update(SimpleRequest.encode(request).finish()).digest('hex');
     const found = kept.get(key);
     if (found && now() < found.until) return found.answer;
 
