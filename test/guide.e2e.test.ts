@@ -185,6 +185,8 @@ test('guide says that it waits for a connection, or for a response', async (t) =
     program.run(['guide', 'hello', '--addr', addr], { stopAt: /Waiting .*\n/ });
   const [unconnected, unanswered] = [`127.0.0.1:${await listenTcp(silent)}`, `127.0.0.1:${port}`];
 
-  assert.equal((await wait(unconnected)).err, `Waiting for a connection to ${unconnected}\n`);
-  assert.equal((await wait(unanswered)).err, `Waiting for ${unanswered} to answer /Hello/Hello\n`);
+  const [first, second] = await Promise.all([wait(unconnected), wait(unanswered)]);
+
+  assert.equal(first.err, `Waiting for a connection to ${unconnected}\n`);
+  assert.equal(second.err, `Waiting for ${unanswered} to answer /Hello/Hello\n`);
 });

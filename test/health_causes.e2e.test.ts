@@ -9,7 +9,10 @@ import { certificate } from './certificate.ts';
 import { install } from './program.ts';
 import { listenTcp } from './tcp.ts';
 
-/** Says why `health` got no connection; its exit code has to be 2. */
+/**
+ * Says why `health` got no connection; its exit code has to be 2. It tries for a second, so that tests
+ * ask for all of their causes at once.
+ */
 async function causeOf(addr: string, flags: readonly string[] = []): Promise<string> {
   using program = install();
   const args = ['health', '-addr', addr, ...flags];
@@ -55,12 +58,16 @@ test('health says why a connection fails before any TLS', async (t) => {
   t.after(() => [http1, rude, silent].forEach((server) => server.close()));
   const [toHttp1, toRude, toSilent] = ports.map((port) => `127.0.0.1:${port}`);
 
-  assert.equal(await causeOf('127.0.0.1:1'), 'connection refused');
-  assert.equal(await causeOf('unix:nothing.sock'), 'there is no such socket');
-  assert.equal(await causeOf('nowhere.invalid:1'), 'no address for "nowhere.invalid:1"');
-  assert.equal(await causeOf(toSilent ?? ''), 'no answer');
-  assert.equal(await causeOf(toHttp1 ?? ''), 'the server does not speak HTTP/2: it may want TLS');
-  assert.equal(await causeOf(toRude ?? ''), 'the server closes the connection: it may want TLS');
+  const causes = {
+    '127.0.0.1:1': 'connection refused',
+    'unix:nothing.sock': 'there is no such socket',
+    'nowhere.invalid:1': 'no address for "nowhere.invalid:1"',
+    [toSilent ?? '']: 'no answer',
+    [toHttp1 ?? '']: 'the server does not speak HTTP/2: it may want TLS',
+    [toRude ?? '']: 'the server closes the connection: it may want TLS',
+  };
+  const said = Object.keys(causes).map(async (addr) => [addr, await causeOf(addr)] as const);
+  assert.deepEqual(Object.fromEntries(await Promise.all(said)), causes);
 });
 
 test('health says that one side alone speaks TLS', async (t) => {
@@ -68,9 +75,12 @@ test('health says that one side alone speaks TLS', async (t) => {
   const plain = createServer().on('sessionError', () => {});
   t.after(() => plain.close());
   const port = await serveTls(t, server);
+  const plainPort = await listenTcp(plain);
 
-  const inPlaintext = await causeOf(`localhost:${port}`);
-  const inTls = await causeOf(`localhost:${await listenTcp(plain)}`, ca);
+  const [inPlaintext, inTls] = await Promise.all([
+    causeOf(`localhost:${port}`),
+    causeOf(`localhost:${plainPort}`, ca),
+  ]);
 
   assert.match(inPlaintext, /: it may want TLS$/);
   assert.equal(inTls, 'the server does not speak TLS: it answers in plaintext');
@@ -83,15 +93,15 @@ test('health says what is wrong with the certificate of the server', async (t) =
   const ask = async (pair: SecureServerOptions, flags: readonly string[]) =>
     causeOf(`localhost:${await serveTls(t, pair)}`, flags);
 
-  assert.match(
-    await ask(server, ['-tls']),
-    /^the certificate .* is signed by an unknown authority/,
-  );
-  assert.match(await ask(named, ca), /^the certificate .* has another name: DNS:other.test/);
-  assert.equal(
-    await ask(expired, ca),
-    'the certificate of the server cannot be used: certificate has expired',
-  );
+  const [unknown, other, old] = await Promise.all([
+    ask(server, ['-tls']),
+    ask(named, ca),
+    ask(expired, ca),
+  ]);
+
+  assert.match(unknown, /^the certificate .* is signed by an unknown authority/);
+  assert.match(other, /^the certificate .* has another name: DNS:other.test/);
+  assert.equal(old, 'the certificate of the server cannot be used: certificate has expired');
 });
 
 test('health says that the server wants a client certificate, or not the one it gets', async (t) => {
@@ -100,7 +110,13 @@ test('health says that the server wants a client certificate, or not the one it 
   const ask = async (options: SecureServerOptions, flags: readonly string[]) =>
     causeOf(`localhost:${await serveTls(t, { ...mutual, ...options })}`, flags);
 
-  assert.equal(await ask({}, ca), 'the server wants a client certificate: certificate required');
-  assert.match(await ask({ maxVersion: 'TLSv1.2' }, ca), /: it may want a client certificate$/);
-  assert.match(await ask({}, [...ca, ...client]), /client certificate/);
+  const [none, noneIn12, wrong] = await Promise.all([
+    ask({}, ca),
+    ask({ maxVersion: 'TLSv1.2' }, ca),
+    ask({}, [...ca, ...client]),
+  ]);
+
+  assert.equal(none, 'the server wants a client certificate: certificate required');
+  assert.match(noneIn12, /: it may want a client certificate$/);
+  assert.match(wrong, /client certificate/);
 });
