@@ -85,7 +85,7 @@ class ServerThatLeaves(HealthCase):
 
 class ServerThatHasLeft(HealthCase):
     def test_it_exits_0_by_itself_after_its_delay(self):
-        server = Server(args.file, "--leave-delay", "2s")
+        server = Server(args.file, "--leave-delay", "6s")
         self.addCleanup(server.kill)
         self.address = server.address
         server.terminate()
