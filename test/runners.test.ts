@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -22,4 +24,27 @@ test('no run of tests can go on for ever: wherever one is begun it has --test-ti
     runs.filter((each) => !each.includes('--test-timeout=')),
     [],
   );
+});
+
+test('reading.mjs finds the tests that read a variable, by what they import or start as well', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const files = {
+    'itself.test.ts': `process.env['ONE'];`,
+    'by_import.test.ts': `import './helper.ts';`,
+    'helper.ts': `fork(join(import.meta.dirname, 'process.ts'));`,
+    'process.ts': `process.env['ONE'];`,
+    'other.test.ts': `process.env['ONE_MORE'];`,
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  const reading = (variable: string) =>
+    spawnSync(process.execPath, [join(root, '.ci/reading.mjs'), variable, '*.test.ts'], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+
+  assert.equal(reading('ONE').stdout, 'by_import.test.ts\nitself.test.ts\n');
+  const none = reading('TWO');
+  assert.match(none.stderr, /Cannot choose tests: none reads "TWO"/);
+  assert.equal(none.status, 1);
 });
