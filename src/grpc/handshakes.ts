@@ -31,9 +31,10 @@ const lookMs = 100;
 
 /**
  * The connections whose TLS handshake is not over: each holds some 64 KiB before anything is known of its
- * peer, and up to 2 MiB where that one shows certificates. When there are too many, the next ones wait, unread: the handshakes of many clients that all come
- * back at once are soon over. One that takes longer makes room. Of those that wait, the next is of the
- * address that has fewest under way; where too many wait, one goes of the address that has most of them.
+ * peer, and up to 2 MiB where that one shows certificates. When there are too many, the next ones wait, unread:
+ * the handshakes of many clients that all come back at once are soon over. One that takes longer makes room for
+ * the next of its own address, or of one that has fewer under way. Of those that wait, the next is of the address
+ * that has fewest; where too many wait, one goes of the address that has most of them.
  */
 export class Handshakes {
   readonly #max: number;
@@ -115,7 +116,9 @@ export class Handshakes {
 
   #look(): void {
     const then = performance.now() - patienceMs;
-    while (this.#waiting.size > 0 && this.#makeRoom(this.#open, '', ({ since }) => since <= then)) {
+    const isSlow = ({ since }: Handshake) => since <= then;
+    for (let next = this.#firstOfFewest(); next; next = this.#firstOfFewest()) {
+      if (!this.#makeRoom(this.#open, next.holder.owner, isSlow)) return;
       this.#next();
     }
   }

@@ -162,6 +162,19 @@ test('listen() with TLS has handshakes that take longer than a second go for tho
   for (const { socket } of slow) socket.destroy();
 });
 
+test('listen() with TLS has no handshake go for one of an address that has as many', async () => {
+  using running = await serveTls(await certificate(), { maxHandshakes: 2 });
+  const slow = await begin(running.port, '127.0.0.2');
+  const other = await begin(running.port);
+
+  const taken = await handshake(running.port);
+
+  assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
+  await other.closed;
+  assert.equal(slow.socket.closed, false);
+  slow.socket.destroy();
+});
+
 test('listen() with TLS refuses those that not even wait', async () => {
   const reasons: unknown[] = [];
   const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
