@@ -199,7 +199,9 @@ export class Hostile {
         if (!this.#isOver) counts.closed++;
         setImmediate(add);
       };
-      const flooder = new Flooder(socket, { reads, streams, uploads, shapes, counts, onClose });
+      const mostCalls = Number.POSITIVE_INFINITY;
+      const options = { reads, streams, uploads, shapes, mostCalls, counts, onClose };
+      const flooder = new Flooder(socket, options);
       this.#flooders.add(flooder);
     };
     for (let i = 0; i < connections; i++) add();

@@ -26,7 +26,7 @@ export async function attack(
   const ordeal = await pod.under(async (probing) => {
     await load.run(order);
     // A crowd has closed nobody out before it was whole.
-    await probing.rounds(order.do === 'crowd' ? 2 : 1);
+    await (order.do === 'crowd' ? probing.more(2) : probing.inAll(2));
     done = await load.leave();
   }, probes);
   if (!done) throw new Error('Cannot tell what was done: no answer');

@@ -27,6 +27,8 @@ interface Sending {
 
 interface FlooderOptions extends Pick<Flood, 'reads' | 'streams' | 'uploads'> {
   shapes: readonly Shape[];
+  /** Of all connections together. */
+  mostCalls: number;
   counts: Done;
   onClose: () => void;
 }
@@ -160,8 +162,9 @@ export class Flooder {
 
   /** Opens a call where there may be one more. */
   #begin(): boolean {
-    const { reads, streams, shapes, counts } = this.#options;
+    const { reads, streams, shapes, mostCalls, counts } = this.#options;
     if (this.#open.size >= streams || this.#nextId > maxInt31 - 2) return false;
+    if (counts.calls >= mostCalls) return false;
     const isRead = reads === 'all' || (reads === 'half' && this.#read <= this.#unread);
     const index = (this.#nextId - 1) / 2;
     const shape = shapes[index % shapes.length];

@@ -8,6 +8,7 @@ import { pathOf } from '../../src/transport/paths.ts';
 import { attack, type Outcome, peakCell } from './attack.ts';
 import { startLoad } from './load.ts';
 import type { Crowd, Flood } from './orders.ts';
+import type { Attacked } from './payloads.ts';
 import { type Pod, podMiB, startPod } from './pod.ts';
 import { type Probe, readiness } from './probes.ts';
 import { createTable } from './table.ts';
@@ -178,14 +179,23 @@ test(`${podMiB} MiB bear what small input does`, { skip }, async (t) => {
 
 /** Calls for a second, from forty connections if nothing else is said, whose responses are read. */
 function flood(
-  method: Flood['method'],
+  method: Attacked,
   payload: string,
   { connections = 40, streams = 1000, reads = 'all' }: Partial<FloodOrder>,
 ): FloodOrder {
-  return { do: 'flood', method, payload, connections, streams, reads, uploads: 4, time: 1000 };
+  return {
+    do: 'flood',
+    methods: [method],
+    payload,
+    connections,
+    streams,
+    reads,
+    uploads: 4,
+    time: 1000,
+  };
 }
 
-function of(name: keyof typeof methods): Flood['method'] {
+function of(name: keyof typeof methods): Attacked {
   const method = methods[name];
   return { path: pathOf(TestServiceDefinition, method), requestStream: method.requestStream };
 }

@@ -48,7 +48,8 @@ function noneYet(): Done {
 
 async function flood(order: Flood): Promise<void> {
   const counts = noneYet();
-  const shapes = shapesOf(order.method, order.payload);
+  const shapes = inTurn(order.methods.map((method) => shapesOf(method, order.payload)));
+  const mostCalls = order.connections * order.streams + order.calls;
   const flooders = new Set<Flooder>();
   const sockets = new Set<Socket>();
   const start = performance.now();
@@ -69,7 +70,8 @@ async function flood(order: Flood): Promise<void> {
     const socket = dial(order.port);
     sockets.add(socket);
     const { reads, streams, uploads } = order;
-    const flooder = new Flooder(socket, { reads, streams, uploads, shapes, counts, onClose });
+    const options = { reads, streams, uploads, shapes, mostCalls, counts, onClose };
+    const flooder = new Flooder(socket, options);
     flooders.add(flooder);
 
     function onClose(): void {
@@ -79,6 +81,14 @@ async function flood(order: Flood): Promise<void> {
       setImmediate(add);
     }
   }
+}
+
+/** The first of each, then the second of each, and so on. */
+function inTurn<T>(lists: readonly (readonly T[])[]): T[] {
+  const longest = Math.max(...lists.map(({ length }) => length));
+  return Array.from({ length: longest }, (_, i) =>
+    lists.flatMap((list) => list.slice(i, i + 1)),
+  ).flat();
 }
 
 /** Resolves when the condition holds, or after so many milliseconds. */

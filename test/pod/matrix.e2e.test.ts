@@ -30,14 +30,18 @@ const crowds = [
   { connections: 1, streams: 1000 },
   { connections: 40, streams: 250 },
 ].slice(isWhole ? 0 : 1);
-/** A case is over when so many calls have ended, or after so many milliseconds. */
-const most = { calls: 4000, time: 300 };
+/** A case is over when so many calls have ended, or after so many milliseconds, and some more for each method. */
+const most = { calls: 4000, time: 200, more: 60 };
+/** Calls that are open on each of forty connections, where each has 15 KiB of metadata: all that may be buffered. */
+const mostWithMetadata = 60;
 
-interface Row extends Attacked {
+interface Method extends Attacked {
   name: string;
   port: 'main' | 'health';
   /** Whether only a server that is told so has it. */
   isExtra: boolean;
+  /** Methods of one kind are attacked together. */
+  kind: string;
 }
 
 const base = servedMethods();
@@ -47,26 +51,33 @@ const interop = createInterop({
   hostname: '',
   serverId: '',
 });
-const all = servedMethods(interop).map(({ path, type }): Row => {
+const all = servedMethods(interop).map(({ path, type }): Method => {
   const requestStream = type === 'client_stream' || type === 'bidi_stream';
   const isExtra = !base.some((method) => method.path === path);
-  return { name: path, path, requestStream, port: 'main', isExtra };
+  // Those that answer whatever size is asked for are attacked one by one.
+  const kind = isExtra ? path : type;
+  return { name: path, path, requestStream, port: 'main', isExtra, kind };
 });
-const health = pathsOf(HealthDefinition).map((path): Row => ({
+const health = pathsOf(HealthDefinition).map((path): Method => ({
   name: `${path} (health port)`,
   path,
   requestStream: false,
   port: 'health',
   isExtra: false,
+  kind: 'health',
 }));
-const unserved: Row = {
+const unserved: Method = {
   name: 'a method that nobody serves',
   path: '/grpc.testing.TestService/UnimplementedCall',
   requestStream: false,
   port: 'main',
   isExtra: false,
+  kind: 'unserved',
 };
-const rows = [...all, ...health, unserved].filter(({ name }) => name.includes(chosen));
+const rows = Map.groupBy(
+  [...all, ...health, unserved].filter(({ name }) => name.includes(chosen)),
+  ({ kind }) => kind,
+);
 
 /** What is sent, and how much of the responses is read, by the name of its column. */
 const columns = payloads.flatMap((payload): readonly Column[] => {
@@ -91,8 +102,11 @@ test(`${podMiB} MiB bear what every method is sent`, { skip }, async (t) => {
   using load = startLoad();
   const peaks = createTable('MiB at most, 1/40 connections');
   const slowest = createTable('slowest probe, ms');
-  for (const row of rows) {
-    await t.test(row.name, (t) => attackRow(t, row, { load, peaks, slowest }));
+  for (const [kind, methods] of rows) {
+    const names = methods.map(({ name }) => name).join(', ');
+    const name = methods.length === 1 ? names : `${methods.length} of ${kind}`;
+    if (name !== names) t.diagnostic(`${name}: ${names}`);
+    await t.test(name, (t) => attackRow(t, { name, methods }, { load, peaks, slowest }));
   }
   for (const line of [...peaks.lines(), ...slowest.lines()]) t.diagnostic(line);
 });
@@ -104,7 +118,14 @@ interface Shared {
 }
 
 /** Every payload, from each crowd; a pod that is dead is followed by another. */
-async function attackRow(t: TestContext, row: Row, { load, peaks, slowest }: Shared) {
+async function attackRow(
+  t: TestContext,
+  row: { name: string; methods: readonly Method[] },
+  { load, peaks, slowest }: Shared,
+) {
+  const { methods } = row;
+  const env = methods.some(({ isExtra }) => isExtra) ? { GREETER_INTEROP: 'on' } : {};
+  const time = most.time + most.more * (methods.length - 1);
   const failures: string[] = [];
   let pod: Pod | undefined;
   try {
@@ -112,11 +133,13 @@ async function attackRow(t: TestContext, row: Row, { load, peaks, slowest }: Sha
       const cells: string[] = [];
       const times: number[] = [];
       for (const crowd of crowds) {
-        pod ??= await startPod({ env: row.isExtra ? { GREETER_INTEROP: 'on' } : {} });
-        const port = pod.ports[row.port];
+        pod ??= await startPod({ env });
+        const port = pod.ports[methods[0]?.port ?? 'main'];
         const uploads = isPatient ? Math.ceil(4 / crowd.connections) : Infinity;
-        const what = { method: row, uploads, ...column, ...crowd };
-        const outcome = await attack({ pod, load }, { do: 'flood', port, ...what, ...most });
+        const { calls } = most;
+        const what = { methods, uploads, ...crowd, ...column, calls, time };
+        if (name === 'metadata' && crowd.connections > 1) what.streams = mostWithMetadata;
+        const outcome = await attack({ pod, load }, { do: 'flood', port, ...what });
         cells.push(peakCell(pod, outcome));
         times.push(Math.round(outcome.ordeal.slowest));
         failures.push(...outcome.wrong.map((each) => `${name}, ${crowd.connections}: ${each}`));

@@ -8,7 +8,8 @@ export type Order = Flood | Crowd;
 export interface Flood {
   do: 'flood';
   port: number;
-  method: Attacked;
+  /** They are called in turn. */
+  methods: readonly Attacked[];
   /** Of payloads.ts. */
   payload: string;
   connections: number;
@@ -20,7 +21,7 @@ export interface Flood {
    */
   uploads: number;
   reads: Reads;
-  /** The flood is over when so many calls have ended, */
+  /** The flood is over when so many calls have ended, and makes no more than those and the ones that are open, */
   calls: number;
   /** or so many milliseconds have passed since the first one. */
   time: number;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parse } from 'yaml';
+import { loadConfig } from '../../src/config.ts';
 import { certificate, type CertificatePair } from '../certificate.ts';
 import { cpuTime } from '../cpu.ts';
 import { messageOf } from '../../src/message_of.ts';
@@ -91,7 +92,7 @@ export async function startPod({
   const identity = clientCa && (await certificate({ keyType: 'ec', signer: clientCa }));
   const clientCaFile = join(folder, 'client_ca.pem');
   if (clientCa) writeFileSync(clientCaFile, clientCa.cert);
-  const settings = {
+  const settings: Record<string, string> = {
     // Without a limit that Node knows of, its heap is one of a pod all the same.
     ...imageEnv(group ? undefined : podMiB),
     ...baseEnv(),
@@ -99,13 +100,14 @@ export async function startPod({
     ...(clientCa && { GREETER_TLS_CLIENT_CA_FILE: clientCaFile }),
     ...env,
   };
+  const own = {
+    ...settings,
+    GREETER_ENGINE: 'direct',
+    GREETER_HEALTH_LISTEN: '127.0.0.1:0',
+    GREETER_ADMIN_LISTEN: '127.0.0.1:0',
+  };
   const served = await program.serve([], {
-    env: {
-      ...settings,
-      GREETER_ENGINE: 'direct',
-      GREETER_HEALTH_LISTEN: '127.0.0.1:0',
-      GREETER_ADMIN_LISTEN: '127.0.0.1:0',
-    },
+    env: group ? own : { ...limitsOfPod(own), ...own },
     ...(group && { launcher: group.launcher }),
   });
   const { log, pid } = served;
@@ -208,6 +210,15 @@ export async function startPod({
       return [];
     }
   }
+}
+
+/** What a server finds by itself where there is a limit that Node knows of. */
+function limitsOfPod(env: Record<string, string>): Record<string, string> {
+  const config = loadConfig({ flags: {}, env, memory: podMiB * MiB });
+  return {
+    GREETER_MAX_CONNECTIONS: `${config.maxConnections}`,
+    GREETER_MAX_HANDSHAKES: `${config.maxHandshakes}`,
+  };
 }
 
 function valueOf(samples: readonly Sample[], name: string): number | undefined {

@@ -35,7 +35,9 @@ export interface ProbeReport {
 /** Probes at work. */
 export interface Probing {
   /** Resolves when each has asked so many times more. */
-  rounds(count: number): Promise<void>;
+  more(count: number): Promise<void>;
+  /** Resolves when each has asked so many times since they began. */
+  inAll(count: number): Promise<void>;
   stop(): Promise<ProbeReport>;
 }
 
@@ -50,16 +52,18 @@ export function startProbes(probes: readonly Probe[], deadlineMs: number): Probi
   const stopped = new AbortController();
   const all = Promise.all(probes.map(repeat));
   return {
-    async rounds(count) {
-      const wanted = Math.min(...asked) + count;
-      await eventually('probes', () => Math.min(...asked) >= wanted);
-    },
+    more: (count) => inAll(Math.min(...asked) + count),
+    inAll,
     async stop() {
       stopped.abort();
       await all;
       return { answered, slowest, failures };
     },
   };
+
+  async function inAll(count: number): Promise<void> {
+    await eventually('probes', () => Math.min(...asked) >= count);
+  }
 
   async function repeat(probe: Probe, index: number): Promise<void> {
     while (!stopped.signal.aborted) {
