@@ -179,18 +179,19 @@ export class Connection {
   /** Takes what the socket has read. */
   receive(chunk: Buffer): void {
     this.#mayTalk = true;
-    this.#read(() => this.#reader.read(chunk));
+    this.#read(chunk);
   }
 
   /** Goes on with what receive() has left. */
   goOn(): void {
-    this.#read(() => this.#reader.goOn());
+    this.#read();
   }
 
-  #read(read: () => void): void {
+  #read(chunk?: Buffer): void {
     if (this.#state === 'failed') return;
     try {
-      read();
+      if (chunk) this.#reader.read(chunk);
+      else this.#reader.goOn();
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.fail(error);

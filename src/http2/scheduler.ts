@@ -7,11 +7,11 @@
  */
 
 /** What a connection may do in a turn, at most. */
-const mostQuantum = 2000;
+const mostQuantum = 4000;
 /** The same where many wait: less would be hardly a call. */
 const leastQuantum = 100;
 /** What all that wait may do in a turn, and again what all others may. */
-const half = 8000;
+const half = 16_000;
 
 /** What work costs, in units. */
 export const cost = {
