@@ -40,7 +40,7 @@ function inflate(
   { encoding, kind }: { encoding: Encoding; kind: MessageKind },
 ): Promise<unknown> {
   const { flow } = kind.stream;
-  return takeTurn(flow, async () => {
+  const inflating = takeTurn(flow, async () => {
     if (kind.isEnded) throw new AbortError();
     const { inUse, maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;
@@ -50,11 +50,12 @@ function inflate(
     inUse.take(most);
     const plain = await decompress(bytes, { encoding, maxSize: maxMessageSize });
     inUse.take(plain.length);
-    const turn = nextTurn(flow);
-    if (turn) {
-      await turn;
-      if (kind.isEnded) throw new AbortError();
-    }
+    return plain;
+  });
+  // Others are inflated meanwhile: a connection that has much to do keeps nobody waiting.
+  return inflating.then(async (plain) => {
+    await nextTurn(flow);
+    if (kind.isEnded) throw new AbortError();
     return parse(plain, kind);
   });
 }

@@ -108,6 +108,8 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
     flow.wait(() => {
       this.#isPutOff = false;
       this.wake();
+      // Where the message is not whole, its caller may need room for the rest.
+      this.#deps.onPull();
     });
     return true;
   }

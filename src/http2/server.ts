@@ -98,7 +98,7 @@ export function createHttp2Server({
     now,
     budget,
     openCount,
-    scheduler: new Scheduler(maxBufferedBytes / 4),
+    scheduler: new Scheduler(maxBufferedBytes / 2),
     limits: withDefaults(defaultLimits, limits),
     times: withDefaults(defaultTimes, times),
     random,
