@@ -60,6 +60,22 @@ test('stop() leaves no timer behind that would keep the process', async () => {
   assert.equal(timers(), before);
 });
 
+test('heedSignals() misses no SIGTERM that came before and was not told yet', async () => {
+  const script = `
+    import { endAtSignals, heedSignals } from ${JSON.stringify(lifecycle)};
+    endAtSignals();
+    process.kill(process.pid, 'SIGTERM');
+    const { stopped } = heedSignals({ terminalIsGone: () => false });
+    stopped.then((signal) => { console.log('stop', signal); process.exit(); });
+    setTimeout(() => console.log('missed'), 5000);
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script]);
+
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+
+  assert.deepEqual([out, err], ['stop SIGTERM\n', '']);
+});
+
 test('heedSignals() takes SIGHUP for the end of the terminal only where that has gone', async () => {
   const script = `
     import { heedSignals } from ${JSON.stringify(lifecycle)};

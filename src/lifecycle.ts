@@ -100,8 +100,9 @@ export function heedSignals({
       firstAt ??= now();
       resolve(signal);
     };
-    process.off('SIGTERM', exitTerminated).off('SIGINT', exitInterrupted);
     process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGQUIT', onStop);
+    // Only now: without a listener Node drops a signal that has come and has not been told.
+    process.off('SIGTERM', exitTerminated).off('SIGINT', exitInterrupted);
     process.on('SIGHUP', (signal) => {
       if (terminalIsGone()) resolve(signal);
       else if (server?.reload) {
