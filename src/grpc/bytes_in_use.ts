@@ -8,6 +8,7 @@ export const smallMessage = 1024;
 export class BytesInUse implements MessageRoom {
   /** Set before a message is decoded. */
   most = 0;
+  isCopied = false;
   readonly #stream: Stream;
   #message = 0;
   #retained = 0;

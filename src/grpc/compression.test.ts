@@ -6,6 +6,7 @@ import { serve, type ServeOptions } from '../../test/harness.ts';
 import { paths } from '../../test/kinds.ts';
 import { connectRaw, frame, packed } from '../../test/raw_client.ts';
 import { HelloRequest } from '../gen/greet.ts';
+import { decompress, letGo } from './compression.ts';
 
 const takesGzip = { 'grpc-accept-encoding': 'identity, gzip' };
 const bello = HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish();
@@ -123,4 +124,29 @@ test('a response of more than 1 KiB is compressed as its request is, where the c
 
   assert.equal(taken.messages[0]?.compressed, true);
   assert.equal(notTaken.messages[0]?.compressed, false);
+});
+
+test('decompress() and letGo() leave nothing to be collected of what is large', async () => {
+  const MiB = 1024 * 1024;
+  const bytes = gzipSync(Buffer.alloc(4 * MiB));
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+
+  for (let i = 0; i < 10; i++) {
+    letGo(await decompress(bytes, { encoding: 'gzip', maxSize: 4 * MiB }));
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+  }
+
+  assert.ok(most < 2 * MiB, `${most} bytes`);
+});
+
+test('letGo() leaves alone what shares its memory', () => {
+  const pooled = Buffer.from('pooled');
+  const part = Buffer.alloc(100_000, 'x').subarray(1);
+
+  letGo(pooled);
+  letGo(part);
+
+  assert.equal(pooled.toString(), 'pooled');
+  assert.equal(part.at(-1), 'x'.charCodeAt(0));
 });

@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import type { ServerError } from 'nice-grpc-common';
+import { ServerError } from 'nice-grpc-common';
 import { broken, tooLarge } from './message_reader.ts';
 import { createTurns } from './turns.ts';
 
@@ -19,10 +19,10 @@ export const takeTurn = createTurns(4);
 let loaded: ReturnType<typeof loadCodecs> | undefined;
 
 async function loadCodecs() {
-  const { deflate, gunzip, gzip, inflate } = await import('node:zlib');
+  const { createGunzip, createInflate, deflate, gzip } = await import('node:zlib');
   return {
-    gzip: { pack: promisify(gzip), unpack: promisify<Buffer, object, Buffer>(gunzip) },
-    deflate: { pack: promisify(deflate), unpack: promisify<Buffer, object, Buffer>(inflate) },
+    gzip: { pack: promisify(gzip), unpacker: createGunzip },
+    deflate: { pack: promisify(deflate), unpacker: createInflate },
   };
 }
 
@@ -47,15 +47,35 @@ export async function decompress(
   bytes: Buffer,
   { encoding, maxSize }: { encoding: Encoding; maxSize: number },
 ): Promise<Buffer> {
-  const { unpack } = await codecOf(encoding);
-  try {
-    return await unpack(bytes, { maxOutputLength: maxSize });
-  } catch (error) {
-    throw explain(error, maxSize);
-  }
+  const { unpacker } = await codecOf(encoding);
+  const unpacking = unpacker({ chunkSize });
+  const unpacked = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  unpacking
+    .on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > maxSize) unpacking.destroy(tooLarge(maxSize));
+    })
+    .once('end', () => {
+      unpacked.resolve(Buffer.concat(chunks, length));
+      chunks.forEach(letGo);
+    })
+    .once('error', (error) =>
+      unpacked.reject(error instanceof ServerError ? error : broken('corrupt compressed data')),
+    )
+    .end(bytes);
+  return unpacked.promise;
 }
 
-function explain(error: unknown, maxSize: number): ServerError {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge(maxSize) : broken('corrupt compressed data');
+/** Large enough to be none of the pool that Buffers share. What is full zlib writes to no more. */
+const chunkSize = 64 * 1024;
+
+/**
+ * Gives the memory of bytes back that nobody uses any more, if they are all there is of it. Until V8 has
+ * collected it, which knows how little there is of the heap alone, inflated messages would pile up.
+ */
+export function letGo({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }

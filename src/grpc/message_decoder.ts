@@ -2,7 +2,7 @@ import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
 import { copyWork, cost, type Flow, nextTurn } from '../http2/scheduler.ts';
 import { type BytesInUse, smallMessage } from './bytes_in_use.ts';
-import { decompress, type Encoding, takeTurn } from './compression.ts';
+import { decompress, type Encoding, letGo, takeTurn } from './compression.ts';
 import { broken, type RawMessage } from './message_reader.ts';
 import { BecomesTooMuch, type MethodCodec } from './methods.ts';
 
@@ -39,10 +39,11 @@ function inflate(
   bytes: Buffer,
   { encoding, kind }: { encoding: Encoding; kind: MessageKind },
 ): Promise<unknown> {
-  const { flow } = kind.stream;
+  const { inUse, stream } = kind;
+  const { flow } = stream;
   const inflating = takeTurn(flow, async () => {
     if (kind.isEnded) throw new AbortError();
-    const { inUse, maxMessageSize, refusal } = kind;
+    const { maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;
     const most = Math.min(maxMessageSize, bytes.length * mostInflation);
     if (most > kind.freeBytes + ownGrowth) throw kind.busy();
@@ -56,7 +57,13 @@ function inflate(
   return inflating.then(async (plain) => {
     await nextTurn(flow);
     if (kind.isEnded) throw new AbortError();
-    return parse(plain, kind);
+    inUse.isCopied = false;
+    try {
+      return parse(plain, kind);
+    } finally {
+      // Set by what has decoded it.
+      if (inUse.isCopied) letGo(plain);
+    }
   });
 }
 

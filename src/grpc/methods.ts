@@ -13,6 +13,8 @@ export interface MethodCodec extends MethodDescriptor {
 export interface MessageRoom {
   /** Bytes that it may take in memory. */
   readonly most: number;
+  /** Set by who decodes it: nothing of the message refers to the bytes that it was. */
+  isCopied: boolean;
   /** It takes so many. */
   take(bytes: number): void;
   /** What it cost to read it, in units of http2/scheduler.ts. */

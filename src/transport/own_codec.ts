@@ -57,6 +57,8 @@ function counting(type: OwnType): object {
     [decodeCounted](bytes: Uint8Array, room?: MessageRoom) {
       if (!room) return decode(bytes);
       const reader = new CountingReader(viewOf(bytes), room.most);
+      // ts-proto copies what it has of bytes.
+      room.isCopied = true;
       try {
         const message = type.decode(reader);
         room.take(reader.spent);
