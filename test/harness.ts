@@ -189,7 +189,8 @@ export function memoryLog(): MemoryLog {
 export async function until(condition: () => boolean): Promise<void> {
   const end = performance.now() + longestWaitMs;
   while (!condition()) {
-    if (performance.now() > end) throw new Error(`Cannot wait longer until ${condition.toString()}`);
+    if (performance.now() > end)
+      throw new Error(`Cannot wait longer until ${condition.toString()}`);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
