@@ -209,7 +209,8 @@ const hook = `data:text/javascript,${encodeURIComponent(`
 /** What the sources load of OpenTelemetry until they serve, or the one of them that is asked for. */
 async function loadedBy(env: Record<string, string>): Promise<string> {
   const main = join(import.meta.dirname, '../src/main.ts');
-  const args = ['--import', hook, main, 'serve', '--listen', '127.0.0.1:0'];
+  const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
+  const args = ['--import', hook, main, 'serve', ...ports];
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let seen = '';
   child.stdout.on('data', (chunk: Buffer) => {
