@@ -112,19 +112,16 @@ export const rows: readonly Row[] = [
   {
     name: 'hello-8',
     what: '8 connections, 1,000 SayHello each at once',
-    known: ['waits'],
     attack: burst(8, { path: paths.unary, count: 1000, body: nothing }),
   },
   {
     name: 'hello-40',
     what: '40 connections, 1,000 SayHello each at once',
-    known: ['waits'],
     attack: burst(40, { path: paths.unary, count: 1000, body: nothing }),
   },
   {
     name: 'unknown-40',
     what: '40 connections, 1,000 calls each of a method that nobody serves',
-    known: ['waits'],
     attack: burst(40, { path: unknown, count: 1000, body: nothing }),
   },
   {
@@ -138,7 +135,6 @@ export const rows: readonly Row[] = [
   {
     name: 'groups-60',
     what: '60 such calls at once; the honest client compresses, too',
-    known: ['waits'],
     isZipped: true,
     // What is zipped is made in the process that sends it alone.
     attack: (hostile) =>
@@ -147,13 +143,11 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-messages',
     what: 'empty messages in one client stream',
-    known: ['waits'],
     attack: flood(emptyMessages, { connections: 1, streams: 1 }),
   },
   {
     name: 'empty-messages-30',
     what: 'the same in 30 streams of one connection',
-    known: ['waits'],
     attack: flood(emptyMessages, { connections: 1, streams: 30, uploads: 30 }),
   },
   {
@@ -164,7 +158,6 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-messages-bidi',
     what: 'the same in a bidi call of 8 connections each, every one answered',
-    known: ['waits'],
     attack: pour(8, singly(paths.bidi)),
   },
   {
@@ -201,13 +194,11 @@ export const rows: readonly Row[] = [
   {
     name: 'hello-flood',
     what: 'SayHello on 40 connections, 250 at a time',
-    known: ['waits'],
     attack: flood(() => shapes([paths.unary])),
   },
   {
     name: 'guides',
     what: "the guides' unary methods on 40 connections, 250 at a time",
-    known: ['waits'],
     attack: flood(() =>
       shapes([
         '/unary.Unary/GetServerResponse',
@@ -220,7 +211,6 @@ export const rows: readonly Row[] = [
   {
     name: 'metadata',
     what: 'metadata at its limit on 40 connections',
-    known: ['waits'],
     attack: flood(() => shapesOf(sayHello, 'metadata')),
   },
   {
@@ -253,7 +243,6 @@ export const rows: readonly Row[] = [
   {
     name: 'small-responses',
     what: '1,000 responses of 1 byte each on 10 × 10 calls, read at once',
-    known: ['waits'],
     attack: flood(() => [{ block: callOf(output.path), body: responses(1000, 1) }], {
       connections: 10,
       streams: 10,
@@ -262,7 +251,6 @@ export const rows: readonly Row[] = [
   {
     name: 'small-responses-slow',
     what: 'the same, half of them read',
-    known: ['waits'],
     attack: flood(() => [{ block: callOf(output.path), body: responses(1000, 1) }], {
       connections: 10,
       streams: 10,
@@ -272,7 +260,6 @@ export const rows: readonly Row[] = [
   {
     name: 'small-responses-many',
     what: '100 responses of 1 byte each on 40 × 25 calls, read at once',
-    known: ['waits'],
     attack: flood(() => [{ block: callOf(output.path), body: responses(100, 1) }], { streams: 25 }),
   },
   {
@@ -322,19 +309,17 @@ export const rows: readonly Row[] = [
   {
     name: 'parrot',
     what: '9,000 ParrotSayHello, whose pauses end together',
-    known: ['waits'],
     attack: hold(9, { path: paths.serverStream, count: 1000, body: nothing }, 5000),
   },
   {
     name: 'deadlines',
     what: '9,000 calls whose deadlines come together',
-    known: ['waits'],
     attack: hold(9, { path: paths.clientStream, count: 1000, fields: { 'grpc-timeout': '2S' } }),
   },
   {
     name: 'refused-streams',
     what: 'streams above the limit of 1,000 on 40 connections',
-    known: ['waits', 'refused'],
+    known: ['refused'],
     attack: pour(
       40,
       onNewCalls((streamId) => [headers(streamId, open)]),
@@ -361,7 +346,6 @@ export const rows: readonly Row[] = [
   {
     name: 'reset',
     what: 'rapid reset on 40 connections',
-    known: ['waits'],
     attack: pour(
       40,
       onNewCalls((streamId) => [
@@ -373,7 +357,6 @@ export const rows: readonly Row[] = [
   {
     name: 'window-update',
     what: 'WINDOW_UPDATE of 1 on 40 connections',
-    known: ['waits'],
     attack: pour(40, {
       hello: greeting(),
       again: () => times(1000, frameBytes('WINDOW_UPDATE', word(1))),
@@ -388,7 +371,6 @@ export const rows: readonly Row[] = [
   {
     name: 'tiny-data',
     what: 'DATA of 1 byte on 40 connections, no message whole',
-    known: ['waits'],
     attack: pour(40, {
       ...onOpenCall(times(1000, frameBytes('DATA', Buffer.alloc(1, 1), { streamId: 1 }))),
       takes: 1000,
