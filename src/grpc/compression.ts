@@ -9,11 +9,11 @@ export type Encoding = 'gzip' | 'deflate';
 /** All that we take, as `grpc-accept-encoding` says it. */
 export const acceptedEncodings = 'identity,deflate,gzip';
 
-/**
- * For all who compress or decompress. More at once would be no faster, as Node has four threads, and each
- * takes a quarter of a MiB, or what a message may be.
- */
+/** For all who compress. More at once would be no faster, as Node has four threads, and each takes a quarter of a MiB. */
 export const takeTurn = createTurns(4);
+
+/** For all who decompress: each takes up to three times what a message may be, and one thread decodes for all. */
+export const takeTurnToInflate = createTurns(2);
 
 /** Loaded with the first message that is compressed: most servers never see one. */
 let loaded: ReturnType<typeof loadCodecs> | undefined;

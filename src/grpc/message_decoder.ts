@@ -2,7 +2,7 @@ import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
 import { copyWork, cost, type Flow, nextTurn } from '../http2/scheduler.ts';
 import { type BytesInUse, smallMessage } from './bytes_in_use.ts';
-import { decompress, type Encoding, letGo, takeTurn } from './compression.ts';
+import { decompress, type Encoding, letGo, takeTurnToInflate } from './compression.ts';
 import { broken, type RawMessage } from './message_reader.ts';
 import { BecomesTooMuch, type MethodCodec } from './methods.ts';
 
@@ -41,7 +41,7 @@ function inflate(
 ): Promise<unknown> {
   const { inUse, stream } = kind;
   const { flow } = stream;
-  const inflating = takeTurn(flow, async () => {
+  const inflating = takeTurnToInflate(flow, async () => {
     if (kind.isEnded) throw new AbortError();
     const { maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;
