@@ -73,8 +73,7 @@ export class OpenStreams implements StreamOwner {
   refuse(streamId: number, message: string): void {
     this.flow.spend(cost.reset);
     this.#report({ reason: 'rst_stream_refused_stream', message });
-    this.#sender.reset(streamId, ErrorCode.REFUSED_STREAM);
-    this.table.rememberReset(streamId);
+    this.#sendReset(streamId, ErrorCode.REFUSED_STREAM);
   }
 
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
@@ -134,8 +133,7 @@ export class OpenStreams implements StreamOwner {
   }
 
   reset(stream: Stream, code: number): void {
-    this.#sender.reset(stream.id, code);
-    this.table.rememberReset(stream.id);
+    this.#sendReset(stream.id, code);
     this.#remove(stream);
     this.#wake();
   }
@@ -148,10 +146,7 @@ export class OpenStreams implements StreamOwner {
     if (stream) {
       this.reset(stream, code);
       stream.events?.failed(error);
-    } else {
-      this.#sender.reset(streamId, code);
-      this.table.rememberReset(streamId);
-    }
+    } else this.#sendReset(streamId, code);
   }
 
   forget(stream: Stream): void {
@@ -198,6 +193,11 @@ export class OpenStreams implements StreamOwner {
       if (streams.length === 0 || !this.flow.isSpent) continue;
       return this.flow.wait(() => this.#tell(streams, error));
     }
+  }
+
+  #sendReset(streamId: number, code: number): void {
+    this.#sender.reset(streamId, code);
+    this.table.rememberReset(streamId);
   }
 
   #remove(stream: Stream): void {
