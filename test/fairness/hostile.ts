@@ -6,7 +6,7 @@ import { applySettings, defaultPeerSettings } from '../../src/http2/settings.ts'
 import { greeting } from '../http2_attacks/greeting.ts';
 import { frameOf, word } from '../http2_peer.ts';
 import { Flooder } from '../pod/flooder.ts';
-import type { Flood } from '../pod/orders.ts';
+import { type Flood, noneYet } from '../pod/orders.ts';
 import type { Shape } from '../pod/payloads.ts';
 
 /** What an attack has come to. */
@@ -122,17 +122,7 @@ export class Hostile {
   readonly #lines = new Set<Line>();
   readonly #flooders = new Set<Flooder>();
   readonly #start = performance.now();
-  readonly #counts = {
-    connected: 0,
-    closed: 0,
-    calls: 0,
-    ended: 0,
-    reset: 0,
-    bytesSent: 0,
-    bytesRead: 0,
-    messages: 0,
-    took: 0,
-  };
+  readonly #counts = noneYet();
   #isOver = false;
 
   constructor(port: number) {

@@ -7,7 +7,7 @@ import { connect as connectTls, createSecureContext } from 'node:tls';
 import { preface } from '../../src/http2/frame.ts';
 import { withLongestChain } from '../certificate.ts';
 import { Flooder } from './flooder.ts';
-import type { Crowd, Done, Flood, Order } from './orders.ts';
+import { type Crowd, type Flood, noneYet, type Order } from './orders.ts';
 import { shapesOf } from './payloads.ts';
 
 /** Not that of the probes: a server may tell its peers apart by their addresses. */
@@ -31,20 +31,6 @@ process.on('message', (order: Order | 'leave') => {
   return true;
 });
 process.on('disconnect', () => process.exit());
-
-function noneYet(): Done {
-  return {
-    connected: 0,
-    closed: 0,
-    calls: 0,
-    ended: 0,
-    reset: 0,
-    bytesSent: 0,
-    bytesRead: 0,
-    messages: 0,
-    took: 0,
-  };
-}
 
 async function flood(order: Flood): Promise<void> {
   const counts = noneYet();

@@ -64,3 +64,18 @@ export interface Done {
   /** Milliseconds that it took. */
   took: number;
 }
+
+/** What has come of it before it begins. */
+export function noneYet(): Done {
+  return {
+    connected: 0,
+    closed: 0,
+    calls: 0,
+    ended: 0,
+    reset: 0,
+    bytesSent: 0,
+    bytesRead: 0,
+    messages: 0,
+    took: 0,
+  };
+}
