@@ -14,8 +14,8 @@ from rate.runs import Crowd, Pooled, Run, Slow, at_rate
 
 args = arguments(file="the built file")
 
-#: Seconds for all the tests together, beside others, and for a client.
-MOST_SECONDS = 720
+#: Seconds for all the tests together, and for a client.
+MOST_SECONDS = 360
 CLIENT_SECONDS = 90
 
 RUNS = (
