@@ -1,5 +1,5 @@
 // Holds connections with open streams until it is ended: PORT CONNECTIONS STREAMS_EACH.
-import { encodeHeaders } from '../src/http2/hpack/encoder.ts';
+import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
 import { openCall } from './grpc.mjs';
 import { open } from './memory.mjs';
 

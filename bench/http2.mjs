@@ -1,11 +1,11 @@
-// The floor: requests a second of a 20-byte echo on src/http2 and on node:http2, and the memory of an
+// The floor: requests a second of a 20-byte echo on src/engine/http2 and on node:http2, and the memory of an
 // idle connection and of an open stream.
 import { bytes, measureMemory } from './memory.mjs';
 import { measureAll, ratio } from './rig.mjs';
 
 const rounds = 3;
 const node = process.execPath;
-const ours = { name: 'src/http2', command: [node, 'bench/peers/http2_echo.ts'] };
+const ours = { name: 'src/engine/http2', command: [node, 'bench/peers/http2_echo.ts'] };
 const theirs = { name: 'node:http2', command: [node, 'bench/peers/node_http2_echo.mjs'] };
 
 /** Measures, and prints. */

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
-import { encodeHeaders } from '../src/http2/hpack/encoder.ts';
+import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
 
 const connections = 1000;
 const streams = 10_000;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bounded, printable } from './printable.ts';
+import { bounded } from './engine/bounded.ts';
+import { printable } from './printable.ts';
 
 test('printable() escapes what moves a cursor, ends a line, or turns or hides text', () => {
   const escaped = {

@@ -13,7 +13,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { buffer } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { createHttp2Server, type Http2ServerOptions } from '../src/http2/server.ts';
+import { createHttp2Server, type Http2ServerOptions } from '../src/engine/net/connections.ts';
 import { echo, pattern, serveEcho } from './http2_echo.ts';
 import { until } from './harness.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Http2Limits } from '../src/http2/limits.ts';
+import type { Http2Limits } from '../src/engine/http2/limits.ts';
 import { createRandom, type Random } from './hpack/random.ts';
 import { createPeer, type Peer, type Wire } from './http2_peer.ts';
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ByteBudget } from '../src/http2/byte_budget.ts';
-import { Connection } from '../src/http2/connection.ts';
-import { preface } from '../src/http2/frame.ts';
-import { encodeHeaders } from '../src/http2/hpack/encoder.ts';
-import { defaultLimits } from '../src/http2/limits.ts';
-import type { Stream, StreamEvents } from '../src/http2/stream.ts';
+import { ByteBudget } from '../src/engine/byte_budget.ts';
+import { Connection } from '../src/engine/http2/connection.ts';
+import { preface } from '../src/engine/http2/frame.ts';
+import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
+import { defaultLimits } from '../src/engine/http2/limits.ts';
+import type { Stream, StreamEvents } from '../src/engine/http2/stream.ts';
 import { createRandom, type Random } from './hpack/random.ts';
 import { createFuzzClient, createIdleShare } from './http2_fuzz_client.ts';
 import { ok, receiveOnce, trailer } from './http2_peer.ts';

@@ -1,10 +1,10 @@
-import { Flag, FrameType } from '../src/http2/frame.ts';
-import { FrameReader } from '../src/http2/frame_reader.ts';
-import { HeaderBlockReader } from '../src/http2/header_block.ts';
-import { createHpackDecoder } from '../src/http2/hpack/decoder.ts';
-import type { DynamicTable } from '../src/http2/hpack/dynamic_table.ts';
-import type { Http2Limits } from '../src/http2/limits.ts';
-import { encodeSettings, SettingId } from '../src/http2/settings.ts';
+import { Flag, FrameType } from '../src/engine/http2/frame.ts';
+import { FrameReader } from '../src/engine/http2/frame_reader.ts';
+import { HeaderBlockReader } from '../src/engine/http2/header_block.ts';
+import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
+import type { DynamicTable } from '../src/engine/http2/hpack/dynamic_table.ts';
+import type { Http2Limits } from '../src/engine/http2/limits.ts';
+import { encodeSettings, SettingId } from '../src/engine/http2/settings.ts';
 import { block, field, insert, plain, resize } from './hpack/blocks.ts';
 import type { Random } from './hpack/random.ts';
 import { frameOf, post, word } from './http2_peer.ts';

@@ -1,11 +1,11 @@
-import { ByteBudget } from '../src/http2/byte_budget.ts';
-import { Connection } from '../src/http2/connection.ts';
-import { Flag, FrameType, preface } from '../src/http2/frame.ts';
-import { FrameReader } from '../src/http2/frame_reader.ts';
-import { defaultLimits, type Http2Limits } from '../src/http2/limits.ts';
-import { Output } from '../src/http2/output.ts';
-import type { RequestHeaders } from '../src/http2/request_headers.ts';
-import type { Stream, StreamEvents } from '../src/http2/stream.ts';
+import { ByteBudget } from '../src/engine/byte_budget.ts';
+import { Connection } from '../src/engine/http2/connection.ts';
+import { Flag, FrameType, preface } from '../src/engine/http2/frame.ts';
+import { FrameReader } from '../src/engine/http2/frame_reader.ts';
+import { defaultLimits, type Http2Limits } from '../src/engine/http2/limits.ts';
+import { Output } from '../src/engine/http2/output.ts';
+import type { RequestHeaders } from '../src/engine/http2/request_headers.ts';
+import type { Stream, StreamEvents } from '../src/engine/http2/stream.ts';
 
 /** `:method: POST`, `:scheme: http`, `:path: /`, by static index (RFC 7541 appendix A). */
 export const post = Buffer.from([0x83, 0x86, 0x84]);

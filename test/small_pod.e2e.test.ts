@@ -13,7 +13,7 @@ import { Status } from 'nice-grpc-common';
 import { loadConfig } from '../src/config.ts';
 import { GreeterDefinition } from '../src/gen/greet.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
-import { ErrorCode } from '../src/http2/errors.ts';
+import { ErrorCode } from '../src/engine/http2/errors.ts';
 import { message, zipped } from './grpc_attacks/calls.ts';
 import { certificate } from './certificate.ts';
 import { clientHello, handshake } from './handshake.ts';

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkClientAuthorities } from '../src/certificates.ts';
-import type { TlsFiles } from '../src/grpc/tls_options.ts';
-import { createEngine, type EngineName } from '../src/transport/engine.ts';
+import type { TlsFiles } from '../src/engine/net/tls_options.ts';
+import { createEngine } from '../src/transport/engine.ts';
+import type { EngineName } from '../src/transport/engine_types.ts';
 import { certificate } from './certificate.ts';
 import { handshake } from './handshake.ts';
 

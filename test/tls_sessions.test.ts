@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import type { ConnectionOptions } from 'node:tls';
-import type { TlsFiles } from '../src/grpc/tls_options.ts';
+import type { TlsFiles } from '../src/engine/net/tls_options.ts';
 import { createEngine } from '../src/transport/engine.ts';
 import { certificate } from './certificate.ts';
 import { dialTls, handshake, heard } from './handshake.ts';

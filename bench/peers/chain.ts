@@ -1,7 +1,7 @@
 // Our engine with the middleware that are named, in the order of transport/server.ts; their log is on
 // standard output.
 import { GreeterDefinition } from '../../src/gen/greet.ts';
-import { createServer } from '../../src/grpc/server.ts';
+import { createServer } from '../../src/engine/grpc/server.ts';
 import { deadline } from '../../src/middleware/deadline.ts';
 import { createDrain } from '../../src/middleware/drain.ts';
 import { hideInternalErrors } from '../../src/middleware/errors.ts';

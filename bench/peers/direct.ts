@@ -1,6 +1,6 @@
 // Our engine, bare.
 import { GreeterDefinition } from '../../src/gen/greet.ts';
-import { createServer } from '../../src/grpc/server.ts';
+import { createServer } from '../../src/engine/grpc/server.ts';
 import { service } from './service.ts';
 
 // What `npm run bench scale` asks for: no limit is in the way.

@@ -1,4 +1,4 @@
-// An echo on src/http2.
+// An echo on src/engine/http2.
 import { serveEcho } from '../../test/http2_echo.ts';
 
 const { plain: port } = await serveEcho();

@@ -33,7 +33,7 @@ const plaintextConnection = 7 * KiB;
 const tls = { connection: 80 * KiB, handshake: 64 * KiB };
 /**
  * The same where clients show certificates. They may be of 100 KiB, as OpenSSL has it, and become 1.2 MiB then, or
- * 1.9 at the worst; what is kept of them is bounded in grpc/client_chains.ts.
+ * 1.9 at the worst; what is kept of them is bounded in engine/net/client_chains.ts.
  */
 const mutual = { connection: 128 * KiB, handshake: 512 * KiB };
 /** Of what there is for connections, with TLS. */

@@ -1,6 +1,6 @@
 import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
-import { Bag, type Placed } from '../bag.ts';
+import { Bag, type Placed } from '../engine/bag.ts';
 import type { Abortable, Drainable } from '../context.ts';
 import { leaving } from '../errors.ts';
 

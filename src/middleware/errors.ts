@@ -1,8 +1,7 @@
-import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
-import { ServerError } from 'nice-grpc-common';
+import { type CallContext, ServerError, type ServerMiddlewareCall } from 'nice-grpc-common';
 import { CallError, internal } from '../errors.ts';
 import { RichError } from '../rich_error.ts';
-import { isAbort, meantBy } from '../thrown.ts';
+import { isAbort, meantBy } from '../engine/errors.ts';
 
 /**
  * Turns anything we did not mean to throw into INTERNAL with a fixed message. The original stays

@@ -1,5 +1,5 @@
 import { Status } from 'nice-grpc-common';
-import { isAbort, meantBy } from '../thrown.ts';
+import { isAbort, meantBy } from '../engine/errors.ts';
 
 /** Stands for a call that its caller ended, by cancelling it or by the caller's deadline. */
 export const callersEnd = Symbol('ended by the caller');

@@ -1,13 +1,17 @@
-import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
-import { ServerError, Status } from 'nice-grpc-common';
+import {
+  type CallContext,
+  ServerError,
+  type ServerMiddleware,
+  type ServerMiddlewareCall,
+  Status,
+} from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
-import { CallersFault } from '../callers_fault.ts';
+import { CallersFault, meantBy } from '../engine/errors.ts';
 import type { CallLog, Connected, Logged, Sending, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
-import { bounded } from '../printable.ts';
+import { bounded } from '../engine/bounded.ts';
 import { countRequests, countResponses } from './metrics.ts';
-import { meantBy } from '../thrown.ts';
 import { callersEnd, codeOf, endedWell, isLate } from './outcome.ts';
 
 /**

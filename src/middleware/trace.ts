@@ -8,10 +8,9 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
-import type { CallContext, Metadata, ServerMiddleware } from 'nice-grpc-common';
-import { Status } from 'nice-grpc-common';
+import { type CallContext, type Metadata, type ServerMiddleware, Status } from 'nice-grpc-common';
 import type { Dialled, Timed, Traced } from '../context.ts';
-import { meantBy } from '../thrown.ts';
+import { meantBy } from '../engine/errors.ts';
 
 /** What makes the spans of calls. */
 export interface TraceOptions {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { bounded } from '../printable.ts';
+import { bounded } from '../engine/bounded.ts';
 
 /** What went wrong with a connection. */
 interface ConnectionEvent {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { show } from '../thrown.ts';
+import { show } from '../engine/errors.ts';
 
 /**
  * Writes a line at `error` with what was thrown as `err`. That may be anything: what cannot be a field,

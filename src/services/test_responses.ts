@@ -1,4 +1,4 @@
-import { CallersFault } from '../callers_fault.ts';
+import { CallersFault } from '../engine/errors.ts';
 import type { Call } from '../context.ts';
 import { exhausted, invalidArgument } from '../errors.ts';
 import {

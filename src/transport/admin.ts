@@ -1,12 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { peerName } from '../grpc/connection_info.ts';
-import { Listeners } from '../grpc/listeners.ts';
+import { peerName, Listeners, ownerOf, type Place, Places } from '../engine/index.ts';
 import type { ConnectionErrors } from '../observability/connection_errors.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { ownerOf, type Place, Places } from '../places.ts';
-import type { Engine } from './engine.ts';
+import type { Engine } from './engine_types.ts';
 
 /** What the admin port tells of. */
 interface AdminDeps {

@@ -8,7 +8,7 @@ import { GreeterDefinition as HelloworldDefinition } from '../gen/helloworld.ts'
 import { SampleServiceDefinition } from '../gen/sample.ts';
 import { UnaryDefinition } from '../gen/unary.ts';
 import type { CountedMethod } from '../observability/call_counts.ts';
-import type { Engine } from './engine.ts';
+import type { Engine } from './engine_types.ts';
 import { pathOf, pathsOf } from './paths.ts';
 
 /** A service that only some servers have: what it takes is loaded only there. */

@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { BinaryReader, type WireType } from '@bufbuild/protobuf/wire';
-import { BecomesTooMuch } from '../grpc/methods.ts';
-import { broken } from '../grpc/message_reader.ts';
+import { BecomesTooMuch, broken } from '../engine/index.ts';
 
 /**
  * What a tag or a length counts for, in bytes: two of them make an object or a string, of some 64 bytes, and
@@ -41,7 +40,7 @@ export class CountingReader extends BinaryReader {
     this.uint32 = readCounted;
   }
 
-  /** What it has cost to read so far, in units of http2/scheduler.ts: a quarter of a microsecond or so. */
+  /** What it has cost to read so far, in units of engine/scheduler.ts: a quarter of a microsecond or so. */
   get work(): number {
     return (this.spent >> 6) + (this.#skipped >> 1);
   }

@@ -7,7 +7,8 @@ import { Metadata, Status } from 'nice-grpc-common';
 import type { Timed } from '../context.ts';
 import { HelloDefinition } from '../gen/hello.ts';
 import { dial } from './client.ts';
-import { createEngine, type EngineName } from './engine.ts';
+import { createEngine } from './engine.ts';
+import type { EngineName } from './engine_types.ts';
 
 const limits = { maxConcurrentStreams: 7, maxMessageSize: 1024 };
 

@@ -14,14 +14,20 @@ import {
   type ServerMiddlewareCall,
 } from 'nice-grpc-common';
 import type { Abortable, Timed } from '../context.ts';
-import { isAbort, meantBy, show } from '../thrown.ts';
+import { isAbort, meantBy, show } from '../engine/errors.ts';
 import { abortRequests } from './abort_requests.ts';
-import { peerOf } from '../grpc/connection_info.ts';
-import type { ListenAddress } from '../grpc/listeners.ts';
-import { checkAdd, checkUse, Run } from '../grpc/run.ts';
-import { type AddedService, addedService, handlersOf } from '../grpc/service_list.ts';
-import type { TlsFiles } from '../grpc/tls_options.ts';
-import type { Engine, Limits } from './engine.ts';
+import {
+  peerOf,
+  type ListenAddress,
+  checkAdd,
+  checkUse,
+  Run,
+  type AddedService,
+  addedService,
+  handlersOf,
+  type TlsFiles,
+} from '../engine/index.ts';
+import type { Engine, Limits } from './engine_types.ts';
 import { credentialsOf, textOf } from './grpc_js_address.ts';
 import { countOpenStreams, type OpenStreams } from './open_streams.ts';
 

@@ -1,6 +1,10 @@
 import { ServerCredentials } from '@grpc/grpc-js';
-import type { ListenAddress } from '../grpc/listeners.ts';
-import { handshakeTimeout, noResumption, type TlsFiles } from '../grpc/tls_options.ts';
+import {
+  type ListenAddress,
+  handshakeTimeout,
+  noResumption,
+  type TlsFiles,
+} from '../engine/index.ts';
 
 /** An address as grpc-js has it. */
 export function textOf(address: string | ListenAddress): string {

@@ -3,7 +3,8 @@ import {
   HealthDefinition,
   type HealthServiceImplementation,
 } from '../gen/grpc/health/v1/health.ts';
-import { createEngine, type Engine, type Limits } from './engine.ts';
+import { createEngine } from './engine.ts';
+import type { Engine, Limits } from './engine_types.ts';
 import { type ChainDeps, withChain } from './server.ts';
 
 /** Probes are short and few. They have limits of their own: a server that is full still answers them. */

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HelloDefinition } from '../gen/hello.ts';
-import type { ListenAddress } from '../grpc/listeners.ts';
+import type { ListenAddress } from '../engine/index.ts';
 import { listenTcp } from '../../test/tcp.ts';
 import { dial } from './client.ts';
-import { createEngine, type Engine, type EngineName } from './engine.ts';
+import { createEngine } from './engine.ts';
+import type { Engine, EngineName } from './engine_types.ts';
 import { type Address, ListenError, listenOn } from './listen.ts';
 
 async function build(name: EngineName): Promise<Engine> {

@@ -3,10 +3,9 @@ import { lstat, rm } from 'node:fs/promises';
 import { connect, isIPv6 } from 'node:net';
 import { dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
-import type { ListenAddress } from '../grpc/listeners.ts';
-import type { TlsFiles } from '../grpc/tls_options.ts';
+import type { ListenAddress, TlsFiles } from '../engine/index.ts';
 import { messageOf } from '../message_of.ts';
-import type { Engine } from './engine.ts';
+import type { Engine } from './engine_types.ts';
 
 /**
  * A TCP port, on one interface or (host undefined) on all of them, or a unix socket. A host that is a name

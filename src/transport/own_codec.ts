@@ -6,7 +6,7 @@ import {
   type MessageRoom,
   prefixLength,
   withPrefix,
-} from '../grpc/methods.ts';
+} from '../engine/index.ts';
 import { CountingReader, viewOf } from './counting_reader.ts';
 
 /** What ts-proto makes of a message; see src/gen. */

@@ -37,7 +37,7 @@ import { limit } from '../middleware/limit.ts';
 import { requestLog, type RequestLogOptions } from '../middleware/request_log.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { type Extra, stayingPaths, unlimitedPaths } from './catalogue.ts';
-import type { Engine } from './engine.ts';
+import type { Engine } from './engine_types.ts';
 import { withOwnCodec } from './own_codec.ts';
 
 /** The rules of every service. */

@@ -8,7 +8,7 @@ import { certificate, type CertificatePair } from '../../test/certificate.ts';
 import { memoryLog } from '../../test/harness.ts';
 import { dialTls, handshake, heard } from '../../test/handshake.ts';
 import { mountSecret } from '../../test/secret.ts';
-import { createServer } from '../grpc/server.ts';
+import { createServer } from '../engine/index.ts';
 import { createTls } from './tls.ts';
 
 const pairs = await Promise.all([certificate(), certificate(), certificate()]);

@@ -1,5 +1,5 @@
-import { Flag, FrameType, preface } from '../../src/http2/frame.ts';
-import { SettingId } from '../../src/http2/settings.ts';
+import { Flag, FrameType, preface } from '../../src/engine/http2/frame.ts';
+import { SettingId } from '../../src/engine/http2/settings.ts';
 import { block } from '../hpack/blocks.ts';
 import { frameOf, word } from '../http2_peer.ts';
 import { type Case, one } from './case.ts';

@@ -1,7 +1,7 @@
-import { ErrorCode } from '../../src/http2/errors.ts';
-import { Flag, FrameType } from '../../src/http2/frame.ts';
-import { encodeHeaders } from '../../src/http2/hpack/encoder.ts';
-import { encodeSettings, SettingId } from '../../src/http2/settings.ts';
+import { ErrorCode } from '../../src/engine/http2/errors.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
+import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { block, plain } from '../hpack/blocks.ts';
 import { frameOf, word } from '../http2_peer.ts';
 

@@ -1,9 +1,15 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { ErrorCode } from '../../src/http2/errors.ts';
-import { Flag, FrameType, frameHeaderLength, maxInt31, preface } from '../../src/http2/frame.ts';
-import { createHpackDecoder } from '../../src/http2/hpack/decoder.ts';
-import { valueOf } from '../../src/http2/request_headers.ts';
+import { ErrorCode } from '../../src/engine/http2/errors.ts';
+import {
+  Flag,
+  FrameType,
+  frameHeaderLength,
+  maxInt31,
+  preface,
+} from '../../src/engine/http2/frame.ts';
+import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
+import { valueOf } from '../../src/engine/http2/request_headers.ts';
 import { frameOf } from '../http2_peer.ts';
 
 /** Bytes that leave together, and what comes before anything else does. */

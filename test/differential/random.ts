@@ -8,8 +8,8 @@ import {
   noBias,
   record,
 } from 'fast-check';
-import { Flag, FrameType } from '../../src/http2/frame.ts';
-import { encodeHeaders } from '../../src/http2/hpack/encoder.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
 import { frameOf } from '../http2_peer.ts';
 import { messageOf } from '../../src/message_of.ts';

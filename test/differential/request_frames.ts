@@ -1,5 +1,5 @@
-import { Flag, FrameType } from '../../src/http2/frame.ts';
-import { encodeHeaders } from '../../src/http2/hpack/encoder.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { block, plain } from '../hpack/blocks.ts';
 import { frameOf } from '../http2_peer.ts';
 import { headers, type NamedFrame, requestFields } from './frames.ts';

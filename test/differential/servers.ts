@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { createServer as createNodeServer, type ServerHttp2Stream } from 'node:http2';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
-import { encodeHeaders } from '../../src/http2/hpack/encoder.ts';
-import type { RequestHeaders } from '../../src/http2/request_headers.ts';
-import { createHttp2Server } from '../../src/http2/server.ts';
-import type { Stream, StreamEvents } from '../../src/http2/stream.ts';
+import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
+import type { RequestHeaders } from '../../src/engine/http2/request_headers.ts';
+import { createHttp2Server } from '../../src/engine/net/connections.ts';
+import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
 import { listenTcp } from '../tcp.ts';
 
 /**
@@ -27,7 +27,7 @@ const maxHeaderListSize = 16_384;
 const ok = encodeHeaders([':status', '200']);
 const tooLarge = encodeHeaders([':status', '431']);
 
-/** The engine of src/http2. */
+/** The engine of src/engine/http2. */
 export async function serveOurs(): Promise<PlainServer> {
   const server = createHttp2Server({
     serve: answer,

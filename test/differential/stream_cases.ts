@@ -1,5 +1,5 @@
-import { Flag, FrameType, maxInt31 } from '../../src/http2/frame.ts';
-import { SettingId } from '../../src/http2/settings.ts';
+import { Flag, FrameType, maxInt31 } from '../../src/engine/http2/frame.ts';
+import { SettingId } from '../../src/engine/http2/settings.ts';
 import { block } from '../hpack/blocks.ts';
 import { frameOf } from '../http2_peer.ts';
 import { type Case, one } from './case.ts';

@@ -15,7 +15,8 @@ import {
 import { GreeterDefinition, HelloReply, HelloRequest } from '../../src/gen/greet.ts';
 import { HelloDefinition } from '../../src/gen/hello.ts';
 import { dial as dialPath } from '../../src/transport/client.ts';
-import { createEngine, type Engine } from '../../src/transport/engine.ts';
+import { createEngine } from '../../src/transport/engine.ts';
+import type { Engine } from '../../src/transport/engine_types.ts';
 import { call, kinds, paths, unusedGreet } from '../kinds.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 

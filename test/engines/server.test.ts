@@ -16,7 +16,8 @@ import {
 } from '../../src/gen/greet.ts';
 import { HelloDefinition } from '../../src/gen/hello.ts';
 import { dial as dialPath } from '../../src/transport/client.ts';
-import { createEngine, type Engine } from '../../src/transport/engine.ts';
+import { createEngine } from '../../src/transport/engine.ts';
+import type { Engine } from '../../src/transport/engine_types.ts';
 import { certificate } from '../certificate.ts';
 import { handshake } from '../handshake.ts';
 import { eventually } from '../harness.ts';

@@ -1,4 +1,4 @@
-"""The same bytes to src/http2, to node:http2 and to Go's x/net/http2: test/differential, with Go's part."""
+"""The same bytes to src/engine/http2, to node:http2 and to Go's x/net/http2: test/differential, with Go's part."""
 
 import os
 import subprocess

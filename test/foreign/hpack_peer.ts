@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
-import { createHpackDecoder } from '../../src/http2/hpack/decoder.ts';
-import { encodeHeaders, encodeTableSizeUpdate } from '../../src/http2/hpack/encoder.ts';
+import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
+import { encodeHeaders, encodeTableSizeUpdate } from '../../src/engine/http2/hpack/encoder.ts';
 
 // Our side of hpack_round_trip.py. Each line that comes in is one connection, and so is each answer.
 for await (const line of createInterface({ input: process.stdin })) {

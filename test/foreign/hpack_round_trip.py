@@ -1,4 +1,4 @@
-"""Python's hpack and src/http2/hpack: what one of them encodes, the other one decodes."""
+"""Python's hpack and src/engine/http2/hpack: what one of them encodes, the other one decodes."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""A test of src/http2 alone: its echo, in a process of its own, over plain text and over TLS."""
+"""A test of src/engine/http2 alone: its echo, in a process of its own, over plain text and over TLS."""
 
 import atexit
 import json

@@ -1,4 +1,4 @@
-"""curl and nghttp against src/http2: every byte comes back, whatever the sizes and the windows."""
+"""curl and nghttp against src/engine/http2: every byte comes back, whatever the sizes and the windows."""
 
 import hashlib
 import random

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
-import { Flag, FrameType } from '../../src/http2/frame.ts';
-import { defaultLimits } from '../../src/http2/limits.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { defaultLimits } from '../../src/engine/http2/limits.ts';
 import { HelloRequest } from '../../src/gen/greet.ts';
 import { type Attacker, attackPlain, greeting } from '../http2_attacks/attacker.ts';
 import type { Victim } from '../http2_attacks/victim.ts';

@@ -1,12 +1,12 @@
-import type { DynamicTable } from '../../src/http2/hpack/dynamic_table.ts';
-import { writeHuffman } from '../../src/http2/hpack/huffman.ts';
-import { writeInteger } from '../../src/http2/hpack/integer.ts';
-import { BlockWriter } from '../../src/http2/hpack/octets.ts';
+import type { DynamicTable } from '../../src/engine/http2/hpack/dynamic_table.ts';
 import {
+  BlockWriter,
   type Prefix,
   representation,
   stringRepresentation,
-} from '../../src/http2/hpack/representation.ts';
+  writeHuffman,
+  writeInteger,
+} from '../../src/engine/http2/hpack/primitives.ts';
 import type { Random } from './random.ts';
 
 const { indexed, sizeUpdate, withIncrementalIndexing, withoutIndexing, neverIndexed } =

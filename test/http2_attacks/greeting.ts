@@ -1,5 +1,5 @@
-import { FrameType, preface } from '../../src/http2/frame.ts';
-import { encodeSettings, SettingId } from '../../src/http2/settings.ts';
+import { FrameType, preface } from '../../src/engine/http2/frame.ts';
+import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { frameOf } from '../http2_peer.ts';
 
 /** The preface, and SETTINGS with a window for each stream. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ErrorCode } from '../../src/http2/errors.ts';
+import { ErrorCode } from '../../src/engine/http2/errors.ts';
 import { word } from '../http2_peer.ts';
 import type { Attacker } from './attacker.ts';
 import type { Stats, Victim } from './victim.ts';

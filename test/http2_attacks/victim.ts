@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after } from 'node:test';
-import type { Limits } from '../../src/transport/engine.ts';
+import type { Limits } from '../../src/transport/engine_types.ts';
 import type { Target } from './targets.ts';
 
 /** What a server has at one moment. */

@@ -5,7 +5,7 @@ import { duplexPair } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { suite, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { ErrorCode } from '../../src/http2/errors.ts';
+import { ErrorCode } from '../../src/engine/http2/errors.ts';
 import { createRandom, type Random } from '../hpack/random.ts';
 import { type Attacker, attackPlain, attackTls, flood, greeting } from './attacker.ts';
 import { echo, product, type Target } from './targets.ts';

@@ -6,9 +6,9 @@ import {
   FrameType,
   maxInt31,
   preface,
-} from '../../src/http2/frame.ts';
-import { FrameReader } from '../../src/http2/frame_reader.ts';
-import { applySettings, defaultPeerSettings } from '../../src/http2/settings.ts';
+} from '../../src/engine/http2/frame.ts';
+import { FrameReader } from '../../src/engine/http2/frame_reader.ts';
+import { applySettings, defaultPeerSettings } from '../../src/engine/http2/settings.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
 import { headers } from '../http2_attacks/targets.ts';
 import { frameOf, word } from '../http2_peer.ts';

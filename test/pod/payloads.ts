@@ -3,8 +3,8 @@ import {
   type DescField,
   type DescMessage,
   fromBinary,
+  ScalarType,
 } from '@bufbuild/protobuf';
-import { ScalarType } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { hash } from 'node:crypto';

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { withRandom } from '../../test/hpack/random.ts';
+import { Bag, type Placed } from './bag.ts';
+
+interface Item extends Placed {
+  name: number;
+}
+
+test('a bag holds what a Set would', async () => {
+  await withRandom((random) => {
+    const items = Array.from({ length: 50 }, (_, name): Item => ({ name, slot: -1 }));
+    const bag = new Bag<Item>();
+    const set = new Set<Item>();
+    for (let step = 0; step < 1000; step++) {
+      const item = items[random.below(items.length)];
+      assert.ok(item);
+      // One that is out is taken out again now and then.
+      if (set.has(item) || random.oneIn(4)) {
+        bag.delete(item);
+        set.delete(item);
+      } else {
+        bag.add(item);
+        set.add(item);
+      }
+
+      assert.deepEqual(new Set(bag.all()), set);
+      assert.equal(bag.size, set.size);
+    }
+  });
+});

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { answerTo } from '../../../test/grpc_answer.ts';
+import { serve, type ServeOptions } from '../../../test/harness.ts';
+import { paths } from '../../../test/kinds.ts';
+import { connectRaw, frame, packed } from '../../../test/raw_client.ts';
+import { HelloRequest } from '../../gen/greet.ts';
+import { decompress, letGo } from './compression.ts';
+
+const takesGzip = { 'grpc-accept-encoding': 'identity, gzip' };
+const bello = HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish();
+
+/** The answer of a direct server to requests that are Bello Keys. */
+async function play(
+  options: ServeOptions,
+  call: { path: string; body?: Buffer; fields?: Record<string, string> },
+) {
+  await using running = await serve({ engine: 'direct', ...options });
+  const client = await connectRaw(running.address);
+  const answer = await answerTo(client, { body: frame(bello), ...call });
+  client.close();
+  return answer;
+}
+
+/** A greet service whose reply has so many bytes of text. */
+const replyOf = (length: number) => ({
+  async sayHello() {
+    return { message: 'x'.repeat(length) };
+  },
+});
+
+test('compression tells a service whether each message of a stream came compressed', async () => {
+  const seen: unknown[] = [];
+  const greet: ServeOptions['greet'] = {
+    async chattyClientSayHello(requests, { compression }) {
+      for await (const { name } of requests) seen.push(name, compression?.requestCompressed);
+      return {};
+    },
+  };
+  const body = Buffer.concat([packed(gzipSync(bello)), frame(bello), packed(gzipSync(bello))]);
+
+  await play({ greet }, { path: paths.clientStream, body, fields: { 'grpc-encoding': 'gzip' } });
+
+  assert.deepEqual(seen, ['Keys', true, 'Keys', false, 'Keys', true]);
+});
+
+test('compression lets a service say for each message of a stream whether it is compressed', async () => {
+  const wanted = [false, true, false, true];
+  const greet: ServeOptions['greet'] = {
+    async *parrotSayHello(_request, { compression }) {
+      for (const each of wanted) {
+        if (compression) compression.compressResponses = each;
+        yield { message: `${each}` };
+      }
+    },
+  };
+  const call = { path: paths.serverStream };
+
+  const taken = await play({ greet }, { ...call, fields: takesGzip });
+  const notTaken = await play({ greet }, call);
+
+  assert.equal(taken.headers['grpc-encoding'], 'gzip');
+  assert.deepEqual(
+    taken.messages.map(({ compressed }) => compressed),
+    wanted,
+  );
+  assert.equal(notTaken.headers['grpc-encoding'], undefined);
+  assert.deepEqual(
+    notTaken.messages.map(({ compressed }) => compressed),
+    wanted.map(() => false),
+  );
+  assert.deepEqual(
+    taken.messages.map(({ bytes }) => bytes),
+    notTaken.messages.map(({ bytes }) => bytes),
+  );
+});
+
+test('a response that a service has no say in goes by the own rule of the server, whatever went before', async () => {
+  const greet: ServeOptions['greet'] = {
+    async *parrotSayHello(_request, { compression }) {
+      for (const each of [false, undefined, true]) {
+        if (compression) compression.compressResponses = each;
+        yield { message: 'x'.repeat(2000) };
+      }
+    },
+  };
+  const call = { path: paths.serverStream, fields: takesGzip };
+
+  const off = await play({ greet }, call);
+  const on = await play({ greet, limits: { compressResponsesAbove: 1024 } }, call);
+
+  const flags = [off, on].map(({ messages }) => messages.map(({ compressed }) => compressed));
+  assert.deepEqual(flags, [
+    [false, false, true],
+    [false, true, true],
+  ]);
+});
+
+test('compressResponsesAbove compresses what is larger, for clients that take it', async () => {
+  const limits = { compressResponsesAbove: 102 };
+  const call = { path: paths.unary, fields: takesGzip };
+
+  const small = await play({ limits, greet: replyOf(100) }, call);
+  const large = await play({ limits, greet: replyOf(101) }, call);
+  const notTaken = await play({ limits, greet: replyOf(101) }, { path: paths.unary });
+  const off = await play({ greet: replyOf(2000) }, call);
+
+  const flags = [small, large, notTaken, off].map(({ messages }) => messages[0]?.compressed);
+  assert.deepEqual(flags, [false, true, false, false]);
+  assert.equal(notTaken.headers['grpc-encoding'], undefined);
+  assert.equal(off.headers['grpc-encoding'], undefined);
+});
+
+test('a response of more than 1 KiB is compressed as its request is, where the client takes it', async () => {
+  const fields = { 'grpc-encoding': 'gzip' };
+  const call = { path: paths.unary, body: packed(gzipSync(bello)) };
+
+  const taken = await play(
+    { greet: replyOf(2000) },
+    { ...call, fields: { ...fields, ...takesGzip } },
+  );
+  const notTaken = await play({ greet: replyOf(2000) }, { ...call, fields });
+
+  assert.equal(taken.messages[0]?.compressed, true);
+  assert.equal(notTaken.messages[0]?.compressed, false);
+});
+
+test('decompress() and letGo() leave nothing to be collected of what is large', async () => {
+  const MiB = 1024 * 1024;
+  const bytes = gzipSync(Buffer.alloc(4 * MiB));
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+
+  for (let i = 0; i < 10; i++) {
+    letGo(await decompress(bytes, { encoding: 'gzip', maxSize: 4 * MiB }));
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+  }
+
+  assert.ok(most < 2 * MiB, `${most} bytes`);
+});
+
+test('letGo() leaves alone what shares its memory', () => {
+  const pooled = Buffer.from('pooled');
+  const part = Buffer.alloc(100_000, 'x').subarray(1);
+
+  letGo(pooled);
+  letGo(part);
+
+  assert.equal(pooled.toString(), 'pooled');
+  assert.equal(part.at(-1), 'x'.charCodeAt(0));
+});

@@ -1,0 +1,125 @@
+import type { CallContext, ServerError } from 'nice-grpc-common';
+import type { CallHead } from './call_head.ts';
+import type { ConnectionInfo } from '../net/connection_info.ts';
+import { LazyMetadata } from './metadata.ts';
+import type { ResponseWriter } from './response_writer.ts';
+
+/** Added by the engine. */
+export interface Timed {
+  /**
+   * When the call must have ended, in milliseconds on the monotonic clock, performance.now(), which
+   * nobody sets; undefined when it has all the time it wants. middleware/deadline.ts moves it closer
+   * where our own ceiling is.
+   */
+  deadline: number | undefined;
+}
+
+/** Added by the engine. */
+export interface Abortable {
+  /**
+   * Ends the call from outside, with this error: its signal aborts, and whatever its service waits
+   * for throws. What the service throws then is an AbortError where the engine cannot say more.
+   */
+  abort: (error: ServerError) => void;
+}
+
+/** Added by the direct engine. */
+export interface Sending {
+  /**
+   * Calls back, once, when all of the response has left, or with what cut the call before that. It is for
+   * middleware that has seen the call end: what it sends may still wait for the peer's windows.
+   */
+  whenSent?: (done: OnSent) => void;
+}
+
+/** Told what cut a call whose response was on its way. */
+export type OnSent = (cutBy?: Error) => void;
+
+/** Added by the direct engine; see net/connection_info.ts. */
+export interface Connected {
+  connection?: {
+    /** `client` is whose certificate the client has shown. */
+    readonly tls: { readonly client: string | undefined } | undefined;
+  };
+}
+
+/** Added by the direct engine to calls with a request stream. */
+export interface Retaining {
+  /**
+   * Says how many bytes the service keeps of the requests before the last: they count against
+   * `--max-buffered-bytes`, and a call that keeps too many may be reset for it.
+   */
+  retain?: ((bytes: number) => void) | undefined;
+}
+
+/** How the messages of a call are compressed: what a service may know, and say. */
+export interface Compression {
+  /** Whether the request came compressed; of a stream, the message that was taken last. */
+  readonly requestCompressed: boolean;
+  /**
+   * Whether the responses from here on are compressed: true for each one, where the caller takes it, and
+   * false for none; undefined, as at first, leaves it to the server's own rule. A service that means to
+   * change it between messages sets it before the first one, which says that some may be.
+   */
+  compressResponses: boolean | undefined;
+}
+
+/** Added by the direct engine. */
+export interface Compressible {
+  compression?: Compression;
+}
+
+/** Added by an engine that knows. */
+export interface Dialled {
+  /** What the caller dialled: `HOST:PORT`, or whatever it says. */
+  authority?: string;
+}
+
+/** nice-grpc's context, and what this engine adds to it. */
+export interface EngineContext extends CallContext, Timed, Abortable, Sending, Dialled, Retaining {
+  /** `:authority`, or `host`. */
+  authority: string;
+  connection: ConnectionInfo;
+  compression: Compression;
+}
+
+/** What a context is made of. */
+interface ContextParts {
+  head: CallHead;
+  connection: ConnectionInfo;
+  signal: AbortSignal;
+  /** Milliseconds, on the engine's clock. */
+  deadline: number | undefined;
+  /** Ends the call. */
+  abort: (error: ServerError) => void;
+  whenSent: Required<Sending>['whenSent'];
+  response: ResponseWriter;
+  /** Counts what the service keeps, where it can be given many messages. */
+  retain: ((bytes: number) => void) | undefined;
+  compression: Compression;
+}
+
+/**
+ * Makes a call's context. It is a plain object with properties of its own, since middleware copy it
+ * with `...context`; what costs something is made behind them when it is used: metadata here, and
+ * the insides of an AbortController by Node.
+ */
+export function createContext(parts: ContextParts): EngineContext {
+  const { head, connection, signal, deadline, abort, whenSent, response, compression, retain } =
+    parts;
+  return {
+    metadata: new LazyMetadata(head.fields),
+    peer: connection.peer,
+    header: response.header,
+    sendHeader: () => response.sendHeader(),
+    trailer: response.trailer,
+    signal,
+    deadline,
+    authority: head.authority,
+    connection,
+    compression,
+    abort,
+    whenSent,
+    retain,
+  };
+}

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Status } from 'nice-grpc-common';
+import { frame } from '../../../test/raw_client.ts';
+import { usedMemory } from '../../../test/memory.ts';
+import { MessageReader } from './message_reader.ts';
+
+const sizes = [0, 1, 5, 300, 2000, 7];
+const messages = sizes.map((size, i) => Buffer.alloc(size, i + 1));
+const body = Buffer.concat(messages.map(frame));
+
+/** Every message of a body that comes in these parts, read as soon as it is whole, or at the end. */
+function read(parts: readonly Buffer[], eager = true): Buffer[] {
+  const reader = new MessageReader(10_000);
+  const found: Buffer[] = [];
+  const drain = () => {
+    for (let raw = reader.next(); raw; raw = reader.next()) found.push(raw.bytes);
+  };
+  for (const part of parts) {
+    const borrowed = Buffer.from(part);
+    reader.push(borrowed);
+    if (eager) drain();
+    reader.keep();
+    // Whoever lent the bytes may do with them as they please, but for the messages taken at once.
+    if (!eager) borrowed.fill(0xee);
+  }
+  drain();
+  assert.equal(reader.heldBytes, 0);
+  return found;
+}
+
+test('a body is the same messages however it is cut, and whenever they are read', () => {
+  for (let at = 0; at <= body.length; at++) {
+    const parts = [body.subarray(0, at), body.subarray(at)];
+    for (const eager of [true, false]) assert.deepEqual(read(parts, eager), messages, `at ${at}`);
+  }
+  const octets = Array.from(body, (octet) => Buffer.from([octet]));
+  for (const eager of [true, false]) assert.deepEqual(read(octets, eager), messages);
+});
+
+test('a message that was given out is never written over', () => {
+  const reader = new MessageReader(10_000);
+  const first = frame(Buffer.alloc(100, 'a'));
+  const kept: Buffer[] = [];
+  for (let i = 0; i < 100; i++) {
+    reader.push(first.subarray(0, 50));
+    reader.keep();
+    reader.push(first.subarray(50));
+    kept.push(reader.next()?.bytes ?? assert.fail());
+    reader.keep();
+  }
+  assert.ok(kept.every((bytes) => bytes.equals(Buffer.alloc(100, 'a'))));
+});
+
+test('what comes in small pieces behind messages that nobody takes is seldom copied', (t) => {
+  const alloc = t.mock.method(Buffer, 'allocUnsafeSlow');
+  const reader = new MessageReader(10_000);
+  reader.push(Buffer.concat(Array.from({ length: 1000 }, () => frame(Buffer.alloc(0)))));
+  reader.keep();
+  for (let i = 0; i < 10_000; i++) {
+    reader.push(Buffer.of(0));
+    reader.keep();
+  }
+
+  const copied = alloc.mock.calls.reduce((sum, { arguments: [size] }) => sum + size, 0);
+  assert.ok(copied < 5 * reader.heldBytes, `${copied} bytes for ${reader.heldBytes}`);
+});
+
+test('what is kept of a message is what has come of it, whatever it says', () => {
+  const reader = new MessageReader(10_000);
+  reader.push(Buffer.from([0, 0, 0, 0x20, 0, 1, 2]));
+  assert.equal(reader.next(), undefined);
+  reader.keep();
+  assert.equal(reader.heldBytes, 7);
+  reader.clear();
+  assert.equal(reader.heldBytes, 0);
+});
+
+test('a message above the limit is refused as soon as it says so, one at the limit is not', () => {
+  const reader = new MessageReader(300);
+  reader.push(frame(Buffer.alloc(300)));
+  assert.equal(reader.next()?.bytes.length, 300);
+  reader.push(Buffer.from([0, 0, 0, 1, 45]));
+  assert.throws(() => reader.next(), { code: Status.RESOURCE_EXHAUSTED, details: /300 bytes/ });
+});
+
+test('flags other than compressed and not are refused', () => {
+  const reader = new MessageReader(300);
+  reader.push(Buffer.from([1, 0, 0, 0, 0, 2, 0, 0, 0, 0]));
+  assert.equal(reader.next()?.compressed, true);
+  assert.throws(() => reader.next(), { code: Status.INTERNAL });
+});
+
+test('what is left behind a large message does not keep the room of it', async () => {
+  const large = frame(Buffer.alloc(500_000));
+  const readers = Array.from({ length: 20 }, () => new MessageReader(large.length));
+  const before = await usedMemory();
+  for (const reader of readers) {
+    for (const part of [large.subarray(0, 1000), large.subarray(1000), Buffer.from([0])]) {
+      reader.push(part);
+      reader.keep();
+    }
+    reader.next();
+  }
+  const grown = (await usedMemory()) - before;
+
+  assert.ok(readers.every(({ heldBytes }) => heldBytes === 1));
+  assert.ok(grown < 1_000_000, `${grown} bytes`);
+});

@@ -1,0 +1,213 @@
+import { ServerError, Status } from 'nice-grpc-common';
+import type { Stream } from '../http2/stream.ts';
+import { decodeMessage, type MessageKind } from './message_decoder.ts';
+import { broken, MessageReader } from './message_reader.ts';
+import { RequestStream } from './request_stream.ts';
+
+/** The call, as the request's side of it sees it. */
+export interface RequestOwner extends MessageKind {
+  readonly stream: Stream;
+  /** The handler can begin, with its request. */
+  enter(request: unknown): void;
+  /** The caller does not keep to the protocol. */
+  fail(error: unknown): void;
+}
+
+/** The request's side of a call: makes messages of its body. */
+export interface RequestReader {
+  /** The headers are there. */
+  begin(): void;
+  data(bytes: Buffer): void;
+  end(): void;
+  /** Nothing of the request is of use any more; whoever still waits for it gets the error. */
+  stop(error: Error): void;
+  /** What a method of this kind gets when there is nothing to give it. */
+  empty(): unknown;
+}
+
+/** For requests of one message, or of many. */
+export function createRequestReader(call: RequestOwner): RequestReader {
+  return call.method.requestStream ? new ManyRequests(call) : new OneRequest(call);
+}
+
+/**
+ * A request of one message: it is whole when the caller has ended its side. Until then the message
+ * waits as it came, and counts for that: what it becomes may take a thousand times as much.
+ */
+class OneRequest implements RequestReader {
+  readonly #call: RequestOwner;
+  readonly #reader: MessageReader;
+  #message: unknown;
+  #hasMessage = false;
+  #isStopped = false;
+
+  constructor(call: RequestOwner) {
+    this.#call = call;
+    this.#reader = new MessageReader(call.maxMessageSize);
+  }
+
+  begin(): void {}
+
+  data(bytes: Buffer): void {
+    const { stream } = this.#call;
+    if (!this.#isStopped) {
+      this.#reader.push(bytes);
+      try {
+        if (stream.remoteEnded) this.#decode();
+        else this.#check();
+      } catch (error) {
+        this.#call.fail(error);
+      }
+      this.#reader.keep();
+      stream.keep(this.#reader.heldBytes);
+    }
+    stream.consume(bytes.length);
+  }
+
+  end(): void {
+    if (this.#isStopped) return;
+    const call = this.#call;
+    try {
+      if (!this.#hasMessage) this.#decode();
+      if (!this.#hasMessage) throw this.#missing();
+    } catch (error) {
+      return call.fail(error);
+    }
+    const message = this.#message;
+    this.#message = undefined;
+    if (message instanceof Promise) {
+      message.then(
+        (request) => this.#enter(request),
+        (error) => call.fail(error),
+      );
+    } else this.#enter(message);
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#reader.clear();
+    this.#call.stream.keep(0);
+  }
+
+  /** What cannot be empty is not there: middleware alone see it, as no handler runs. */
+  empty(): unknown {
+    try {
+      return this.#call.method.decode(new Uint8Array(0));
+    } catch {
+      return undefined;
+    }
+  }
+
+  #enter(request: unknown): void {
+    this.#call.stream.keep(0);
+    this.#call.enter(request);
+  }
+
+  /** Throws where it can be no message, or has become more than one. */
+  #check(): void {
+    const length = this.#reader.nextLength();
+    if (length !== undefined && this.#reader.heldBytes > length) throw wrongCount('several');
+  }
+
+  #decode(): void {
+    this.#check();
+    const raw = this.#reader.next();
+    if (!raw) return;
+    this.#hasMessage = true;
+    this.#message = decodeMessage(raw, this.#call);
+    // Whoever waits for it does so later; until then it has failed for nobody.
+    if (this.#message instanceof Promise) this.#message.catch(() => {});
+  }
+
+  #missing(): ServerError {
+    return this.#reader.heldBytes > 0 ? broken('a message that is cut short') : wrongCount('none');
+  }
+}
+
+function wrongCount(count: string): ServerError {
+  return new ServerError(Status.UNIMPLEMENTED, `Cannot take ${count} where one message is meant`);
+}
+
+/** Bytes of messages that may wait for their handler before the caller is held back. */
+const mostWaiting = 64 * 1024;
+
+/** A request of many messages: its handler begins at once, and takes them one by one. */
+class ManyRequests implements RequestReader {
+  readonly #call: RequestOwner;
+  readonly #reader: MessageReader;
+  readonly #messages: RequestStream<unknown>;
+  /** Bytes for which the caller has not been given room again. */
+  #owed = 0;
+
+  constructor(call: RequestOwner) {
+    this.#call = call;
+    this.#reader = new MessageReader(call.maxMessageSize);
+    this.#messages = new RequestStream({
+      flow: call.stream.flow,
+      reader: this.#reader,
+      decode: (raw) => this.#orFail(() => decodeMessage(raw, call)),
+      onPull: () => this.#giveRoom(),
+      fail: (error) => call.fail(error),
+    });
+  }
+
+  begin(): void {
+    this.#call.enter(this.#messages);
+  }
+
+  data(bytes: Buffer): void {
+    this.#owed += bytes.length;
+    if (!this.#messages.isLeft) {
+      this.#reader.push(bytes);
+      this.#messages.wake();
+      this.#reader.keep();
+    }
+    this.#giveRoom();
+  }
+
+  /**
+   * Some clients end a stream and then reset it when they mean to cancel the call. A turn later that is
+   * known, and no handler takes half a request for the whole.
+   */
+  end(): void {
+    // Of a call that is refused nobody will ask, and it would be kept until then.
+    if (this.#messages.isLeft) return;
+    setImmediate(() => {
+      if (!this.#messages.isLeft) this.#messages.end();
+    });
+  }
+
+  stop(error: Error): void {
+    this.#messages.fail(error);
+    this.#reader.clear();
+    this.#giveRoom();
+  }
+
+  async *empty(): AsyncGenerator<never> {}
+
+  /** As long as messages wait that nobody takes, the caller gets no room for more. */
+  #giveRoom(): void {
+    const { stream } = this.#call;
+    const held = this.#reader.heldBytes;
+    if (this.#owed > 0 && (held < mostWaiting || this.#messages.isWaiting)) {
+      const owed = this.#owed;
+      this.#owed = 0;
+      stream.consume(owed);
+    }
+    stream.keep(Math.max(0, held - this.#owed));
+  }
+
+  /** A message that is none ends the call, whatever its handler makes of it. */
+  #orFail(decode: () => unknown): unknown {
+    const fail = (error: unknown): never => {
+      this.#call.fail(error);
+      throw error;
+    };
+    try {
+      const message = decode();
+      return message instanceof Promise ? message.catch(fail) : message;
+    } catch (error) {
+      return fail(error);
+    }
+  }
+}

@@ -1,0 +1,159 @@
+import type { Socket } from 'node:net';
+import { ServerError, Status } from 'nice-grpc-common';
+import { Bag } from '../bag.ts';
+import type { RequestHeaders } from '../http2/request_headers.ts';
+import type { Http2ServerOptions } from '../net/connections.ts';
+import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { bounded } from '../bounded.ts';
+import { Call, type CallDeps, type Method } from './call.ts';
+import { type CallHead, readHead } from './call_head.ts';
+import type { AnyMiddleware } from './chain.ts';
+import { type ConnectionInfo, connectionInfo } from '../net/connection_info.ts';
+import { Deadlines } from './deadlines.ts';
+import { refuse, RefusedRequest } from './refusal.ts';
+
+/** What calls are served with. */
+export interface RouterOptions {
+  /** The largest request message, in bytes, after decompression. */
+  maxMessageSize?: number | undefined;
+  /** Responses of more bytes are compressed where the caller takes it; undefined for the requests' way. */
+  compressAbove?: number | undefined;
+  /** Paths of calls that are served even when the server keeps more than it may. */
+  essential?: ReadonlySet<string> | undefined;
+  /** Paths of calls that no middleware limits: each counts for all that it may take, for as long as it is open. */
+  unlimited?: ReadonlySet<string> | undefined;
+  /** Whether the server keeps more than it may: other calls are refused. */
+  isOverloaded: () => boolean;
+  /** Bytes that the server has room for: what messages may become. */
+  freeBytes?: (() => number) | undefined;
+  /** Makes what refuses a call or a message for want of room: RESOURCE_EXHAUSTED, and when to try again. */
+  createBusy?: ((message: string) => () => ServerError) | undefined;
+  /** Told of requests that are no calls. */
+  report?: Http2ServerOptions['report'];
+  /** Milliseconds, for deadlines. */
+  now?: () => number;
+}
+
+/** The methods of a server, and the calls of them, on whatever connections. */
+export interface Router {
+  /** Serves a request: a call, or something that is none. */
+  serve: Http2ServerOptions['serve'];
+  /** Serves a method from now on. */
+  add(method: Omit<Method, 'descriptor'>): void;
+  /** What calls of methods that do not exist go through. */
+  strayThrough(chain: readonly AnyMiddleware[]): void;
+  readonly openCalls: number;
+  /** Ends every call. */
+  cut(error: ServerError): void;
+}
+
+/** What a call takes beyond what any counts for, in bytes: one that waits for something takes some 10 KiB. */
+const unlimitedCost = 8 * 1024;
+
+const defaultMaxMessageSize = 4 * 1024 * 1024;
+
+/** A router without methods. */
+export function createRouter({
+  maxMessageSize = defaultMaxMessageSize,
+  compressAbove,
+  essential,
+  unlimited,
+  isOverloaded,
+  freeBytes = () => Number.POSITIVE_INFINITY,
+  createBusy = busyWithoutDetails,
+  report = () => {},
+  now = performance.now.bind(performance),
+}: RouterOptions): Router {
+  const methods = new Map<string, Method>();
+  const calls = new Bag<Call>();
+  const deps: CallDeps = {
+    deadlines: new Deadlines(now),
+    maxMessageSize,
+    compressAbove,
+    now,
+    refusal,
+    freeBytes,
+    busy: createBusy('Cannot take this message: too much is buffered'),
+    onEnd: (call) => calls.delete(call),
+  };
+  const heads = new WeakMap<RequestHeaders, CallHead>();
+  const peers = new WeakMap<Socket, ConnectionInfo>();
+  const overloaded = createBusy('Cannot take more calls: too much is buffered');
+  let strayChain: readonly AnyMiddleware[] = [];
+
+  return {
+    serve,
+    add: (method) => void methods.set(method.path, described(method)),
+    strayThrough(chain) {
+      strayChain = chain;
+    },
+    get openCalls() {
+      return calls.size;
+    },
+    cut(error) {
+      for (const call of calls.all()) call.cut(error);
+    },
+  };
+
+  function serve(stream: Stream, request: RequestHeaders, socket: Socket): StreamEvents {
+    let head = heads.get(request);
+    if (!head) {
+      const refusal = refuse(request);
+      if (refusal) {
+        const { method, path } = request;
+        const message = `${refusal.text.trim()}, not ${bounded(method, 20)} ${bounded(path, mostPathBytes)}`;
+        report({ reason: `http_${refusal.status}`, message }, socket);
+        return new RefusedRequest(stream, refusal, deps);
+      }
+      head = readHead(request);
+      heads.set(request, head);
+    }
+    let connection = peers.get(socket);
+    if (!connection) peers.set(socket, (connection = connectionInfo(socket)));
+    const method = methods.get(head.path);
+    if (unlimited?.has(head.path)) stream.claim(unlimitedCost);
+    const fault = refusal(head.path);
+    if (fault) head = { ...head, fault };
+    const call = method
+      ? new Call({ stream, head, method, connection, deps })
+      : new Call({ stream, ...unknownMethod(head, strayChain), connection, deps });
+    if (!call.isOver) calls.add(call);
+    return call;
+  }
+
+  function refusal(path: string): ServerError | undefined {
+    return isOverloaded() && !essential?.has(path) ? overloaded() : undefined;
+  }
+}
+
+function busyWithoutDetails(message: string): () => ServerError {
+  return () => new ServerError(Status.RESOURCE_EXHAUSTED, message);
+}
+
+/** A method with what its middleware see of it. */
+function described(method: Omit<Method, 'descriptor'>): Method {
+  const { path, requestStream, responseStream, options } = method;
+  return { ...method, descriptor: { path, requestStream, responseStream, options } };
+}
+
+/** Of a path that no method has, as JSON writes it. */
+const mostPathBytes = 200;
+
+/** An unknown method is a bidi one that ends at once: what it would have been nobody knows. */
+function unknownMethod(head: CallHead, chain: readonly AnyMiddleware[]) {
+  // The log says it too, for few bytes of the caller's.
+  const path = bounded(head.path, mostPathBytes);
+  const unknown = new ServerError(Status.UNIMPLEMENTED, `Cannot find method ${path}`);
+  const fault = head.isOversized ? head.fault : unknown;
+  const method = described({
+    path,
+    requestStream: true,
+    responseStream: true,
+    options: {},
+    decode: () => undefined,
+    encode: () => new Uint8Array(0),
+    chain,
+    handler: () => undefined,
+  });
+  return { head: { ...head, fault }, method };
+}

@@ -1,0 +1,220 @@
+import type { Socket } from 'node:net';
+import type { ServerCredentials } from '@grpc/grpc-js';
+import type { Server, ServerAddBuilder } from 'nice-grpc';
+import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common';
+import type { Incident } from '../http2/incident.ts';
+import {
+  createHttp2Server,
+  type Http2Server,
+  type Http2ServerOptions,
+} from '../net/connections.ts';
+import { addressOf, tlsFilesOf } from '../net/address.ts';
+import type { AnyMiddleware } from './chain.ts';
+import { peerName } from '../net/connection_info.ts';
+import type { EngineContext } from './context.ts';
+import { http1Response } from './http1_response.ts';
+import { type ListenAddress, Listeners, type ReportOfSocket } from '../net/listeners.ts';
+import { createRouter, type Router, type RouterOptions } from './router.ts';
+import { checkAdd, checkUse, Run } from './run.ts';
+import { type AddedService, addedService, handlersOf } from './service_list.ts';
+import type { TlsFiles } from '../net/tls_options.ts';
+
+/** What a server bears; what is left out has the defaults of http2/ and of the router. */
+export interface GrpcServerOptions
+  extends
+    Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response'>,
+    Pick<
+      RouterOptions,
+      'maxMessageSize' | 'compressAbove' | 'essential' | 'unlimited' | 'createBusy'
+    > {
+  /** TLS handshakes that may be under way at once, on all addresses together. */
+  maxHandshakes?: number | undefined;
+  /** Told what goes wrong with connections, and with requests that are no calls. */
+  onIncident?: ((event: Incident & { peer: string }) => void) | undefined;
+}
+
+/** What is open on a server. */
+export interface Counts {
+  /** Undefined where the engine cannot say. */
+  connections: number | undefined;
+  streams: number;
+  calls: number;
+  /** What all connections together keep, in bytes; undefined where the engine cannot say. */
+  bufferedBytes: number | undefined;
+}
+
+/**
+ * nice-grpc's Server, on a transport of our own; `listen` may be called more than once. Services and
+ * middleware come before that, and `use` gives a server with services and addresses of its own.
+ */
+export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'> {
+  use<More>(middleware: ServerMiddleware<More, Ext>): GrpcServer<Ext & More>;
+  /** As nice-grpc has it; throws for credentials that files cannot say. */
+  listen(address: string, credentials?: ServerCredentials): Promise<number>;
+  /** Listens on an address, with TLS where there are files for it; gives the port. */
+  listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
+  /** Serves new handshakes with other files, on every address with TLS; undefined where the engine cannot. */
+  setTls: ((tls: TlsFiles) => void) | undefined;
+  /**
+   * Says GOAWAY on every connection that there is now, and goes on listening: clients that balance look for
+   * other servers while this one still takes those that find none. Undefined where the engine cannot.
+   */
+  retireConnections: (() => void) | undefined;
+  readonly counts: Counts;
+}
+
+/**
+ * What an open call counts for, in bytes. With the whole chain it takes some 8 KiB; but ten thousand
+ * that wait are no fault, and have to find room in the default budget.
+ */
+const callCost = 2560;
+
+/** A server that listens on nothing yet. */
+export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
+  const {
+    maxMessageSize,
+    compressAbove,
+    essential,
+    unlimited,
+    createBusy,
+    maxHandshakes,
+    onIncident,
+    ...more
+  } = options;
+  const report: ReportOfSocket = (incident, socket) =>
+    onIncident?.({ ...incident, peer: peerName(socket) });
+  return serverOn(() => {
+    const router = createRouter({
+      maxMessageSize,
+      compressAbove,
+      essential,
+      unlimited,
+      createBusy,
+      isOverloaded: () => http2.isOverloaded,
+      freeBytes: () => http2.freeBytes,
+      report,
+    });
+    const http2 = createHttp2Server({
+      ...more,
+      limits: { streamCost: callCost, ...more.limits },
+      serve: router.serve,
+      report,
+      http1Response,
+    });
+    return { router, http2, maxHandshakes, report };
+  });
+}
+
+/** What serves while a server listens. */
+interface Parts {
+  /** Without methods. */
+  router: Router;
+  /** The connections that it serves. */
+  http2: Http2Server;
+  maxHandshakes?: number | undefined;
+  report?: ReportOfSocket;
+}
+
+/** The same on parts that are made when it begins to listen. */
+export function serverOn(open: () => Parts): GrpcServer<EngineContext> {
+  return through([]);
+
+  function through<Ext>(chain: readonly AnyMiddleware[]): GrpcServer<Ext> {
+    const services: ChainedService[] = [];
+    let running: Running | undefined;
+
+    return {
+      ...addBuilder<Ext>(chain),
+      use<More>(middleware: ServerMiddleware<More, Ext>) {
+        checkUse(running?.run, services);
+        return through<Ext & More>([...chain, middleware]);
+      },
+      listen,
+      setTls: (tls) => running?.listeners.setTls(tls),
+      retireConnections: () => running?.http2.retireConnections(),
+      async shutdown() {
+        if (!running || running.run.isOver) return;
+        const { run, listeners, http2 } = running;
+        run.leave();
+        listeners.close();
+        await http2.shutdown();
+        run.end();
+      },
+      forceShutdown() {
+        if (!running || running.run.isOver) return;
+        const { run, listeners, router, http2 } = running;
+        run.end();
+        listeners.close();
+        router.cut(new ServerError(Status.UNAVAILABLE, 'Server is leaving'));
+        // The calls end in this turn, and their last words leave at the end of it.
+        setImmediate(() => setImmediate(() => http2.destroy()));
+      },
+      get counts() {
+        if (!running) return { connections: 0, streams: 0, calls: 0, bufferedBytes: 0 };
+        const { router, http2 } = running;
+        const { openConnections: connections, openStreams: streams, bufferedBytes } = http2;
+        return { connections, streams, calls: router.openCalls, bufferedBytes };
+      },
+    };
+
+    function listen(address: string, credentials?: ServerCredentials): Promise<number>;
+    function listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
+    async function listen(
+      address: string | ListenAddress,
+      credentials?: ServerCredentials | TlsFiles,
+    ): Promise<number | undefined> {
+      const tls = tlsFilesOf(credentials);
+      const where = typeof address === 'string' ? addressOf(address) : address;
+      if (!running || running.run.isOver) running = start(open(), { chain, services });
+      const { run, listeners } = running;
+      const port = await run.listen(
+        () => listeners.listen(where, tls),
+        () => listeners.close(),
+      );
+      return typeof address === 'string' ? (port ?? portOfPath) : port;
+    }
+
+    function addBuilder<More>(through: readonly AnyMiddleware[]): ServerAddBuilder<More> {
+      return {
+        with: <Added>(added: ServerMiddleware<Added, More>) =>
+          addBuilder<More & Added>([...through, added]),
+        add(definition, implementation) {
+          checkAdd(running?.run);
+          services.push({ ...addedService(definition, implementation), chain: through });
+        },
+      };
+    }
+  }
+}
+
+/** As grpc-js has it, where nice-grpc gives the port of a unix socket. */
+const portOfPath = 1;
+
+interface ChainedService extends AddedService {
+  chain: readonly AnyMiddleware[];
+}
+
+/** What there is while a server listens. */
+interface Running extends Parts {
+  run: Run;
+  listeners: Listeners;
+}
+
+function start(
+  parts: Parts,
+  { chain, services }: { chain: readonly AnyMiddleware[]; services: readonly ChainedService[] },
+): Running {
+  const { router, http2, maxHandshakes, report } = parts;
+  router.strayThrough(chain);
+  for (const { codec, handler, service } of handlersOf(services)) {
+    router.add({ ...codec, chain: service.chain, handler });
+  }
+  const run = new Run();
+  const onSocket = (socket: Socket) => {
+    // Its handshake may end when the server has left.
+    if (run.isOver) socket.destroy();
+    else http2.attach(socket);
+  };
+  const listeners = new Listeners({ onSocket, maxHandshakes, report });
+  return { ...parts, run, listeners };
+}

@@ -1,0 +1,312 @@
+import type { ByteBudget } from '../byte_budget.ts';
+import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
+import { type Frame, FrameType, maxInt31 } from './frame.ts';
+import { FrameReader } from './frame_reader.ts';
+import { Inbound } from './inbound.ts';
+import type { Incident } from './incident.ts';
+import type { Http2Limits } from './limits.ts';
+import { OpenCount } from '../open_count.ts';
+import { OpenStreams } from './open_streams.ts';
+import { Sender } from './sender.ts';
+import { type Flow, unbounded } from '../scheduler.ts';
+import { defaultPeerSettings, ownSettings } from './settings.ts';
+import { fewStreams, type Serve, type Stream } from './stream.ts';
+
+/** What a connection is made with. */
+export interface ConnectionDeps {
+  limits: Http2Limits;
+  /** Shared with the other connections; whoever binds this one to a socket counts its heldBytes. */
+  budget: ByteBudget;
+  /** The same, of streams. */
+  openCount?: OpenCount;
+  /** Its part of what the server does. */
+  flow?: Flow;
+  serve: Serve;
+  /** Called when there is something to write, and for about how many bytes more are held, if any. */
+  wake: (grown?: number) => void;
+  /** Of what take() gave, the bytes that wait in the socket. */
+  unsent?: (() => number) | undefined;
+  /** Milliseconds. */
+  now: () => number;
+  /** Told what goes wrong. */
+  report?: ((incident: Incident) => void) | undefined;
+  /** What is said to a peer that speaks HTTP/1.1: all of a response. */
+  http1Response?: (() => Buffer) | undefined;
+}
+
+/** The payload of the PING whose answer says that our first GOAWAY has arrived. */
+const goAwayPing = Buffer.from('goingout', 'latin1');
+
+/**
+ * The server's side of one HTTP/2 connection (RFC 9113), without a socket: bytes go in by receive(),
+ * and come out by take().
+ */
+export class Connection {
+  readonly #wake: ConnectionDeps['wake'];
+  readonly #flow: Flow;
+  readonly #sender: Sender;
+  readonly #streams: OpenStreams;
+  readonly #inbound: Inbound;
+  readonly #reader: FrameReader;
+  readonly #report: (incident: Incident) => void;
+  readonly #http1Response: (() => Buffer) | undefined;
+  #state: 'open' | 'leaving' | 'left' | 'failed' = 'open';
+  /** Before the peer has said what it speaks, we say nothing that HTTP/1.1 could not read. */
+  #mayTalk = false;
+
+  constructor({
+    limits,
+    budget,
+    openCount = new OpenCount(Number.POSITIVE_INFINITY),
+    flow = unbounded,
+    serve,
+    wake,
+    unsent = () => 0,
+    now,
+    report = () => {},
+    http1Response,
+  }: ConnectionDeps) {
+    const peer = defaultPeerSettings();
+    this.#wake = wake;
+    this.#flow = flow;
+    this.#report = report;
+    this.#http1Response = http1Response;
+    const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
+    this.#sender = new Sender({ peer, limits, budget, unsent, onEnded });
+    this.#streams = new OpenStreams({
+      limits,
+      budget,
+      openCount,
+      flow,
+      wake,
+      report,
+      sender: this.#sender,
+    });
+    this.#inbound = new Inbound({
+      limits,
+      flow,
+      serve,
+      now,
+      peer,
+      owner: this.#streams,
+      streams: this.#streams.table,
+      sender: this.#sender,
+      onPingAnswer: (payload) => payload.equals(goAwayPing) && this.finishShutdown(),
+      acceptsStreams: () => this.#state !== 'left',
+    });
+    const onFrame = (frame: Frame) => {
+      this.#inbound.onFrame(frame);
+      if (this.isOverfull) throw tooMuch();
+    };
+    this.#reader = new FrameReader(onFrame, () => flow.isSpent && !flow.isCrowded);
+    this.#sender.output.frame(FrameType.SETTINGS, 0, 0, ownSettings(limits));
+    this.#sender.windowUpdate(0, limits.connectionWindowSize - 65_535);
+  }
+
+  /** How many streams are open. */
+  get openStreams(): number {
+    return this.#streams.table.size;
+  }
+
+  /** The identifier of the stream that the peer opened last; 0 before the first. */
+  get lastStreamId(): number {
+    return this.#streams.table.lastId;
+  }
+
+  /** Whether the peer is more than a greeting: it has heard our SETTINGS, or has opened a stream. */
+  get hasAnswered(): boolean {
+    return this.#inbound.hasAnswered || this.lastStreamId > 0;
+  }
+
+  /** Bytes kept for the peer, or of it. */
+  get heldBytes(): number {
+    const received = this.#reader.heldBytes + this.#inbound.heldBytes;
+    const { heldBytes, table } = this.#streams;
+    return received + heldBytes + table.rememberedBytes + this.#sender.output.length;
+  }
+
+  /** Those that forget() frees. */
+  get spareBytes(): number {
+    const { size, rememberedBytes } = this.#streams.table;
+    return this.#inbound.cachedBytes + (size === 0 ? rememberedBytes : 0);
+  }
+
+  /**
+   * Frees what is kept for speed, and without open streams what is kept for frames that crossed our resets
+   * of them: few come then, and those have an answer, too.
+   */
+  forget(): void {
+    const { table } = this.#streams;
+    this.#inbound.dropCache();
+    if (table.size === 0) table.forgetResets();
+  }
+
+  /** Whether what is kept is all of the peer: nothing that it says could make that less. */
+  get onlyReceives(): boolean {
+    return this.#sender.heldBytes === 0 && this.#streams.bodyBytes > 0;
+  }
+
+  /** Whether it has a part in what is kept: bodies, the peer's or ours, or more streams than a few. */
+  get holdsMuch(): boolean {
+    return this.#streams.bodyBytes > 0 || this.#streams.table.size >= fewStreams;
+  }
+
+  /** Whether the client has said that it speaks HTTP/2. */
+  get hasPreface(): boolean {
+    return this.#reader.hasPreface;
+  }
+
+  /** Whether nothing will come out any more, once what there is has been taken. */
+  get isOver(): boolean {
+    return this.#state === 'failed' || (this.#state === 'left' && this.#streams.table.size === 0);
+  }
+
+  /** Whether it has ended with an error. */
+  get hasFailed(): boolean {
+    return this.#state === 'failed';
+  }
+
+  /** Whether take() has something to give, if there is room for it. */
+  get wantsToSend(): boolean {
+    return this.#mayTalk && (this.#sender.output.length > 0 || this.#sender.wantsToSend);
+  }
+
+  /** Bytes of what receive() got that wait for goOn(): this connection has done its part for now. */
+  get restBytes(): number {
+    return this.#reader.restBytes;
+  }
+
+  /** Takes what the socket has read. */
+  receive(chunk: Buffer): void {
+    this.#mayTalk = true;
+    this.#read(chunk);
+  }
+
+  /** Goes on with what receive() has left. */
+  goOn(): void {
+    this.#read();
+  }
+
+  #read(chunk?: Buffer): void {
+    if (this.#state === 'failed') return;
+    try {
+      if (chunk) this.#reader.read(chunk);
+      else this.#reader.goOn();
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      this.fail(error);
+    }
+    this.#flow.putOff(this.#reader.restBytes);
+  }
+
+  /** Bytes that take() has to give, whatever room there is. */
+  get readyBytes(): number {
+    return this.#mayTalk ? this.#sender.output.length : 0;
+  }
+
+  /** The same, and what waits in the socket. */
+  get unreadBytes(): number {
+    return this.#sender.unreadBytes;
+  }
+
+  /** Whether the peer has left so much unread, where there is no room for it, that take() gives it up. */
+  get isOverfull(): boolean {
+    return this.#state !== 'failed' && this.#sender.hasLeftOut;
+  }
+
+  /**
+   * Gives what is to be written, or about `most` bytes of it; without `room`, no more of what can wait. Once
+   * it is over it gives all.
+   */
+  take({ room, most }: { room: boolean; most?: number }): Buffer[] {
+    if (!this.#mayTalk) return [];
+    if (this.isOverfull) this.fail(tooMuch());
+    if (room && this.#state !== 'failed') this.#sender.flush();
+    return this.#sender.output.take(this.isOver ? undefined : most);
+  }
+
+  /** Asks the peer whether it is still there; any frame says yes. */
+  ping(): void {
+    this.#sender.output.frame(FrameType.PING, 0, 0, Buffer.alloc(8));
+    this.#wake();
+  }
+
+  /**
+   * Leaves without losing a request that is on its way (RFC 9113 section 6.8): says that it leaves,
+   * and once the peer has heard it, which streams were the last.
+   */
+  shutdown(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'leaving';
+    this.#mayTalk = true;
+    this.#sender.goAway(maxInt31, ErrorCode.NO_ERROR);
+    this.#sender.output.frame(FrameType.PING, 0, 0, goAwayPing);
+    this.#wake();
+  }
+
+  /** The second half of shutdown(), for a peer that does not answer the PING. */
+  finishShutdown(): void {
+    if (this.#state !== 'leaving') return;
+    this.#state = 'left';
+    this.#sender.goAway(this.#streams.table.lastId, ErrorCode.NO_ERROR);
+    this.#wake();
+  }
+
+  /** Has whoever serves a stream end it now: the connection is about to be dropped. */
+  expire(): void {
+    this.finishShutdown();
+    this.#streams.expire();
+  }
+
+  /**
+   * Ends the connection with an error (RFC 9113 section 5.4.1); the message goes to the peer. It is reported
+   * as what the error's code says, unless there is another reason.
+   */
+  fail(error: ConnectionError, reason = reasonOf(error)): void {
+    if (this.#state === 'failed') return;
+    this.#mayTalk = true;
+    const { code, message } = error;
+    if (error instanceof WrongProtocol && error.protocol !== 'unknown')
+      this.#refuse(error.protocol);
+    else this.#sender.goAway(this.#streams.table.lastId, code, message);
+    this.#report({ reason, message });
+    this.lost(error);
+    this.#wake();
+  }
+
+  /** A client of HTTP/1.1 gets an answer that it can show; one of TLS would take anything for garbage. */
+  #refuse(protocol: 'http1' | 'tls'): void {
+    const { output } = this.#sender;
+    output.take();
+    if (protocol === 'http1' && this.#http1Response) output.bytes(this.#http1Response());
+  }
+
+  /** Frees so many bytes: of the streams that hold the most, or by giving up the connection. */
+  shed(bytes: number): void {
+    // Without the output, which each RST_STREAM makes longer.
+    const enough = this.#streams.heldBytes - bytes;
+    this.#streams.shed(bytes);
+    if (this.#streams.heldBytes <= enough) return;
+    this.fail(tooMuch());
+  }
+
+  /** The socket is closed, or is about to be for this error: what is open ends here. */
+  lost(error?: ConnectionError): void {
+    this.#state = 'failed';
+    this.#reader.stop();
+    this.#flow.putOff(0);
+    this.#streams.end(error);
+  }
+}
+
+function tooMuch(): ConnectionError {
+  return new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot hold so much for one peer');
+}
+
+function reasonOf(error: ConnectionError): Incident['reason'] {
+  if (error instanceof WrongProtocol) {
+    if (error.protocol === 'http1') return 'http1';
+    if (error.protocol === 'tls') return 'tls_on_plaintext';
+  }
+  return `goaway_${lowerCase(error.codeName)}`;
+}

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { test } from 'node:test';
+import { createHpackDecoder } from './decoder.ts';
+import { encodeHeaders, encodeTableSizeUpdate } from './encoder.ts';
+import { type Random, withRandom } from '../../../../test/hpack/random.ts';
+import { serveRaw } from '../../../../test/hpack/raw_server.ts';
+
+/** What each side says of its table: the server's sizes come one after the other. */
+const connections: readonly { server: number[]; client?: number }[] = [
+  { server: [4096] },
+  { server: [4096], client: 0 },
+  { server: [0], client: 100 },
+  { server: [100, 4096, 0, 300], client: 65_536 },
+  { server: [65_536, 200, 1000, 50, 4096] },
+];
+const listsPerConnection = 4000;
+const atOnce = 100;
+/** 7 bits each. */
+const inThreeFrames = 'y'.repeat(40_000);
+
+for (const { server: sizes, client: headerTableSize } of connections) {
+  const name = `server ${sizes.join(', then ')}, client ${headerTableSize ?? 'as usual'}`;
+  test(`headers go both ways between nghttp2 and us: table of the ${name}`, async () => {
+    await withRandom(async (random) => {
+      const decoder = createHpackDecoder({ maxHeaderListSize: 2 ** 20 });
+      const requests: (readonly string[])[] = [];
+      const responses: (readonly string[])[] = [];
+      await using server = await serveRaw({
+        onTableSize: (size) => decoder.setMaxTableSize(size),
+        onHeaders(block) {
+          requests.push(decoder.decode(block).fields);
+          const response = [':status', random.pick(['200', '404', '418']), ...fields(random)];
+          if (block.length > inThreeFrames.length / 2) response.push('x-long', inThreeFrames);
+          responses.push(response);
+          const first = responses.length === 1 ? encodeTableSizeUpdate(0) : Buffer.alloc(0);
+          return Buffer.concat([first, encodeHeaders(response)]);
+        },
+      });
+      const session = connect(server.url, {
+        // Else nghttp2 takes no more than 4096 of what it is offered.
+        maxDeflateDynamicTableSize: 65_536,
+        settings: headerTableSize === undefined ? {} : { headerTableSize },
+      });
+      await once(session, 'remoteSettings');
+
+      const sent: string[][] = [];
+      const received: string[][] = [];
+      for (let done = 0; done < listsPerConnection; done += atOnce) {
+        const turn = Math.floor((done / listsPerConnection) * sizes.length);
+        server.setTableSize(sizes[turn] ?? 4096);
+        const lists = Array.from({ length: atOnce }, () => request(random));
+        lists[0]?.push('x-long', inThreeFrames);
+        sent.push(...lists);
+        received.push(...(await Promise.all(lists.map((list) => ask(session, list)))));
+      }
+      session.destroy();
+
+      assert.deepEqual(requests, sent);
+      assert.deepEqual(received, responses);
+      const tableSize = Math.max(...sizes);
+      assert.equal(decoder.table.generation > listsPerConnection, tableSize > 0);
+    });
+  });
+}
+
+/** Resolves to the response's headers. */
+async function ask(session: ClientHttp2Session, list: string[]): Promise<string[]> {
+  const stream = session.request(list, { endStream: true });
+  const { promise, resolve, reject } = Promise.withResolvers<string[]>();
+  stream.on('response', (_headers, _flags, raw) => resolve(raw)).on('error', reject);
+  stream.on('close', () => reject(new Error('there was no response')));
+  stream.resume();
+  return promise;
+}
+
+function request(random: Random): string[] {
+  const method = random.pick(['GET', 'POST', 'PATCH']);
+  const scheme = random.pick(['http', 'https']);
+  const authority = random.pick(['localhost', 'www.example.com', 'x']);
+  const path = random.pick(['/', '/index.html', '/greet.Greeter/SayHello']);
+  const pseudo = { ':method': method, ':scheme': scheme, ':authority': authority, ':path': path };
+  return [...Object.entries(pseudo).flat(), ...fields(random)];
+}
+
+const visible = Array.from({ length: 94 }, (_, i) => String.fromCharCode(0x21 + i)).join('');
+const latin = Array.from({ length: 128 }, (_, i) => String.fromCharCode(0x80 + i)).join('');
+
+function fields(random: Random): string[] {
+  const list: string[] = [];
+  if (random.oneIn(2)) list.push('te', 'trailers');
+  if (random.oneIn(2)) list.push('content-type', random.pick(['application/grpc', 'text/html']));
+  if (random.oneIn(3)) list.push('user-agent', random.pick(['grpc-node-js/1.14.7', 'curl']));
+  if (random.oneIn(8)) list.push('authorization', random.text(40, visible));
+  if (random.oneIn(8)) list.push('cookie', random.text(40, visible));
+  for (let more = random.below(4); more > 0; more--) {
+    const alphabet = random.oneIn(4) ? latin : visible;
+    const longest = random.pick([3, 20, 20, 20, 200]);
+    list.push(`x-${random.text(2, 'abc')}`, random.text(longest, alphabet));
+  }
+  return list;
+}

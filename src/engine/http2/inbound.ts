@@ -1,0 +1,439 @@
+import { cost, type Flow, headerWork } from '../scheduler.ts';
+import { ConnectionError, StreamError } from './errors.ts';
+import {
+  expectConnection,
+  expectLength,
+  Flag,
+  type Frame,
+  FrameType,
+  isAck,
+  maxInt31,
+  withoutPadding,
+  wrongLength,
+} from './frame.ts';
+import { type HeaderBlock, HeaderBlockReader } from './header_block.ts';
+import { createHpackDecoder, type HpackDecoder } from './hpack/decoder.ts';
+import type { HeaderList } from './hpack/header_list.ts';
+import { HpackError } from './hpack/primitives.ts';
+import type { Http2Limits } from './limits.ts';
+import type { OpenStreams } from './open_streams.ts';
+import {
+  readOversized,
+  readRequestHeaders,
+  readTrailers,
+  type RequestHeaders,
+} from './request_headers.ts';
+import type { Sender } from './sender.ts';
+import { applySettings, type PeerSettings } from './settings.ts';
+import { fewStreams, type Serve, Stream } from './stream.ts';
+import type { StreamTable } from './stream_table.ts';
+import { TokenBucket } from './token_bucket.ts';
+
+/** What frames that come in can move. */
+export interface InboundDeps {
+  limits: Http2Limits;
+  flow: Flow;
+  serve: Serve;
+  now: () => number;
+  peer: PeerSettings;
+  owner: OpenStreams;
+  streams: StreamTable;
+  sender: Sender;
+  onPingAnswer: (payload: Buffer) => void;
+  acceptsStreams: () => boolean;
+}
+
+/** What every frame that comes in does (RFC 9113 section 6). */
+export class Inbound {
+  readonly #deps: InboundDeps;
+  readonly #requests: Requests;
+  readonly #resets: TokenBucket;
+  readonly #control: TokenBucket;
+  readonly #settings: TokenBucket;
+  /** How many responses and frames have allowed for resets and control frames so far. */
+  #creditedResponses = 0;
+  #creditedFrames = 0;
+  #hasSettings = false;
+  #hasAnswered = false;
+
+  constructor(deps: InboundDeps) {
+    this.#deps = deps;
+    this.#requests = new Requests(deps, () => this.#countControl());
+    const { controlFramesPerSecond, resetsPerSecond } = deps.limits;
+    this.#resets = new TokenBucket(resetsPerSecond, deps.now);
+    this.#control = new TokenBucket(controlFramesPerSecond, deps.now);
+    this.#settings = new TokenBucket(controlFramesPerSecond, deps.now);
+  }
+
+  /** Whether the peer has acknowledged our SETTINGS. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
+  }
+
+  /** Bytes kept of header blocks. */
+  get heldBytes(): number {
+    return this.#requests.heldBytes;
+  }
+
+  /** Those that dropCache() frees. */
+  get cachedBytes(): number {
+    return this.#requests.cachedBytes;
+  }
+
+  dropCache(): void {
+    this.#requests.dropCache();
+  }
+
+  /** Throws a ConnectionError; a StreamError it has dealt with. */
+  onFrame(frame: Frame): void {
+    // Section 3.4: the first frame is SETTINGS.
+    if (!this.#hasSettings && (frame.type !== FrameType.SETTINGS || isAck(frame))) {
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot begin without SETTINGS');
+    }
+    this.#requests.expect(frame);
+    this.#deps.flow.spend(cost.frame);
+    try {
+      this.#dispatch(frame);
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      this.#onStreamError(error);
+    }
+  }
+
+  #dispatch(frame: Frame): void {
+    switch (frame.type) {
+      case FrameType.DATA:
+        return this.#requests.onData(frame);
+      case FrameType.HEADERS:
+        return this.#requests.onHeaders(frame);
+      case FrameType.CONTINUATION:
+        return this.#requests.onContinuation(frame);
+      case FrameType.WINDOW_UPDATE:
+        return this.#onWindowUpdate(frame);
+      case FrameType.RST_STREAM:
+        return this.#onRstStream(frame);
+      case FrameType.SETTINGS:
+        return this.#onSettings(frame);
+      case FrameType.PING:
+        return this.#onPing(frame);
+      case FrameType.PRIORITY:
+        return this.#onPriority(frame);
+      case FrameType.GOAWAY:
+        return this.#onGoAway(frame);
+      case FrameType.PUSH_PROMISE:
+        // Section 8.4: a client cannot push.
+        throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take PUSH_PROMISE from a client');
+      default:
+        // Section 4.1: unknown types are ignored.
+        return this.#countControl();
+    }
+  }
+
+  /** Section 5.4.2. A peer can make us reset as easily as it resets (CVE-2025-8671): both count. */
+  #onStreamError(error: StreamError): void {
+    const { owner, streams } = this.#deps;
+    if (streams.isIdle(error.streamId)) throw error.forConnection();
+    this.#countReset();
+    this.#deps.flow.spend(cost.reset);
+    // What was on its way when we reset it is no reason to do so again.
+    if (!streams.wasReset(error.streamId)) owner.fail(error);
+  }
+
+  /** Section 6.9. */
+  #onWindowUpdate(frame: Frame): void {
+    const { sender, streams } = this.#deps;
+    expectLength(frame, 4);
+    const { streamId } = frame;
+    const increment = frame.bytes.readUInt32BE(frame.start) & maxInt31;
+    if (streamId === 0) {
+      if (increment === 0) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot grow a window by 0');
+      if (sender.window.grow(increment)) return;
+      throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+    }
+    const stream = streams.get(streamId);
+    if (!stream) return streams.refuseIdle(streamId);
+    if (increment === 0) throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot grow by 0');
+    if (!stream.sendWindow.grow(increment)) {
+      throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+    }
+    if (stream.heldLength > 0) sender.held(stream);
+  }
+
+  /** Section 6.4. */
+  #onRstStream(frame: Frame): void {
+    expectLength(frame, 4);
+    const { flow, owner, streams } = this.#deps;
+    const { streamId } = frame;
+    const stream = streams.get(streamId);
+    // A stream that is closed has nothing left to free: the reset crossed the end of its response.
+    if (!stream) return streams.refuseIdle(streamId);
+    this.#countReset();
+    flow.spend(cost.reset);
+    owner.forget(stream);
+    stream.events?.reset(frame.bytes.readUInt32BE(frame.start));
+  }
+
+  /** Section 6.5. */
+  #onSettings(frame: Frame): void {
+    const { flow, peer, sender, streams } = this.#deps;
+    expectConnection(frame);
+    this.#hasSettings = true;
+    if (isAck(frame)) {
+      this.#hasAnswered = true;
+      this.#countControl();
+      return expectLength(frame, 0);
+    }
+    this.#countSettings();
+    const before = peer.initialWindowSize;
+    applySettings(peer, frame);
+    // Section 6.9.2: open streams too.
+    flow.spend(streams.size >> 3);
+    const grown = peer.initialWindowSize - before;
+    for (const stream of streams.all()) {
+      if (!stream.sendWindow.grow(grown)) {
+        throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+      }
+      if (stream.heldLength > 0) sender.held(stream);
+    }
+    sender.output.frame(FrameType.SETTINGS, Flag.ACK, 0);
+  }
+
+  /** Section 6.7. */
+  #onPing(frame: Frame): void {
+    expectConnection(frame);
+    expectLength(frame, 8);
+    this.#countControl();
+    const payload = frame.bytes.subarray(frame.start, frame.end);
+    if (isAck(frame)) this.#deps.onPingAnswer(payload);
+    else this.#deps.sender.output.frame(FrameType.PING, Flag.ACK, 0, payload);
+  }
+
+  /** Section 6.3: checked, counted and otherwise ignored. */
+  #onPriority(frame: Frame): void {
+    const { streamId } = frame;
+    if (streamId === 0) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot prioritize stream 0');
+    this.#countControl();
+    if (frame.end - frame.start !== 5) {
+      throw new StreamError(streamId, 'FRAME_SIZE_ERROR', 'Cannot read PRIORITY of that length');
+    }
+    if ((frame.bytes.readUInt32BE(frame.start) & maxInt31) === streamId) {
+      throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot make a stream depend on itself');
+    }
+  }
+
+  /** Section 6.8: the peer opens no more streams, and closes when it has its answers. */
+  #onGoAway(frame: Frame): void {
+    expectConnection(frame);
+    this.#countControl();
+    if (frame.end - frame.start < 8) throw wrongLength(frame);
+  }
+
+  /**
+   * CVE-2019-9512, 9513 and 9518. gRPC clients send a PING for what they read, to estimate the bandwidth
+   * (grpc-go one for each response), and browsers a PRIORITY_UPDATE for each request: the frames of calls
+   * allow as many others.
+   */
+  #countControl(): void {
+    const { sender } = this.#deps;
+    const frames = sender.responseFrames + this.#requests.dataFrames;
+    this.#control.earn(frames - this.#creditedFrames);
+    this.#creditedFrames = frames;
+    if (this.#control.take()) return;
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many control frames');
+  }
+
+  /** CVE-2019-9515. One frame may move the windows of all streams, so that responses earn none of them. */
+  #countSettings(): void {
+    if (this.#settings.take()) return;
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many SETTINGS');
+  }
+
+  /** CVE-2023-44487: whoever resets its calls at once is bound by no limit on open streams. */
+  #countReset(): void {
+    const { completed } = this.#deps.owner;
+    this.#resets.earn(completed - this.#creditedResponses);
+    this.#creditedResponses = completed;
+    if (this.#resets.take()) return;
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many resets');
+  }
+}
+
+/** What HEADERS, CONTINUATION and DATA do: they open streams, fill their requests and end them. */
+class Requests {
+  readonly #deps: InboundDeps;
+  /** Called for a frame that carries nothing; throws when there have been too many. */
+  readonly #countEmpty: () => void;
+  readonly #blocks: HeaderBlockReader;
+  readonly #hpack: HpackDecoder;
+  /** What has been checked once is given out again: a block that comes again is the same list. */
+  readonly #checked = new WeakMap<HeaderList, RequestHeaders>();
+  /** How many DATA frames have come that held something. */
+  dataFrames = 0;
+
+  constructor(deps: InboundDeps, countEmpty: () => void) {
+    this.#deps = deps;
+    this.#countEmpty = countEmpty;
+    this.#blocks = new HeaderBlockReader(deps.limits);
+    const { maxHeaderListSize, maxHeaderBlockSize: maxDecodedSize } = deps.limits;
+    this.#hpack = createHpackDecoder({ maxHeaderListSize, maxDecodedSize });
+  }
+
+  /** Bytes kept of header blocks. */
+  get heldBytes(): number {
+    return this.#blocks.heldBytes + this.#hpack.heldBytes;
+  }
+
+  /** Those that dropCache() frees. */
+  get cachedBytes(): number {
+    return this.#hpack.cachedBytes;
+  }
+
+  dropCache(): void {
+    this.#hpack.dropCache();
+  }
+
+  /** Throws a ConnectionError for a frame that may not stand inside a header block. */
+  expect(frame: Frame): void {
+    this.#blocks.expect(frame);
+  }
+
+  /** Section 6.2. */
+  onHeaders(frame: Frame): void {
+    this.#deps.streams.refuseEven(frame.streamId);
+    this.#onBlock(this.#blocks.headers(frame));
+  }
+
+  /** Section 6.10. */
+  onContinuation(frame: Frame): void {
+    if (frame.start === frame.end) this.#countEmpty();
+    this.#onBlock(this.#blocks.continuation(frame));
+  }
+
+  /** Section 6.1. */
+  onData(frame: Frame): void {
+    const { owner, streams } = this.#deps;
+    const { streamId, flags } = frame;
+    if (streamId === 0)
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take DATA for stream 0');
+    // Section 6.9: padding counts, and so does what comes for a stream that is gone.
+    const length = frame.end - frame.start;
+    if (!owner.receive(length)) {
+      throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
+    }
+    // Of whichever stream: it is an error of the connection.
+    const body = withoutPadding(frame);
+    const stream = streams.get(streamId);
+    if (!stream) return streams.refuseClosed(streamId, 'DATA');
+    if (stream.remoteEnded) {
+      throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take DATA after the end');
+    }
+    owner.holdRequest(stream, length);
+    if (!stream.receiveWindow.take(length)) {
+      throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
+    }
+    const endStream = (flags & Flag.END_STREAM) !== 0;
+    if (body.length > 0) this.dataFrames++;
+    else if (!endStream) this.#countEmpty();
+    if (body.length < length) stream.consume(length - body.length);
+    countBody(stream, body.length, endStream);
+    // Whoever serves it need not keep what nothing follows.
+    stream.remoteEnded = endStream;
+    if (body.length > 0) stream.events?.data(body);
+    if (endStream) this.#end(stream, []);
+  }
+
+  /** Every block is decoded, whatever becomes of its stream: the next ones build on it. */
+  #onBlock(block: HeaderBlock | undefined): void {
+    if (!block) return;
+    const { flow, streams } = this.#deps;
+    const { streamId, dependsOn } = block;
+    const isNew = streams.isNew(streamId);
+    const list = this.#decode(block.bytes);
+    // Few bytes can stand for many.
+    flow.spend(headerWork(block.bytes.length + list.size));
+    if (dependsOn === streamId) {
+      throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot make a stream depend on itself');
+    }
+    if (isNew) this.#open(block, list);
+    else this.#trailers(block, list);
+  }
+
+  #decode(block: Buffer): HeaderList {
+    try {
+      return this.#hpack.decode(block);
+    } catch (error) {
+      if (!(error instanceof HpackError)) throw error;
+      // Section 4.3.
+      const code = error.isExcess ? 'ENHANCE_YOUR_CALM' : 'COMPRESSION_ERROR';
+      throw new ConnectionError(code, error.message);
+    }
+  }
+
+  #open({ streamId, endStream }: HeaderBlock, list: HeaderList): void {
+    const { acceptsStreams, limits, owner, peer, serve, streams } = this.#deps;
+    if (!acceptsStreams()) return streams.rememberReset(streamId);
+    // Section 5.1.2.
+    if (streams.size >= limits.maxConcurrentStreams) {
+      throw new StreamError(streamId, 'REFUSED_STREAM', 'Cannot open more streams');
+    }
+    // Before anything is made of it. Whoever only probes has no other one.
+    if (streams.size >= fewStreams && owner.isFlooded) {
+      return owner.refuse(streamId, 'Cannot open more streams: too much is buffered');
+    }
+    const windows = { send: peer.initialWindowSize, receive: limits.streamWindowSize };
+    const stream = new Stream(streamId, owner, { ...windows, peer });
+    stream.remoteEnded = endStream;
+    const request = this.#request(streamId, list);
+    if (request.contentLength !== undefined) stream.bodyLeft = request.contentLength;
+    countBody(stream, 0, endStream);
+    // Of a list that is too large less is kept than that.
+    stream.ownSize = limits.streamCost + Math.min(list.size, limits.maxHeaderListSize);
+    owner.open(stream);
+    stream.events = serve(stream, request);
+    if (endStream && !stream.closed) stream.events.end([]);
+  }
+
+  #request(streamId: number, list: HeaderList): RequestHeaders {
+    if (!list.isKept) return this.#read(streamId, list);
+    const known = this.#checked.get(list);
+    if (known) return known;
+    const request = this.#read(streamId, list);
+    this.#checked.set(list, request);
+    return request;
+  }
+
+  #read(streamId: number, { fields, tooLarge }: HeaderList): RequestHeaders {
+    if (tooLarge) return readOversized(streamId, fields, this.#deps.limits.maxHeaderListSize);
+    return readRequestHeaders(streamId, fields);
+  }
+
+  /** Section 8.1: a second block ends the request. */
+  #trailers(block: HeaderBlock, { fields, tooLarge }: HeaderList): void {
+    const { streamId, endStream } = block;
+    const stream = this.#deps.streams.get(streamId);
+    if (!stream) return;
+    if (stream.remoteEnded) {
+      throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take HEADERS after the end');
+    }
+    if (!endStream) {
+      throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot take trailers that do not end it');
+    }
+    const trailers = tooLarge ? [] : readTrailers(streamId, fields);
+    countBody(stream, 0, true);
+    this.#end(stream, trailers, tooLarge ? this.#deps.limits.maxHeaderListSize : undefined);
+  }
+
+  #end(stream: Stream, trailers: readonly string[], overLimit?: number): void {
+    stream.remoteEnded = true;
+    if (!stream.closed) stream.events?.end(trailers, overLimit);
+  }
+}
+
+/** Section 8.1.1: a body is as long as `content-length` says. */
+function countBody(stream: Stream, length: number, endStream: boolean): void {
+  if (stream.bodyLeft === undefined) return;
+  stream.bodyLeft -= length;
+  if (stream.bodyLeft < 0 || (endStream && stream.bodyLeft > 0)) {
+    throw new StreamError(stream.id, 'PROTOCOL_ERROR', 'Cannot take a body of another length');
+  }
+}

@@ -1,0 +1,267 @@
+import type { ByteBudget } from '../byte_budget.ts';
+import { SendWindow } from './flow_control.ts';
+import { Flag, FrameType } from './frame.ts';
+import { encodeTableSizeUpdate } from './hpack/encoder.ts';
+import type { Http2Limits } from './limits.ts';
+import { Output } from './output.ts';
+import type { PeerSettings } from './settings.ts';
+import type { Stream } from './stream.ts';
+
+/**
+ * Begins the first header block of a connection: we never use the peer's dynamic table. A peer that
+ * announces a smaller one waits for such a word (RFC 9113 section 4.3.1), and none can be smaller.
+ */
+const noTable = encodeTableSizeUpdate(0);
+
+/** Beyond this many bytes DATA waits until the socket has taken what there is. */
+const fullOutput = 128 * 1024;
+
+/** The most that a DATA frame has, however much the peer takes in one: others have their turn between two. */
+const longestData = 64 * 1024;
+
+/** The last part of a response that may go before those that wait: less than the smallest MAX_FRAME_SIZE. */
+const smallRest = 4096;
+
+/** What a part of a body counts at least: a peer may have us hold one that comes byte by byte. */
+const leastCost = 96;
+
+interface SenderDeps {
+  peer: PeerSettings;
+  limits: Http2Limits;
+  budget: ByteBudget;
+  /** What the socket has taken and not sent, in bytes. */
+  unsent: () => number;
+  /** Told when the last frame of a response has been put out. */
+  onEnded: (stream: Stream) => void;
+}
+
+/**
+ * Everything that leaves: control frames and headers at once, DATA as the windows of stream and
+ * connection allow (RFC 9113 section 5.2), a frame of each stream in turn.
+ */
+export class Sender {
+  readonly output = new Output();
+  readonly window: SendWindow;
+  readonly #peer: PeerSettings;
+  readonly #onEnded: (stream: Stream) => void;
+  readonly #limits: Http2Limits;
+  readonly #budget: ByteBudget;
+  readonly #unsent: () => number;
+  /** Streams that have something to send and the window for it, in their turn. */
+  readonly #line: Stream[] = [];
+  /** How many HEADERS and DATA frames have been put out. */
+  responseFrames = 0;
+  #saidNoTable = false;
+  #heldBytes = 0;
+  #hasLeftOut = false;
+
+  constructor({ peer, limits, budget, unsent, onEnded }: SenderDeps) {
+    this.#peer = peer;
+    this.#limits = limits;
+    this.#budget = budget;
+    this.#unsent = unsent;
+    this.#onEnded = onEnded;
+    this.window = new SendWindow(65_535);
+  }
+
+  /** What DATA takes that waits for a window, or for room in the output. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Whether DATA waits for nothing but room in the output. */
+  get wantsToSend(): boolean {
+    return this.#line.length > 0 && this.window.available > 0;
+  }
+
+  /** Whether a header block was not even put out, so that the connection cannot go on. */
+  get hasLeftOut(): boolean {
+    return this.#hasLeftOut;
+  }
+
+  /** Bytes that the peer has not read, as far as we can see. */
+  get unreadBytes(): number {
+    return this.output.length + this.#unsent();
+  }
+
+  /** Bytes that may wait for the peer, whatever all of them together have. */
+  get #room(): number {
+    return this.#limits.maxUnreadBytes - this.unreadBytes;
+  }
+
+  /** Gives how many bytes of output that is. */
+  headers(stream: Stream, block: Buffer, endStream: boolean): number {
+    if (block.length > this.#room && this.#budget.excess > 0) this.#hasLeftOut = true;
+    if (!this.#hasLeftOut) this.#putHeaders(stream, block, endStream);
+    if (endStream) this.#onEnded(stream);
+    return this.#hasLeftOut ? 0 : block.length;
+  }
+
+  #putHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
+    const whole = this.#saidNoTable ? block : Buffer.concat([noTable, block]);
+    this.#saidNoTable = true;
+    this.responseFrames++;
+    this.output.headers(stream.id, whole, { endStream, maxFrameSize: this.#peer.maxFrameSize });
+  }
+
+  /** Holds a part of a body. False: that is enough for now. */
+  hold(stream: Stream, bytes: Uint8Array): boolean {
+    if (bytes.length > 0) {
+      if (this.#sendAtOnce(stream, bytes)) return true;
+      stream.held.push(bytes);
+      stream.heldLength += bytes.length;
+      this.#count(stream, costOf(bytes));
+      this.held(stream);
+    }
+    const { connectionBufferSize, streamBufferSize } = this.#limits;
+    return stream.heldCost < streamBufferSize && this.#heldBytes < connectionBufferSize;
+  }
+
+  /** What is small and the whole rest of a response need not stand in line: nothing could join it. */
+  #sendAtOnce(stream: Stream, bytes: Uint8Array): boolean {
+    const room = Math.min(smallRest, stream.sendWindow.available, this.window.available);
+    const isLast = stream.localEnded && stream.heldLength === 0;
+    if (!isLast || bytes.length > room || this.output.length >= fullOutput) return false;
+    const endStream = stream.trailers === undefined;
+    this.#beginFrame(stream, bytes.length, endStream);
+    this.output.bytes(bytes);
+    if (endStream) this.#onEnded(stream);
+    else this.#end(stream);
+    return true;
+  }
+
+  /** Puts a stream in line for what it holds; where it holds nothing, its end leaves at once. */
+  held(stream: Stream): void {
+    if (stream.heldLength === 0) {
+      if (stream.localEnded) this.#end(stream);
+    } else if (stream.sendWindow.available > 0 && !stream.inLine) {
+      stream.inLine = true;
+      this.#line.push(stream);
+    }
+  }
+
+  /**
+   * Sends those of a stream's parts that its windows and the output have room for as a whole, and drops the
+   * others. False where the peer has got the half of one.
+   */
+  cutShort(stream: Stream): boolean {
+    let room = Math.min(stream.sendWindow.available, this.window.available, this.#room / 2);
+    let whole = 0;
+    for (const { length } of stream.held) {
+      if (length > room) break;
+      whole += length;
+      room -= length;
+    }
+    while (whole > 0) {
+      const length = Math.min(whole, this.#mostData);
+      this.#beginFrame(stream, length, false);
+      this.#takeHeld(stream, length);
+      whole -= length;
+    }
+    this.drop(stream);
+    return !stream.isSplit;
+  }
+
+  drop(stream: Stream): void {
+    if (stream.inLine) this.#line.splice(this.#line.indexOf(stream), 1);
+    stream.inLine = false;
+    this.#count(stream, -stream.heldCost);
+    stream.held = [];
+    stream.heldLength = 0;
+  }
+
+  /** Puts out as much DATA as windows and output have room for. */
+  flush(): void {
+    while (this.window.available > 0 && this.output.length < fullOutput) {
+      const stream = this.#line.shift();
+      if (!stream) return;
+      stream.inLine = false;
+      // SETTINGS may have closed its window since it came into the line (section 6.9.2).
+      if (stream.sendWindow.available <= 0) continue;
+      this.#sendFrame(stream);
+      if (stream.heldLength > 0) this.held(stream);
+      if (stream.heldCost < this.#limits.streamBufferSize / 2) stream.drained();
+    }
+  }
+
+  #sendFrame(stream: Stream): void {
+    const { sendWindow } = stream;
+    const most = Math.min(sendWindow.available, this.window.available, this.#mostData);
+    const length = Math.min(stream.heldLength, most);
+    const last = length === stream.heldLength && stream.localEnded;
+    const endStream = last && stream.trailers === undefined;
+    this.#beginFrame(stream, length, endStream);
+    this.#takeHeld(stream, length);
+    if (endStream) this.#onEnded(stream);
+    else if (last) this.#end(stream);
+  }
+
+  get #mostData(): number {
+    return Math.min(this.#peer.maxFrameSize, longestData);
+  }
+
+  /** The header of a DATA frame, and what the windows lose by it. */
+  #beginFrame(stream: Stream, length: number, endStream: boolean): void {
+    const flags = endStream ? Flag.END_STREAM : 0;
+    this.responseFrames++;
+    this.output.frameHeader(length, FrameType.DATA, flags, stream.id);
+    stream.sendWindow.available -= length;
+    this.window.available -= length;
+  }
+
+  #takeHeld(stream: Stream, length: number): void {
+    let left = length;
+    let taken = 0;
+    for (const part of stream.held) {
+      if (left === 0) break;
+      if (part.length > left) {
+        this.output.bytes(part.subarray(0, left));
+        const rest = part.subarray(left);
+        stream.held[taken] = rest;
+        stream.isSplit = true;
+        this.#count(stream, costOf(rest) - costOf(part));
+        break;
+      }
+      this.output.bytes(part);
+      stream.isSplit = false;
+      this.#count(stream, -costOf(part));
+      left -= part.length;
+      taken++;
+    }
+    stream.held.splice(0, taken);
+    stream.heldLength -= length;
+  }
+
+  #count(stream: Stream, cost: number): void {
+    stream.heldCost += cost;
+    this.#heldBytes += cost;
+  }
+
+  #end(stream: Stream): void {
+    if (stream.trailers) this.headers(stream, stream.trailers, true);
+    else {
+      this.output.frame(FrameType.DATA, Flag.END_STREAM, stream.id);
+      this.#onEnded(stream);
+    }
+  }
+
+  reset(streamId: number, code: number): void {
+    this.output.word(FrameType.RST_STREAM, streamId, code);
+  }
+
+  windowUpdate(streamId: number, increment: number): void {
+    if (increment > 0) this.output.word(FrameType.WINDOW_UPDATE, streamId, increment);
+  }
+
+  goAway(lastStreamId: number, code: number, debug = ''): void {
+    const payload = Buffer.alloc(8 + debug.length);
+    payload.writeUInt32BE(lastStreamId);
+    payload.writeUInt32BE(code, 4);
+    payload.write(debug, 8, 'latin1');
+    this.output.frame(FrameType.GOAWAY, 0, 0, payload);
+  }
+}
+
+function costOf(part: Uint8Array): number {
+  return Math.max(part.length, leastCost);
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { withRandom } from '../../../test/hpack/random.ts';
+import { createPeer } from '../../../test/http2_peer.ts';
+import { createSecrets, scatter } from './scatter.ts';
+import type { Stream } from './stream.ts';
+import { StreamIndex } from './stream_index.ts';
+
+/** Streams of those identifiers, one after the other. */
+function streamsOf(ids: readonly number[]): Stream[] {
+  const peer = createPeer({ maxConcurrentStreams: ids.length });
+  return ids.map((id) => peer.open(id).stream);
+}
+
+test('a stream index finds what a Map would, however its identifiers fall together', async () => {
+  await withRandom((random) => {
+    // Steps of a power of two: a hash table of that many slots has them all in one.
+    const step = 2 ** (1 + random.below(8));
+    const streams = streamsOf(Array.from({ length: 40 }, (_, at) => 1 + at * step));
+    const index = new StreamIndex<Stream>();
+    const map = new Map<number, Stream>();
+    for (let turn = 0; turn < 500; turn++) {
+      const stream = streams[random.below(streams.length)];
+      assert.ok(stream);
+      if (map.has(stream.id) || random.oneIn(4)) {
+        index.delete(stream.id);
+        map.delete(stream.id);
+      } else {
+        index.add(stream);
+        map.set(stream.id, stream);
+      }
+
+      assert.equal(index.size, map.size);
+      assert.deepEqual(new Set(index.all()), new Set(map.values()));
+      for (const { id } of streams) assert.equal(index.get(id), map.get(id));
+    }
+  });
+});
+
+test('a stream index that was full is as good as new when it is empty', () => {
+  const streams = streamsOf(Array.from({ length: 1000 }, (_, at) => 1 + 2 * at));
+  const index = new StreamIndex<Stream>();
+
+  for (let round = 0; round < 2; round++) {
+    for (const stream of streams) index.add(stream);
+    assert.equal(index.size, 1000);
+    for (const { id } of streams) index.delete(id);
+
+    assert.deepEqual([index.size, index.all(), index.get(1)], [0, [], undefined]);
+  }
+});
+
+/** Something with an identifier, that counts how often it is looked at. */
+class Counted {
+  behind: Counted | undefined;
+  readonly #id: number;
+  static looks = 0;
+
+  constructor(id: number) {
+    this.#id = id;
+  }
+
+  get id(): number {
+    Counted.looks++;
+    return this.#id;
+  }
+}
+
+/** How many a lookup has to look at, on the average, where those of these identifiers are open. */
+function looksFor(ids: readonly number[]): number {
+  const index = new StreamIndex<Counted>();
+  for (const id of ids) index.add(new Counted(id));
+  Counted.looks = 0;
+  for (const id of ids) assert.ok(index.get(id));
+  return Counted.looks / ids.length;
+}
+
+test('a stream index looks at one stream where their identifiers follow each other', () => {
+  for (const open of [1, 10, 100, 500]) {
+    assert.equal(looksFor(Array.from({ length: open }, (_, at) => 1 + 2 * at)), 1);
+  }
+});
+
+test('a stream index looks at hardly more than one stream, however far they are apart', () => {
+  for (const step of [2, 6, 4096, 4098, 65_536, 2 ** 21]) {
+    const ids = Array.from({ length: 1000 }, (_, at) => 1 + at * step);
+
+    const looks = looksFor(ids);
+
+    // 1.25 where they fall at random; the three runs of one step may have their slots in common.
+    assert.ok(looks <= 2, `${looks} looks with ${step} between them`);
+  }
+});
+
+test('a stream index looks at hardly more than one stream of those that another process has in one slot', () => {
+  const theirs = createSecrets();
+  const ids: number[] = [];
+  for (let run = 0; ids.length < 500; run++) {
+    if (scatter(run, theirs) % 2048 === 0) ids.push(1 + run * 2048);
+  }
+
+  const looks = looksFor(ids);
+
+  assert.ok(looks <= 2, `${looks} looks`);
+});

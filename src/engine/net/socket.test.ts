@@ -1,0 +1,423 @@
+import assert from 'node:assert/strict';
+import { Socket, type SocketConstructorOpts } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { frameOf, ok, post, trailer } from '../../../test/http2_peer.ts';
+import { ErrorCode } from '../http2/errors.ts';
+import { Flag, FrameType, preface } from '../http2/frame.ts';
+import { FrameReader } from '../http2/frame_reader.ts';
+import { encodeHeaders } from '../http2/hpack/encoder.ts';
+import { defaultLimits } from '../http2/limits.ts';
+import { createHttp2Server, type Http2ServerOptions } from './connections.ts';
+import type { Stream } from '../http2/stream.ts';
+
+/** A socket whose other end takes what is written when it is told to, or at once. */
+class SlowSocket extends Socket {
+  readonly #isQuick: boolean;
+  readonly #waiting: [bytes: Buffer, taken: () => void][] = [];
+  readonly taken: Buffer[] = [];
+
+  constructor({ isQuick = false, ...options }: SocketConstructorOpts & { isQuick?: boolean } = {}) {
+    super(options);
+    this.#isQuick = isQuick;
+  }
+
+  override _read(): void {}
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    this.#waiting.push([bytes, done]);
+    if (this.#isQuick) this.takeNext();
+  }
+
+  /** Node would look for a handle first. */
+  override _final(done: () => void): void {
+    done();
+  }
+
+  /** Takes the next of what was written, if there is any. */
+  takeNext(): boolean {
+    const [next] = this.#waiting.splice(0, 1);
+    if (!next) return false;
+    this.taken.push(next[0]);
+    next[1]();
+    return true;
+  }
+}
+Object.assign(SlowSocket.prototype, { _writev: undefined });
+
+const settings = frameOf(FrameType.SETTINGS, 0, 0, Buffer.alloc(0));
+const request = frameOf(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 1, post);
+const pingAnswer = frameOf(FrameType.PING, Flag.ACK, 0, Buffer.from('goingout'));
+const ping = frameOf(FrameType.PING, 0, 0, Buffer.alloc(8));
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A connection with a call, of which the peer has taken nothing. */
+async function openCall(t: TestContext, maxConnections?: number) {
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+  const clock = { now: 0 };
+  let stream: Stream | undefined;
+  const server = createHttp2Server({
+    now: () => clock.now,
+    random: () => 0,
+    maxConnections,
+    serve(opened) {
+      stream = opened;
+      return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
+    },
+  });
+  const socket = new SlowSocket({ allowHalfOpen: true });
+  server.attach(socket);
+  socket.push(Buffer.concat([preface, settings, request]));
+  await turn();
+  const pass = (ms: number) => {
+    clock.now += ms;
+    t.mock.timers.tick(ms);
+  };
+  const answer = () => {
+    stream?.respond(ok);
+    stream?.end(trailer, Buffer.from('the end'));
+  };
+  return { server, socket, pass, answer };
+}
+
+/** A connection that has said all that it has to say, of which the peer has taken nothing. */
+async function sayAll(t: TestContext) {
+  const call = await openCall(t);
+  void call.server.shutdown();
+  call.socket.push(pingAnswer);
+  await turn();
+  call.answer();
+  while (!call.socket.writableEnded) await turn();
+  return call;
+}
+
+test('a slow reader gets the end of a response, however long after GOAWAY it takes it', async (t) => {
+  const { server, socket, pass } = await sayAll(t);
+
+  for (let second = 0; second < 60; second++) pass(1000);
+  const wasOpen = !socket.destroyed;
+  while (socket.takeNext()) await turn();
+  for (let i = 0; i < 3; i++) await turn();
+  pass(1000);
+  await turn();
+
+  const types: number[] = [];
+  const reader = new FrameReader(({ type }) => void types.push(type));
+  reader.read(preface);
+  reader.read(Buffer.concat(socket.taken));
+  assert.equal(wasOpen, true);
+  assert.deepEqual(types.slice(-3), [FrameType.HEADERS, FrameType.DATA, FrameType.HEADERS]);
+  assert.equal(socket.destroyed, true);
+  assert.equal(server.openConnections, 0);
+});
+
+test('a PING that comes when all has been said does not cut what has not left', async (t) => {
+  const { socket } = await sayAll(t);
+
+  socket.push(ping);
+  for (let i = 0; i < 3; i++) await turn();
+
+  assert.equal(socket.destroyed, false);
+});
+
+test('a peer that takes nothing of what is left is given up in the time of a silent one', async (t) => {
+  const { server, socket, pass } = await sayAll(t);
+
+  for (let second = 0; second < 79; second++) pass(1000);
+  const wasOpen = !socket.destroyed;
+  for (let second = 0; second < 2; second++) pass(1000);
+  await turn();
+
+  assert.equal(wasOpen, true);
+  assert.equal(socket.destroyed, true);
+  assert.equal(server.openConnections, 0);
+});
+
+test('a connection whose last response has not left does not go for another', async (t) => {
+  const { server, socket, answer, pass } = await openCall(t, 1);
+  answer();
+  await turn();
+  assert.equal(server.openStreams, 0);
+  for (let second = 0; second < 3; second++) pass(1000);
+
+  const refused = new SlowSocket();
+  server.attach(refused);
+  const isRefused = refused.destroyed;
+  while (socket.takeNext()) await turn();
+  pass(1000);
+  server.attach(new SlowSocket());
+  for (let i = 0; i < 3; i++) await turn();
+
+  assert.equal(isRefused, true);
+  assert.equal(socket.destroyed, true);
+  assert.equal(server.openConnections, 1);
+});
+
+test('a connection that goes for another has gone at once, though its peer takes nothing', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+  const server = createHttp2Server({ serve: () => assert.fail('nobody calls'), maxConnections: 1 });
+  const [first, second] = [new SlowSocket(), new SlowSocket()];
+  server.attach(first);
+  await turn();
+
+  server.attach(second);
+  const { openConnections } = server;
+  for (let i = 0; i < 3; i++) await turn();
+
+  assert.equal(openConnections, 1);
+  assert.deepEqual([first.destroyed, second.destroyed], [true, false]);
+  server.destroy();
+});
+
+/** A server that answers nothing by itself, with so many requests on one connection. */
+async function openStreams(
+  socket: Socket,
+  count: number,
+  options: Pick<Http2ServerOptions, 'maxBufferedBytes' | 'now'> = {},
+) {
+  const streams: Stream[] = [];
+  const failed: number[] = [];
+  const incidents: string[] = [];
+  const server = createHttp2Server({
+    ...options,
+    limits: { maxConcurrentStreams: count, controlFramesPerSecond: 1e9 },
+    report: ({ reason, message }) => void incidents.push(`${reason}: ${message}`),
+    serve(stream) {
+      streams.push(stream);
+      return {
+        data() {},
+        end() {},
+        reset() {},
+        failed: ({ code }) => void failed.push(code),
+        expire() {},
+        drain() {},
+        sent() {},
+      };
+    },
+  });
+  server.attach(socket);
+  const requests = Array.from({ length: count }, (_, at) =>
+    frameOf(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 2 * at + 1, post),
+  );
+  socket.push(Buffer.concat([preface, settings, ...requests]));
+  while (streams.length < count) await turn();
+  await turn();
+  return { server, streams, failed, incidents };
+}
+
+/** A header block of 8 KiB, about as large as responses have them. */
+const largeBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(8192)]);
+
+test('what is answered counts as held at once, not at the end of the turn', async () => {
+  const { server, streams } = await openStreams(new SlowSocket(), 3);
+  const held = () => server.bufferedBytes;
+  const [first, second, third] = streams;
+  const before = held();
+
+  first?.respond(largeBlock);
+  const responded = held();
+  first?.write(Buffer.alloc(10_000));
+  const written = held();
+  await turn();
+  const turned = held();
+  second?.respond(ok, { endStream: true });
+  third?.reset(ErrorCode.CANCEL);
+  await turn();
+  const ended = held();
+
+  assert.ok(responded - before >= largeBlock.length, `${responded - before} bytes`);
+  assert.ok(written - responded >= 10_000, `${written - responded} bytes`);
+  assert.ok(Math.abs(turned - written) < 100, `${turned - written} bytes more after the turn`);
+  assert.ok(ended < turned - 2 * defaultLimits.streamCost, 'streams that have ended count on');
+  server.destroy();
+});
+
+const tooMuch = 'goaway_enhance_your_calm: Cannot hold so much for one peer';
+
+for (const when of ['at once', 'in a turn of its own']) {
+  test(`header blocks that a peer does not read are bounded by the budget, answered ${when}`, async () => {
+    const maxBufferedBytes = 3 * defaultLimits.maxUnreadBytes;
+    const { server, streams, failed, incidents } = await openStreams(new SlowSocket(), 500, {
+      maxBufferedBytes,
+    });
+
+    let most = 0;
+    for (const stream of streams) {
+      stream.respond(largeBlock, { endStream: true });
+      most = Math.max(most, server.bufferedBytes);
+      if (when !== 'at once') await turn();
+    }
+    await turn();
+
+    assert.ok(most > 2 * defaultLimits.maxUnreadBytes, `${most} bytes`);
+    assert.ok(most <= maxBufferedBytes + 2 * largeBlock.length, `${most} bytes`);
+    assert.deepEqual(incidents, [tooMuch]);
+    assert.deepEqual(new Set(failed), new Set(when === 'at once' ? [] : [11]));
+    assert.equal(server.openStreams, 0);
+    server.destroy();
+  });
+}
+
+test('header blocks of many peers that do not read are bounded by one budget', async () => {
+  const maxBufferedBytes = 8 * defaultLimits.maxUnreadBytes;
+  const streams: Stream[] = [];
+  const incidents: string[] = [];
+  const server = createHttp2Server({
+    maxBufferedBytes,
+    report: ({ reason }) => void incidents.push(reason),
+    serve(stream) {
+      streams.push(stream);
+      return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
+    },
+  });
+  const requests = Array.from({ length: 500 }, (_, at) =>
+    frameOf(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 2 * at + 1, post),
+  );
+
+  let most = 0;
+  for (let peer = 0; peer < 5; peer++) {
+    const socket = new SlowSocket();
+    server.attach(socket);
+    socket.push(Buffer.concat([preface, settings, ...requests]));
+    // Far beyond the budget they are refused.
+    const before = incidents.length;
+    const refused = () =>
+      incidents.slice(before).filter((reason) => reason === 'rst_stream_refused_stream').length;
+    for (let turns = 0; streams.length + refused() < requests.length; turns++) {
+      assert.ok(turns < 1000, `waited for ${requests.length} requests, has ${streams.length}`);
+      await turn();
+    }
+    for (const stream of streams.splice(0)) {
+      stream.respond(largeBlock, { endStream: true });
+      most = Math.max(most, server.bufferedBytes);
+    }
+    await turn();
+  }
+
+  // Beyond the budget each has what any connection may have.
+  const bound = maxBufferedBytes + 4 * defaultLimits.maxUnreadBytes;
+  assert.ok(most <= bound, `${most} bytes`);
+  const cut = incidents.filter((reason) => reason === 'goaway_enhance_your_calm');
+  assert.ok(cut.length >= 2, `${cut.length} connections given up`);
+  server.destroy();
+});
+
+/** A header block of 2 KiB. */
+const smallBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(2048)]);
+
+test('a slow reader gets all responses, however many header blocks wait for it', async () => {
+  const socket = new SlowSocket();
+  const { server, streams, incidents } = await openStreams(socket, 1000);
+
+  for (const stream of streams) stream.respond(smallBlock, { endStream: true });
+  await turn();
+  const wasRead = !socket.isPaused();
+  const most = server.bufferedBytes;
+  let resumedAt = 0;
+  let largest = 0;
+  while (socket.takeNext()) {
+    await turn();
+    largest = Math.max(largest, socket.taken.at(-1)?.length ?? 0);
+    if (resumedAt === 0 && !socket.isPaused()) resumedAt = server.bufferedBytes;
+  }
+
+  const ended = new Set<number>();
+  const reader = new FrameReader(({ type, flags, streamId }) => {
+    if (type === FrameType.HEADERS && (flags & Flag.END_STREAM) !== 0) ended.add(streamId);
+  });
+  reader.read(preface);
+  reader.read(Buffer.concat(socket.taken));
+  assert.equal(ended.size, 1000);
+  assert.deepEqual(incidents, []);
+  assert.ok(most > 1000 * smallBlock.length, `${most} bytes counted`);
+  assert.equal(wasRead, false);
+  assert.ok(resumedAt > 0 && resumedAt < defaultLimits.maxUnreadBytes, `at ${resumedAt} bytes`);
+  assert.ok(largest < defaultLimits.maxUnreadBytes / 2, `${largest} bytes written at once`);
+  server.destroy();
+});
+
+test('a peer that does not read answers to its PINGs is not read on', async () => {
+  const socket = new SlowSocket();
+  const { server, incidents } = await openStreams(socket, 1);
+  const pings = Buffer.concat(Array.from({ length: 1000 }, () => ping));
+
+  let pushed = 0;
+  while (!socket.isPaused() && pushed < 10 * defaultLimits.maxUnreadBytes) {
+    socket.push(pings);
+    pushed += pings.length;
+    await turn();
+  }
+  const held = server.bufferedBytes;
+  while (socket.takeNext()) await turn();
+
+  assert.ok(held > defaultLimits.maxUnreadBytes, `${held} bytes`);
+  assert.ok(held < defaultLimits.maxUnreadBytes + 4 * pings.length, `${held} bytes`);
+  assert.equal(socket.isPaused(), false);
+  assert.deepEqual(incidents, []);
+  server.destroy();
+});
+
+/** A connection with responses of 2 KiB each that its peer has to read, and a clock. */
+async function answered(t: TestContext, count: number) {
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+  const clock = { now: 0 };
+  const pass = (seconds: number) => {
+    for (let second = 0; second < seconds; second++) {
+      clock.now += 1000;
+      t.mock.timers.tick(1000);
+    }
+  };
+  const socket = new SlowSocket();
+  const opened = await openStreams(socket, count, { now: () => clock.now });
+  for (const stream of opened.streams) stream.respond(smallBlock, { endStream: true });
+  await turn();
+  return { ...opened, socket, pass };
+}
+
+test('a peer with much to read is given up once it takes nothing for the time of a silent one', async (t) => {
+  const { server, socket, incidents, pass } = await answered(t, 1000);
+
+  for (let part = 0; part < 3; part++) {
+    pass(79);
+    assert.ok(socket.takeNext(), 'nothing left to take');
+    await turn();
+  }
+  const wasOpen = !socket.destroyed;
+  pass(81);
+  await turn();
+
+  assert.equal(wasOpen, true);
+  assert.equal(socket.destroyed, true);
+  assert.deepEqual(incidents, ['keepalive_timeout: Cannot answer a peer that does not read']);
+  assert.deepEqual([server.openConnections, server.bufferedBytes], [0, 0]);
+});
+
+test('a slow reader that is asked for a sign of life is not given up before it can read that', async (t) => {
+  const { server, socket, incidents, pass } = await answered(t, 400);
+
+  const wasRead = !socket.isPaused();
+  let parts = 0;
+  do {
+    pass(30);
+    await turn();
+    parts++;
+  } while (!socket.destroyed && socket.takeNext());
+
+  assert.equal(wasRead, true);
+  assert.ok(parts > 3, `${parts} parts`);
+  assert.deepEqual(incidents, []);
+  assert.equal(socket.destroyed, false);
+  server.destroy();
+});
+
+test('header blocks that a peer reads leave within a turn, however many there are', async () => {
+  const socket = new SlowSocket({ isQuick: true });
+  const { server, streams, incidents } = await openStreams(socket, 500);
+
+  for (const stream of streams) stream.respond(largeBlock, { endStream: true });
+  await turn();
+
+  const bytes = socket.taken.reduce((sum, { length }) => sum + length, 0);
+  assert.ok(bytes > 500 * largeBlock.length, `${bytes} bytes`);
+  assert.deepEqual(incidents, []);
+  server.destroy();
+});
