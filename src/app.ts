@@ -150,12 +150,25 @@ export async function startApp(config: Config, host: Host): Promise<App> {
 function sumOf(servers: readonly Pick<Engine, 'counts'>[]): Engine['counts'] {
   return servers
     .map(({ counts }) => counts)
-    .reduce((sum, { connections, streams, calls, bufferedBytes }) => ({
+    .reduce((sum, { connections, streams, calls, bufferedBytes, heldBytes }) => ({
       connections: plus(sum.connections, connections),
       streams: sum.streams + streams,
       calls: sum.calls + calls,
       bufferedBytes: plus(sum.bufferedBytes, bufferedBytes),
+      heldBytes: merged(sum.heldBytes, heldBytes),
     }));
+}
+
+function merged(
+  one: Engine['counts']['heldBytes'],
+  other: Engine['counts']['heldBytes'],
+): Engine['counts']['heldBytes'] {
+  if (!one || !other) return undefined;
+  const sum: Record<string, number> = { ...one };
+  for (const [category, bytes] of Object.entries(other)) {
+    sum[category] = (sum[category] ?? 0) + bytes;
+  }
+  return sum;
 }
 
 function plus(one: number | undefined, other: number | undefined): number | undefined {

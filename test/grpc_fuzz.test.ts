@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { Call } from '../src/engine/grpc/call.ts';
 import { createRouter } from '../src/engine/grpc/router.ts';
 import { serverOn } from '../src/engine/grpc/server.ts';
-import { ByteBudget } from '../src/engine/byte_budget.ts';
+import { ownAccount } from './account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
 import { Flag, FrameType, preface } from '../src/engine/http2/frame.ts';
 import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
@@ -40,13 +40,11 @@ const greeting = Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, Buffe
 mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
 let now = 0;
 let session = 0;
-let budget = new ByteBudget(0);
 /** The lines of the log, by what their calls are called. */
 let logged: { requestId: string; code: string }[] = [];
 const drain = createDrain();
 const router = createRouter({
   maxMessageSize: 50_000,
-  isOverloaded: () => budget.excess > 0,
   now: () => now,
 });
 const http2 = createHttp2Server({ serve: router.serve });
@@ -70,13 +68,12 @@ async function play(): Promise<void> {
   const random = createRandom(session);
   const { below, oneIn, pick } = random;
   const socket = new Socket();
-  budget = new ByteBudget(pick([10_000, 1e6]));
+  const { accounts, account, of } = ownAccount({ bytes: pick([10_000, 1e6]) });
   logged = [];
   let calls = 0;
-  let counted = 0;
   const connection = new Connection({
     limits,
-    budget,
+    account,
     serve(stream, request) {
       const events = router.serve(stream, request, socket);
       if (events instanceof Call) calls++;
@@ -85,6 +82,7 @@ async function play(): Promise<void> {
     wake() {},
     now: () => now,
   });
+  of(connection);
   const { table, ...share } = createIdleShare(limits);
   const wrongOneIn = pick([0, 0, 30, 300]);
   const client = createCallFuzzClient({ random, table, wrongOneIn });
@@ -97,17 +95,16 @@ async function play(): Promise<void> {
     if (oneIn(2)) answers.read(connection.take({ room: !oneIn(3) }));
     if (oneIn(30)) pass(pick([1, 100, 60_000]));
     if (oneIn(1000)) connection.shutdown();
-    budget.add(connection.heldBytes - counted);
-    counted = connection.heldBytes;
-    if (budget.excess > 0 && oneIn(20)) connection.shed(budget.excess);
+    if (oneIn(20)) accounts.tick(0);
   }
   for (const bytes of client.leave()) if (!connection.isOver) say(bytes);
   answers.read(connection.take({ room: true }));
   const wasOver = connection.isOver;
   if (!wasOver && wrongOneIn === 0) assert.equal(connection.openStreams, 0);
-  connection.lost();
+  connection.close();
   answers.read(connection.take({ room: true }));
   assert.equal(connection.openStreams, 0);
+  assert.deepEqual(accounts.used, { bytes: 0, calls: 0, streams: 0 });
 
   const isOver = () => router.openCalls + drain.open() === 0 && logged.length >= calls;
   for (let turn = 0; turn < mostTurns && !isOver(); turn++) await setImmediate();

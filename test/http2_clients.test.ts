@@ -84,7 +84,7 @@ test('bodies of 100 MB come as they are, got and sent', async (t) => {
   ]);
 
   assert.deepEqual([got, sent], [expected, expected]);
-  assert.equal(server.isOverloaded, false);
+  assert.ok(server.bufferedBytes < 1e6, `${server.bufferedBytes} bytes`);
 });
 
 test('informational responses are told before the final one', async (t) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ByteBudget } from '../src/engine/byte_budget.ts';
+import { ownAccount } from './account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
 import { preface } from '../src/engine/http2/frame.ts';
 import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
@@ -79,20 +79,20 @@ function createFuzzServer({ oneIn, pick }: Random) {
 function play(from: number): void {
   const random = createRandom(from);
   const { below, oneIn, pick } = random;
-  const budget = new ByteBudget(pick([10_000, 1e6]));
+  const { accounts, account, of } = ownAccount({ bytes: pick([10_000, 1e6]) });
   const { serve, later } = createFuzzServer(random);
   const connection = new Connection({
     limits: { ...limits, maxUnreadBytes: pick([2000, defaultLimits.maxUnreadBytes]) },
-    budget,
+    account,
     serve,
     wake() {},
     now: () => 0,
   });
+  of(connection);
   const share = createIdleShare(limits);
   const { table } = share;
   const wrongOneIn = pick([0, 30, 300]);
   const client = createFuzzClient({ random, table, wrongOneIn });
-  let counted = 0;
   let last = 0;
   let idle = 0;
 
@@ -103,8 +103,7 @@ function play(from: number): void {
     if (oneIn(2)) connection.take({ room: !oneIn(3) });
     if (oneIn(2000)) connection.shutdown();
     if (oneIn(2000)) connection.expire();
-    budget.add(connection.heldBytes - counted);
-    counted = connection.heldBytes;
+    if (oneIn(100)) accounts.tick(0);
     assert.ok(connection.openStreams <= limits.maxConcurrentStreams);
   }
 
@@ -137,7 +136,8 @@ function play(from: number): void {
     // Of the streams that were reset it remembers some.
     connection.forget();
     share.forget();
-    const held = connection.heldBytes;
+    connection.count();
+    const held = account.bytes;
     if (!wasOver) assert.equal(held, share.heldBytes);
     else assert.ok(held <= Math.max(idle, share.heldBytes) + last, `${held} bytes`);
   }
@@ -172,8 +172,7 @@ test('a connection says the same however its input is cut', () => {
   const input = Buffer.concat([greeting, ...parts]);
   const output = (pieces: readonly Buffer[]) => {
     const { serve } = createFuzzServer(createRandom(seed));
-    const budget = new ByteBudget(1e6);
-    const connection = new Connection({ limits, budget, serve, wake() {}, now: () => 0 });
+    const connection = new Connection({ limits, serve, wake() {}, now: () => 0 });
     for (const piece of pieces) receiveOnce(connection, piece);
     return Buffer.concat(connection.take({ room: true }));
   };

@@ -1,4 +1,5 @@
-import { ByteBudget } from '../src/engine/byte_budget.ts';
+import type { Account } from '../src/engine/account.ts';
+import { ownAccount } from './account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
 import { Flag, FrameType, preface } from '../src/engine/http2/frame.ts';
 import { FrameReader } from '../src/engine/http2/frame_reader.ts';
@@ -33,6 +34,8 @@ export interface Served {
 /** A client of a connection, without sockets between them. */
 export interface Peer {
   connection: Connection;
+  /** What it holds. */
+  account: Account;
   served: Served[];
   /** Moves the connection's clock, in milliseconds. */
   clock: { now: number };
@@ -67,9 +70,10 @@ const plainWire: Wire = { up: (bytes) => [bytes], down() {} };
 export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plainWire): Peer {
   const served: Served[] = [];
   const clock = { now: 0 };
+  const own = ownAccount({ bytes: 64 * 1024 * 1024 });
   const connection = new Connection({
     limits: { ...defaultLimits, ...limits },
-    budget: new ByteBudget(64 * 1024 * 1024),
+    account: own.account,
     serve,
     wake() {},
     now: () => clock.now,
@@ -80,8 +84,10 @@ export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plain
     seen.push({ type: typeNames[type] ?? `${type}`, flags, streamId, payload });
   });
   reader.read(preface);
+  own.of(connection);
   const peer: Peer = {
     connection,
+    account: own.account,
     served,
     clock,
     send(type, { flags = 0, stream = 0, payload = '' } = {}) {

@@ -39,6 +39,8 @@ export function copyWork(bytes: number): number {
 
 /** One connection's part of the work. */
 export interface Flow {
+  /** Which turn it is. */
+  readonly turn: number;
   /** Counts work that has been done. */
   spend(work: number): void;
   /** Whether what is left to do had better wait(). */
@@ -53,6 +55,7 @@ export interface Flow {
 
 /** A flow that never has to wait. */
 export const unbounded: Flow = {
+  turn: 0,
   spend() {},
   isSpent: false,
   wait: (task) => void setImmediate(task),
@@ -163,6 +166,10 @@ class WaitingFlow implements Flow {
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
+  }
+
+  get turn(): number {
+    return this.#scheduler.turn;
   }
 
   get hasTasks(): boolean {

@@ -15,7 +15,8 @@ const figures = {
 };
 const method = { path: '/a.B/C', service: 'a.B', method: 'C', type: 'unary' } as const;
 const ofMethod = { grpc_type: 'unary', grpc_service: 'a.B', grpc_method: 'C' };
-const open = { calls: 1, streams: 2, connections: 3, bufferedBytes: 4 };
+const heldBytes = { headers: 5, bodies: 6 };
+const open = { calls: 1, streams: 2, connections: 3, bufferedBytes: 4, heldBytes };
 
 /** Metrics of one method, and how to read them. */
 function create(sources: Partial<MetricsSources> = {}) {
@@ -117,6 +118,8 @@ test('createMetrics() tells what is open, what health says, what is built and th
     greeter_open_streams: 2,
     greeter_open_connections: 3,
     greeter_buffered_bytes: 4,
+    'greeter_held_bytes headers': 5,
+    'greeter_held_bytes bodies': 6,
     'greeter_connection_errors_total refused': 6,
     'greeter_connection_errors_total handshake_timeout': 7,
     'greeter_tls_handshake_errors_total timeout': 7,
@@ -142,7 +145,12 @@ test('createMetrics() tells what is open, what health says, what is built and th
 
 test('createMetrics() has no value for what nobody can say', async () => {
   const samples = await create({
-    open: () => ({ ...open, connections: undefined, bufferedBytes: undefined }),
+    open: () => ({
+      ...open,
+      connections: undefined,
+      bufferedBytes: undefined,
+      heldBytes: undefined,
+    }),
   }).read();
 
   const names = samples.map(({ name }) => name).filter((name) => name.startsWith('greeter_'));

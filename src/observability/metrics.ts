@@ -12,6 +12,7 @@ export interface MetricsSources {
     streams: number;
     connections: number | undefined;
     bufferedBytes: number | undefined;
+    heldBytes: Readonly<Record<string, number>> | undefined;
   };
   /** What went wrong with connections, by reason; see connection_errors.ts. */
   connectionErrors: () => Iterable<readonly [reason: string, count: number]>;
@@ -74,6 +75,19 @@ function addOwnMetrics(
   gauge('open_connections', 'Connections', () => open().connections);
   gauge('open_streams', 'HTTP/2 streams', () => open().streams);
   gauge('buffered_bytes', 'What all connections keep in memory', () => open().bufferedBytes);
+  const held = new Gauge({
+    name: 'greeter_held_bytes',
+    help: 'Bytes that peers make the server hold, by what they are for',
+    labelNames: ['category'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [category, bytes] of Object.entries(open().heldBytes ?? {})) {
+        this.set({ category }, bytes);
+      }
+    },
+  });
+  registry.registerMetric(held);
   gauge(
     'tls_certificate_expiry_timestamp_seconds',
     'When the first certificate of the chain that is served ends',

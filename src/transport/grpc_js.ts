@@ -112,7 +112,13 @@ function engineOf<Ext extends object>(create: () => Server<Ext>): Engine<Ext> {
     get counts() {
       // A call is a stream here, and grpc-js keeps the rest to itself.
       const open = running?.streams.count() ?? 0;
-      return { connections: undefined, streams: open, calls: open, bufferedBytes: undefined };
+      return {
+        connections: undefined,
+        streams: open,
+        calls: open,
+        bufferedBytes: undefined,
+        heldBytes: undefined,
+      };
     },
   };
 

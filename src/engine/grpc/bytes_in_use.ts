@@ -1,3 +1,4 @@
+import { Held } from '../account.ts';
 import type { Stream } from '../http2/stream.ts';
 import type { MessageRoom } from './methods.ts';
 
@@ -10,8 +11,6 @@ export class BytesInUse implements MessageRoom {
   most = 0;
   isCopied = false;
   readonly #stream: Stream;
-  #message = 0;
-  #retained = 0;
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -19,10 +18,7 @@ export class BytesInUse implements MessageRoom {
 
   /** The message at hand has so many, in place of the one before. */
   take(bytes: number): void {
-    const size = bytes < smallMessage ? 0 : bytes;
-    if (size === this.#message) return;
-    this.#stream.claim(size - this.#message);
-    this.#message = size;
+    this.#stream.hold(Held.messages, bytes < smallMessage ? 0 : bytes);
   }
 
   spend(work: number): void {
@@ -31,7 +27,6 @@ export class BytesInUse implements MessageRoom {
 
   /** The service keeps so many of those before. */
   retain(bytes: number): void {
-    this.#stream.claim(bytes - this.#retained);
-    this.#retained = bytes;
+    this.#stream.hold(Held.retained, bytes);
   }
 }

@@ -32,9 +32,7 @@ export interface CallDeps {
   /** Milliseconds, for deadlines. */
   now: () => number;
   /** Why the server can take nothing more for this path now, if it cannot. */
-  refusal: (path: string) => ServerError | undefined;
-  /** Bytes that the server has room for. */
-  freeBytes: () => number;
+  refusal: (stream: Stream, path: string) => ServerError | undefined;
   /** RESOURCE_EXHAUSTED: it has no room for a message. */
   busy: () => ServerError;
   /** Told when a call is over. */
@@ -171,11 +169,11 @@ export class Call
   }
 
   get refusal(): ServerError | undefined {
-    return this.#deps.refusal(this.method.path);
+    return this.#deps.refusal(this.stream, this.method.path);
   }
 
   get freeBytes(): number {
-    return this.#deps.freeBytes();
+    return this.stream.account.room;
   }
 
   busy(): ServerError {

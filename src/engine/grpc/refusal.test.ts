@@ -17,7 +17,7 @@ function refused() {
   const clock = { now: 0 };
   const now = () => clock.now;
   const { stream } = peer.open(1);
-  stream.events = new RefusedRequest(stream, refusal, { deadlines: new Deadlines(now), now });
+  stream.serve(new RefusedRequest(stream, refusal, { deadlines: new Deadlines(now), now }));
   const [headers, data, ...more] = peer.frames();
   assert.deepEqual([headers?.type, headers?.flags], ['HEADERS', END_HEADERS]);
   assert.deepEqual([data?.type, data?.flags, data?.payload], ['DATA', 0, text]);
@@ -74,8 +74,7 @@ test('a refused request whose peer has no room for the answer is given up after 
   const now = () => clock.now;
   peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]) });
   const { stream } = peer.open(1, { endStream: true });
-  stream.events = new RefusedRequest(stream, refusal, { deadlines: new Deadlines(now), now });
-  stream.events.end([]);
+  stream.serve(new RefusedRequest(stream, refusal, { deadlines: new Deadlines(now), now }));
   peer.frames();
 
   clock.now = 1000;

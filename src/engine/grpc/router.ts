@@ -4,6 +4,7 @@ import { Bag } from '../bag.ts';
 import type { RequestHeaders } from '../http2/request_headers.ts';
 import type { Http2ServerOptions } from '../net/connections.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { Held } from '../account.ts';
 import { bounded } from '../bounded.ts';
 import { Call, type CallDeps, type Method } from './call.ts';
 import { type CallHead, readHead } from './call_head.ts';
@@ -22,10 +23,6 @@ export interface RouterOptions {
   essential?: ReadonlySet<string> | undefined;
   /** Paths of calls that no middleware limits: each counts for all that it may take, for as long as it is open. */
   unlimited?: ReadonlySet<string> | undefined;
-  /** Whether the server keeps more than it may: other calls are refused. */
-  isOverloaded: () => boolean;
-  /** Bytes that the server has room for: what messages may become. */
-  freeBytes?: (() => number) | undefined;
   /** Makes what refuses a call or a message for want of room: RESOURCE_EXHAUSTED, and when to try again. */
   createBusy?: ((message: string) => () => ServerError) | undefined;
   /** Told of requests that are no calls. */
@@ -47,8 +44,14 @@ export interface Router {
   cut(error: ServerError): void;
 }
 
-/** What a call takes beyond what any counts for, in bytes: one that waits for something takes some 10 KiB. */
-const unlimitedCost = 8 * 1024;
+/**
+ * What an open call counts for, in bytes. With the whole chain it takes some 8 KiB; but ten thousand
+ * that wait are no fault, and have to find room in the default budget.
+ */
+export const callCost = 2560;
+
+/** The same of one that no middleware limits: all that a call takes which waits for something. */
+const unlimitedCost = callCost + 8 * 1024;
 
 const defaultMaxMessageSize = 4 * 1024 * 1024;
 
@@ -58,8 +61,6 @@ export function createRouter({
   compressAbove,
   essential,
   unlimited,
-  isOverloaded,
-  freeBytes = () => Number.POSITIVE_INFINITY,
   createBusy = busyWithoutDetails,
   report = () => {},
   now = performance.now.bind(performance),
@@ -72,7 +73,6 @@ export function createRouter({
     compressAbove,
     now,
     refusal,
-    freeBytes,
     busy: createBusy('Cannot take this message: too much is buffered'),
     onEnd: (call) => calls.delete(call),
   };
@@ -111,8 +111,8 @@ export function createRouter({
     let connection = peers.get(socket);
     if (!connection) peers.set(socket, (connection = connectionInfo(socket)));
     const method = methods.get(head.path);
-    if (unlimited?.has(head.path)) stream.claim(unlimitedCost);
-    const fault = refusal(head.path);
+    if (unlimited?.has(head.path)) stream.hold(Held.calls, unlimitedCost);
+    const fault = refusal(stream, head.path);
     if (fault) head = { ...head, fault };
     const call = method
       ? new Call({ stream, head, method, connection, deps })
@@ -121,8 +121,8 @@ export function createRouter({
     return call;
   }
 
-  function refusal(path: string): ServerError | undefined {
-    return isOverloaded() && !essential?.has(path) ? overloaded() : undefined;
+  function refusal({ account }: Stream, path: string): ServerError | undefined {
+    return essential?.has(path) || account.admits('bytes', 0) ? undefined : overloaded();
   }
 }
 

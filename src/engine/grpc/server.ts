@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Server, ServerAddBuilder } from 'nice-grpc';
 import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common';
+import type { HeldBytes } from '../account.ts';
 import type { Incident } from '../http2/incident.ts';
 import {
   createHttp2Server,
@@ -14,7 +15,7 @@ import { peerName } from '../net/connection_info.ts';
 import type { EngineContext } from './context.ts';
 import { http1Response } from './http1_response.ts';
 import { type ListenAddress, Listeners, type ReportOfSocket } from '../net/listeners.ts';
-import { createRouter, type Router, type RouterOptions } from './router.ts';
+import { callCost, createRouter, type Router, type RouterOptions } from './router.ts';
 import { checkAdd, checkUse, Run } from './run.ts';
 import { type AddedService, addedService, handlersOf } from './service_list.ts';
 import type { TlsFiles } from '../net/tls_options.ts';
@@ -39,8 +40,10 @@ export interface Counts {
   connections: number | undefined;
   streams: number;
   calls: number;
-  /** What all connections together keep, in bytes; undefined where the engine cannot say. */
+  /** What all connections together keep of what is limited, in bytes; undefined where the engine cannot say. */
   bufferedBytes: number | undefined;
+  /** What peers hold, in bytes by what it is for; undefined where the engine cannot say. */
+  heldBytes: HeldBytes | undefined;
 }
 
 /**
@@ -63,12 +66,6 @@ export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'
   readonly counts: Counts;
 }
 
-/**
- * What an open call counts for, in bytes. With the whole chain it takes some 8 KiB; but ten thousand
- * that wait are no fault, and have to find room in the default budget.
- */
-const callCost = 2560;
-
 /** A server that listens on nothing yet. */
 export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
   const {
@@ -90,8 +87,6 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
       essential,
       unlimited,
       createBusy,
-      isOverloaded: () => http2.isOverloaded,
-      freeBytes: () => http2.freeBytes,
       report,
     });
     const http2 = createHttp2Server({
@@ -150,10 +145,11 @@ export function serverOn(open: () => Parts): GrpcServer<EngineContext> {
         setImmediate(() => setImmediate(() => http2.destroy()));
       },
       get counts() {
-        if (!running) return { connections: 0, streams: 0, calls: 0, bufferedBytes: 0 };
+        if (!running) return nothing;
         const { router, http2 } = running;
-        const { openConnections: connections, openStreams: streams, bufferedBytes } = http2;
-        return { connections, streams, calls: router.openCalls, bufferedBytes };
+        const { openConnections: connections, openStreams: streams } = http2;
+        const { bufferedBytes, heldBytes } = http2;
+        return { connections, streams, calls: router.openCalls, bufferedBytes, heldBytes };
       },
     };
 
@@ -186,6 +182,8 @@ export function serverOn(open: () => Parts): GrpcServer<EngineContext> {
     }
   }
 }
+
+const nothing: Counts = { connections: 0, streams: 0, calls: 0, bufferedBytes: 0, heldBytes: {} };
 
 /** As grpc-js has it, where nice-grpc gives the port of a unix socket. */
 const portOfPath = 1;

@@ -157,7 +157,7 @@ cutTest('a CONTINUATION flood is cut off by its frames, and by its bytes', (crea
 
     assertCalmed(result, most);
     assert.equal(peer.served.length, 0);
-    assert.ok(peer.connection.heldBytes < 20_000);
+    assert.ok(peer.account.bytes < 20_000);
   }
 });
 
@@ -226,7 +226,7 @@ cutTest(
       const peer = create();
 
       sendBlock(peer, 1, oversizedBlock);
-      const { heldBytes } = peer.connection;
+      const { bytes: heldBytes } = peer.account;
       peer.open(3);
 
       assert.deepEqual(peer.frames(), []);
@@ -265,14 +265,14 @@ cutTest('a header list or a header block above 1 MiB ends the connection', (crea
 
 cutTest('a header block that has not ended counts as what is held', (create) => {
   const peer = create();
-  const before = peer.connection.heldBytes;
+  const before = peer.account.bytes;
 
   peer.send('HEADERS', { stream: 1, payload: post });
   for (let i = 0; i < 10; i++) {
     peer.send('CONTINUATION', { stream: 1, payload: Buffer.alloc(16_000, 0x84) });
   }
 
-  assert.ok(peer.connection.heldBytes - before >= 160_000);
+  assert.ok(peer.account.bytes - before >= 160_000);
 });
 
 cutTest('trailers above the limit end the request, and whoever serves it is told', (create) => {

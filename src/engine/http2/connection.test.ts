@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { block, field, insert } from '../../../test/hpack/blocks.ts';
 import { cutTest } from '../../../test/http2_cuts.ts';
 import { goAwayCode, ok, post, trailer, word } from '../../../test/http2_peer.ts';
-import { ByteBudget } from '../byte_budget.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31, preface } from './frame.ts';
@@ -17,7 +16,6 @@ const hex = (text: string) => Buffer.from(text).toString('hex');
 test('a connection greets with its SETTINGS and the room of all streams together', () => {
   const connection = new Connection({
     limits: defaultLimits,
-    budget: new ByteBudget(1000),
     serve: () => assert.fail(),
     wake() {},
     now: () => 0,
@@ -136,7 +134,7 @@ cutTest('a header block larger than a frame goes on in CONTINUATION', (create) =
 
 cutTest('requests whose header block comes in parts are served, however many', (create) => {
   const peer = create();
-  const held = peer.connection.heldBytes;
+  const held = peer.account.bytes;
   const field = encodeHeaders(['x', '~'.repeat(5000)]);
 
   for (let stream = 1; stream < 100; stream += 2) {
@@ -152,7 +150,7 @@ cutTest('requests whose header block comes in parts are served, however many', (
     stream.respond(ok, { endStream: true });
   }
   peer.frames();
-  assert.equal(peer.connection.heldBytes, held);
+  assert.equal(peer.account.bytes, held);
 });
 
 cutTest('padding of every length is left out, and the peer gets its room back', (create) => {
@@ -179,7 +177,7 @@ cutTest('padding of every length is left out, and the peer gets its room back', 
   assert.equal(peer.served.length, 256);
   for (const { stream, events } of peer.served) {
     assert.deepEqual(events, ['data one', 'data two', 'end a b']);
-    assert.equal(stream.unconsumed, 6);
+    assert.equal(stream.messageBytes, 6);
   }
 });
 
@@ -292,7 +290,7 @@ cutTest('streams that nobody consumes hold back themselves, and not their connec
   assert.ok(given.every(({ streamId }) => streamId === 0));
   assert.ok(sum > 1_000_000 - 65_535 / 2, `${sum} bytes`);
   assert.deepEqual(events, ['data hello']);
-  assert.ok(peer.connection.heldBytes >= 1_000_000);
+  assert.ok(peer.account.bytes >= 1_000_000);
 });
 
 cutTest('abandon() sends the whole parts that windows have room for, then trailers', (create) => {
@@ -461,7 +459,7 @@ cutTest('a connection that failed says why, and takes nothing more', (create) =>
 
 cutTest('what a connection keeps is counted, and gone when its streams are', (create) => {
   const peer = create();
-  const held = () => peer.connection.heldBytes;
+  const held = () => peer.account.bytes;
   const before = held();
 
   const { stream } = peer.open(1);
@@ -492,37 +490,54 @@ cutTest('what a connection keeps is counted, and gone when its streams are', (cr
   assert.ok(held() - before < 200);
 });
 
-cutTest('shed() gives up the streams that hold most, and at last the connection', (create) => {
+cutTest('evict() ends what holds its part and has gone longest without progress', (create) => {
   const peer = create();
   const [small, large, other] = [peer.open(1), peer.open(3), peer.open(5)];
   peer.send('DATA', { stream: 1, payload: 'x'.repeat(10) });
-  peer.send('DATA', { stream: 3, payload: 'x'.repeat(2000) });
+  for (const stream of [3, 5]) peer.send('DATA', { stream, payload: 'x'.repeat(10_000) });
   peer.frames();
 
-  peer.connection.shed(1500);
+  const freed = peer.connection.evict('bytes', -1);
   const [reset] = peer.frames();
   const after = [small, large, other].map(({ stream }) => stream.closed);
-  peer.connection.shed(peer.connection.heldBytes);
 
+  assert.ok(freed >= 10_000, `${freed} bytes`);
   assert.deepEqual([reset?.type, reset?.streamId], ['RST_STREAM', 3]);
   assert.equal(reset?.payload, word(ErrorCode.ENHANCE_YOUR_CALM).toString('hex'));
   assert.deepEqual(after, [false, true, false]);
   assert.equal(large.events.at(-1), `failed ${ErrorCode.ENHANCE_YOUR_CALM}`);
-  assert.equal(goAwayCode(peer.frames()), ErrorCode.ENHANCE_YOUR_CALM);
-  assert.equal(peer.connection.openStreams, 0);
 });
 
-cutTest('shed() keeps a connection whose streams free as much as they are to', (create) => {
+cutTest('evict() ends the connection where most of its bytes are none of its streams', (create) => {
   const peer = create();
-  const [kept, freed] = [peer.open(1), peer.open(3)];
-  peer.send('DATA', { stream: 3, payload: 'x'.repeat(2000) });
-  peer.frames();
+  const { events } = peer.open(1);
+  peer.send('HEADERS', { stream: 3, payload: post });
+  peer.send('CONTINUATION', { stream: 3, payload: Buffer.alloc(16_000, 0x84) });
 
-  peer.connection.shed(freed.stream.heldBytes);
+  const freed = peer.connection.evict('bytes', -1);
 
-  assert.equal(goAwayCode(peer.frames()), undefined);
-  assert.deepEqual([kept.stream.closed, freed.stream.closed], [false, true]);
+  assert.ok(freed > 16_000, `${freed} bytes`);
+  assert.equal(goAwayCode(peer.frames()), ErrorCode.ENHANCE_YOUR_CALM);
+  assert.deepEqual(events, [`failed ${ErrorCode.ENHANCE_YOUR_CALM}`]);
+  assert.equal(peer.connection.evict('bytes', -1), 0);
 });
+
+cutTest(
+  'evictStalled() ends streams that are in the middle of a message, and no others',
+  (create) => {
+    const peer = create();
+    const [stalled, idle] = [peer.open(1), peer.open(3)];
+    peer.send('DATA', { stream: 1, payload: 'x'.repeat(2000) });
+    peer.frames();
+
+    const before = peer.connection.evictStalled(-1, 1000);
+    const freed = peer.connection.evictStalled(0, 1000);
+
+    assert.equal(before, 0);
+    assert.ok(freed >= 2000, `${freed} bytes`);
+    assert.deepEqual([stalled.stream.closed, idle.stream.closed], [true, false]);
+  },
+);
 
 cutTest('writers of all streams wait when their connection holds enough', (create) => {
   const peer = create({ connectionBufferSize: 1000 });
@@ -540,10 +555,10 @@ cutTest('writers of all streams wait when their connection holds enough', (creat
 
 cutTest('what is remembered of streams that were reset counts, and can be forgotten', (create) => {
   const peer = create();
-  const before = peer.connection.heldBytes;
+  const before = peer.account.bytes;
   for (let id = 1; id < 400; id += 2) peer.open(id).stream.respond(ok, { endStream: true });
   peer.frames();
-  const remembered = peer.connection.heldBytes - before;
+  const remembered = peer.account.bytes - before;
   const { stream } = peer.open(401);
 
   peer.connection.forget();
@@ -552,7 +567,7 @@ cutTest('what is remembered of streams that were reset counts, and can be forgot
   stream.reset(ErrorCode.CANCEL);
   peer.connection.forget();
   peer.frames();
-  const after = peer.connection.heldBytes;
+  const after = peer.account.bytes;
   peer.send('DATA', { stream: 1, payload: 'later' });
   const [answer] = peer.frames();
 
@@ -576,10 +591,10 @@ cutTest(
     headers(1, request);
     headers(3, again);
     headers(5, again);
-    const [held, spare] = [peer.connection.heldBytes, peer.connection.spareBytes];
+    const [held, spare] = [peer.account.bytes, peer.connection.spareBytes];
 
     peer.connection.forget();
-    const freed = held - peer.connection.heldBytes;
+    const freed = held - peer.account.bytes;
     headers(7, again);
 
     const [, second, third, fourth] = peer.served.map((served) => served.request);

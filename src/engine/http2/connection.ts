@@ -1,11 +1,10 @@
-import type { ByteBudget } from '../byte_budget.ts';
+import { type Account, Accounts, Held, type Limited } from '../account.ts';
 import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
 import { type Frame, FrameType, maxInt31 } from './frame.ts';
 import { FrameReader } from './frame_reader.ts';
 import { Inbound } from './inbound.ts';
 import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
-import { OpenCount } from '../open_count.ts';
 import { OpenStreams } from './open_streams.ts';
 import { Sender } from './sender.ts';
 import { type Flow, unbounded } from '../scheduler.ts';
@@ -15,17 +14,17 @@ import { fewStreams, type Serve, type Stream } from './stream.ts';
 /** What a connection is made with. */
 export interface ConnectionDeps {
   limits: Http2Limits;
-  /** Shared with the other connections; whoever binds this one to a socket counts its heldBytes. */
-  budget: ByteBudget;
-  /** The same, of streams. */
-  openCount?: OpenCount;
+  /** What it holds is counted here, but for what waits in the socket; a connection without one is alone. */
+  account?: Account | undefined;
   /** Its part of what the server does. */
   flow?: Flow;
   serve: Serve;
-  /** Called when there is something to write, and for about how many bytes more are held, if any. */
-  wake: (grown?: number) => void;
+  /** Called when there is something to write, or less is held than before. */
+  wake: () => void;
   /** Of what take() gave, the bytes that wait in the socket. */
   unsent?: (() => number) | undefined;
+  /** Bytes that the socket has read and receive() has not got. */
+  unread?: (() => number) | undefined;
   /** Milliseconds. */
   now: () => number;
   /** Told what goes wrong. */
@@ -44,6 +43,9 @@ const goAwayPing = Buffer.from('goingout', 'latin1');
 export class Connection {
   readonly #wake: ConnectionDeps['wake'];
   readonly #flow: Flow;
+  readonly #account: Account;
+  readonly #unsent: () => number;
+  readonly #unread: () => number;
   readonly #sender: Sender;
   readonly #streams: OpenStreams;
   readonly #inbound: Inbound;
@@ -51,34 +53,39 @@ export class Connection {
   readonly #report: (incident: Incident) => void;
   readonly #http1Response: (() => Buffer) | undefined;
   #state: 'open' | 'leaving' | 'left' | 'failed' = 'open';
+  /** What is charged to the account now, beside what streams are. */
+  readonly #held = { input: 0, headers: 0, remembered: 0, output: 0, inSocket: 0 };
+  #isClosed = false;
   /** Before the peer has said what it speaks, we say nothing that HTTP/1.1 could not read. */
   #mayTalk = false;
 
   constructor({
     limits,
-    budget,
-    openCount = new OpenCount(Number.POSITIVE_INFINITY),
+    account = alone(),
     flow = unbounded,
     serve,
     wake,
-    unsent = () => 0,
+    unsent = none,
+    unread = none,
     now,
     report = () => {},
     http1Response,
   }: ConnectionDeps) {
     const peer = defaultPeerSettings();
     this.#wake = wake;
+    this.#account = account;
+    this.#unsent = unsent;
+    this.#unread = unread;
     this.#flow = flow;
     this.#report = report;
     this.#http1Response = http1Response;
     const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
-    this.#sender = new Sender({ peer, limits, budget, unsent, onEnded });
+    this.#sender = new Sender({ peer, limits, account, unsent, onEnded });
     this.#streams = new OpenStreams({
       limits,
-      budget,
-      openCount,
+      account,
       flow,
-      wake,
+      wake: () => this.#changed(),
       report,
       sender: this.#sender,
     });
@@ -118,14 +125,7 @@ export class Connection {
     return this.#inbound.hasAnswered || this.lastStreamId > 0;
   }
 
-  /** Bytes kept for the peer, or of it. */
-  get heldBytes(): number {
-    const received = this.#reader.heldBytes + this.#inbound.heldBytes;
-    const { heldBytes, table } = this.#streams;
-    return received + heldBytes + table.rememberedBytes + this.#sender.output.length;
-  }
-
-  /** Those that forget() frees. */
+  /** Bytes that forget() frees. */
   get spareBytes(): number {
     const { size, rememberedBytes } = this.#streams.table;
     return this.#inbound.cachedBytes + (size === 0 ? rememberedBytes : 0);
@@ -139,16 +139,17 @@ export class Connection {
     const { table } = this.#streams;
     this.#inbound.dropCache();
     if (table.size === 0) table.forgetResets();
+    this.count();
   }
 
   /** Whether what is kept is all of the peer: nothing that it says could make that less. */
   get onlyReceives(): boolean {
-    return this.#sender.heldBytes === 0 && this.#streams.bodyBytes > 0;
+    return this.#sender.queuedCost === 0 && this.#account.bodies > 0;
   }
 
   /** Whether it has a part in what is kept: bodies, the peer's or ours, or more streams than a few. */
   get holdsMuch(): boolean {
-    return this.#streams.bodyBytes > 0 || this.#streams.table.size >= fewStreams;
+    return this.#account.bodies > 0 || this.#streams.table.size >= fewStreams;
   }
 
   /** Whether the client has said that it speaks HTTP/2. */
@@ -197,6 +198,7 @@ export class Connection {
       this.fail(error);
     }
     this.#flow.putOff(this.#reader.restBytes);
+    this.count();
   }
 
   /** Bytes that take() has to give, whatever room there is. */
@@ -222,13 +224,15 @@ export class Connection {
     if (!this.#mayTalk) return [];
     if (this.isOverfull) this.fail(tooMuch());
     if (room && this.#state !== 'failed') this.#sender.flush();
-    return this.#sender.output.take(this.isOver ? undefined : most);
+    const taken = this.#sender.output.take(this.isOver ? undefined : most);
+    this.#countOften();
+    return taken;
   }
 
   /** Asks the peer whether it is still there; any frame says yes. */
   ping(): void {
     this.#sender.output.frame(FrameType.PING, 0, 0, Buffer.alloc(8));
-    this.#wake();
+    this.#changed();
   }
 
   /**
@@ -241,7 +245,7 @@ export class Connection {
     this.#mayTalk = true;
     this.#sender.goAway(maxInt31, ErrorCode.NO_ERROR);
     this.#sender.output.frame(FrameType.PING, 0, 0, goAwayPing);
-    this.#wake();
+    this.#changed();
   }
 
   /** The second half of shutdown(), for a peer that does not answer the PING. */
@@ -249,7 +253,7 @@ export class Connection {
     if (this.#state !== 'leaving') return;
     this.#state = 'left';
     this.#sender.goAway(this.#streams.table.lastId, ErrorCode.NO_ERROR);
-    this.#wake();
+    this.#changed();
   }
 
   /** Has whoever serves a stream end it now: the connection is about to be dropped. */
@@ -271,7 +275,7 @@ export class Connection {
     else this.#sender.goAway(this.#streams.table.lastId, code, message);
     this.#report({ reason, message });
     this.lost(error);
-    this.#wake();
+    this.#changed();
   }
 
   /** A client of HTTP/1.1 gets an answer that it can show; one of TLS would take anything for garbage. */
@@ -281,13 +285,28 @@ export class Connection {
     if (protocol === 'http1' && this.#http1Response) output.bytes(this.#http1Response());
   }
 
-  /** Frees so many bytes: of the streams that hold the most, or by giving up the connection. */
-  shed(bytes: number): void {
-    // Without the output, which each RST_STREAM makes longer.
-    const enough = this.#streams.heldBytes - bytes;
-    this.#streams.shed(bytes);
-    if (this.#streams.heldBytes <= enough) return;
-    this.fail(tooMuch());
+  /**
+   * Ends what takes of something that is limited, and has gone longest without progress: a stream, or where most
+   * of the bytes are none of its streams', the connection. Gives how much that is, or 0.
+   */
+  evict(limited: keyof Limited, since: number): number {
+    if (this.#state === 'failed') return 0;
+    const { bytes } = this.#account;
+    if (limited === 'bytes' && 2 * this.#ownBytes > bytes) {
+      this.fail(tooMuch());
+      // Its socket goes at once.
+      this.close();
+      return bytes;
+    }
+    return this.#streams.evict(limited, since);
+  }
+
+  /**
+   * Ends streams that are in the middle of a message, and have made no progress since a turn, until so many bytes
+   * are free; gives how many are.
+   */
+  evictStalled(since: number, bytes: number): number {
+    return this.#state === 'failed' ? 0 : this.#streams.evictStalled(since, bytes);
   }
 
   /** The socket is closed, or is about to be for this error: what is open ends here. */
@@ -296,7 +315,71 @@ export class Connection {
     this.#reader.stop();
     this.#flow.putOff(0);
     this.#streams.end(error);
+    this.count();
   }
+
+  /** Its socket is gone: nothing is held any more. */
+  close(): void {
+    this.lost();
+    this.#isClosed = true;
+    this.#hold('input', 0);
+    this.#hold('headers', 0);
+    this.#hold('remembered', 0);
+    this.#hold('output', 0);
+    this.#hold('inSocket', 0);
+  }
+
+  /** There is more to send, or less: that happens often. */
+  #changed(): void {
+    this.#countOften();
+    this.#wake();
+  }
+
+  /** Charges what the connection holds beside its streams. To be called when its socket has taken something. */
+  count(): void {
+    if (this.#isClosed) return;
+    this.#hold('input', this.#reader.heldBytes + this.#unread());
+    this.#hold('headers', this.#inbound.heldBytes);
+    this.#hold('inSocket', this.#unsent());
+    this.#countOften();
+  }
+
+  #countOften(): void {
+    if (this.#isClosed) return;
+    this.#hold('output', this.#sender.output.length);
+    this.#hold('remembered', this.#streams.table.rememberedBytes);
+  }
+
+  #hold(what: keyof typeof ownCategories, bytes: number): void {
+    const before = this.#held[what];
+    if (bytes === before) return;
+    // First: where there is no room, forget() is called meanwhile.
+    this.#held[what] = bytes;
+    this.#account.charge(ownCategories[what], bytes - before);
+  }
+
+  get #ownBytes(): number {
+    const { input, headers, remembered, output, inSocket } = this.#held;
+    return input + headers + remembered + output + inSocket;
+  }
+}
+
+/** What a connection holds beside its streams, and what that is charged as. */
+const ownCategories = {
+  input: Held.input,
+  headers: Held.headers,
+  remembered: Held.headers,
+  output: Held.output,
+  inSocket: Held.output,
+} as const;
+
+function none(): number {
+  return 0;
+}
+
+/** An account of a connection that shares with no other. */
+function alone(): Account {
+  return new Accounts().open(undefined, { evict: () => 0, evictStalled: () => 0 });
 }
 
 function tooMuch(): ConnectionError {

@@ -5,16 +5,25 @@ import { maxInt31 } from './frame.ts';
  * INITIAL_WINDOW_SIZE can make it negative (RFC 9113 section 6.9.2).
  */
 export class SendWindow {
-  available: number;
+  #available: number;
 
   constructor(initial: number) {
-    this.available = initial;
+    this.#available = initial;
+  }
+
+  get available(): number {
+    return this.#available;
+  }
+
+  /** So much has been sent. */
+  take(bytes: number): void {
+    this.#available -= bytes;
   }
 
   /** False when that makes more than 2^31 - 1 bytes (RFC 9113 section 6.9.1). */
   grow(bytes: number): boolean {
-    this.available += bytes;
-    return this.available <= maxInt31;
+    this.#available += bytes;
+    return this.#available <= maxInt31;
   }
 }
 

@@ -156,7 +156,7 @@ export class Inbound {
     if (!stream.sendWindow.grow(increment)) {
       throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
     }
-    if (stream.heldLength > 0) sender.held(stream);
+    if (stream.queued > 0) sender.queued(stream);
   }
 
   /** Section 6.4. */
@@ -169,8 +169,7 @@ export class Inbound {
     if (!stream) return streams.refuseIdle(streamId);
     this.#countReset();
     flow.spend(cost.reset);
-    owner.forget(stream);
-    stream.events?.reset(frame.bytes.readUInt32BE(frame.start));
+    owner.onReset(stream, frame.bytes.readUInt32BE(frame.start));
   }
 
   /** Section 6.5. */
@@ -193,7 +192,7 @@ export class Inbound {
       if (!stream.sendWindow.grow(grown)) {
         throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
       }
-      if (stream.heldLength > 0) sender.held(stream);
+      if (stream.queued > 0) sender.queued(stream);
     }
     sender.output.frame(FrameType.SETTINGS, Flag.ACK, 0);
   }
@@ -324,22 +323,10 @@ class Requests {
     const body = withoutPadding(frame);
     const stream = streams.get(streamId);
     if (!stream) return streams.refuseClosed(streamId, 'DATA');
-    if (stream.remoteEnded) {
-      throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take DATA after the end');
-    }
-    owner.holdRequest(stream, length);
-    if (!stream.receiveWindow.take(length)) {
-      throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
-    }
     const endStream = (flags & Flag.END_STREAM) !== 0;
     if (body.length > 0) this.dataFrames++;
-    else if (!endStream) this.#countEmpty();
-    if (body.length < length) stream.consume(length - body.length);
-    countBody(stream, body.length, endStream);
-    // Whoever serves it need not keep what nothing follows.
-    stream.remoteEnded = endStream;
-    if (body.length > 0) stream.events?.data(body);
-    if (endStream) this.#end(stream, []);
+    else if (!endStream && !stream.remoteEnded) this.#countEmpty();
+    stream.receiveData(body, length, endStream);
   }
 
   /** Every block is decoded, whatever becomes of its stream: the next ones build on it. */
@@ -382,15 +369,12 @@ class Requests {
     }
     const windows = { send: peer.initialWindowSize, receive: limits.streamWindowSize };
     const stream = new Stream(streamId, owner, { ...windows, peer });
-    stream.remoteEnded = endStream;
     const request = this.#request(streamId, list);
-    if (request.contentLength !== undefined) stream.bodyLeft = request.contentLength;
-    countBody(stream, 0, endStream);
+    stream.begin({ contentLength: request.contentLength, endStream });
     // Of a list that is too large less is kept than that.
-    stream.ownSize = limits.streamCost + Math.min(list.size, limits.maxHeaderListSize);
-    owner.open(stream);
-    stream.events = serve(stream, request);
-    if (endStream && !stream.closed) stream.events.end([]);
+    const headers = Math.min(list.size, limits.maxHeaderListSize);
+    owner.open(stream, { streamCost: limits.streamCost, headers });
+    stream.serve(serve(stream, request));
   }
 
   #request(streamId: number, list: HeaderList): RequestHeaders {
@@ -412,28 +396,8 @@ class Requests {
     const { streamId, endStream } = block;
     const stream = this.#deps.streams.get(streamId);
     if (!stream) return;
-    if (stream.remoteEnded) {
-      throw new StreamError(streamId, 'STREAM_CLOSED', 'Cannot take HEADERS after the end');
-    }
-    if (!endStream) {
-      throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot take trailers that do not end it');
-    }
+    stream.checkTrailers(endStream);
     const trailers = tooLarge ? [] : readTrailers(streamId, fields);
-    countBody(stream, 0, true);
-    this.#end(stream, trailers, tooLarge ? this.#deps.limits.maxHeaderListSize : undefined);
-  }
-
-  #end(stream: Stream, trailers: readonly string[], overLimit?: number): void {
-    stream.remoteEnded = true;
-    if (!stream.closed) stream.events?.end(trailers, overLimit);
-  }
-}
-
-/** Section 8.1.1: a body is as long as `content-length` says. */
-function countBody(stream: Stream, length: number, endStream: boolean): void {
-  if (stream.bodyLeft === undefined) return;
-  stream.bodyLeft -= length;
-  if (stream.bodyLeft < 0 || (endStream && stream.bodyLeft > 0)) {
-    throw new StreamError(stream.id, 'PROTOCOL_ERROR', 'Cannot take a body of another length');
+    stream.receiveTrailers(trailers, tooLarge ? this.#deps.limits.maxHeaderListSize : undefined);
   }
 }

@@ -1,72 +1,59 @@
-import type { ByteBudget } from '../byte_budget.ts';
+import { type Account, Held, type Limited } from '../account.ts';
+import { cost, type Flow } from '../scheduler.ts';
 import { type ConnectionError, ErrorCode, lowerCase, StreamError } from './errors.ts';
 import { ReceiveWindow } from './flow_control.ts';
 import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
-import type { OpenCount } from '../open_count.ts';
-import { cost, type Flow } from '../scheduler.ts';
 import type { Sender } from './sender.ts';
 import type { Stream, StreamOwner } from './stream.ts';
 import { StreamTable } from './stream_table.ts';
 
 interface OpenStreamsDeps {
   limits: Http2Limits;
-  budget: ByteBudget;
-  openCount: OpenCount;
+  account: Account;
   flow: Flow;
   sender: Sender;
-  wake: (grown?: number) => void;
+  wake: () => void;
   report: (incident: Incident) => void;
 }
+
+/** What is no message worth ending a call for, in bytes. */
+const smallMessage = 1024;
 
 /** The streams of a connection: what they may do to it, and everything that ends one. */
 export class OpenStreams implements StreamOwner {
   readonly table = new StreamTable();
   readonly flow: Flow;
+  readonly account: Account;
+  readonly wake: () => void;
   readonly #receiveWindow: ReceiveWindow;
-  readonly #budget: ByteBudget;
-  readonly #openCount: OpenCount;
   readonly #sender: Sender;
-  readonly #wake: (grown?: number) => void;
   readonly #report: (incident: Incident) => void;
   /** How many responses are complete. */
   completed = 0;
-  #unconsumed = 0;
-  #kept = 0;
-  #own = 0;
 
-  constructor({ limits, budget, openCount, flow, sender, wake, report }: OpenStreamsDeps) {
+  constructor({ limits, account, flow, sender, wake, report }: OpenStreamsDeps) {
     this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
-    this.#budget = budget;
-    this.#openCount = openCount;
+    this.account = account;
     this.flow = flow;
     this.#sender = sender;
-    this.#wake = wake;
+    this.wake = wake;
     this.#report = report;
   }
 
-  /** Bytes of bodies: of requests those that are not consumed or still kept, of responses those not sent. */
-  get bodyBytes(): number {
-    return this.#unconsumed + this.#kept + this.#sender.heldBytes;
-  }
-
-  /** The same, and the streams themselves with the header lists of their requests. */
-  get heldBytes(): number {
-    return this.bodyBytes + this.#own;
-  }
-
-  /** Whether the server has so much to do that it had better not even refuse calls one by one. */
+  /** Whether the server has so much to do that it had better not even refuse this peer's calls one by one. */
   get isFlooded(): boolean {
-    return this.#openCount.isFull || this.#budget.isFarExceeded;
+    return this.account.mustStop || !this.account.admits('streams', 1);
   }
 
-  open(stream: Stream): void {
+  /** Opens a stream that is known from now on; with the header list of its request it takes so many bytes. */
+  open(stream: Stream, { streamCost, headers }: { streamCost: number; headers: number }): void {
     this.table.add(stream);
-    this.#openCount.value++;
+    this.account.count('streams', 1);
     this.flow.spend(cost.stream);
-    this.#own += stream.ownSize;
-    // At once: a thousand may be opened before this is counted anew.
-    this.#wake(stream.ownSize);
+    stream.hold(Held.calls, streamCost);
+    stream.hold(Held.headers, headers);
+    this.wake();
   }
 
   /** Opens no stream for a request: its client may send it again (RFC 9113 section 8.7). */
@@ -77,35 +64,25 @@ export class OpenStreams implements StreamOwner {
   }
 
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
-    const grown = this.#sender.headers(stream, block, endStream);
-    this.#wake(grown);
+    this.#sender.headers(stream, block, endStream);
+    this.wake();
   }
 
-  hold(stream: Stream, bytes: Uint8Array): boolean {
-    const goOn = this.#sender.hold(stream, bytes);
-    this.#wake(bytes.length);
-    return goOn && this.#budget.excess === 0;
+  send(stream: Stream, bytes: Uint8Array): boolean {
+    const goOn = this.#sender.send(stream, bytes);
+    this.wake();
+    return goOn && this.account.mayGrow;
   }
 
-  endHeld(stream: Stream): void {
-    this.#sender.held(stream);
-    this.#wake();
+  endQueued(stream: Stream): void {
+    this.#sender.queued(stream);
+    this.wake();
   }
 
   abandon(stream: Stream): void {
-    if (this.#sender.cutShort(stream)) this.#sender.held(stream);
+    if (this.#sender.cutShort(stream)) this.#sender.queued(stream);
     else this.reset(stream, ErrorCode.CANCEL);
-    this.#wake();
-  }
-
-  keep(bytes: number): void {
-    this.#kept += bytes;
-    this.#wake(bytes);
-  }
-
-  claim(bytes: number): void {
-    this.#own += bytes;
-    this.#wake(bytes);
+    this.wake();
   }
 
   /**
@@ -118,24 +95,17 @@ export class OpenStreams implements StreamOwner {
     return true;
   }
 
-  /** Counts DATA that a stream has got and not consumed. */
-  holdRequest(stream: Stream, bytes: number): void {
-    stream.unconsumed += bytes;
-    this.#unconsumed += bytes;
-  }
-
   giveBack(stream: Stream, bytes: number): void {
-    this.#unconsumed -= bytes;
     if (!stream.remoteEnded) {
       this.#sender.windowUpdate(stream.id, stream.receiveWindow.consume(bytes));
     }
-    this.#wake();
+    this.wake();
   }
 
   reset(stream: Stream, code: number): void {
     this.#sendReset(stream.id, code);
     this.#remove(stream);
-    this.#wake();
+    this.wake();
   }
 
   /** Ends a stream with RST_STREAM, if it is open still, and tells whoever serves it. */
@@ -149,8 +119,10 @@ export class OpenStreams implements StreamOwner {
     } else this.#sendReset(streamId, code);
   }
 
-  forget(stream: Stream): void {
+  /** The peer has reset a stream. */
+  onReset(stream: Stream, code: number): void {
     this.#remove(stream);
+    stream.events?.reset(code);
   }
 
   /** A response that is whole before its request: the rest of it is of no use (section 8.1). */
@@ -161,15 +133,48 @@ export class OpenStreams implements StreamOwner {
     stream.events?.sent();
   }
 
-  /** Gives up streams that hold the most, until so many bytes are free. */
-  shed(bytes: number): void {
-    const enough = this.heldBytes - bytes;
-    for (const stream of this.table.largest()) {
-      if (this.heldBytes <= enough) return;
-      this.fail(
-        new StreamError(stream.id, 'ENHANCE_YOUR_CALM', 'Cannot hold so much for one call'),
-      );
+  /**
+   * Ends the stream that has gone longest without progress, of those that have their part in what is limited.
+   * Gives how much that was, or 0 where there is none.
+   */
+  evict(limited: keyof Limited, since: number): number {
+    const streams = this.table.all();
+    let bytes = 0;
+    for (const { heldBytes } of streams) bytes += heldBytes;
+    let oldest: Stream | undefined;
+    for (const stream of streams) {
+      if (limited === 'calls' && !stream.isCall) continue;
+      if (limited === 'bytes') {
+        if (stream.heldBytes < bytes / streams.length) continue;
+        if (stream.isAdmitted && stream.progressedAt > since) continue;
+      }
+      if (!oldest || stream.progressedAt < oldest.progressedAt) oldest = stream;
     }
+    if (!oldest) return 0;
+    const freed = limited === 'bytes' ? oldest.heldBytes : 1;
+    this.#evict(oldest);
+    return freed;
+  }
+
+  /** Ends those that are in the middle of a message, and have made no progress since a turn: see Connection. */
+  evictStalled(since: number, bytes: number): number {
+    const stalled = this.table
+      .all()
+      .filter((stream) => stream.progressedAt <= since && stream.messageBytes >= smallMessage)
+      .toSorted((a, b) => a.progressedAt - b.progressedAt);
+    let freed = 0;
+    for (const stream of stalled) {
+      if (freed >= bytes) break;
+      if (stream.closed) continue;
+      freed += stream.heldBytes;
+      this.#evict(stream);
+    }
+    return freed;
+  }
+
+  #evict(stream: Stream): void {
+    this.flow.spend(cost.reset);
+    this.fail(new StreamError(stream.id, 'ENHANCE_YOUR_CALM', 'Cannot hold so much for one call'));
   }
 
   /** Has all of them ended, each in the words of whoever serves it. */
@@ -202,10 +207,7 @@ export class OpenStreams implements StreamOwner {
 
   #remove(stream: Stream): void {
     this.#sender.drop(stream);
-    this.#kept -= stream.kept;
-    this.#own -= stream.ownSize;
-    this.#unconsumed -= stream.unconsumed;
-    this.#openCount.value--;
+    stream.close();
     this.table.remove(stream);
   }
 }

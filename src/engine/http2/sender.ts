@@ -1,4 +1,4 @@
-import type { ByteBudget } from '../byte_budget.ts';
+import type { Account } from '../account.ts';
 import { SendWindow } from './flow_control.ts';
 import { Flag, FrameType } from './frame.ts';
 import { encodeTableSizeUpdate } from './hpack/encoder.ts';
@@ -22,13 +22,10 @@ const longestData = 64 * 1024;
 /** The last part of a response that may go before those that wait: less than the smallest MAX_FRAME_SIZE. */
 const smallRest = 4096;
 
-/** What a part of a body counts at least: a peer may have us hold one that comes byte by byte. */
-const leastCost = 96;
-
 interface SenderDeps {
   peer: PeerSettings;
   limits: Http2Limits;
-  budget: ByteBudget;
+  account: Account;
   /** What the socket has taken and not sent, in bytes. */
   unsent: () => number;
   /** Told when the last frame of a response has been put out. */
@@ -45,28 +42,28 @@ export class Sender {
   readonly #peer: PeerSettings;
   readonly #onEnded: (stream: Stream) => void;
   readonly #limits: Http2Limits;
-  readonly #budget: ByteBudget;
+  readonly #account: Account;
   readonly #unsent: () => number;
   /** Streams that have something to send and the window for it, in their turn. */
   readonly #line: Stream[] = [];
   /** How many HEADERS and DATA frames have been put out. */
   responseFrames = 0;
   #saidNoTable = false;
-  #heldBytes = 0;
+  #queuedCost = 0;
   #hasLeftOut = false;
 
-  constructor({ peer, limits, budget, unsent, onEnded }: SenderDeps) {
+  constructor({ peer, limits, account, unsent, onEnded }: SenderDeps) {
     this.#peer = peer;
     this.#limits = limits;
-    this.#budget = budget;
+    this.#account = account;
     this.#unsent = unsent;
     this.#onEnded = onEnded;
     this.window = new SendWindow(65_535);
   }
 
   /** What DATA takes that waits for a window, or for room in the output. */
-  get heldBytes(): number {
-    return this.#heldBytes;
+  get queuedCost(): number {
+    return this.#queuedCost;
   }
 
   /** Whether DATA waits for nothing but room in the output. */
@@ -89,12 +86,10 @@ export class Sender {
     return this.#limits.maxUnreadBytes - this.unreadBytes;
   }
 
-  /** Gives how many bytes of output that is. */
-  headers(stream: Stream, block: Buffer, endStream: boolean): number {
-    if (block.length > this.#room && this.#budget.excess > 0) this.#hasLeftOut = true;
+  headers(stream: Stream, block: Buffer, endStream: boolean): void {
+    if (block.length > this.#room && !this.#account.mayGrow) this.#hasLeftOut = true;
     if (!this.#hasLeftOut) this.#putHeaders(stream, block, endStream);
     if (endStream) this.#onEnded(stream);
-    return this.#hasLeftOut ? 0 : block.length;
   }
 
   #putHeaders(stream: Stream, block: Buffer, endStream: boolean): void {
@@ -104,23 +99,23 @@ export class Sender {
     this.output.headers(stream.id, whole, { endStream, maxFrameSize: this.#peer.maxFrameSize });
   }
 
-  /** Holds a part of a body. False: that is enough for now. */
-  hold(stream: Stream, bytes: Uint8Array): boolean {
+  /** Sends a part of a body, or has it wait. False: that is enough for now. */
+  send(stream: Stream, bytes: Uint8Array): boolean {
     if (bytes.length > 0) {
       if (this.#sendAtOnce(stream, bytes)) return true;
-      stream.held.push(bytes);
-      stream.heldLength += bytes.length;
-      this.#count(stream, costOf(bytes));
-      this.held(stream);
+      const before = stream.queuedCost;
+      stream.queue(bytes);
+      this.#queuedCost += stream.queuedCost - before;
+      this.queued(stream);
     }
     const { connectionBufferSize, streamBufferSize } = this.#limits;
-    return stream.heldCost < streamBufferSize && this.#heldBytes < connectionBufferSize;
+    return stream.queuedCost < streamBufferSize && this.#queuedCost < connectionBufferSize;
   }
 
   /** What is small and the whole rest of a response need not stand in line: nothing could join it. */
   #sendAtOnce(stream: Stream, bytes: Uint8Array): boolean {
     const room = Math.min(smallRest, stream.sendWindow.available, this.window.available);
-    const isLast = stream.localEnded && stream.heldLength === 0;
+    const isLast = stream.isEnding && stream.queued === 0;
     if (!isLast || bytes.length > room || this.output.length >= fullOutput) return false;
     const endStream = stream.trailers === undefined;
     this.#beginFrame(stream, bytes.length, endStream);
@@ -130,14 +125,11 @@ export class Sender {
     return true;
   }
 
-  /** Puts a stream in line for what it holds; where it holds nothing, its end leaves at once. */
-  held(stream: Stream): void {
-    if (stream.heldLength === 0) {
-      if (stream.localEnded) this.#end(stream);
-    } else if (stream.sendWindow.available > 0 && !stream.inLine) {
-      stream.inLine = true;
-      this.#line.push(stream);
-    }
+  /** Puts a stream in line for what it has queued; where that is nothing, its end leaves at once. */
+  queued(stream: Stream): void {
+    if (stream.queued === 0) {
+      if (stream.isEnding) this.#end(stream);
+    } else if (stream.sendWindow.available > 0 && stream.enterLine()) this.#line.push(stream);
   }
 
   /**
@@ -145,17 +137,12 @@ export class Sender {
    * others. False where the peer has got the half of one.
    */
   cutShort(stream: Stream): boolean {
-    let room = Math.min(stream.sendWindow.available, this.window.available, this.#room / 2);
-    let whole = 0;
-    for (const { length } of stream.held) {
-      if (length > room) break;
-      whole += length;
-      room -= length;
-    }
+    const room = Math.min(stream.sendWindow.available, this.window.available, this.#room / 2);
+    let whole = stream.wholeParts(room);
     while (whole > 0) {
       const length = Math.min(whole, this.#mostData);
       this.#beginFrame(stream, length, false);
-      this.#takeHeld(stream, length);
+      this.#move(stream, length);
       whole -= length;
     }
     this.drop(stream);
@@ -163,11 +150,9 @@ export class Sender {
   }
 
   drop(stream: Stream): void {
-    if (stream.inLine) this.#line.splice(this.#line.indexOf(stream), 1);
-    stream.inLine = false;
-    this.#count(stream, -stream.heldCost);
-    stream.held = [];
-    stream.heldLength = 0;
+    if (stream.leaveLine()) this.#line.splice(this.#line.indexOf(stream), 1);
+    this.#queuedCost -= stream.queuedCost;
+    stream.dropQueue();
   }
 
   /** Puts out as much DATA as windows and output have room for. */
@@ -175,23 +160,23 @@ export class Sender {
     while (this.window.available > 0 && this.output.length < fullOutput) {
       const stream = this.#line.shift();
       if (!stream) return;
-      stream.inLine = false;
+      stream.leaveLine();
       // SETTINGS may have closed its window since it came into the line (section 6.9.2).
       if (stream.sendWindow.available <= 0) continue;
       this.#sendFrame(stream);
-      if (stream.heldLength > 0) this.held(stream);
-      if (stream.heldCost < this.#limits.streamBufferSize / 2) stream.drained();
+      if (stream.queued > 0) this.queued(stream);
+      if (stream.queuedCost < this.#limits.streamBufferSize / 2) stream.drained();
     }
   }
 
   #sendFrame(stream: Stream): void {
     const { sendWindow } = stream;
     const most = Math.min(sendWindow.available, this.window.available, this.#mostData);
-    const length = Math.min(stream.heldLength, most);
-    const last = length === stream.heldLength && stream.localEnded;
+    const length = Math.min(stream.queued, most);
+    const last = length === stream.queued && stream.isEnding;
     const endStream = last && stream.trailers === undefined;
     this.#beginFrame(stream, length, endStream);
-    this.#takeHeld(stream, length);
+    this.#move(stream, length);
     if (endStream) this.#onEnded(stream);
     else if (last) this.#end(stream);
   }
@@ -205,36 +190,14 @@ export class Sender {
     const flags = endStream ? Flag.END_STREAM : 0;
     this.responseFrames++;
     this.output.frameHeader(length, FrameType.DATA, flags, stream.id);
-    stream.sendWindow.available -= length;
-    this.window.available -= length;
+    stream.sendWindow.take(length);
+    this.window.take(length);
   }
 
-  #takeHeld(stream: Stream, length: number): void {
-    let left = length;
-    let taken = 0;
-    for (const part of stream.held) {
-      if (left === 0) break;
-      if (part.length > left) {
-        this.output.bytes(part.subarray(0, left));
-        const rest = part.subarray(left);
-        stream.held[taken] = rest;
-        stream.isSplit = true;
-        this.#count(stream, costOf(rest) - costOf(part));
-        break;
-      }
-      this.output.bytes(part);
-      stream.isSplit = false;
-      this.#count(stream, -costOf(part));
-      left -= part.length;
-      taken++;
-    }
-    stream.held.splice(0, taken);
-    stream.heldLength -= length;
-  }
-
-  #count(stream: Stream, cost: number): void {
-    stream.heldCost += cost;
-    this.#heldBytes += cost;
+  #move(stream: Stream, length: number): void {
+    const before = stream.queuedCost;
+    stream.moveTo(this.output, length);
+    this.#queuedCost += stream.queuedCost - before;
   }
 
   #end(stream: Stream): void {
@@ -260,8 +223,4 @@ export class Sender {
     payload.write(debug, 8, 'latin1');
     this.output.frame(FrameType.GOAWAY, 0, 0, payload);
   }
-}
-
-function costOf(part: Uint8Array): number {
-  return Math.max(part.length, leastCost);
 }

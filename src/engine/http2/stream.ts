@@ -1,8 +1,12 @@
-import type { ConnectionError, StreamError } from './errors.ts';
-import { ReceiveWindow, SendWindow } from './flow_control.ts';
-import type { RequestHeaders } from './request_headers.ts';
+import { type Account, type Category, Held } from '../account.ts';
 import type { Flow } from '../scheduler.ts';
+import { type ConnectionError, ErrorCode, StreamError } from './errors.ts';
+import { ReceiveWindow, SendWindow } from './flow_control.ts';
+import type { Output } from './output.ts';
+import type { RequestHeaders } from './request_headers.ts';
+import { SendQueue } from './send_queue.ts';
 import type { PeerSettings } from './settings.ts';
+import type { Indexed } from './stream_index.ts';
 
 /** What happens to a stream, told to whoever serves it. */
 export interface StreamEvents {
@@ -32,24 +36,22 @@ export type Serve = (stream: Stream, request: RequestHeaders) => StreamEvents;
 export interface StreamOwner {
   /** The connection's part of what the server does. */
   readonly flow: Flow;
+  /** What the connection holds. */
+  readonly account: Account;
   /** Sends a HEADERS frame now. */
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void;
-  /** Holds a part of a body, and sends it as windows allow. False: that is enough for now. */
-  hold(stream: Stream, bytes: Uint8Array): boolean;
-  /** Ends the response after what the stream holds. */
-  endHeld(stream: Stream): void;
+  /** Sends a part of a body as windows allow. False: that is enough for now. */
+  send(stream: Stream, bytes: Uint8Array): boolean;
+  /** Ends the response after what the stream has queued. */
+  endQueued(stream: Stream): void;
   /** Ends the response with what leaves now; see Stream.abandon(). */
   abandon(stream: Stream): void;
-  /** Counts bytes that whoever serves a stream keeps for it. */
-  keep(bytes: number): void;
-  /** Counts bytes that came to be of what was consumed, or with a negative number those that are gone. */
-  claim(bytes: number): void;
   /** Gives the peer room on the stream for what has been consumed. */
   giveBack(stream: Stream, bytes: number): void;
   /** Ends the stream with RST_STREAM. */
   reset(stream: Stream, code: number): void;
-  /** Takes the stream for ended, without a word to the peer. */
-  forget(stream: Stream): void;
+  /** There is something to count anew, or to send. */
+  wake(): void;
 }
 
 /** What a stream begins with: its windows, and what its peer says of itself. */
@@ -62,42 +64,49 @@ interface StreamParts {
 /** A connection with so many open streams is served even when the server keeps far too much: it may be a probe's. */
 export const fewStreams = 2;
 
-/** One request and its response (RFC 9113 section 5.1). */
-export class Stream {
+/** Of what a stream holds, what has to move in a while: else it makes no progress. */
+const progressPart = 64;
+
+/**
+ * RFC 9113 section 5.1, as a server has it that pushes nothing. A stream is there once its request has begun. Its
+ * response is the last to end: one that ends before the request does resets the rest of that (section 8.1).
+ */
+type State = 'open' | 'half-closed (remote)' | 'closed';
+
+/** One request and its response. */
+export class Stream implements Indexed<Stream> {
   readonly id: number;
   readonly sendWindow: SendWindow;
   readonly receiveWindow: ReceiveWindow;
+  /** The index's own. */
+  behind: Stream | undefined;
   readonly #owner: StreamOwner;
   readonly #peer: PeerSettings;
-  /** Set as soon as the request is known. */
-  events: StreamEvents | undefined;
-  /** The peer has ended its side: half-closed (remote). */
-  remoteEnded = false;
-  /** We have ended ours, though what is held may not have left: half-closed (local). */
-  localEnded = false;
-  /** Neither side can do anything any more. */
-  closed = false;
+  #events: StreamEvents | undefined;
+  #state: State = 'open';
+  /** How the response ends has been decided, though it may not have left. */
+  #isEnding = false;
+  #trailers: Buffer | undefined;
   /** Body bytes that `content-length` promises and that have not come (section 8.1.1). */
-  bodyLeft: number | undefined;
+  #bodyLeft: number | undefined;
   /** Body bytes that have been told and not been consumed. */
-  unconsumed = 0;
-  /** Bytes that whoever serves it has consumed and still keeps, and of the response those not ready to be sent. */
-  kept = 0;
-  /** Bytes that it takes itself, with its request's header list and what has been claimed for it. */
-  ownSize = 0;
-  held: Uint8Array[] = [];
-  heldLength = 0;
-  /** The same, where many small parts count for more. */
-  heldCost = 0;
-  /** Whether the peer has got the beginning of the first part that is held. */
-  isSplit = false;
-  /** Whether it stands in line to send that. */
-  inLine = false;
-  /** See StreamIndex. */
-  behind: Stream | undefined;
-  trailers: Buffer | undefined;
-  #wantsDrain = false;
+  #unconsumed = 0;
+  /** Those that whoever serves it has consumed and still keeps. */
+  #kept = 0;
+  /** Bytes of a response that are not ready to be sent. */
   #unready = 0;
+  /** What of the response waits for a window, once anything does. */
+  #queue: SendQueue | undefined;
+  #isInLine = false;
+  #wantsDrain = false;
+  #isCall = false;
+  #isAdmitted = false;
+  /** What it holds, by category. */
+  readonly #held = [0, 0, 0, 0, 0, 0, 0];
+  #heldBytes = 0;
+  /** The turn when enough had moved, and what has moved since. */
+  #progressedAt: number;
+  #moved = 0;
 
   constructor(id: number, owner: StreamOwner, { send, receive, peer }: StreamParts) {
     this.id = id;
@@ -105,6 +114,7 @@ export class Stream {
     this.#peer = peer;
     this.sendWindow = new SendWindow(send);
     this.receiveWindow = new ReceiveWindow(receive);
+    this.#progressedAt = owner.flow.turn;
   }
 
   /** Its connection's part of what the server does: whatever it has done is counted there. */
@@ -112,39 +122,130 @@ export class Stream {
     return this.#owner.flow;
   }
 
+  /** What its connection holds. */
+  get account(): Account {
+    return this.#owner.account;
+  }
+
   /** What the peer takes of a header list, in bytes as RFC 9113 section 6.5.2 counts them. */
   get maxHeaderListSize(): number {
     return this.#peer.maxHeaderListSize;
   }
 
-  /** Bytes kept for it: itself, of the request those that are not consumed, of the response those not sent. */
-  get heldBytes(): number {
-    return this.ownSize + this.unconsumed + this.kept + this.heldCost;
+  /** Who serves it, as soon as the request is known. */
+  get events(): StreamEvents | undefined {
+    return this.#events;
   }
+
+  /** The peer has ended its side. */
+  get remoteEnded(): boolean {
+    return this.#state === 'half-closed (remote)' || this.#state === 'closed';
+  }
+
+  /** Neither side can do anything any more. */
+  get closed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** Nothing more can be added to the response. */
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
+  // What comes from the peer: called by its connection.
+
+  /** The request has come: a header list of so many bytes. Throws a StreamError where its body has another length. */
+  begin({
+    contentLength,
+    endStream,
+  }: {
+    contentLength?: number | undefined;
+    endStream: boolean;
+  }): void {
+    this.#bodyLeft = contentLength;
+    this.#countBody(0, endStream);
+    if (endStream) this.#state = 'half-closed (remote)';
+  }
+
+  /** The request is known, and somebody serves it from now on. */
+  serve(events: StreamEvents): void {
+    this.#events = events;
+    if (this.#state === 'half-closed (remote)') events.end([]);
+  }
+
+  /**
+   * DATA has come, of which `body` is what is not padding (section 6.1). Throws a StreamError where there may be none,
+   * or not so much.
+   */
+  receiveData(body: Buffer, length: number, endStream: boolean): void {
+    if (this.remoteEnded) throw this.#error('STREAM_CLOSED', 'Cannot take DATA after the end');
+    this.#unconsumed += length;
+    this.#countBodies();
+    if (!this.receiveWindow.take(length)) {
+      throw this.#error('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
+    }
+    this.#progress(length);
+    if (body.length < length) this.consume(length - body.length);
+    this.#countBody(body.length, endStream);
+    // Whoever serves it need not keep what nothing follows.
+    if (endStream) this.#endRemote();
+    if (body.length > 0) this.#events?.data(body);
+    if (endStream && !this.closed) this.#events?.end([]);
+  }
+
+  /** Throws a StreamError where no trailers may come (section 8.1). */
+  checkTrailers(endStream: boolean): void {
+    if (this.remoteEnded) throw this.#error('STREAM_CLOSED', 'Cannot take HEADERS after the end');
+    if (!endStream) throw this.#error('PROTOCOL_ERROR', 'Cannot take trailers that do not end it');
+  }
+
+  /** The request has ended with trailers. Throws a StreamError where its body has another length. */
+  receiveTrailers(trailers: readonly string[], overLimit?: number): void {
+    this.#countBody(0, true);
+    this.#endRemote();
+    this.#events?.end(trailers, overLimit);
+  }
+
+  /** It is over, and holds nothing from now on. */
+  close(): void {
+    this.#state = 'closed';
+    this.#isEnding = true;
+    const { account } = this.#owner;
+    for (const category of ofStreams) {
+      const bytes = this.#held[category] ?? 0;
+      if (bytes !== 0) account.charge(category, -bytes);
+    }
+    this.#heldBytes = 0;
+    if (this.#isAdmitted) account.admit(-1);
+    if (this.#isCall) account.count('calls', -1);
+    account.count('streams', -1);
+  }
+
+  // What whoever serves it does.
 
   /** Sends response headers, an encoded block; informational ones may go before them. */
   respond(block: Buffer, how: { endStream: boolean } = { endStream: false }): void {
-    if (this.closed || this.localEnded) return;
-    this.localEnded = how.endStream;
+    if (this.#isEnding) return;
+    this.#isEnding = how.endStream;
     this.#owner.sendHeaders(this, block, how.endStream);
   }
 
   /** Sends a part of the body, which is ours from now on. False: wait for drain() before the next. */
   write(bytes: Uint8Array): boolean {
-    if (this.closed || this.localEnded) return true;
-    const goOn = this.#owner.hold(this, bytes);
+    if (this.#isEnding) return true;
+    const goOn = this.#owner.send(this, bytes);
     // What is empty is sent already.
-    this.#wantsDrain = !goOn && this.heldLength > 0;
+    this.#wantsDrain = !goOn && this.queued > 0;
     return !this.#wantsDrain;
   }
 
   /** Ends the response with a last part of its body, if there is one, and trailers (an encoded block). */
   end(trailers?: Buffer, last?: Uint8Array): void {
-    if (this.closed || this.localEnded) return;
-    this.localEnded = true;
-    this.trailers = trailers;
-    if (last && last.length > 0) this.#owner.hold(this, last);
-    else this.#owner.endHeld(this);
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.#trailers = trailers;
+    if (last && last.length > 0) this.#owner.send(this, last);
+    else this.#owner.endQueued(this);
   }
 
   /**
@@ -154,38 +255,55 @@ export class Stream {
    */
   abandon(trailers?: Buffer): void {
     if (this.closed) return;
-    this.localEnded = true;
-    this.trailers = trailers;
+    this.#isEnding = true;
+    this.#trailers = trailers;
     this.#owner.abandon(this);
   }
 
   /** Says that so many bytes of the body are done with: the peer may send as many more. */
   consume(bytes: number): void {
     if (this.closed) return;
-    this.unconsumed -= bytes;
+    this.#unconsumed -= bytes;
+    this.#countBodies();
     this.#owner.giveBack(this, bytes);
   }
 
-  /** Says how many consumed bytes are still kept for it: they count against the budget. */
+  /** Says how many consumed bytes of the body are still kept for it. */
   keep(bytes: number): void {
-    this.#count(bytes + this.#unready);
+    if (this.closed || bytes === this.#kept) return;
+    this.#kept = bytes;
+    this.#countBodies();
+    this.#owner.wake();
   }
 
-  /** The same for those of a response that are not ready to be sent. */
+  /** Says how many bytes of a response are kept that is not ready to be sent. */
   keepResponse(bytes: number): void {
-    const request = this.kept - this.#unready;
+    if (this.closed) return;
     this.#unready = bytes;
-    this.#count(request + bytes);
+    this.#countResponse();
   }
 
-  /**
-   * Says that so many bytes more, or fewer, are in use for it, such as those of a decoded message. Unlike
-   * what waits in keep(), they do not stop the connection from being read: a reset may free them.
-   */
-  claim(bytes: number): void {
-    if (this.closed) return;
-    this.ownSize += bytes;
-    this.#owner.claim(bytes);
+  /** Says how many bytes of a category are held for it now. */
+  hold(category: Category, bytes: number): void {
+    const before = this.#held[category] ?? 0;
+    if (bytes === before || this.closed) return;
+    this.#held[category] = bytes;
+    this.#heldBytes += bytes - before;
+    this.#owner.account.charge(category, bytes - before);
+  }
+
+  /** Counts it among the calls that are limited. */
+  countCall(): void {
+    if (this.#isCall || this.closed) return;
+    this.#isCall = true;
+    this.#owner.account.count('calls', 1);
+  }
+
+  /** Says whether it receives a message that has been given room: its connection is read on for that. */
+  admit(isAdmitted: boolean): void {
+    if (isAdmitted === this.#isAdmitted || this.closed) return;
+    this.#isAdmitted = isAdmitted;
+    this.#owner.account.admit(isAdmitted ? 1 : -1);
   }
 
   /** Gives the stream up, with an error code of RFC 9113 section 7. */
@@ -193,16 +311,139 @@ export class Stream {
     if (!this.closed) this.#owner.reset(this, code);
   }
 
-  /** Called by the connection when there is room again for what it may hold. */
+  // What waits to be sent: called by its connection's sender.
+
+  /** Bytes that wait. */
+  get queued(): number {
+    return this.#queue?.length ?? 0;
+  }
+
+  /** The same as they count; see SendQueue. */
+  get queuedCost(): number {
+    return this.#queue?.cost ?? 0;
+  }
+
+  /** What ends the response behind its body, if it is no DATA frame. */
+  get trailers(): Buffer | undefined {
+    return this.#trailers;
+  }
+
+  /** Whether the peer has got the beginning of a part, and not its end. */
+  get isSplit(): boolean {
+    return this.#queue?.isSplit ?? false;
+  }
+
+  /** Bytes of those parts that fit as a whole into so many. */
+  wholeParts(room: number): number {
+    return this.#queue?.wholeParts(room) ?? 0;
+  }
+
+  queue(bytes: Uint8Array): void {
+    (this.#queue ??= new SendQueue()).add(bytes);
+    this.#countResponse();
+  }
+
+  /** Moves so many bytes of what waits into a frame. */
+  moveTo(output: Output, length: number): void {
+    this.#queue?.moveTo(output, length);
+    this.#countResponse();
+    this.#progress(length);
+  }
+
+  /** Drops what waits. */
+  dropQueue(): void {
+    if (this.queued === 0) return;
+    this.#queue?.clear();
+    this.#countResponse();
+  }
+
+  /** Whether it has to be put in line: false where it stands there already. */
+  enterLine(): boolean {
+    const enters = !this.#isInLine;
+    this.#isInLine = true;
+    return enters;
+  }
+
+  /** Whether it stood in line, which it does no more. */
+  leaveLine(): boolean {
+    const stood = this.#isInLine;
+    this.#isInLine = false;
+    return stood;
+  }
+
+  /** There is room again for what it may hold. */
   drained(): void {
     if (!this.#wantsDrain) return;
     this.#wantsDrain = false;
-    this.events?.drain();
+    this.#events?.drain();
   }
 
-  #count(kept: number): void {
-    if (this.closed || kept === this.kept) return;
-    this.#owner.keep(kept - this.kept);
-    this.kept = kept;
+  // What is asked of it where there is too much.
+
+  /** Bytes that are held for it. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Those of messages, on their way in or out, and of what is kept of them. */
+  get messageBytes(): number {
+    const { calls, headers } = Held;
+    return this.#heldBytes - (this.#held[calls] ?? 0) - (this.#held[headers] ?? 0);
+  }
+
+  /** Whether it receives a message that has been given room. */
+  get isAdmitted(): boolean {
+    return this.#isAdmitted;
+  }
+
+  /** Whether it counts among the calls that are limited. */
+  get isCall(): boolean {
+    return this.#isCall;
+  }
+
+  /** The turn when it last had moved on: a fair part of what it holds had come, or had left. */
+  get progressedAt(): number {
+    return this.#progressedAt;
+  }
+
+  #progress(bytes: number): void {
+    this.#moved += bytes;
+    if (this.#moved * progressPart < this.#heldBytes) return;
+    this.#moved = 0;
+    this.#progressedAt = this.#owner.flow.turn;
+  }
+
+  #countBodies(): void {
+    this.hold(Held.bodies, this.#unconsumed + this.#kept);
+  }
+
+  #countResponse(): void {
+    this.hold(Held.responses, this.#unready + this.queuedCost);
+  }
+
+  #endRemote(): void {
+    if (!this.closed) this.#state = 'half-closed (remote)';
+  }
+
+  #countBody(length: number, endStream: boolean): void {
+    if (this.#bodyLeft === undefined) return;
+    this.#bodyLeft -= length;
+    if (this.#bodyLeft < 0 || (endStream && this.#bodyLeft > 0)) {
+      throw this.#error('PROTOCOL_ERROR', 'Cannot take a body of another length');
+    }
+  }
+
+  #error(code: keyof typeof ErrorCode, message: string): StreamError {
+    return new StreamError(this.id, code, message);
   }
 }
+
+/** Those that a stream can hold. */
+const ofStreams = [
+  Held.calls,
+  Held.headers,
+  Held.bodies,
+  Held.messages,
+  Held.retained,
+  Held.responses,
+] as const;

@@ -34,18 +34,11 @@ export class StreamTable {
     return this.#open.all();
   }
 
-  /** Those that hold anything for their peer or of it, the one that holds most first. */
-  largest(): Stream[] {
-    const holding = this.#open.all().filter((stream) => stream.heldBytes > 0);
-    return holding.toSorted((a, b) => b.heldBytes - a.heldBytes);
-  }
-
   add(stream: Stream): void {
     this.#open.add(stream);
   }
 
   remove(stream: Stream): void {
-    stream.closed = true;
     this.#open.delete(stream.id);
   }
 

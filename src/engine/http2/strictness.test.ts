@@ -4,7 +4,6 @@ import { inspect } from 'node:util';
 import { block, field, insert } from '../../../test/hpack/blocks.ts';
 import { cutTest } from '../../../test/http2_cuts.ts';
 import { goAwayCode, ok, type Peer, post, trailer, word } from '../../../test/http2_peer.ts';
-import { ByteBudget } from '../byte_budget.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31, preface } from './frame.ts';
@@ -79,7 +78,6 @@ test('a client that begins with anything but SETTINGS is told so', () => {
   for (const frame of ['000000060000000000', '000000040100000000', '000000010500000001']) {
     const connection = new Connection({
       limits: defaultLimits,
-      budget: new ByteBudget(1000),
       serve: () => assert.fail(),
       wake() {},
       now: () => 0,

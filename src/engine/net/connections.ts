@@ -1,11 +1,10 @@
 import type { Socket } from 'node:net';
+import { Accounts, type HeldBytes } from '../account.ts';
 import { ownerOf, type Place, Places } from './places.ts';
-import { ByteBudget } from '../byte_budget.ts';
 import type { SocketTimes } from './connection_times.ts';
 import { type Given, withDefaults } from './defaults.ts';
 import type { Incident } from '../http2/incident.ts';
 import { defaultLimits, type Http2Limits } from '../http2/limits.ts';
-import { OpenCount } from '../open_count.ts';
 import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from '../http2/stream.ts';
 import { TokenBucket } from '../http2/token_bucket.ts';
@@ -19,11 +18,13 @@ export interface Http2ServerOptions {
   times?: Given<SocketTimes>;
   /** Beyond it a connection that is idle goes for one that comes, or that one is closed; see mayGo(). */
   maxConnections?: number | undefined;
-  /** Streams that all connections together may have open; more are refused, but for one that is alone on its connection. */
+  /** Streams that all connections together may have open; more are refused, but for the first two of a connection. */
   maxStreams?: number | undefined;
+  /** Calls that all connections together may have open; see Stream.countCall(). */
+  maxCalls?: number | undefined;
   /**
-   * Bytes that all connections together may keep. Beyond it they stop reading, and writers wait; a
-   * second later those who hold most are given up with ENHANCE_YOUR_CALM.
+   * Bytes that all connections together may keep. Beyond it those that have more than their share stop reading, and
+   * writers wait; a second later what makes no progress is given up with ENHANCE_YOUR_CALM.
    */
   maxBufferedBytes?: number | undefined;
   /** Told what goes wrong with a connection. */
@@ -42,12 +43,10 @@ export interface Http2Server {
   attach(socket: Socket): void;
   readonly openConnections: number;
   readonly openStreams: number;
-  /** Bytes that all connections together keep. */
+  /** Bytes that all connections together keep, of what is limited. */
   readonly bufferedBytes: number;
-  /** How many more they may; negative where there are too many. */
-  readonly freeBytes: number;
-  /** Whether those are too many: what comes now had better be refused. */
-  readonly isOverloaded: boolean;
+  /** What they hold, by what it is for. */
+  readonly heldBytes: HeldBytes;
   /** Says GOAWAY on every connection that there is now; new ones are served as before. */
   retireConnections(): void;
   /** Says GOAWAY on every connection, now and from now on; resolves when the last stream has ended. */
@@ -84,6 +83,7 @@ export function createHttp2Server({
   times,
   maxConnections = defaultMaxConnections,
   maxStreams = Number.POSITIVE_INFINITY,
+  maxCalls = Number.POSITIVE_INFINITY,
   maxBufferedBytes = defaultMaxBufferedBytes,
   now = performance.now.bind(performance),
   random = Math.random,
@@ -91,15 +91,21 @@ export function createHttp2Server({
   const places = new Places<SocketConnection>();
   const swaps = new TokenBucket(Math.min(mostSwaps, Math.max(1, maxConnections / 10)), now);
   const greetings = new TokenBucket(mostGreetings, now);
-  const budget = new ByteBudget(maxBufferedBytes);
-  const openCount = new OpenCount(maxStreams);
+  const scheduler = new Scheduler(maxBufferedBytes / 2);
+  const http2Limits = withDefaults(defaultLimits, limits);
+  const accounts = new Accounts({
+    bytes: maxBufferedBytes,
+    calls: maxCalls,
+    streams: maxStreams,
+    window: http2Limits.streamWindowSize,
+    later: (task) => scheduler.atEnd(task),
+  });
   const deps = {
     serve,
     now,
-    budget,
-    openCount,
-    scheduler: new Scheduler(maxBufferedBytes / 2),
-    limits: withDefaults(defaultLimits, limits),
+    accounts,
+    scheduler,
+    limits: http2Limits,
     times: withDefaults(defaultTimes, times),
     random,
   };
@@ -109,7 +115,6 @@ export function createHttp2Server({
   };
   let ticker: NodeJS.Timeout | undefined;
   let leaving: PromiseWithResolvers<void> | undefined;
-  let wasOverloaded = false;
 
   return {
     attach,
@@ -117,16 +122,13 @@ export function createHttp2Server({
       return places.size;
     },
     get openStreams() {
-      return openCount.value;
+      return accounts.used.streams;
     },
     get bufferedBytes() {
-      return budget.used;
+      return accounts.used.bytes;
     },
-    get freeBytes() {
-      return maxBufferedBytes - budget.used;
-    },
-    get isOverloaded() {
-      return budget.excess > 0;
+    get heldBytes() {
+      return accounts.heldBytes;
     },
     retireConnections() {
       for (const connection of places.all()) connection.shutdown();
@@ -157,6 +159,7 @@ export function createHttp2Server({
       ...deps,
       report: (incident) => report(incident, socket),
       http1Response: http1Response && (() => http1Response(socket)),
+      owner: sharerOf(socket.remoteAddress),
       onIdle: (isIdle) => (isIdle ? places.wait(place) : places.work(place)),
       onClose: () => leave(place),
     });
@@ -196,18 +199,16 @@ export function createHttp2Server({
 
   function tick(): void {
     for (const connection of places.all()) connection.tick();
-    const isOverloaded = budget.excess > 0;
-    if (isOverloaded && wasOverloaded) shed();
-    wasOverloaded = isOverloaded;
+    accounts.tick(scheduler.turn);
+    // What comes from now on is of another turn.
+    scheduler.schedule();
   }
+}
 
-  function shed(): void {
-    let left = budget.excess;
-    for (const connection of places.all().toSorted((a, b) => b.heldBytes - a.heldBytes)) {
-      if (left <= 0) return;
-      const held = connection.heldBytes;
-      connection.shed(Math.min(left, held));
-      left -= held;
-    }
-  }
+/** A host of its own, or undefined where all come from this one: each connection is a peer there. */
+function sharerOf(address: string | undefined): string | undefined {
+  const owner = ownerOf(address);
+  return owner === 'unix' || owner === '0:0:0:0::/64' || owner.startsWith('127.')
+    ? undefined
+    : owner;
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Spare } from '../byte_budget.ts';
+import { type Account, type Accounts, Held, type Spare } from '../account.ts';
 import { Connection, type ConnectionDeps } from '../http2/connection.ts';
 import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';
@@ -10,8 +10,6 @@ import type { Scheduler } from '../scheduler.ts';
 /** A connection on its socket. */
 export interface SocketConnection {
   readonly openStreams: number;
-  /** Bytes kept for the peer or of it, those that wait in the socket included. */
-  readonly heldBytes: number;
   /** Whether no stream is open, and all that was said has left. */
   readonly isIdle: boolean;
   /** Whether the peer is more than a greeting; see Connection. */
@@ -29,18 +27,22 @@ export interface SocketConnection {
   evict(incident: Incident): void;
   /** Drops the socket; what is open ends here. */
   destroy(): void;
-  /** Frees so many bytes, or closes. */
-  shed(bytes: number): void;
   /** To be called now and then: keeps the times. */
   tick(): void;
 }
 
-interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve' | 'unsent' | 'flow'> {
+interface SocketDeps extends Omit<
+  ConnectionDeps,
+  'wake' | 'serve' | 'unsent' | 'unread' | 'flow' | 'account'
+> {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   times: SocketTimes;
   /** From 0 to 1: connections that came together do not all leave together. */
   random: () => number;
   scheduler: Scheduler;
+  accounts: Accounts;
+  /** Whose connection it is: those of one owner share what a server holds; undefined for a peer by itself. */
+  owner: string | undefined;
   /** Told when the first stream is opened, and when none is open any more, and that again with each tick. */
   onIdle: (isIdle: boolean) => void;
   onClose: () => void;
@@ -48,6 +50,9 @@ interface SocketDeps extends Omit<ConnectionDeps, 'wake' | 'serve' | 'unsent' | 
 
 /** Bytes of output that do not wait for the end of the turn: a peer that reads may have them before. */
 const plenty = 128 * 1024;
+
+/** What a connection takes beside what it holds, in bytes, the kernel's part not included. */
+const connectionCost = 4096;
 
 /** Bytes that are read before those have been dealt with. */
 const mostRest = 16 * 1024;
@@ -61,12 +66,22 @@ const longestWrite = 256 * 1024;
  */
 export function bindSocket(
   socket: Socket,
-  { times, random, scheduler, onIdle, onClose, ...deps }: SocketDeps,
+  { times, random, scheduler, accounts, owner, onIdle, onClose, ...deps }: SocketDeps,
 ): SocketConnection {
   const serve: Serve = (stream, request) => deps.serve(stream, request, socket);
   const unsent = () => socket.writableLength;
+  const unread = () => socket.readableLength;
   const flow = scheduler.createFlow();
-  const connection = new Connection({ ...deps, serve, wake, unsent, flow });
+  const account: Account = accounts.open(owner, {
+    evict(limited, since) {
+      const freed = connection.evict(limited, since);
+      if (connection.hasFailed) dropSoon();
+      return freed;
+    },
+    evictStalled: (since, bytes) => connection.evictStalled(since, bytes),
+  });
+  account.charge(Held.connections, connectionCost);
+  const connection = new Connection({ ...deps, serve, wake, unsent, unread, flow, account });
   let scheduled = false;
   let full = false;
   const drop = (incident?: Incident) => {
@@ -77,7 +92,6 @@ export function bindSocket(
     socket.destroy();
   };
   const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
-  let counted = 0;
   let paused = false;
   /** What has been read waits for its part of a turn. */
   let isWaiting = false;
@@ -96,7 +110,6 @@ export function bindSocket(
     drop() {
       offered = false;
       connection.forget();
-      count();
     },
   };
 
@@ -110,16 +123,17 @@ export function bindSocket(
     })
     .on('drain', () => {
       full = false;
+      connection.count();
       wake();
     })
     .on('end', () => socket.end())
     .on('error', () => {})
     .on('close', () => {
       closed = true;
-      connection.lost();
-      deps.budget.leave(account);
-      deps.budget.withdraw(spare);
-      deps.budget.add(-counted);
+      connection.close();
+      account.offRoom(settle);
+      account.charge(Held.connections, -connectionCost);
+      account.close(spare);
       onClose();
     });
   wake();
@@ -127,9 +141,6 @@ export function bindSocket(
   return {
     get openStreams() {
       return connection.openStreams;
-    },
-    get heldBytes() {
-      return counted;
     },
     get isIdle() {
       return connection.openStreams === 0 && connection.readyBytes + socket.writableLength === 0;
@@ -140,7 +151,6 @@ export function bindSocket(
     get usedAgo() {
       return keeper.usedAgo;
     },
-    shed: (bytes) => connection.shed(bytes),
     shutdown: () => keeper.leave(),
     evict,
     destroy: () => drop(),
@@ -149,6 +159,9 @@ export function bindSocket(
       const unsent = writableEnded ? writableLength : undefined;
       keeper.tick({ paused, full, taken: written - writableLength, unsent });
       onIdle(idle);
+      connection.count();
+      // Its share may have grown.
+      if (paused && !connection.isOver) settle();
     },
   };
 
@@ -160,7 +173,7 @@ export function bindSocket(
       flow.wait(goOn);
     }
     // Before the next chunk of this turn.
-    account();
+    settle();
     wake();
   }
 
@@ -171,12 +184,7 @@ export function bindSocket(
     onRead();
   }
 
-  function wake(grown = 0): void {
-    // At the end of the turn all of it is counted anew.
-    if (grown > 0 && !closed) {
-      counted += grown;
-      deps.budget.add(grown);
-    }
+  function wake(): void {
     if (connection.readyBytes >= plenty && !full) writeNow();
     if (scheduled) return;
     scheduled = true;
@@ -190,10 +198,10 @@ export function bindSocket(
 
   function flush(): void {
     scheduled = false;
-    if (socket.writableEnded) return account();
-    if (full && !connection.isOver && !connection.isOverfull) return account();
+    if (socket.writableEnded) return settle();
+    if (full && !connection.isOver && !connection.isOverfull) return settle();
     write(connection.take({ room: !full, most: longestWrite }));
-    account();
+    settle();
     if (connection.isOver) close();
     else if (connection.isOverfull || (!full && connection.wantsToSend)) wake();
   }
@@ -210,31 +218,37 @@ export function bindSocket(
     if (more.length > 0) socket.uncork();
     // Of what is large it says to wait, though all of it may have left by now.
     full = !goOn && socket.writableLength > 0;
+    connection.count();
   }
 
   /**
-   * Nothing more is read of a peer that has much to read itself, until it has read half of it. Beyond the
-   * budget nothing more is read of a peer that only fills it or does not read itself, and far beyond it of
-   * none that has a part in it: what a peer of ours might take of us comes behind what it sends.
+   * Nothing more is read of a peer that has much to read itself, until it has read half of it. Where it has more
+   * than its share of what there is, nothing more is read of a peer that only fills it or does not read itself,
+   * and far beyond that of none that has a part in it: what a peer of ours might take of us comes behind what it
+   * sends.
    */
-  function account(): void {
+  function settle(): void {
     if (socket.destroyed) return;
-    count();
-    const { budget } = deps;
+    if (!offered && connection.spareBytes > 0) {
+      offered = true;
+      account.offer(spare);
+    }
     if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
-    const { onlyReceives, holdsMuch } = connection;
-    const isEnough = full || (budget.isFarExceeded ? holdsMuch : onlyReceives);
-    const isBeyond = isEnough && budget.excess > 0;
+    const isBeyond = !account.mayGrow && hasPart();
     const { maxUnreadBytes } = deps.limits;
     // When it is not full any more, this is called again.
     behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
     const hasEnough = isBeyond || behind || connection.restBytes > mostRest;
     const pause = hasEnough && !connection.isOver;
-    if (isBeyond && pause) budget.wait(account);
+    if (isBeyond && pause) account.onRoom(settle);
     if (pause === paused) return;
     paused = pause;
     if (pause) socket.pause();
     else socket.resume();
+  }
+
+  function hasPart(): boolean {
+    return full || (account.mustStop ? connection.holdsMuch : connection.onlyReceives);
   }
 
   function evict({ reason, message }: Incident): void {
@@ -243,21 +257,12 @@ export function bindSocket(
     connection.fail(new ConnectionError('NO_ERROR', message), reason);
     for (const bytes of connection.take({ room: false })) socket.write(bytes);
     socket.end();
-    // By then the system has what it takes of that, and ends the connection behind it.
-    scheduler.atEnd(() => scheduler.atEnd(() => socket.destroy()));
+    dropSoon();
   }
 
-  function count(): void {
-    if (closed) return;
-    const held = connection.heldBytes + socket.writableLength + socket.readableLength;
-    const grown = held - counted;
-    if (!offered && connection.spareBytes > 0) {
-      offered = true;
-      deps.budget.offer(spare);
-    }
-    // First: where that makes room, account() may be called back, and where there is none, drop().
-    counted = held;
-    deps.budget.add(grown);
+  /** By then the system has what it takes of our last words, and ends the connection behind them. */
+  function dropSoon(): void {
+    scheduler.atEnd(() => scheduler.atEnd(() => socket.destroy()));
   }
 
   function close(): void {

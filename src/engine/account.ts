@@ -1,0 +1,466 @@
+import { Bag, type Placed } from './bag.ts';
+import { type Waiting, WaitingLine, type Wish } from './waiting_line.ts';
+
+/** What peers make a server hold, by what it is for: an index for each. */
+export const Held = {
+  /** Connections themselves: sockets, and what TLS keeps. */
+  connections: 0,
+  /** Open streams themselves, and what serves them. */
+  calls: 1,
+  /** Header lists of requests, blocks that came in part, HPACK's tables and caches. */
+  headers: 2,
+  /** Bodies of requests as they came. */
+  bodies: 3,
+  /** What those have become, inflated and decoded, and room that is kept for it. */
+  messages: 4,
+  /** What services keep of messages that they have had. */
+  retained: 5,
+  /** Encoded responses that wait to be framed. */
+  responses: 6,
+  /** Frames that have come in part, or wait for their turn. */
+  input: 7,
+  /** Frames that wait for the socket, or in it. */
+  output: 8,
+} as const;
+
+/** One of them. */
+export type Category = (typeof Held)[keyof typeof Held];
+
+/** Bytes by the names of their categories. */
+export type HeldBytes = Readonly<Record<string, number>>;
+
+const names = [
+  'connections',
+  'calls',
+  'headers',
+  'bodies',
+  'messages',
+  'retained',
+  'responses',
+  'input',
+  'output',
+] as const satisfies (keyof typeof Held)[];
+
+/** What is limited for all peers of a server together. */
+export interface Limited {
+  /** Of all that is held, but for connections themselves. */
+  bytes: number;
+  /** Open calls, but for those that nothing limits. */
+  calls: number;
+  /** Open streams. */
+  streams: number;
+}
+
+/** A connection, as far as it can let go of what it holds. */
+export interface Holder {
+  /**
+   * Ends what takes of something that is limited, the longest without progress first, but no message that has been
+   * given room and has gone on since that turn. Gives how much it was: 0 where there is nothing to end.
+   */
+  evict(limited: keyof Limited, since: number): number;
+  /**
+   * Ends what is in the middle of a message and has made no progress since a turn, until so many bytes are free.
+   * Gives how many are.
+   */
+  evictStalled(since: number, bytes: number): number;
+}
+
+/** What somebody keeps for speed alone. */
+export interface Spare {
+  /** Whether it serves nobody now. */
+  readonly isIdle: boolean;
+  /** Frees it, and tells the account of the bytes that have gone. */
+  drop(): void;
+}
+
+class Usage implements Limited, Placed {
+  slot = -1;
+  bytes = 0;
+  calls = 0;
+  streams = 0;
+}
+
+/** The connections of one address. */
+class Peer extends Usage {
+  readonly name: string;
+  readonly accounts = new Bag<Account>();
+  /** How many of those have open streams. */
+  active = 0;
+
+  constructor(name: string) {
+    super();
+    this.name = name;
+  }
+}
+
+/** What one connection holds. One that shares with no other is a peer by itself. */
+export class Account extends Usage {
+  readonly peer: Peer | undefined;
+  readonly holder: Holder;
+  readonly #all: Accounts;
+  /** Bytes of bodies: the peer's, and ours that it has not taken. */
+  bodies = 0;
+  /** Messages on their way that have been given room. */
+  #admitted = 0;
+
+  constructor(all: Accounts, peer: Peer | undefined, holder: Holder) {
+    super();
+    this.#all = all;
+    this.peer = peer;
+    this.holder = holder;
+  }
+
+  /** Counts so many bytes more, or with a negative number fewer. */
+  charge(category: Category, bytes: number): void {
+    this.#all.charge(this, category, bytes);
+  }
+
+  /** Counts a stream that was opened, or with -1 one that is over. */
+  count(limited: 'calls' | 'streams', more: 1 | -1): void {
+    this.#all.count(this, limited, more);
+  }
+
+  /** Whether there is room for so much more of it: see Accounts. */
+  admits(limited: keyof Limited, amount: number): boolean {
+    return this.#all.admit(this, limited, amount);
+  }
+
+  /**
+   * Whether it may have more: where there is more than may be, it has no more than its share, and others make room,
+   * or it receives a message that has been given some.
+   */
+  get mayGrow(): boolean {
+    return !this.#all.isExceeded || this.#admitted > 0 || this.admits('bytes', 0);
+  }
+
+  /** Whether there is so much that it may not even end what it has, where that adds to it. */
+  get mustStop(): boolean {
+    return this.#all.isFarExceeded && !this.mayGrow;
+  }
+
+  /** Bytes that it may have more; negative where it has too many. */
+  get room(): number {
+    return this.#all.roomOf(this);
+  }
+
+  /** Asks for room for a message; see Accounts. */
+  ask(bytes: number, wish: Wish): Waiting<Account> | 'granted' | 'refused' {
+    return this.#all.ask(this, bytes, wish);
+  }
+
+  /** Begins to receive a message that there is room for, or ends that with -1. */
+  admit(more: 1 | -1): void {
+    this.#admitted += more;
+  }
+
+  /** Takes a wish back. */
+  leave(waiting: Waiting<Account>): void {
+    this.#all.leave(waiting);
+  }
+
+  /** Calls back once there is not more any more than may be. */
+  onRoom(resume: () => void): void {
+    this.#all.onRoom(resume);
+  }
+
+  /** Takes onRoom() back. */
+  offRoom(resume: () => void): void {
+    this.#all.offRoom(resume);
+  }
+
+  /** Has something dropped, once, where there is no room for what is of use. */
+  offer(spare: Spare): void {
+    this.#all.offer(spare);
+  }
+
+  /** The connection is over, and holds nothing: what it had lent is taken back. */
+  close(spare: Spare): void {
+    this.#all.close(this, spare);
+  }
+}
+
+/** Of the limit: where there is no room, spares are dropped until so much is free. */
+const roomMade = 1 / 16;
+/** So far beyond the limit of bytes nobody may add to them but by what others lose, whatever it would free later. */
+const far = 5 / 4;
+/** Messages that wait have sent a window each: for so much of the limit they may. */
+const waitingPart = 1 / 4;
+const none = Number.POSITIVE_INFINITY;
+
+interface AccountsOptions extends Partial<Limited> {
+  /** Bytes that a message may have sent before there must be room for it. */
+  window?: number;
+  /** Runs a task when what goes on has been done. */
+  later?: (task: () => void) => void;
+}
+
+/**
+ * What all connections of a server hold, against limits that their peers share. A peer may use a whole limit
+ * while nobody else asks. When it is used up, a peer below limit ÷ peers gets in all the same, and the peer with
+ * the most loses what has made no progress for longest. The connections of a peer share what it has likewise.
+ * Those count that have open streams.
+ */
+export class Accounts {
+  readonly used: Limited = { bytes: 0, calls: 0, streams: 0 };
+  /** Bytes by category. */
+  readonly held: number[] = names.map(() => 0);
+  readonly #limits: Limited;
+  readonly #later: (task: () => void) => void;
+  readonly #peers = new Map<string, Peer>();
+  /** Who shares: peers of several connections, and connections that are peers. */
+  readonly #sharers = new Bag<Peer | Account>();
+  /** How many of those have open streams. */
+  #active = 0;
+  readonly #spares = new Set<Spare>();
+  readonly #resumes = new Set<() => void>();
+  readonly #waiting: WaitingLine<Account>;
+  #isServing = false;
+  #tick = 0;
+  /** The turn of the last tick, and of the one before: what has not gone on since then makes no progress. */
+  #lastTurn = -1;
+  #since = -1;
+  #wasExceeded = false;
+
+  constructor({ window = 1, later = setImmediate, ...limits }: AccountsOptions = {}) {
+    this.#limits = { bytes: none, calls: none, streams: none, ...limits };
+    this.#later = later;
+    this.#waiting = new WaitingLine((this.#limits.bytes * waitingPart) / window);
+  }
+
+  /** Bytes by the names of their categories. */
+  get heldBytes(): HeldBytes {
+    const held: Record<string, number> = {};
+    for (const name of names) held[name] = this.held[Held[name]] ?? 0;
+    return held;
+  }
+
+  /** Whether there are more bytes than may be. */
+  get isExceeded(): boolean {
+    return this.used.bytes > this.#limits.bytes;
+  }
+
+  get isFarExceeded(): boolean {
+    return this.used.bytes > this.#limits.bytes * far;
+  }
+
+  get freeBytes(): number {
+    return this.#limits.bytes - this.used.bytes;
+  }
+
+  /** Opens an account for a connection. Those of one `peer` share; where there is no name, it is a peer itself. */
+  open(peer: string | undefined, holder: Holder): Account {
+    if (peer === undefined) {
+      const account = new Account(this, undefined, holder);
+      this.#sharers.add(account);
+      return account;
+    }
+    let known = this.#peers.get(peer);
+    if (!known) {
+      this.#peers.set(peer, (known = new Peer(peer)));
+      this.#sharers.add(known);
+    }
+    const account = new Account(this, known, holder);
+    known.accounts.add(account);
+    return account;
+  }
+
+  charge(account: Account, category: Category, bytes: number): void {
+    this.held[category] = (this.held[category] ?? 0) + bytes;
+    if (category === Held.connections) return;
+    account.bytes += bytes;
+    if (category === Held.bodies || category === Held.responses) account.bodies += bytes;
+    if (account.peer) account.peer.bytes += bytes;
+    this.used.bytes += bytes;
+    if (bytes > 0) {
+      if (this.#spares.size > 0 && this.isExceeded) this.#dropSpares();
+    } else if (this.#resumes.size + this.#waiting.size > 0) this.#serveLater();
+  }
+
+  count(account: Account, limited: 'calls' | 'streams', more: 1 | -1): void {
+    const { peer } = account;
+    this.used[limited] += more;
+    account[limited] += more;
+    if (peer) peer[limited] += more;
+    if (limited === 'calls' || account.streams !== (more === 1 ? 1 : 0)) return;
+    // It has its first stream, or has had its last.
+    if (peer) peer.active += more;
+    if (!peer || peer.active === (more === 1 ? 1 : 0)) this.#active += more;
+  }
+
+  roomOf(account: Account): number {
+    const used = (account.peer ?? account).bytes;
+    return Math.max(this.freeBytes, this.#share('bytes', account) - used);
+  }
+
+  /**
+   * Whether there is room for so much more of an account. Where there is none, one that has less than its share gets
+   * it all the same: of bytes there may be a quarter more for that, and beyond it others have to make room.
+   */
+  admit(account: Account, limited: keyof Limited, amount: number): boolean {
+    const limit = this.#limits[limited];
+    if (this.used[limited] + amount <= limit) return true;
+    const most = limited === 'bytes' ? limit * far : limit;
+    // Of what an evicted connection holds, some is free only when its socket is closed.
+    let freeSoon = 0;
+    for (;;) {
+      const victim = this.#victim(account, limited, amount);
+      if (!victim) return false;
+      const before = this.used[limited];
+      if (before + amount - freeSoon <= most) return true;
+      const gone = victim.holder.evict(limited, this.#since);
+      if (gone <= 0) return false;
+      freeSoon += Math.max(0, gone - (before - this.used[limited]));
+    }
+  }
+
+  /**
+   * Asks for room for a message on its way. Where there is none it waits, with those of peers that have least
+   * first; where too many wait, one is refused of the peer that has most of them.
+   */
+  ask(account: Account, bytes: number, wish: Wish): Waiting<Account> | 'granted' | 'refused' {
+    const most = Math.min(bytes, this.#limits.bytes / 2);
+    if (this.#waiting.size === 0 && this.admit(account, 'bytes', most)) return 'granted';
+    const waiting = this.#waiting.enter({ ...wish, account, bytes: most, since: this.#tick });
+    if (waiting) this.#serveLater();
+    return waiting ?? 'refused';
+  }
+
+  leave(waiting: Waiting<Account>): void {
+    this.#waiting.leave(waiting);
+  }
+
+  onRoom(resume: () => void): void {
+    this.#resumes.add(resume);
+  }
+
+  offRoom(resume: () => void): void {
+    this.#resumes.delete(resume);
+  }
+
+  offer(spare: Spare): void {
+    this.#spares.add(spare);
+  }
+
+  close(account: Account, spare: Spare): void {
+    this.#spares.delete(spare);
+    const { peer } = account;
+    if (!peer) return this.#sharers.delete(account);
+    peer.accounts.delete(account);
+    if (peer.accounts.size > 0) return;
+    this.#peers.delete(peer.name);
+    this.#sharers.delete(peer);
+  }
+
+  /**
+   * To be called every second, with the turn that it is. What has been too much for a second is ended, and where
+   * messages have waited as long, so are those that others are in the middle of and do not go on with.
+   */
+  tick(turn: number): void {
+    this.#tick++;
+    this.#since = this.#lastTurn;
+    this.#lastTurn = turn;
+    if (this.isExceeded && this.#wasExceeded) this.#shed();
+    this.#wasExceeded = this.isExceeded;
+    const { first } = this.#waiting;
+    if (first && this.#tick - first.since > 1) {
+      let left = first.bytes - this.freeBytes;
+      for (const { holder } of this.#accounts()) {
+        if (left > 0) left -= holder.evictStalled(this.#since, left);
+      }
+    }
+    if (this.#waiting.size > 0) this.#serveLater();
+  }
+
+  /** What each sharer may have where all want more than there is. */
+  #share(limited: keyof Limited, { peer, streams }: Account): number {
+    const others = (peer ? peer.active : streams) > 0 ? this.#active : this.#active + 1;
+    return this.#limits[limited] / Math.max(1, others);
+  }
+
+  /** Who has to make room for an account: nobody, where it has its share already. */
+  #victim(account: Account, limited: keyof Limited, amount: number): Account | undefined {
+    const { peer } = account;
+    const own = peer ?? account;
+    const share = this.#share(limited, account);
+    if (own[limited] + amount <= share) {
+      const most = largest(this.#sharers, limited);
+      if (most && most !== own && most[limited] > share) return accountOf(most, limited);
+    }
+    if (!peer) return undefined;
+    const part = peer[limited] / Math.max(1, account.streams > 0 ? peer.active : peer.active + 1);
+    if (account[limited] + amount > part) return undefined;
+    const most = largest(peer.accounts, limited);
+    return most && most !== account && most[limited] > part ? most : undefined;
+  }
+
+  /** What does not go by itself goes: what others are in the middle of and do not go on with, then of who has most. */
+  #shed(): void {
+    let left = -this.freeBytes;
+    const accounts = this.#accounts().toSorted(byUse);
+    for (const account of accounts) {
+      if (left > 0) left -= account.holder.evictStalled(this.#since, left);
+    }
+    for (const account of accounts) {
+      while (left > 0) {
+        const gone = account.holder.evict('bytes', this.#since);
+        if (gone <= 0) break;
+        left -= gone;
+      }
+    }
+  }
+
+  #accounts(): Account[] {
+    return this.#sharers
+      .all()
+      .flatMap((sharer) => (sharer instanceof Account ? [sharer] : sharer.accounts.all()));
+  }
+
+  /** More than is needed, so that not every byte that comes has all spares looked at. */
+  #dropSpares(): void {
+    const enough = this.#limits.bytes * (1 - roomMade);
+    for (const idleOnly of [true, false]) {
+      for (const spare of this.#spares) {
+        if (this.used.bytes <= enough) return;
+        if (idleOnly && !spare.isIdle) continue;
+        this.#spares.delete(spare);
+        spare.drop();
+      }
+    }
+  }
+
+  #serveLater(): void {
+    if (this.#isServing) return;
+    this.#isServing = true;
+    this.#later(this.#serve);
+  }
+
+  readonly #serve = (): void => {
+    this.#isServing = false;
+    for (let { next } = this.#waiting; next; { next } = this.#waiting) {
+      if (!this.admit(next.account, 'bytes', next.bytes)) break;
+      this.#waiting.leave(next);
+      next.granted();
+    }
+    if (this.isExceeded) return;
+    const resumes = [...this.#resumes];
+    this.#resumes.clear();
+    for (const resume of resumes) resume();
+  };
+}
+
+/** Those of the peer that has most come first. */
+function byUse(a: Account, b: Account): number {
+  return (b.peer ?? b).bytes - (a.peer ?? a).bytes || b.bytes - a.bytes;
+}
+
+function largest<T extends Usage>(usages: Bag<T>, limited: keyof Limited): T | undefined {
+  let most: T | undefined;
+  for (const usage of usages.all()) {
+    if (!most || usage[limited] > most[limited]) most = usage;
+  }
+  return most;
+}
+
+function accountOf(sharer: Peer | Account, limited: keyof Limited): Account | undefined {
+  return sharer instanceof Account ? sharer : largest(sharer.accounts, limited);
+}

@@ -1,0 +1,87 @@
+/** Told what becomes of what waits for room: one of the two, once. */
+export interface Wish {
+  granted: () => void;
+  refused: () => void;
+}
+
+/** Something that waits for so many bytes. */
+export interface Waiting<Account> extends Wish {
+  readonly account: Account;
+  readonly bytes: number;
+  /** The second since when it waits. */
+  readonly since: number;
+}
+
+/** Whose it is, and how much that one has. */
+interface Sharing {
+  readonly bytes: number;
+  readonly peer: { readonly bytes: number } | undefined;
+}
+
+/** The fewest that may wait, whatever room there is. */
+const fewest = 4;
+
+/** What waits for room, of all accounts of a server. */
+export class WaitingLine<Account extends Sharing> {
+  readonly #waiting = new Set<Waiting<Account>>();
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = Math.max(fewest, most);
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /** What has waited longest. */
+  get first(): Waiting<Account> | undefined {
+    for (const waiting of this.#waiting) return waiting;
+    return undefined;
+  }
+
+  /** What comes next: of the peer that has least, what came first. */
+  get next(): Waiting<Account> | undefined {
+    let next: Waiting<Account> | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    for (const waiting of this.#waiting) {
+      const { bytes } = sharerOf(waiting);
+      if (bytes >= least) continue;
+      least = bytes;
+      next = waiting;
+    }
+    return next;
+  }
+
+  /** Has one more wait. Where too many do, one of the peer that has most of them is refused: undefined if it is this. */
+  enter(waiting: Waiting<Account>): Waiting<Account> | undefined {
+    if (this.#waiting.size >= this.#most && !this.#refuseFor(waiting)) return undefined;
+    this.#waiting.add(waiting);
+    return waiting;
+  }
+
+  leave(waiting: Waiting<Account>): void {
+    this.#waiting.delete(waiting);
+  }
+
+  #refuseFor(other: Waiting<Account>): boolean {
+    const counts = new Map<object, number>();
+    let last: Waiting<Account> | undefined;
+    let most = 0;
+    for (const waiting of this.#waiting) {
+      const count = (counts.get(sharerOf(waiting)) ?? 0) + 1;
+      counts.set(sharerOf(waiting), count);
+      if (count < most) continue;
+      most = count;
+      last = waiting;
+    }
+    if (!last || most <= (counts.get(sharerOf(other)) ?? 0) + 1) return false;
+    this.#waiting.delete(last);
+    last.refused();
+    return true;
+  }
+}
+
+function sharerOf<Account extends Sharing>({ account }: Waiting<Account>): { bytes: number } {
+  return account.peer ?? account;
+}
