@@ -97,7 +97,7 @@ export function requestLog({
       ended = error;
       throw error;
     } finally {
-      if (context.whenSent) context.whenSent((cutBy) => report(cutBy ?? ended));
+      if (context.whenSent) context.whenSent((failure) => report(failure ?? ended));
       else report(ended);
     }
 

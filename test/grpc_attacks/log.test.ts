@@ -9,7 +9,7 @@ import { printable } from '../../src/printable.ts';
 import { dial } from '../../src/transport/client.ts';
 import { certificate } from '../certificate.ts';
 import { eventually, type Line, serve } from '../harness.ts';
-import { call, paths } from '../kinds.ts';
+import { call, kinds, paths } from '../kinds.ts';
 import { connectRaw, frame } from '../raw_client.ts';
 import { message } from './calls.ts';
 
@@ -148,18 +148,29 @@ test('a call that is cut while its response is compressed ends as the log says',
   assert.deepEqual(lines, ['ABORTED']);
 });
 
-for (const kind of ['unary', 'clientStream'] as const) {
+/** A reply of any kind of call. */
+const unencodable = {
+  get message(): string {
+    throw new TypeError('no text');
+  },
+  get request(): [] {
+    throw new TypeError('no text');
+  },
+};
+
+for (const kind of kinds) {
   test(`the log says INTERNAL, and why, where the reply to a ${kind} call cannot be encoded`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
-    const broken = async () => ({
-      get message(): string {
-        throw new TypeError('no text');
-      },
-      get request(): [] {
-        throw new TypeError('no text');
-      },
-    });
-    const greet = { sayHello: broken, chattyClientSayHello: broken };
+    const one = async () => unencodable;
+    const some = async function* some() {
+      yield unencodable;
+    };
+    const greet = {
+      sayHello: one,
+      parrotSayHello: some,
+      chattyClientSayHello: one,
+      interactiveSayHello: some,
+    };
     await using running = await serve({ engine: 'direct', greet });
 
     await assert.rejects(call(running.client, kind), {
@@ -173,3 +184,15 @@ for (const kind of ['unary', 'clientStream'] as const) {
     assert.equal(running.log.lines.length, 1);
   });
 }
+
+test('the log says INTERNAL, and why, where a service gives no reply', async () => {
+  const greet = Object.assign({ sayHello: async () => {} });
+  await using running = await serve({ engine: 'direct', greet });
+
+  await assert.rejects(call(running.client, 'unary'), { code: Status.INTERNAL });
+
+  const line = await running.log.line({ rpc: paths.unary });
+  assert.partialDeepStrictEqual(line, { code: 'INTERNAL', msg: 'call failed' });
+  const message = 'Cannot respond with nothing: the method has one response';
+  assert.partialDeepStrictEqual(line['err'], { type: 'TypeError', message });
+});

@@ -75,8 +75,8 @@ export class Call
   #onSent: OnSent[] | undefined;
   /** Ends it at the end of this turn, if it has not ended by then. */
   #unwinding: NodeJS.Immediate | undefined;
-  /** What cut it after it had left the middleware. */
-  #cutLate: Error | undefined;
+  /** What it ended with, or was cut by while it was sent, if it did not end well. */
+  #failure: unknown;
 
   constructor({ stream, head, method, connection, deps }: CallParts) {
     this.stream = stream;
@@ -184,7 +184,7 @@ export class Call
   cut(error: Error): void {
     if (this.#state === 'over' || this.cutBy) return;
     this.cutBy = error;
-    if (this.#onSent) this.#cutLate = error;
+    this.#failure = error;
     if (this.#state === 'sending') return this.#cutSending(error);
     this.#controller.abort();
     const wasWaiting = this.#state === 'waiting';
@@ -219,8 +219,8 @@ export class Call
   finishWith(thrown: unknown): void {
     if (this.isEnded) return;
     // A service that ends because it was aborted does not know why it was.
-    const cause = this.cutBy && isAbort(thrown) ? this.cutBy : thrown;
-    this.#end(statusOf(cause, this.method.path));
+    this.#failure = this.cutBy && isAbort(thrown) ? this.cutBy : thrown;
+    this.#end(statusOf(this.#failure, this.method.path));
   }
 
   /** Sends the status, once; what comes later is too late. */
@@ -250,7 +250,7 @@ export class Call
     this.#deps.onEnd(this);
     // Else what is refused by the thousand would be kept until the end of the turn.
     if (this.#unwinding) clearImmediate(this.#unwinding);
-    if (this.#onSent) for (const done of this.#onSent) done(this.#cutLate);
+    if (this.#onSent) for (const done of this.#onSent) done(this.#failure);
   }
 
   #whenSent(done: OnSent): void {

@@ -26,14 +26,15 @@ export interface Abortable {
 /** Added by the direct engine. */
 export interface Sending {
   /**
-   * Calls back, once, when all of the response has left, or with what cut the call before that. It is for
-   * middleware that has seen the call end: what it sends may still wait for the peer's windows.
+   * Calls back, once, when all of the response has left, or with why that is not so. It is for middleware
+   * that has seen the call end: its response may turn out to be one that cannot be encoded, and what is
+   * sent may still wait for the peer's windows.
    */
   whenSent?: (done: OnSent) => void;
 }
 
-/** Told what cut a call whose response was on its way. */
-export type OnSent = (cutBy?: Error) => void;
+/** Told what a call ended with, or was cut by on its way, if it did not end well. */
+export type OnSent = (failure?: unknown) => void;
 
 /** Added by the direct engine; see net/connection_info.ts. */
 export interface Connected {

@@ -16,9 +16,7 @@ export interface Interruptible {
   /** Called when the call is cut while a handler is at work. */
   interrupt: ((error: Error) => void) | undefined;
   readonly response: {
-    /** Throws a ServerError for a response that cannot be sent. */
-    check(message: unknown): void;
-    /** The same for metadata that cannot. */
+    /** Throws a ServerError for metadata that cannot be sent. */
     checkMetadata(): void;
   };
 }
@@ -65,8 +63,10 @@ class OneResponse implements AsyncGenerator {
     return interruptible(this.#call, (resolve, reject) => {
       const respond = (value: unknown) => {
         try {
-          // Here, where the middleware still learn of it.
-          this.#call.response.check(value);
+          // Here, where middleware still learn of it. The message is encoded when it is sent, as they may
+          // change it.
+          checkGiven(value);
+          this.#call.response.checkMetadata();
           resolve({ done: true, value });
         } catch (error) {
           reject(error);
@@ -162,6 +162,12 @@ class Responses implements AsyncGenerator {
       // The call has ended otherwise.
     }
   }
+}
+
+/** Throws a TypeError where a method with one response has none. */
+export function checkGiven(response: unknown): void {
+  if (response !== undefined && response !== null) return;
+  throw new TypeError('Cannot respond with nothing: the method has one response');
 }
 
 /** The iterator of what the handler of a response stream has given. */

@@ -1,4 +1,4 @@
-import { iterate } from './innermost.ts';
+import { checkGiven, iterate } from './innermost.ts';
 import type { ResponseWriter } from './response_writer.ts';
 
 /** The call that is answered. */
@@ -70,7 +70,7 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
 /** Sends the response and the status; gives a promise only where the response takes its time. */
 function respond(call: Respondent, message: unknown): Promise<void> | undefined {
   if (call.isEnded) return undefined;
-  if (message === undefined || message === null) throw new Error(returnedNothing);
+  checkGiven(message);
   const sent = call.response.send(message);
   if (typeof sent !== 'boolean') {
     return sent.then(() => call.finish());
@@ -93,4 +93,3 @@ async function leave(
 const sent: IteratorYieldResult<undefined> = { done: false, value: undefined };
 const yieldedMessage = 'Cannot yield a message from the middleware of a method with one response';
 const returnedMessage = 'Cannot return a message from the middleware of a response stream';
-const returnedNothing = 'Cannot return nothing from the middleware of a method with one response';

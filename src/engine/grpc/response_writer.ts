@@ -57,12 +57,6 @@ export class ResponseWriter {
     this.#stream.respond(block);
   }
 
-  /** Throws as send() would. The bytes are of no use: middleware may still change the message. */
-  check(message: unknown): void {
-    this.#encoded(message);
-    this.checkMetadata();
-  }
-
   /** Throws a ServerError for metadata that cannot be sent. */
   checkMetadata(): void {
     if ((this.#sentHeader || this.header.isEmpty) && this.trailer.isEmpty) return;
