@@ -47,15 +47,15 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
     const iterator = iterate(responses());
     let result = await iterator.next();
     while (!result.done) {
-      let goOn: boolean | Promise<boolean>;
+      let goOn: boolean;
       try {
-        goOn = response.send(result.value);
+        const sending = response.send(result.value);
+        // A peer may take its time, and need not have us keep the message twice.
+        result = sent;
+        goOn = typeof sending === 'boolean' ? sending : await sending;
       } catch (error) {
         return await leave(call, iterator, error);
       }
-      // A peer may take its time, and need not have us keep the message twice.
-      result = sent;
-      if (typeof goOn !== 'boolean') goOn = await goOn;
       if (!goOn && !call.cutBy) await response.room();
       if (call.cutBy) return await leave(call, iterator, call.cutBy);
       result = await iterator.next();

@@ -70,7 +70,7 @@ export class ResponseWriter {
 
   /**
    * Sends a message. False: wait for room() before the next. Throws a ServerError for one that cannot
-   * be encoded, and then nothing has been sent.
+   * be encoded or compressed, and then nothing of it has been sent.
    */
   send(message: unknown): boolean | Promise<boolean> {
     const framed = this.#encoded(message);
@@ -161,8 +161,7 @@ export class ResponseWriter {
     try {
       return this.#method.encode(message);
     } catch (cause) {
-      process.emitWarning(`Cannot encode a response: ${show(cause)}`);
-      throw internalError(cause);
+      throw unencodable(cause);
     }
   }
 
@@ -183,10 +182,16 @@ export class ResponseWriter {
 
   async #sendCompressed(bytes: Uint8Array, encoding: Encoding): Promise<boolean> {
     this.#stream.keepResponse(bytes.length);
-    const packed = await takeTurn(this.#stream.flow, async () => {
-      return this.#stream.closed ? noBytes : compress(bytes, encoding);
-    });
-    this.#stream.keepResponse(0);
+    let packed: Buffer;
+    try {
+      packed = await takeTurn(this.#stream.flow, async () => {
+        return this.#stream.closed ? noBytes : compress(bytes, encoding);
+      });
+    } catch (cause) {
+      throw unencodable(cause);
+    } finally {
+      this.#stream.keepResponse(0);
+    }
     const framed = withPrefix(packed);
     writePrefix(framed, 1);
     return this.#write(framed);
@@ -206,6 +211,11 @@ export class ResponseWriter {
     flow.wait(() => this.drained());
     return false;
   }
+}
+
+function unencodable(cause: unknown): ServerError {
+  process.emitWarning(`Cannot encode a response: ${show(cause)}`);
+  return internalError(cause);
 }
 
 /** The cause is for the log alone. */
