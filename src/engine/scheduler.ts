@@ -81,11 +81,16 @@ export class Scheduler {
   #ending: (() => void)[] = [];
   readonly #waiting: WaitingFlow[] = [];
   readonly #mostPutOff: number;
+  readonly #later: (task: () => void) => unknown;
   #isScheduled = false;
 
-  /** Of more than `mostPutOff` bytes of input that wait, none are put off: the sockets wait for us instead. */
-  constructor(mostPutOff: number) {
+  /**
+   * Of more than `mostPutOff` bytes of input that wait, none are put off: the sockets wait for us instead.
+   * `later` runs a task in the next turn of the event loop.
+   */
+  constructor(mostPutOff: number, later: (task: () => void) => unknown = setImmediate) {
     this.#mostPutOff = mostPutOff;
+    this.#later = later;
   }
 
   get isCrowded(): boolean {
@@ -99,7 +104,7 @@ export class Scheduler {
 
   /**
    * Runs a task at the end of this turn, when every socket that had something has been read: what a
-   * connection produces meanwhile leaves in one write. One `setImmediate` serves all connections.
+   * connection produces meanwhile leaves in one write. One task of the event loop serves all connections.
    */
   atEnd(task: () => void): void {
     this.#atEnd.push(task);
@@ -110,7 +115,7 @@ export class Scheduler {
   schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(this.#run);
+    this.#later(this.#run);
   }
 
   enqueue(flow: WaitingFlow): void {

@@ -23,7 +23,7 @@ import type { TlsFiles } from '../net/tls_options.ts';
 /** What a server bears; what is left out has the defaults of http2/ and of the router. */
 export interface GrpcServerOptions
   extends
-    Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response'>,
+    Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response' | 'scheduler'>,
     Pick<
       RouterOptions,
       'maxMessageSize' | 'compressAbove' | 'essential' | 'unlimited' | 'createBusy'

@@ -35,6 +35,8 @@ export interface Http2ServerOptions {
   now?: () => number;
   /** From 0 to 1, for each connection. */
   random?: () => number;
+  /** Shares out the work of all connections. */
+  scheduler?: Scheduler;
 }
 
 /** The connections of one server, whatever listens for them. */
@@ -87,11 +89,11 @@ export function createHttp2Server({
   maxBufferedBytes = defaultMaxBufferedBytes,
   now = performance.now.bind(performance),
   random = Math.random,
+  scheduler = new Scheduler(maxBufferedBytes / 2),
 }: Http2ServerOptions): Http2Server {
   const places = new Places<SocketConnection>();
   const swaps = new TokenBucket(Math.min(mostSwaps, Math.max(1, maxConnections / 10)), now);
   const greetings = new TokenBucket(mostGreetings, now);
-  const scheduler = new Scheduler(maxBufferedBytes / 2);
   const http2Limits = withDefaults(defaultLimits, limits);
   const accounts = new Accounts({
     bytes: maxBufferedBytes,
