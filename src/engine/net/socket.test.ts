@@ -257,6 +257,18 @@ for (const when of ['at once', 'in a turn of its own']) {
   });
 }
 
+test('what a slow reader has taken is not counted any more at the next tick', async (t) => {
+  const { server, socket, pass } = await openCall(t);
+  const unread = socket.writableLength;
+  const counted = server.bufferedBytes;
+
+  while (socket.takeNext()) await turn();
+  pass(1000);
+
+  assert.ok(unread > 0);
+  assert.equal(server.bufferedBytes, counted - unread);
+});
+
 test('header blocks of many peers that do not read are bounded by one budget', async () => {
   const maxBufferedBytes = 8 * defaultLimits.maxUnreadBytes;
   const streams: Stream[] = [];

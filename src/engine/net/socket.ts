@@ -158,8 +158,9 @@ export function bindSocket(
       const { writableEnded, writableLength } = socket;
       const unsent = writableEnded ? writableLength : undefined;
       keeper.tick({ paused, full, taken: written - writableLength, unsent });
-      onIdle(idle);
+      // No event tells of what left a socket that was not full, or came into one that is paused.
       connection.count();
+      onIdle(idle);
       // Its share may have grown.
       if (paused && !connection.isOver) settle();
     },
