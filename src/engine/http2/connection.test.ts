@@ -419,6 +419,20 @@ cutTest('shutdown() says that it leaves, then which stream is last, and waits', 
   assert.equal(peer.served.length, 2);
 });
 
+cutTest('what ends a connection names no stream that came after the last one', (create) => {
+  const peer = create();
+  peer.open(3, { endStream: true });
+  peer.connection.shutdown();
+  peer.connection.finishShutdown();
+  peer.send('HEADERS', { flags: Flag.END_HEADERS | Flag.END_STREAM, stream: 5, payload: post });
+  peer.frames();
+
+  peer.send('WINDOW_UPDATE', { payload: word(0) });
+
+  const [goAway] = peer.frames().filter(({ type }) => type === 'GOAWAY');
+  assert.match(goAway?.payload ?? '', /^0000000300000001/);
+});
+
 cutTest('lost() ends what is open', (create) => {
   const peer = create();
   const { events } = peer.open(1);

@@ -1,6 +1,6 @@
 import type { Account } from '../account.ts';
 import { SendWindow } from './flow_control.ts';
-import { Flag, FrameType } from './frame.ts';
+import { Flag, FrameType, maxInt31 } from './frame.ts';
 import { encodeTableSizeUpdate } from './hpack/encoder.ts';
 import type { Http2Limits } from './limits.ts';
 import { Output } from './output.ts';
@@ -51,6 +51,8 @@ export class Sender {
   #saidNoTable = false;
   #queuedCost = 0;
   #hasLeftOut = false;
+  /** What the last GOAWAY said. */
+  #lastServed = maxInt31;
 
   constructor({ peer, limits, account, unsent, onEnded }: SenderDeps) {
     this.#peer = peer;
@@ -216,9 +218,12 @@ export class Sender {
     if (increment > 0) this.output.word(FrameType.WINDOW_UPDATE, streamId, increment);
   }
 
+  /** Of the last streams that it is given it says the lowest so far: a peer may have sent the others again. */
   goAway(lastStreamId: number, code: number, debug = ''): void {
+    // RFC 9113 section 6.8.
+    this.#lastServed = Math.min(this.#lastServed, lastStreamId);
     const payload = Buffer.alloc(8 + debug.length);
-    payload.writeUInt32BE(lastStreamId);
+    payload.writeUInt32BE(this.#lastServed);
     payload.writeUInt32BE(code, 4);
     payload.write(debug, 8, 'latin1');
     this.output.frame(FrameType.GOAWAY, 0, 0, payload);
