@@ -185,6 +185,8 @@ const roomMade = 1 / 16;
 const far = 5 / 4;
 /** Messages that wait have sent a window each: for so much of the limit they may. */
 const waitingPart = 1 / 4;
+/** They are refused after so many seconds: their callers may try elsewhere. */
+const patience = 10;
 const none = Number.POSITIVE_INFINITY;
 
 interface AccountsOptions extends Partial<Limited> {
@@ -361,6 +363,7 @@ export class Accounts {
     this.#lastTurn = turn;
     if (this.isExceeded && this.#wasExceeded) this.#shed();
     this.#wasExceeded = this.isExceeded;
+    this.#waiting.expire(this.#tick - patience);
     const { first } = this.#waiting;
     if (first && this.#tick - first.since > 1) {
       let left = first.bytes - this.freeBytes;

@@ -64,6 +64,15 @@ export class WaitingLine<Account extends Sharing> {
     this.#waiting.delete(waiting);
   }
 
+  /** Refuses what has waited since that second, or longer. */
+  expire(since: number): void {
+    for (const waiting of this.#waiting) {
+      if (waiting.since > since) return;
+      this.#waiting.delete(waiting);
+      waiting.refused();
+    }
+  }
+
   #refuseFor(other: Waiting<Account>): boolean {
     const counts = new Map<object, number>();
     let last: Waiting<Account> | undefined;

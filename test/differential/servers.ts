@@ -34,6 +34,7 @@ export async function serveOurs(): Promise<PlainServer> {
     limits: {
       maxConcurrentStreams,
       maxHeaderListSize,
+      initialWindowSize: window,
       streamWindowSize: window,
       connectionWindowSize: window,
     },

@@ -37,7 +37,7 @@ export async function upload(
   { body, size = mostData }: { body: Buffer; size?: number },
 ): Promise<void> {
   const { frames, sees, write } = attacker;
-  let room = defaultLimits.streamWindowSize;
+  let room = defaultLimits.initialWindowSize;
   let seen = 0;
   for (let at = 0; at < body.length; at += portion) {
     const part = body.subarray(at, at + portion);
@@ -54,7 +54,7 @@ export async function upload(
     write(data(streamId, part, { flags, size }));
   }
 }
-const portion = 64 * 1024;
+const portion = 32 * 1024;
 
 /** A request of the greet service as it stands in a stream. */
 export function message(name: string, greeting = ''): Buffer {

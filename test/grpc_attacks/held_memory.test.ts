@@ -74,13 +74,13 @@ test('endless responses without a window hold no more than the server may keep',
   });
 });
 
-const thousands = Buffer.concat(Array.from({ length: 250 }, () => message('x'.repeat(1000))));
+const thousands = Buffer.concat(Array.from({ length: 62 }, () => message('x'.repeat(1000))));
 
 test('uploads that nobody reads are not read on, once there is too much of them', async () => {
   await victim.survives(async () => {
     const block = callOf(paths.clientStream);
-    const attackers = await crowd(8, 4, { block, body: thousands });
-    const { most, ended } = await shed(attackers, 32);
+    const attackers = await crowd(8, 16, { block, body: thousands });
+    const { most, ended } = await shed(attackers, 128);
 
     // Each may have been in the middle of a read.
     assert.ok(most < maxBufferedBytes + 8 * 200_000, `${most} bytes`);
@@ -90,8 +90,8 @@ test('uploads that nobody reads are not read on, once there is too much of them'
 
 test('uploads that are echoed without a window are given up, once there is too much of them', async () => {
   await victim.survives(async () => {
-    const attackers = await crowd(8, 4, { block: callOf(paths.bidi), body: thousands });
-    const { most, ended } = await shed(attackers, 32);
+    const attackers = await crowd(8, 16, { block: callOf(paths.bidi), body: thousands });
+    const { most, ended } = await shed(attackers, 128);
 
     // They are read, as they could say that they take some of it, but not without end.
     assert.ok(most < 1.25 * maxBufferedBytes + 8 * 200_000, `${most} bytes`);
@@ -100,20 +100,20 @@ test('uploads that are echoed without a window are given up, once there is too m
 });
 
 test('messages that are whole count, as long as their calls are not', async () => {
-  const body = message('x'.repeat(200_000));
+  const body = message('x'.repeat(60_000));
   await victim.survives(async () => {
-    const attackers = await crowd(8, 5, { block: callOf(paths.unary), body });
-    const { ended } = await shed(attackers, 40);
+    const attackers = await crowd(8, 16, { block: callOf(paths.unary), body });
+    const { ended } = await shed(attackers, 128);
     return ended;
   });
 });
 
 test('requests that their handlers still have count', async () => {
-  const body = message('x'.repeat(200_000), 'wait');
+  const body = message('x'.repeat(60_000), 'wait');
   await victim.survives(async () => {
     const block = callOf(paths.serverStream);
-    const attackers = await crowd(8, 5, { block, body, flags: Flag.END_STREAM });
-    const { ended } = await shed(attackers, 40);
+    const attackers = await crowd(8, 16, { block, body, flags: Flag.END_STREAM });
+    const { ended } = await shed(attackers, 128);
     return ended;
   });
 });
@@ -137,8 +137,8 @@ test('requests are inflated as long as there is room for what they become, and t
 test('what a service keeps of the messages of its callers counts', async () => {
   const block = callOf('/greet.Greeter/ChattyClientSaysHello');
   await victim.survives(async () => {
-    const attackers = await crowd(8, 4, { block, body: thousands });
-    const { ended } = await shed(attackers, 32);
+    const attackers = await crowd(8, 16, { block, body: thousands });
+    const { ended } = await shed(attackers, 128);
     return ended;
   });
 });

@@ -100,24 +100,27 @@ test('responses to a peer that grants every window and reads nothing are held as
 });
 
 test('streams that send more than their windows are reset with FLOW_CONTROL_ERROR', async () => {
-  const data = ids(4).map((id) => frameOf(FrameType.DATA, 0, id, Buffer.alloc(16_384)));
+  const data = ids(20).map((id) => frameOf(FrameType.DATA, 0, id, Buffer.alloc(16_384)));
   await victim.survives(async () => {
     const attacker = attackPlain(victim);
     attacker.write(noWindow);
-    for (const id of ids(4)) attacker.write(headers(id, request('POST', '/silent')));
-    for (let round = 0; round < 16; round++) {
+    for (const id of ids(20)) attacker.write(headers(id, request('POST', '/silent')));
+    for (let round = 0; round < 3; round++) {
       attacker.write(Buffer.concat(data));
       await victim.ask();
     }
-    const { bufferedBytes } = await untilServer(victim, (stats) => stats.bufferedBytes >= megabyte);
+    const { bufferedBytes } = await untilServer(
+      victim,
+      (stats) => stats.bufferedBytes >= 20 * 3 * 16_384,
+    );
     attacker.write(Buffer.concat(data));
 
     const tooMuch = Buffer.from([0, 0, 0, ErrorCode.FLOW_CONTROL_ERROR]).toString('hex');
     const resets = ({ type, payload }: Seen) => type === 'RST_STREAM' && payload === tooMuch;
-    await attacker.sees((frames) => frames.filter(resets).length === 4);
+    await attacker.sees((frames) => frames.filter(resets).length === 20);
     attacker.socket.destroy();
 
-    assert.ok(bufferedBytes < megabyte + 100_000, `${bufferedBytes} bytes`);
+    assert.ok(bufferedBytes < 20 * 65_535 + 100_000, `${bufferedBytes} bytes`);
   });
 });
 
@@ -126,10 +129,10 @@ function sendMuch(connections: number, path: string): Attacker[] {
   return Array.from({ length: connections }, () => {
     const attacker = attackPlain(victim);
     attacker.write(noWindow);
-    for (const id of ids(4)) attacker.write(headers(id, request('POST', path)));
-    for (const id of ids(4)) {
-      const data = frameOf(FrameType.DATA, 0, id, Buffer.alloc(16_384));
-      for (let i = 0; i < 16; i++) attacker.write(data);
+    for (const id of ids(16)) attacker.write(headers(id, request('POST', path)));
+    for (const id of ids(16)) {
+      const data = frameOf(FrameType.DATA, 0, id, Buffer.alloc(16_000));
+      for (let i = 0; i < 4; i++) attacker.write(data);
     }
     return attacker;
   });

@@ -5,12 +5,14 @@ import type { MessageRoom } from './methods.ts';
 /** Bytes of messages that are a part of what any call costs. */
 export const smallMessage = 1024;
 
-/** What a call's handler has of its requests, as it counts against the byte budget. */
+/** What a call's handler has of its requests, as its connection's account is charged for it. */
 export class BytesInUse implements MessageRoom {
   /** Set before a message is decoded. */
   most = 0;
   isCopied = false;
   readonly #stream: Stream;
+  #message = 0;
+  #reserved = 0;
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -18,7 +20,14 @@ export class BytesInUse implements MessageRoom {
 
   /** The message at hand has so many, in place of the one before. */
   take(bytes: number): void {
-    this.#stream.hold(Held.messages, bytes < smallMessage ? 0 : bytes);
+    this.#message = bytes < smallMessage ? 0 : bytes;
+    this.#count();
+  }
+
+  /** So many are kept for it, though it may have fewer now. */
+  reserve(bytes: number): void {
+    this.#reserved = bytes;
+    this.#count();
   }
 
   spend(work: number): void {
@@ -28,5 +37,9 @@ export class BytesInUse implements MessageRoom {
   /** The service keeps so many of those before. */
   retain(bytes: number): void {
     this.#stream.hold(Held.retained, bytes);
+  }
+
+  #count(): void {
+    this.#stream.hold(Held.messages, Math.max(this.#message, this.#reserved));
   }
 }

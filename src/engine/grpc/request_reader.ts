@@ -1,7 +1,8 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Stream } from '../http2/stream.ts';
 import { decodeMessage, type MessageKind } from './message_decoder.ts';
-import { broken, MessageReader } from './message_reader.ts';
+import { MessageAdmission } from './message_admission.ts';
+import { broken, MessageReader, type RawMessage } from './message_reader.ts';
 import { RequestStream } from './request_stream.ts';
 
 /** The call, as the request's side of it sees it. */
@@ -37,56 +38,51 @@ export function createRequestReader(call: RequestOwner): RequestReader {
 class OneRequest implements RequestReader {
   readonly #call: RequestOwner;
   readonly #reader: MessageReader;
+  readonly #admission: MessageAdmission;
   #message: unknown;
   #hasMessage = false;
+  #hasEnded = false;
   #isStopped = false;
+  /** Bytes for which the caller has not been given room again. */
+  #owed = 0;
 
   constructor(call: RequestOwner) {
     this.#call = call;
     this.#reader = new MessageReader(call.maxMessageSize);
+    this.#admission = new MessageAdmission(call, () => this.#onGranted());
   }
 
   begin(): void {}
 
   data(bytes: Buffer): void {
-    const { stream } = this.#call;
+    this.#owed += bytes.length;
     if (!this.#isStopped) {
       this.#reader.push(bytes);
-      try {
-        if (stream.remoteEnded) this.#decode();
-        else this.#check();
-      } catch (error) {
-        this.#call.fail(error);
-      }
+      this.#orFail(() => {
+        const { stream } = this.#call;
+        this.#check();
+        if (stream.remoteEnded && !this.#admission.isWaiting) this.#decode();
+      });
       this.#reader.keep();
-      stream.keep(this.#reader.heldBytes);
     }
-    stream.consume(bytes.length);
+    this.#giveRoom();
   }
 
   end(): void {
-    if (this.#isStopped) return;
-    const call = this.#call;
-    try {
+    this.#hasEnded = true;
+    if (this.#isStopped || this.#admission.isWaiting) return;
+    this.#orFail(() => {
       if (!this.#hasMessage) this.#decode();
       if (!this.#hasMessage) throw this.#missing();
-    } catch (error) {
-      return call.fail(error);
-    }
-    const message = this.#message;
-    this.#message = undefined;
-    if (message instanceof Promise) {
-      message.then(
-        (request) => this.#enter(request),
-        (error) => call.fail(error),
-      );
-    } else this.#enter(message);
+      this.#enterSoon();
+    });
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#reader.clear();
-    this.#call.stream.keep(0);
+    this.#admission.release();
+    this.#giveRoom();
   }
 
   /** What cannot be empty is not there: middleware alone see it, as no handler runs. */
@@ -98,19 +94,49 @@ class OneRequest implements RequestReader {
     }
   }
 
+  #onGranted(): void {
+    if (this.#hasEnded) this.end();
+    else this.#giveRoom();
+  }
+
+  #giveRoom(): void {
+    const { stream } = this.#call;
+    if (!this.#admission.isWaiting && this.#owed > 0) {
+      const owed = this.#owed;
+      this.#owed = 0;
+      stream.consume(owed);
+    }
+    stream.keep(Math.max(0, this.#reader.heldBytes - this.#owed));
+  }
+
+  #enterSoon(): void {
+    const call = this.#call;
+    const message = this.#message;
+    this.#message = undefined;
+    if (message instanceof Promise) {
+      message.then(
+        (request) => this.#enter(request),
+        (error) => call.fail(error),
+      );
+    } else this.#enter(message);
+  }
+
   #enter(request: unknown): void {
-    this.#call.stream.keep(0);
+    this.#giveRoom();
     this.#call.enter(request);
   }
 
   /** Throws where it can be no message, or has become more than one. */
   #check(): void {
     const length = this.#reader.nextLength();
-    if (length !== undefined && this.#reader.heldBytes > length) throw wrongCount('several');
+    if (length === undefined) return;
+    const { heldBytes } = this.#reader;
+    if (heldBytes > length) throw wrongCount('several');
+    this.#admission.receive(length, heldBytes);
   }
 
   #decode(): void {
-    this.#check();
+    this.#admission.decode();
     const raw = this.#reader.next();
     if (!raw) return;
     this.#hasMessage = true;
@@ -121,6 +147,14 @@ class OneRequest implements RequestReader {
 
   #missing(): ServerError {
     return this.#reader.heldBytes > 0 ? broken('a message that is cut short') : wrongCount('none');
+  }
+
+  #orFail(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#call.fail(error);
+    }
   }
 }
 
@@ -135,6 +169,7 @@ const mostWaiting = 64 * 1024;
 class ManyRequests implements RequestReader {
   readonly #call: RequestOwner;
   readonly #reader: MessageReader;
+  readonly #admission: MessageAdmission;
   readonly #messages: RequestStream<unknown>;
   /** Bytes for which the caller has not been given room again. */
   #owed = 0;
@@ -142,10 +177,12 @@ class ManyRequests implements RequestReader {
   constructor(call: RequestOwner) {
     this.#call = call;
     this.#reader = new MessageReader(call.maxMessageSize);
+    this.#admission = new MessageAdmission(call, () => this.#onGranted());
     this.#messages = new RequestStream({
       flow: call.stream.flow,
       reader: this.#reader,
-      decode: (raw) => this.#orFail(() => decodeMessage(raw, call)),
+      mustWait: () => this.#mustWait(),
+      decode: (raw) => this.#orFail(() => this.#decode(raw)),
       onPull: () => this.#giveRoom(),
       fail: (error) => call.fail(error),
     });
@@ -180,16 +217,41 @@ class ManyRequests implements RequestReader {
   stop(error: Error): void {
     this.#messages.fail(error);
     this.#reader.clear();
+    this.#admission.release();
     this.#giveRoom();
   }
 
   async *empty(): AsyncGenerator<never> {}
 
+  /** Whether the next message, as far as it is known, waits for room. */
+  #mustWait(): boolean {
+    try {
+      const length = this.#reader.nextLength();
+      if (length !== undefined) this.#admission.receive(length, this.#reader.heldBytes);
+    } catch {
+      // Whoever reads it is told.
+    }
+    return this.#admission.isWaiting;
+  }
+
+  #onGranted(): void {
+    this.#messages.wake();
+    this.#giveRoom();
+  }
+
+  #decode(raw: RawMessage): unknown {
+    const message = decodeMessage(raw, this.#call);
+    // From here on it counts for what it is.
+    this.#admission.release();
+    return message;
+  }
+
   /** As long as messages wait that nobody takes, the caller gets no room for more. */
   #giveRoom(): void {
     const { stream } = this.#call;
     const held = this.#reader.heldBytes;
-    if (this.#owed > 0 && (held < mostWaiting || this.#messages.isWaiting)) {
+    const wants = held < mostWaiting || this.#messages.isWaiting;
+    if (this.#owed > 0 && wants && !this.#admission.isWaiting) {
       const owed = this.#owed;
       this.#owed = 0;
       stream.consume(owed);

@@ -5,6 +5,8 @@ interface RequestStreamDeps<T> {
   /** The connection's part of what the server does. */
   flow: Flow;
   reader: MessageReader;
+  /** Whether the next message waits for room. */
+  mustWait: () => boolean;
   decode: (message: RawMessage) => T | Promise<T>;
   /** Called when a message has been taken, or when one is missing. */
   onPull: () => void;
@@ -101,9 +103,11 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
 
   /** Whether the others have their part before the next message. */
   #mustWait(): boolean {
-    const { flow, reader } = this.#deps;
+    const { flow, reader, mustWait } = this.#deps;
     if (this.#isPutOff) return true;
-    if (!flow.isSpent || reader.heldBytes === 0) return false;
+    if (reader.heldBytes === 0) return false;
+    if (mustWait()) return true;
+    if (!flow.isSpent) return false;
     this.#isPutOff = true;
     flow.wait(() => {
       this.#isPutOff = false;

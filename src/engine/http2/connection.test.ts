@@ -26,7 +26,7 @@ test('a connection greets with its SETTINGS and the room of all streams together
   connection.receive(preface.subarray(0, 1));
   const greeting = Buffer.concat(connection.take({ room: true })).toString('hex');
 
-  const settings = ['00030000', '03e8', '00040004', '0000', '00060000', '4000'].join('');
+  const settings = ['00030000', '03e8', '00040000', 'ffff', '00060000', '4000'].join('');
   const frames = ['000012', '04', '00', '00000000', settings, '000004080000000000', '000f0001'];
   assert.deepEqual(early, []);
   assert.equal(greeting, frames.join(''));
@@ -358,7 +358,11 @@ cutTest('abandon() of a response that is begun and holds nothing ends it', (crea
 });
 
 cutTest('the peer gets room for what is consumed, and for what nobody will consume', (create) => {
-  const peer = create({ streamWindowSize: 100, connectionWindowSize: 65_535 });
+  const peer = create({
+    initialWindowSize: 100,
+    streamWindowSize: 100,
+    connectionWindowSize: 65_535,
+  });
   const { stream } = peer.open(1);
   const body = 'x'.repeat(60);
 
@@ -380,6 +384,20 @@ cutTest('the peer gets room for what is consumed, and for what nobody will consu
   ]);
   assert.ok(given.every(({ streamId }) => streamId === 0));
   assert.equal(peer.connection.openStreams, 1);
+});
+
+cutTest('a stream that is consumed may send more at once, where there is room', (create) => {
+  const peer = create({ initialWindowSize: 100, streamWindowSize: 1000 });
+  const { stream } = peer.open(1);
+  const given: number[] = [];
+  for (const length of [100, 1000]) {
+    peer.send('DATA', { stream: 1, payload: 'x'.repeat(length) });
+    stream.consume(length);
+    const updates = peer.frames().filter(({ type }) => type === 'WINDOW_UPDATE');
+    given.push(...updates.map(({ payload }) => Number.parseInt(payload, 16)));
+  }
+
+  assert.deepEqual(given, [100 + 900, 1000]);
 });
 
 cutTest('a response that ends before its request asks the peer to stop', (create) => {

@@ -32,7 +32,7 @@ export class SendWindow {
  * there is not a WINDOW_UPDATE for every read.
  */
 export class ReceiveWindow {
-  readonly #size: number;
+  #size: number;
   #available: number;
   #consumed = 0;
 
@@ -46,6 +46,14 @@ export class ReceiveWindow {
     if (bytes > this.#available) return false;
     this.#available -= bytes;
     return true;
+  }
+
+  /** Gives how much a WINDOW_UPDATE should add for it to be of that size. */
+  widen(size: number): number {
+    const more = Math.max(0, size - this.#size);
+    this.#size += more;
+    this.#available += more;
+    return more;
   }
 
   /** Gives how much a WINDOW_UPDATE should give back now, if any. */

@@ -367,7 +367,7 @@ class Requests {
     if (streams.size >= fewStreams && owner.isFlooded) {
       return owner.refuse(streamId, 'Cannot open more streams: too much is buffered');
     }
-    const windows = { send: peer.initialWindowSize, receive: limits.streamWindowSize };
+    const windows = { send: peer.initialWindowSize, receive: limits.initialWindowSize };
     const stream = new Stream(streamId, owner, { ...windows, peer });
     const request = this.#request(streamId, list);
     stream.begin({ contentLength: request.contentLength, endStream });

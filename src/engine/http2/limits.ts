@@ -16,7 +16,9 @@ export interface Http2Limits {
   streamCost: number;
   /** Frames that a header block may come in; more are ENHANCE_YOUR_CALM. */
   maxHeaderFrames: number;
-  /** Bytes of a request body that a stream may send before they are consumed. */
+  /** Bytes of a request body that a stream may send before anything is known of it. */
+  initialWindowSize: number;
+  /** Those that it may send once some have been consumed, where there is room. */
   streamWindowSize: number;
   /**
    * Bytes of DATA that a connection may send before it hears that they have come. Streams are held back
@@ -55,6 +57,8 @@ export const defaultLimits: Http2Limits = {
   streamCost: 1024,
   // Enough for the largest block, in frames of half the size that everybody takes.
   maxHeaderFrames: 128,
+  // What HTTP/2 has where nothing is said: a message that there is no room for has sent no more.
+  initialWindowSize: 65_535,
   streamWindowSize: 256 * 1024,
   connectionWindowSize: 1024 * 1024,
   streamBufferSize: 64 * 1024,

@@ -27,6 +27,7 @@ export class OpenStreams implements StreamOwner {
   readonly account: Account;
   readonly wake: () => void;
   readonly #receiveWindow: ReceiveWindow;
+  readonly #streamWindowSize: number;
   readonly #sender: Sender;
   readonly #report: (incident: Incident) => void;
   /** How many responses are complete. */
@@ -34,6 +35,7 @@ export class OpenStreams implements StreamOwner {
 
   constructor({ limits, account, flow, sender, wake, report }: OpenStreamsDeps) {
     this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
+    this.#streamWindowSize = limits.streamWindowSize;
     this.account = account;
     this.flow = flow;
     this.#sender = sender;
@@ -97,7 +99,10 @@ export class OpenStreams implements StreamOwner {
 
   giveBack(stream: Stream, bytes: number): void {
     if (!stream.remoteEnded) {
-      this.#sender.windowUpdate(stream.id, stream.receiveWindow.consume(bytes));
+      const { receiveWindow } = stream;
+      let more = receiveWindow.consume(bytes);
+      if (more > 0 && this.account.mayGrow) more += receiveWindow.widen(this.#streamWindowSize);
+      this.#sender.windowUpdate(stream.id, more);
     }
     this.wake();
   }
@@ -160,7 +165,9 @@ export class OpenStreams implements StreamOwner {
   evictStalled(since: number, bytes: number): number {
     const stalled = this.table
       .all()
-      .filter((stream) => stream.progressedAt <= since && stream.messageBytes >= smallMessage)
+      .filter(({ progressedAt, messageBytes, isWaiting }) => {
+        return progressedAt <= since && messageBytes >= smallMessage && !isWaiting;
+      })
       .toSorted((a, b) => a.progressedAt - b.progressedAt);
     let freed = 0;
     for (const stream of stalled) {

@@ -69,7 +69,7 @@ export function applySettings(settings: PeerSettings, { bytes, start, end }: Fra
 export function ownSettings(limits: Http2Limits): Buffer {
   return encodeSettings([
     [SettingId.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams],
-    [SettingId.INITIAL_WINDOW_SIZE, limits.streamWindowSize],
+    [SettingId.INITIAL_WINDOW_SIZE, limits.initialWindowSize],
     [SettingId.MAX_HEADER_LIST_SIZE, limits.maxHeaderListSize],
   ]);
 }

@@ -101,6 +101,7 @@ export class Stream implements Indexed<Stream> {
   #wantsDrain = false;
   #isCall = false;
   #isAdmitted = false;
+  #isWaiting = false;
   /** What it holds, by category. */
   readonly #held = [0, 0, 0, 0, 0, 0, 0];
   #heldBytes = 0;
@@ -306,6 +307,12 @@ export class Stream implements Indexed<Stream> {
     this.#owner.account.admit(isAdmitted ? 1 : -1);
   }
 
+  /** Says whether it waits for room, and so makes no progress by no fault of its own. */
+  wait(isWaiting: boolean): void {
+    this.#isWaiting = isWaiting;
+    this.#progressedAt = this.#owner.flow.turn;
+  }
+
   /** Gives the stream up, with an error code of RFC 9113 section 7. */
   reset(code: number): void {
     if (!this.closed) this.#owner.reset(this, code);
@@ -389,6 +396,11 @@ export class Stream implements Indexed<Stream> {
   get messageBytes(): number {
     const { calls, headers } = Held;
     return this.#heldBytes - (this.#held[calls] ?? 0) - (this.#held[headers] ?? 0);
+  }
+
+  /** Whether it waits for room. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
   }
 
   /** Whether it receives a message that has been given room. */

@@ -221,7 +221,7 @@ cutTest('DATA beyond a window ends what the window belongs to', (create) => {
   assertConnectionErrors(() => create({ connectionWindowSize: 10_000 }), 'FLOW_CONTROL_ERROR', [
     [['DATA', { stream: 1, payload: bytes(10_001) }]],
   ]);
-  assertStreamErrors(() => create({ streamWindowSize: 10 }), 'FLOW_CONTROL_ERROR', [
+  assertStreamErrors(() => create({ initialWindowSize: 10 }), 'FLOW_CONTROL_ERROR', [
     [headers(5, request), ['DATA', { stream: 5, payload: bytes(11) }]],
     [headers(5, request), ['DATA', { stream: 5, flags: PADDED, payload: bytes(11) }]],
   ]);

@@ -99,7 +99,7 @@ export function createHttp2Server({
     bytes: maxBufferedBytes,
     calls: maxCalls,
     streams: maxStreams,
-    window: http2Limits.streamWindowSize,
+    window: http2Limits.initialWindowSize,
     later: (task) => scheduler.atEnd(task),
   });
   const deps = {

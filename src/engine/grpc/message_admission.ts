@@ -1,0 +1,95 @@
+import type { ServerError } from 'nice-grpc-common';
+import type { Account } from '../account.ts';
+import type { Stream } from '../http2/stream.ts';
+import type { Waiting } from '../waiting_line.ts';
+import type { BytesInUse } from './bytes_in_use.ts';
+
+/** Smaller messages, in bytes, are read as they come. */
+const mostUnasked = 64 * 1024;
+
+/** What a message takes: as it comes, as it is decoded, and again where it is answered with as much. */
+const times = 3;
+/** The same once it is decoded. */
+const timesDecoded = 2;
+
+/** The call whose message it is. */
+interface Admitted {
+  readonly stream: Stream;
+  readonly inUse: BytesInUse;
+  /** RESOURCE_EXHAUSTED: there is no room for what this message would become. */
+  busy(): ServerError;
+  fail(error: unknown): void;
+}
+
+/**
+ * Room for the messages of one call. A large one that there is no room for waits, with its window shut, before it
+ * is read; or it is refused. One that is read has all the room it needs, and is not given up while it goes on.
+ */
+export class MessageAdmission {
+  readonly #call: Admitted;
+  readonly #onGranted: () => void;
+  #length = 0;
+  #waiting: Waiting<Account> | undefined;
+
+  constructor(call: Admitted, onGranted: () => void) {
+    this.#call = call;
+    this.#onGranted = onGranted;
+  }
+
+  /** Whether nothing more of the message is to be read. */
+  get isWaiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  /** A message of so many bytes is on its way, of which so many are there. */
+  receive(length: number, held: number): void {
+    if (length <= mostUnasked) return;
+    if (this.#length === 0) this.#ask(length);
+    if (this.#length > 0 && !this.isWaiting) this.#reserve(times * length - held);
+  }
+
+  /** The message at hand is decoded from here on. */
+  decode(): void {
+    if (this.#length > 0) this.#reserve(timesDecoded * this.#length);
+  }
+
+  /** Nobody has that message any more, or waits for it. */
+  release(): void {
+    const { stream } = this.#call;
+    if (this.#waiting) stream.account.leave(this.#waiting);
+    this.#waiting = undefined;
+    stream.wait(false);
+    if (this.#length === 0) return;
+    this.#length = 0;
+    stream.admit(false);
+    this.#reserve(0);
+  }
+
+  #ask(length: number): void {
+    const { stream } = this.#call;
+    this.#length = length;
+    const answer = stream.account.ask(times * length, {
+      granted: () => {
+        this.#waiting = undefined;
+        stream.wait(false);
+        stream.admit(true);
+        this.#reserve(times * length);
+        this.#onGranted();
+      },
+      refused: () => this.#refuse(),
+    });
+    if (answer === 'refused') return this.#refuse();
+    if (answer === 'granted') return stream.admit(true);
+    this.#waiting = answer;
+    stream.wait(true);
+  }
+
+  #refuse(): void {
+    this.release();
+    this.#call.fail(this.#call.busy());
+  }
+
+  #reserve(bytes: number): void {
+    this.#call.inUse.reserve(bytes);
+  }
+}
