@@ -7,7 +7,7 @@ import { bundled, unaryLoad } from './grpc.mjs';
 import { measureAll, ratio } from './rig.mjs';
 
 const rounds = 3;
-const inwards = ['request log', 'errors', 'drain', 'deadline', 'limit'];
+const inwards = ['request log', 'errors', 'deadline', 'limit'];
 
 /** Measures, and prints a table. */
 export async function benchChain() {

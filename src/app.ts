@@ -6,7 +6,6 @@ import { openTls } from './app/tls.ts';
 import { openTracing } from './app/tracing.ts';
 import type { Config } from './config.ts';
 import type { Stoppable } from './lifecycle.ts';
-import { createDrain } from './middleware/drain.ts';
 import { createCallCounts } from './observability/call_counts.ts';
 import { createConnectionErrors } from './observability/connection_errors.ts';
 import { createLog } from './observability/log.ts';
@@ -59,7 +58,6 @@ export async function startApp(config: Config, host: Host): Promise<App> {
   const serviceNames = servedNames(extras);
   const methods = servedMethods(extras);
   const tracing = await openTracing(config, { log, version, methods });
-  const drain = createDrain();
   const state = createHealthState(serviceNames);
   const counts = createCallCounts(methods);
   const health = createHealth(state);
@@ -69,7 +67,6 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     log,
     accessLog: config.accessLog,
     counts,
-    drain,
     maxInFlight: config.maxInFlight,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
     extras,
@@ -120,15 +117,14 @@ export async function startApp(config: Config, host: Host): Promise<App> {
       if (config.leaveDelay > 0) for (const each of servers) each.retireConnections?.();
     },
     async drain() {
-      drain.begin();
+      for (const { calls } of servers) calls.drain();
       stopWatching?.();
       drained = Promise.all(servers.map((each) => each.shutdown()));
       await drained;
     },
     async kill() {
-      const { streams: calls } = sumOf(servers);
-      log.warn({ calls }, 'cutting calls');
-      drain.cut();
+      log.warn({ calls: sumOf(servers).streams }, 'cutting calls');
+      for (const { calls } of servers) calls.cut();
       await Promise.race([drained, sleep(lastFramesMs)]);
       for (const each of servers) each.forceShutdown();
     },

@@ -1,13 +1,22 @@
 import type { Span } from '@opentelemetry/api';
 import type { CallContext, Status } from 'nice-grpc-common';
 import type { Logger } from 'pino';
-import type { Abortable, Compressible, Connected, Retaining, Timed } from './engine/index.ts';
+import type {
+  Abortable,
+  Compressible,
+  Connected,
+  Drainable,
+  Retaining,
+  Timed,
+} from './engine/index.ts';
 
 export type {
   Abortable,
   Compressible,
   Connected,
+  Counted,
   Dialled,
+  Drainable,
   Sending,
   Timed,
 } from './engine/index.ts';
@@ -26,12 +35,6 @@ export type CallLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 /** Added by middleware/request_log.ts. */
 export interface Logged {
   log: CallLog;
-}
-
-/** Added by middleware/drain.ts. */
-export interface Drainable {
-  /** Says that this call never ends by itself: it ends with UNAVAILABLE when the server leaves. */
-  abortOnTerminate: () => void;
 }
 
 /** What engine and middleware have added by the time a call reaches a service. */

@@ -28,12 +28,7 @@ export function exhausted(doing: string, bound: string): CallError {
   return new CallError(Status.RESOURCE_EXHAUSTED, `Cannot ${doing}: ${bound}`);
 }
 
-/** UNAVAILABLE, for calls that end because the server leaves. */
-export function leaving(): CallError {
-  return new CallError(Status.UNAVAILABLE, 'Server is leaving');
-}
-
-/** DEADLINE_EXCEEDED, for the caller's deadline and for our own ceiling. */
+/** DEADLINE_EXCEEDED, for our own ceiling. */
 export function deadlineExceeded(): CallError {
   return new CallError(Status.DEADLINE_EXCEEDED, 'Deadline exceeded');
 }

@@ -4,7 +4,8 @@ import { mock, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Status } from 'nice-grpc-common';
 import { pino } from 'pino';
-import { Call } from '../src/engine/grpc/call.ts';
+import { CallEvents } from '../src/engine/grpc/call.ts';
+import { OpenCalls } from '../src/engine/grpc/open_calls.ts';
 import { createRouter } from '../src/engine/grpc/router.ts';
 import { serverOn } from '../src/engine/grpc/server.ts';
 import { ownAccount } from './account.ts';
@@ -13,7 +14,6 @@ import { Flag, FrameType, preface } from '../src/engine/http2/frame.ts';
 import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
 import { defaultLimits } from '../src/engine/http2/limits.ts';
 import { createHttp2Server } from '../src/engine/net/connections.ts';
-import { createDrain } from '../src/middleware/drain.ts';
 import { createCallCounts } from '../src/observability/call_counts.ts';
 import { servedMethods } from '../src/transport/catalogue.ts';
 import { buildServer } from '../src/transport/server.ts';
@@ -42,8 +42,9 @@ let now = 0;
 let session = 0;
 /** The lines of the log, by what their calls are called. */
 let logged: { requestId: string; code: string }[] = [];
-const drain = createDrain();
+const openCalls = new OpenCalls();
 const router = createRouter({
+  calls: openCalls,
   maxMessageSize: 50_000,
   now: () => now,
 });
@@ -53,7 +54,6 @@ const server = buildServer(
   {
     log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
     counts: createCallCounts(servedMethods()),
-    drain,
     deadlines: { max: 60_000, fallback: 30_000 },
     maxInFlight: 10_000,
     services: createServices({ greet: fuzzGreet(() => session) }),
@@ -76,7 +76,7 @@ async function play(): Promise<void> {
     account,
     serve(stream, request) {
       const events = router.serve(stream, request, socket);
-      if (events instanceof Call) calls++;
+      if (events instanceof CallEvents) calls++;
       return events;
     },
     wake() {},
@@ -106,9 +106,9 @@ async function play(): Promise<void> {
   assert.equal(connection.openStreams, 0);
   assert.deepEqual(accounts.used, { bytes: 0, calls: 0, streams: 0 });
 
-  const isOver = () => router.openCalls + drain.open() === 0 && logged.length >= calls;
+  const isOver = () => openCalls.size === 0 && logged.length >= calls;
   for (let turn = 0; turn < mostTurns && !isOver(); turn++) await setImmediate();
-  assert.deepEqual([router.openCalls, drain.open(), logged.length], [0, 0, calls]);
+  assert.deepEqual([openCalls.size, openCalls.inChain, logged.length], [0, 0, calls]);
   for (const { requestId, code } of logged) {
     const told = answers.statuses.get(Number(requestId));
     if (told !== undefined && wrongOneIn === 0) assert.equal(code, told, `call ${requestId}`);

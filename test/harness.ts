@@ -4,10 +4,10 @@ import { pino } from 'pino';
 import { dialChannel, serverTls } from './tls.ts';
 import type { Call } from '../src/context.ts';
 import type { Counts } from '../src/engine/grpc/server.ts';
+import type { OpenCalls } from '../src/engine/grpc/open_calls.ts';
 import type { TlsFiles } from '../src/engine/net/tls_options.ts';
 import { type GreeterServiceImplementation as Greet, GreeterDefinition } from '../src/gen/greet.ts';
 import { createInterop } from '../src/app/interop.ts';
-import { createDrain, type Drain } from '../src/middleware/drain.ts';
 import { type CallCounts, createCallCounts } from '../src/observability/call_counts.ts';
 import { createGreet } from '../src/services/greet.ts';
 import { createHealth } from '../src/services/health.ts';
@@ -39,7 +39,6 @@ export interface Running extends AsyncDisposable {
   address: string;
   channel: Channel;
   client: Client<typeof GreeterDefinition>;
-  drain: Drain;
   state: HealthState;
   log: MemoryLog;
   /** What went wrong with connections. */
@@ -48,6 +47,8 @@ export interface Running extends AsyncDisposable {
   calls: CallCounts;
   /** What is open. */
   counts(): Counts;
+  /** The calls among that. */
+  openCalls: OpenCalls;
   shutdown(): Promise<void>;
   forceShutdown(): void;
 }
@@ -86,7 +87,6 @@ export async function serve({
   const freeBytes = () => maxBufferedBytes - (server.counts.bufferedBytes ?? 0);
   const extras = interop({ maxMessageSize, freeBytes });
   const calls = createCallCounts(servedMethods(extras));
-  const drain = createDrain();
   const state = servingState();
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
   const incidents: Running['incidents'] = [];
@@ -96,7 +96,6 @@ export async function serve({
     log: pino({ base: null }, log),
     accessLog,
     counts: calls,
-    drain,
     deadlines,
     maxInFlight,
     extras,
@@ -109,16 +108,16 @@ export async function serve({
     address,
     channel,
     client: createClient(GreeterDefinition, channel),
-    drain,
     state,
     log,
     incidents,
     calls,
     counts: () => server.counts,
+    openCalls: server.calls,
     shutdown: () => server.shutdown(),
     forceShutdown: () => server.forceShutdown(),
     async [Symbol.asyncDispose]() {
-      drain.cut();
+      server.calls.cut();
       channel.close();
       await server.shutdown();
     },

@@ -17,11 +17,11 @@ for (const kind of kinds) {
       if (kind === 'unary' || kind === 'serverStream') stream.end(message);
       else stream.write(message);
     }
-    await until(() => running.drain.open() === 10);
+    await until(() => running.openCalls.inChain === 10);
 
     client.reset();
 
-    await until(() => running.drain.open() === 0);
+    await until(() => running.openCalls.inChain === 0);
     const codes = running.log.lines.map(({ rpc, code }) => `${String(rpc)} ${String(code)}`);
     assert.deepEqual([...new Set(codes)], [`${paths[kind]} CANCELLED`]);
     await running.shutdown();
@@ -38,12 +38,12 @@ test('a client that is killed while it reads nothing leaves no call open', async
   });
   const client = await connectRaw(running.address, { initialWindowSize: 0 });
   client.open(paths.serverStream).end(message);
-  await until(() => running.drain.open() === 1);
+  await until(() => running.openCalls.inChain === 1);
   await client.roundTrip();
 
   client.reset();
 
-  await until(() => running.drain.open() === 0);
+  await until(() => running.openCalls.inChain === 0);
   await running.log.line({ rpc: paths.serverStream, code: 'CANCELLED' });
 });
 

@@ -41,7 +41,7 @@ test('the engine says when to try again, when it refuses a call as it keeps too 
   const cancel = new AbortController();
   const options = { signal: cancel.signal, requests: unending() };
   const first = assert.rejects(call(running.client, 'bidi', options));
-  await until(() => running.drain.open() === 1);
+  await until(() => running.openCalls.inChain === 1);
   let trailer = Metadata();
   const onTrailer = (got: Metadata) => void (trailer = got);
 

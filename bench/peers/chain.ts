@@ -3,7 +3,6 @@
 import { GreeterDefinition } from '../../src/gen/greet.ts';
 import { createServer } from '../../src/engine/grpc/server.ts';
 import { deadline } from '../../src/middleware/deadline.ts';
-import { createDrain } from '../../src/middleware/drain.ts';
 import { hideInternalErrors } from '../../src/middleware/errors.ts';
 import { limit } from '../../src/middleware/limit.ts';
 import { requestLog } from '../../src/middleware/request_log.ts';
@@ -14,14 +13,12 @@ import { service } from './service.ts';
 
 const names = process.argv.slice(2);
 const { log } = await createLog({ level: 'info', format: 'json', to: 1 });
-const drain = createDrain().follow();
 const exempt: ReadonlySet<string> = new Set(['/grpc.health.v1.Health/Watch']);
 const all = {
   'request log': requestLog({ log, counts: createCallCounts(servedMethods()) }),
   errors: hideInternalErrors,
-  drain: drain.middleware,
   deadline: deadline({ max: 3_600_000, fallback: undefined, exempt }),
-  limit: limit({ max: 10_000, open: drain.open, exempt }),
+  limit: limit({ max: 10_000 }),
 };
 
 let server = createServer();

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { isAbortError } from 'abort-controller-x';
+import { AbortError, isAbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
 
 /**
@@ -27,6 +27,20 @@ export function isAbort(thrown: unknown): boolean {
   } catch {
     return false;
   }
+}
+
+/** What a call's signal aborts with; whyAborted() finds the error that ended the call. */
+export function abortFor(error: unknown): AbortError {
+  return Object.assign(new AbortError(), { cause: error });
+}
+
+/**
+ * What a call ends with of which an abort was thrown: the ServerError that it was ended by, where its signal
+ * has one, as whoever waits with a signal does not know that. Never throws.
+ */
+export function whyAborted(thrown: unknown, { aborted, reason }: AbortSignal): unknown {
+  if (!aborted || !isAbort(thrown) || !(reason instanceof Error)) return thrown;
+  return meantBy(reason.cause) ? reason.cause : thrown;
 }
 
 /** It in words, with its stack, as far as it can be shown. Never throws. */

@@ -2,7 +2,9 @@ export type {
   Abortable,
   Compressible,
   Connected,
+  Counted,
   Dialled,
+  Drainable,
   Retaining,
   Sending,
   Timed,
@@ -16,6 +18,7 @@ export {
   prefixLength,
   withPrefix,
 } from './grpc/methods.ts';
+export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';
 export { checkAdd, checkUse, Run } from './grpc/run.ts';
 export { createServer, type GrpcServer, type GrpcServerOptions } from './grpc/server.ts';
 export { type AddedService, addedService, handlersOf } from './grpc/service_list.ts';

@@ -24,7 +24,7 @@ for (const kind of kinds) {
     await assert.rejects(call(running.client, kind, { requests: unending() }), late);
 
     await running.log.line({ rpc: paths[kind], code: 'DEADLINE_EXCEEDED' });
-    await until(() => running.drain.open() === 0);
+    await until(() => running.openCalls.inChain === 0);
   });
 
   test(`deadline() shortens what the caller of a ${kind} call allows`, async () => {
@@ -35,7 +35,7 @@ for (const kind of kinds) {
     await assert.rejects(call(running.client, kind, options), late);
 
     await running.log.line({ rpc: paths[kind], code: 'DEADLINE_EXCEEDED' });
-    await until(() => running.drain.open() === 0);
+    await until(() => running.openCalls.inChain === 0);
   });
 
   test(`deadline() logs DEADLINE_EXCEEDED when the caller's own time for a ${kind} call is over`, async () => {
@@ -47,7 +47,7 @@ for (const kind of kinds) {
     );
 
     await running.log.line({ rpc: paths[kind], code: 'DEADLINE_EXCEEDED' });
-    await until(() => running.drain.open() === 0);
+    await until(() => running.openCalls.inChain === 0);
   });
 }
 
@@ -117,12 +117,12 @@ for (const [asked, max] of [
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const stream = client.open(paths.clientStream, { 'grpc-timeout': asked }).resume();
     const answer = once(stream, 'response');
-    await until(() => running.drain.open() === 1);
+    await until(() => running.openCalls.inChain === 1);
     // A timer that is set meanwhile counts from the end of a tick.
     if (max > longestTimer) t.mock.timers.tick(longestTimer);
     t.mock.timers.tick((max % longestTimer) - 1);
     await client.roundTrip();
-    const open = running.drain.open();
+    const open = running.openCalls.inChain;
     t.mock.timers.tick(1);
     const [fields] = await answer;
     client.close();

@@ -1,4 +1,3 @@
-import { isAbortError } from 'abort-controller-x';
 import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-grpc-common';
 import type { Abortable, Sending, Timed } from '../context.ts';
 import { deadlineExceeded } from '../errors.ts';
@@ -47,23 +46,18 @@ async function* endingAt<Req, Res>(
   call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
   context: CallContext & Timed & Abortable & Sending,
 ) {
-  let isLate = false;
   let timer: NodeJS.Timeout | undefined;
   const wait = (left: number) => {
     timer = setTimeout(() => pass(left - longestTimer), Math.min(left, longestTimer));
   };
   const pass = (left: number) => {
     if (left > 0) return wait(left);
-    isLate = true;
     context.abort(deadlineExceeded());
   };
   wait(ms);
 
   try {
     return yield* call.next(call.request, { ...context, deadline });
-  } catch (error) {
-    if (isLate && isAbortError(error)) throw deadlineExceeded();
-    throw error;
   } finally {
     const stop = () => clearTimeout(timer);
     if (context.whenSent) context.whenSent(stop);

@@ -1,12 +1,12 @@
 import { type CallContext, ServerError, type ServerMiddlewareCall } from 'nice-grpc-common';
 import { CallError, internal } from '../errors.ts';
 import { RichError } from '../rich_error.ts';
-import { isAbort, meantBy } from '../engine/errors.ts';
+import { isAbort, meantBy, whyAborted } from '../engine/errors.ts';
 
 /**
  * Turns anything we did not mean to throw into INTERNAL with a fixed message. The original stays
  * on `cause`, for the log; the caller never sees it. An abort counts as meant only when the call
- * was aborted. What we did mean tells the caller all that it has to say.
+ * was aborted, and is told as what that was for. What we did mean tells the caller all that it has to say.
  */
 export async function* hideInternalErrors<Req, Res>(
   call: ServerMiddlewareCall<Req, Res>,
@@ -15,7 +15,7 @@ export async function* hideInternalErrors<Req, Res>(
   try {
     return yield* call.next(call.request, context);
   } catch (error) {
-    throw told(error, context);
+    throw told(whyAborted(error, context.signal), context);
   }
 }
 

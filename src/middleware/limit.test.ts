@@ -27,15 +27,15 @@ const refused = {
 };
 
 /** Opens a call on a connection of its own; gives the way to end it. `beside` are open. */
-async function occupy({ address, drain }: Running, beside = 0): Promise<() => Promise<void>> {
+async function occupy({ address, openCalls }: Running, beside = 0): Promise<() => Promise<void>> {
   const channel = dialChannel(address);
   const requests = feed<{ name: string }>();
   const ended = createClient(GreeterDefinition, channel).chattyClientSayHello(requests);
-  await until(() => drain.open() === beside + 1);
+  await until(() => openCalls.inChain === beside + 1);
   return async () => {
     requests.end();
     await ended;
-    await until(() => drain.open() === beside);
+    await until(() => openCalls.inChain === beside);
     channel.close();
   };
 }
@@ -58,11 +58,11 @@ for (const kind of kinds) {
       const cancel = new AbortController();
       const options = { signal: cancel.signal, requests: unending() };
       const left = assert.rejects(call(running.client, kind, options), { name: 'AbortError' });
-      await until(() => running.drain.open() === 1);
+      await until(() => running.openCalls.inChain === 1);
       await assert.rejects(call(running.client, kind), refused);
       cancel.abort();
       await left;
-      await until(() => running.drain.open() === 0);
+      await until(() => running.openCalls.inChain === 0);
     }
   });
 }
@@ -121,7 +121,6 @@ test('limit() counts the calls of its own server alone', async () => {
   const others = withChain(engine, {
     log: pino({ level: 'silent' }),
     counts: running.calls,
-    drain: running.drain,
     deadlines: { max: 60_000, fallback: undefined },
     maxInFlight: 1,
   });
@@ -132,14 +131,14 @@ test('limit() counts the calls of its own server alone', async () => {
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => others.shutdown());
   cleanup.defer(() => channel.close());
-  cleanup.defer(() => running.drain.cut());
+  cleanup.defer(() => others.calls.cut());
   const watch = createClient(HealthDefinition, channel).watch({})[Symbol.asyncIterator]();
   await watch.next();
   const parrot = createClient(GreeterDefinition, channel).parrotSayHello({});
   const open = parrot[Symbol.asyncIterator]();
   await open.next();
 
-  const leave = await occupy(running, 2);
+  const leave = await occupy(running);
 
   await assert.rejects(call(running.client, 'unary'), refused);
   await assert.rejects(createClient(GreeterDefinition, channel).sayHello({}), refused);

@@ -50,7 +50,7 @@ for (const kind of kinds) {
       const ended = call(running.client, kind, { signal, ...(requests && { requests }) });
       ended.catch(() => {});
       if (code === 'CANCELLED') {
-        await until(() => running.drain.open() === 1);
+        await until(() => running.openCalls.inChain === 1);
         cancel.abort();
       }
       await ended.catch(() => {});

@@ -49,7 +49,7 @@ for (const kind of kinds) {
     const cancel = new AbortController();
     const { signal } = cancel;
     const cancelled = call(running.client, kind, { signal, requests: unending() });
-    await Promise.race([cancelled, until(() => running.drain.open() === 1)]);
+    await Promise.race([cancelled, until(() => running.openCalls.inChain === 1)]);
 
     cancel.abort();
 
@@ -103,11 +103,11 @@ test('requestLog() writes why a call was refused or cut, as its caller is told',
   await using full = await serve({ maxInFlight: 1, greet: waiting() });
   await using failingServer = await serve({ greet: failing(notFound) });
   const open = call(full.client, 'bidi', { requests: unending() }).catch(() => {});
-  await until(() => full.drain.open() === 1);
+  await until(() => full.openCalls.inChain === 1);
 
   await assert.rejects(call(full.client, 'unary'), { code: Status.RESOURCE_EXHAUSTED });
   await assert.rejects(call(failingServer.client, 'unary'), { code: Status.NOT_FOUND });
-  full.drain.cut();
+  full.openCalls.cut();
   await open;
   await assert.rejects(call(full.client, 'serverStream'), { code: Status.UNAVAILABLE });
 
@@ -128,7 +128,7 @@ test('requestLog() gives no reason for a call that ends well or that its caller 
   await using running = await serve({ greet: { ...waiting(), sayHello: async () => ({}) } });
   const cancel = new AbortController();
   const cancelled = call(running.client, 'serverStream', { signal: cancel.signal });
-  await until(() => running.drain.open() === 1);
+  await until(() => running.openCalls.inChain === 1);
 
   cancel.abort();
   await assert.rejects(cancelled, { name: 'AbortError' });

@@ -85,7 +85,7 @@ for (const kind of kinds) {
     const cancel = new AbortController();
     const { signal } = cancel;
     const cancelled = call(running.client, kind, { signal, requests: unending() });
-    await Promise.race([cancelled, until(() => running.drain.open() === 1)]);
+    await Promise.race([cancelled, until(() => running.openCalls.inChain === 1)]);
 
     cancel.abort();
 
@@ -133,7 +133,7 @@ test('trace() ends the span of a call that is cancelled, and responds all the sa
   const { running } = traced;
   const cancel = new AbortController();
   const cancelled = call(running.client, 'unary', { signal: cancel.signal });
-  await until(() => running.drain.open() === 1);
+  await until(() => running.openCalls.inChain === 1);
 
   cancel.abort();
 

@@ -140,7 +140,7 @@ test('watch() ends 1,000 watchers on the last of 100 changes, slow readers among
     Array.from({ length: 100 }, (_, i) => follow(channel, 100 * c + i).catch(() => {})),
   );
   const slow = await slowWatchers(running.address, 100);
-  await until(() => last.size === 900 && running.drain.open() === 1000);
+  await until(() => last.size === 900 && running.openCalls.inChain === 1000);
 
   for (let flip = 1; flip < 100; flip++) {
     running.state.set('', flip % 2 === 1 ? NOT_SERVING : SERVING);
@@ -156,7 +156,7 @@ test('watch() ends 1,000 watchers on the last of 100 changes, slow readers among
   await Promise.all(watchers);
   slow.close();
   for (const channel of channels) channel.close();
-  await until(() => running.drain.open() === 0);
+  await until(() => running.openCalls.inChain === 0);
   assert.deepEqual(warnings, []);
 });
 

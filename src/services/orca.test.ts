@@ -153,10 +153,10 @@ test('streamCoreMetrics() ends with UNAVAILABLE when the server leaves, and leav
 
   cancel.abort();
   await assert.rejects(cancelled.next(), { name: 'AbortError' });
-  running.drain.begin();
+  running.openCalls.drain();
 
   await assert.rejects(left.next(), { code: Status.UNAVAILABLE });
-  await until(() => running.drain.open() === 0);
+  await until(() => running.openCalls.inChain === 0);
 });
 
 test('streamCoreMetrics() refuses to look for more than 100 names', async () => {

@@ -47,7 +47,7 @@ for (const kind of ['clientStream', 'bidi'] as const) {
     const refused = assert.rejects(cut, { code: Status.UNAVAILABLE });
     await until(() => seen.length === 1);
 
-    running.drain.cut();
+    running.openCalls.cut();
 
     await refused;
     assert.deepEqual(seen, ['A', true]);
@@ -72,6 +72,6 @@ for (const kind of ['clientStream', 'bidi'] as const) {
     const replies = await call(running.client, kind, { requests: unending() });
 
     assert.partialDeepStrictEqual(replies, [{ message: 'A' }]);
-    await until(() => running.drain.open() === 0);
+    await until(() => running.openCalls.inChain === 0);
   });
 }

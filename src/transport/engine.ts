@@ -48,5 +48,5 @@ export async function createEngine(
     });
   }
   const { createServer } = await import('./grpc_js.ts');
-  return createServer(limits);
+  return createServer(limits, { unlimited: unlimitedPaths });
 }

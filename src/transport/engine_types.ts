@@ -1,4 +1,4 @@
-import type { Abortable, Compressible, Connected, Timed } from '../context.ts';
+import type { Abortable, Compressible, Connected, Counted, Drainable, Timed } from '../context.ts';
 import type { GrpcServer } from '../engine/index.ts';
 
 /**
@@ -38,8 +38,11 @@ export interface Limits {
   maxConnectionAgeGrace?: number | undefined;
 }
 
+/** What both engines add to nice-grpc's context, or one of them may. */
+export type EngineAdditions = Timed & Abortable & Drainable & Counted & Connected & Compressible;
+
 /** A server behind the services, whichever it is: nice-grpc's `Server`, and `listen` on any address. */
-export type Engine<Ext = Timed & Abortable & Connected & Compressible> = GrpcServer<Ext>;
+export type Engine<Ext = EngineAdditions> = GrpcServer<Ext>;
 
 /** Which server is behind the services. */
 export type EngineName = 'direct' | 'grpc-js';

@@ -13,8 +13,8 @@ import {
   type ServerMiddleware,
   type ServerMiddlewareCall,
 } from 'nice-grpc-common';
-import type { Abortable, Timed } from '../context.ts';
-import { isAbort, meantBy, show } from '../engine/errors.ts';
+import type { Abortable, Counted, Drainable, Timed } from '../context.ts';
+import { abortFor, isAbort, meantBy, show } from '../engine/errors.ts';
 import { abortRequests } from './abort_requests.ts';
 import {
   peerOf,
@@ -25,6 +25,8 @@ import {
   type AddedService,
   addedService,
   handlersOf,
+  type OpenCall,
+  OpenCalls,
   type TlsFiles,
 } from '../engine/index.ts';
 import type { Engine, Limits } from './engine_types.ts';
@@ -38,7 +40,10 @@ const closingMs = 500;
  * nice-grpc's own server, on grpc-js. It can listen once, so there is one for each address, built by
  * doing to it what was done to this one.
  */
-export function createServer(limits: Limits): Engine {
+export function createServer(
+  limits: Limits,
+  { unlimited }: { unlimited: ReadonlySet<string> },
+): Engine {
   // What grpc-js would print, it also throws; standard error is for our own words.
   setLogVerbosity(logVerbosity.NONE);
   const options = {
@@ -52,8 +57,9 @@ export function createServer(limits: Limits): Engine {
     'grpc.enable_channelz': 0,
     interceptors: [fillGaps],
   };
-  const create = () => createNiceServer(options).use(fillContext).use(abortRequests);
-  return engineOf(create);
+  return engineOf((calls) =>
+    createNiceServer(options).use(fillContext(calls, unlimited)).use(abortRequests),
+  );
 }
 
 /** What grpc-js takes for ever; a tenth more than the longest time must still fit a timer. */
@@ -73,9 +79,10 @@ interface Running {
   streams: OpenStreams;
 }
 
-function engineOf<Ext extends object>(create: () => Server<Ext>): Engine<Ext> {
+function engineOf<Ext extends object>(create: (calls: OpenCalls) => Server<Ext>): Engine<Ext> {
   const additions: ((server: Server<Ext>) => void)[] = [];
   const services: AddedService[] = [];
+  let calls = new OpenCalls();
   let running: Running | undefined;
   const forceShutdown = () => {
     if (!running || running.run.isOver) return;
@@ -101,7 +108,7 @@ function engineOf<Ext extends object>(create: () => Server<Ext>): Engine<Ext> {
   return {
     use(middleware) {
       checkUse(running?.run, services);
-      return engineOf(() => create().use(middleware));
+      return engineOf((open) => create(open).use(middleware));
     },
     ...addBuilder((server) => server),
     listen,
@@ -120,6 +127,9 @@ function engineOf<Ext extends object>(create: () => Server<Ext>): Engine<Ext> {
         heldBytes: undefined,
       };
     },
+    get calls() {
+      return calls;
+    },
   };
 
   function listen(address: string, credentials?: ServerCredentials): Promise<number>;
@@ -128,9 +138,10 @@ function engineOf<Ext extends object>(create: () => Server<Ext>): Engine<Ext> {
     address: string | ListenAddress,
     credentials?: ServerCredentials | TlsFiles,
   ): Promise<number | undefined> {
+    if (running?.run.isOver) calls = new OpenCalls();
     if (!running || running.run.isOver) running = start(services);
     const { run, servers, places } = running;
-    const server = create();
+    const server = create(calls);
     for (const add of additions) add(server);
     const port = await run.listen(
       () => server.listen(textOf(address), credentialsOf(credentials)),
@@ -153,7 +164,7 @@ function engineOf<Ext extends object>(create: () => Server<Ext>): Engine<Ext> {
       add(definition, implementation) {
         checkAdd(running?.run);
         services.push(addedService(definition, implementation));
-        additions.push((server) => open(server).add(definition, implementation));
+        additions.push((server) => open(server).with(unlessOver).add(definition, implementation));
       },
     };
   }
@@ -191,28 +202,68 @@ const fillGaps: ServerInterceptor = (method, call) =>
     },
   });
 
-const fillContext: ServerMiddleware<Timed & Abortable> = async function* fillContext<Req, Res>(
-  call: ServerMiddlewareCall<Req, Res, Timed & Abortable>,
-  context: CallContext,
-) {
-  const text = context.metadata.get(deadlineKey);
-  if (text !== undefined) context.metadata.delete(deadlineKey);
-  const deadline = text === undefined ? undefined : Number(text);
-  const ending = new AbortController();
-  const signal = AbortSignal.any([context.signal, ending.signal]);
-  let endedBy: { error: unknown } | undefined;
-  const abort = (error: unknown) => {
-    endedBy ??= { error };
-    ending.abort();
-  };
-  const peer = peerOfText(context.peer);
-  try {
-    const response = yield* call.next(call.request, { ...context, peer, signal, deadline, abort });
-    if (endedBy) throw endedBy.error;
-    return response;
-  } catch (thrown) {
-    throw presentable(thrown);
+/** A call that has entered the middleware: before that, grpc-js says nothing of it. */
+class CallInChain implements OpenCall {
+  slot = -1;
+  entry = 0;
+  isEndless = false;
+  readonly isUnlimited: boolean;
+  readonly #ending = new AbortController();
+  endedBy: { error: unknown } | undefined;
+
+  constructor(isUnlimited: boolean) {
+    this.isUnlimited = isUnlimited;
   }
+
+  get signal(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  end({ error }: { error: unknown }): void {
+    this.endedBy ??= { error };
+    this.#ending.abort(abortFor(error));
+  }
+}
+
+function fillContext(calls: OpenCalls, unlimited: ReadonlySet<string>) {
+  const middleware: ServerMiddleware<Filled> = async function* fillContext<Req, Res>(
+    call: ServerMiddlewareCall<Req, Res, Filled>,
+    context: CallContext,
+  ) {
+    const text = context.metadata.get(deadlineKey);
+    if (text !== undefined) context.metadata.delete(deadlineKey);
+    const self = new CallInChain(unlimited.has(call.method.path));
+    calls.add(self);
+    calls.enter(self);
+    if (calls.closedFor) self.end(calls.closedFor);
+    try {
+      const response = yield* call.next(call.request, {
+        ...context,
+        peer: peerOfText(context.peer),
+        signal: AbortSignal.any([context.signal, self.signal]),
+        deadline: text === undefined ? undefined : Number(text),
+        calls,
+        isUnlimited: self.isUnlimited,
+        abort: (error) => self.end({ error }),
+        abortOnTerminate: () => calls.endWithDrain(self),
+      });
+      if (self.endedBy) throw self.endedBy.error;
+      return response;
+    } catch (thrown) {
+      throw presentable(self.endedBy && isAbort(thrown) ? self.endedBy.error : thrown);
+    } finally {
+      calls.delete(self);
+    }
+  };
+  return middleware;
+}
+
+type Filled = Timed & Abortable & Drainable & Counted;
+
+/** As the direct engine has it: for a call that is over when it gets there, no handler runs. */
+const unlessOver: ServerMiddleware = (call, context) => {
+  context.signal.throwIfAborted();
+  return call.next(call.request, context);
 };
 
 /** As the direct engine has it: grpc-js puts no brackets around an address of IPv6. */

@@ -1,15 +1,6 @@
 import type { ServerMiddleware } from 'nice-grpc-common';
 import type { Logger } from 'pino';
-import type {
-  Abortable,
-  Additions,
-  Call,
-  Compressible,
-  Connected,
-  Dialled,
-  Timed,
-  Traced,
-} from '../context.ts';
+import type { Additions, Call, Dialled, Timed, Traced } from '../context.ts';
 import {
   GreeterDefinition as GreetDefinition,
   type GreeterServiceImplementation as Greet,
@@ -31,13 +22,12 @@ import {
 import { SampleServiceDefinition, type SampleServiceImplementation } from '../gen/sample.ts';
 import { UnaryDefinition, type UnaryServiceImplementation } from '../gen/unary.ts';
 import { deadline } from '../middleware/deadline.ts';
-import type { Drain } from '../middleware/drain.ts';
 import { hideInternalErrors } from '../middleware/errors.ts';
 import { limit } from '../middleware/limit.ts';
 import { requestLog, type RequestLogOptions } from '../middleware/request_log.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
-import { type Extra, stayingPaths, unlimitedPaths } from './catalogue.ts';
-import type { Engine } from './engine_types.ts';
+import { type Extra, stayingPaths } from './catalogue.ts';
+import type { Engine, EngineAdditions } from './engine_types.ts';
 import { withOwnCodec } from './own_codec.ts';
 
 /** The rules of every service. */
@@ -59,7 +49,6 @@ export interface ChainDeps {
   /** Which calls have a line there; all, if it is left out. */
   accessLog?: RequestLogOptions['accessLog'];
   counts: CallCounts;
-  drain: Drain;
   /** Milliseconds; see middleware/deadline.ts. */
   deadlines: { max: number; fallback: number | undefined };
   /** How many calls may be open on this server; see middleware/limit.ts. */
@@ -73,19 +62,15 @@ export interface ChainDeps {
 /** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
 export function withChain(
   engine: Engine,
-  { trace, log, accessLog, counts, drain, deadlines, maxInFlight, extras, loadReport }: ChainDeps,
+  { trace, log, accessLog, counts, deadlines, maxInFlight, extras, loadReport }: ChainDeps,
 ): Engine<Additions> {
   // use() returns a new server: keep the last one, or the chain is lost.
-  const traced: Engine<Timed & Abortable & Connected & Compressible & Traced> = trace
-    ? engine.use(trace)
-    : engine;
-  const followed = drain.follow();
+  const traced: Engine<EngineAdditions & Traced> = trace ? engine.use(trace) : engine;
   const limited = traced
     .use(requestLog({ log, accessLog, counts }))
     .use(hideInternalErrors)
-    .use(followed.middleware)
     .use(deadline({ ...deadlines, exempt: stayingPaths(extras) }))
-    .use(limit({ max: maxInFlight, open: followed.open, exempt: unlimitedPaths }));
+    .use(limit({ max: maxInFlight }));
   return loadReport ? limited.use(loadReport) : limited;
 }
 

@@ -1,5 +1,4 @@
 // The server under test of Connect's conformance suite: test/foreign/conformance.py runs it.
-import { createDrain } from '../../src/middleware/drain.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { createEngine } from '../../src/transport/engine.ts';
@@ -29,7 +28,6 @@ const engine = await createEngine('direct', {
 const server = withChain(engine, {
   log,
   counts: createCallCounts([]),
-  drain: createDrain(),
   deadlines: { max: 3_600_000, fallback: undefined },
   maxInFlight: 10_000,
 });

@@ -3,7 +3,6 @@
 import { once } from 'node:events';
 import { pino } from 'pino';
 import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
-import { createDrain } from '../../src/middleware/drain.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { servedMethods } from '../../src/transport/catalogue.ts';
@@ -15,7 +14,6 @@ import { obey, stopClock } from './puppet.ts';
 stopClock();
 const logged: Record<string, number> = {};
 let unlogged = 0;
-const drain = createDrain();
 const engine = await createEngine('direct', {
   maxConcurrentStreams: 1000,
   maxMessageSize: 4 * 1024 * 1024,
@@ -26,7 +24,6 @@ const engine = await createEngine('direct', {
 const server = buildServer(engine.use(countCall), {
   log: pino({ base: null }, { write: countLine }),
   counts: createCallCounts(servedMethods()),
-  drain,
   deadlines: { max: 3_600_000, fallback: undefined },
   maxInFlight: 10_000,
   services: createServices({
@@ -51,7 +48,7 @@ obey({ plain, tls }, () => {
   return {
     openConnections: connections,
     openStreams: streams,
-    openCalls: calls + drain.open(),
+    openCalls: calls,
     bufferedBytes,
     unlogged,
     logged,

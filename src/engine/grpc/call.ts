@@ -1,8 +1,7 @@
 import { AbortError } from 'abort-controller-x';
-import { ServerError, Status } from 'nice-grpc-common';
-import type { Placed } from '../bag.ts';
-import { ConnectionError, ErrorCode, type StreamError } from '../http2/errors.ts';
-import { CallersFault, isAbort, show } from '../errors.ts';
+import type { ServerError } from 'nice-grpc-common';
+import { type ConnectionError, ErrorCode, type StreamError } from '../http2/errors.ts';
+import { abortFor, isAbort, show } from '../errors.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { BytesInUse } from './bytes_in_use.ts';
 import { type CallHead, oversized } from './call_head.ts';
@@ -11,8 +10,10 @@ import type { ConnectionInfo } from '../net/connection_info.ts';
 import type { Encoding } from './compression.ts';
 import { type Compression, createContext, type EngineContext, type OnSent } from './context.ts';
 import type { Deadline, Deadlines } from './deadlines.ts';
+import { type Cut, type EndReason, reasons, type Returned } from './end_reason.ts';
 import { type Handler, handle, type Interruptible } from './innermost.ts';
 import type { MethodCodec } from './methods.ts';
+import type { OpenCall, OpenCalls } from './open_calls.ts';
 import { createRequestReader, type RequestOwner, type RequestReader } from './request_reader.ts';
 import { respondAll, respondOnce, respondThroughChain, type Respondent } from './respond.ts';
 import { ResponseWriter } from './response_writer.ts';
@@ -26,6 +27,7 @@ export interface Method extends MethodCodec, DescribedMethod {
 
 /** What all calls of a server share. */
 export interface CallDeps {
+  calls: OpenCalls;
   deadlines: Deadlines;
   maxMessageSize: number;
   compressAbove: number | undefined;
@@ -35,8 +37,6 @@ export interface CallDeps {
   refusal: (stream: Stream, path: string) => ServerError | undefined;
   /** RESOURCE_EXHAUSTED: it has no room for a message. */
   busy: () => ServerError;
-  /** Told when a call is over. */
-  onEnd: (call: Call) => void;
 }
 
 interface CallParts {
@@ -44,45 +44,58 @@ interface CallParts {
   head: CallHead;
   method: Method;
   connection: ConnectionInfo;
+  isUnlimited: boolean;
   deps: CallDeps;
 }
 
 /**
- * One call, from its headers to its status. It enters the middleware once, and ends there: with what
- * the handler gives, with the fault that kept the handler from running, or with what cut it.
+ * One call, from its headers to its status. It enters the middleware once, and ends once: with what the
+ * handler gives, with the fault that kept the handler from running, or with what cut it.
  */
 export class Call
-  implements StreamEvents, Deadline, Placed, Interruptible, Respondent, RequestOwner, Compression
+  implements OpenCall, Deadline, Interruptible, Respondent, RequestOwner, Compression
 {
   at = 0;
   place = -1;
   slot = -1;
+  entry = 0;
+  isEndless = false;
   requestCompressed = false;
-  cutBy: Error | undefined;
   interrupt: ((error: Error) => void) | undefined;
   readonly stream: Stream;
   readonly method: Method;
   readonly encoding: Encoding | undefined;
   readonly maxMessageSize: number;
+  readonly isUnlimited: boolean;
   readonly inUse: BytesInUse;
+  readonly request: RequestReader;
+  readonly response: ResponseWriter;
   readonly #deps: CallDeps;
   readonly #context: EngineContext;
   readonly #controller: AbortController;
-  readonly #request: RequestReader;
-  readonly response: ResponseWriter;
-  /** `sending`: how it ends is decided, and what is left of the response waits for the peer's windows. */
-  #state: 'waiting' | 'entered' | 'sending' | 'over' = 'waiting';
-  #onSent: OnSent[] | undefined;
-  /** Ends it at the end of this turn, if it has not ended by then. */
-  #unwinding: NodeJS.Immediate | undefined;
+  /**
+   * It only goes on from each to one that stands further down:
+   * - `waiting` for its request;
+   * - `running`: in the middleware and the handler, which it enters by enter();
+   * - `unwinding`: the same once it was cut, until they have noticed, or this turn ends;
+   * - `sending`: how it ends is decided, and what is left of the response waits for the peer's windows;
+   * - `over`.
+   */
+  #state: 'waiting' | 'running' | 'unwinding' | 'sending' | 'over' = 'waiting';
+  /** The first that there was; others are too late. */
+  #cut: Cut | undefined;
   /** What it ended with, or was cut by while it was sent, if it did not end well. */
   #failure: unknown;
+  /** Ends it at the end of this turn, if it has not ended by then. */
+  #unwinding: NodeJS.Immediate | undefined;
+  #onSent: OnSent[] | undefined;
 
-  constructor({ stream, head, method, connection, deps }: CallParts) {
+  constructor({ stream, head, method, connection, isUnlimited, deps }: CallParts) {
     this.stream = stream;
     this.method = method;
     this.encoding = head.encoding;
     this.maxMessageSize = deps.maxMessageSize;
+    this.isUnlimited = isUnlimited;
     this.inUse = new BytesInUse(stream);
     this.#deps = deps;
     this.#controller = new AbortController();
@@ -98,27 +111,33 @@ export class Call
       connection,
       signal: this.#controller.signal,
       deadline,
-      abort: (error) => this.fail(error),
+      calls: deps.calls,
+      isUnlimited,
+      abort: (error) => this.end(reasons.aborted(error)),
+      abortOnTerminate: () => deps.calls.endWithDrain(this),
       whenSent: (done) => this.#whenSent(done),
       response: this.response,
       retain: method.requestStream ? (bytes) => this.inUse.retain(bytes) : undefined,
       compression: this,
     });
-    this.#request = createRequestReader(this);
+    this.request = createRequestReader(this);
     if (deadline !== undefined) {
       this.at = deadline;
       deps.deadlines.add(this);
     }
-    if (head.fault) this.cut(head.fault);
-    else this.#request.begin();
+    deps.calls.add(this);
+    const refusal = deps.calls.closedFor ?? (head.fault && reasons.refused(head.fault));
+    if (refusal) this.end(refusal);
+    else this.request.begin();
+  }
+
+  /** Why it is over, if somebody else has ended it. */
+  get cutBy(): Error | undefined {
+    return this.#cut?.error;
   }
 
   get isEnded(): boolean {
     return this.#state === 'sending' || this.#state === 'over';
-  }
-
-  get isOver(): boolean {
-    return this.#state === 'over';
   }
 
   get compressResponses(): boolean | undefined {
@@ -127,45 +146,6 @@ export class Call
 
   set compressResponses(wanted: boolean | undefined) {
     this.response.compress = wanted;
-  }
-
-  data(bytes: Buffer): void {
-    this.#request.data(bytes);
-  }
-
-  end(_trailers: readonly string[], overLimit?: number): void {
-    if (overLimit === undefined) this.#request.end();
-    else this.cut(oversized('trailers', overLimit));
-  }
-
-  reset(): void {
-    this.cut(new AbortError());
-  }
-
-  failed(error: StreamError | ConnectionError): void {
-    this.cut(endedFor(error));
-  }
-
-  expire(): void {
-    this.cut(new ServerError(Status.UNAVAILABLE, 'Connection has reached its age'));
-  }
-
-  drain(): void {
-    this.response.drained();
-  }
-
-  sent(): void {
-    if (this.#state === 'sending') this.#over();
-  }
-
-  /** The deadline has passed. */
-  passed(): void {
-    this.cut(new ServerError(Status.DEADLINE_EXCEEDED, 'Deadline exceeded'));
-  }
-
-  /** Ends the call from outside, with whatever somebody says: the caller does not keep to the protocol, say. */
-  fail(error: unknown): void {
-    this.cut(isError(error) ? error : new Error(show(error)));
   }
 
   get refusal(): ServerError | undefined {
@@ -180,105 +160,140 @@ export class Call
     return this.#deps.busy();
   }
 
-  /** Ends the call from outside, wherever it is. */
-  cut(error: Error): void {
-    if (this.#state === 'over' || this.cutBy) return;
-    this.cutBy = error;
-    this.#failure = error;
-    if (this.#state === 'sending') return this.#cutSending(error);
-    this.#controller.abort();
-    const wasWaiting = this.#state === 'waiting';
-    this.#request.stop(new AbortError());
-    if (wasWaiting) this.enter(this.#request.empty());
-    this.interrupt?.(error);
-    this.response.drained();
-    // Middleware that waits for something else does not keep the caller waiting.
-    this.#unwinding = setImmediate(() => this.finishWith(error));
+  passed(): void {
+    this.end(reasons.deadline());
   }
 
-  /** The handler can begin. */
+  /** The way in: its request is there, or as much of it as there will be. */
   enter(request: unknown): void {
     if (this.#state !== 'waiting') return;
-    this.#state = 'entered';
+    this.#state = this.#cut ? 'unwinding' : 'running';
+    this.#deps.calls.enter(this);
     const { chain, handler, responseStream } = this.method;
     if (chain.length > 0) {
       const way = throughChain(chain, this.method, handle(this, request));
       if (responseStream) void respondAll(this, () => way(request, this.#context));
       else void respondThroughChain(this, () => way(request, this.#context));
-    } else if (this.cutBy) this.finishWith(this.cutBy);
+    } else if (this.#cut) this.end(reasons.threw(this.#cut.error));
     else if (responseStream) void respondAll(this, () => handler(request, this.#context));
     else void respondOnce(this, () => handler(request, this.#context));
   }
 
-  finish(): void {
-    if (this.isEnded) return;
-    if (this.cutBy) this.finishWith(this.cutBy);
-    else this.#end(fine);
+  /** The way out, whoever ends it. What comes too late makes no difference. */
+  end(reason: EndReason): void {
+    if (reason.response === 'all') {
+      if (!this.isEnded) this.#send(this.#statusFor(reason), this.#cut?.response ?? 'all');
+    } else if (this.#cut || this.#state === 'over') return;
+    else if (this.#state === 'sending') this.#cutSending(reason);
+    else this.#unwind(reason);
   }
 
-  finishWith(thrown: unknown): void {
+  /** The last frame of the response has been put out. */
+  sent(): void {
+    if (this.#state === 'sending') this.#over();
+  }
+
+  /** Has the middleware and the handler notice. */
+  #unwind(cut: Cut): void {
+    const { error } = cut;
+    this.#cut = cut;
+    this.#failure = error;
+    const abort = abortFor(error);
+    this.#controller.abort(abort);
+    this.request.stop(abort);
+    if (this.#state === 'waiting') this.enter(this.request.empty());
+    else this.#state = 'unwinding';
+    this.interrupt?.(error);
+    this.response.drained();
     if (this.isEnded) return;
+    // Middleware that waits for something else does not keep the caller waiting.
+    this.#unwinding = setImmediate(() => this.end(reasons.threw(error)));
+  }
+
+  #statusFor({ kind, error }: Returned): CallStatus {
+    const { cutBy } = this;
+    if (kind === 'finished' && !cutBy) return fine;
     // A service that ends because it was aborted does not know why it was.
-    this.#failure = this.cutBy && isAbort(thrown) ? this.cutBy : thrown;
-    this.#end(statusOf(this.#failure, this.method.path));
+    const isCut = cutBy && (kind === 'finished' || isAbort(error));
+    this.#failure = isCut ? cutBy : error;
+    return statusOf(this.#failure, this.method.path);
   }
 
-  /** Sends the status, once; what comes later is too late. */
-  #end(status: CallStatus): void {
+  /** Sends the status, and before it what is to be sent of the response. */
+  #send(status: CallStatus, response: EndReason['response']): void {
     this.#state = 'sending';
-    this.#request.stop(leftOver);
+    this.#deps.calls.leave(this);
+    this.request.stop(leftOver);
     try {
-      if (this.cutBy) this.response.cut(status);
-      else this.response.end(status);
+      if (response === 'all') this.response.end(status);
+      else if (response === 'what fits') this.response.cut(status);
     } catch (error) {
       process.emitWarning(`${this.method.path}: Cannot send the end of a call: ${show(error)}`);
       this.stream.reset(ErrorCode.INTERNAL_ERROR);
     }
     // Most often all of it has left by now.
-    if (this.stream.closed) this.sent();
+    if (response === 'nothing' || this.stream.closed) this.sent();
   }
 
   /** The reader of its response has had its time, or is gone. */
-  #cutSending(error: Error): void {
-    this.response.cut(statusOf(error, this.method.path));
+  #cutSending(cut: Cut): void {
+    if (!cut.isLate) return;
+    this.#cut = cut;
+    this.#failure = cut.error;
+    if (cut.response === 'what fits') this.response.cut(statusOf(cut.error, this.method.path));
     this.sent();
   }
 
   #over(): void {
     this.#state = 'over';
     this.#deps.deadlines.delete(this);
-    this.#deps.onEnd(this);
+    this.#deps.calls.delete(this);
     // Else what is refused by the thousand would be kept until the end of the turn.
     if (this.#unwinding) clearImmediate(this.#unwinding);
     if (this.#onSent) for (const done of this.#onSent) done(this.#failure);
   }
 
   #whenSent(done: OnSent): void {
-    if (this.isOver) done();
+    if (this.#state === 'over') done();
     else (this.#onSent ??= []).push(done);
   }
 }
 
-/**
- * What a call ends with when we end its stream or its connection: the code that its caller makes of that
- * (PROTOCOL-HTTP2.md, HTTP2 Transport Mapping), and for the log the reason.
- */
-function endedFor(error: StreamError | ConnectionError): ServerError {
-  if (error instanceof ConnectionError) {
-    const options = { code: Status.UNAVAILABLE, reason: error.message };
-    return new CallersFault('Connection is closed', options);
-  }
-  const tooMuch = error.code === ErrorCode.ENHANCE_YOUR_CALM;
-  const code = tooMuch ? Status.RESOURCE_EXHAUSTED : Status.INTERNAL;
-  return new CallersFault('Stream is reset', { code, reason: error.message });
-}
+/** What becomes of a call when something happens to its stream. */
+export class CallEvents implements StreamEvents {
+  readonly #call: Call;
 
-/** `instanceof` asks what was thrown, which may throw again. */
-function isError(thrown: unknown): thrown is Error {
-  try {
-    return thrown instanceof Error;
-  } catch {
-    return false;
+  constructor(call: Call) {
+    this.#call = call;
+  }
+
+  data(bytes: Buffer): void {
+    this.#call.request.data(bytes);
+  }
+
+  end(_trailers: readonly string[], overLimit?: number): void {
+    if (overLimit === undefined) this.#call.request.end();
+    else this.#call.end(reasons.refused(oversized('trailers', overLimit)));
+  }
+
+  reset(): void {
+    this.#call.end(reasons.reset());
+  }
+
+  failed(error: StreamError | ConnectionError): void {
+    this.#call.end(reasons.failed(error));
+  }
+
+  expire(): void {
+    this.#call.end(reasons.connectionAge());
+  }
+
+  drain(): void {
+    this.#call.response.drained();
+  }
+
+  sent(): void {
+    this.#call.sent();
   }
 }
 

@@ -2,6 +2,7 @@ import type { CallContext, ServerError } from 'nice-grpc-common';
 import type { CallHead } from './call_head.ts';
 import type { ConnectionInfo } from '../net/connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
+import type { OpenCalls } from './open_calls.ts';
 import type { ResponseWriter } from './response_writer.ts';
 
 /** Added by the engine. */
@@ -21,6 +22,20 @@ export interface Abortable {
    * for throws. What the service throws then is an AbortError where the engine cannot say more.
    */
   abort: (error: ServerError) => void;
+}
+
+/** Added by the engine. */
+export interface Drainable {
+  /** Says that this call never ends by itself: it ends with UNAVAILABLE when the server drains. */
+  abortOnTerminate: () => void;
+}
+
+/** Added by the engine, for middleware that limit calls. */
+export interface Counted {
+  /** The open calls of its server, this one among them. */
+  calls: Pick<OpenCalls, 'limited'>;
+  /** Whether no limit applies to this one, nor counts it. */
+  isUnlimited: boolean;
 }
 
 /** Added by the direct engine. */
@@ -77,7 +92,8 @@ export interface Dialled {
 }
 
 /** nice-grpc's context, and what this engine adds to it. */
-export interface EngineContext extends CallContext, Timed, Abortable, Sending, Dialled, Retaining {
+export interface EngineContext
+  extends CallContext, Timed, Abortable, Drainable, Counted, Sending, Dialled, Retaining {
   /** `:authority`, or `host`. */
   authority: string;
   connection: ConnectionInfo;
@@ -91,8 +107,11 @@ interface ContextParts {
   signal: AbortSignal;
   /** Milliseconds, on the engine's clock. */
   deadline: number | undefined;
+  calls: OpenCalls;
+  isUnlimited: boolean;
   /** Ends the call. */
-  abort: (error: ServerError) => void;
+  abort: Abortable['abort'];
+  abortOnTerminate: Drainable['abortOnTerminate'];
   whenSent: Required<Sending>['whenSent'];
   response: ResponseWriter;
   /** Counts what the service keeps, where it can be given many messages. */
@@ -106,21 +125,23 @@ interface ContextParts {
  * the insides of an AbortController by Node.
  */
 export function createContext(parts: ContextParts): EngineContext {
-  const { head, connection, signal, deadline, abort, whenSent, response, compression, retain } =
-    parts;
+  const { head, connection, response } = parts;
   return {
     metadata: new LazyMetadata(head.fields),
     peer: connection.peer,
     header: response.header,
     sendHeader: () => response.sendHeader(),
     trailer: response.trailer,
-    signal,
-    deadline,
+    signal: parts.signal,
+    deadline: parts.deadline,
     authority: head.authority,
     connection,
-    compression,
-    abort,
-    whenSent,
-    retain,
+    compression: parts.compression,
+    calls: parts.calls,
+    isUnlimited: parts.isUnlimited,
+    abort: parts.abort,
+    abortOnTerminate: parts.abortOnTerminate,
+    whenSent: parts.whenSent,
+    retain: parts.retain,
   };
 }

@@ -3,6 +3,7 @@ import type { Account } from '../account.ts';
 import type { Stream } from '../http2/stream.ts';
 import type { Waiting } from '../waiting_line.ts';
 import type { BytesInUse } from './bytes_in_use.ts';
+import { type EndReason, reasons } from './end_reason.ts';
 
 /** Smaller messages, in bytes, are read as they come. */
 const mostUnasked = 64 * 1024;
@@ -18,7 +19,7 @@ interface Admitted {
   readonly inUse: BytesInUse;
   /** RESOURCE_EXHAUSTED: there is no room for what this message would become. */
   busy(): ServerError;
-  fail(error: unknown): void;
+  end(reason: EndReason): void;
 }
 
 /**
@@ -86,7 +87,7 @@ export class MessageAdmission {
 
   #refuse(): void {
     this.release();
-    this.#call.fail(this.#call.busy());
+    this.#call.end(reasons.malformed(this.#call.busy()));
   }
 
   #reserve(bytes: number): void {

@@ -1,5 +1,6 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Stream } from '../http2/stream.ts';
+import { type EndReason, reasons } from './end_reason.ts';
 import { decodeMessage, type MessageKind } from './message_decoder.ts';
 import { MessageAdmission } from './message_admission.ts';
 import { broken, MessageReader, type RawMessage } from './message_reader.ts';
@@ -10,8 +11,7 @@ export interface RequestOwner extends MessageKind {
   readonly stream: Stream;
   /** The handler can begin, with its request. */
   enter(request: unknown): void;
-  /** The caller does not keep to the protocol. */
-  fail(error: unknown): void;
+  end(reason: EndReason): void;
 }
 
 /** The request's side of a call: makes messages of its body. */
@@ -116,7 +116,7 @@ class OneRequest implements RequestReader {
     if (message instanceof Promise) {
       message.then(
         (request) => this.#enter(request),
-        (error) => call.fail(error),
+        (error) => call.end(reasons.malformed(error)),
       );
     } else this.#enter(message);
   }
@@ -153,7 +153,7 @@ class OneRequest implements RequestReader {
     try {
       work();
     } catch (error) {
-      this.#call.fail(error);
+      this.#call.end(reasons.malformed(error));
     }
   }
 }
@@ -184,7 +184,7 @@ class ManyRequests implements RequestReader {
       mustWait: () => this.#mustWait(),
       decode: (raw) => this.#orFail(() => this.#decode(raw)),
       onPull: () => this.#giveRoom(),
-      fail: (error) => call.fail(error),
+      fail: (error) => call.end(reasons.malformed(error)),
     });
   }
 
@@ -262,7 +262,7 @@ class ManyRequests implements RequestReader {
   /** A message that is none ends the call, whatever its handler makes of it. */
   #orFail(decode: () => unknown): unknown {
     const fail = (error: unknown): never => {
-      this.#call.fail(error);
+      this.#call.end(reasons.malformed(error));
       throw error;
     };
     try {

@@ -1,3 +1,4 @@
+import { type EndReason, reasons } from './end_reason.ts';
 import { checkGiven, iterate } from './innermost.ts';
 import type { ResponseWriter } from './response_writer.ts';
 
@@ -8,10 +9,7 @@ export interface Respondent {
   readonly cutBy: Error | undefined;
   /** Whether it has been decided how the call ends. */
   readonly isEnded: boolean;
-  /** Ends the call, which has gone well. */
-  finish(): void;
-  /** Ends the call with what was thrown: anything, undefined too. */
-  finishWith(thrown: unknown): void;
+  end(reason: EndReason): void;
 }
 
 /** Answers with what a handler's promise gives. */
@@ -20,7 +18,7 @@ export async function respondOnce(call: Respondent, handle: () => unknown): Prom
     const sending = respond(call, await handle());
     if (sending) await sending;
   } catch (error) {
-    call.finishWith(error);
+    call.end(reasons.threw(error));
   }
 }
 
@@ -36,7 +34,7 @@ export async function respondThroughChain(
     const sending = respond(call, result.value);
     if (sending) await sending;
   } catch (error) {
-    call.finishWith(error);
+    call.end(reasons.threw(error));
   }
 }
 
@@ -61,9 +59,9 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
       result = await iterator.next();
     }
     if (result.value !== undefined) throw new Error(returnedMessage);
-    call.finish();
+    call.end(reasons.finished);
   } catch (error) {
-    call.finishWith(error);
+    call.end(reasons.threw(error));
   }
 }
 
@@ -73,9 +71,9 @@ function respond(call: Respondent, message: unknown): Promise<void> | undefined 
   checkGiven(message);
   const sent = call.response.send(message);
   if (typeof sent !== 'boolean') {
-    return sent.then(() => call.finish());
+    return sent.then(() => call.end(reasons.finished));
   }
-  call.finish();
+  call.end(reasons.finished);
   return undefined;
 }
 
@@ -87,7 +85,7 @@ async function leave(
 ): Promise<void> {
   if (!iterator.throw) await iterator.return?.();
   else if ((await iterator.throw(error)).done === false) await iterator.return?.();
-  call.finishWith(error);
+  call.end(reasons.threw(error));
 }
 
 const sent: IteratorYieldResult<undefined> = { done: false, value: undefined };

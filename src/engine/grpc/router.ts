@@ -1,20 +1,22 @@
 import type { Socket } from 'node:net';
 import { ServerError, Status } from 'nice-grpc-common';
-import { Bag } from '../bag.ts';
 import type { RequestHeaders } from '../http2/request_headers.ts';
 import type { Http2ServerOptions } from '../net/connections.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { Held } from '../account.ts';
 import { bounded } from '../bounded.ts';
-import { Call, type CallDeps, type Method } from './call.ts';
+import { Call, type CallDeps, CallEvents, type Method } from './call.ts';
 import { type CallHead, readHead } from './call_head.ts';
 import type { AnyMiddleware } from './chain.ts';
 import { type ConnectionInfo, connectionInfo } from '../net/connection_info.ts';
 import { Deadlines } from './deadlines.ts';
+import { OpenCalls } from './open_calls.ts';
 import { refuse, RefusedRequest } from './refusal.ts';
 
 /** What calls are served with. */
 export interface RouterOptions {
+  /** Has those that are open. */
+  calls?: OpenCalls | undefined;
   /** The largest request message, in bytes, after decompression. */
   maxMessageSize?: number | undefined;
   /** Responses of more bytes are compressed where the caller takes it; undefined for the requests' way. */
@@ -39,9 +41,6 @@ export interface Router {
   add(method: Omit<Method, 'descriptor'>): void;
   /** What calls of methods that do not exist go through. */
   strayThrough(chain: readonly AnyMiddleware[]): void;
-  readonly openCalls: number;
-  /** Ends every call. */
-  cut(error: ServerError): void;
 }
 
 /**
@@ -57,6 +56,7 @@ const defaultMaxMessageSize = 4 * 1024 * 1024;
 
 /** A router without methods. */
 export function createRouter({
+  calls = new OpenCalls(),
   maxMessageSize = defaultMaxMessageSize,
   compressAbove,
   essential,
@@ -66,15 +66,14 @@ export function createRouter({
   now = performance.now.bind(performance),
 }: RouterOptions): Router {
   const methods = new Map<string, Method>();
-  const calls = new Bag<Call>();
   const deps: CallDeps = {
+    calls,
     deadlines: new Deadlines(now),
     maxMessageSize,
     compressAbove,
     now,
     refusal,
     busy: createBusy('Cannot take this message: too much is buffered'),
-    onEnd: (call) => calls.delete(call),
   };
   const heads = new WeakMap<RequestHeaders, CallHead>();
   const peers = new WeakMap<Socket, ConnectionInfo>();
@@ -86,12 +85,6 @@ export function createRouter({
     add: (method) => void methods.set(method.path, described(method)),
     strayThrough(chain) {
       strayChain = chain;
-    },
-    get openCalls() {
-      return calls.size;
-    },
-    cut(error) {
-      for (const call of calls.all()) call.cut(error);
     },
   };
 
@@ -111,14 +104,12 @@ export function createRouter({
     let connection = peers.get(socket);
     if (!connection) peers.set(socket, (connection = connectionInfo(socket)));
     const method = methods.get(head.path);
-    if (unlimited?.has(head.path)) stream.hold(Held.calls, unlimitedCost);
+    const isUnlimited = unlimited?.has(head.path) ?? false;
+    if (isUnlimited) stream.hold(Held.calls, unlimitedCost);
     const fault = refusal(stream, head.path);
     if (fault) head = { ...head, fault };
-    const call = method
-      ? new Call({ stream, head, method, connection, deps })
-      : new Call({ stream, ...unknownMethod(head, strayChain), connection, deps });
-    if (!call.isOver) calls.add(call);
-    return call;
+    const known = method ? { head, method } : unknownMethod(head, strayChain);
+    return new CallEvents(new Call({ stream, ...known, connection, isUnlimited, deps }));
   }
 
   function refusal({ account }: Stream, path: string): ServerError | undefined {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Server, ServerAddBuilder } from 'nice-grpc';
-import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common';
+import type { ServerMiddleware } from 'nice-grpc-common';
 import type { HeldBytes } from '../account.ts';
 import type { Incident } from '../http2/incident.ts';
 import {
@@ -13,8 +13,10 @@ import { addressOf, tlsFilesOf } from '../net/address.ts';
 import type { AnyMiddleware } from './chain.ts';
 import { peerName } from '../net/connection_info.ts';
 import type { EngineContext } from './context.ts';
+import { reasons } from './end_reason.ts';
 import { http1Response } from './http1_response.ts';
 import { type ListenAddress, Listeners, type ReportOfSocket } from '../net/listeners.ts';
+import { OpenCalls } from './open_calls.ts';
 import { callCost, createRouter, type Router, type RouterOptions } from './router.ts';
 import { checkAdd, checkUse, Run } from './run.ts';
 import { type AddedService, addedService, handlersOf } from './service_list.ts';
@@ -64,6 +66,8 @@ export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'
    */
   retireConnections: (() => void) | undefined;
   readonly counts: Counts;
+  /** The calls that are open; when it listens anew after it has shut down, it has others. */
+  readonly calls: OpenCalls;
 }
 
 /** A server that listens on nothing yet. */
@@ -80,8 +84,9 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
   } = options;
   const report: ReportOfSocket = (incident, socket) =>
     onIncident?.({ ...incident, peer: peerName(socket) });
-  return serverOn(() => {
+  return serverOn((calls) => {
     const router = createRouter({
+      calls,
       maxMessageSize,
       compressAbove,
       essential,
@@ -111,11 +116,12 @@ interface Parts {
 }
 
 /** The same on parts that are made when it begins to listen. */
-export function serverOn(open: () => Parts): GrpcServer<EngineContext> {
+export function serverOn(open: (calls: OpenCalls) => Parts): GrpcServer<EngineContext> {
   return through([]);
 
   function through<Ext>(chain: readonly AnyMiddleware[]): GrpcServer<Ext> {
     const services: ChainedService[] = [];
+    let calls = new OpenCalls();
     let running: Running | undefined;
 
     return {
@@ -137,19 +143,21 @@ export function serverOn(open: () => Parts): GrpcServer<EngineContext> {
       },
       forceShutdown() {
         if (!running || running.run.isOver) return;
-        const { run, listeners, router, http2 } = running;
+        const { run, listeners, http2 } = running;
         run.end();
         listeners.close();
-        router.cut(new ServerError(Status.UNAVAILABLE, 'Server is leaving'));
+        calls.end(reasons.serverStops());
         // The calls end in this turn, and their last words leave at the end of it.
         setImmediate(() => setImmediate(() => http2.destroy()));
       },
       get counts() {
         if (!running) return nothing;
-        const { router, http2 } = running;
-        const { openConnections: connections, openStreams: streams } = http2;
-        const { bufferedBytes, heldBytes } = http2;
-        return { connections, streams, calls: router.openCalls, bufferedBytes, heldBytes };
+        const { openConnections: connections, openStreams: streams } = running.http2;
+        const { bufferedBytes, heldBytes } = running.http2;
+        return { connections, streams, calls: calls.size, bufferedBytes, heldBytes };
+      },
+      get calls() {
+        return calls;
       },
     };
 
@@ -161,7 +169,8 @@ export function serverOn(open: () => Parts): GrpcServer<EngineContext> {
     ): Promise<number | undefined> {
       const tls = tlsFilesOf(credentials);
       const where = typeof address === 'string' ? addressOf(address) : address;
-      if (!running || running.run.isOver) running = start(open(), { chain, services });
+      if (running?.run.isOver) calls = new OpenCalls();
+      if (!running || running.run.isOver) running = start(open(calls), { chain, services });
       const { run, listeners } = running;
       const port = await run.listen(
         () => listeners.listen(where, tls),

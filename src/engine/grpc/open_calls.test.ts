@@ -2,37 +2,37 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { feed, serve, until } from '../../test/harness.ts';
-import { call, kinds, paths, unending, waiting } from '../../test/kinds.ts';
-import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
+import { feed, serve, until } from '../../../test/harness.ts';
+import { call, kinds, paths, unending, waiting } from '../../../test/kinds.ts';
+import { HealthDefinition } from '../../gen/grpc/health/v1/health.ts';
 
 const leaving = { code: Status.UNAVAILABLE, details: 'Server is leaving' };
 
-test('drain.begin() ends an open Health.Watch, so that shutdown does not wait for it', async () => {
+test('OpenCalls.drain() ends an open Health.Watch, so that shutdown does not wait for it', async () => {
   await using running = await serve();
   const health = createClient(HealthDefinition, running.channel);
   const watch = health.watch({ service: '' })[Symbol.asyncIterator]();
   await watch.next();
   const ended = assert.rejects(watch.next(), leaving);
 
-  running.drain.begin();
+  running.openCalls.drain();
 
   await ended;
   await running.shutdown();
   await running.log.line({ rpc: '/grpc.health.v1.Health/Watch', code: 'UNAVAILABLE', level: 30 });
 });
 
-test('drain.begin() ends a Health.Watch that is opened later, at once', async () => {
+test('OpenCalls.drain() ends a Health.Watch that is opened later, at once', async () => {
   await using running = await serve();
   const health = createClient(HealthDefinition, running.channel);
 
-  running.drain.begin();
+  running.openCalls.drain();
   const watch = Array.fromAsync(health.watch({ service: '' }));
 
   await assert.rejects(watch, leaving);
 });
 
-test('drain.begin() lets a call of every kind run to its end', async () => {
+test('OpenCalls.drain() lets a call of every kind run to its end', async () => {
   await using running = await serve({ parrotInterval: 20 });
   const chats = [feed<{ name: string }>(), feed<{ name: string }>()] as const;
   for (const chat of chats) chat.push({ name: 'before' });
@@ -41,9 +41,9 @@ test('drain.begin() lets a call of every kind run to its end', async () => {
     call(running.client, 'clientStream', { requests: chats[0] }),
     call(running.client, 'bidi', { requests: chats[1] }),
   ];
-  await until(() => running.drain.open() === 3);
+  await until(() => running.openCalls.inChain === 3);
 
-  running.drain.begin();
+  running.openCalls.drain();
   const shutdown = running.shutdown();
   for (const chat of chats) {
     chat.push({ name: 'after' });
@@ -58,22 +58,22 @@ test('drain.begin() lets a call of every kind run to its end', async () => {
 });
 
 for (const kind of kinds) {
-  test(`drain.cut() ends an open ${kind} call with UNAVAILABLE`, async () => {
+  test(`OpenCalls.cut() ends an open ${kind} call with UNAVAILABLE`, async () => {
     await using running = await serve({ greet: waiting() });
     const cut = assert.rejects(call(running.client, kind, { requests: unending() }), leaving);
-    await until(() => running.drain.open() === 1);
+    await until(() => running.openCalls.inChain === 1);
 
-    running.drain.cut();
+    running.openCalls.cut();
 
     await cut;
     await running.log.line({ rpc: paths[kind], code: 'UNAVAILABLE', level: 30 });
-    assert.equal(running.drain.open(), 0);
+    assert.equal(running.openCalls.inChain, 0);
   });
 
-  test(`drain.cut() ends a new ${kind} call with UNAVAILABLE`, async () => {
+  test(`OpenCalls.cut() ends a new ${kind} call with UNAVAILABLE`, async () => {
     await using running = await serve();
 
-    running.drain.cut();
+    running.openCalls.cut();
 
     await assert.rejects(call(running.client, kind), leaving);
   });
