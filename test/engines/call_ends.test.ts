@@ -1,0 +1,338 @@
+// oxlint-disable oxc/no-async-endpoint-handlers -- this is no Express
+import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { ServerError, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
+import { pino } from 'pino';
+import type { Call } from '../../src/context.ts';
+import type { EngineContext } from '../../src/engine/grpc/context.ts';
+import { reasons } from '../../src/engine/grpc/end_reason.ts';
+import { type OpenCall, OpenCalls } from '../../src/engine/grpc/open_calls.ts';
+import { createRouter } from '../../src/engine/grpc/router.ts';
+import { serverOn } from '../../src/engine/grpc/server.ts';
+import { Flag } from '../../src/engine/http2/frame.ts';
+import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
+import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
+import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
+import { createHttp2Server } from '../../src/engine/net/connections.ts';
+import { type HelloReply, HelloRequest } from '../../src/gen/greet.ts';
+import { createCallCounts } from '../../src/observability/call_counts.ts';
+import { servedMethods } from '../../src/transport/catalogue.ts';
+import { buildServer } from '../../src/transport/server.ts';
+import { createServices, memoryLog, until } from '../harness.ts';
+import { createPeer, type Peer, word } from '../http2_peer.ts';
+import { paths } from '../kinds.ts';
+import { frame } from '../raw_client.ts';
+
+const kinds = ['unary', 'serverStream'] as const;
+/** Where a call can be when it is ended. */
+const phases = ['waiting for its request', 'in its handler', 'sending its response'] as const;
+type Phase = (typeof phases)[number];
+
+const request = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
+const timeoutMs = 1000;
+
+/** What ends a call, and what is seen of that. */
+interface Row {
+  end(call: OpenedCall): void;
+  /** Whether the handler ends it: then all that it has given has to arrive. */
+  isReturned?: true;
+  /** The phases in which there is such an end; all, if it is left out. */
+  in?: readonly Phase[];
+  /** What its caller sees: a status, or what the stream ends with. */
+  seen: keyof typeof Status | 'RST_STREAM' | 'nothing';
+  logged?: keyof typeof Status;
+  level?: number;
+  reason?: string;
+  /** Of a call whose response is on its way, where that is something else. */
+  late?: 'OK';
+}
+
+const rows: Record<string, Row> = {
+  'a response': {
+    end: ({ answer }) => answer.resolve({}),
+    in: ['in its handler'],
+    isReturned: true,
+    seen: 'OK',
+  },
+  'a ServerError that is thrown': {
+    end: ({ answer }) => answer.reject(new ServerError(Status.NOT_FOUND, 'Nobody')),
+    in: ['in its handler'],
+    isReturned: true,
+    seen: 'NOT_FOUND',
+    reason: 'Nobody',
+  },
+  'anything else that is thrown': {
+    end: ({ answer }) => answer.reject('text'),
+    in: ['in its handler'],
+    isReturned: true,
+    seen: 'INTERNAL',
+    level: 50,
+  },
+  "its context's abort()": {
+    end: ({ context }) => context?.abort(new ServerError(Status.FAILED_PRECONDITION, 'Too bad')),
+    in: ['in its handler', 'sending its response'],
+    seen: 'FAILED_PRECONDITION',
+    reason: 'Too bad',
+  },
+  'its deadline': {
+    end: (call) => call.pass(timeoutMs),
+    seen: 'DEADLINE_EXCEEDED',
+    reason: 'Deadline exceeded',
+  },
+  "its connection's age": {
+    end: ({ peer }) => peer.connection.expire(),
+    seen: 'UNAVAILABLE',
+    reason: 'Connection has reached its age',
+  },
+  'a drain, as it is endless': {
+    end({ context, calls }) {
+      context?.abortOnTerminate();
+      calls.drain();
+    },
+    in: ['in its handler'],
+    seen: 'UNAVAILABLE',
+    reason: 'Server is leaving',
+  },
+  'the end of a drain': {
+    end: ({ calls }) => calls.cut(),
+    seen: 'UNAVAILABLE',
+    reason: 'Server is leaving',
+    late: 'OK',
+  },
+  'a server that stops': {
+    end: ({ calls }) => calls.end(reasons.serverStops()),
+    seen: 'UNAVAILABLE',
+    reason: 'Server is leaving',
+  },
+  'a request that is refused': {
+    end({ peer }) {
+      const fields = ['x-large', 'x'.repeat(20_000)];
+      peer.send('DATA', { stream: 1, payload: request });
+      const payload = encodeHeaders(fields);
+      const [begin, rest] = [payload.subarray(0, 16_384), payload.subarray(16_384)];
+      peer.send('HEADERS', { flags: Flag.END_STREAM, stream: 1, payload: begin });
+      peer.send('CONTINUATION', { flags: Flag.END_HEADERS, stream: 1, payload: rest });
+    },
+    in: ['waiting for its request'],
+    seen: 'RESOURCE_EXHAUSTED',
+    reason: 'Cannot take request trailers of more than 16384 bytes',
+  },
+  'a message that is none': {
+    end({ peer }) {
+      const payload = frame(Buffer.from([0xff, 0xff]));
+      peer.send('DATA', { flags: Flag.END_STREAM, stream: 1, payload });
+    },
+    in: ['waiting for its request'],
+    seen: 'INTERNAL',
+  },
+  'a reset by its caller': {
+    end: ({ peer }) => peer.send('RST_STREAM', { stream: 1, payload: word(8) }),
+    seen: 'nothing',
+    logged: 'CANCELLED',
+  },
+  'a reset by us, for what the peer did': {
+    end: ({ peer }) => peer.send('WINDOW_UPDATE', { stream: 1, payload: word(0) }),
+    seen: 'RST_STREAM',
+    logged: 'INTERNAL',
+  },
+  'an error of its connection': {
+    end: ({ peer }) => peer.send('SETTINGS', { payload: 'odd' }),
+    seen: 'nothing',
+    logged: 'UNAVAILABLE',
+  },
+  'a connection that is lost': {
+    end: ({ peer }) => peer.connection.lost(),
+    seen: 'nothing',
+    logged: 'CANCELLED',
+  },
+};
+
+for (const kind of kinds) {
+  for (const phase of phases) {
+    for (const [name, row] of Object.entries(rows)) {
+      if (row.in && !row.in.includes(phase)) continue;
+      test(`${name} ends a ${kind} call ${phase} once, in one way for its caller, the log and the counts`, async (t) => {
+        const call = await openCall(t, kind);
+        await call.reach(phase);
+        const isLate = phase === 'sending its response';
+        const late = isLate ? row.late : undefined;
+        const seen = late ?? row.seen;
+        const code = late ?? row.logged ?? row.seen;
+
+        row.end(call);
+        if (row.isReturned || late) {
+          await until(() => call.calls.inChain === 0);
+          call.openWindow();
+        }
+        // This one is too late.
+        call.peer.connection.expire();
+        await until(() => call.log.lines.length > 0 && call.calls.size === 0);
+
+        assert.equal(call.seen(), seen);
+        const [line = {}, ...more] = call.log.lines;
+        assert.deepEqual([line['code'], line['level'], more], [code, row.level ?? 30, []]);
+        if (row.reason !== undefined && !late) assert.equal(line['reason'], row.reason);
+        assert.deepEqual(call.counted(), { started: 1, ended: [code] });
+        assert.equal(call.timesSent, 1);
+        assert.deepEqual([call.calls.deleted, call.calls.inChain, call.calls.limited], [1, 0, 0]);
+        assert.equal(call.peer.connection.openStreams, 0);
+      });
+    }
+  }
+}
+
+for (const kind of kinds) {
+  test(`a ${kind} call that is cut does not wait for its middleware, and ends no second time`, async (t) => {
+    const call = await openCall(t, kind);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    call.leaving = promise;
+    await call.reach('in its handler');
+
+    call.peer.connection.expire();
+    await until(() => call.calls.size === 0);
+    resolve();
+    await until(() => call.hasLeft);
+    // Whoever threw last is heard by now.
+    await new Promise((heard) => setImmediate(heard));
+
+    assert.equal(call.seen(), 'UNAVAILABLE');
+    assert.deepEqual(call.counted(), { started: 1, ended: ['UNAVAILABLE'] });
+    assert.deepEqual([call.calls.deleted, call.calls.inChain, call.timesSent], [1, 0, 1]);
+  });
+}
+
+type OpenedCall = Awaited<ReturnType<typeof openCall>>;
+
+class CountedCalls extends OpenCalls {
+  deleted = 0;
+
+  override delete(call: OpenCall): void {
+    this.deleted++;
+    super.delete(call);
+  }
+}
+
+/** A server with the whole chain, and on a connection without sockets a call whose headers it has got. */
+async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const log = memoryLog();
+  const counts = createCallCounts(servedMethods());
+  const answer = Promise.withResolvers<Partial<HelloReply>>();
+  answer.promise.catch(() => {});
+  const calls = new CountedCalls();
+  let handled: Call | undefined;
+  let last = 'nothing';
+  let now = Math.round(performance.now());
+  const router = createRouter({ calls, isOverloaded: () => false, now: () => now });
+  const http2 = createHttp2Server({ serve: router.serve });
+  const serveHello = (context: Call): Promise<Partial<HelloReply>> => {
+    handled = context;
+    return answer.promise;
+  };
+  const server = buildServer(serverOn(() => ({ router, http2 })).use(countSent), {
+    log: pino({ base: null }, log),
+    counts,
+    deadlines: { max: 60_000, fallback: undefined },
+    maxInFlight: 10_000,
+    services: createServices({
+      greet: {
+        sayHello: (_, context) => serveHello(context),
+        async *parrotSayHello(_, context) {
+          yield { message: 'first' };
+          yield await serveHello(context);
+        },
+      },
+    }),
+  });
+  // Its router has methods from then on; nobody connects.
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  server.forceShutdown();
+  const peer = createPeer();
+  const hpack = createHpackDecoder({ maxHeaderListSize: 100_000 });
+  const call = {
+    peer,
+    calls,
+    log,
+    answer,
+    /** As its handler has it. */
+    get context() {
+      return handled;
+    },
+    timesSent: 0,
+    /** What its outermost middleware waits for at the end. */
+    leaving: Promise.resolve(),
+    hasLeft: false,
+    /** Lets time pass, in milliseconds. */
+    pass(ms: number) {
+      now += ms;
+      t.mock.timers.tick(ms);
+    },
+    async reach(phase: Phase) {
+      if (phase === 'waiting for its request') return;
+      peer.send('DATA', { flags: Flag.END_STREAM, stream: 1, payload: request });
+      await until(() => handled !== undefined);
+      if (phase === 'in its handler') return;
+      answer.resolve({ message: 'Bello Keys!' });
+      await until(() => calls.inChain === 0);
+      assert.equal(calls.size, 1);
+    },
+    /** Gives the response room, and takes it. */
+    openWindow() {
+      peer.send('WINDOW_UPDATE', { stream: 1, payload: word(1000) });
+      read();
+    },
+    counted() {
+      const { started, handled } = counts.of(paths[kind]);
+      const ended = [...handled].flatMap((times, code) => Array(times).fill(Status[code]));
+      return { started, ended };
+    },
+    /** What the caller has got at last. */
+    seen(): string {
+      read();
+      return last;
+    },
+  };
+  open(peer, kind);
+  return call;
+
+  function read(): void {
+    for (const { type, streamId, payload } of peer.frames()) {
+      if (streamId !== 1) continue;
+      if (type === 'RST_STREAM' && last === 'nothing') last = type;
+      if (type !== 'HEADERS') continue;
+      const { fields } = hpack.decode(Buffer.from(payload, 'hex'));
+      const at = fields.indexOf('grpc-status');
+      if (at === -1) continue;
+      assert.equal(last, 'nothing');
+      last = Status[Number(fields[at + 1])] ?? '';
+    }
+  }
+
+  async function* countSent<Req, Res>(
+    { request: message, ...more }: ServerMiddlewareCall<Req, Res>,
+    context: EngineContext,
+  ) {
+    try {
+      return yield* more.next(message, context);
+    } finally {
+      context.whenSent?.(() => void call.timesSent++);
+      await call.leaving;
+      call.hasLeft = true;
+    }
+  }
+
+  function open(to: Peer, of: (typeof kinds)[number]): void {
+    const noWindow = encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]);
+    to.send('SETTINGS', { payload: noWindow });
+    const fields = [
+      [':method', 'POST', ':scheme', 'http', ':path', paths[of], ':authority', 'here'],
+      ['content-type', 'application/grpc', 'te', 'trailers', 'grpc-timeout', `${timeoutMs}m`],
+    ];
+    const payload = encodeHeaders(fields.flat());
+    to.send('HEADERS', { flags: Flag.END_HEADERS, stream: 1, payload });
+    const { stream, request: head } = to.served[0] ?? assert.fail();
+    stream.events = router.serve(stream, head, new Socket());
+    to.frames();
+  }
+}
