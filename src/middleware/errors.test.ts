@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
-import { serve } from '../../test/harness.ts';
+import { serve, until } from '../../test/harness.ts';
 import { call, failing, kinds, paths } from '../../test/kinds.ts';
+import { connectRaw, frame } from '../../test/raw_client.ts';
+import { reasons } from '../engine/grpc/end_reason.ts';
 
 for (const kind of kinds) {
   test(`hideInternalErrors() lets a ${kind} call fail as its service meant it`, async () => {
@@ -50,3 +52,32 @@ for (const kind of kinds) {
     });
   });
 }
+
+test('hideInternalErrors() tells an abort that a service throws as what its call was aborted for', async () => {
+  let isBegun = false;
+  await using running = await serve({
+    engine: 'direct',
+    greet: {
+      async *parrotSayHello() {
+        isBegun = true;
+        try {
+          while (true) yield { message: 'x'.repeat(10_000) };
+        } catch {
+          throw new AbortError();
+        }
+      },
+    },
+  });
+  const client = await connectRaw(running.address, { initialWindowSize: 0 });
+  client
+    .open(paths.serverStream)
+    .resume()
+    .end(frame(Buffer.alloc(0)));
+  await until(() => isBegun);
+
+  running.openCalls.end(reasons.connectionAge());
+
+  const code = 'UNAVAILABLE';
+  await running.log.line({ code, level: 30, reason: 'Connection has reached its age' });
+  client.close();
+});
