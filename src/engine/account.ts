@@ -143,6 +143,11 @@ export class Account extends Usage {
     return this.#all.roomOf(this);
   }
 
+  /** Of what a message would take, as much as anybody is given. */
+  mostOf(bytes: number): number {
+    return this.#all.mostOf(bytes);
+  }
+
   /** Asks for room for a message; see Accounts. */
   ask(bytes: number, wish: Wish): Waiting<Account> | 'granted' | 'refused' {
     return this.#all.ask(this, bytes, wish);
@@ -185,6 +190,8 @@ const roomMade = 1 / 16;
 const far = 5 / 4;
 /** Messages that wait have sent a window each: for so much of the limit they may. */
 const waitingPart = 1 / 4;
+/** Of the limit, what one message is given: there is always something else that takes a little. */
+const mostPart = 3 / 4;
 /** They are refused after so many seconds: their callers may try elsewhere. */
 const patience = 10;
 const none = Number.POSITIVE_INFINITY;
@@ -315,14 +322,17 @@ export class Accounts {
     }
   }
 
+  mostOf(bytes: number): number {
+    return Math.min(bytes, this.#limits.bytes * mostPart);
+  }
+
   /**
    * Asks for room for a message on its way. Where there is none it waits, with those of peers that have least
    * first; where too many wait, one is refused of the peer that has most of them.
    */
   ask(account: Account, bytes: number, wish: Wish): Waiting<Account> | 'granted' | 'refused' {
-    const most = Math.min(bytes, this.#limits.bytes / 2);
-    if (this.#waiting.size === 0 && this.admit(account, 'bytes', most)) return 'granted';
-    const waiting = this.#waiting.enter({ ...wish, account, bytes: most, since: this.#tick });
+    if (this.#waiting.size === 0 && this.admit(account, 'bytes', bytes)) return 'granted';
+    const waiting = this.#waiting.enter({ ...wish, account, bytes, since: this.#tick });
     if (waiting) this.#serveLater();
     return waiting ?? 'refused';
   }

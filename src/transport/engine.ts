@@ -33,6 +33,7 @@ export async function createEngine(
       onIncident,
       maxBufferedBytes,
       maxConnections,
+      maxCalls: limits.maxInFlight,
       maxStreams: 1.1 * (limits.maxInFlight ?? Number.POSITIVE_INFINITY) + 100,
       maxHandshakes: limits.maxHandshakes,
       maxMessageSize,

@@ -224,7 +224,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
   let handled: Call | undefined;
   let last = 'nothing';
   let now = Math.round(performance.now());
-  const router = createRouter({ calls, isOverloaded: () => false, now: () => now });
+  const router = createRouter({ calls, now: () => now });
   const http2 = createHttp2Server({ serve: router.serve });
   const serveHello = (context: Call): Promise<Partial<HelloReply>> => {
     handled = context;
@@ -332,7 +332,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
     const payload = encodeHeaders(fields.flat());
     to.send('HEADERS', { flags: Flag.END_HEADERS, stream: 1, payload });
     const { stream, request: head } = to.served[0] ?? assert.fail();
-    stream.events = router.serve(stream, head, new Socket());
+    stream.serve(router.serve(stream, head, new Socket()));
     to.frames();
   }
 }

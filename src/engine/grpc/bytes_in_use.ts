@@ -30,6 +30,16 @@ export class BytesInUse implements MessageRoom {
     this.#count();
   }
 
+  /** What counts for the message at hand. */
+  get held(): number {
+    return Math.max(this.#message, this.#reserved);
+  }
+
+  /** Of what is kept for it, what it does not have. */
+  get spare(): number {
+    return Math.max(0, this.#reserved - this.#message);
+  }
+
   spend(work: number): void {
     this.#stream.flow.spend(work);
   }
@@ -40,6 +50,6 @@ export class BytesInUse implements MessageRoom {
   }
 
   #count(): void {
-    this.#stream.hold(Held.messages, Math.max(this.#message, this.#reserved));
+    this.#stream.hold(Held.messages, this.held);
   }
 }

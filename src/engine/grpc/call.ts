@@ -37,6 +37,8 @@ export interface CallDeps {
   refusal: (stream: Stream, path: string) => ServerError | undefined;
   /** RESOURCE_EXHAUSTED: it has no room for a message. */
   busy: () => ServerError;
+  /** The same: a call has to make room for others. */
+  evicted: () => ServerError;
 }
 
 interface CallParts {
@@ -153,11 +155,16 @@ export class Call
   }
 
   get freeBytes(): number {
-    return this.stream.account.room;
+    return this.stream.account.room + this.inUse.spare;
   }
 
   busy(): ServerError {
     return this.#deps.busy();
+  }
+
+  /** Ends it for others. */
+  evict(): void {
+    this.end(reasons.evicted(this.#deps.evicted()));
   }
 
   passed(): void {
@@ -168,7 +175,7 @@ export class Call
   enter(request: unknown): void {
     if (this.#state !== 'waiting') return;
     this.#state = this.#cut ? 'unwinding' : 'running';
-    this.#deps.calls.enter(this);
+    this.#count();
     const { chain, handler, responseStream } = this.method;
     if (chain.length > 0) {
       const way = throughChain(chain, this.method, handle(this, request));
@@ -203,11 +210,26 @@ export class Call
     this.request.stop(abort);
     if (this.#state === 'waiting') this.enter(this.request.empty());
     else this.#state = 'unwinding';
+    this.#leave();
     this.interrupt?.(error);
     this.response.drained();
     if (this.isEnded) return;
     // Middleware that waits for something else does not keep the caller waiting.
     this.#unwinding = setImmediate(() => this.end(reasons.threw(error)));
+  }
+
+  /** Is counted from here on, where others have made room for it or there is too much: see middleware/limit.ts. */
+  #count(): void {
+    if (!this.isUnlimited) {
+      this.stream.account.admits('calls', 1);
+      this.stream.countCall(true);
+    }
+    this.#deps.calls.enter(this);
+  }
+
+  #leave(): void {
+    this.stream.countCall(false);
+    this.#deps.calls.leave(this);
   }
 
   #statusFor({ kind, error }: Returned): CallStatus {
@@ -222,7 +244,7 @@ export class Call
   /** Sends the status, and before it what is to be sent of the response. */
   #send(status: CallStatus, response: EndReason['response']): void {
     this.#state = 'sending';
-    this.#deps.calls.leave(this);
+    this.#leave();
     this.request.stop(leftOver);
     try {
       if (response === 'all') this.response.end(status);
@@ -286,6 +308,10 @@ export class CallEvents implements StreamEvents {
 
   expire(): void {
     this.#call.end(reasons.connectionAge());
+  }
+
+  evicted(): void {
+    this.#call.evict();
   }
 
   drain(): void {

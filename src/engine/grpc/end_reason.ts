@@ -22,6 +22,7 @@ export interface Cut {
     | 'aborted'
     | 'deadline'
     | 'connection age'
+    | 'evicted'
     | 'server leaves'
     | 'server stops'
     | 'reset'
@@ -60,6 +61,11 @@ export const reasons = {
   /** Its context's abort() was called. */
   aborted(thrown: unknown): Cut {
     return { kind: 'aborted', error: errorOf(thrown), response: 'what fits', isLate: true };
+  },
+
+  /** Its place was wanted for others. */
+  evicted(error: ServerError): Cut {
+    return { kind: 'evicted', error, response: 'what fits', isLate: false };
   },
 
   /** The time that its caller gave it is over. */

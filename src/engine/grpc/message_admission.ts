@@ -10,8 +10,6 @@ const mostUnasked = 64 * 1024;
 
 /** What a message takes: as it comes, as it is decoded, and again where it is answered with as much. */
 const times = 3;
-/** The same once it is decoded. */
-const timesDecoded = 2;
 
 /** The call whose message it is. */
 interface Admitted {
@@ -30,6 +28,8 @@ export class MessageAdmission {
   readonly #call: Admitted;
   readonly #onGranted: () => void;
   #length = 0;
+  /** What it is given. */
+  #room = 0;
   #waiting: Waiting<Account> | undefined;
 
   constructor(call: Admitted, onGranted: () => void) {
@@ -46,12 +46,12 @@ export class MessageAdmission {
   receive(length: number, held: number): void {
     if (length <= mostUnasked) return;
     if (this.#length === 0) this.#ask(length);
-    if (this.#length > 0 && !this.isWaiting) this.#reserve(times * length - held);
+    if (this.#length > 0 && !this.isWaiting) this.#reserve(this.#room - held);
   }
 
   /** The message at hand is decoded from here on. */
   decode(): void {
-    if (this.#length > 0) this.#reserve(timesDecoded * this.#length);
+    if (this.#length > 0) this.#reserve(this.#room - this.#length);
   }
 
   /** Nobody has that message any more, or waits for it. */
@@ -67,14 +67,16 @@ export class MessageAdmission {
   }
 
   #ask(length: number): void {
-    const { stream } = this.#call;
+    const { inUse, stream } = this.#call;
     this.#length = length;
-    const answer = stream.account.ask(times * length, {
+    this.#room = stream.account.mostOf(times * length);
+    // It comes in place of the message before it.
+    const answer = stream.account.ask(Math.max(0, this.#room - inUse.held), {
       granted: () => {
         this.#waiting = undefined;
         stream.wait(false);
         stream.admit(true);
-        this.#reserve(times * length);
+        this.#reserve(this.#room);
         this.#onGranted();
       },
       refused: () => this.#refuse(),
@@ -91,6 +93,6 @@ export class MessageAdmission {
   }
 
   #reserve(bytes: number): void {
-    this.#call.inUse.reserve(bytes);
+    this.#call.inUse.reserve(Math.max(0, bytes));
   }
 }

@@ -74,6 +74,9 @@ export function createRouter({
     now,
     refusal,
     busy: createBusy('Cannot take this message: too much is buffered'),
+    evicted: createBusy(
+      'Cannot keep this call: others have less than their share of the calls there can be',
+    ),
   };
   const heads = new WeakMap<RequestHeaders, CallHead>();
   const peers = new WeakMap<Socket, ConnectionInfo>();

@@ -157,7 +157,8 @@ export class OpenStreams implements StreamOwner {
     }
     if (!oldest) return 0;
     const freed = limited === 'bytes' ? oldest.heldBytes : 1;
-    this.#evict(oldest);
+    if (limited === 'calls' && oldest.events?.evicted) oldest.events.evicted();
+    else this.#evict(oldest);
     return freed;
   }
 

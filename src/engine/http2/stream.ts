@@ -23,6 +23,8 @@ export interface StreamEvents {
   failed(error: StreamError | ConnectionError): void;
   /** The connection is dropped within a second: the last moment to answer. */
   expire(): void;
+  /** Its place is wanted for others: it ends now. */
+  evicted?(): void;
   /** What was written has been sent, after write() had said that it was enough. */
   drain(): void;
   /** The response is complete: its last frame has been put out. */
@@ -293,11 +295,11 @@ export class Stream implements Indexed<Stream> {
     this.#owner.account.charge(category, bytes - before);
   }
 
-  /** Counts it among the calls that are limited. */
-  countCall(): void {
-    if (this.#isCall || this.closed) return;
-    this.#isCall = true;
-    this.#owner.account.count('calls', 1);
+  /** Says whether it counts among the calls that are limited. */
+  countCall(isCall: boolean): void {
+    if (this.#isCall === isCall || this.closed) return;
+    this.#isCall = isCall;
+    this.#owner.account.count('calls', isCall ? 1 : -1);
   }
 
   /** Says whether it receives a message that has been given room: its connection is read on for that. */
