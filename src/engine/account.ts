@@ -311,15 +311,17 @@ export class Accounts {
     const most = limited === 'bytes' ? limit * far : limit;
     // Of what an evicted connection holds, some is free only when its socket is closed.
     let freeSoon = 0;
-    for (;;) {
-      const victim = this.#victim(account, limited, amount);
-      if (!victim) return false;
+    let victim = this.#victim(account, limited, amount);
+    while (victim) {
       const before = this.used[limited];
       if (before + amount - freeSoon <= most) return true;
       const gone = victim.holder.evict(limited, this.#since);
       if (gone <= 0) return false;
       freeSoon += Math.max(0, gone - (before - this.used[limited]));
+      if (this.used[limited] + amount - freeSoon <= limit) return true;
+      victim = this.#victim(account, limited, amount);
     }
+    return false;
   }
 
   mostOf(bytes: number): number {

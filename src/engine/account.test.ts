@@ -1,0 +1,299 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Account, Accounts, Held, type Limited } from './account.ts';
+
+/** What one connection holds, in parts; `stalled` of them are in the middle of a message that does not go on. */
+interface Fake {
+  account: Account;
+  /** Holds one thing more, of so many bytes. */
+  hold: (bytes: number) => void;
+  parts: number[];
+  stalled: number;
+}
+
+function open(accounts: Accounts, peer?: string): Fake {
+  const parts: number[] = [];
+  const end = (limited: keyof Limited) => {
+    const bytes = parts.shift();
+    if (bytes === undefined) return 0;
+    account.charge(Held.bodies, -bytes);
+    account.count('calls', -1);
+    account.count('streams', -1);
+    return limited === 'bytes' ? bytes : 1;
+  };
+  const account = accounts.open(peer, {
+    evict: end,
+    evictStalled(_since, bytes) {
+      let freed = 0;
+      for (; fake.stalled > 0 && freed < bytes; fake.stalled--) freed += end('bytes');
+      return freed;
+    },
+  });
+  const hold = (bytes: number) => {
+    account.count('streams', 1);
+    account.count('calls', 1);
+    account.charge(Held.bodies, bytes);
+    parts.push(bytes);
+  };
+  const fake: Fake = { account, hold, parts, stalled: 0 };
+  return fake;
+}
+
+/** Accounts, and what waits for the end of what goes on. */
+function create(limits: Partial<Limited>, window = 1) {
+  const later: (() => void)[] = [];
+  const accounts = new Accounts({ ...limits, window, later: (task) => void later.push(task) });
+  const run = () => {
+    for (const task of later.splice(0)) task();
+  };
+  return { accounts, run };
+}
+
+const noSpare = { isIdle: true, drop() {} };
+
+test('what is charged is counted by category, and connections themselves are not limited', () => {
+  const { accounts } = create({ bytes: 100 });
+  const { account } = open(accounts);
+
+  account.charge(Held.connections, 1000);
+  account.charge(Held.headers, 30);
+  account.charge(Held.output, 20);
+  account.charge(Held.headers, -10);
+
+  assert.partialDeepStrictEqual(accounts.heldBytes, { connections: 1000, headers: 20, output: 20 });
+  assert.deepEqual([accounts.used.bytes, account.bytes, accounts.isExceeded], [40, 40, false]);
+});
+
+test('everybody is called back once when there is not too much any more', () => {
+  const { accounts, run } = create({ bytes: 100 });
+  const { account } = open(accounts);
+  const called: string[] = [];
+  const left = () => void called.push('left');
+  account.charge(Held.bodies, 150);
+  account.onRoom(() => void called.push('first'));
+  account.onRoom(() => void called.push('second'));
+  account.onRoom(left);
+  account.offRoom(left);
+
+  account.charge(Held.bodies, -40);
+  run();
+  const before = called.length;
+  account.charge(Held.bodies, -10);
+  run();
+  account.charge(Held.bodies, 50);
+  account.charge(Held.bodies, -50);
+  run();
+
+  assert.equal(before, 0);
+  assert.deepEqual(called, ['first', 'second']);
+});
+
+test('where there is too much, what is kept for speed goes first, of those that are idle', () => {
+  const { accounts } = create({ bytes: 160 });
+  const { account } = open(accounts);
+  const dropped: number[] = [];
+  for (const [number, isIdle] of [false, true, false, true, true, true].entries()) {
+    account.charge(Held.headers, 10);
+    account.offer({
+      isIdle,
+      drop() {
+        dropped.push(number);
+        account.charge(Held.headers, -10);
+      },
+    });
+  }
+
+  account.charge(Held.bodies, 100);
+  const before = [...dropped];
+  account.charge(Held.bodies, 5);
+  const idle = [...dropped];
+  account.charge(Held.bodies, 1000);
+  account.charge(Held.bodies, 1000);
+
+  assert.deepEqual(before, []);
+  assert.deepEqual(idle, [1, 3]);
+  assert.deepEqual(dropped, [1, 3, 4, 5, 0, 2]);
+});
+
+test('one peer may have all, and where it has, another gets its share of what there is', () => {
+  const { accounts } = create({ bytes: 1000 });
+  const greedy = open(accounts);
+  for (let i = 0; i < 10; i++) greedy.hold(100);
+  const modest = open(accounts);
+
+  const alone = greedy.account.admits('bytes', 0);
+  const more = greedy.account.admits('bytes', 1);
+  // A quarter more is there for such as it.
+  const within = modest.account.admits('bytes', 250);
+  const kept = greedy.parts.length;
+  const beyond = modest.account.admits('bytes', 400);
+  const tooMuch = modest.account.admits('bytes', 501);
+
+  assert.deepEqual([alone, more], [true, false]);
+  assert.deepEqual([within, kept], [true, 10]);
+  assert.deepEqual([beyond, greedy.parts.length], [true, 8]);
+  assert.equal(tooMuch, false);
+});
+
+test('calls are shared likewise, and not one above the limit', () => {
+  const { accounts } = create({ calls: 10 });
+  const greedy = open(accounts);
+  for (let i = 0; i < 10; i++) greedy.hold(1);
+  const modest = open(accounts);
+
+  const admitted: boolean[] = [];
+  for (let i = 0; i < 7; i++) {
+    admitted.push(modest.account.admits('calls', 1));
+    if (admitted.at(-1)) modest.hold(1);
+  }
+
+  assert.deepEqual(admitted, [true, true, true, true, true, false, false]);
+  assert.deepEqual([greedy.parts.length, modest.parts.length], [5, 5]);
+  assert.equal(greedy.account.admits('calls', 1), false);
+});
+
+test('it is the peer with the most that makes room, of whichever connection has most', () => {
+  const { accounts } = create({ calls: 12 });
+  const crowd = [open(accounts, 'one address'), open(accounts, 'one address')];
+  const [less, more] = crowd;
+  const single = open(accounts, 'another');
+  for (let i = 0; i < 3; i++) less?.hold(1);
+  for (let i = 0; i < 5; i++) more?.hold(1);
+  for (let i = 0; i < 4; i++) single.hold(1);
+
+  const newcomer = open(accounts, 'a third');
+  const admitted = newcomer.account.admits('calls', 1);
+
+  assert.equal(admitted, true);
+  assert.deepEqual(
+    [...crowd, single].map(({ parts }) => parts.length),
+    [3, 4, 4],
+  );
+});
+
+test('connections of one peer share what that one has', () => {
+  const { accounts } = create({ calls: 10 });
+  const greedy = open(accounts, 'proxy');
+  for (let i = 0; i < 10; i++) greedy.hold(1);
+  const modest = open(accounts, 'proxy');
+
+  for (let i = 0; i < 5; i++) {
+    assert.equal(modest.account.admits('calls', 1), true, `call ${i}`);
+    modest.hold(1);
+  }
+  const sixth = modest.account.admits('calls', 1);
+
+  assert.deepEqual([greedy.parts.length, sixth], [5, false]);
+});
+
+test('a peer that is gone has no share', () => {
+  const { accounts } = create({ bytes: 100 });
+  const [one, other] = [open(accounts, 'one'), open(accounts, 'other')];
+  one.hold(10);
+  other.hold(90);
+
+  one.account.charge(Held.bodies, -10);
+  one.account.count('calls', -1);
+  one.account.count('streams', -1);
+  one.account.close(noSpare);
+  const room = other.account.room;
+
+  assert.equal(room, 10);
+  assert.deepEqual(accounts.used, { bytes: 90, calls: 1, streams: 1 });
+});
+
+/** A wish that says what became of it. */
+function wish(name: string, told: string[]) {
+  return {
+    granted: () => void told.push(`${name} granted`),
+    refused: () => void told.push(`${name} refused`),
+  };
+}
+
+test('messages wait for room, those of the peer with the least first', () => {
+  const { accounts, run } = create({ bytes: 100 });
+  const [holder, heavy, light] = [open(accounts), open(accounts), open(accounts)];
+  holder.hold(80);
+  heavy.hold(10);
+  light.hold(5);
+  const told: string[] = [];
+
+  const first = heavy.account.ask(40, wish('heavy', told));
+  const second = light.account.ask(40, wish('light', told));
+  run();
+  const before = [...told];
+  holder.account.charge(Held.bodies, -40);
+  run();
+
+  assert.ok(typeof first === 'object' && typeof second === 'object');
+  assert.deepEqual(before, []);
+  assert.equal(told[0], 'light granted');
+});
+
+test('where too many messages wait, one is refused of the peer that has most of them', () => {
+  // Four may wait.
+  const { accounts } = create({ bytes: 160 }, 10);
+  const holder = open(accounts);
+  holder.hold(160);
+  const [greedy, modest] = [open(accounts), open(accounts)];
+  greedy.hold(60);
+  modest.hold(60);
+  const told: string[] = [];
+
+  const waiting = [0, 1, 2, 3].map((at) => greedy.account.ask(90, wish(`${at}`, told)));
+  const fifth = greedy.account.ask(90, wish('fifth', told));
+  const other = modest.account.ask(90, wish('other', told));
+
+  assert.ok(waiting.every((each) => typeof each === 'object'));
+  assert.equal(fifth, 'refused');
+  assert.equal(typeof other, 'object');
+  assert.deepEqual(told, ['3 refused']);
+});
+
+test('a message that waits for ten seconds is refused', () => {
+  const { accounts, run } = create({ bytes: 100 });
+  const holder = open(accounts);
+  holder.hold(100);
+  const told: string[] = [];
+  const waits = holder.account.ask(50, wish('it', told));
+
+  for (let second = 0; second < 9; second++) accounts.tick(second);
+  const before = [...told];
+  accounts.tick(10);
+  run();
+
+  assert.equal(typeof waits, 'object');
+  assert.deepEqual([before, told], [[], ['it refused']]);
+});
+
+test('what does not go on is ended for messages that wait', () => {
+  const { accounts, run } = create({ bytes: 100 });
+  const [idle, other] = [open(accounts), open(accounts)];
+  for (let i = 0; i < 10; i++) idle.hold(10);
+  idle.stalled = 8;
+  const told: string[] = [];
+  other.account.ask(60, wish('it', told));
+
+  for (let second = 0; second < 3; second++) {
+    accounts.tick(second);
+    run();
+  }
+
+  assert.deepEqual(told, ['it granted']);
+  assert.equal(idle.parts.length, 4);
+});
+
+test('where there is too much for two seconds, what does not go on ends, and then what is largest', () => {
+  const { accounts } = create({ bytes: 100 });
+  const [small, large] = [open(accounts), open(accounts)];
+  for (let i = 0; i < 5; i++) small.hold(10);
+  for (let i = 0; i < 8; i++) large.hold(10);
+  small.stalled = 1;
+
+  accounts.tick(0);
+  const before = [small.parts.length, large.parts.length];
+  accounts.tick(1);
+
+  assert.deepEqual(before, [5, 8]);
+  assert.deepEqual([small.parts.length, large.parts.length], [4, 6]);
+});
