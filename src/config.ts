@@ -171,13 +171,13 @@ function readSettings(read: Read) {
     maxBufferedBytes: read('max-buffered-bytes', {
       value: 'SIZE',
       fallback: '64MiB',
-      help: 'what all connections together may keep in memory; beyond it reading pauses, and new calls and those that keep most end RESOURCE_EXHAUSTED; at least twice --max-message-size and some KiB (direct engine)',
+      help: 'bytes of messages, headers and output that all connections together may hold; a large message waits until there is room for it, and clients with more than their share are paused, refused or end RESOURCE_EXHAUSTED; at least twice --max-message-size and some KiB (direct engine)',
       parse: size({ min: '1MiB', max: '64GiB' }),
     }),
     maxInFlight: read('max-in-flight', {
       value: 'COUNT',
       fallback: '10000',
-      help: 'how many calls can be open on all connections together, health and reflection aside; more end RESOURCE_EXHAUSTED, and are told when to try again',
+      help: 'how many calls can be open on all connections together, health and reflection aside; more end RESOURCE_EXHAUSTED, and are told when to try again; on the direct engine a client with less than its share takes the place of a call of the one with the most',
       parse: integer(1, 1_000_000),
     }),
     maxConcurrentStreams: read('max-concurrent-streams', {
