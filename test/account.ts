@@ -17,7 +17,7 @@ export function ownAccount(
   let connection: Connection | undefined;
   const account = accounts.open(undefined, {
     evict: (limited, since) => connection?.evict(limited, since) ?? 0,
-    evictStalled: (since, bytes) => connection?.evictStalled(since, bytes) ?? 0,
+    evictStalled: (since) => connection?.evictStalled(since) ?? 0,
   });
   return { accounts, account, of: (opened) => void (connection = opened) };
 }

@@ -23,11 +23,7 @@ function open(accounts: Accounts, peer?: string): Fake {
   };
   const account = accounts.open(peer, {
     evict: end,
-    evictStalled(_since, bytes) {
-      let freed = 0;
-      for (; fake.stalled > 0 && freed < bytes; fake.stalled--) freed += end('bytes');
-      return freed;
-    },
+    evictStalled: () => (fake.stalled-- > 0 ? end('bytes') : 0),
   });
   const hold = (bytes: number) => {
     account.count('streams', 1);

@@ -58,11 +58,8 @@ export interface Holder {
    * given room and has gone on since that turn. Gives how much it was: 0 where there is nothing to end.
    */
   evict(limited: keyof Limited, since: number): number;
-  /**
-   * Ends what is in the middle of a message and has made no progress since a turn, until so many bytes are free.
-   * Gives how many are.
-   */
-  evictStalled(since: number, bytes: number): number;
+  /** The same of what is in the middle of a message, and has made no progress since that turn. */
+  evictStalled(since: number): number;
 }
 
 /** What somebody keeps for speed alone. */
@@ -192,6 +189,8 @@ const far = 5 / 4;
 const waitingPart = 1 / 4;
 /** Of the limit, what one message is given: there is always something else that takes a little. */
 const mostPart = 3 / 4;
+/** To end a call takes a while: others have their turn after so many. */
+const evictionsAtOnce = 16;
 /** They are refused after so many seconds: their callers may try elsewhere. */
 const patience = 10;
 const none = Number.POSITIVE_INFINITY;
@@ -229,6 +228,7 @@ export class Accounts {
   #lastTurn = -1;
   #since = -1;
   #wasExceeded = false;
+  #relieving: Generator<undefined, void> | undefined;
 
   constructor({ window = 1, later = setImmediate, ...limits }: AccountsOptions = {}) {
     this.#limits = { bytes: none, calls: none, streams: none, ...limits };
@@ -303,22 +303,22 @@ export class Accounts {
 
   /**
    * Whether there is room for so much more of an account. Where there is none, one that has less than its share gets
-   * it all the same: of bytes there may be a quarter more for that, and beyond it others have to make room.
+   * it all the same: of bytes there may be up to `most` for that, and beyond it others have to make room.
    */
-  admit(account: Account, limited: keyof Limited, amount: number): boolean {
-    const limit = this.#limits[limited];
-    if (this.used[limited] + amount <= limit) return true;
-    const most = limited === 'bytes' ? limit * far : limit;
-    // Of what an evicted connection holds, some is free only when its socket is closed.
-    let freeSoon = 0;
+  admit(
+    account: Account,
+    limited: keyof Limited,
+    amount: number,
+    most = this.#limits[limited] * (limited === 'bytes' ? far : 1),
+  ): boolean {
+    const fits = (limit: number) => this.used[limited] + amount <= limit;
+    if (fits(this.#limits[limited])) return true;
     let victim = this.#victim(account, limited, amount);
-    while (victim) {
-      const before = this.used[limited];
-      if (before + amount - freeSoon <= most) return true;
-      const gone = victim.holder.evict(limited, this.#since);
+    for (let left = evictionsAtOnce; victim && left > 0; left--) {
+      if (fits(most)) return true;
+      const gone = victim.holder.evict(limited, this.#since) || victim.holder.evict(limited, none);
       if (gone <= 0) return false;
-      freeSoon += Math.max(0, gone - (before - this.used[limited]));
-      if (this.used[limited] + amount - freeSoon <= limit) return true;
+      if (fits(this.#limits[limited])) return true;
       victim = this.#victim(account, limited, amount);
     }
     return false;
@@ -333,10 +333,15 @@ export class Accounts {
    * first; where too many wait, one is refused of the peer that has most of them.
    */
   ask(account: Account, bytes: number, wish: Wish): Waiting<Account> | 'granted' | 'refused' {
-    if (this.#waiting.size === 0 && this.admit(account, 'bytes', bytes)) return 'granted';
+    if (this.#waiting.size === 0 && this.#admitMessage(account, bytes)) return 'granted';
     const waiting = this.#waiting.enter({ ...wish, account, bytes, since: this.#tick });
     if (waiting) this.#serveLater();
     return waiting ?? 'refused';
+  }
+
+  /** The quarter more that there is for who has little is not for large messages: they can wait. */
+  #admitMessage(account: Account, bytes: number): boolean {
+    return this.admit(account, 'bytes', bytes, this.#limits.bytes);
   }
 
   leave(waiting: Waiting<Account>): void {
@@ -373,16 +378,11 @@ export class Accounts {
     this.#tick++;
     this.#since = this.#lastTurn;
     this.#lastTurn = turn;
-    if (this.isExceeded && this.#wasExceeded) this.#shed();
-    this.#wasExceeded = this.isExceeded;
     this.#waiting.expire(this.#tick - patience);
     const { first } = this.#waiting;
-    if (first && this.#tick - first.since > 1) {
-      let left = first.bytes - this.freeBytes;
-      for (const { holder } of this.#accounts()) {
-        if (left > 0) left -= holder.evictStalled(this.#since, left);
-      }
-    }
+    const isWanted = first !== undefined && this.#tick - first.since > 1;
+    if (isWanted || (this.isExceeded && this.#wasExceeded)) this.#relieve();
+    this.#wasExceeded = this.isExceeded;
     if (this.#waiting.size > 0) this.#serveLater();
   }
 
@@ -408,20 +408,36 @@ export class Accounts {
     return most && most !== account && most[limited] > part ? most : undefined;
   }
 
-  /** What does not go by itself goes: what others are in the middle of and do not go on with, then of who has most. */
-  #shed(): void {
-    let left = -this.freeBytes;
+  #relieve(): void {
+    if (this.#relieving) return;
+    this.#relieving = this.#evictions();
+    this.#goOnRelieving();
+  }
+
+  readonly #goOnRelieving = (): void => {
+    for (let left = evictionsAtOnce; left > 0; left--) {
+      if (this.#relieving?.next().done === false) continue;
+      this.#relieving = undefined;
+      return;
+    }
+    this.#later(this.#goOnRelieving);
+  };
+
+  /** Ends what others are in the middle of and do not go on with, and where that is not enough, of who has most. */
+  *#evictions(): Generator<undefined, void> {
     const accounts = this.#accounts().toSorted(byUse);
-    for (const account of accounts) {
-      if (left > 0) left -= account.holder.evictStalled(this.#since, left);
+    for (const { holder } of accounts) {
+      while (this.#isShort() && holder.evictStalled(this.#since) > 0) yield;
     }
-    for (const account of accounts) {
-      while (left > 0) {
-        const gone = account.holder.evict('bytes', this.#since);
-        if (gone <= 0) break;
-        left -= gone;
-      }
+    for (const { holder } of accounts) {
+      while (this.isExceeded && holder.evict('bytes', this.#since) > 0) yield;
     }
+  }
+
+  /** Whether there is too much, or not enough for what waits. */
+  #isShort(): boolean {
+    const { next } = this.#waiting;
+    return next ? next.bytes > this.freeBytes : this.isExceeded;
   }
 
   #accounts(): Account[] {
@@ -452,7 +468,12 @@ export class Accounts {
   readonly #serve = (): void => {
     this.#isServing = false;
     for (let { next } = this.#waiting; next; { next } = this.#waiting) {
-      if (!this.admit(next.account, 'bytes', next.bytes)) break;
+      const before = this.used.bytes;
+      if (!this.#admitMessage(next.account, next.bytes)) {
+        // Others have made some room, and will make more.
+        if (this.used.bytes < before) this.#serveLater();
+        break;
+      }
       this.#waiting.leave(next);
       next.granted();
     }

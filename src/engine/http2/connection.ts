@@ -301,12 +301,9 @@ export class Connection {
     return this.#streams.evict(limited, since);
   }
 
-  /**
-   * Ends streams that are in the middle of a message, and have made no progress since a turn, until so many bytes
-   * are free; gives how many are.
-   */
-  evictStalled(since: number, bytes: number): number {
-    return this.#state === 'failed' ? 0 : this.#streams.evictStalled(since, bytes);
+  /** The same of streams that are in the middle of a message, and have made no progress since a turn. */
+  evictStalled(since: number): number {
+    return this.#state === 'failed' ? 0 : this.#streams.evictStalled(since);
   }
 
   /** The socket is closed, or is about to be for this error: what is open ends here. */

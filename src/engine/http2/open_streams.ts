@@ -139,44 +139,35 @@ export class OpenStreams implements StreamOwner {
   }
 
   /**
-   * Ends the stream that has gone longest without progress, of those that have their part in what is limited.
-   * Gives how much that was, or 0 where there is none.
+   * Ends the stream that has gone longest without progress, of those that have their part in what is limited; no
+   * message that has been given room and has gone on since that turn. Gives how much that was, or 0.
    */
   evict(limited: keyof Limited, since: number): number {
-    const streams = this.table.all();
-    let bytes = 0;
-    for (const { heldBytes } of streams) bytes += heldBytes;
-    let oldest: Stream | undefined;
-    for (const stream of streams) {
-      if (limited === 'calls' && !stream.isCall) continue;
-      if (limited === 'bytes') {
-        if (stream.heldBytes < bytes / streams.length) continue;
-        if (stream.isAdmitted && stream.progressedAt > since) continue;
-      }
-      if (!oldest || stream.progressedAt < oldest.progressedAt) oldest = stream;
+    const streams = this.table.all().filter((stream) => {
+      if (limited === 'calls') return stream.isCall;
+      return limited === 'streams' || !stream.isAdmitted || stream.progressedAt <= since;
+    });
+    let part = 0;
+    if (limited === 'bytes') {
+      for (const { heldBytes } of streams) part += heldBytes / streams.length;
     }
-    if (!oldest) return 0;
-    const freed = limited === 'bytes' ? oldest.heldBytes : 1;
-    if (limited === 'calls' && oldest.events?.evicted) oldest.events.evicted();
-    else this.#evict(oldest);
+    const stream = stalestOf(streams.filter(({ heldBytes }) => heldBytes >= Math.floor(part)));
+    if (!stream) return 0;
+    const freed = limited === 'bytes' ? stream.heldBytes : 1;
+    if (limited === 'calls' && stream.events?.evicted) stream.events.evicted();
+    else this.#evict(stream);
     return freed;
   }
 
-  /** Ends those that are in the middle of a message, and have made no progress since a turn: see Connection. */
-  evictStalled(since: number, bytes: number): number {
-    const stalled = this.table
-      .all()
-      .filter(({ progressedAt, messageBytes, isWaiting }) => {
-        return progressedAt <= since && messageBytes >= smallMessage && !isWaiting;
-      })
-      .toSorted((a, b) => a.progressedAt - b.progressedAt);
-    let freed = 0;
-    for (const stream of stalled) {
-      if (freed >= bytes) break;
-      if (stream.closed) continue;
-      freed += stream.heldBytes;
-      this.#evict(stream);
-    }
+  /** The same of those that are in the middle of a message, and have made no progress since that turn. */
+  evictStalled(since: number): number {
+    const stalled = this.table.all().filter(({ progressedAt, messageBytes, isWaiting }) => {
+      return progressedAt <= since && messageBytes >= smallMessage && !isWaiting;
+    });
+    const stream = stalestOf(stalled);
+    if (!stream) return 0;
+    const freed = stream.heldBytes;
+    this.#evict(stream);
     return freed;
   }
 
@@ -218,4 +209,12 @@ export class OpenStreams implements StreamOwner {
     stream.close();
     this.table.remove(stream);
   }
+}
+
+function stalestOf(streams: readonly Stream[]): Stream | undefined {
+  let stalest: Stream | undefined;
+  for (const stream of streams) {
+    if (!stalest || stream.progressedAt < stalest.progressedAt) stalest = stream;
+  }
+  return stalest;
 }

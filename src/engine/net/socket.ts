@@ -78,7 +78,7 @@ export function bindSocket(
       if (connection.hasFailed) dropSoon();
       return freed;
     },
-    evictStalled: (since, bytes) => connection.evictStalled(since, bytes),
+    evictStalled: (since) => connection.evictStalled(since),
   });
   account.charge(Held.connections, connectionCost);
   const connection = new Connection({ ...deps, serve, wake, unsent, unread, flow, account });
