@@ -1,0 +1,148 @@
+import { type CallContext, ServerError, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
+import { prefixLength, withPrefix } from '../../src/engine/grpc/methods.ts';
+import type { Router } from '../../src/engine/grpc/router.ts';
+import type { Retaining } from '../../src/engine/grpc/context.ts';
+
+/** What a handler has had of its call, and given. */
+export interface Tally {
+  /** Whether it takes more messages, one by one. */
+  isReading: boolean;
+  /** Messages that it has taken, and their bytes with their prefixes. */
+  messages: number;
+  taken: number;
+  largest: number;
+  /** Those of the last one. */
+  last: number;
+  /** The same of those that it has given. */
+  given: number;
+  givenBytes: number;
+  /** Bytes that it keeps and has told of. */
+  retained: number;
+}
+
+interface ServiceDeps {
+  /** By what a call says in `x-call`. */
+  tallyOf: (name: string) => Tally;
+  /** What calls of Hold wait for. */
+  gate: () => Promise<void>;
+}
+
+type Context = CallContext & Retaining;
+
+/** The methods, by what they do with their calls. */
+export const paths = {
+  echo: '/sim/Echo',
+  hold: '/sim/Hold',
+  pingPong: '/sim/PingPong',
+  fill: '/sim/Fill',
+  never: '/sim/Never',
+  fail: '/sim/Fail',
+  keep: '/sim/Keep',
+} as const;
+
+/** Bytes of each response of Fill: more of them than any window. */
+const fillBytes = 5000;
+const fillCount = 60;
+
+/** Serves them. */
+export function addMethods(router: Router, { tallyOf, gate }: ServiceDeps): void {
+  const unary = { requestStream: false, responseStream: false };
+  const bidi = { requestStream: true, responseStream: true };
+  const fill = { requestStream: false, responseStream: true };
+  const keep = { requestStream: true, responseStream: false };
+
+  add(paths.echo, unary, async (tally, request) => only(tally, request));
+  add(paths.hold, unary, async (tally, request) => {
+    const message = take(tally, request);
+    await gate();
+    return given(tally, message);
+  });
+  add(paths.pingPong, bidi, async function* (tally, request) {
+    for await (const message of taken(tally, request)) yield given(tally, message);
+  });
+  add(paths.fill, fill, async function* (tally, request) {
+    take(tally, request);
+    for (let left = fillCount; left > 0; left--) yield given(tally, Buffer.alloc(fillBytes));
+  });
+  add(paths.never, fill, async function* (tally, request) {
+    take(tally, request);
+    yield given(tally, Buffer.alloc(10));
+    await new Promise(() => {});
+  });
+  add(paths.fail, bidi, async function* (tally, request) {
+    for await (const message of taken(tally, request)) {
+      yield given(tally, message);
+      throw new ServerError(Status.NOT_FOUND, 'Cannot find it');
+    }
+  });
+  add(paths.keep, keep, async (tally, request, { retain }) => {
+    const kept: Buffer[] = [];
+    for await (const message of taken(tally, request)) {
+      kept.push(Buffer.from(message));
+      tally.retained += message.length;
+      retain?.(tally.retained);
+    }
+    return given(tally, Buffer.alloc(kept.length % 100));
+  });
+
+  function add(
+    path: string,
+    kind: { requestStream: boolean; responseStream: boolean },
+    handler: (tally: Tally, request: unknown, context: Context) => unknown,
+  ): void {
+    router.add({
+      path,
+      ...kind,
+      options: {},
+      // What comes shares memory with others.
+      decode: (bytes) => Buffer.from(bytes),
+      encode: withPrefix,
+      // Half of them: without any, calls go another way.
+      chain: kind.requestStream ? [through] : [],
+      handler: (request, context) =>
+        handler(tallyOf(`${context.metadata.get('x-call')}`), request, context),
+    });
+  }
+}
+
+async function* through<Request, Response>(
+  call: ServerMiddlewareCall<Request, Response>,
+  context: CallContext,
+) {
+  return yield* call.next(call.request, context);
+}
+
+/** The message of a call that has one, to be given back. */
+function only(tally: Tally, request: unknown): Buffer {
+  return given(tally, take(tally, request));
+}
+
+async function* taken(tally: Tally, requests: unknown): AsyncGenerator<Buffer> {
+  if (!isStream(requests)) throw new TypeError('Cannot take requests: they are no stream');
+  tally.isReading = true;
+  try {
+    for await (const request of requests) yield take(tally, request);
+  } finally {
+    tally.isReading = false;
+  }
+}
+
+function take(tally: Tally, request: unknown): Buffer {
+  if (!Buffer.isBuffer(request)) throw new TypeError('Cannot take a request: it is no bytes');
+  const bytes = prefixLength + request.length;
+  tally.messages++;
+  tally.taken += bytes;
+  tally.last = bytes;
+  tally.largest = Math.max(tally.largest, bytes);
+  return request;
+}
+
+function given(tally: Tally, response: Buffer): Buffer {
+  tally.given++;
+  tally.givenBytes += prefixLength + response.length;
+  return response;
+}
+
+function isStream(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}

@@ -1,0 +1,117 @@
+import { type Flow, Scheduler } from '../../src/engine/scheduler.ts';
+
+/** What one connection has done in the turn at hand, in units of scheduler.ts. */
+export interface Work {
+  turn: number;
+  done: number;
+  /** The most of it that was done in one go. */
+  largest: number;
+  /** What of that was begun when it had done its part. */
+  late: number;
+  /** Whether that was its part as one of those that have waited. */
+  hasWaited: boolean;
+  /** How many turns it had waited for that, or since it had its part before. */
+  waited: number;
+  /** Whether input was dealt with all the same, as there was too much of it to wait. */
+  wasCrowded: boolean;
+}
+
+/** The turns of a server: each comes when it is asked for, and all work is counted. */
+export interface Turns {
+  scheduler: Scheduler;
+  /** Whether there is anything to do in another turn. */
+  readonly isPending: boolean;
+  /** Has the next turn come, if there is one. */
+  run(): void;
+  /** Of this turn, for each connection that has done anything in it. */
+  works(): readonly Work[];
+}
+
+/** Of more than `mostPutOff` bytes of input that wait, none are put off. */
+export function createTurns(mostPutOff: number): Turns {
+  let next: (() => void) | undefined;
+  const scheduler = new MeteredScheduler(mostPutOff, (task) => (next = task));
+  return {
+    scheduler,
+    get isPending() {
+      return next !== undefined;
+    },
+    run() {
+      const task = next;
+      next = undefined;
+      task?.();
+    },
+    works: () => scheduler.works.filter(({ turn }) => turn === scheduler.turn),
+  };
+}
+
+class MeteredScheduler extends Scheduler {
+  readonly works: Work[] = [];
+
+  override createFlow(): Flow {
+    const work: Work = { turn: 0, ...none };
+    this.works.push(work);
+    return new Meter(this, super.createFlow(), work);
+  }
+}
+
+/** A flow whose work is counted. */
+class Meter implements Flow {
+  readonly #scheduler: Scheduler;
+  readonly #flow: Flow;
+  readonly #work: Work;
+  #waiting = 0;
+  /** When it had its part, or began to wait for one. */
+  #since = 0;
+
+  constructor(scheduler: Scheduler, flow: Flow, work: Work) {
+    this.#scheduler = scheduler;
+    this.#flow = flow;
+    this.#work = work;
+  }
+
+  spend(units: number): void {
+    const work = this.#thisTurn();
+    if (this.#flow.isSpent) work.late += units;
+    if (this.#flow.isCrowded) work.wasCrowded = true;
+    work.done += units;
+    work.largest = Math.max(work.largest, units);
+    this.#flow.spend(units);
+  }
+
+  get turn(): number {
+    return this.#flow.turn;
+  }
+
+  get isSpent(): boolean {
+    return this.#flow.isSpent;
+  }
+
+  wait(task: () => void): void {
+    if (this.#waiting++ === 0) this.#since = this.#scheduler.turn;
+    this.#flow.wait(() => {
+      this.#waiting--;
+      const work = this.#thisTurn();
+      work.hasWaited = true;
+      work.waited = Math.max(work.waited, work.turn - this.#since);
+      this.#since = work.turn;
+      task();
+    });
+  }
+
+  putOff(bytes: number): void {
+    this.#flow.putOff(bytes);
+  }
+
+  get isCrowded(): boolean {
+    return this.#flow.isCrowded;
+  }
+
+  #thisTurn(): Work {
+    const { turn } = this.#scheduler;
+    if (this.#work.turn !== turn) Object.assign(this.#work, { turn, ...none });
+    return this.#work;
+  }
+}
+
+const none = { done: 0, largest: 0, late: 0, hasWaited: false, waited: 0, wasCrowded: false };

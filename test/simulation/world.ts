@@ -1,0 +1,280 @@
+import type { Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { deflate } from 'node:zlib';
+import { OpenCalls } from '../../src/engine/grpc/open_calls.ts';
+import { createRouter } from '../../src/engine/grpc/router.ts';
+import { preface } from '../../src/engine/http2/frame.ts';
+import { defaultLimits, type Http2Limits } from '../../src/engine/http2/limits.ts';
+import { type RequestHeaders, valueOf } from '../../src/engine/http2/request_headers.ts';
+import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
+import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
+import { createIdleShare } from '../http2_fuzz_client.ts';
+import { addMethods, type Tally } from './service.ts';
+import { createTurns, type Turns } from './turns.ts';
+import { View } from './view.ts';
+import { Wire } from './wire.ts';
+
+/** What a call is known by when its headers do not say it. */
+const nameless = 'null';
+
+/** How often the server looks at all of its connections, in milliseconds. */
+const tickMs = 1000;
+/** More would take long, and try nothing else. */
+const mostChunks = 200;
+
+/** The server's limits: small, so that they are met. */
+export const limits: Http2Limits = {
+  ...defaultLimits,
+  maxConcurrentStreams: 20,
+  maxHeaderListSize: 8 * 1024,
+  maxHeaderBlockSize: 64 * 1024,
+  streamCost: 2560,
+  initialWindowSize: 40_000,
+  streamWindowSize: 64 * 1024,
+  connectionWindowSize: 256 * 1024,
+  maxUnreadBytes: 128 * 1024,
+};
+/** The largest message, in bytes. */
+export const maxMessageSize = 100_000;
+/** What there has to be room for before a large one is read. */
+export const timesOfMessage = 3;
+
+/** A connection, as both of its ends see it. */
+export interface Link {
+  readonly name: string;
+  readonly wire: Wire;
+  readonly view: View;
+  /** What the connection keeps when no stream keeps anything; undefined after what is no HTTP/2. */
+  readonly idleBytes: number | undefined;
+  /** Sends bytes, in chunks of this size. */
+  send(bytes: Buffer, chunk?: number): void;
+  /** The server has ended its side. */
+  isFinished: boolean;
+  /** The server has given it up for what it holds or does: its socket goes within two turns. */
+  isGivenUp: boolean;
+}
+
+/** A stream that the server serves, or has served. */
+export interface Served extends Tally {
+  readonly name: string;
+  readonly link: Link;
+  readonly stream: Stream;
+  readonly request: RequestHeaders;
+  /** Bytes of its body that have been told. */
+  received: number;
+  /** Which of the three events that end it have come. */
+  ends: string[];
+}
+
+/** Whether the messages of its request are as they came. */
+export function isPlain({ request }: Served): boolean {
+  return !request.fields.includes('grpc-encoding');
+}
+
+/** A server and its peers, without a network or a clock. */
+export interface World {
+  readonly budget: number;
+  readonly http2: Http2Server;
+  /** The calls that are open. */
+  readonly calls: OpenCalls;
+  readonly turns: Turns;
+  readonly links: readonly Link[];
+  readonly served: readonly Served[];
+  /** Rules that have been broken. */
+  readonly broken: string[];
+  /** Whether there is no room for a large message, or has been none. */
+  readonly isFull: boolean;
+  wasFull: boolean;
+  connect(keepsBodies?: boolean): Link;
+  /** Lets all calls of Hold go on. */
+  open(): void;
+  /** Lets time pass, in milliseconds. */
+  pass(ms: number): void;
+  /** Has everything happen that needs no other turn. */
+  settle(): Promise<void>;
+}
+
+interface WorldOptions {
+  /** Bytes that the server may keep. */
+  budget: number;
+  /** Moves the timers, in milliseconds. */
+  tick: (ms: number) => void;
+}
+
+/** Makes a server that listens on nothing, and no peers. */
+export function createWorld({ budget, tick }: WorldOptions): World {
+  const turns = createTurns(budget / 2);
+  const links: Link[] = [];
+  const served: Served[] = [];
+  const byName = new Map<string, Served>();
+  const broken: string[] = [];
+  let now = 0;
+  let gate = Promise.withResolvers<void>();
+  const calls = new OpenCalls();
+  const router = createRouter({ calls, maxMessageSize, now: () => now });
+  const http2 = createHttp2Server({
+    serve,
+    report({ reason }, socket) {
+      if (reason !== 'goaway_enhance_your_calm') return;
+      linkOf(socket).isGivenUp = true;
+    },
+    limits,
+    maxBufferedBytes: budget,
+    times: { age: 60_000, ageGrace: 20_000, keepalive: 20_000, keepaliveTimeout: 10_000 },
+    scheduler: turns.scheduler,
+    now: () => now,
+    random: () => 0,
+  });
+  addMethods(router, { tallyOf, gate: () => gate.promise });
+
+  const world: World = {
+    budget,
+    http2,
+    calls,
+    turns,
+    links,
+    served,
+    broken,
+    get isFull() {
+      return budget - http2.bufferedBytes < timesOfMessage * maxMessageSize;
+    },
+    wasFull: false,
+    connect(keepsBodies = false) {
+      const link = createLink(`${links.length}`, keepsBodies);
+      links.push(link);
+      http2.attach(link.wire);
+      return link;
+    },
+    open() {
+      gate.resolve();
+      gate = Promise.withResolvers();
+    },
+    pass(ms) {
+      look();
+      now += ms;
+      tick(ms);
+      if (ms >= tickMs) for (const { wire } of links) wire.isStale = false;
+    },
+    async settle() {
+      // A call may go through a few of the event loop's own turns: to end its requests, or be cut.
+      for (let left = 3; left > 0; left--) await setImmediate();
+      const isInflating = served.some((each) => !each.stream.closed && !isPlain(each));
+      if (isInflating) await inflated();
+      look();
+    },
+  };
+  return world;
+
+  function look(): void {
+    world.wasFull ||= world.isFull;
+  }
+
+  function tallyOf(name: string): Tally {
+    const tally = byName.get(name);
+    if (!tally) throw new Error(`Cannot find the call "${name}"`);
+    return tally;
+  }
+
+  function serve(stream: Stream, request: RequestHeaders, socket: Socket): StreamEvents {
+    const name = valueOf(request.fields, 'x-call') ?? nameless;
+    const link = linkOf(socket);
+    const counts = {
+      messages: 0,
+      taken: 0,
+      largest: 0,
+      last: 0,
+      given: 0,
+      givenBytes: 0,
+      retained: 0,
+    };
+    const begun = { name, link, stream, request, isReading: false, received: 0, ...counts };
+    const each: Served = { ...begun, ends: [] };
+    served.push(each);
+    byName.set(name, each);
+    look();
+    return told(each, router.serve(stream, request, socket));
+  }
+
+  function linkOf(socket: Socket): Link {
+    const link = links.find(({ wire }) => wire === socket);
+    if (!link) throw new Error('Cannot find a connection by its socket');
+    return link;
+  }
+
+  function told(each: Served, events: StreamEvents): StreamEvents {
+    const end = (how: string) => {
+      each.ends.push(how);
+      if (each.ends.length > 1) broken.push(`call ${each.name} has ended: ${each.ends.join(', ')}`);
+    };
+    return {
+      data(bytes) {
+        if (each.ends.length > 0) broken.push(`call ${each.name} gets DATA after its end`);
+        each.received += bytes.length;
+        events.data(bytes);
+      },
+      end: (...about) => events.end(...about),
+      reset(code) {
+        end('reset');
+        events.reset(code);
+      },
+      failed(error) {
+        end('failed');
+        events.failed(error);
+      },
+      expire: () => events.expire(),
+      drain: () => events.drain(),
+      sent() {
+        end('sent');
+        events.sent();
+      },
+    };
+  }
+
+  function createLink(name: string, keepsBodies: boolean): Link {
+    const view = new View({
+      limits,
+      keepsBodies,
+      broken: (rule) => broken.push(`connection ${name}: ${rule}`),
+    });
+    let share: ReturnType<typeof createIdleShare> | undefined = createIdleShare(limits);
+    const wire = new Wire({
+      written: (bytes) => view.hears(bytes),
+      finished: () => (link.isFinished = true),
+    });
+    let greeting = preface.length;
+    const link: Link = {
+      name,
+      wire,
+      view,
+      get idleBytes() {
+        return share?.heldBytes;
+      },
+      isFinished: false,
+      isGivenUp: false,
+      send(bytes, chunk = bytes.length) {
+        view.says(bytes.subarray(greeting));
+        greeting -= Math.min(greeting, bytes.length);
+        try {
+          share?.read(bytes);
+        } catch {
+          share = undefined;
+        }
+        const length = Math.max(chunk, Math.ceil(bytes.length / mostChunks));
+        for (let at = 0; at < bytes.length; at += length) {
+          wire.send(Buffer.from(bytes.subarray(at, at + length)));
+        }
+      },
+    };
+    return link;
+  }
+}
+
+/**
+ * Messages are inflated in other threads, which deal with what they are given in its order, but for what they
+ * do at the same time: when they have done this, they have done what was there before.
+ */
+async function inflated(): Promise<void> {
+  for (let left = 8; left > 0; left--) await promisify(deflate)(Buffer.alloc(1));
+  await setImmediate();
+}
