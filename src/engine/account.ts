@@ -316,8 +316,9 @@ export class Accounts {
     let victim = this.#victim(account, limited, amount);
     for (let left = evictionsAtOnce; victim && left > 0; left--) {
       if (fits(most)) return true;
-      const gone = victim.holder.evict(limited, this.#since) || victim.holder.evict(limited, none);
-      if (gone <= 0) return false;
+      // What is left has been let in, and goes on: it is over soon.
+      if (victim.holder.evict(limited, this.#since) <= 0)
+        return limited === 'bytes' && amount === 0;
       if (fits(this.#limits[limited])) return true;
       victim = this.#victim(account, limited, amount);
     }

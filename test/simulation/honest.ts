@@ -15,6 +15,9 @@ import type { Link, World } from './world.ts';
  */
 const mostTurns = 12;
 
+/** Bytes of a message for which there is room in any share: who asks for no more is never refused. */
+const smallMessage = 4096;
+
 interface Call {
   readonly name: string;
   readonly link: Link;
@@ -185,9 +188,9 @@ export class Honest {
     return true;
   }
 
-  /** It may refuse what it has no room for. */
+  /** It may refuse what there is no room for, but for messages that fit into the share of whoever asks for little. */
   #refuse(call: Call, how: string): void {
-    if (this.#world.wasFull) this.refused++;
+    if (this.#world.wasFull && call.size > smallMessage) this.refused++;
     else this.#broken(call, how);
   }
 

@@ -7,7 +7,7 @@ import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
 import { OpenStreams } from './open_streams.ts';
 import { Sender } from './sender.ts';
-import { type Flow, unbounded } from '../scheduler.ts';
+import { copyWork, type Flow, unbounded } from '../scheduler.ts';
 import { defaultPeerSettings, ownSettings } from './settings.ts';
 import { fewStreams, type Serve, type Stream } from './stream.ts';
 
@@ -180,6 +180,7 @@ export class Connection {
   /** Takes what the socket has read. */
   receive(chunk: Buffer): void {
     this.#mayTalk = true;
+    this.#flow.spend(copyWork(chunk.length));
     this.#read(chunk);
   }
 

@@ -1,4 +1,4 @@
-import { cost, type Flow, headerWork } from '../scheduler.ts';
+import { copyWork, cost, type Flow, headerWork } from '../scheduler.ts';
 import { ConnectionError, StreamError } from './errors.ts';
 import {
   expectConnection,
@@ -324,6 +324,7 @@ class Requests {
     const stream = streams.get(streamId);
     if (!stream) return streams.refuseClosed(streamId, 'DATA');
     const endStream = (flags & Flag.END_STREAM) !== 0;
+    this.#deps.flow.spend(copyWork(length));
     if (body.length > 0) this.dataFrames++;
     else if (!endStream && !stream.remoteEnded) this.#countEmpty();
     stream.receiveData(body, length, endStream);

@@ -5,7 +5,7 @@ import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';
 import { ConnectionTimes, lingerMs, type SocketTimes } from './connection_times.ts';
 import type { Serve } from '../http2/stream.ts';
-import type { Scheduler } from '../scheduler.ts';
+import { copyWork, type Scheduler } from '../scheduler.ts';
 
 /** A connection on its socket. */
 export interface SocketConnection {
@@ -116,8 +116,7 @@ export function bindSocket(
   socket
     .on('data', (chunk: Buffer) => {
       keeper.heard();
-      // All has been said, though it may not have left yet: what still comes is read and dropped.
-      if (socket.writableEnded) return;
+      if (socket.writableEnded) return passOver(chunk);
       connection.receive(chunk);
       onRead();
     })
@@ -176,6 +175,14 @@ export function bindSocket(
     // Before the next chunk of this turn.
     settle();
     wake();
+  }
+
+  /** All has been said, though it may not have left yet: what still comes is read and dropped, in turns like all else. */
+  function passOver({ length }: Buffer): void {
+    flow.spend(copyWork(length));
+    if (!flow.isSpent || socket.isPaused()) return;
+    socket.pause();
+    flow.wait(() => socket.resume());
   }
 
   function goOn(): void {
