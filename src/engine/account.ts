@@ -1,4 +1,5 @@
 import { Bag, type Placed } from './bag.ts';
+import { type Spare, Spares } from './spares.ts';
 import { type Waiting, WaitingLine, type Wish } from './waiting_line.ts';
 
 /** What peers make a server hold, by what it is for: an index for each. */
@@ -60,14 +61,6 @@ export interface Holder {
   evict(limited: keyof Limited, since: number): number;
   /** The same of what is in the middle of a message, and has made no progress since that turn. */
   evictStalled(since: number): number;
-}
-
-/** What somebody keeps for speed alone. */
-export interface Spare {
-  /** Whether it serves nobody now. */
-  readonly isIdle: boolean;
-  /** Frees it, and tells the account of the bytes that have gone. */
-  drop(): void;
 }
 
 class Usage implements Limited, Placed {
@@ -219,7 +212,7 @@ export class Accounts {
   readonly #sharers = new Bag<Peer | Account>();
   /** How many of those have open streams. */
   #active = 0;
-  readonly #spares = new Set<Spare>();
+  readonly #spares = new Spares();
   readonly #resumes = new Set<() => void>();
   readonly #waiting: WaitingLine<Account>;
   #isServing = false;
@@ -450,14 +443,7 @@ export class Accounts {
   /** More than is needed, so that not every byte that comes has all spares looked at. */
   #dropSpares(): void {
     const enough = this.#limits.bytes * (1 - roomMade);
-    for (const idleOnly of [true, false]) {
-      for (const spare of this.#spares) {
-        if (this.used.bytes <= enough) return;
-        if (idleOnly && !spare.isIdle) continue;
-        this.#spares.delete(spare);
-        spare.drop();
-      }
-    }
+    this.#spares.dropUntil(() => this.used.bytes <= enough);
   }
 
   #serveLater(): void {
