@@ -279,6 +279,20 @@ test('what does not go on is ended for messages that wait', () => {
   assert.equal(idle.parts.length, 4);
 });
 
+test('who has no more than its share keeps it, however much there is', () => {
+  const { accounts } = create({ bytes: 100 });
+  const [greedy, modest] = [open(accounts), open(accounts)];
+  greedy.hold(80);
+  modest.hold(40);
+  // It cannot let go of anything: all of it goes on.
+  greedy.parts.length = 0;
+
+  for (let second = 0; second < 3; second++) accounts.tick(second);
+
+  assert.equal(accounts.isExceeded, true);
+  assert.equal(modest.parts.length, 1);
+});
+
 test('where there is too much for two seconds, what does not go on ends, and then what is largest', () => {
   const { accounts } = create({ bytes: 100 });
   const [small, large] = [open(accounts), open(accounts)];

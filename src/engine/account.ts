@@ -380,6 +380,10 @@ export class Accounts {
     if (this.#waiting.size > 0) this.#serveLater();
   }
 
+  #isAboveShare(account: Account): boolean {
+    return (account.peer ?? account).bytes > this.#share('bytes', account);
+  }
+
   /** What each sharer may have where all want more than there is. */
   #share(limited: keyof Limited, { peer, streams }: Account): number {
     const others = (peer ? peer.active : streams) > 0 ? this.#active : this.#active + 1;
@@ -417,14 +421,17 @@ export class Accounts {
     this.#later(this.#goOnRelieving);
   };
 
-  /** Ends what others are in the middle of and do not go on with, and where that is not enough, of who has most. */
+  /** Ends what others are in the middle of and do not go on with, and where that is not enough, of who has too much. */
   *#evictions(): Generator<undefined, void> {
     const accounts = this.#accounts().toSorted(byUse);
     for (const { holder } of accounts) {
       while (this.#isShort() && holder.evictStalled(this.#since) > 0) yield;
     }
-    for (const { holder } of accounts) {
-      while (this.isExceeded && holder.evict('bytes', this.#since) > 0) yield;
+    for (const account of accounts) {
+      while (this.isExceeded && this.#isAboveShare(account)) {
+        if (account.holder.evict('bytes', this.#since) <= 0) break;
+        yield;
+      }
     }
   }
 
