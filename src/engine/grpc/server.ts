@@ -152,8 +152,9 @@ export function serverOn(open: (calls: OpenCalls) => Parts): GrpcServer<EngineCo
       },
       get counts() {
         if (!running) return nothing;
-        const { openConnections: connections, openStreams: streams } = running.http2;
-        const { bufferedBytes, heldBytes } = running.http2;
+        const { http2, listeners } = running;
+        const { openConnections: connections, openStreams: streams, bufferedBytes } = http2;
+        const heldBytes = { handshakes: listeners.heldBytes, ...http2.heldBytes };
         return { connections, streams, calls: calls.size, bufferedBytes, heldBytes };
       },
       get calls() {

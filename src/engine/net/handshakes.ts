@@ -51,6 +51,11 @@ export class Handshakes {
     this.#onDrop = onDrop;
   }
 
+  /** Handshakes that are under way. */
+  get open(): number {
+    return this.#open.size;
+  }
+
   /** A socket was accepted, of which nothing has been read. */
   accept(socket: Socket, { begin, waitingForEach }: Begin): void {
     socket.once('close', () => this.end(socket));

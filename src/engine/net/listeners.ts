@@ -34,6 +34,9 @@ const waitingForEachWithCertificate = 32;
  */
 const chainForEach = 64 * 1024;
 
+/** What a handshake takes that is under way, in bytes. */
+const handshakeCost = 64 * 1024;
+
 /** The sockets that a server listens on. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
@@ -61,6 +64,11 @@ export class Listeners {
       onDrop: (socket) =>
         report({ reason: 'handshake_dropped', message: tooLong(mostOfChains) }, socket),
     });
+  }
+
+  /** Bytes that handshakes take which are under way. */
+  get heldBytes(): number {
+    return this.#handshakes.open * handshakeCost;
   }
 
   /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */

@@ -53,7 +53,7 @@ interface SocketDeps extends Omit<
 const plenty = 128 * 1024;
 
 /** What a connection takes beside what it holds, in bytes, the kernel's part not included. */
-const connectionCost = 4096;
+const connectionCost = { plaintext: 4 * 1024, tls: 64 * 1024 };
 
 /** Bytes that are read before those have been dealt with. */
 const mostRest = 16 * 1024;
@@ -81,7 +81,8 @@ export function bindSocket(
     },
     evictStalled: (since) => connection.evictStalled(since),
   });
-  account.charge(Held.connections, connectionCost);
+  const ownCost = 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
+  account.charge(Held.connections, ownCost);
   const connection = new Connection({ ...deps, serve, wake, unsent, unread, flow, account });
   let scheduled = false;
   let full = false;
@@ -132,7 +133,7 @@ export function bindSocket(
       closed = true;
       connection.close();
       account.offRoom(settle);
-      account.charge(Held.connections, -connectionCost);
+      account.charge(Held.connections, -ownCost);
       account.close(spare);
       onClose();
     });
