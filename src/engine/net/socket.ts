@@ -76,7 +76,7 @@ export function bindSocket(
   const account: Account = accounts.open(owner, {
     evict(limited, since) {
       const freed = connection.evict(limited, since);
-      if (connection.hasFailed) dropSoon();
+      if (freed > 0 && connection.hasFailed) dropSoon();
       return freed;
     },
     evictStalled: (since) => connection.evictStalled(since),
