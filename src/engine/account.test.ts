@@ -121,14 +121,15 @@ test('one peer may have all, and where it has, another gets its share of what th
   const more = greedy.account.admits('bytes', 1);
   // A quarter more is there for such as it.
   const within = modest.account.admits('bytes', 250);
+  greedy.stalled = 3;
   const kept = greedy.parts.length;
   const beyond = modest.account.admits('bytes', 400);
-  const tooMuch = modest.account.admits('bytes', 501);
+  const aboveShare = modest.account.admits('bytes', 501);
 
   assert.deepEqual([alone, more], [true, false]);
   assert.deepEqual([within, kept], [true, 10]);
   assert.deepEqual([beyond, greedy.parts.length], [true, 8]);
-  assert.equal(tooMuch, false);
+  assert.equal(aboveShare, false);
 });
 
 test('calls are shared likewise, and not one above the limit', () => {
@@ -210,6 +211,7 @@ test('messages wait for room, those of the peer with the least first', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, heavy, light] = [open(accounts), open(accounts), open(accounts)];
   holder.hold(80);
+  holder.account.admit(1);
   heavy.hold(10);
   light.hold(5);
   const told: string[] = [];
@@ -227,7 +229,7 @@ test('messages wait for room, those of the peer with the least first', () => {
 });
 
 test('where too many messages wait, one is refused of the peer that has most of them', () => {
-  // Four may wait.
+  // Six may wait.
   const { accounts } = create({ bytes: 160 }, 10);
   const holder = open(accounts);
   holder.hold(160);
@@ -236,20 +238,21 @@ test('where too many messages wait, one is refused of the peer that has most of 
   modest.hold(60);
   const told: string[] = [];
 
-  const waiting = [0, 1, 2, 3].map((at) => greedy.account.ask(90, wish(`${at}`, told)));
-  const fifth = greedy.account.ask(90, wish('fifth', told));
+  const waiting = [0, 1, 2, 3, 4, 5].map((at) => greedy.account.ask(90, wish(`${at}`, told)));
+  const seventh = greedy.account.ask(90, wish('seventh', told));
   const other = modest.account.ask(90, wish('other', told));
 
   assert.ok(waiting.every((each) => typeof each === 'object'));
-  assert.equal(fifth, 'refused');
+  assert.equal(seventh, 'refused');
   assert.equal(typeof other, 'object');
-  assert.deepEqual(told, ['3 refused']);
+  assert.deepEqual(told, ['5 refused']);
 });
 
 test('a message that waits for ten seconds is refused', () => {
   const { accounts, run } = create({ bytes: 100 });
   const holder = open(accounts);
   holder.hold(100);
+  holder.account.admit(1);
   const told: string[] = [];
   const waits = holder.account.ask(50, wish('it', told));
 
@@ -262,10 +265,61 @@ test('a message that waits for ten seconds is refused', () => {
   assert.deepEqual([before, told], [[], ['it refused']]);
 });
 
-test('what does not go on is ended for messages that wait', () => {
+test('what fits does not wait for what does not', () => {
+  const { accounts, run } = create({ bytes: 100 });
+  const [holder, large, small] = [open(accounts), open(accounts), open(accounts)];
+  holder.hold(60);
+  holder.account.admit(1);
+  const told: string[] = [];
+  const waits = large.account.ask(75, wish('large', told));
+  run();
+  const fits = small.account.ask(20, wish('small', told));
+
+  // Once the other one is late, half of what there is is kept for it.
+  accounts.tick(0);
+  accounts.tick(1);
+  const half = small.account.ask(20, wish('half', told));
+  const more = small.account.ask(21, wish('more', told));
+
+  assert.equal(typeof waits, 'object');
+  assert.deepEqual([fits, half, typeof more], ['granted', 'granted', 'object']);
+});
+
+test('one message at a time gets through, whatever others hold', () => {
+  const { accounts, run } = create({ bytes: 100 });
+  const [holder, other] = [open(accounts), open(accounts)];
+  holder.hold(50);
+  other.hold(50);
+  const told: string[] = [];
+  other.account.ask(60, wish('it', told));
+
+  other.account.ask(60, wish('another', told));
+
+  run();
+  other.account.admit(1);
+  run();
+
+  assert.deepEqual([holder.parts.length, told], [1, ['it granted']]);
+});
+
+test('windows are widened as long as there is room for what they let in', () => {
+  const { accounts } = create({ bytes: 800 });
+  const { account } = open(accounts);
+
+  const first = account.widen(60);
+  const second = account.widen(60);
+  account.widen(-60);
+  const third = account.widen(100);
+
+  assert.deepEqual([first, second, third], [true, false, true]);
+});
+
+test('what does not go on is ended for messages that wait, as far as it is more than a share', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [idle, other] = [open(accounts), open(accounts)];
-  for (let i = 0; i < 10; i++) idle.hold(10);
+  for (let i = 0; i < 9; i++) idle.hold(10);
+  other.hold(5);
+  idle.account.admit(1);
   idle.stalled = 8;
   const told: string[] = [];
   other.account.ask(60, wish('it', told));
@@ -275,8 +329,8 @@ test('what does not go on is ended for messages that wait', () => {
     run();
   }
 
-  assert.deepEqual(told, ['it granted']);
-  assert.equal(idle.parts.length, 4);
+  assert.deepEqual(told, []);
+  assert.equal(idle.parts.length, 5);
 });
 
 test('who has no more than its share keeps it, however much there is', () => {
@@ -296,7 +350,7 @@ test('who has no more than its share keeps it, however much there is', () => {
 test('where there is too much for two seconds, what does not go on ends, and then what is largest', () => {
   const { accounts } = create({ bytes: 100 });
   const [small, large] = [open(accounts), open(accounts)];
-  for (let i = 0; i < 5; i++) small.hold(10);
+  for (let i = 0; i < 6; i++) small.hold(10);
   for (let i = 0; i < 8; i++) large.hold(10);
   small.stalled = 1;
 
@@ -304,6 +358,6 @@ test('where there is too much for two seconds, what does not go on ends, and the
   const before = [small.parts.length, large.parts.length];
   accounts.tick(1);
 
-  assert.deepEqual(before, [5, 8]);
-  assert.deepEqual([small.parts.length, large.parts.length], [4, 6]);
+  assert.deepEqual(before, [6, 8]);
+  assert.deepEqual([small.parts.length, large.parts.length], [5, 5]);
 });

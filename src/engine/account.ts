@@ -146,6 +146,12 @@ export class Account extends Usage {
   /** Begins to receive a message that there is room for, or ends that with -1. */
   admit(more: 1 | -1): void {
     this.#admitted += more;
+    this.#all.admitted += more;
+  }
+
+  /** Whether the window of a stream may be so much wider; what it is narrower again is negative. */
+  widen(bytes: number): boolean {
+    return this.#all.widen(bytes);
   }
 
   /** Takes a wish back. */
@@ -179,7 +185,9 @@ const roomMade = 1 / 16;
 /** So far beyond the limit of bytes nobody may add to them but by what others lose, whatever it would free later. */
 const far = 5 / 4;
 /** Messages that wait have sent a window each: for so much of the limit they may. */
-const waitingPart = 1 / 4;
+const waitingPart = 3 / 8;
+/** Of the limit, what windows may be wider than at first: those may have been sent, too. */
+const widerPart = 1 / 8;
 /** Of the limit, what one message is given: there is always something else that takes a little. */
 const mostPart = 3 / 4;
 /** To end a call takes a while: others have their turn after so many. */
@@ -203,6 +211,8 @@ interface AccountsOptions extends Partial<Limited> {
  */
 export class Accounts {
   readonly used: Limited = { bytes: 0, calls: 0, streams: 0 };
+  /** Messages on their way that have been given room. */
+  admitted = 0;
   /** Bytes by category. */
   readonly held: number[] = names.map(() => 0);
   readonly #limits: Limited;
@@ -215,6 +225,7 @@ export class Accounts {
   readonly #spares = new Spares();
   readonly #resumes = new Set<() => void>();
   readonly #waiting: WaitingLine<Account>;
+  #widened = 0;
   #isServing = false;
   #tick = 0;
   /** The turn of the last tick, and of the one before: what has not gone on since then makes no progress. */
@@ -294,28 +305,29 @@ export class Accounts {
     return Math.max(this.freeBytes, this.#share('bytes', account) - used);
   }
 
+  widen(bytes: number): boolean {
+    if (bytes > 0 && this.#widened + bytes > this.#limits.bytes * widerPart) return false;
+    this.#widened += bytes;
+    return true;
+  }
+
   /**
    * Whether there is room for so much more of an account. Where there is none, one that has less than its share gets
-   * it all the same: of bytes there may be up to `most` for that, and beyond it others have to make room.
+   * it all the same: of bytes there may be a quarter more for that, and beyond it others have to make room.
    */
-  admit(
-    account: Account,
-    limited: keyof Limited,
-    amount: number,
-    most = this.#limits[limited] * (limited === 'bytes' ? far : 1),
-  ): boolean {
+  admit(account: Account, limited: keyof Limited, amount: number): boolean {
     const fits = (limit: number) => this.used[limited] + amount <= limit;
     if (fits(this.#limits[limited])) return true;
     let victim = this.#victim(account, limited, amount);
     for (let left = evictionsAtOnce; victim && left > 0; left--) {
-      if (fits(most)) return true;
-      // What is left has been let in, and goes on: it is over soon.
-      if (victim.holder.evict(limited, this.#since) <= 0)
-        return limited === 'bytes' && amount === 0;
-      if (fits(this.#limits[limited])) return true;
+      if (fits(limited === 'bytes' ? this.#limits.bytes * far : this.#limits[limited])) return true;
+      const { holder } = victim;
+      if (limited !== 'bytes') holder.evict(limited, this.#since);
+      // What goes on is over soon, and little is asked for.
+      else if (holder.evictStalled(this.#since) <= 0) return true;
       victim = this.#victim(account, limited, amount);
     }
-    return false;
+    return fits(this.#limits[limited]);
   }
 
   mostOf(bytes: number): number {
@@ -324,18 +336,25 @@ export class Accounts {
 
   /**
    * Asks for room for a message on its way. Where there is none it waits, with those of peers that have least
-   * first; where too many wait, one is refused of the peer that has most of them.
+   * first, but what fits need not wait for what does not. Where too many wait, one is refused of the peer that has
+   * most of them.
    */
   ask(account: Account, bytes: number, wish: Wish): Waiting<Account> | 'granted' | 'refused' {
-    if (this.#waiting.size === 0 && this.#admitMessage(account, bytes)) return 'granted';
+    if (this.#fitsBeside(bytes)) return 'granted';
     const waiting = this.#waiting.enter({ ...wish, account, bytes, since: this.#tick });
     if (waiting) this.#serveLater();
     return waiting ?? 'refused';
   }
 
-  /** The quarter more that there is for who has little is not for large messages: they can wait. */
-  #admitMessage(account: Account, bytes: number): boolean {
-    return this.admit(account, 'bytes', bytes, this.#limits.bytes);
+  /** Beside what waits, and is not to wait for ever: once that is late, others have half of what there is. */
+  #fitsBeside(bytes: number): boolean {
+    return bytes <= (this.#isLate ? this.freeBytes / 2 : this.freeBytes);
+  }
+
+  /** Whether a message has waited for a second or two. */
+  get #isLate(): boolean {
+    const { first } = this.#waiting;
+    return first !== undefined && this.#tick - first.since > 1;
   }
 
   leave(waiting: Waiting<Account>): void {
@@ -373,9 +392,7 @@ export class Accounts {
     this.#since = this.#lastTurn;
     this.#lastTurn = turn;
     this.#waiting.expire(this.#tick - patience);
-    const { first } = this.#waiting;
-    const isWanted = first !== undefined && this.#tick - first.since > 1;
-    if (isWanted || (this.isExceeded && this.#wasExceeded)) this.#relieve();
+    if (this.#isLate || (this.isExceeded && this.#wasExceeded)) this.#relieve();
     this.#wasExceeded = this.isExceeded;
     if (this.#waiting.size > 0) this.#serveLater();
   }
@@ -424,8 +441,11 @@ export class Accounts {
   /** Ends what others are in the middle of and do not go on with, and where that is not enough, of who has too much. */
   *#evictions(): Generator<undefined, void> {
     const accounts = this.#accounts().toSorted(byUse);
-    for (const { holder } of accounts) {
-      while (this.#isShort() && holder.evictStalled(this.#since) > 0) yield;
+    for (const account of accounts) {
+      while (this.#isShort() && this.#isAboveShare(account)) {
+        if (account.holder.evictStalled(this.#since) <= 0) break;
+        yield;
+      }
     }
     for (const account of accounts) {
       while (this.isExceeded && this.#isAboveShare(account)) {
@@ -433,11 +453,23 @@ export class Accounts {
         yield;
       }
     }
+    yield* this.#evictionsForWaiting();
+  }
+
+  /** Messages that go on make room, too, for one that is within its peer's share, but for the last of them. */
+  *#evictionsForWaiting(): Generator<undefined, void> {
+    for (let [next] = this.#waiting.inOrder(); next; [next] = this.#waiting.inOrder()) {
+      if (!this.#isLate || next.bytes <= this.freeBytes || this.admitted < 2) return;
+      const holder = this.#victim(next.account, 'bytes', next.bytes)?.holder;
+      const gone = holder && (holder.evict('bytes', this.#since) || holder.evict('bytes', none));
+      if (!gone) return;
+      yield;
+    }
   }
 
   /** Whether there is too much, or not enough for what waits. */
   #isShort(): boolean {
-    const { next } = this.#waiting;
+    const [next] = this.#waiting.inOrder();
     return next ? next.bytes > this.freeBytes : this.isExceeded;
   }
 
@@ -461,21 +493,25 @@ export class Accounts {
 
   readonly #serve = (): void => {
     this.#isServing = false;
-    for (let { next } = this.#waiting; next; { next } = this.#waiting) {
-      const before = this.used.bytes;
-      if (!this.#admitMessage(next.account, next.bytes)) {
-        // Others have made some room, and will make more.
-        if (this.used.bytes < before) this.#serveLater();
-        break;
-      }
-      this.#waiting.leave(next);
-      next.granted();
-    }
+    const [next, ...others] = this.#waiting.inOrder();
+    if (next) this.#serveNext(next);
+    for (const waiting of others) if (this.#fitsBeside(waiting.bytes)) this.#grant(waiting);
     if (this.isExceeded) return;
     const resumes = [...this.#resumes];
     this.#resumes.clear();
     for (const resume of resumes) resume();
   };
+
+  #serveNext(next: Waiting<Account>): void {
+    // One at a time gets through, whatever there is.
+    if (next.bytes <= this.freeBytes || this.admitted === 0) this.#grant(next);
+  }
+
+  #grant(waiting: Waiting<Account>): void {
+    this.#waiting.leave(waiting);
+    waiting.granted();
+    if (this.#waiting.size > 0) this.#serveLater();
+  }
 }
 
 /** Those of the peer that has most come first. */

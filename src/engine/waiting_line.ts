@@ -40,17 +40,9 @@ export class WaitingLine<Account extends Sharing> {
     return undefined;
   }
 
-  /** What comes next: of the peer that has least, what came first. */
-  get next(): Waiting<Account> | undefined {
-    let next: Waiting<Account> | undefined;
-    let least = Number.POSITIVE_INFINITY;
-    for (const waiting of this.#waiting) {
-      const { bytes } = sharerOf(waiting);
-      if (bytes >= least) continue;
-      least = bytes;
-      next = waiting;
-    }
-    return next;
+  /** All of it, those of the peer that has least first, and of one peer as they came. */
+  inOrder(): Waiting<Account>[] {
+    return [...this.#waiting].toSorted((a, b) => sharerOf(a).bytes - sharerOf(b).bytes);
   }
 
   /** Has one more wait. Where too many do, one of the peer that has most of them is refused: undefined if it is this. */

@@ -17,8 +17,15 @@ test('a message that comes when others have their turn is given room for its res
   let consumed = 0;
   const entered: AsyncIterator<unknown>[] = [];
   const call = {
-    stream: { flow, keep() {}, consume: (bytes: number) => void (consumed += bytes) },
+    stream: {
+      flow,
+      keep() {},
+      discard() {},
+      wait() {},
+      consume: (bytes: number) => void (consumed += bytes),
+    },
     method: { requestStream: true },
+    inUse: { take() {}, reserve() {} },
     maxMessageSize: 4 * 1024 * 1024,
     enter: (messages: AsyncIterator<unknown>) => void entered.push(messages),
     fail: (error: unknown) => assert.fail(String(error)),

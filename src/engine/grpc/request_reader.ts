@@ -70,7 +70,10 @@ class OneRequest implements RequestReader {
 
   end(): void {
     this.#hasEnded = true;
-    if (this.#isStopped || this.#admission.isWaiting) return;
+    if (this.#isStopped) return;
+    // One that is cut short need not wait for room.
+    const { heldBytes } = this.#reader;
+    if (this.#admission.isWaiting && heldBytes >= (this.#reader.nextLength() ?? 0)) return;
     this.#orFail(() => {
       if (!this.#hasMessage) this.#decode();
       if (!this.#hasMessage) throw this.#missing();
@@ -82,7 +85,9 @@ class OneRequest implements RequestReader {
     this.#isStopped = true;
     this.#reader.clear();
     this.#admission.release();
-    this.#giveRoom();
+    this.#call.stream.discard(this.#owed);
+    this.#owed = 0;
+    this.#call.stream.keep(0);
   }
 
   /** What cannot be empty is not there: middleware alone see it, as no handler runs. */
@@ -183,6 +188,7 @@ class ManyRequests implements RequestReader {
       reader: this.#reader,
       mustWait: () => this.#mustWait(),
       decode: (raw) => this.#orFail(() => this.#decode(raw)),
+      onAsk: () => this.#onAsk(),
       onPull: () => this.#giveRoom(),
       fail: (error) => call.end(reasons.malformed(error)),
     });
@@ -218,16 +224,26 @@ class ManyRequests implements RequestReader {
     this.#messages.fail(error);
     this.#reader.clear();
     this.#admission.release();
-    this.#giveRoom();
+    this.#call.stream.discard(this.#owed);
+    this.#owed = 0;
+    this.#call.stream.keep(0);
   }
 
   async *empty(): AsyncGenerator<never> {}
 
-  /** Whether the next message, as far as it is known, waits for room. */
+  /** Whoever asks for a message has done with the one before. */
+  #onAsk(): void {
+    this.#call.inUse.take(0);
+    this.#admission.release();
+  }
+
+  /** Whether the next message, as far as it is known, waits for room. One that is cut short need not. */
   #mustWait(): boolean {
+    const { heldBytes } = this.#reader;
     try {
       const length = this.#reader.nextLength();
-      if (length !== undefined) this.#admission.receive(length, this.#reader.heldBytes);
+      if (length === undefined || (this.#messages.hasEnded && heldBytes < length)) return false;
+      this.#admission.receive(length, heldBytes);
     } catch {
       // Whoever reads it is told.
     }
@@ -240,10 +256,8 @@ class ManyRequests implements RequestReader {
   }
 
   #decode(raw: RawMessage): unknown {
-    const message = decodeMessage(raw, this.#call);
-    // From here on it counts for what it is.
-    this.#admission.release();
-    return message;
+    this.#admission.decode();
+    return decodeMessage(raw, this.#call);
   }
 
   /** As long as messages wait that nobody takes, the caller gets no room for more. */

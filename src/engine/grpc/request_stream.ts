@@ -5,6 +5,8 @@ interface RequestStreamDeps<T> {
   /** The connection's part of what the server does. */
   flow: Flow;
   reader: MessageReader;
+  /** Called when a message is asked for, before it is looked whether there is one. */
+  onAsk: () => void;
   /** Whether the next message waits for room. */
   mustWait: () => boolean;
   decode: (message: RawMessage) => T | Promise<T>;
@@ -30,6 +32,11 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
   /** Whether a handler waits for a message that is not there. */
   get isWaiting(): boolean {
     return this.#waiting.length > 0 && !this.#isPutOff;
+  }
+
+  /** Whether no more messages come than the reader has. */
+  get hasEnded(): boolean {
+    return this.#state === 'ended';
   }
 
   /** Whether nobody takes any more. */
@@ -73,6 +80,7 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
   next(): Promise<IteratorResult<T>> {
     if (this.#error) return rejected(this.#error);
     if (this.#state === 'left') return Promise.resolve(done);
+    this.#deps.onAsk();
     if (!this.#mustWait()) {
       const message = this.#read();
       if (this.#error) return rejected(this.#error);

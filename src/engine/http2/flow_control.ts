@@ -48,9 +48,13 @@ export class ReceiveWindow {
     return true;
   }
 
-  /** Gives how much a WINDOW_UPDATE should add for it to be of that size. */
-  widen(size: number): number {
-    const more = Math.max(0, size - this.#size);
+  /** How much it is smaller than that size. */
+  missing(size: number): number {
+    return Math.max(0, size - this.#size);
+  }
+
+  /** Makes it larger by so much, which a WINDOW_UPDATE should add. */
+  widen(more: number): number {
     this.#size += more;
     this.#available += more;
     return more;

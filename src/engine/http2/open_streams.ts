@@ -99,9 +99,8 @@ export class OpenStreams implements StreamOwner {
 
   giveBack(stream: Stream, bytes: number): void {
     if (!stream.remoteEnded) {
-      const { receiveWindow } = stream;
-      let more = receiveWindow.consume(bytes);
-      if (more > 0 && this.account.mayGrow) more += receiveWindow.widen(this.#streamWindowSize);
+      let more = stream.receiveWindow.consume(bytes);
+      if (more > 0) more += stream.widen(this.#streamWindowSize);
       this.#sender.windowUpdate(stream.id, more);
     }
     this.wake();
@@ -145,7 +144,8 @@ export class OpenStreams implements StreamOwner {
   evict(limited: keyof Limited, since: number): number {
     const streams = this.table.all().filter((stream) => {
       if (limited === 'calls') return stream.isCall;
-      return limited === 'streams' || !stream.isAdmitted || stream.progressedAt <= since;
+      if (limited === 'streams') return true;
+      return !stream.isWaiting && (!stream.isAdmitted || stream.progressedAt <= since);
     });
     let part = 0;
     if (limited === 'bytes') {
@@ -211,10 +211,16 @@ export class OpenStreams implements StreamOwner {
   }
 }
 
+/** A peer that has half of a message would take the reset for a broken one: others go first. */
 function stalestOf(streams: readonly Stream[]): Stream | undefined {
   let stalest: Stream | undefined;
   for (const stream of streams) {
-    if (!stalest || stream.progressedAt < stalest.progressedAt) stalest = stream;
+    if (!stalest || isStaler(stream, stalest)) stalest = stream;
   }
   return stalest;
+}
+
+function isStaler(one: Stream, other: Stream): boolean {
+  if (one.isSplit !== other.isSplit) return other.isSplit;
+  return one.progressedAt < other.progressedAt;
 }

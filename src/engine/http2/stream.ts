@@ -67,7 +67,7 @@ interface StreamParts {
 export const fewStreams = 2;
 
 /** Of what a stream holds, what has to move in a while: else it makes no progress. */
-const progressPart = 64;
+const progressPart = 16;
 
 /**
  * RFC 9113 section 5.1, as a server has it that pushes nothing. A stream is there once its request has begun. Its
@@ -103,6 +103,8 @@ export class Stream implements Indexed<Stream> {
   #wantsDrain = false;
   #isCall = false;
   #isAdmitted = false;
+  /** Bytes by which its window has been widened. */
+  #widened = 0;
   #isWaiting = false;
   /** What it holds, by category. */
   readonly #held = [0, 0, 0, 0, 0, 0, 0];
@@ -187,7 +189,7 @@ export class Stream implements Indexed<Stream> {
     if (!this.receiveWindow.take(length)) {
       throw this.#error('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
     }
-    this.#progress(length);
+    this.#progress(body.length);
     if (body.length < length) this.consume(length - body.length);
     this.#countBody(body.length, endStream);
     // Whoever serves it need not keep what nothing follows.
@@ -220,6 +222,7 @@ export class Stream implements Indexed<Stream> {
     }
     this.#heldBytes = 0;
     if (this.#isAdmitted) account.admit(-1);
+    account.widen(-this.#widened);
     if (this.#isCall) account.count('calls', -1);
     account.count('streams', -1);
   }
@@ -271,6 +274,13 @@ export class Stream implements Indexed<Stream> {
     this.#owner.giveBack(this, bytes);
   }
 
+  /** Says that nobody takes so many bytes of the body, or more than those: the peer gets no room for others. */
+  discard(bytes: number): void {
+    if (this.closed) return;
+    this.#unconsumed -= bytes;
+    this.#countBodies();
+  }
+
   /** Says how many consumed bytes of the body are still kept for it. */
   keep(bytes: number): void {
     if (this.closed || bytes === this.#kept) return;
@@ -309,8 +319,17 @@ export class Stream implements Indexed<Stream> {
     this.#owner.account.admit(isAdmitted ? 1 : -1);
   }
 
+  /** Widens its window where there is room: gives by how much. */
+  widen(size: number): number {
+    const more = this.receiveWindow.missing(size);
+    if (more === 0 || !this.#owner.account.widen(more)) return 0;
+    this.#widened += more;
+    return this.receiveWindow.widen(more);
+  }
+
   /** Says whether it waits for room, and so makes no progress by no fault of its own. */
   wait(isWaiting: boolean): void {
+    if (this.#isWaiting === isWaiting) return;
     this.#isWaiting = isWaiting;
     this.#progressedAt = this.#owner.flow.turn;
   }
