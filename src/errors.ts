@@ -20,7 +20,12 @@ export function invalidArgument(field: string, rule: string): RichError {
 
 /** NOT_FOUND that names what was asked for. */
 export function notFound(kind: string, name: string): CallError {
-  return new CallError(Status.NOT_FOUND, `Cannot find ${kind} ${quote(name)}`);
+  return new CallError(Status.NOT_FOUND, notFoundText(kind, name));
+}
+
+/** What such an error says. */
+export function notFoundText(kind: string, name: string): string {
+  return `Cannot find ${kind} ${quote(name)}`;
 }
 
 /** RESOURCE_EXHAUSTED that names the bound. */

@@ -25,6 +25,10 @@ export const cost = {
   request: 5,
   /** One of a response, on its way through the middleware. */
   response: 15,
+  /** A call that does not end well: what was thrown has a stack. */
+  failure: 100,
+  /** A message that is compressed or was: whatever does that is made for it. */
+  coding: 150,
 } as const;
 
 /** What so many bytes of header lists cost, which are looked at one by one. */

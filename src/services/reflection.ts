@@ -13,7 +13,7 @@ import {
 } from '@bufbuild/protobuf/wkt';
 import { Status } from 'nice-grpc-common';
 import type { Call } from '../context.ts';
-import { type CallError, notFound } from '../errors.ts';
+import { notFoundText } from '../errors.ts';
 import { descriptorSet } from '../gen/descriptor_set.ts';
 import type {
   ServerReflectionRequest,
@@ -48,21 +48,20 @@ export function createReflection(
     if (request.listServices !== undefined) return { listServicesResponse };
     if (request.fileByFilename !== undefined) {
       const name = request.fileByFilename;
-      return known.files(registry.getFile(name)) ?? refusal(notFound('file', name));
+      return known.files(registry.getFile(name)) ?? missing('file', name);
     }
     if (request.fileContainingSymbol !== undefined) {
       const name = request.fileContainingSymbol;
-      return known.files(symbols.get(name)) ?? refusal(notFound('symbol', name));
+      return known.files(symbols.get(name)) ?? missing('symbol', name);
     }
     if (request.fileContainingExtension !== undefined) {
       const { containingType, extensionNumber } = request.fileContainingExtension;
       const type = registry.getMessage(containingType);
       const file = type && registry.getExtensionFor(type, extensionNumber)?.file;
-      const missing = () => notFound('extension', `${containingType}[${extensionNumber}]`);
-      return known.files(file) ?? refusal(missing());
+      return known.files(file) ?? missing('extension', `${containingType}[${extensionNumber}]`);
     }
     if (request.allExtensionNumbersOfType !== undefined) {
-      return extensionNumbers(registry, request.allExtensionNumbersOfType);
+      return extensionNumbers(known, request.allExtensionNumbersOfType);
     }
     return failed(Status.INVALID_ARGUMENT, 'Cannot answer this request: no question in it');
   }
@@ -89,6 +88,8 @@ interface Known {
   registry: FileRegistry;
   /** Where each name is declared. */
   symbols: ReadonlyMap<string, DescFile>;
+  /** The numbers of the extensions of each message that has any. */
+  extensions: ReadonlyMap<string, number[]>;
   /** The answer that has a file and all that it imports, each once, itself first. */
   files: (file: DescFile | undefined) => Answer | undefined;
 }
@@ -101,7 +102,13 @@ function readDescriptors(): Known {
   for (const file of registry.files) {
     for (const name of namesOf(file.proto)) symbols.set(name, file);
   }
-  return { registry, symbols, files: createAnswers() };
+  const extensions = new Map<string, number[]>();
+  for (const desc of registry) {
+    if (desc.kind !== 'extension') continue;
+    const { typeName } = desc.extendee;
+    extensions.set(typeName, [...(extensions.get(typeName) ?? []), desc.number]);
+  }
+  return { registry, symbols, extensions, files: createAnswers() };
 }
 
 /** To encode them takes a thousand times as long as to ask: each is made once, when somebody does. */
@@ -167,17 +174,15 @@ function inScope(scope: string, name: string): string {
   return scope === '' ? name : `${scope}.${name}`;
 }
 
-function extensionNumbers(registry: FileRegistry, name: string): Answer {
-  if (!registry.getMessage(name)) return refusal(notFound('message type', name));
-  const extensionNumber = [...registry]
-    .filter((desc) => desc.kind === 'extension')
-    .filter(({ extendee }) => extendee.typeName === name)
-    .map(({ number }) => number);
+function extensionNumbers({ registry, extensions }: Known, name: string): Answer {
+  if (!registry.getMessage(name)) return missing('message type', name);
+  const extensionNumber = extensions.get(name) ?? [];
   return { allExtensionNumbersResponse: { baseTypeName: name, extensionNumber } };
 }
 
-function refusal({ code, details }: CallError): Answer {
-  return failed(code, details);
+/** No error is made of it: its stack would take ten times as long as the answer. */
+function missing(kind: string, name: string): Answer {
+  return failed(Status.NOT_FOUND, notFoundText(kind, name));
 }
 
 function failed(errorCode: Status, errorMessage: string): Answer {

@@ -11,6 +11,8 @@ const tagCost = 40;
 const numberCost = 12;
 /** As far as this the library makes strings of ASCII itself, the fastest way; they are within what is counted. */
 const shortString = 16;
+/** Strings of more bytes are looked at before they are made. */
+const longString = 1024;
 /** Groups in groups, as the library has it. */
 const deepest = 100;
 
@@ -57,8 +59,10 @@ export class CountingReader extends BinaryReader {
     const length = this.uint32();
     const start = this.pos;
     this.#advance(length);
+    // To put something in for each byte that is none would take ten times as long as to look for one.
+    if (length > longString) check(this.#bytes.subarray(start, this.pos));
     const text = this.#bytes.toString('utf8', start, this.pos);
-    if (!isWhole(text)) check(this.#bytes.subarray(start, this.pos));
+    if (length <= longString && !isWhole(text)) check(this.#bytes.subarray(start, this.pos));
     // V8 has two bytes for each character where one is beyond Latin-1.
     this.spend(text.length === length ? length : 2 * text.length);
     return text;

@@ -17,8 +17,9 @@ import {
 const quota = { fresh: 4000, waited: 16_000, all: 32_000 };
 /** What is done before it is known what it costs: the largest is a header block. */
 const largestStep = headerWork(2 * limits.maxHeaderBlockSize);
-/** What goes on when its connection has done its part: of each call a message that is taken, and one that is given. */
-const stepOfCall = cost.request + cost.response + 2 * copyWork(maxMessageSize);
+/** What goes on when its connection has done its part: of each call a message that is taken, one that is given, and its end. */
+const stepOfCall =
+  cost.request + cost.coding + cost.response + cost.failure + 2 * copyWork(maxMessageSize);
 /** Turns that one waits for its part, where what it has done beyond the one before may take some. */
 const mostWaited = 3;
 const mostLate = limits.maxConcurrentStreams * stepOfCall;

@@ -45,32 +45,49 @@ export function createTurns(mostPutOff: number): Turns {
   };
 }
 
-class MeteredScheduler extends Scheduler {
-  readonly works: Work[] = [];
+/** A scheduler whose work is counted. */
+export class MeteredScheduler extends Scheduler {
+  /** Of all connections, those that are gone too. */
+  works: Work[] = [];
+  /** All that has been done so far. */
+  done = 0;
+  /** Told what was done in a turn, once anything is done in a later one. */
+  onTurn: ((works: readonly Work[]) => void) | undefined;
+  #counted = 0;
 
   override createFlow(): Flow {
     const work: Work = { turn: 0, ...none };
     this.works.push(work);
     return new Meter(this, super.createFlow(), work);
   }
+
+  /** Something is done in the turn at hand. */
+  count(units: number): void {
+    this.done += units;
+    if (this.turn === this.#counted) return;
+    const before = this.#counted;
+    this.#counted = this.turn;
+    this.onTurn?.(this.works.filter(({ turn }) => turn === before));
+  }
 }
 
 /** A flow whose work is counted. */
 class Meter implements Flow {
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: MeteredScheduler;
   readonly #flow: Flow;
   readonly #work: Work;
   #waiting = 0;
   /** When it had its part, or began to wait for one. */
   #since = 0;
 
-  constructor(scheduler: Scheduler, flow: Flow, work: Work) {
+  constructor(scheduler: MeteredScheduler, flow: Flow, work: Work) {
     this.#scheduler = scheduler;
     this.#flow = flow;
     this.#work = work;
   }
 
   spend(units: number): void {
+    this.#scheduler.count(units);
     const work = this.#thisTurn();
     if (this.#flow.isSpent) work.late += units;
     if (this.#flow.isCrowded) work.wasCrowded = true;

@@ -41,6 +41,7 @@ function inflate(
 ): Promise<unknown> {
   const { inUse, stream } = kind;
   const { flow } = stream;
+  flow.spend(cost.coding);
   const inflating = takeTurnToInflate(flow, async () => {
     if (kind.isEnded) throw new AbortError();
     const { maxMessageSize, refusal } = kind;

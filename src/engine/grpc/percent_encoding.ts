@@ -7,7 +7,7 @@ export function percentEncode(text: string, most: number): string {
   if (text.length <= most && isPlain.test(text)) return text;
   let encoded = '';
   for (const character of text) {
-    const part = encodeCharacter(character, encoded === '');
+    const part = character === ' ' && encoded !== '' ? ' ' : encodeCharacter(character);
     if (encoded.length + part.length > most) break;
     encoded += part;
   }
@@ -17,11 +17,32 @@ export function percentEncode(text: string, most: number): string {
 
 const isPlain = /^[!-$&-~](?:[ -$&-~]*[!-$&-~])?$/;
 
-function encodeCharacter(character: string, isFirst: boolean): string {
-  if (isPlain.test(character) || (character === ' ' && !isFirst)) return character;
-  return encodeOctets(Buffer.from(character.toWellFormed()));
+const escapes = Array.from(
+  { length: 256 },
+  (_, octet) => `%${octet.toString(16).toUpperCase().padStart(2, '0')}`,
+);
+
+/** What stands for each character of ASCII; a space may stand for itself, too. */
+const ascii = Array.from({ length: 128 }, (_, code) => {
+  const character = String.fromCharCode(code);
+  return isPlain.test(character) ? character : escape(code);
+});
+
+/** A caller may choose all of them, in a thousand calls at once. A lone surrogate is U+FFFD. */
+function encodeCharacter(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  if (code < 0x80) return ascii[code] ?? '';
+  if (code < 0x800) return escape(0xc0 | (code >> 6)) + escapeRest(code, 0);
+  if (code >= 0xd800 && code < 0xe000) return encodeCharacter('\uFFFD');
+  if (code < 0x10000) return escape(0xe0 | (code >> 12)) + escapeRest(code, 6) + escapeRest(code, 0);
+  const begin = escape(0xf0 | (code >> 18)) + escapeRest(code, 12);
+  return begin + escapeRest(code, 6) + escapeRest(code, 0);
 }
 
-function encodeOctets(octets: Buffer): string {
-  return octets.toString('hex').toUpperCase().replace(/../g, '%$&');
+function escapeRest(code: number, shift: number): string {
+  return escape(0x80 | ((code >> shift) & 0x3f));
+}
+
+function escape(octet: number): string {
+  return escapes[octet] ?? '';
 }

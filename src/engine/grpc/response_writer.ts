@@ -105,6 +105,7 @@ export class ResponseWriter {
   }
 
   #finish(status: CallStatus, isCut: boolean): void {
+    if (status.code !== Status.OK) this.#stream.flow.spend(cost.failure);
     let ended = status;
     let trailer = this.trailer;
     try {
@@ -182,6 +183,7 @@ export class ResponseWriter {
 
   async #sendCompressed(bytes: Uint8Array, encoding: Encoding): Promise<boolean> {
     this.#stream.keepResponse(bytes.length);
+    this.#stream.flow.spend(cost.coding + copyWork(bytes.length));
     let packed: Buffer;
     try {
       packed = await takeTurn(this.#stream.flow, async () => {
