@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { type Flow, nextTurn, Scheduler } from './scheduler.ts';
+import { type Flow, inTurn, Scheduler } from './scheduler.ts';
 
 const size = 100;
 
@@ -93,14 +93,31 @@ test('a flow that does in one piece what others do in many waits for as long', a
   assert.ok(ratio > 0.7 && ratio < 1.5, `${dear.done} and ${cheap.done}`);
 });
 
-test('nextTurn() is there at once for a flow that has not done its part', async () => {
-  const flow = new Scheduler(0).createFlow();
-  assert.equal(nextTurn(flow), undefined);
+test('inTurn() works at once for a flow that has not done its part, and else once in a turn', async () => {
+  const scheduler = new Scheduler(0);
+  const flow = scheduler.createFlow();
+  const work = () => {
+    flow.spend(1_000_000);
+    return scheduler.turn;
+  };
+  const first = inTurn(flow, work);
+  assert.equal(first, scheduler.turn);
 
+  const turns = [inTurn(flow, work), inTurn(flow, work)];
+
+  const [second, third] = await Promise.all(turns);
+  assert.notEqual(second, third);
+});
+
+test('inTurn() rejects with what its work throws', async () => {
+  const flow = new Scheduler(0).createFlow();
   flow.spend(1_000_000);
 
-  await nextTurn(flow);
-  assert.equal(flow.isSpent, false);
+  const failing = inTurn(flow, () => {
+    throw new Error('no');
+  });
+
+  await assert.rejects(Promise.resolve(failing), /no/);
 });
 
 test('a flow is crowded when all together have put off too much, and not after', () => {

@@ -67,9 +67,21 @@ export const unbounded: Flow = {
   isCrowded: false,
 };
 
-/** Resolves when a flow may go on: at once, if it has not done its part. */
-export function nextTurn(flow: Flow): Promise<void> | undefined {
-  return flow.isSpent ? new Promise((resolve) => flow.wait(resolve)) : undefined;
+/**
+ * Does some work when a flow may go on: at once, if it has not done its part. It is done by the task that waits,
+ * not after it: the next one would begin before this one's work counted.
+ */
+export function inTurn<T>(flow: Flow, work: () => T): T | Promise<T> {
+  if (!flow.isSpent) return work();
+  return new Promise((resolve, reject) => {
+    flow.wait(() => {
+      try {
+        resolve(work());
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
 }
 
 /** The work of all connections of a server. */

@@ -1,6 +1,6 @@
 import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
-import { copyWork, cost, type Flow, nextTurn } from '../scheduler.ts';
+import { copyWork, cost, type Flow, inTurn } from '../scheduler.ts';
 import { type BytesInUse, smallMessage } from './bytes_in_use.ts';
 import { decompress, type Encoding, letGo, takeTurnToInflate } from './compression.ts';
 import { broken, type RawMessage } from './message_reader.ts';
@@ -55,17 +55,18 @@ function inflate(
     return plain;
   });
   // Others are inflated meanwhile: a connection that has much to do keeps nobody waiting.
-  return inflating.then(async (plain) => {
-    await nextTurn(flow);
-    if (kind.isEnded) throw new AbortError();
-    inUse.isCopied = false;
-    try {
-      return parse(plain, kind);
-    } finally {
-      // Set by what has decoded it.
-      if (inUse.isCopied) letGo(plain);
-    }
-  });
+  return inflating.then((plain) =>
+    inTurn(flow, () => {
+      if (kind.isEnded) throw new AbortError();
+      inUse.isCopied = false;
+      try {
+        return parse(plain, kind);
+      } finally {
+        // Set by what has decoded it.
+        if (inUse.isCopied) letGo(plain);
+      }
+    }),
+  );
 }
 
 /** DEFLATE makes at most so many bytes of one (258 of two bits). */

@@ -34,7 +34,8 @@ function encodeCharacter(character: string): string {
   if (code < 0x80) return ascii[code] ?? '';
   if (code < 0x800) return escape(0xc0 | (code >> 6)) + escapeRest(code, 0);
   if (code >= 0xd800 && code < 0xe000) return encodeCharacter('\uFFFD');
-  if (code < 0x10000) return escape(0xe0 | (code >> 12)) + escapeRest(code, 6) + escapeRest(code, 0);
+  if (code < 0x10000)
+    return escape(0xe0 | (code >> 12)) + escapeRest(code, 6) + escapeRest(code, 0);
   const begin = escape(0xf0 | (code >> 18)) + escapeRest(code, 12);
   return begin + escapeRest(code, 6) + escapeRest(code, 0);
 }
