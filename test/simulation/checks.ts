@@ -28,8 +28,8 @@ const mostLate = limits.maxConcurrentStreams * stepOfCall;
 const resetCost = 32;
 /** Of a connection, whatever its streams have: frames and blocks that have begun, HPACK's table and cache, output. */
 const mostIdle = 256 * 1024;
-/** What the parts of a response count at least, each. */
-const leastPart = 96;
+/** What the parts of a response count beside their bytes, each. */
+const partCost = 128;
 /** Messages of fewer bytes are read whatever room there is. */
 const smallMessage = 16 * 1024;
 /** What is not listed of a request's headers. */
@@ -158,7 +158,7 @@ function mostOfStream(each: Served, heard: { heard: number } | undefined): numbe
   const headers =
     overLimit === undefined ? listSize(fields) + pseudoFields : limits.maxHeaderListSize;
   const body = isPlain(each) ? received - taken : received + maxMessageSize;
-  const responses = responseHeld(each, heard) + given * leastPart;
+  const responses = responseHeld(each, heard) + given * partCost;
   const reserved = received > smallMessage ? timesOfMessage * maxMessageSize : 0;
   return (
     limits.streamCost + headers + Math.max(0, body) + largest + reserved + retained + responses

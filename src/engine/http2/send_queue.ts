@@ -1,7 +1,7 @@
 import type { Output } from './output.ts';
 
-/** What a part of a body counts at least: a peer may have us hold one that comes byte by byte. */
-const leastCost = 96;
+/** What a part of a body takes beside its bytes: a peer may have us hold one that comes byte by byte. */
+const partCost = 128;
 
 /** Parts of a response that wait for a window. */
 export class SendQueue {
@@ -74,5 +74,5 @@ export class SendQueue {
 }
 
 function costOf(part: Uint8Array): number {
-  return Math.max(part.length, leastCost);
+  return part.length + partCost;
 }
