@@ -34,7 +34,7 @@ const connectMs = 10_000;
 const mostReconnects = 2000;
 /** Bytes that wait to be written: what the server does not read it does not see, either. */
 const mostQueued = 256 * 1024;
-/** How long a rate is kept up. */
+/** How long a rate is kept up, or calls are held, where nothing else is said. */
 const rateMs = 3000;
 /** What a burst has been answered by, or never is. */
 const burstMs = 20_000;
@@ -110,13 +110,13 @@ export interface Stream {
   takes?: number;
 }
 
-type FloodOrder = Partial<Pick<Flood, 'connections' | 'streams' | 'uploads' | 'reads'>> & {
-  ms?: number;
-};
+type FloodOrder = Partial<Pick<Flood, 'connections' | 'streams' | 'uploads' | 'reads'>>;
 
 /** A client that means no good, and what it can do to one server. */
 export class Hostile {
   readonly port: number;
+  /** Milliseconds that a rate is kept up, or calls are held. */
+  readonly rateMs: number;
   note = '';
   readonly wrong: string[] = [];
   readonly #lines = new Set<Line>();
@@ -125,8 +125,9 @@ export class Hostile {
   readonly #counts = noneYet();
   #isOver = false;
 
-  constructor(port: number) {
+  constructor(port: number, ms: number = rateMs) {
     this.port = port;
+    this.rateMs = ms;
   }
 
   /** Opens so many connections, and waits until the server has said hello on each, or hung up. */
@@ -151,7 +152,7 @@ export class Hostile {
 
   /** Writes as much as is taken, on so many connections, each opened anew when it is closed. */
   async pour(connections: number, { hello, first, again, takes = 0 }: Stream): Promise<void> {
-    const end = performance.now() + rateMs;
+    const end = performance.now() + this.rateMs;
     let left = mostReconnects;
     const isOver = () => this.#isOver || performance.now() > end;
     const one = async (): Promise<void> => {
@@ -176,7 +177,7 @@ export class Hostile {
   /** Keeps so many calls open on each connection, each made again when it has ended. */
   async flood(
     shapes: readonly Shape[],
-    { connections = 40, streams = 250, uploads = 4, reads = 'all', ms = rateMs }: FloodOrder = {},
+    { connections = 40, streams = 250, uploads = 4, reads = 'all' }: FloodOrder = {},
   ): Promise<void> {
     const counts = this.#counts;
     let left = connections + mostReconnects;
@@ -195,7 +196,7 @@ export class Hostile {
       this.#flooders.add(flooder);
     };
     for (let i = 0; i < connections; i++) add();
-    await sleep(ms);
+    await sleep(this.rateMs);
   }
 
   /** Counts bytes of connections that are not this one's own. */

@@ -1,132 +1,92 @@
-// `node test/fairness/search.ts`: looks for what costs the server's main thread most for the bytes that it is sent, and
-// prints the ten worst inputs. SEARCH_SECONDS (60) bounds it, SEARCH_SEED plays one again: its inputs are the same as long
-// as the scores are.
+// `node test/fairness/search.ts`: looks for what costs most for the bytes that a peer sends, and prints the ten worst
+// inputs by each score: counted work, time of the main thread, bytes that are answered, and memory. SEARCH_SECONDS (60)
+// bounds it, SEARCH_SEED plays one again: its inputs are the same as long as the scores are. The server is in this
+// process, without a network. What is found and not known belongs into worst.test.ts.
 import { randomInt } from 'node:crypto';
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { createInterop } from '../../src/app/interop.ts';
-import { servedMethods } from '../../src/transport/catalogue.ts';
 import { createRandom } from '../hpack/random.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
-import { install, type Program } from '../program.ts';
 import { goFirst } from './helper.ts';
-import { Hostile, wideOpen } from './hostile.ts';
+import { wideOpen } from './hostile.ts';
+import { type Costs, costsOf, serveMetered } from './metered.ts';
 import { anyInput, bytesOf, changed, type Input } from './search_inputs.ts';
 
-/** What the main thread of a server has done since it started, and its longest turn since it was last asked. */
-export interface Work {
-  cpuMs: number;
-  stallMs: number;
-}
-
 /** An input and what it has cost. */
-interface Found extends Work {
+interface Found extends Costs {
   input: Input;
   bytes: number;
-  /** Milliseconds of the main thread for each KB. */
   score: number;
 }
 
 const seconds = Number(process.env['SEARCH_SECONDS'] ?? 60);
 const seed = Number(process.env['SEARCH_SEED'] ?? randomInt(2 ** 31));
 const listed = 10;
-/** One input has so long. */
-const mostMs = 3000;
-const askEveryMs = 20;
-/** A server that has not answered all calls and does nothing so long is done: it does not mean to. */
-const mostIdle = 10;
-const idleMs = 1;
-/** Fewer KB count as so many: what each connection costs says nothing of what comes on it. */
-const leastKB = 4;
+/** Fewer bytes count as so many: what each connection costs says nothing of what comes on it. */
+const leastBytes = 4096;
+/** Memory that is no input's own: code that was compiled, caches. */
+const anyMemory = 256 * 1024;
 
-const interop = createInterop({
-  maxMessageSize: 0,
-  freeBytes: () => 0,
-  hostname: '',
-  serverId: '',
-});
-const methods = servedMethods(interop).map(({ path }) => path);
-const random = createRandom(seed);
-/** The worst of each payload, zipped or not. */
-const worst = new Map<string, Found>();
+/** By what inputs are compared; each for a byte, but for what is held and time that is not counted. */
+const scores: Record<string, (costs: Costs, bytes: number) => number> = {
+  work: ({ work }, bytes) => work / bytes,
+  'main thread, µs': ({ cpu }, bytes) => cpu / bytes,
+  'uncounted, µs for a unit': ({ cpu, work }) => (cpu < 5000 ? 0 : cpu / work),
+  out: ({ out }, bytes) => out / bytes,
+  'held for what is charged': ({ held, charged }) =>
+    Math.max(0, held - anyMemory) / Math.max(charged, anyMemory),
+};
 
 goFirst();
 console.log(`seed ${seed}, ${seconds} s`);
-using program = install();
+const random = createRandom(seed);
+await using server = await serveMetered();
+const { methods } = server;
+/** By score, the worst of each payload, zipped or not. */
+const worst = new Map(Object.keys(scores).map((name) => [name, new Map<string, Found>()]));
 let tried = 0;
-let server = await start(program);
-const end = performance.now() + seconds * 1000;
-for (; performance.now() < end; tried++) {
-  const parents = ranked();
+for (const end = performance.now() + seconds * 1000; performance.now() < end; tried++) {
+  const names = Object.keys(scores);
+  const name = names[random.below(names.length)] ?? '';
+  const parents = ranked(name);
   const parent = random.oneIn(3) ? undefined : parents[random.below(parents.length)];
   const input = parent ? changed(random, parent.input, methods) : anyInput(random, methods);
-  const found = await play(input);
-  if (!server.isAlive()) {
-    console.log(`the server has ended by ${JSON.stringify(input)}`);
-    server = await start(program);
-  }
-  const key = `${input.payload} ${input.isZipped}`;
-  const known = worst.get(key)?.score ?? 0;
-  if (found.score <= known) continue;
+  if (!(await isWorse(input))) continue;
   // The first time, a server may have compiled what it needed.
-  const again = await play(input);
-  if (again.score > known) worst.set(key, again);
-}
-console.log(`${tried} inputs; ms of the main thread for each KB, ms in all, longest turn, bytes:`);
-for (const { score, cpuMs, stallMs, bytes, input } of ranked()) {
-  const numbers = [score, cpuMs, stallMs, bytes].map((value) => value.toFixed(1).padStart(9));
-  console.log(`${numbers.join(' ')}  ${JSON.stringify(input)}`);
-}
-server.close();
-
-function ranked(): Found[] {
-  return [...worst.values()].toSorted((a, b) => b.score - a.score).slice(0, listed);
-}
-
-async function play(input: Input): Promise<Found> {
-  const { bytes, calls } = bytesOf(input);
-  const hostile = new Hostile(server.port);
-  const [line] = await hostile.connect(1, input.reads ? wideOpen : greeting(0));
-  const before = await server.work();
-  line?.socket.write(bytes);
-  let [cpuMs, stallMs, idle] = [0, 0, 0];
-  const late = performance.now() + mostMs;
-  const isDone = () => line === undefined || line.socket.closed || line.ended >= calls;
-  while (idle < (isDone() ? 1 : mostIdle) && server.isAlive() && performance.now() < late) {
-    await sleep(askEveryMs);
-    const work = await server.work();
-    idle = work.cpuMs - before.cpuMs - cpuMs < idleMs ? idle + 1 : 0;
-    cpuMs = work.cpuMs - before.cpuMs;
-    stallMs = Math.max(stallMs, work.stallMs);
+  const { bytes, costs } = await play(input);
+  for (const [score, of] of Object.entries(scores)) {
+    const found = { ...costs, input, bytes, score: of(costs, Math.max(leastBytes, bytes)) };
+    const known = worst.get(score);
+    if (found.score > (known?.get(keyOf(input))?.score ?? 0)) known?.set(keyOf(input), found);
   }
-  await hostile.leave();
-  const score = cpuMs / Math.max(leastKB, bytes.length / 1024);
-  return { input, bytes: bytes.length, cpuMs, stallMs, score };
+}
+console.log(`${tried} inputs`);
+for (const name of worst.keys()) {
+  console.log(`${name}; units, µs, bytes out, held, charged, bytes in:`);
+  for (const { score, work, cpu, out, held, charged, bytes, input } of ranked(name)) {
+    const numbers = [work, cpu, out, held, charged, bytes].map((value) => `${value}`.padStart(9));
+    console.log(`${score.toFixed(3).padStart(9)}${numbers.join('')}  ${JSON.stringify(input)}`);
+  }
 }
 
-async function start(installed: Program) {
-  const path = join(tmpdir(), `greeter-search-${process.pid}-${tried}.sock`);
-  const { address, ended, ...served } = await installed.serve([], {
-    nodeFlags: ['--import', join(import.meta.dirname, 'search_hook.ts')],
-    env: { SEARCH_SOCKET: path, GREETER_ENGINE: 'direct', GREETER_INTEROP: 'on' },
+function ranked(name: string): Found[] {
+  const all = [...(worst.get(name)?.values() ?? [])];
+  return all.toSorted((a, b) => b.score - a.score).slice(0, listed);
+}
+
+async function isWorse(input: Input): Promise<boolean> {
+  const { bytes, costs } = await play(input);
+  return Object.entries(scores).some(([name, of]) => {
+    const known = worst.get(name)?.get(keyOf(input))?.score ?? 0;
+    return of(costs, Math.max(leastBytes, bytes)) > known;
   });
-  served.discardLog();
-  let isAlive = true;
-  void ended.then(() => (isAlive = false));
-  const socket = connect(path).on('error', () => {});
-  const gone = once(socket, 'close').then((): [string] => ['{"cpuMs":0,"stallMs":0}']);
-  return {
-    port: Number(address.split(':')[1]),
-    isAlive: () => isAlive,
-    /** Nothing of a server that is gone. */
-    async work(): Promise<Work> {
-      socket.write('?');
-      const [answer] = await Promise.race([once(socket, 'data'), gone]);
-      return JSON.parse(String(answer));
-    },
-    close: () => socket.destroy(),
-  };
+}
+
+async function play(input: Input): Promise<{ bytes: number; costs: Costs }> {
+  const { bytes, calls } = bytesOf(input);
+  const hello = input.reads ? wideOpen : greeting(0);
+  const weighs = input.end === 'nothing' || !input.reads;
+  return { bytes: bytes.length, costs: await costsOf(server, { hello, bytes, calls, weighs }) };
+}
+
+function keyOf({ payload, isZipped }: Input): string {
+  return `${payload} ${isZipped}`;
 }

@@ -53,7 +53,7 @@ export class MeteredScheduler extends Scheduler {
   done = 0;
   /** Told what was done in a turn, once anything is done in a later one. */
   onTurn: ((works: readonly Work[]) => void) | undefined;
-  #counted = 0;
+  #entered = 0;
 
   override createFlow(): Flow {
     const work: Work = { turn: 0, ...none };
@@ -61,12 +61,16 @@ export class MeteredScheduler extends Scheduler {
     return new Meter(this, super.createFlow(), work);
   }
 
-  /** Something is done in the turn at hand. */
-  count(units: number): void {
-    this.done += units;
-    if (this.turn === this.#counted) return;
-    const before = this.#counted;
-    this.#counted = this.turn;
+  /** Something is about to be done in the turn at hand. */
+  enter(): void {
+    if (this.turn === this.#entered) return;
+    this.endTurn();
+    this.#entered = this.turn;
+  }
+
+  /** Tells of the last turn in which anything was done. */
+  endTurn(): void {
+    const before = this.#entered;
     this.onTurn?.(this.works.filter(({ turn }) => turn === before));
   }
 }
@@ -87,8 +91,8 @@ class Meter implements Flow {
   }
 
   spend(units: number): void {
-    this.#scheduler.count(units);
     const work = this.#thisTurn();
+    this.#scheduler.done += units;
     if (this.#flow.isSpent) work.late += units;
     if (this.#flow.isCrowded) work.wasCrowded = true;
     work.done += units;
@@ -126,6 +130,7 @@ class Meter implements Flow {
 
   #thisTurn(): Work {
     const { turn } = this.#scheduler;
+    this.#scheduler.enter();
     if (this.#work.turn !== turn) Object.assign(this.#work, { turn, ...none });
     return this.#work;
   }

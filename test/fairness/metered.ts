@@ -1,0 +1,208 @@
+import { Writable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
+import { pino } from 'pino';
+import { createInterop } from '../../src/app/interop.ts';
+import { createRouter, callCost } from '../../src/engine/grpc/router.ts';
+import { serverOn } from '../../src/engine/grpc/server.ts';
+import { http1Response } from '../../src/engine/grpc/http1_response.ts';
+import { Flag, type Frame, FrameType, preface } from '../../src/engine/http2/frame.ts';
+import { FrameReader } from '../../src/engine/http2/frame_reader.ts';
+import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
+import { createCallCounts } from '../../src/observability/call_counts.ts';
+import { servedMethods, unlimitedPaths } from '../../src/transport/catalogue.ts';
+import { buildServer } from '../../src/transport/server.ts';
+import { createServices } from '../harness.ts';
+import { usedMemory } from '../memory.ts';
+import { MeteredScheduler } from '../simulation/turns.ts';
+import { Wire } from '../simulation/wire.ts';
+
+/** A peer of a metered server, without a network. */
+export interface Peer {
+  /** Bytes that the server has sent it. */
+  readonly heard: number;
+  /** Calls that the server has ended or reset. */
+  readonly ended: number;
+  /** Whether the server has hung up. */
+  readonly isOver: boolean;
+  send(bytes: Buffer): void;
+  leave(): void;
+}
+
+/** The whole server in this process: its chain, its services, and a count of all that they do. */
+export interface Metered extends AsyncDisposable {
+  /** On loopback. */
+  port: number;
+  scheduler: MeteredScheduler;
+  http2: Http2Server;
+  /** All that can be called. */
+  methods: readonly string[];
+  connect(): Peer;
+}
+
+/** As the program has it where nothing else is said. */
+const limits = { maxInFlight: 10_000, maxBufferedBytes: 64 * 1024 * 1024 };
+const maxMessageSize = 4 * 1024 * 1024;
+/** What comes is read in such chunks, as from a socket. */
+const chunk = 64 * 1024;
+
+/** Serves until the end of the test: use with `await using`. */
+export async function serveMetered(): Promise<Metered> {
+  const scheduler = new MeteredScheduler(limits.maxBufferedBytes / 2);
+  const made = Promise.withResolvers<Http2Server>();
+  const engine = serverOn((calls) => {
+    const router = createRouter({ calls, maxMessageSize, unlimited: unlimitedPaths });
+    const http2 = createHttp2Server({
+      scheduler,
+      serve: router.serve,
+      limits: { streamCost: callCost, maxConcurrentStreams: 1000 },
+      http1Response,
+      maxBufferedBytes: limits.maxBufferedBytes,
+      maxCalls: limits.maxInFlight,
+      maxStreams: 1.1 * limits.maxInFlight + 100,
+    });
+    made.resolve(http2);
+    return { router, http2 };
+  });
+  const extras = createInterop({
+    maxMessageSize,
+    freeBytes: () => limits.maxBufferedBytes - (engine.counts.bufferedBytes ?? 0),
+    hostname: 'host',
+    serverId: 'one',
+  });
+  const served = servedMethods(extras);
+  const nowhere = new Writable({ write: (_bytes, _encoding, done) => done() });
+  const server = buildServer(engine, {
+    log: pino({ base: null }, nowhere),
+    counts: createCallCounts(served),
+    deadlines: { max: 60_000, fallback: undefined },
+    maxInFlight: limits.maxInFlight,
+    extras,
+    services: createServices({ parrotInterval: 1000 }),
+  });
+  const port = await server.listen({ host: '127.0.0.1', port: 0 });
+  const http2 = await made.promise;
+  return {
+    port: port ?? 0,
+    scheduler,
+    http2,
+    methods: served.map(({ path }) => path),
+    connect: () => connectTo(http2),
+    async [Symbol.asyncDispose]() {
+      server.forceShutdown();
+      await server.shutdown();
+    },
+  };
+}
+
+/** What an input has cost. */
+export interface Costs {
+  /** Units of the scheduler. */
+  work: number;
+  /** Microseconds of the main thread. */
+  cpu: number;
+  /** Bytes that the peer has been sent. */
+  out: number;
+  /** Bytes that the server has in memory in the end, and did not have before, and those that it charges for. */
+  held: number;
+  charged: number;
+  /** Calls that have ended. */
+  ended: number;
+}
+
+/** What is sent, and how many calls of it are to end. */
+export interface Sent {
+  hello: Buffer;
+  bytes: Buffer;
+  calls: number;
+  /** Whether memory is looked at, which takes longer than all else. */
+  weighs?: boolean;
+  /** Whether it is sure that these calls end, so that nothing else has to tell that all is done. */
+  ends?: boolean;
+}
+
+/** A server that has done nothing so long, in turns and in milliseconds, is done: other threads may inflate. */
+const idleTurns = 20;
+const idleMs = 50;
+const mostMs = 3000;
+const mostEndMs = 30_000;
+
+/** Sends a server some bytes on a connection, and waits until it has dealt with them. */
+export async function costsOf(server: Metered, sent: Sent): Promise<Costs> {
+  const { http2, scheduler } = server;
+  scheduler.works = [];
+  const before = sent.weighs ? await usedMemory() : 0;
+  const peer = server.connect();
+  peer.send(sent.hello);
+  await eventually(() => peer.heard > 0);
+  const [work, cpu, heard] = [scheduler.done, cpuTime(), peer.heard];
+  peer.send(sent.bytes);
+  let [last, lastCpu, since, turns] = [-1, cpu, performance.now(), 0];
+  const late = since + (sent.ends ? mostEndMs : mostMs);
+  const isDone = () => peer.ended >= sent.calls || peer.isOver;
+  for (; !isDone() || turns < 3; turns++) {
+    await setImmediate();
+    const now = performance.now();
+    if (scheduler.done + peer.heard !== last) {
+      [last, lastCpu, since, turns] = [scheduler.done + peer.heard, cpuTime(), now, 0];
+    } else if (!sent.ends && turns > idleTurns && now > since + idleMs) break;
+    if (now > late) break;
+  }
+  const costs = {
+    work: scheduler.done - work,
+    cpu: lastCpu - cpu,
+    out: peer.heard - heard,
+    held: sent.weighs ? (await usedMemory()) - before : 0,
+    charged: http2.bufferedBytes,
+    ended: peer.ended,
+  };
+  peer.leave();
+  await eventually(() => http2.openConnections === 0);
+  return costs;
+}
+
+/** Waits for no more than a turn of the event loop can bring. */
+async function eventually(condition: () => boolean): Promise<void> {
+  for (let left = 1000; !condition(); left--) {
+    if (left === 0) throw new Error(`Cannot wait longer until ${condition.toString()}`);
+    await setImmediate();
+  }
+}
+
+function cpuTime(): number {
+  const { user, system } = process.threadCpuUsage();
+  return user + system;
+}
+
+function connectTo(http2: Http2Server): Peer {
+  let heard = 0;
+  let ended = 0;
+  const reader = new FrameReader(({ type, flags }: Frame) => {
+    const canEnd = type === FrameType.DATA || type === FrameType.HEADERS;
+    const isEnd = canEnd && (flags & Flag.END_STREAM) !== 0;
+    if (isEnd || type === FrameType.RST_STREAM) ended++;
+  });
+  reader.read(preface);
+  const wire = new Wire({
+    written(bytes) {
+      heard += bytes.length;
+      reader.read(bytes);
+    },
+    finished: () => {},
+  });
+  http2.attach(wire);
+  return {
+    get heard() {
+      return heard;
+    },
+    get ended() {
+      return ended;
+    },
+    get isOver() {
+      return wire.destroyed || wire.writableEnded;
+    },
+    send(bytes) {
+      for (let at = 0; at < bytes.length; at += chunk) wire.send(bytes.subarray(at, at + chunk));
+    },
+    leave: () => void wire.destroy(),
+  };
+}

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { paths } from '../kinds.ts';
+import { frame, packed } from '../raw_client.ts';
+import { greeting } from '../http2_attacks/greeting.ts';
+import { compressedResponse, calls, groups, nothing, responses, times } from './bytes.ts';
+import { wideOpen } from './hostile.ts';
+import { costsOf, serveMetered } from './metered.ts';
+import { bytesOf, type Input } from './search_inputs.ts';
+
+/** What search.ts has found to cost most, and the bounds of that for each byte. */
+interface Worst {
+  what: string;
+  bytes: Buffer;
+  /** Calls that end. */
+  calls: number;
+  /** Units of scheduler.ts: at least what it costs, as it must not go uncounted, and at most. */
+  work: readonly [least: number, most: number];
+  /** Bytes that are sent back. */
+  out: number;
+}
+
+const interop = '/grpc.testing.TestService/';
+const reflection = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+const whole: Input = {
+  path: reflection,
+  calls: 8,
+  messages: 1,
+  payload: 'zeros',
+  fields: 'none',
+  size: 4 * 1024 * 1024 - 1024,
+  isZipped: true,
+  frameSize: 16_384,
+  end: 'END_STREAM',
+  reads: true,
+};
+const zipped = { 'grpc-encoding': 'gzip' };
+
+function found(input: Partial<Input>): Pick<Worst, 'bytes' | 'calls'> {
+  return bytesOf({ ...whole, ...input });
+}
+
+function many(
+  path: string,
+  count: number,
+  body: Buffer,
+  fields = {},
+): Pick<Worst, 'bytes' | 'calls'> {
+  return { bytes: calls({ path, count, body, fields }), calls: count };
+}
+
+/** A UnaryCall that is to fail with so many characters U+0001. */
+function failing(length: number): Buffer {
+  const text = Buffer.alloc(length, 1);
+  const status = Buffer.concat([Buffer.from([8, 2, 0x12, ...varint(length)]), text]);
+  return frame(Buffer.concat([Buffer.from([0x3a, ...varint(status.length)]), status]));
+}
+
+function varint(value: number): number[] {
+  return [(value & 127) | 128, value >> 7];
+}
+
+const worst: readonly Worst[] = [
+  {
+    what: 'groups in groups that inflate to 4 MiB',
+    ...found({ payload: 'groups 90 deep' }),
+    // A thousand bytes for each; each of them a field for each two.
+    work: [2, 12],
+    out: 0.1,
+  },
+  {
+    what: '4 MiB that is no UTF-8',
+    ...found({ path: paths.unary, payload: 'invalid UTF-8' }),
+    work: [2, 6],
+    out: 0.1,
+  },
+  {
+    what: 'empty groups that inflate to 4 MiB',
+    ...many(paths.unary, 8, groups(), zipped),
+    work: [20, 40],
+    out: 0.1,
+  },
+  {
+    what: 'empty messages, each inflated',
+    ...many(`${interop}StreamingInputCall`, 4, times(500, packed(gzipSync(''))), zipped),
+    // 150 for 25 bytes.
+    work: [6, 8],
+    out: 0.1,
+  },
+  {
+    what: 'messages that cannot be inflated',
+    ...many(paths.unary, 500, packed(Buffer.alloc(30)), zipped),
+    work: [4, 8],
+    out: 3,
+  },
+  {
+    what: 'calls of a method that nobody serves',
+    ...many(`${interop}UnimplementedCall`, 1000, nothing),
+    // 150 for the 28 bytes of a call that ends in a status.
+    work: [5, 7],
+    out: 5,
+  },
+  {
+    what: 'statuses of characters that are escaped',
+    ...many(`${interop}UnaryCall`, 60, failing(4096)),
+    work: [0.05, 1],
+    out: 2,
+  },
+  {
+    what: 'many small responses',
+    ...many(`${interop}StreamingOutputCall`, 20, responses(2000, 0)),
+    // 16 for two bytes.
+    work: [6, 10],
+    out: 6,
+  },
+  {
+    what: 'questions for the largest descriptors',
+    ...many(
+      reflection,
+      2,
+      times(300, frame(Buffer.from('\x22\x18grpc.testing.TestService', 'latin1'))),
+    ),
+    // Copied, 20 kB for 31 bytes.
+    work: [2, 6],
+    out: 800,
+  },
+  {
+    what: 'responses that are compressed',
+    ...many(`${interop}UnaryCall`, 500, compressedResponse(1), { 'grpc-accept-encoding': 'gzip' }),
+    work: [4, 8],
+    out: 4,
+  },
+];
+
+for (const { what, bytes, calls: count, work, out } of worst) {
+  test(`what is done, and sent, is bounded for each byte that comes: ${what}`, async (t) => {
+    await using server = await serveMetered();
+
+    const costs = await costsOf(server, { hello: wideOpen, bytes, calls: count, ends: true });
+
+    const each = (value: number) => value / bytes.length;
+    t.diagnostic(`${each(costs.work).toFixed(2)} units, ${each(costs.out).toFixed(2)} bytes`);
+    assert.ok(costs.ended >= count, `${costs.ended} calls have ended of ${count}`);
+    assert.ok(each(costs.work) >= work[0], `${each(costs.work)} units for each byte`);
+    assert.ok(each(costs.work) <= work[1], `${each(costs.work)} units for each byte`);
+    assert.ok(each(costs.out) <= out, `${each(costs.out)} bytes for each byte`);
+  });
+}
+
+/** What is in memory beside what is charged: code that was compiled, objects that wait to be used again. */
+const anyMemory = 2 * 1024 * 1024;
+/** An open call takes more than it is charged; how many there are is bounded by number. See router.ts. */
+const callMemory = 6 * 1024;
+
+/** What search.ts has found to hold most for what is charged. */
+const held: readonly { what: string; bytes: Buffer; calls?: number }[] = [
+  {
+    what: 'answers of reflection that nobody reads',
+    ...found({
+      payload: 'field 2, empty',
+      reads: false,
+      messages: 921,
+      calls: 55,
+      size: 0,
+      isZipped: false,
+    }),
+  },
+  {
+    what: 'small responses that nobody reads',
+    ...many(`${interop}StreamingOutputCall`, 50, responses(2000, 0)),
+  },
+  {
+    what: 'messages that have come in part',
+    ...found({ path: paths.unary, isZipped: false, end: 'nothing' }),
+  },
+  {
+    what: 'calls that wait for a message',
+    bytes: calls({ path: paths.clientStream, count: 1000 }),
+    calls: 1000,
+  },
+];
+
+for (const { what, bytes, calls: open = 0 } of held) {
+  test(`what is held is what is charged: ${what}`, async (t) => {
+    await using server = await serveMetered();
+    const sent = { hello: greeting(0), bytes, calls: Number.POSITIVE_INFINITY, weighs: true };
+    // What is made once for all calls.
+    await costsOf(server, sent);
+
+    const costs = await costsOf(server, sent);
+
+    t.diagnostic(`${costs.held} bytes, ${costs.charged} charged`);
+    const most = 2 * costs.charged + open * callMemory + anyMemory;
+    assert.ok(costs.held <= most, `${costs.held} of ${costs.charged}`);
+  });
+}
