@@ -14,6 +14,8 @@ import type { Red, Row } from './rows.ts';
 export interface AttackOrder {
   row: string;
   port: number;
+  /** How long a rate is kept up; see Hostile. */
+  ms?: number;
 }
 
 /** One attack, and what the honest client has seen before it, meanwhile, and afterwards. */
@@ -52,14 +54,21 @@ const boundMs = 150;
 /** or so many times what they take without the attack. */
 const boundTimes = 3;
 
+interface MeasureOptions {
+  rounds: number;
+  untilGreen?: boolean;
+  /** How long a rate is kept up; see Hostile. */
+  rateMs?: number;
+}
+
 /** Attacks up to so many servers as a row has it, and no more once it holds. */
 export async function measure(
   row: Row,
-  { rounds, untilGreen = false }: { rounds: number; untilGreen?: boolean },
+  { rounds, untilGreen = false, rateMs }: MeasureOptions,
 ): Promise<Round[]> {
   const all: Round[] = [];
   while (all.length < rounds) {
-    const round = await play(row);
+    const round = await play(row, rateMs);
     all.push(round);
     if (untilGreen && news(row, round).length === 0) break;
   }
@@ -67,7 +76,7 @@ export async function measure(
 }
 
 /** Attacks a new server: one that has been attacked before has compiled what it needs for that. */
-async function play(row: Row): Promise<Round> {
+async function play(row: Row, rateMs?: number): Promise<Round> {
   using program = install();
   const served = await program.serve([], { env: settings(row) });
   const { address, pid } = served;
@@ -82,7 +91,8 @@ async function play(row: Row): Promise<Round> {
   const without = await seen(quietMs);
   const cpu = cpuTime(pid);
   const port = Number(address.split(':')[1]);
-  const done = await attacker.ask({ row: row.name, port }, attackMs);
+  const order = { row: row.name, port, ...(rateMs !== undefined && { ms: rateMs }) };
+  const done = await attacker.ask(order, attackMs);
   const during = await seen(settleMs);
   const after = await seen(afterMs);
 
