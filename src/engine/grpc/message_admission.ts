@@ -8,6 +8,11 @@ import { type EndReason, reasons } from './end_reason.ts';
 /** Smaller messages, in bytes, are read as they come. */
 const mostUnasked = 64 * 1024;
 
+/** Whether there has to be room for a message of so many bytes before it is read. */
+export function isLarge(length: number): boolean {
+  return length > mostUnasked;
+}
+
 /** What a message takes: as it comes, as it is decoded, and again where it is answered with as much. */
 const times = 3;
 
@@ -42,9 +47,8 @@ export class MessageAdmission {
     return this.#waiting !== undefined;
   }
 
-  /** A message of so many bytes is on its way, of which so many are there. */
+  /** A large message of so many bytes is on its way, of which so many are there. */
   receive(length: number, held: number): void {
-    if (length <= mostUnasked) return;
     if (this.#length === 0) this.#ask(length);
     if (this.#length > 0 && !this.isWaiting) this.#reserve(this.#room - held);
   }

@@ -2,7 +2,7 @@ import { ServerError, Status } from 'nice-grpc-common';
 import type { Stream } from '../http2/stream.ts';
 import { type EndReason, reasons } from './end_reason.ts';
 import { decodeMessage, type MessageKind } from './message_decoder.ts';
-import { MessageAdmission } from './message_admission.ts';
+import { isLarge, MessageAdmission } from './message_admission.ts';
 import { broken, MessageReader, type RawMessage } from './message_reader.ts';
 import { RequestStream } from './request_stream.ts';
 
@@ -38,7 +38,8 @@ export function createRequestReader(call: RequestOwner): RequestReader {
 class OneRequest implements RequestReader {
   readonly #call: RequestOwner;
   readonly #reader: MessageReader;
-  readonly #admission: MessageAdmission;
+  /** Of the first large message, and from then on. */
+  #admission: MessageAdmission | undefined;
   #message: unknown;
   #hasMessage = false;
   #hasEnded = false;
@@ -49,7 +50,6 @@ class OneRequest implements RequestReader {
   constructor(call: RequestOwner) {
     this.#call = call;
     this.#reader = new MessageReader(call.maxMessageSize);
-    this.#admission = new MessageAdmission(call, () => this.#onGranted());
   }
 
   begin(): void {}
@@ -58,11 +58,12 @@ class OneRequest implements RequestReader {
     this.#owed += bytes.length;
     if (!this.#isStopped) {
       this.#reader.push(bytes);
-      this.#orFail(() => {
-        const { stream } = this.#call;
+      try {
         this.#check();
-        if (stream.remoteEnded && !this.#admission.isWaiting) this.#decode();
-      });
+        if (this.#call.stream.remoteEnded && !this.#isWaiting) this.#decode();
+      } catch (error) {
+        this.#call.end(reasons.malformed(error));
+      }
       this.#reader.keep();
     }
     this.#giveRoom();
@@ -73,18 +74,20 @@ class OneRequest implements RequestReader {
     if (this.#isStopped) return;
     // One that is cut short need not wait for room.
     const { heldBytes } = this.#reader;
-    if (this.#admission.isWaiting && heldBytes >= (this.#reader.nextLength() ?? 0)) return;
-    this.#orFail(() => {
+    if (this.#isWaiting && heldBytes >= (this.#reader.nextLength() ?? 0)) return;
+    try {
       if (!this.#hasMessage) this.#decode();
       if (!this.#hasMessage) throw this.#missing();
-      this.#enterSoon();
-    });
+    } catch (error) {
+      return this.#call.end(reasons.malformed(error));
+    }
+    this.#enterSoon();
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#reader.clear();
-    this.#admission.release();
+    this.#admission?.release();
     this.#call.stream.discard(this.#owed);
     this.#owed = 0;
     this.#call.stream.keep(0);
@@ -106,7 +109,7 @@ class OneRequest implements RequestReader {
 
   #giveRoom(): void {
     const { stream } = this.#call;
-    if (!this.#admission.isWaiting && this.#owed > 0) {
+    if (!this.#isWaiting && this.#owed > 0) {
       const owed = this.#owed;
       this.#owed = 0;
       stream.consume(owed);
@@ -137,11 +140,17 @@ class OneRequest implements RequestReader {
     if (length === undefined) return;
     const { heldBytes } = this.#reader;
     if (heldBytes > length) throw wrongCount('several');
+    if (!isLarge(length)) return;
+    this.#admission ??= new MessageAdmission(this.#call, () => this.#onGranted());
     this.#admission.receive(length, heldBytes);
   }
 
+  get #isWaiting(): boolean {
+    return this.#admission?.isWaiting ?? false;
+  }
+
   #decode(): void {
-    this.#admission.decode();
+    this.#admission?.decode();
     const raw = this.#reader.next();
     if (!raw) return;
     this.#hasMessage = true;
@@ -152,14 +161,6 @@ class OneRequest implements RequestReader {
 
   #missing(): ServerError {
     return this.#reader.heldBytes > 0 ? broken('a message that is cut short') : wrongCount('none');
-  }
-
-  #orFail(work: () => void): void {
-    try {
-      work();
-    } catch (error) {
-      this.#call.end(reasons.malformed(error));
-    }
   }
 }
 
@@ -174,7 +175,8 @@ const mostWaiting = 64 * 1024;
 class ManyRequests implements RequestReader {
   readonly #call: RequestOwner;
   readonly #reader: MessageReader;
-  readonly #admission: MessageAdmission;
+  /** Of the first large message, and from then on. */
+  #admission: MessageAdmission | undefined;
   readonly #messages: RequestStream<unknown>;
   /** Bytes for which the caller has not been given room again. */
   #owed = 0;
@@ -182,7 +184,6 @@ class ManyRequests implements RequestReader {
   constructor(call: RequestOwner) {
     this.#call = call;
     this.#reader = new MessageReader(call.maxMessageSize);
-    this.#admission = new MessageAdmission(call, () => this.#onGranted());
     this.#messages = new RequestStream({
       flow: call.stream.flow,
       reader: this.#reader,
@@ -223,7 +224,7 @@ class ManyRequests implements RequestReader {
   stop(error: Error): void {
     this.#messages.fail(error);
     this.#reader.clear();
-    this.#admission.release();
+    this.#admission?.release();
     this.#call.stream.discard(this.#owed);
     this.#owed = 0;
     this.#call.stream.keep(0);
@@ -234,7 +235,7 @@ class ManyRequests implements RequestReader {
   /** Whoever asks for a message has done with the one before. */
   #onAsk(): void {
     this.#call.inUse.take(0);
-    this.#admission.release();
+    this.#admission?.release();
   }
 
   /** Whether the next message, as far as it is known, waits for room. One that is cut short need not. */
@@ -243,11 +244,14 @@ class ManyRequests implements RequestReader {
     try {
       const length = this.#reader.nextLength();
       if (length === undefined || (this.#messages.hasEnded && heldBytes < length)) return false;
-      this.#admission.receive(length, heldBytes);
+      if (isLarge(length)) {
+        this.#admission ??= new MessageAdmission(this.#call, () => this.#onGranted());
+        this.#admission.receive(length, heldBytes);
+      }
     } catch {
       // Whoever reads it is told.
     }
-    return this.#admission.isWaiting;
+    return this.#admission?.isWaiting ?? false;
   }
 
   #onGranted(): void {
@@ -256,7 +260,7 @@ class ManyRequests implements RequestReader {
   }
 
   #decode(raw: RawMessage): unknown {
-    this.#admission.decode();
+    this.#admission?.decode();
     return decodeMessage(raw, this.#call);
   }
 
@@ -265,7 +269,7 @@ class ManyRequests implements RequestReader {
     const { stream } = this.#call;
     const held = this.#reader.heldBytes;
     const wants = held < mostWaiting || this.#messages.isWaiting;
-    if (this.#owed > 0 && wants && !this.#admission.isWaiting) {
+    if (this.#owed > 0 && wants && !this.#admission?.isWaiting) {
       const owed = this.#owed;
       this.#owed = 0;
       stream.consume(owed);
