@@ -116,11 +116,12 @@ export class Account extends Usage {
   }
 
   /**
-   * Whether it may have more: where there is more than may be, it has no more than its share, and others make room,
-   * or it receives a message that has been given some.
+   * Whether it may go on to have more: there is room, or a quarter more than that and it has no more than its share,
+   * or it receives a message that has been given room.
    */
   get mayGrow(): boolean {
-    return !this.#all.isExceeded || this.#admitted > 0 || this.admits('bytes', 0);
+    if (!this.#all.isExceeded || this.#admitted > 0) return true;
+    return !this.#all.isFarExceeded && !this.#all.isAboveShare(this);
   }
 
   /** Whether there is so much that it may not even end what it has, where that adds to it. */
@@ -397,7 +398,7 @@ export class Accounts {
     if (this.#waiting.size > 0) this.#serveLater();
   }
 
-  #isAboveShare(account: Account): boolean {
+  isAboveShare(account: Account): boolean {
     return (account.peer ?? account).bytes > this.#share('bytes', account);
   }
 
@@ -442,13 +443,13 @@ export class Accounts {
   *#evictions(): Generator<undefined, void> {
     const accounts = this.#accounts().toSorted(byUse);
     for (const account of accounts) {
-      while (this.#isShort() && this.#isAboveShare(account)) {
+      while (this.#isShort() && this.isAboveShare(account)) {
         if (account.holder.evictStalled(this.#since) <= 0) break;
         yield;
       }
     }
     for (const account of accounts) {
-      while (this.isExceeded && this.#isAboveShare(account)) {
+      while (this.isExceeded && this.isAboveShare(account)) {
         if (account.holder.evict('bytes', this.#since) <= 0) break;
         yield;
       }
