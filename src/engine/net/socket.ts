@@ -101,6 +101,8 @@ export function bindSocket(
   let behind = false;
   /** Bytes that the socket has got. */
   let written = 0;
+  /** Bytes that came when all had been said. */
+  let passedOver = 0;
   let idle = true;
   let offered = false;
   /** What it had is not counted any more. */
@@ -179,8 +181,13 @@ export function bindSocket(
     wake();
   }
 
-  /** All has been said, though it may not have left yet: what still comes is read and dropped, in turns like all else. */
+  /**
+   * All has been said, though it may not have left yet: what still comes is read and dropped, as a reset could overtake
+   * our last words. Whoever goes on for longer than what was on its way does not read them.
+   */
   function passOver({ length }: Buffer): void {
+    passedOver += length;
+    if (passedOver > 2 * deps.limits.connectionWindowSize) return void socket.destroy();
     flow.spend(copyWork(length));
     if (!flow.isSpent || socket.isPaused()) return;
     socket.pause();
