@@ -86,18 +86,28 @@ class Peer extends Usage {
 /** What one connection holds. One that shares with no other is a peer by itself. */
 export class Account extends Usage {
   readonly peer: Peer | undefined;
-  readonly holder: Holder;
+  /** Set as soon as it is there. */
+  holder: Holder | undefined;
   readonly #all: Accounts;
   /** Bytes of bodies: the peer's, and ours that it has not taken. */
   bodies = 0;
   /** Messages on their way that have been given room. */
   #admitted = 0;
 
-  constructor(all: Accounts, peer: Peer | undefined, holder: Holder) {
+  constructor(all: Accounts, peer: Peer | undefined, holder: Holder | undefined) {
     super();
     this.#all = all;
     this.peer = peer;
     this.holder = holder;
+  }
+
+  /** See Holder. */
+  evict(limited: keyof Limited, since: number): number {
+    return this.holder?.evict(limited, since) ?? 0;
+  }
+
+  evictStalled(since: number): number {
+    return this.holder?.evictStalled(since) ?? 0;
   }
 
   /** Counts so many bytes more, or with a negative number fewer. */
@@ -262,7 +272,7 @@ export class Accounts {
   }
 
   /** Opens an account for a connection. Those of one `peer` share; where there is no name, it is a peer itself. */
-  open(peer: string | undefined, holder: Holder): Account {
+  open(peer: string | undefined, holder?: Holder): Account {
     if (peer === undefined) {
       const account = new Account(this, undefined, holder);
       this.#sharers.add(account);
@@ -322,10 +332,9 @@ export class Accounts {
     let victim = this.#victim(account, limited, amount);
     for (let left = evictionsAtOnce; victim && left > 0; left--) {
       if (fits(limited === 'bytes' ? this.#limits.bytes * far : this.#limits[limited])) return true;
-      const { holder } = victim;
-      if (limited !== 'bytes') holder.evict(limited, this.#since);
+      if (limited !== 'bytes') victim.evict(limited, this.#since);
       // What goes on is over soon, and little is asked for.
-      else if (holder.evictStalled(this.#since) <= 0) return true;
+      else if (victim.evictStalled(this.#since) <= 0) return true;
       victim = this.#victim(account, limited, amount);
     }
     return fits(this.#limits[limited]);
@@ -444,13 +453,13 @@ export class Accounts {
     const accounts = this.#accounts().toSorted(byUse);
     for (const account of accounts) {
       while (this.#isShort() && this.isAboveShare(account)) {
-        if (account.holder.evictStalled(this.#since) <= 0) break;
+        if (account.evictStalled(this.#since) <= 0) break;
         yield;
       }
     }
     for (const account of accounts) {
       while (this.isExceeded && this.isAboveShare(account)) {
-        if (account.holder.evict('bytes', this.#since) <= 0) break;
+        if (account.evict('bytes', this.#since) <= 0) break;
         yield;
       }
     }
@@ -461,8 +470,8 @@ export class Accounts {
   *#evictionsForWaiting(): Generator<undefined, void> {
     for (let [next] = this.#waiting.inOrder(); next; [next] = this.#waiting.inOrder()) {
       if (!this.#isLate || next.bytes <= this.freeBytes || this.admitted < 2) return;
-      const holder = this.#victim(next.account, 'bytes', next.bytes)?.holder;
-      const gone = holder && (holder.evict('bytes', this.#since) || holder.evict('bytes', none));
+      const victim = this.#victim(next.account, 'bytes', next.bytes);
+      const gone = victim && (victim.evict('bytes', this.#since) || victim.evict('bytes', none));
       if (!gone) return;
       yield;
     }

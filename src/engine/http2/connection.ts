@@ -162,6 +162,11 @@ export class Connection {
     return this.#state === 'failed' || (this.#state === 'left' && this.#streams.table.size === 0);
   }
 
+  /** Whether nothing that it held is counted any more: its socket is gone, or is to go at once. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Whether it has ended with an error. */
   get hasFailed(): boolean {
     return this.#state === 'failed';
@@ -377,7 +382,7 @@ function none(): number {
 
 /** An account of a connection that shares with no other. */
 function alone(): Account {
-  return new Accounts().open(undefined, { evict: () => 0, evictStalled: () => 0 });
+  return new Accounts().open(undefined);
 }
 
 function tooMuch(): ConnectionError {

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type Account, type Accounts, Held } from '../account.ts';
+import { type Accounts, Held } from '../account.ts';
 import type { Spare } from '../spares.ts';
 import { Connection, type ConnectionDeps } from '../http2/connection.ts';
 import { ConnectionError } from '../http2/errors.ts';
@@ -73,17 +73,11 @@ export function bindSocket(
   const unsent = () => socket.writableLength;
   const unread = () => socket.readableLength;
   const flow = scheduler.createFlow();
-  const account: Account = accounts.open(owner, {
-    evict(limited, since) {
-      const freed = connection.evict(limited, since);
-      if (freed > 0 && connection.hasFailed) dropSoon();
-      return freed;
-    },
-    evictStalled: (since) => connection.evictStalled(since),
-  });
+  const account = accounts.open(owner);
   const ownCost = 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
   account.charge(Held.connections, ownCost);
   const connection = new Connection({ ...deps, serve, wake, unsent, unread, flow, account });
+  account.holder = connection;
   let scheduled = false;
   let full = false;
   const drop = (incident?: Incident) => {
@@ -289,7 +283,8 @@ export function bindSocket(
     socket.resume();
     const linger = () => void setTimeout(() => socket.destroy(), lingerMs).unref();
     // The end of a response may be among those words, and a slow reader have it to come; see tick().
-    if (connection.hasFailed) linger();
+    if (connection.isClosed) dropSoon();
+    else if (connection.hasFailed) linger();
     else socket.once('finish', linger);
   }
 }
