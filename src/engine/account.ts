@@ -327,8 +327,12 @@ export class Accounts {
    * it all the same: of bytes there may be a quarter more for that, and beyond it others have to make room.
    */
   admit(account: Account, limited: keyof Limited, amount: number): boolean {
+    const limit = this.#limits[limited];
+    return this.used[limited] + amount <= limit || this.#makeRoom(account, limited, amount);
+  }
+
+  #makeRoom(account: Account, limited: keyof Limited, amount: number): boolean {
     const fits = (limit: number) => this.used[limited] + amount <= limit;
-    if (fits(this.#limits[limited])) return true;
     let victim = this.#victim(account, limited, amount);
     for (let left = evictionsAtOnce; victim && left > 0; left--) {
       if (fits(limited === 'bytes' ? this.#limits.bytes * far : this.#limits[limited])) return true;
