@@ -1,6 +1,6 @@
 /**
  * As much of the beginning of a text as has at most so many bytes where it is written as JSON with what
- * printable() escapes. What is not ASCII is taken for six bytes each, as some of it is: `\u009b`.
+ * is not printable escaped, too. What is not ASCII is taken for six bytes each, as some of it is: `\u009b`.
  */
 export function bounded(text: string, most: number): string {
   if (text.length * longestEscape <= most) return text;

@@ -218,7 +218,7 @@ export class Call
     this.#unwinding = setImmediate(() => this.end(reasons.threw(error)));
   }
 
-  /** Is counted from here on, where others have made room for it or there is too much: see middleware/limit.ts. */
+  /** Is counted from here on, in the place of another if need be; where that is one too many, middleware refuse it. */
   #count(): void {
     if (!this.isUnlimited) {
       this.stream.account.admits('calls', 1);

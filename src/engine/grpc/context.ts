@@ -9,8 +9,7 @@ import type { ResponseWriter } from './response_writer.ts';
 export interface Timed {
   /**
    * When the call must have ended, in milliseconds on the monotonic clock, performance.now(), which
-   * nobody sets; undefined when it has all the time it wants. middleware/deadline.ts moves it closer
-   * where our own ceiling is.
+   * nobody sets; undefined when it has all the time it wants. Middleware may move it closer.
    */
   deadline: number | undefined;
 }
@@ -63,7 +62,7 @@ export interface Connected {
 export interface Retaining {
   /**
    * Says how many bytes the service keeps of the requests before the last: they count against
-   * `--max-buffered-bytes`, and a call that keeps too many may be reset for it.
+   * the server's limit of bytes, and a call that keeps too many may be reset for it.
    */
   retain?: ((bytes: number) => void) | undefined;
 }

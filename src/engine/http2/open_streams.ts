@@ -17,8 +17,8 @@ interface OpenStreamsDeps {
   report: (incident: Incident) => void;
 }
 
-/** What is no message worth ending a call for, in bytes. */
-const smallMessage = 1024;
+/** A call that holds less of messages is not worth ending, in bytes. */
+const leastWorth = 1024;
 
 /** The streams of a connection: what they may do to it, and everything that ends one. */
 export class OpenStreams implements StreamOwner {
@@ -162,7 +162,7 @@ export class OpenStreams implements StreamOwner {
   /** The same of those that are in the middle of a message, and have made no progress since that turn. */
   evictStalled(since: number): number {
     const stalled = this.table.all().filter(({ progressedAt, messageBytes, isWaiting }) => {
-      return progressedAt <= since && messageBytes >= smallMessage && !isWaiting;
+      return progressedAt <= since && messageBytes >= leastWorth && !isWaiting;
     });
     const stream = stalestOf(stalled);
     if (!stream) return 0;
