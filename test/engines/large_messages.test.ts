@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { Status } from 'nice-grpc-common';
+import { ErrorCode } from '../../src/engine/http2/errors.ts';
+import { message } from '../grpc_attacks/calls.ts';
+import { type Running, serve, until } from '../harness.ts';
+import { paths } from '../kinds.ts';
+import { connectRaw } from '../raw_client.ts';
+
+const MiB = 1024 ** 2;
+
+/** Has that many bidi calls of one client send so many names of that size each, one when the other is answered. */
+async function chat({ client }: Running, calls: number, count: number, size: number) {
+  const name = 'x'.repeat(size);
+  const one = async () => {
+    let answered = 0;
+    const requests = async function* requests() {
+      for (let i = 0; i < count; i++) yield { name };
+    };
+    for await (const { message } of client.interactiveSayHello(requests())) {
+      assert.ok((message ?? '').length > size);
+      answered++;
+    }
+    return answered;
+  };
+  return Promise.all(Array.from({ length: calls }, one));
+}
+
+test('streams of large messages, more than there is room for at once, all get through', async () => {
+  await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
+
+  const answered = await chat(running, 20, 4, 500_000);
+
+  assert.deepEqual(answered, Array(20).fill(4));
+});
+
+test('a stream that has done with a large message counts nothing of it', async () => {
+  await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
+  const raw = await connectRaw(running.address, { initialWindowSize: 4 * MiB });
+  const stream = raw.open(paths.bidi, {}, { endStream: false });
+
+  stream.resume().write(message('x'.repeat(MiB)));
+  await once(stream, 'data');
+  await until(() => running.counts().heldBytes?.['messages'] === 0);
+
+  assert.equal(running.counts().streams, 1);
+  raw.close();
+});
+
+test('a large message that is cut short fails at once, though it would wait for room', async () => {
+  await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
+  const [holder, other] = [await connectRaw(running.address), await connectRaw(running.address)];
+  const large = message('x'.repeat(3 * MiB));
+  holder.open(paths.unary, {}, { endStream: false }).write(large.subarray(0, 1000));
+  await until(() => (running.counts().heldBytes?.['messages'] ?? 0) > 8 * MiB);
+
+  const cut = other.open(paths.unary, {}, { endStream: false });
+  cut.end(large.subarray(0, 1000));
+  const [{ 'grpc-status': status }] = await once(cut, 'response');
+
+  assert.equal(status, String(Status.INTERNAL));
+  holder.close();
+  other.close();
+});
+
+test('a large message that does not go on makes room for one that waits', async () => {
+  await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
+  const [holder, other] = [await connectRaw(running.address), await connectRaw(running.address)];
+  const large = message('x'.repeat(3 * MiB));
+  const slow = holder.open(paths.unary, {}, { endStream: false });
+  slow.write(large.subarray(0, 1000));
+  await until(() => (running.counts().heldBytes?.['messages'] ?? 0) > 8 * MiB);
+  const waits = other.open(paths.unary, {}, { endStream: false });
+  const trailers = once(waits, 'trailers');
+  waits.resume().end(large);
+
+  const [{ 'grpc-status': ended }] = await trailers;
+
+  assert.equal(ended, '0');
+  assert.equal(slow.rstCode, ErrorCode.ENHANCE_YOUR_CALM);
+  holder.close();
+  other.close();
+});
