@@ -130,8 +130,9 @@ export class Account extends Usage {
    * or it receives a message that has been given room.
    */
   get mayGrow(): boolean {
-    if (!this.#all.isExceeded || this.#admitted > 0) return true;
-    return !this.#all.isFarExceeded && !this.#all.isAboveShare(this);
+    if (!this.#all.isExceeded) return true;
+    if (this.#all.isFarExceeded) return false;
+    return this.#admitted > 0 || !this.#all.isAboveShare(this);
   }
 
   /** Whether there is so much that it may not even end what it has, where that adds to it. */

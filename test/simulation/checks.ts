@@ -159,7 +159,8 @@ function mostOfStream(each: Served, heard: { heard: number } | undefined): numbe
     overLimit === undefined ? listSize(fields) + pseudoFields : limits.maxHeaderListSize;
   const body = isPlain(each) ? received - taken : received + maxMessageSize;
   const responses = responseHeld(each, heard) + given * partCost;
-  const reserved = received > smallMessage ? timesOfMessage * maxMessageSize : 0;
+  // Of a large message that has begun, however little of it has come.
+  const reserved = received > 0 ? timesOfMessage * maxMessageSize : 0;
   return (
     limits.streamCost + headers + Math.max(0, body) + largest + reserved + retained + responses
   );

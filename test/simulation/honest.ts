@@ -188,9 +188,10 @@ export class Honest {
     return true;
   }
 
-  /** It may refuse what there is no room for, but for messages that fit into the share of whoever asks for little. */
+  /** It may refuse what there is no room for, but no small message of a client that has no large one under way. */
   #refuse(call: Call, how: string): void {
-    if (this.#world.wasFull && call.size > smallMessage) this.refused++;
+    const hasLarge = this.#calls.some(({ size }) => size > smallMessage);
+    if (this.#world.wasFull && (hasLarge || call.size > smallMessage)) this.refused++;
     else this.#broken(call, how);
   }
 
