@@ -31,94 +31,135 @@ export function createRequestReader(call: RequestOwner): RequestReader {
   return call.method.requestStream ? new ManyRequests(call) : new OneRequest(call);
 }
 
-/**
- * A request of one message: it is whole when the caller has ended its side. Until then the message
- * waits as it came, and counts for that: what it becomes may take a thousand times as much.
- */
-class OneRequest implements RequestReader {
-  readonly #call: RequestOwner;
-  readonly #reader: MessageReader;
+/** The body of a request as it waits: what of it the caller has room for again, and what there must be room for first. */
+abstract class RequestBody {
+  readonly call: RequestOwner;
+  readonly reader: MessageReader;
   /** Of the first large message, and from then on. */
   #admission: MessageAdmission | undefined;
-  #message: unknown;
-  #hasMessage = false;
-  #hasEnded = false;
-  #isStopped = false;
   /** Bytes for which the caller has not been given room again. */
   #owed = 0;
 
   constructor(call: RequestOwner) {
-    this.#call = call;
-    this.#reader = new MessageReader(call.maxMessageSize);
+    this.call = call;
+    this.reader = new MessageReader(call.maxMessageSize);
   }
+
+  /** There is room for the message that waited for it. */
+  abstract onGranted(): void;
+
+  /** Whether the message at hand waits for room. */
+  get waitsForRoom(): boolean {
+    return this.#admission?.isWaiting ?? false;
+  }
+
+  /** So many bytes have come. */
+  owe(bytes: number): void {
+    this.#owed += bytes;
+  }
+
+  /** A message of so many bytes comes next, of which the reader has some. */
+  expect(length: number): void {
+    if (!isLarge(length)) return;
+    this.#admission ??= new MessageAdmission(this.call, () => this.onGranted());
+    this.#admission.receive(length, this.reader.heldBytes);
+  }
+
+  /** Gives a message that is whole as it is; see decodeMessage(). */
+  decode(raw: RawMessage): unknown {
+    this.#admission?.decode();
+    return decodeMessage(raw, this.call);
+  }
+
+  /** Nobody has the message at hand any more. */
+  release(): void {
+    this.#admission?.release();
+  }
+
+  /** Gives the caller room for what is read, where it is `wanted` and nothing waits. */
+  giveRoom(wanted = true): void {
+    const { stream } = this.call;
+    if (this.#owed > 0 && wanted && !this.waitsForRoom) {
+      const owed = this.#owed;
+      this.#owed = 0;
+      stream.consume(owed);
+    }
+    stream.keep(Math.max(0, this.reader.heldBytes - this.#owed));
+  }
+
+  /** Forgets what is not read, and gives no room for more. */
+  drop(): void {
+    this.reader.clear();
+    this.release();
+    this.call.stream.discard(this.#owed);
+    this.#owed = 0;
+    this.call.stream.keep(0);
+  }
+}
+
+/**
+ * A request of one message: it is whole when the caller has ended its side. Until then the message
+ * waits as it came, and counts for that: what it becomes may take a thousand times as much.
+ */
+class OneRequest extends RequestBody implements RequestReader {
+  #message: unknown;
+  #hasMessage = false;
+  #hasEnded = false;
+  #isStopped = false;
 
   begin(): void {}
 
   data(bytes: Buffer): void {
-    this.#owed += bytes.length;
+    this.owe(bytes.length);
     if (!this.#isStopped) {
-      this.#reader.push(bytes);
+      this.reader.push(bytes);
       try {
         this.#check();
-        if (this.#call.stream.remoteEnded && !this.#isWaiting) this.#decode();
+        if (this.call.stream.remoteEnded && !this.waitsForRoom) this.#decode();
       } catch (error) {
-        this.#call.end(reasons.malformed(error));
+        this.call.end(reasons.malformed(error));
       }
-      this.#reader.keep();
+      this.reader.keep();
     }
-    this.#giveRoom();
+    this.giveRoom();
   }
 
   end(): void {
     this.#hasEnded = true;
     if (this.#isStopped) return;
     // One that is cut short need not wait for room.
-    const { heldBytes } = this.#reader;
-    if (this.#isWaiting && heldBytes >= (this.#reader.nextLength() ?? 0)) return;
+    const { heldBytes } = this.reader;
+    if (this.waitsForRoom && heldBytes >= (this.reader.nextLength() ?? 0)) return;
     try {
       if (!this.#hasMessage) this.#decode();
       if (!this.#hasMessage) throw this.#missing();
     } catch (error) {
-      return this.#call.end(reasons.malformed(error));
+      return this.call.end(reasons.malformed(error));
     }
     this.#enterSoon();
   }
 
   stop(): void {
     this.#isStopped = true;
-    this.#reader.clear();
-    this.#admission?.release();
-    this.#call.stream.discard(this.#owed);
-    this.#owed = 0;
-    this.#call.stream.keep(0);
+    this.drop();
   }
 
   /** What cannot be empty is not there: middleware alone see it, as no handler runs. */
   empty(): unknown {
     try {
-      return this.#call.method.decode(new Uint8Array(0));
+      return this.call.method.decode(new Uint8Array(0));
     } catch {
       return undefined;
     }
   }
 
-  #onGranted(): void {
+  override onGranted(): void {
     if (this.#hasEnded) this.end();
-    else this.#giveRoom();
-  }
-
-  #giveRoom(): void {
-    const { stream } = this.#call;
-    if (!this.#isWaiting && this.#owed > 0) {
-      const owed = this.#owed;
-      this.#owed = 0;
-      stream.consume(owed);
-    }
-    stream.keep(Math.max(0, this.#reader.heldBytes - this.#owed));
+    else this.giveRoom();
   }
 
   #enterSoon(): void {
-    const call = this.#call;
+    const { call } = this;
     const message = this.#message;
     this.#message = undefined;
     if (message instanceof Promise) {
@@ -130,37 +171,29 @@ class OneRequest implements RequestReader {
   }
 
   #enter(request: unknown): void {
-    this.#giveRoom();
-    this.#call.enter(request);
+    this.giveRoom();
+    this.call.enter(request);
   }
 
   /** Throws where it can be no message, or has become more than one. */
   #check(): void {
-    const length = this.#reader.nextLength();
+    const length = this.reader.nextLength();
     if (length === undefined) return;
-    const { heldBytes } = this.#reader;
-    if (heldBytes > length) throw wrongCount('several');
-    if (!isLarge(length)) return;
-    this.#admission ??= new MessageAdmission(this.#call, () => this.#onGranted());
-    this.#admission.receive(length, heldBytes);
-  }
-
-  get #isWaiting(): boolean {
-    return this.#admission?.isWaiting ?? false;
+    if (this.reader.heldBytes > length) throw wrongCount('several');
+    this.expect(length);
   }
 
   #decode(): void {
-    this.#admission?.decode();
-    const raw = this.#reader.next();
+    const raw = this.reader.next();
     if (!raw) return;
     this.#hasMessage = true;
-    this.#message = decodeMessage(raw, this.#call);
+    this.#message = this.decode(raw);
     // Whoever waits for it does so later; until then it has failed for nobody.
     if (this.#message instanceof Promise) this.#message.catch(() => {});
   }
 
   #missing(): ServerError {
-    return this.#reader.heldBytes > 0 ? broken('a message that is cut short') : wrongCount('none');
+    return this.reader.heldBytes > 0 ? broken('a message that is cut short') : wrongCount('none');
   }
 }
 
@@ -172,23 +205,16 @@ function wrongCount(count: string): ServerError {
 const mostWaiting = 64 * 1024;
 
 /** A request of many messages: its handler begins at once, and takes them one by one. */
-class ManyRequests implements RequestReader {
-  readonly #call: RequestOwner;
-  readonly #reader: MessageReader;
-  /** Of the first large message, and from then on. */
-  #admission: MessageAdmission | undefined;
+class ManyRequests extends RequestBody implements RequestReader {
   readonly #messages: RequestStream<unknown>;
-  /** Bytes for which the caller has not been given room again. */
-  #owed = 0;
 
   constructor(call: RequestOwner) {
-    this.#call = call;
-    this.#reader = new MessageReader(call.maxMessageSize);
+    super(call);
     this.#messages = new RequestStream({
       flow: call.stream.flow,
-      reader: this.#reader,
+      reader: this.reader,
       mustWait: () => this.#mustWait(),
-      decode: (raw) => this.#orFail(() => this.#decode(raw)),
+      decode: (raw) => this.#orFail(() => this.decode(raw)),
       onAsk: () => this.#onAsk(),
       onPull: () => this.#giveRoom(),
       fail: (error) => call.end(reasons.malformed(error)),
@@ -196,15 +222,15 @@ class ManyRequests implements RequestReader {
   }
 
   begin(): void {
-    this.#call.enter(this.#messages);
+    this.call.enter(this.#messages);
   }
 
   data(bytes: Buffer): void {
-    this.#owed += bytes.length;
+    this.owe(bytes.length);
     if (!this.#messages.isLeft) {
-      this.#reader.push(bytes);
+      this.reader.push(bytes);
       this.#messages.wake();
-      this.#reader.keep();
+      this.reader.keep();
     }
     this.#giveRoom();
   }
@@ -223,64 +249,44 @@ class ManyRequests implements RequestReader {
 
   stop(error: Error): void {
     this.#messages.fail(error);
-    this.#reader.clear();
-    this.#admission?.release();
-    this.#call.stream.discard(this.#owed);
-    this.#owed = 0;
-    this.#call.stream.keep(0);
+    this.drop();
   }
 
   async *empty(): AsyncGenerator<never> {}
 
-  /** Whoever asks for a message has done with the one before. */
-  #onAsk(): void {
-    this.#call.inUse.take(0);
-    this.#admission?.release();
-  }
-
-  /** Whether the next message, as far as it is known, waits for room. One that is cut short need not. */
-  #mustWait(): boolean {
-    const { heldBytes } = this.#reader;
-    try {
-      const length = this.#reader.nextLength();
-      if (length === undefined || (this.#messages.hasEnded && heldBytes < length)) return false;
-      if (isLarge(length)) {
-        this.#admission ??= new MessageAdmission(this.#call, () => this.#onGranted());
-        this.#admission.receive(length, heldBytes);
-      }
-    } catch {
-      // Whoever reads it is told.
-    }
-    return this.#admission?.isWaiting ?? false;
-  }
-
-  #onGranted(): void {
+  override onGranted(): void {
     this.#messages.wake();
     this.#giveRoom();
   }
 
-  #decode(raw: RawMessage): unknown {
-    this.#admission?.decode();
-    return decodeMessage(raw, this.#call);
+  /** Whoever asks for a message has done with the one before. */
+  #onAsk(): void {
+    this.call.inUse.take(0);
+    this.release();
+  }
+
+  /** Whether the next message, as far as it is known, waits for room. One that is cut short need not. */
+  #mustWait(): boolean {
+    try {
+      const length = this.reader.nextLength();
+      if (length === undefined) return false;
+      if (this.#messages.hasEnded && this.reader.heldBytes < length) return false;
+      this.expect(length);
+    } catch {
+      // Whoever reads it is told.
+    }
+    return this.waitsForRoom;
   }
 
   /** As long as messages wait that nobody takes, the caller gets no room for more. */
   #giveRoom(): void {
-    const { stream } = this.#call;
-    const held = this.#reader.heldBytes;
-    const wants = held < mostWaiting || this.#messages.isWaiting;
-    if (this.#owed > 0 && wants && !this.#admission?.isWaiting) {
-      const owed = this.#owed;
-      this.#owed = 0;
-      stream.consume(owed);
-    }
-    stream.keep(Math.max(0, held - this.#owed));
+    this.giveRoom(this.reader.heldBytes < mostWaiting || this.#messages.isWaiting);
   }
 
   /** A message that is none ends the call, whatever its handler makes of it. */
   #orFail(decode: () => unknown): unknown {
     const fail = (error: unknown): never => {
-      this.#call.end(reasons.malformed(error));
+      this.call.end(reasons.malformed(error));
       throw error;
     };
     try {
