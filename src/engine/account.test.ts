@@ -66,10 +66,10 @@ test('everybody is called back once when there is not too much any more', () => 
   const called: string[] = [];
   const left = () => void called.push('left');
   account.charge(Held.bodies, 150);
-  account.onRoom(() => void called.push('first'));
-  account.onRoom(() => void called.push('second'));
-  account.onRoom(left);
-  account.offRoom(left);
+  accounts.onRoom(() => void called.push('first'));
+  accounts.onRoom(() => void called.push('second'));
+  accounts.onRoom(left);
+  accounts.offRoom(left);
 
   account.charge(Held.bodies, -40);
   run();
@@ -90,7 +90,7 @@ test('where there is too much, what is kept for speed goes first, of those that 
   const dropped: number[] = [];
   for (const [number, isIdle] of [false, true, false, true, true, true].entries()) {
     account.charge(Held.headers, 10);
-    account.offer({
+    accounts.offer({
       isIdle,
       drop() {
         dropped.push(number);
@@ -192,7 +192,7 @@ test('a peer that is gone has no share', () => {
   one.account.charge(Held.bodies, -10);
   one.account.count('calls', -1);
   one.account.count('streams', -1);
-  one.account.close(noSpare);
+  accounts.close(one.account, noSpare);
   const room = other.account.room;
 
   assert.equal(room, 10);

@@ -30,18 +30,6 @@ export type Category = (typeof Held)[keyof typeof Held];
 /** Bytes by the names of their categories. */
 export type HeldBytes = Readonly<Record<string, number>>;
 
-const names = [
-  'connections',
-  'calls',
-  'headers',
-  'bodies',
-  'messages',
-  'retained',
-  'responses',
-  'input',
-  'output',
-] as const satisfies (keyof typeof Held)[];
-
 /** What is limited for all peers of a server together. */
 export interface Limited {
   /** Of all that is held, but for connections themselves. */
@@ -137,7 +125,7 @@ export class Account extends Usage {
 
   /** Whether there is so much that it may not even end what it has, where that adds to it. */
   get mustStop(): boolean {
-    return this.#all.isFarExceeded && !this.mayGrow;
+    return this.#all.isFarExceeded;
   }
 
   /** Bytes that it may have more; negative where it has too many. */
@@ -169,26 +157,6 @@ export class Account extends Usage {
   /** Takes a wish back. */
   leave(waiting: Waiting<Account>): void {
     this.#all.leave(waiting);
-  }
-
-  /** Calls back once there is not more any more than may be. */
-  onRoom(resume: () => void): void {
-    this.#all.onRoom(resume);
-  }
-
-  /** Takes onRoom() back. */
-  offRoom(resume: () => void): void {
-    this.#all.offRoom(resume);
-  }
-
-  /** Has something dropped, once, where there is no room for what is of use. */
-  offer(spare: Spare): void {
-    this.#all.offer(spare);
-  }
-
-  /** The connection is over, and holds nothing: what it had lent is taken back. */
-  close(spare: Spare): void {
-    this.#all.close(this, spare);
   }
 }
 
@@ -226,7 +194,7 @@ export class Accounts {
   /** Messages on their way that have been given room. */
   admitted = 0;
   /** Bytes by category. */
-  readonly held: number[] = names.map(() => 0);
+  readonly held: number[] = Object.keys(Held).map(() => 0);
   readonly #limits: Limited;
   readonly #later: (task: () => void) => void;
   readonly #peers = new Map<string, Peer>();
@@ -255,7 +223,7 @@ export class Accounts {
   /** Bytes by the names of their categories. */
   get heldBytes(): HeldBytes {
     const held: Record<string, number> = {};
-    for (const name of names) held[name] = this.held[Held[name]] ?? 0;
+    for (const [name, at] of Object.entries(Held)) held[name] = this.held[at] ?? 0;
     return held;
   }
 
@@ -376,18 +344,22 @@ export class Accounts {
     this.#waiting.leave(waiting);
   }
 
+  /** Calls back once there is not more any more than may be. */
   onRoom(resume: () => void): void {
     this.#resumes.add(resume);
   }
 
+  /** Takes onRoom() back. */
   offRoom(resume: () => void): void {
     this.#resumes.delete(resume);
   }
 
+  /** Has something dropped, once, where there is no room for what is of use. */
   offer(spare: Spare): void {
     this.#spares.add(spare);
   }
 
+  /** A connection is over, and holds nothing: its spare is taken back. */
   close(account: Account, spare: Spare): void {
     this.#spares.delete(spare);
     const { peer } = account;

@@ -1,6 +1,6 @@
 import { type Account, type Category, Held } from '../account.ts';
 import type { Flow } from '../scheduler.ts';
-import { type ConnectionError, ErrorCode, StreamError } from './errors.ts';
+import { type Code, type ConnectionError, StreamError } from './errors.ts';
 import { ReceiveWindow, SendWindow } from './flow_control.ts';
 import type { Output } from './output.ts';
 import type { RequestHeaders } from './request_headers.ts';
@@ -269,8 +269,7 @@ export class Stream implements Indexed<Stream> {
   /** Says that so many bytes of the body are done with: the peer may send as many more. */
   consume(bytes: number): void {
     if (this.closed) return;
-    this.#unconsumed -= bytes;
-    this.#countBodies();
+    this.discard(bytes);
     this.#owner.giveBack(this, bytes);
   }
 
@@ -466,7 +465,7 @@ export class Stream implements Indexed<Stream> {
     }
   }
 
-  #error(code: keyof typeof ErrorCode, message: string): StreamError {
+  #error(code: Code, message: string): StreamError {
     return new StreamError(this.id, code, message);
   }
 }

@@ -161,7 +161,7 @@ export function createHttp2Server({
       ...deps,
       report: (incident) => report(incident, socket),
       http1Response: http1Response && (() => http1Response(socket)),
-      owner: sharerOf(socket.remoteAddress),
+      owner: sharerOf(owner),
       onIdle: (isIdle) => (isIdle ? places.wait(place) : places.work(place)),
       onClose: () => leave(place),
     });
@@ -207,9 +207,8 @@ export function createHttp2Server({
   }
 }
 
-/** A host of its own, or undefined where all come from this one: each connection is a peer there. */
-function sharerOf(address: string | undefined): string | undefined {
-  const owner = ownerOf(address);
+/** Who shares with others of its address: undefined where all come from this host, and each connection is a peer. */
+function sharerOf(owner: string): string | undefined {
   return owner === 'unix' || owner === '0:0:0:0::/64' || owner.startsWith('127.')
     ? undefined
     : owner;

@@ -128,9 +128,9 @@ export function bindSocket(
     .on('close', () => {
       closed = true;
       connection.close();
-      account.offRoom(settle);
+      accounts.offRoom(settle);
       account.charge(Held.connections, -ownCost);
-      account.close(spare);
+      accounts.close(account, spare);
       onClose();
     });
   wake();
@@ -242,7 +242,7 @@ export function bindSocket(
     if (socket.destroyed) return;
     if (!offered && connection.spareBytes > 0) {
       offered = true;
-      account.offer(spare);
+      accounts.offer(spare);
     }
     if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
     const isBeyond = !account.mayGrow && hasPart();
@@ -251,7 +251,7 @@ export function bindSocket(
     behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
     const hasEnough = isBeyond || behind || connection.restBytes > mostRest;
     const pause = hasEnough && !connection.isOver;
-    if (isBeyond && pause) account.onRoom(settle);
+    if (isBeyond && pause) accounts.onRoom(settle);
     if (pause === paused) return;
     paused = pause;
     if (pause) socket.pause();
