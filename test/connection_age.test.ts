@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import { ErrorCode } from '../src/engine/http2/errors.ts';
-import { Flag, FrameType, maxInt31 } from '../src/engine/http2/frame.ts';
+import { Flag, FrameType, maxInt31 } from '../src/engine/http2/frames.ts';
 import { GreeterDefinition } from '../src/gen/greet.ts';
 import { answered, attack, data, message } from './grpc_attacks/calls.ts';
 import type { Attacker } from './http2_attacks/attacker.ts';

@@ -4,7 +4,7 @@ import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { Flag, FrameType } from '../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../src/engine/http2/frames.ts';
 import type { Incident } from '../src/engine/http2/incident.ts';
 import { createHttp2Server, type Http2ServerOptions } from '../src/engine/net/connections.ts';
 import { eventually } from './harness.ts';

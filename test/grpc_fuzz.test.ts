@@ -10,7 +10,7 @@ import { createRouter } from '../src/engine/grpc/router.ts';
 import { serverOn } from '../src/engine/grpc/server.ts';
 import { ownAccount } from './account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
-import { Flag, FrameType, preface } from '../src/engine/http2/frame.ts';
+import { Flag, FrameType, preface } from '../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
 import { defaultLimits } from '../src/engine/http2/limits.ts';
 import { createHttp2Server } from '../src/engine/net/connections.ts';

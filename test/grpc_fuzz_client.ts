@@ -1,7 +1,7 @@
 import { deflateSync, gzipSync } from 'node:zlib';
 import { HelloRequest } from '../src/gen/greet.ts';
-import { Flag, FrameType } from '../src/engine/http2/frame.ts';
-import type { DynamicTable } from '../src/engine/http2/hpack/dynamic_table.ts';
+import { Flag, FrameType } from '../src/engine/http2/frames.ts';
+import type { DynamicTable } from '../src/engine/http2/hpack/decoder.ts';
 import { block, field, insert, plain } from './hpack/blocks.ts';
 import type { Random } from './hpack/random.ts';
 import { createFuzzClient, type FuzzClient } from './http2_fuzz_client.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ownAccount } from './account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
-import { preface } from '../src/engine/http2/frame.ts';
+import { preface } from '../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
 import { defaultLimits } from '../src/engine/http2/limits.ts';
 import type { Stream, StreamEvents } from '../src/engine/http2/stream.ts';

@@ -1,8 +1,5 @@
-import { Flag, FrameType } from '../src/engine/http2/frame.ts';
-import { FrameReader } from '../src/engine/http2/frame_reader.ts';
-import { HeaderBlockReader } from '../src/engine/http2/header_block.ts';
-import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
-import type { DynamicTable } from '../src/engine/http2/hpack/dynamic_table.ts';
+import { Flag, FrameType, FrameReader, HeaderBlockReader } from '../src/engine/http2/frames.ts';
+import { createHpackDecoder, type DynamicTable } from '../src/engine/http2/hpack/decoder.ts';
 import type { Http2Limits } from '../src/engine/http2/limits.ts';
 import { encodeSettings, SettingId } from '../src/engine/http2/settings.ts';
 import { block, field, insert, plain, resize } from './hpack/blocks.ts';

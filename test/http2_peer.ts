@@ -1,10 +1,9 @@
 import type { Account } from '../src/engine/account.ts';
 import { ownAccount } from './account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
-import { Flag, FrameType, preface } from '../src/engine/http2/frame.ts';
-import { FrameReader } from '../src/engine/http2/frame_reader.ts';
+import { Flag, FrameType, preface, FrameReader } from '../src/engine/http2/frames.ts';
 import { defaultLimits, type Http2Limits } from '../src/engine/http2/limits.ts';
-import { Output } from '../src/engine/http2/output.ts';
+import { Output } from '../src/engine/http2/sender.ts';
 import type { RequestHeaders } from '../src/engine/http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../src/engine/http2/stream.ts';
 

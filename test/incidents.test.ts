@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { buffer, text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { Flag, FrameType, preface } from '../src/engine/http2/frame.ts';
+import { Flag, FrameType, preface } from '../src/engine/http2/frames.ts';
 import { localCertificate } from './certificate.ts';
 import { eventually, type Running, serve as serveAny, type ServeOptions } from './harness.ts';
 import { callOf, headers } from './http2_attacks/targets.ts';

@@ -15,7 +15,7 @@ import { unending } from './kinds.ts';
 import { install } from './program.ts';
 import { connectRaw } from './raw_client.ts';
 import { dialSocket } from './tls.ts';
-import { preface } from '../src/engine/http2/frame.ts';
+import { preface } from '../src/engine/http2/frames.ts';
 
 /** The built file, with its times as short as they can be. */
 void suite('the limits that are flags', { concurrency: true }, () => {

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Status } from 'nice-grpc';
-import { Flag, FrameType, preface } from '../src/engine/http2/frame.ts';
-import { FrameReader } from '../src/engine/http2/frame_reader.ts';
+import { Flag, FrameType, preface, FrameReader } from '../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
 import { frameOf, word } from './http2_peer.ts';

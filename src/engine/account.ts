@@ -1,6 +1,5 @@
 import { Bag, type Placed } from './bag.ts';
-import { type Spare, Spares } from './spares.ts';
-import { type Waiting, WaitingLine, type Wish } from './waiting_line.ts';
+import { type Spare, Spares, type Waiting, WaitingLine, type Wish } from './room.ts';
 
 /** What peers make a server hold, by what it is for: an index for each. */
 export const Held = {

@@ -79,3 +79,14 @@ export class CallersFault extends ServerError {
     if (cause !== undefined) this.cause = cause;
   }
 }
+
+/** RESOURCE_EXHAUSTED that names the bound, in bytes. */
+export function tooLarge(maxSize: number): ServerError {
+  const message = `Cannot take a message of more than ${maxSize} bytes`;
+  return new ServerError(Status.RESOURCE_EXHAUSTED, message);
+}
+
+/** INTERNAL: the caller does not keep to the protocol. */
+export function broken(what: string, options?: ErrorOptions): CallersFault {
+  return new CallersFault(`Cannot take ${what}`, options);
+}

@@ -7,7 +7,7 @@ import { greeting } from '../../test/http2_attacks/attacker.ts';
 import { frameOf } from '../../test/http2_peer.ts';
 import { frame } from '../../test/raw_client.ts';
 import { dialSocket } from '../../test/tls.ts';
-import { Flag, FrameType } from '../engine/http2/frame.ts';
+import { Flag, FrameType } from '../engine/http2/frames.ts';
 import { engineName, serve, until } from '../../test/harness.ts';
 import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
 import { serveTraced, type Traced } from '../../test/traced.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { eventually } from '../../test/harness.ts';
-import { createSink } from './sink.ts';
+import { createSink } from './log.ts';
 
 /** A pipe that makes nobody wait: the end to write to, and the bytes that the other has, a character each. */
 function openPipe(t: TestContext) {

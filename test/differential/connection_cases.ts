@@ -1,4 +1,4 @@
-import { Flag, FrameType, preface } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType, preface } from '../../src/engine/http2/frames.ts';
 import { SettingId } from '../../src/engine/http2/settings.ts';
 import { block } from '../hpack/blocks.ts';
 import { frameOf, word } from '../http2_peer.ts';

@@ -1,5 +1,5 @@
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { block, plain } from '../hpack/blocks.ts';

@@ -7,7 +7,7 @@ import {
   frameHeaderLength,
   maxInt31,
   preface,
-} from '../../src/engine/http2/frame.ts';
+} from '../../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { valueOf } from '../../src/engine/http2/request_headers.ts';
 import { frameOf } from '../http2_peer.ts';

@@ -8,7 +8,7 @@ import {
   noBias,
   record,
 } from 'fast-check';
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
 import { frameOf } from '../http2_peer.ts';

@@ -1,4 +1,4 @@
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { block, plain } from '../hpack/blocks.ts';
 import { frameOf } from '../http2_peer.ts';

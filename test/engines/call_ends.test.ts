@@ -10,7 +10,7 @@ import { reasons } from '../../src/engine/grpc/end_reason.ts';
 import { type OpenCall, OpenCalls } from '../../src/engine/grpc/open_calls.ts';
 import { createRouter } from '../../src/engine/grpc/router.ts';
 import { serverOn } from '../../src/engine/grpc/server.ts';
-import { Flag } from '../../src/engine/http2/frame.ts';
+import { Flag } from '../../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';

@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { HelloRequest } from '../../src/gen/greet.ts';
 import { SimpleRequest, StreamingOutputCallRequest } from '../../src/gen/grpc/testing/messages.ts';
-import { defaultMaxFrameSize, Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { defaultMaxFrameSize, Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
 import { createRandom } from '../hpack/random.ts';
 import { ids } from '../http2_attacks/greeting.ts';

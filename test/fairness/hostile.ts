@@ -1,7 +1,13 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Flag, type Frame, FrameType, maxInt31, preface } from '../../src/engine/http2/frame.ts';
-import { FrameReader } from '../../src/engine/http2/frame_reader.ts';
+import {
+  Flag,
+  type Frame,
+  FrameType,
+  maxInt31,
+  preface,
+  FrameReader,
+} from '../../src/engine/http2/frames.ts';
 import { applySettings, defaultPeerSettings } from '../../src/engine/http2/settings.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
 import { frameOf, word } from '../http2_peer.ts';

@@ -5,8 +5,13 @@ import { createInterop } from '../../src/app/interop.ts';
 import { createRouter, callCost } from '../../src/engine/grpc/router.ts';
 import { serverOn } from '../../src/engine/grpc/server.ts';
 import { http1Response } from '../../src/engine/grpc/http1_response.ts';
-import { Flag, type Frame, FrameType, preface } from '../../src/engine/http2/frame.ts';
-import { FrameReader } from '../../src/engine/http2/frame_reader.ts';
+import {
+  Flag,
+  type Frame,
+  FrameType,
+  preface,
+  FrameReader,
+} from '../../src/engine/http2/frames.ts';
 import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { servedMethods, unlimitedPaths } from '../../src/transport/catalogue.ts';

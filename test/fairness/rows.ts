@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:http2';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
-import { Flag } from '../../src/engine/http2/frame.ts';
+import { Flag } from '../../src/engine/http2/frames.ts';
 import { field, insert } from '../hpack/blocks.ts';
 import { greeting, ids } from '../http2_attacks/greeting.ts';
 import { callOf, headers } from '../http2_attacks/targets.ts';

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { Flag } from '../../src/engine/http2/frame.ts';
+import { Flag } from '../../src/engine/http2/frames.ts';
 import { field, insert, plain } from '../hpack/blocks.ts';
 import type { Random } from '../hpack/random.ts';
 import { ids } from '../http2_attacks/greeting.ts';

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib';
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { defaultLimits } from '../../src/engine/http2/limits.ts';
 import { HelloRequest } from '../../src/gen/greet.ts';
 import { type Attacker, attackPlain, greeting } from '../http2_attacks/attacker.ts';

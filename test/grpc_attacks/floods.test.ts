@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { ids } from '../http2_attacks/attacker.ts';
 import { untilServer } from '../http2_attacks/shedding.ts';
 import { callOf, headers, product } from '../http2_attacks/targets.ts';

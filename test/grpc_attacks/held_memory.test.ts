@@ -11,7 +11,7 @@ import {
 } from '../http2_attacks/shedding.ts';
 import { callOf, headers, probed } from '../http2_attacks/targets.ts';
 import { startVictim } from '../http2_attacks/victim.ts';
-import { Flag } from '../../src/engine/http2/frame.ts';
+import { Flag } from '../../src/engine/http2/frames.ts';
 import { paths } from '../kinds.ts';
 import { answered, attack, data, message, zipped } from './calls.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Flag } from '../../src/engine/http2/frame.ts';
+import { Flag } from '../../src/engine/http2/frames.ts';
 import { field, plain } from '../hpack/blocks.ts';
 import { type Attacker, ids } from '../http2_attacks/attacker.ts';
 import { leave, maxBufferedBytes, untilServer } from '../http2_attacks/shedding.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SimpleRequest } from '../../src/gen/grpc/testing/messages.ts';
-import { Flag } from '../../src/engine/http2/frame.ts';
+import { Flag } from '../../src/engine/http2/frames.ts';
 import { defaultLimits } from '../../src/engine/http2/limits.ts';
 import { eventually, serve } from '../harness.ts';
 import { block, field, insert } from '../hpack/blocks.ts';

@@ -1,4 +1,4 @@
-import type { DynamicTable } from '../../src/engine/http2/hpack/dynamic_table.ts';
+import type { DynamicTable } from '../../src/engine/http2/hpack/decoder.ts';
 import {
   BlockWriter,
   type Prefix,

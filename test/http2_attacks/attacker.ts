@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { afterEach } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { FrameType, preface } from '../../src/engine/http2/frame.ts';
-import { FrameReader } from '../../src/engine/http2/frame_reader.ts';
+import { FrameType, preface, FrameReader } from '../../src/engine/http2/frames.ts';
 import { goAwayCode, type Seen } from '../http2_peer.ts';
 import type { Victim } from './victim.ts';
 

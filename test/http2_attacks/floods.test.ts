@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { frameOf, type Seen, word } from '../http2_peer.ts';
 import { type Attacker, attackPlain, attackTls, flood, greeting } from './attacker.ts';

@@ -1,4 +1,4 @@
-import { FrameType, preface } from '../../src/engine/http2/frame.ts';
+import { FrameType, preface } from '../../src/engine/http2/frames.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { frameOf } from '../http2_peer.ts';
 

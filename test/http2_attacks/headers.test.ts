@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { frameOf } from '../http2_peer.ts';
 import { type Attacker, attackPlain, flood, greeting } from './attacker.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { suite, test } from 'node:test';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
-import { Flag, FrameType, preface } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType, preface } from '../../src/engine/http2/frames.ts';
 import { frameOf, type Seen, word } from '../http2_peer.ts';
 import { type Attacker, attackPlain, greeting } from './attacker.ts';
 import { untilServer } from './shedding.ts';

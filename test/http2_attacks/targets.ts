@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:http2';
 import { text } from 'node:stream/consumers';
 import { createChannel, createClient } from 'nice-grpc';
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { GreeterDefinition, HelloRequest } from '../../src/gen/greet.ts';
 import {
   HealthCheckResponse_ServingStatus,

@@ -6,8 +6,8 @@ import {
   FrameType,
   maxInt31,
   preface,
-} from '../../src/engine/http2/frame.ts';
-import { FrameReader } from '../../src/engine/http2/frame_reader.ts';
+  FrameReader,
+} from '../../src/engine/http2/frames.ts';
 import { applySettings, defaultPeerSettings } from '../../src/engine/http2/settings.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
 import { headers } from '../http2_attacks/targets.ts';

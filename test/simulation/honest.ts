@@ -1,5 +1,5 @@
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
-import { defaultMaxFrameSize, Flag, FrameType, preface } from '../../src/engine/http2/frame.ts';
+import { defaultMaxFrameSize, Flag, FrameType, preface } from '../../src/engine/http2/frames.ts';
 import { data, grow, set } from '../differential/frames.ts';
 import { block } from '../hpack/blocks.ts';
 import { frameOf } from '../http2_peer.ts';

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { prefixLength } from '../../src/engine/grpc/methods.ts';
-import { defaultMaxFrameSize, Flag, FrameType, preface } from '../../src/engine/http2/frame.ts';
+import { defaultMaxFrameSize, Flag, FrameType, preface } from '../../src/engine/http2/frames.ts';
 import { SettingId } from '../../src/engine/http2/settings.ts';
 import { connectionFrames, settingsFrames } from '../differential/connection_cases.ts';
 import { data, grow, malformed, reset, set, streamFrames } from '../differential/frames.ts';

@@ -1,4 +1,4 @@
-import { Flag, FrameType } from '../../src/engine/http2/frame.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { block, insert, plain } from '../hpack/blocks.ts';
 import { frameOf, post } from '../http2_peer.ts';
 

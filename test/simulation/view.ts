@@ -5,7 +5,7 @@ import {
   frameHeaderLength,
   FrameType,
   maxInt31,
-} from '../../src/engine/http2/frame.ts';
+} from '../../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import type { Http2Limits } from '../../src/engine/http2/limits.ts';
 import { SettingId } from '../../src/engine/http2/settings.ts';

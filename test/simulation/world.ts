@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { OpenCalls } from '../../src/engine/grpc/open_calls.ts';
 import { createRouter } from '../../src/engine/grpc/router.ts';
-import { preface } from '../../src/engine/http2/frame.ts';
+import { preface } from '../../src/engine/http2/frames.ts';
 import { defaultLimits, type Http2Limits } from '../../src/engine/http2/limits.ts';
 import { type RequestHeaders, valueOf } from '../../src/engine/http2/request_headers.ts';
 import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';

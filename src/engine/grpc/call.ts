@@ -3,21 +3,27 @@ import type { ServerError } from 'nice-grpc-common';
 import { type ConnectionError, ErrorCode, type StreamError } from '../http2/errors.ts';
 import { abortFor, isAbort, show } from '../errors.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
-import { BytesInUse } from './bytes_in_use.ts';
+import { BytesInUse } from './messages.ts';
 import { type CallHead, oversized } from './call_head.ts';
-import { type AnyMiddleware, type DescribedMethod, throughChain } from './chain.ts';
+import {
+  type AnyMiddleware,
+  type DescribedMethod,
+  throughChain,
+  handle,
+  type Interruptible,
+  respondAll,
+  respondOnce,
+  respondThroughChain,
+  type Respondent,
+} from './chain.ts';
 import type { ConnectionInfo } from '../net/connection_info.ts';
 import type { Encoding } from './compression.ts';
 import { type Compression, createContext, type EngineContext, type OnSent } from './context.ts';
-import type { Deadline, Deadlines } from './deadlines.ts';
+import type { Deadline, Deadlines, OpenCall, OpenCalls } from './open_calls.ts';
 import { type Cut, type EndReason, reasons, type Returned } from './end_reason.ts';
-import { type Handler, handle, type Interruptible } from './innermost.ts';
-import type { MethodCodec } from './methods.ts';
-import type { OpenCall, OpenCalls } from './open_calls.ts';
+import type { Handler, MethodCodec } from './methods.ts';
 import { createRequestReader, type RequestOwner, type RequestReader } from './request_reader.ts';
-import { respondAll, respondOnce, respondThroughChain, type Respondent } from './respond.ts';
-import { ResponseWriter } from './response_writer.ts';
-import { type CallStatus, fine, statusOf } from './status.ts';
+import { ResponseWriter, type CallStatus, fine, statusOf } from './response_writer.ts';
 
 /** A method as it is served. */
 export interface Method extends MethodCodec, DescribedMethod {

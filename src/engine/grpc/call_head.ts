@@ -1,7 +1,7 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import { type RequestHeaders, valueOf } from '../http2/request_headers.ts';
 import { acceptedEncodings, type Encoding, isEncoding } from './compression.ts';
-import { broken } from './message_reader.ts';
+import { broken } from '../errors.ts';
 import { parseTimeout } from './timeout.ts';
 
 /** What a call's request headers say. Calls with the same headers may share it. */

@@ -1,7 +1,6 @@
 import { promisify } from 'node:util';
 import { ServerError } from 'nice-grpc-common';
-import { broken, tooLarge } from './message_reader.ts';
-import { createTurns } from './turns.ts';
+import { broken, tooLarge } from '../errors.ts';
 
 /** How messages can be compressed (PROTOCOL-HTTP2.md, Content-Coding); deflate is RFC 1950's zlib. */
 export type Encoding = 'gzip' | 'deflate';
@@ -78,4 +77,44 @@ const chunkSize = 64 * 1024;
  */
 export function letGo({ buffer, byteLength }: Buffer): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
+
+/**
+ * Lets at most so many works go on at once; the others wait. Who waits is taken in turn: the next work of
+ * each `owner`, however many one of them has. What the work throws comes out where it was asked for.
+ */
+function createTurns(most: number): <T>(owner: object, work: () => Promise<T>) => Promise<T> {
+  const waiting = new Map<object, (() => void)[]>();
+  let going = 0;
+
+  return async (owner, work) => {
+    if (going < most) going++;
+    else await wait(owner);
+    try {
+      return await work();
+    } finally {
+      const next = takeNext();
+      if (next) next();
+      else going--;
+    }
+  };
+
+  function wait(owner: object): Promise<void> {
+    return new Promise((resolve) => {
+      const line = waiting.get(owner);
+      if (line) line.push(resolve);
+      else waiting.set(owner, [resolve]);
+    });
+  }
+
+  function takeNext(): (() => void) | undefined {
+    for (const [owner, line] of waiting) {
+      const next = line.shift();
+      // Behind all others.
+      waiting.delete(owner);
+      if (line.length > 0) waiting.set(owner, line);
+      return next;
+    }
+    return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { type Deadline, Deadlines } from './deadlines.ts';
+import { type Deadline, Deadlines } from './open_calls.ts';
 
 /** Deadlines on a clock that the test moves. */
 function onClock(t: TestContext) {

@@ -1,5 +1,5 @@
 import { Metadata, type MetadataValue } from 'nice-grpc-common';
-import { fieldOverhead } from '../http2/hpack/dynamic_table.ts';
+import { fieldOverhead } from '../http2/hpack/header_list.ts';
 import { stripped } from '../http2/request_headers.ts';
 
 /** Names that are ours or HTTP's: nobody finds them in metadata or sets them with it. */

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createPeer, trailer } from '../../../test/http2_peer.ts';
 import { ErrorCode } from '../http2/errors.ts';
-import { Flag } from '../http2/frame.ts';
+import { Flag } from '../http2/frames.ts';
 import { encodeSettings, SettingId } from '../http2/settings.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines } from './open_calls.ts';
 import { RefusedRequest } from './refusal.ts';
 
 const { END_HEADERS, END_STREAM } = Flag;

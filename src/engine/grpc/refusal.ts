@@ -1,7 +1,7 @@
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
 import { type RequestHeaders, valueOf } from '../http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
-import type { Deadline, Deadlines } from './deadlines.ts';
+import type { Deadline, Deadlines } from './open_calls.ts';
 
 /** What is answered to a request that is no gRPC call, in HTTP's own words. */
 export interface Refusal {

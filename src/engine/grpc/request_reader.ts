@@ -1,9 +1,15 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Stream } from '../http2/stream.ts';
 import { type EndReason, reasons } from './end_reason.ts';
-import { decodeMessage, type MessageKind } from './message_decoder.ts';
-import { isLarge, MessageAdmission } from './message_admission.ts';
-import { broken, MessageReader, type RawMessage } from './message_reader.ts';
+import {
+  decodeMessage,
+  type MessageKind,
+  isLarge,
+  MessageAdmission,
+  MessageReader,
+  type RawMessage,
+} from './messages.ts';
+import { broken } from '../errors.ts';
 import { RequestStream } from './request_stream.ts';
 
 /** The call, as the request's side of it sees it. */

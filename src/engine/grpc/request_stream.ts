@@ -1,5 +1,6 @@
 import type { Flow } from '../scheduler.ts';
-import { broken, type MessageReader, type RawMessage } from './message_reader.ts';
+import { broken } from '../errors.ts';
+import type { MessageReader, RawMessage } from './messages.ts';
 
 interface RequestStreamDeps<T> {
   /** The connection's part of what the server does. */

@@ -9,8 +9,7 @@ import { Call, type CallDeps, CallEvents, type Method } from './call.ts';
 import { type CallHead, readHead } from './call_head.ts';
 import type { AnyMiddleware } from './chain.ts';
 import { type ConnectionInfo, connectionInfo } from '../net/connection_info.ts';
-import { Deadlines } from './deadlines.ts';
-import { OpenCalls } from './open_calls.ts';
+import { Deadlines, OpenCalls } from './open_calls.ts';
 import { refuse, RefusedRequest } from './refusal.ts';
 
 /** What calls are served with. */

@@ -19,7 +19,7 @@ import { type ListenAddress, Listeners, type ReportOfSocket } from '../net/liste
 import { OpenCalls } from './open_calls.ts';
 import { callCost, createRouter, type Router, type RouterOptions } from './router.ts';
 import { checkAdd, checkUse, Run } from './run.ts';
-import { type AddedService, addedService, handlersOf } from './service_list.ts';
+import { type AddedService, addedService, handlersOf } from './methods.ts';
 import type { TlsFiles } from '../net/tls_options.ts';
 
 /** What a server bears; what is left out has the defaults of http2/ and of the router. */

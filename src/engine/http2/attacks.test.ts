@@ -3,7 +3,7 @@ import { block, insert, plain } from '../../../test/hpack/blocks.ts';
 import { cutTest } from '../../../test/http2_cuts.ts';
 import { goAwayCode, ok, type Peer, post, word } from '../../../test/http2_peer.ts';
 import { ErrorCode } from './errors.ts';
-import { Flag } from './frame.ts';
+import { Flag } from './frames.ts';
 import { defaultLimits } from './limits.ts';
 
 const { END_STREAM, END_HEADERS } = Flag;

@@ -5,7 +5,7 @@ import { cutTest } from '../../../test/http2_cuts.ts';
 import { goAwayCode, ok, post, trailer, word } from '../../../test/http2_peer.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
-import { Flag, maxInt31, preface } from './frame.ts';
+import { Flag, maxInt31, preface } from './frames.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
 import { defaultLimits } from './limits.ts';
 import { encodeSettings, SettingId } from './settings.ts';

@@ -1,7 +1,6 @@
 import { type Account, Accounts, Held, type Limited } from '../account.ts';
 import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
-import { type Frame, FrameType, maxInt31 } from './frame.ts';
-import { FrameReader } from './frame_reader.ts';
+import { type Frame, FrameType, maxInt31, FrameReader } from './frames.ts';
 import { Inbound } from './inbound.ts';
 import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';

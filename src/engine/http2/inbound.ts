@@ -10,13 +10,14 @@ import {
   maxInt31,
   withoutPadding,
   wrongLength,
-} from './frame.ts';
-import { type HeaderBlock, HeaderBlockReader } from './header_block.ts';
+  type HeaderBlock,
+  HeaderBlockReader,
+} from './frames.ts';
 import { createHpackDecoder, type HpackDecoder } from './hpack/decoder.ts';
 import type { HeaderList } from './hpack/header_list.ts';
 import { HpackError } from './hpack/primitives.ts';
 import type { Http2Limits } from './limits.ts';
-import type { OpenStreams } from './open_streams.ts';
+import type { OpenStreams, StreamTable } from './open_streams.ts';
 import {
   readOversized,
   readRequestHeaders,
@@ -26,7 +27,6 @@ import {
 import type { Sender } from './sender.ts';
 import { applySettings, type PeerSettings } from './settings.ts';
 import { fewStreams, type Serve, Stream } from './stream.ts';
-import type { StreamTable } from './stream_table.ts';
 import { TokenBucket } from './token_bucket.ts';
 
 /** What frames that come in can move. */

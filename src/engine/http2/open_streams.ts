@@ -1,12 +1,11 @@
 import { type Account, Held, type Limited } from '../account.ts';
 import { cost, type Flow } from '../scheduler.ts';
-import { type ConnectionError, ErrorCode, lowerCase, StreamError } from './errors.ts';
+import { ConnectionError, ErrorCode, lowerCase, StreamError } from './errors.ts';
 import { ReceiveWindow } from './flow_control.ts';
 import type { Incident } from './incident.ts';
 import type { Http2Limits } from './limits.ts';
 import type { Sender } from './sender.ts';
 import type { Stream, StreamOwner } from './stream.ts';
-import { StreamTable } from './stream_table.ts';
 
 interface OpenStreamsDeps {
   limits: Http2Limits;
@@ -223,4 +222,229 @@ function stalestOf(streams: readonly Stream[]): Stream | undefined {
 function isStaler(one: Stream, other: Stream): boolean {
   if (one.isSplit !== other.isSplit) return other.isSplit;
   return one.progressedAt < other.progressedAt;
+}
+
+/** How many streams that we reset are remembered: the peer may have sent more before it knew. */
+const remembered = 1000;
+
+/** What each of them takes, in bytes. */
+const rememberedCost = 32;
+
+/** The streams of a connection: which are open, and what is known of those that are not. */
+export class StreamTable {
+  readonly #open = new StreamIndex<Stream>();
+  /** Disguised: a peer could choose identifiers that a Set looks for a hundred times as long. */
+  readonly #reset = new Set<number>();
+  /** The highest identifier that the peer has used (RFC 9113 section 5.1.1). */
+  lastId = 0;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Bytes that streams take that are open no more. */
+  get rememberedBytes(): number {
+    return this.#reset.size * rememberedCost;
+  }
+
+  get(id: number): Stream | undefined {
+    return this.#open.get(id);
+  }
+
+  all(): Stream[] {
+    return this.#open.all();
+  }
+
+  add(stream: Stream): void {
+    this.#open.add(stream);
+  }
+
+  remove(stream: Stream): void {
+    this.#open.delete(stream.id);
+  }
+
+  /** Frames that come for the stream from now on were sent before the peer knew (section 5.4.2). */
+  rememberReset(id: number): void {
+    this.#reset.add(disguise(id));
+    if (this.#reset.size <= remembered) return;
+    for (const oldest of this.#reset) {
+      this.#reset.delete(oldest);
+      break;
+    }
+  }
+
+  /** Whether we have reset the stream, as far as that is remembered. */
+  wasReset(id: number): boolean {
+    return this.#reset.has(disguise(id));
+  }
+
+  /** Forgets those: frames that come for them still are answered with STREAM_CLOSED. */
+  forgetResets(): void {
+    this.#reset.clear();
+  }
+
+  /**
+   * Throws what RFC 9113 section 5.1 asks for where a frame comes for a stream that is not open; one
+   * that we reset is passed over.
+   */
+  refuseClosed(id: number, what: string): void {
+    if (this.wasReset(id)) return;
+    this.refuseIdle(id);
+    throw new StreamError(
+      id,
+      'STREAM_CLOSED',
+      `Cannot take ${what} for stream ${id}: it is closed`,
+    );
+  }
+
+  /** Whether no stream of that identifier has been opened; even ones are ours, and we open none. */
+  isIdle(id: number): boolean {
+    return id > this.lastId || id % 2 === 0;
+  }
+
+  /** Throws where a stream is idle. */
+  refuseIdle(id: number): void {
+    if (!this.isIdle(id)) return;
+    throw new ConnectionError('PROTOCOL_ERROR', `Cannot take a frame for stream ${id}: it is idle`);
+  }
+
+  /** Throws for the connection itself, and for a stream that only a server opens (section 5.1.1). */
+  refuseEven(id: number): void {
+    if (id % 2 === 1) return;
+    throw new ConnectionError('PROTOCOL_ERROR', `Cannot open stream ${id}: it is even`);
+  }
+
+  /** Whether the identifier opens a new stream. Throws for one that is over. */
+  isNew(id: number): boolean {
+    if (id > this.lastId) {
+      this.lastId = id;
+      return true;
+    }
+    if (!this.#open.get(id) && !this.wasReset(id)) {
+      throw new ConnectionError('STREAM_CLOSED', `Cannot open stream ${id}: it is closed`);
+    }
+    return false;
+  }
+}
+
+/** What an index holds: it keeps its place in the index itself. */
+export interface Indexed<T> {
+  readonly id: number;
+  /** The index's own: another one of the same slot. */
+  behind: T | undefined;
+}
+
+const fewest = 8;
+/** With more slots than this, an empty index begins anew. */
+const mostKept = 64;
+/** So many identifiers that follow each other, as those of one connection do, have a slot each. */
+const runBits = 10;
+
+/**
+ * Streams by their identifier: a hash table with chains. A peer may leave out identifiers as it likes:
+ * those that do not follow each other are scattered. It is no Map for the reason that bag.ts gives.
+ */
+export class StreamIndex<T extends Indexed<T>> {
+  #slots: (T | undefined)[] = emptySlots(fewest);
+  #size = 0;
+  /** The run asked for last, and where it begins. */
+  #run = -1;
+  #start = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(id: number): T | undefined {
+    let found = this.#slots[this.#slotOf(id)];
+    while (found && found.id !== id) found = found.behind;
+    return found;
+  }
+
+  /** Those that are in it now. */
+  all(): T[] {
+    const all: T[] = [];
+    for (const first of this.#slots) {
+      for (let item = first; item; item = item.behind) all.push(item);
+    }
+    return all;
+  }
+
+  add(item: T): void {
+    this.#size++;
+    if (2 * this.#size > this.#slots.length) this.#grow();
+    this.#put(item);
+  }
+
+  delete(id: number): void {
+    const slot = this.#slotOf(id);
+    let before: T | undefined;
+    let found = this.#slots[slot];
+    while (found && found.id !== id) {
+      before = found;
+      found = found.behind;
+    }
+    if (!found) return;
+    if (before) before.behind = found.behind;
+    else this.#slots[slot] = found.behind;
+    found.behind = undefined;
+    this.#size--;
+    if (this.#size === 0 && this.#slots.length > mostKept) this.#slots = emptySlots(fewest);
+  }
+
+  #slotOf(id: number): number {
+    const run = id >> (1 + runBits);
+    if (run !== this.#run) {
+      this.#run = run;
+      this.#start = scatter(run);
+    }
+    return (this.#start + (id >> 1)) & (this.#slots.length - 1);
+  }
+
+  #put(item: T): void {
+    const slot = this.#slotOf(item.id);
+    item.behind = this.#slots[slot];
+    this.#slots[slot] = item;
+  }
+
+  #grow(): void {
+    const items = this.all();
+    this.#slots = emptySlots(2 * this.#slots.length);
+    for (const item of items) this.#put(item);
+  }
+}
+
+function emptySlots(length: number): undefined[] {
+  return Array.from({ length }, () => undefined);
+}
+
+/** What makes one process scatter otherwise than others. */
+export type Secrets = readonly [number, number];
+
+/** Two numbers of 32 bits, the second odd. No peer sees what else Math.random() gives. */
+export function createSecrets(): Secrets {
+  return [randomBits(), randomBits() | 1];
+}
+
+function randomBits(): number {
+  return Math.floor(Math.random() * 2 ** 32);
+}
+
+const ours = createSecrets();
+
+/**
+ * Where something with this number goes in a hash table: 20 bits. Peers choose their numbers; those that
+ * fall together in one process do not in another. The constants are of Ettinger's triple32
+ * (https://github.com/skeeto/hash-prospector): a secret alone may be a bad factor.
+ */
+export function scatter(number: number, [first, second] = ours): number {
+  let mixed = Math.imul(number ^ first, 0xed5ad4bb);
+  mixed = Math.imul(mixed ^ (mixed >>> 11), second);
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x31848bab);
+  return mixed >>> 12;
+}
+
+/** Another number of 32 bits for each, for tables whose hash everybody knows, as V8's of numbers is. */
+function disguise(number: number): number {
+  return Math.imul(number, ours[1]);
 }

@@ -1,5 +1,5 @@
 import { ConnectionError } from './errors.ts';
-import { defaultMaxFrameSize, type Frame, maxInt31 } from './frame.ts';
+import { defaultMaxFrameSize, type Frame, maxInt31 } from './frames.ts';
 import type { Http2Limits } from './limits.ts';
 
 /** RFC 9113 section 6.5.2. */

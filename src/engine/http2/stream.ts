@@ -1,12 +1,9 @@
 import { type Account, type Category, Held } from '../account.ts';
 import type { Flow } from '../scheduler.ts';
 import { type Code, type ConnectionError, StreamError } from './errors.ts';
-import { ReceiveWindow, SendWindow } from './flow_control.ts';
-import type { Output } from './output.ts';
+import { ReceiveWindow, SendWindow, type Payload, SendQueue } from './flow_control.ts';
 import type { RequestHeaders } from './request_headers.ts';
-import { SendQueue } from './send_queue.ts';
 import type { PeerSettings } from './settings.ts';
-import type { Indexed } from './stream_index.ts';
 
 /** What happens to a stream, told to whoever serves it. */
 export interface StreamEvents {
@@ -76,7 +73,7 @@ const progressPart = 16;
 type State = 'open' | 'half-closed (remote)' | 'closed';
 
 /** One request and its response. */
-export class Stream implements Indexed<Stream> {
+export class Stream {
   readonly id: number;
   readonly sendWindow: SendWindow;
   readonly receiveWindow: ReceiveWindow;
@@ -371,7 +368,7 @@ export class Stream implements Indexed<Stream> {
   }
 
   /** Moves so many bytes of what waits into a frame. */
-  moveTo(output: Output, length: number): void {
+  moveTo(output: Payload, length: number): void {
     this.#queue?.moveTo(output, length);
     this.#countResponse();
     this.#progress(length);

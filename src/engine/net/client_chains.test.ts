@@ -7,7 +7,7 @@ import { certificate, withLongestChain } from '../../../test/certificate.ts';
 import { dialTls } from '../../../test/handshake.ts';
 import { eventually } from '../../../test/harness.ts';
 import { frameOf } from '../../../test/http2_peer.ts';
-import { Flag, FrameType, preface } from '../http2/frame.ts';
+import { Flag, FrameType, preface } from '../http2/frames.ts';
 import type { Incident } from '../http2/incident.ts';
 import { createServer } from '../grpc/server.ts';
 

@@ -6,7 +6,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { certificate } from '../../../test/certificate.ts';
 import { clientHello, dialTls, handshake } from '../../../test/handshake.ts';
 import { eventually } from '../../../test/harness.ts';
-import { preface } from '../http2/frame.ts';
+import { preface } from '../http2/frames.ts';
 import { createServer } from '../grpc/server.ts';
 import type { TlsFiles } from './tls_options.ts';
 

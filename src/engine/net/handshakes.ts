@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { ownerOf, type Place, Places } from './places.ts';
+import { ownerOf, type Place, Places } from './connections.ts';
 
 interface HandshakesOptions {
   /** So many at once. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ownerOf, type Place, Places } from './places.ts';
+import { ownerOf, type Place, Places } from './connections.ts';
 
 interface Tenant {
   name: string;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { type Accounts, Held } from '../account.ts';
-import type { Spare } from '../spares.ts';
+import type { Spare } from '../room.ts';
 import { Connection, type ConnectionDeps } from '../http2/connection.ts';
 import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';

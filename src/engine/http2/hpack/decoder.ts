@@ -1,6 +1,4 @@
-import { DynamicTable } from './dynamic_table.ts';
-import { HeaderCache } from './header_cache.ts';
-import { type HeaderList, HeaderListBuilder } from './header_list.ts';
+import { type HeaderList, HeaderListBuilder, fieldOverhead } from './header_list.ts';
 import { BlockReader, HpackError, readInteger, readString, representation } from './primitives.ts';
 import { type Field, staticTable } from './static_table.ts';
 
@@ -150,4 +148,158 @@ export class HpackDecoder {
 
 function isSizeUpdate(first: number): boolean {
   return (first & ~sizeUpdate.mask) === sizeUpdate.pattern;
+}
+
+/** The fields that a peer had us keep, newest first (RFC 7541 section 2.3.2): a ring. */
+export class DynamicTable {
+  #ring: (Field | undefined)[] = Array.from({ length: 16 });
+  /** The newest field's place in the ring, whose length is a power of two. */
+  #newest = 0;
+  #count = 0;
+  #size = 0;
+  #maxSize: number;
+  #generation = 0;
+
+  /** `maxSize` in octets, as RFC 7541 section 4.1 counts them. */
+  constructor(maxSize: number) {
+    this.#maxSize = maxSize;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get maxSize(): number {
+    return this.#maxSize;
+  }
+
+  /** Another number for whatever else the table holds or may hold; never an earlier one again. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** The field at a place: 0 is the newest one. */
+  get(place: number): Field | undefined {
+    if (place >= this.#count) return undefined;
+    return this.#ring[(this.#newest - place) & (this.#ring.length - 1)];
+  }
+
+  /** RFC 7541 section 4.4: evicts first, and a field larger than the table leaves it empty. */
+  insert(field: Field): void {
+    this.#generation++;
+    const size = sizeOf(field);
+    this.#evictTo(this.#maxSize - size);
+    if (size > this.#maxSize) return;
+    if (this.#count === this.#ring.length) this.#grow();
+    this.#newest = (this.#newest + 1) & (this.#ring.length - 1);
+    this.#ring[this.#newest] = field;
+    this.#count++;
+    this.#size += size;
+  }
+
+  /** RFC 7541 section 4.3. */
+  resize(maxSize: number): void {
+    this.#generation++;
+    this.#maxSize = maxSize;
+    this.#evictTo(maxSize);
+  }
+
+  #evictTo(size: number): void {
+    const mask = this.#ring.length - 1;
+    while (this.#size > size && this.#count > 0) {
+      const oldest = (this.#newest - --this.#count) & mask;
+      const field = this.#ring[oldest];
+      if (field) this.#size -= sizeOf(field);
+      this.#ring[oldest] = undefined;
+    }
+  }
+
+  #grow(): void {
+    const fields = Array.from({ length: this.#count }, (_, at) => this.get(this.#count - 1 - at));
+    this.#ring = fields.concat(Array.from({ length: this.#count }));
+    this.#newest = this.#count - 1;
+  }
+}
+
+function sizeOf({ name, value }: Field): number {
+  return name.length + value.length + fieldOverhead;
+}
+
+/** What a list counts for when it is kept. */
+interface Kept {
+  readonly list: HeaderList;
+  /** The list's size as RFC 9113 section 6.5.2 has it: an upper bound of what it holds on to. */
+  readonly size: number;
+}
+
+const maxEntries = 64;
+const maxBlockOctets = 512;
+/** Of a list: one with a token in it fits. */
+const maxListSize = 4096;
+/** Of all blocks and lists together. */
+const maxTotal = 32 * 1024;
+/** Blocks that are not kept after a cache full of blocks that never came again. */
+const rest = 1000;
+
+/**
+ * The lists of blocks that a peer sends again and again. Equal blocks are equal lists only for as long
+ * as the dynamic table stays what it was, so one generation is kept at a time; and a block that changes
+ * the table has to be decoded each time, so the caller never adds one.
+ */
+export class HeaderCache {
+  /** By the block's octets: V8 hashes the string with a secret of the process, then compares it. */
+  readonly #kept = new Map<string, HeaderList>();
+  #generation = 0;
+  #total = 0;
+  #wasHit = false;
+  #resting = 0;
+
+  /** What its blocks and lists take, in octets. */
+  get size(): number {
+    return this.#total;
+  }
+
+  /** The list of an equal block of this generation. */
+  get(block: Buffer, generation: number): HeaderList | undefined {
+    if (generation !== this.#generation) this.#clear(generation);
+    // A peer that changes its table with every block pays nothing for this.
+    if (this.#kept.size === 0) return undefined;
+    const list = this.#kept.get(block.toString('latin1'));
+    if (list) this.#wasHit = true;
+    return list;
+  }
+
+  /** Keeps the list of a block that get() did not find, unless it is large; gives whether it does. */
+  add(block: Buffer, { list, size }: Kept): boolean {
+    if (block.length > maxBlockOctets || size > maxListSize) return false;
+    if (this.#resting > 0) {
+      this.#resting--;
+      return false;
+    }
+    const total = block.length + size;
+    if (this.#kept.size === maxEntries || this.#total + total > maxTotal) {
+      if (!this.#wasHit) this.#resting = rest;
+      this.#clear(this.#generation);
+      return false;
+    }
+    this.#kept.set(block.toString('latin1'), list);
+    this.#total += total;
+    return true;
+  }
+
+  /** Forgets all of them. */
+  drop(): void {
+    this.#clear(this.#generation);
+  }
+
+  #clear(generation: number): void {
+    this.#generation = generation;
+    this.#total = 0;
+    this.#wasHit = false;
+    this.#kept.clear();
+  }
 }

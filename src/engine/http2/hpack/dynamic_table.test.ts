@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DynamicTable } from './dynamic_table.ts';
+import { DynamicTable } from './decoder.ts';
 import type { Field } from './static_table.ts';
 import { withRandom } from '../../../../test/hpack/random.ts';
 

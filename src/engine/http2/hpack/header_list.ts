@@ -1,4 +1,5 @@
-import { fieldOverhead } from './dynamic_table.ts';
+/** What a field counts beside its octets (RFC 7541 section 4.1). */
+export const fieldOverhead = 32;
 
 /** What a header block says. It may be given out again: nobody changes it. */
 export interface HeaderList {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Status } from 'nice-grpc-common';
 import { frame } from '../../../test/raw_client.ts';
 import { usedMemory } from '../../../test/memory.ts';
-import { MessageReader } from './message_reader.ts';
+import { MessageReader } from './messages.ts';
 
 const sizes = [0, 1, 5, 300, 2000, 7];
 const messages = sizes.map((size, i) => Buffer.alloc(size, i + 1));

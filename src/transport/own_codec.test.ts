@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { usedMemory } from '../../test/memory.ts';
 import { ReconnectInfo } from '../gen/grpc/testing/messages.ts';
-import { CountingReader } from './counting_reader.ts';
+import { CountingReader } from './own_codec.ts';
 
 const count = 300_000;
 

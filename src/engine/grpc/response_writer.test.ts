@@ -6,7 +6,7 @@ import { createHpackDecoder } from '../http2/hpack/decoder.ts';
 import { listSize } from '../http2/hpack/header_list.ts';
 import { LazyMetadata } from './metadata.ts';
 import { percentEncode } from './percent_encoding.ts';
-import { responseHeaders, statusOf, trailers, trailersOnly } from './status.ts';
+import { responseHeaders, statusOf, trailers, trailersOnly } from './response_writer.ts';
 
 const nothing = new LazyMetadata([]);
 const anyone = { maxHeaderListSize: Number.POSITIVE_INFINITY };

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withRandom } from '../../../test/hpack/random.ts';
 import { createPeer } from '../../../test/http2_peer.ts';
-import { createSecrets, scatter } from './scatter.ts';
+import { createSecrets, scatter, StreamIndex } from './open_streams.ts';
 import type { Stream } from './stream.ts';
-import { StreamIndex } from './stream_index.ts';
 
 /** Streams of those identifiers, one after the other. */
 function streamsOf(ids: readonly number[]): Stream[] {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConnectionError, ErrorCode } from './errors.ts';
-import { preface } from './frame.ts';
-import { FrameReader } from './frame_reader.ts';
-import { Output } from './output.ts';
+import { preface, FrameReader } from './frames.ts';
+import { Output } from './sender.ts';
 
 /** Frames of many lengths, as they stand on the wire. */
 function someFrames(lengths: readonly number[]): Buffer {
