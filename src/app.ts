@@ -146,12 +146,13 @@ export async function startApp(config: Config, host: Host): Promise<App> {
 function sumOf(servers: readonly Pick<Engine, 'counts'>[]): Engine['counts'] {
   return servers
     .map(({ counts }) => counts)
-    .reduce((sum, { connections, streams, calls, bufferedBytes, heldBytes }) => ({
-      connections: plus(sum.connections, connections),
-      streams: sum.streams + streams,
-      calls: sum.calls + calls,
-      bufferedBytes: plus(sum.bufferedBytes, bufferedBytes),
-      heldBytes: merged(sum.heldBytes, heldBytes),
+    .reduce((sum, counts) => ({
+      connections: plus(sum.connections, counts.connections),
+      streams: sum.streams + counts.streams,
+      calls: sum.calls + counts.calls,
+      bufferedBytes: plus(sum.bufferedBytes, counts.bufferedBytes),
+      heldBytes: merged(sum.heldBytes, counts.heldBytes),
+      waitingMessages: plus(sum.waitingMessages, counts.waitingMessages),
     }));
 }
 

@@ -226,6 +226,11 @@ export class Accounts {
     return held;
   }
 
+  /** Messages that wait for room. */
+  get waitingMessages(): number {
+    return this.#waiting.size;
+  }
+
   /** Whether there are more bytes than may be. */
   get isExceeded(): boolean {
     return this.used.bytes > this.#limits.bytes;
@@ -444,7 +449,7 @@ export class Accounts {
 
   /** Messages that go on make room, too, for one that is within its peer's share, but for the last of them. */
   *#evictionsForWaiting(): Generator<undefined, void> {
-    for (let [next] = this.#waiting.inOrder(); next; [next] = this.#waiting.inOrder()) {
+    for (let { next } = this.#waiting; next; { next } = this.#waiting) {
       if (!this.#isLate || next.bytes <= this.freeBytes || this.admitted < 2) return;
       const victim = this.#victim(next.account, 'bytes', next.bytes);
       const gone = victim && (victim.evict('bytes', this.#since) || victim.evict('bytes', none));
@@ -455,7 +460,7 @@ export class Accounts {
 
   /** Whether there is too much, or not enough for what waits. */
   #isShort(): boolean {
-    const [next] = this.#waiting.inOrder();
+    const { next } = this.#waiting;
     return next ? next.bytes > this.freeBytes : this.isExceeded;
   }
 

@@ -40,6 +40,15 @@ export class WaitingLine<Account extends Sharing> {
     return undefined;
   }
 
+  /** What is next: of the peer that has least, the first that came. */
+  get next(): Waiting<Account> | undefined {
+    let next: Waiting<Account> | undefined;
+    for (const waiting of this.#waiting) {
+      if (!next || sharerOf(waiting).bytes < sharerOf(next).bytes) next = waiting;
+    }
+    return next;
+  }
+
   /** All of it, those of the peer that has least first, and of one peer as they came. */
   inOrder(): Waiting<Account>[] {
     return [...this.#waiting].toSorted((a, b) => sharerOf(a).bytes - sharerOf(b).bytes);

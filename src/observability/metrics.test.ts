@@ -16,7 +16,14 @@ const figures = {
 const method = { path: '/a.B/C', service: 'a.B', method: 'C', type: 'unary' } as const;
 const ofMethod = { grpc_type: 'unary', grpc_service: 'a.B', grpc_method: 'C' };
 const heldBytes = { headers: 5, bodies: 6 };
-const open = { calls: 1, streams: 2, connections: 3, bufferedBytes: 4, heldBytes };
+const open = {
+  calls: 1,
+  streams: 2,
+  connections: 3,
+  bufferedBytes: 4,
+  heldBytes,
+  waitingMessages: 7,
+};
 
 /** Metrics of one method, and how to read them. */
 function create(sources: Partial<MetricsSources> = {}) {
@@ -118,6 +125,7 @@ test('createMetrics() tells what is open, what health says, what is built and th
     greeter_open_streams: 2,
     greeter_open_connections: 3,
     greeter_buffered_bytes: 4,
+    greeter_waiting_messages: 7,
     'greeter_held_bytes headers': 5,
     'greeter_held_bytes bodies': 6,
     'greeter_connection_errors_total refused': 6,
@@ -150,6 +158,7 @@ test('createMetrics() has no value for what nobody can say', async () => {
       connections: undefined,
       bufferedBytes: undefined,
       heldBytes: undefined,
+      waitingMessages: undefined,
     }),
   }).read();
 

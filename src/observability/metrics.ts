@@ -13,6 +13,8 @@ export interface MetricsSources {
     connections: number | undefined;
     bufferedBytes: number | undefined;
     heldBytes: Readonly<Record<string, number>> | undefined;
+    /** Large messages that have begun and are not read on until there is room. */
+    waitingMessages: number | undefined;
   };
   /** What went wrong with connections, by reason; see connection_errors.ts. */
   connectionErrors: () => Iterable<readonly [reason: string, count: number]>;
@@ -75,6 +77,11 @@ function addOwnMetrics(
   gauge('open_connections', 'Connections', () => open().connections);
   gauge('open_streams', 'HTTP/2 streams', () => open().streams);
   gauge('buffered_bytes', 'What all connections keep in memory', () => open().bufferedBytes);
+  gauge(
+    'waiting_messages',
+    'Large messages that are not read on until --max-buffered-bytes has room for them',
+    () => open().waitingMessages,
+  );
   const held = new Gauge({
     name: 'greeter_held_bytes',
     help: 'Bytes that peers make the server hold, by what they are for',

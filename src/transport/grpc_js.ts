@@ -125,6 +125,7 @@ function engineOf<Ext extends object>(create: (calls: OpenCalls) => Server<Ext>)
         calls: open,
         bufferedBytes: undefined,
         heldBytes: undefined,
+        waitingMessages: undefined,
       };
     },
     get calls() {

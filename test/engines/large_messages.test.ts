@@ -74,10 +74,12 @@ test('a large message that does not go on makes room for one that waits', async 
   const waits = other.open(paths.unary, {}, { endStream: false });
   const trailers = once(waits, 'trailers');
   waits.resume().end(large);
+  await until(() => running.counts().waitingMessages === 1);
 
   const [{ 'grpc-status': ended }] = await trailers;
 
   assert.equal(ended, '0');
+  assert.equal(running.counts().waitingMessages, 0);
   assert.equal(slow.rstCode, ErrorCode.ENHANCE_YOUR_CALM);
   holder.close();
   other.close();

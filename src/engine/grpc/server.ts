@@ -46,6 +46,8 @@ export interface Counts {
   bufferedBytes: number | undefined;
   /** What peers hold, in bytes by what it is for; undefined where the engine cannot say. */
   heldBytes: HeldBytes | undefined;
+  /** Large messages that wait for room; undefined where the engine cannot say. */
+  waitingMessages: number | undefined;
 }
 
 /**
@@ -153,9 +155,17 @@ export function serverOn(open: (calls: OpenCalls) => Parts): GrpcServer<EngineCo
       get counts() {
         if (!running) return nothing;
         const { http2, listeners } = running;
-        const { openConnections: connections, openStreams: streams, bufferedBytes } = http2;
+        const { openConnections: connections, openStreams: streams } = http2;
+        const { bufferedBytes, waitingMessages } = http2;
         const heldBytes = { handshakes: listeners.heldBytes, ...http2.heldBytes };
-        return { connections, streams, calls: calls.size, bufferedBytes, heldBytes };
+        return {
+          connections,
+          streams,
+          calls: calls.size,
+          bufferedBytes,
+          heldBytes,
+          waitingMessages,
+        };
       },
       get calls() {
         return calls;
@@ -193,7 +203,14 @@ export function serverOn(open: (calls: OpenCalls) => Parts): GrpcServer<EngineCo
   }
 }
 
-const nothing: Counts = { connections: 0, streams: 0, calls: 0, bufferedBytes: 0, heldBytes: {} };
+const nothing: Counts = {
+  connections: 0,
+  streams: 0,
+  calls: 0,
+  bufferedBytes: 0,
+  heldBytes: {},
+  waitingMessages: 0,
+};
 
 /** As grpc-js has it, where nice-grpc gives the port of a unix socket. */
 const portOfPath = 1;

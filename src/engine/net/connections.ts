@@ -49,6 +49,8 @@ export interface Http2Server {
   readonly bufferedBytes: number;
   /** What they hold, by what it is for. */
   readonly heldBytes: HeldBytes;
+  /** Large messages that wait for room. */
+  readonly waitingMessages: number;
   /** Says GOAWAY on every connection that there is now; new ones are served as before. */
   retireConnections(): void;
   /** Says GOAWAY on every connection, now and from now on; resolves when the last stream has ended. */
@@ -131,6 +133,9 @@ export function createHttp2Server({
     },
     get heldBytes() {
       return accounts.heldBytes;
+    },
+    get waitingMessages() {
+      return accounts.waitingMessages;
     },
     retireConnections() {
       for (const connection of places.all()) connection.shutdown();
