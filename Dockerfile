@@ -33,7 +33,7 @@ USER 65532:65532
 EXPOSE 50051 9999 50052 9464
 ARG COMMIT=
 LABEL org.opencontainers.image.title="greeter" \
-  org.opencontainers.image.description="A gRPC server to point things at" \
+  org.opencontainers.image.description="A gRPC test server, and a template for production services" \
   org.opencontainers.image.licenses="MIT" \
   org.opencontainers.image.version="0.1.0" \
   org.opencontainers.image.revision="${COMMIT}"

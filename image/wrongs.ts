@@ -116,7 +116,7 @@ function wrongsWith(program: string): Wrong[] {
     },
     {
       name: 'a second to leave',
-      config: ['--env', 'GREETER_LEAVE_DELAY=1s'],
+      config: ['--env', 'GREETER_SHUTDOWN_DELAY=1s'],
       fails: 'leaves within a second',
       saying: /\d{4}\.\d+ ms/,
     },

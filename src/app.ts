@@ -111,10 +111,13 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     services: serviceNames,
     reload: server.setTls && tls && (() => void tls.reload()),
     leave() {
-      log.info({ leaveDelay: config.leaveDelay, drainTimeout: config.drainTimeout }, 'leaving');
+      log.info(
+        { shutdownDelay: config.shutdownDelay, drainTimeout: config.drainTimeout },
+        'shutting down',
+      );
       state.leaving();
       // While we still listen: a client that finds nobody else comes back here, and loses no call.
-      if (config.leaveDelay > 0) for (const each of servers) each.retireConnections?.();
+      if (config.shutdownDelay > 0) for (const each of servers) each.retireConnections?.();
     },
     async drain() {
       for (const { calls } of servers) calls.drain();

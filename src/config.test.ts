@@ -37,7 +37,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
     logLevel: 'info',
     logFormat: 'auto',
     accessLog: 'all',
-    leaveDelay: 0,
+    shutdownDelay: 0,
     drainTimeout: 20_000,
     compressResponsesAbove: undefined,
     defaultDeadline: undefined,
@@ -62,11 +62,14 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
 });
 
 test('loadConfig() takes the flag before the variable before the default', () => {
-  const env = { GREETER_DRAIN_TIMEOUT: '2s', GREETER_LEAVE_DELAY: '3s', GREETER_LOG_LEVEL: '' };
+  const env = { GREETER_DRAIN_TIMEOUT: '2s', GREETER_SHUTDOWN_DELAY: '3s', GREETER_LOG_LEVEL: '' };
 
   const config = loadConfig({ flags: { 'drain-timeout': '1s' }, env });
 
-  assert.deepEqual([config.drainTimeout, config.leaveDelay, config.logLevel], [1000, 3000, 'info']);
+  assert.deepEqual(
+    [config.drainTimeout, config.shutdownDelay, config.logLevel],
+    [1000, 3000, 'info'],
+  );
 });
 
 test('loadConfig() reports every problem at once, each with its name, value and rule', () => {

@@ -24,7 +24,7 @@ function recorder(drained: Promise<void>): Stoppable & { steps: string[] } {
 test('stop() leaves, drains and flushes, and is clean, when every call ends by itself', async () => {
   const app = recorder(Promise.resolve());
 
-  const clean = await stop(app, { leaveDelay: 0, drainTimeout: 60_000 });
+  const clean = await stop(app, { shutdownDelay: 0, drainTimeout: 60_000 });
 
   assert.equal(clean, true);
   assert.deepEqual(app.steps, ['leave', 'drain', 'flush']);
@@ -33,7 +33,7 @@ test('stop() leaves, drains and flushes, and is clean, when every call ends by i
 test('stop() cuts what is left at the drain timeout, and is not clean', async () => {
   const app = recorder(new Promise(() => {}));
 
-  const clean = await stop(app, { leaveDelay: 0, drainTimeout: 1 });
+  const clean = await stop(app, { shutdownDelay: 0, drainTimeout: 1 });
 
   assert.equal(clean, false);
   assert.deepEqual(app.steps, ['leave', 'drain', 'kill', 'flush']);
@@ -42,7 +42,7 @@ test('stop() cuts what is left at the drain timeout, and is not clean', async ()
 test('stop() goes on serving for the leave delay', async () => {
   const app = recorder(Promise.resolve());
 
-  const stopped = stop(app, { leaveDelay: 20, drainTimeout: 60_000 });
+  const stopped = stop(app, { shutdownDelay: 20, drainTimeout: 60_000 });
   const during = [...app.steps];
   await stopped;
 
@@ -54,7 +54,7 @@ test('stop() leaves no timer behind that would keep the process', async () => {
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
   const before = timers();
 
-  await stop(recorder(Promise.resolve()), { leaveDelay: 0, drainTimeout: 60_000 });
+  await stop(recorder(Promise.resolve()), { shutdownDelay: 0, drainTimeout: 60_000 });
   await sleep(0);
 
   assert.equal(timers(), before);

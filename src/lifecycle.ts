@@ -16,17 +16,17 @@ export interface Stoppable {
 
 /** How long each step may take, in milliseconds. */
 export interface StopTimes {
-  leaveDelay: number;
+  shutdownDelay: number;
   drainTimeout: number;
 }
 
 /** Stops in the one order that loses nothing. True when every call ended by itself. */
 export async function stop(
   app: Stoppable,
-  { leaveDelay, drainTimeout }: StopTimes,
+  { shutdownDelay, drainTimeout }: StopTimes,
 ): Promise<boolean> {
   app.leave();
-  if (leaveDelay > 0) await sleep(leaveDelay);
+  if (shutdownDelay > 0) await sleep(shutdownDelay);
 
   const timeout = new AbortController();
   const clean = await Promise.race([

@@ -118,7 +118,7 @@ async function help(): Promise<string> {
   }
   return `Usage: greeter [command] [flags]
 
-A gRPC server to point things at. Without a command it serves.
+A gRPC test server, and a template for production services. Without a command it serves.
 
 Commands:
 ${lines.join('\n')}

@@ -58,7 +58,7 @@ test('when the server leaves, /readyz says so, and the admin port is the last to
   const before = await admin.get('/readyz');
 
   server.signal('SIGTERM');
-  await server.log.line({ msg: 'leaving' });
+  await server.log.line({ msg: 'shutting down' });
   const leaving = await Promise.all(['/readyz', '/livez', '/metrics'].map(admin.get));
   const scrape = connect(admin.port, '127.0.0.1');
   scrape.on('error', () => {}).write('GET /metrics HTTP/1.1\r\n');

@@ -31,9 +31,9 @@ test('health exits 0 for every known name while the server is SERVING', async ()
 
 test('health exits 4 when the server is NOT_SERVING: leaving, yet alive', async () => {
   using program = install();
-  const server = await program.serve(['--leave-delay', '1h']);
+  const server = await program.serve(['--shutdown-delay', '1h']);
   server.signal('SIGTERM');
-  await server.log.line({ msg: 'leaving' });
+  await server.log.line({ msg: 'shutting down' });
 
   const ready = await program.run(['health', '-addr', server.address, '-service', 'readiness']);
   const alive = await program.run(['health', '-addr', server.address, '-service', 'liveness']);

@@ -109,7 +109,7 @@ test('a log goes on, in whole lines, when its file has room again', async (t) =>
   assert.deepEqual(await server.ended, { code: 0, err: '' });
   const messages = lines().map((line) => JSON.parse(line).msg);
   assert.equal(messages.filter((msg) => msg === 'serving').length, 1);
-  assert.equal(messages.at(-1), 'leaving');
+  assert.equal(messages.at(-1), 'shutting down');
 });
 
 test('--access-log errors writes no line for a call that ends OK, and check-config shows a share', async () => {

@@ -53,7 +53,7 @@ const rightOf: Record<string, Some> = {
   'log-level': ['debug', 'info'],
   'log-format': ['auto', 'json', 'human'],
   // How long it takes to end.
-  'leave-delay': ['0', '0s', '5ms'],
+  'shutdown-delay': ['0', '0s', '5ms'],
   'keepalive-time': ['60s', '2m'],
   'keepalive-timeout': ['1s', '20s'],
   'max-deadline': ['1h', '87600h'],

@@ -54,9 +54,9 @@ for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
     const streams = await openStreams(server);
 
     server.signal(name);
-    await server.log.line({ msg: 'leaving' });
+    await server.log.line({ msg: 'shutting down' });
     const watched = Array.fromAsync({ [Symbol.asyncIterator]: () => watch });
-    await assert.rejects(watched, { code: Status.UNAVAILABLE, details: 'Server is leaving' });
+    await assert.rejects(watched, { code: Status.UNAVAILABLE, details: 'Server is shutting down' });
     const rest = await streams.finish();
 
     assert.deepEqual(rest, { parrot: [' A 2!', ' A 3!'], chat: [' B!'], chatty: ['A', 'B'] });
@@ -92,7 +92,7 @@ test('SIGTERM waits for a request that is still on its way, and for a reader tha
   await once(parrot, 'response');
 
   server.signal('SIGTERM');
-  await server.log.line({ msg: 'leaving' });
+  await server.log.line({ msg: 'shutting down' });
   unary.end(request.subarray(7));
   client.settings({ initialWindowSize: 65_535 });
   const replies = await Promise.all([unary, parrot].map((stream) => buffer(stream)));
@@ -123,7 +123,7 @@ test('calls that are left at the drain timeout end with UNAVAILABLE, and the exi
   const client = createClient(GreeterDefinition, server.channel);
   const chat = client.interactiveSayHello(unending())[Symbol.asyncIterator]();
   await chat.next();
-  const cut = { code: Status.UNAVAILABLE, details: 'Server is leaving' };
+  const cut = { code: Status.UNAVAILABLE, details: 'Server is shutting down' };
   const left = [
     chat.next(),
     call(client, 'serverStream'),
@@ -140,12 +140,12 @@ test('calls that are left at the drain timeout end with UNAVAILABLE, and the exi
 
 test('for the leave delay the server goes on serving, NOT_SERVING in all but liveness', async () => {
   using program = install();
-  const server = await program.serve(['--leave-delay', '1h']);
+  const server = await program.serve(['--shutdown-delay', '1h']);
   const health = createClient(HealthDefinition, server.channel);
   const client = createClient(GreeterDefinition, server.channel);
 
   server.signal('SIGTERM');
-  await server.log.line({ msg: 'leaving' });
+  await server.log.line({ msg: 'shutting down' });
   const { statuses } = await health.list({});
   const reply = await client.sayHello({ greeting: 'Bello', name: 'Keys' });
 
@@ -159,7 +159,7 @@ test('for the leave delay the server goes on serving, NOT_SERVING in all but liv
 
 test('at the beginning of the leave delay clients are sent elsewhere, and those that come back are served', async () => {
   using program = install();
-  const server = await program.serve(['--engine', 'direct', '--leave-delay', '1h']);
+  const server = await program.serve(['--engine', 'direct', '--shutdown-delay', '1h']);
   const before = await connectRaw(server.address);
   const open = before.open(paths.clientStream);
   await before.roundTrip();
@@ -192,7 +192,7 @@ test('SIGHUP and SIGUSR2 are lines of the log, and cut nothing, before a drain a
     await server.log.line({ signal });
   }
   server.signal('SIGTERM');
-  await server.log.line({ msg: 'leaving' });
+  await server.log.line({ msg: 'shutting down' });
   // The rule for those that stop is about time: half a second apart.
   await sleep(600);
   for (const signal of ignored) server.signal(signal);
@@ -204,11 +204,11 @@ test('SIGHUP and SIGUSR2 are lines of the log, and cut nothing, before a drain a
 
 test('two signals at once are one wish; a later one ends the process at once with exit code 1', async () => {
   using program = install();
-  const server = await program.serve(['--leave-delay', '1h']);
+  const server = await program.serve(['--shutdown-delay', '1h']);
 
   server.signal('SIGINT');
   server.signal('SIGINT');
-  await server.log.line({ msg: 'leaving' });
+  await server.log.line({ msg: 'shutting down' });
   await createClient(HealthDefinition, server.channel).check({ service: 'liveness' });
   // The rule itself is about time: half a second apart.
   await sleep(600);

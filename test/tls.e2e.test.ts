@@ -192,7 +192,7 @@ test('serve with TLS answers probes in plaintext on a port of its own, and nothi
 });
 
 test('the port of health says NOT_SERVING while the server leaves, in all but liveness', async () => {
-  using running = await serveSecret(await certificate(), ['--leave-delay', '1h']);
+  using running = await serveSecret(await certificate(), ['--shutdown-delay', '1h']);
   const channel = dial({ address: running.healthAddress });
   const health = createClient(HealthDefinition, channel);
   const watch = health.watch({ service: 'readiness' })[Symbol.asyncIterator]();
@@ -219,7 +219,7 @@ test('the port of health ends what watches when the server has left, and exits 0
   running.server.signal('SIGTERM');
   const watched = Array.fromAsync({ [Symbol.asyncIterator]: () => watch });
 
-  await assert.rejects(watched, { code: Status.UNAVAILABLE, details: 'Server is leaving' });
+  await assert.rejects(watched, { code: Status.UNAVAILABLE, details: 'Server is shutting down' });
   assert.deepEqual(await running.server.ended, { code: 0, err: '' });
   channel.close();
 });

@@ -21,7 +21,7 @@ export const serve: Command = {
   examples: [
     ['serve', 'Serve everything on ports 50051 and 9999'],
     ['serve --listen 127.0.0.1:0 --log-format json', 'Take a free port of this machine alone'],
-    ['serve --leave-delay 5s --drain-timeout 30s', 'Leave slowly, behind a load balancer'],
+    ['serve --shutdown-delay 5s --drain-timeout 30s', 'Leave slowly, behind a load balancer'],
   ],
   async run(args, io) {
     const complaints: Complaint[] = [];

@@ -118,8 +118,8 @@ test('requestLog() writes why a call was refused or cut, as its caller is told',
   const ends = [limited, cut, leaving, failed].map(({ code, reason }) => [code, reason]);
   assert.deepEqual(ends, [
     ['RESOURCE_EXHAUSTED', 'Cannot take more calls: at most 1 at once'],
-    ['UNAVAILABLE', 'Server is leaving'],
-    ['UNAVAILABLE', 'Server is leaving'],
+    ['UNAVAILABLE', 'Server is shutting down'],
+    ['UNAVAILABLE', 'Server is shutting down'],
     ['NOT_FOUND', 'Cannot find table "x"'],
   ]);
 });

@@ -92,18 +92,18 @@ const rows: Record<string, Row> = {
     },
     in: ['in its handler'],
     seen: 'UNAVAILABLE',
-    reason: 'Server is leaving',
+    reason: 'Server is shutting down',
   },
   'the end of a drain': {
     end: ({ calls }) => calls.cut(),
     seen: 'UNAVAILABLE',
-    reason: 'Server is leaving',
+    reason: 'Server is shutting down',
     late: 'OK',
   },
   'a server that stops': {
     end: ({ calls }) => calls.end(reasons.serverStops()),
     seen: 'UNAVAILABLE',
-    reason: 'Server is leaving',
+    reason: 'Server is shutting down',
   },
   'a request that is refused': {
     end({ peer }) {

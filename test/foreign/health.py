@@ -65,7 +65,7 @@ class ServerThatLeaves(HealthCase):
 
     @classmethod
     def setUpClass(cls):
-        server = Server(args.file, "--leave-delay", "1h")
+        server = Server(args.file, "--shutdown-delay", "1h")
         cls.addClassCleanup(server.kill)
         server.terminate()
         cls.address = server.address
@@ -85,7 +85,7 @@ class ServerThatLeaves(HealthCase):
 
 class ServerThatHasLeft(HealthCase):
     def test_it_exits_0_by_itself_after_its_delay(self):
-        server = Server(args.file, "--leave-delay", "6s")
+        server = Server(args.file, "--shutdown-delay", "6s")
         self.addCleanup(server.kill)
         self.address = server.address
         server.terminate()

@@ -38,7 +38,7 @@ class Server:
     def terminate(self):
         """Asks the server to leave, and comes back when it has begun to."""
         self.process.send_signal(signal.SIGTERM)
-        self.wait_for(msg="leaving")
+        self.wait_for(msg="shutting down")
 
     def exit_code(self):
         """The exit code, once there is one."""

@@ -56,7 +56,7 @@ class NpmStart(unittest.TestCase):
         parrot = self.start_parrot()
         text = parrot.stdout.readline()
         self.terminal.ctrl_c()
-        self.terminal.wait_for("leaving")
+        self.terminal.wait_for("shutting down")
         self.assertIsNone(parrot.poll(), "the call ended before the server began to leave")
 
         text += parrot.stdout.read()

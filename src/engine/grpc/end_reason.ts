@@ -120,7 +120,7 @@ export const reasons = {
 };
 
 function leaving(): ServerError {
-  return new ServerError(Status.UNAVAILABLE, 'Server is leaving');
+  return new ServerError(Status.UNAVAILABLE, 'Server is shutting down');
 }
 
 function errorOf(thrown: unknown): Error {

@@ -6,7 +6,7 @@ import { feed, serve, until } from '../../../test/harness.ts';
 import { call, kinds, paths, unending, waiting } from '../../../test/kinds.ts';
 import { HealthDefinition } from '../../gen/grpc/health/v1/health.ts';
 
-const leaving = { code: Status.UNAVAILABLE, details: 'Server is leaving' };
+const leaving = { code: Status.UNAVAILABLE, details: 'Server is shutting down' };
 
 test('OpenCalls.drain() ends an open Health.Watch, so that shutdown does not wait for it', async () => {
   await using running = await serve();
