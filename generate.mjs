@@ -1,7 +1,7 @@
 // Writes what is made from other files, after ts-proto: `npm run generate`.
 // - src/gen/descriptor_set.ts: every .proto as a FileDescriptorSet, comments kept, so that
 //   reflection needs no file at run time
-// - the README's table of settings
+// - the table of docs/settings.md
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,8 +40,8 @@ function writeSettings() {
     ({ name, env, fallback, help }) => `| \`--${name}\` | \`${env}\` | \`${fallback}\` | ${help} |`,
   );
   const table = ['| flag | variable | default | what |', '| - | - | - | - |', ...rows].join('\n');
-  const readme = readFileSync('README.md', 'utf8');
+  const page = readFileSync('docs/settings.md', 'utf8');
   const between = /(?<=<!-- settings:.*-->\n)[^]*(?=<!-- \/settings -->)/;
-  writeFileSync('README.md', readme.replace(between, `\n${table}\n\n`));
-  execFileSync('oxfmt', ['README.md']);
+  writeFileSync('docs/settings.md', page.replace(between, `\n${table}\n\n`));
+  execFileSync('oxfmt', ['docs/settings.md']);
 }

@@ -20,7 +20,7 @@ import { messageOf } from './message_of.ts';
 
 /**
  * Every setting. A flag `--drain-timeout` is also the variable GREETER_DRAIN_TIMEOUT.
- * `--help`, `check-config` and the README's table are made from this table.
+ * `--help`, `check-config` and docs/settings.md are made from this table.
  */
 function readSettings(read: Read) {
   return {

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -12,8 +20,9 @@ import { serviceNames } from './harness.ts';
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 
-test('the README has every setting, with its variable, its default and what it is', () => {
-  const table = readme.split('<!-- settings')[1]?.split('<!-- /settings')[0] ?? '';
+test('docs/settings.md has every setting, with its variable, its default and what it is', () => {
+  const page = readFileSync(join(root, 'docs/settings.md'), 'utf8');
+  const table = page.split('<!-- settings')[1]?.split('<!-- /settings')[0] ?? '';
   const cells = table.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
   const rows = cells.filter(([, flag]) => flag?.startsWith('`--')).map((row) => row.slice(1, -1));
 
@@ -26,6 +35,63 @@ test('the README has every setting, with its variable, its default and what it i
       help,
     ]),
   );
+});
+
+test('the README has the defaults of the settings that it names', () => {
+  const section = readme.split('\n## Settings\n')[1]?.split('\n## ')[0] ?? '';
+  const rows = section.split('\n').filter((line) => line.startsWith('| `--'));
+  const told = rows.flatMap((row) => {
+    const [, flags = '', defaults = ''] = row.split('|');
+    const values = defaults.replaceAll(/[`,]/g, ' ').trim().split(/\s+/);
+    return flags
+      .trim()
+      .split(' ')
+      .map((flag, at) => [flag.replaceAll('`', ''), values[at] ?? values[0]]);
+  });
+
+  const fallbacks = new Map(settingRows().map(({ name, fallback }) => [`--${name}`, fallback]));
+  assert.ok(told.length >= 8);
+  assert.deepEqual(
+    told,
+    told.map(([flag = '']) => [flag, fallbacks.get(flag)?.replaceAll(',', ' ').split(' ')[0]]),
+  );
+});
+
+test('docs/README.md names every page', () => {
+  const index = readFileSync(join(root, 'docs/README.md'), 'utf8');
+  const pages = globSync('*.md', { cwd: join(root, 'docs') }).filter(
+    (page) => page !== 'README.md',
+  );
+
+  assert.deepEqual(
+    pages.filter((page) => !index.includes(`](${page})`)),
+    [],
+  );
+});
+
+test('links of README and docs lead to files, and to their headings', () => {
+  const pages = ['README.md', 'CONTRIBUTING.md', 'src/engine/README.md'].concat(
+    globSync('docs/*.md', { cwd: root }),
+  );
+  const broken = pages.flatMap((page) => {
+    const links = readFileSync(join(root, page), 'utf8').matchAll(/\]\((?!https?:)([^)\s]+)\)/g);
+    return [...links].flatMap(([, link = '']) => {
+      const [path = '', heading] = link.split('#');
+      const file = path === '' ? page : join(page, '..', path);
+      if (!existsSync(join(root, file))) return [`${page}: ${link}`];
+      if (heading === undefined) return [];
+      const headings = readFileSync(join(root, file), 'utf8').match(/(?<=^#+ ).+$/gm) ?? [];
+      const anchors = headings.map((text) =>
+        text
+          .toLowerCase()
+          .replaceAll(/[^\w\- ]/g, '')
+          .replaceAll(' ', '-'),
+      );
+      return anchors.includes(heading) ? [] : [`${page}: ${link}`];
+    });
+  });
+
+  assert.deepEqual(broken, []);
 });
 
 test('the README names every service that is served', () => {
