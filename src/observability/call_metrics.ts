@@ -39,10 +39,10 @@ export function addCallMetrics(registry: Registry, calls: CallCounts): void {
       },
     });
 
-  counter('started', 'Calls that have begun', ({ started }) => started);
+  counter('started', 'Calls that were started', ({ started }) => started);
   const handled = new Counter({
     name: 'grpc_server_handled_total',
-    help: 'Calls that have ended, by the code they ended with',
+    help: 'Calls that have ended, by status code',
     labelNames: [...labelNames, 'grpc_code'],
     registers: [],
     collect() {
@@ -56,8 +56,8 @@ export function addCallMetrics(registry: Registry, calls: CallCounts): void {
     },
   });
   registry.registerMetric(handled);
-  counter('msg_received', 'Request messages that services have taken', ({ received }) => received);
-  counter('msg_sent', 'Response messages that have been sent', ({ sent }) => sent);
+  counter('msg_received', 'Request messages that handlers have read', ({ received }) => received);
+  counter('msg_sent', 'Response messages that were sent', ({ sent }) => sent);
   addHistogram(registry, series);
 }
 

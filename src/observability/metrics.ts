@@ -73,18 +73,22 @@ function addOwnMetrics(
       },
     });
 
-  gauge('calls_in_flight', 'Calls that have not ended', () => open().calls);
-  gauge('open_connections', 'Connections', () => open().connections);
-  gauge('open_streams', 'HTTP/2 streams', () => open().streams);
-  gauge('buffered_bytes', 'What all connections keep in memory', () => open().bufferedBytes);
+  gauge('calls_in_flight', 'Open calls', () => open().calls);
+  gauge('open_connections', 'Open connections', () => open().connections);
+  gauge('open_streams', 'Open HTTP/2 streams', () => open().streams);
+  gauge(
+    'buffered_bytes',
+    'Memory that connections hold in bytes, limited by --max-buffered-bytes',
+    () => open().bufferedBytes,
+  );
   gauge(
     'waiting_messages',
-    'Large messages that are not read on until --max-buffered-bytes has room for them',
+    'Large request messages that wait for room under --max-buffered-bytes',
     () => open().waitingMessages,
   );
   const held = new Gauge({
     name: 'greeter_held_bytes',
-    help: 'Bytes that peers make the server hold, by what they are for',
+    help: 'Memory that clients make the server hold in bytes, by category',
     labelNames: ['category'],
     registers: [],
     collect() {
@@ -97,17 +101,17 @@ function addOwnMetrics(
   registry.registerMetric(held);
   gauge(
     'tls_certificate_expiry_timestamp_seconds',
-    'When the first certificate of the chain that is served ends',
+    'Earliest expiry in the served certificate chain, in seconds since the Unix epoch',
     () => certificates?.notAfter(),
   );
   gauge(
     'tls_client_ca_expiry_timestamp_seconds',
-    "When the first of the authorities ends that sign the clients' certificates",
+    'Earliest expiry of the client certificate authorities, in seconds since the Unix epoch',
     () => certificates?.clientCaNotAfter(),
   );
   const dropped = new Counter({
     name: 'greeter_log_lines_dropped_total',
-    help: 'Log lines that were lost: they could not be written, or those before them not yet',
+    help: 'Log lines that were dropped because the output failed or was too slow',
     registers: [],
     collect() {
       this.reset();
@@ -134,17 +138,17 @@ function addOwnMetrics(
     );
   byReason(
     'connection_errors_total',
-    'Connections refused or ended by the server, streams reset, and requests that are no gRPC calls, by reason',
+    'Connections that the server refused or closed, streams that it reset, and requests that are not gRPC, by reason',
     connectionErrors,
   );
   byReason(
     'tls_handshake_errors_total',
-    'TLS handshakes that failed, by reason; they are connection errors as well',
+    'Failed TLS handshakes by reason; greeter_connection_errors_total has them too',
     () => handshakesAmong(connectionErrors()),
   );
   const serving = new Gauge({
     name: 'greeter_health_serving',
-    help: 'Whether health says SERVING for a name: 1, or 0',
+    help: '1 if the health of the service is SERVING, otherwise 0',
     labelNames: ['service'],
     registers: [],
     collect() {
@@ -163,7 +167,7 @@ function* handshakesAmong(errors: Iterable<readonly [reason: string, count: numb
 function addBuildInfo(registry: Registry, build: Record<string, string>): void {
   new Gauge({
     name: 'greeter_build_info',
-    help: 'What is running, in its labels',
+    help: '1, with the version of the server, its commit and the version of Node as labels',
     labelNames: Object.keys(build),
     registers: [registry],
   }).set(build, 1);

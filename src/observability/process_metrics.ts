@@ -44,30 +44,66 @@ export function addProcessMetrics(registry: Registry, figures: ProcessFigures): 
       },
     });
 
-  counter('process_cpu_user_seconds_total', 'Time of our own code', () => cpuUsage().user / 1e6);
-  counter('process_cpu_system_seconds_total', "The system's time for us", () => {
+  counter(
+    'process_cpu_user_seconds_total',
+    'User CPU time of the process in seconds',
+    () => cpuUsage().user / 1e6,
+  );
+  counter('process_cpu_system_seconds_total', 'System CPU time of the process in seconds', () => {
     return cpuUsage().system / 1e6;
   });
-  counter('process_cpu_seconds_total', 'Both together', () => {
+  counter('process_cpu_seconds_total', 'User and system CPU time of the process in seconds', () => {
     const { user, system } = cpuUsage();
     return (user + system) / 1e6;
   });
-  gauge('process_start_time_seconds', 'When the process began', () => startedAt / 1000);
-  gauge('process_resident_memory_bytes', 'Memory in use', () => memoryUsage().rss);
-  gauge('process_open_fds', 'Open files and sockets; 0 where nobody can say', openFiles);
-  gauge('nodejs_heap_size_total_bytes', "V8's heap", () => memoryUsage().heapTotal);
-  gauge('nodejs_heap_size_used_bytes', 'What of it is in use', () => memoryUsage().heapUsed);
-  gauge('nodejs_heap_size_limit_bytes', 'What it may grow to', heapLimit);
-  gauge('nodejs_external_memory_bytes', 'Buffers outside of it', () => memoryUsage().external);
-  counter('nodejs_eventloop_active_seconds_total', 'Time in which the event loop had work', () => {
-    return eventLoop().active / 1000;
-  });
-  counter('nodejs_eventloop_idle_seconds_total', 'Time in which it had none', () => {
-    return eventLoop().idle / 1000;
-  });
+  gauge(
+    'process_start_time_seconds',
+    'Start time of the process in seconds since the Unix epoch',
+    () => startedAt / 1000,
+  );
+  gauge(
+    'process_resident_memory_bytes',
+    'Resident memory of the process in bytes',
+    () => memoryUsage().rss,
+  );
+  gauge(
+    'process_open_fds',
+    'Open file descriptors of the process; 0 where /proc is missing',
+    openFiles,
+  );
+  gauge(
+    'nodejs_heap_size_total_bytes',
+    'Size of the V8 heap in bytes',
+    () => memoryUsage().heapTotal,
+  );
+  gauge(
+    'nodejs_heap_size_used_bytes',
+    'Used part of the V8 heap in bytes',
+    () => memoryUsage().heapUsed,
+  );
+  gauge('nodejs_heap_size_limit_bytes', 'Limit of the V8 heap in bytes', heapLimit);
+  gauge(
+    'nodejs_external_memory_bytes',
+    'Memory of buffers outside of the V8 heap in bytes',
+    () => memoryUsage().external,
+  );
+  counter(
+    'nodejs_eventloop_active_seconds_total',
+    'Time in seconds in which the event loop was busy',
+    () => {
+      return eventLoop().active / 1000;
+    },
+  );
+  counter(
+    'nodejs_eventloop_idle_seconds_total',
+    'Time in seconds in which the event loop was idle',
+    () => {
+      return eventLoop().idle / 1000;
+    },
+  );
   gauge(
     'nodejs_eventloop_lag_seconds',
-    'How long the event loop took to come round, just now',
+    'Delay of one turn of the event loop in seconds, measured when the metrics are read',
     lag,
   );
 }

@@ -116,7 +116,7 @@ test('every refusal of the engine has its reason in the log', async () => {
     'RESOURCE_EXHAUSTED: Cannot take request headers of more than 4096 bytes',
     'UNIMPLEMENTED: Cannot find method /greet.Greeter/Sing',
     'UNIMPLEMENTED: Cannot take messages compressed with "brotli"',
-    'UNIMPLEMENTED: Cannot take several where one message is meant',
+    'UNIMPLEMENTED: Expected exactly one request message, got several',
   ]);
 });
 

@@ -204,7 +204,10 @@ class OneRequest extends RequestBody implements RequestReader {
 }
 
 function wrongCount(count: string): ServerError {
-  return new ServerError(Status.UNIMPLEMENTED, `Cannot take ${count} where one message is meant`);
+  return new ServerError(
+    Status.UNIMPLEMENTED,
+    `Expected exactly one request message, got ${count}`,
+  );
 }
 
 /** Bytes of messages that may wait for their handler before the caller is held back. */
