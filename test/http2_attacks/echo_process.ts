@@ -2,7 +2,7 @@
 import { createHttp2Server } from '../../src/engine/net/connections.ts';
 import type { Serve } from '../../src/engine/http2/stream.ts';
 import { echo, serveEcho } from '../http2_echo.ts';
-import { obey, stopClock } from './puppet.ts';
+import { obey, stopClock } from './control_channel.ts';
 
 stopClock();
 const server = createHttp2Server({ ...JSON.parse(process.argv[2] ?? '{}'), serve });

@@ -9,7 +9,7 @@ import { servedMethods } from '../../src/transport/catalogue.ts';
 import { buildServer } from '../../src/transport/server.ts';
 import { localCertificate } from '../certificate.ts';
 import { createServices } from '../harness.ts';
-import { obey, stopClock } from './puppet.ts';
+import { obey, stopClock } from './control_channel.ts';
 
 stopClock();
 const logged: Record<string, number> = {};

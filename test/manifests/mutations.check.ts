@@ -6,7 +6,7 @@ import { parseAllDocuments } from 'yaml';
 import { build, components } from './builds.ts';
 import type { Manifest } from './manifest.ts';
 import { problemsOf } from './rules.ts';
-import { invalid, type Spoil, unconfined, wrong } from './spoils.ts';
+import { invalid, type Mutation, unconfined, wrong } from './mutations.ts';
 import { kubeconform, kubernetesVersions, kubeScore } from './tools.ts';
 
 const builds = await build([components]);
@@ -15,9 +15,11 @@ const whole = builds.all.find(({ name }) => name.startsWith('base'))?.file ?? ''
 
 test('kubeconform tells each thing that is made wrong', async () => {
   // All in one run: it reads the schemas of all Kubernetes first.
-  const folder = join(builds.folder, '../spoilt');
+  const folder = join(builds.folder, '../mutated');
   mkdirSync(folder);
-  invalid.forEach((spoil, i) => writeFileSync(join(folder, `${i}.yaml`), spoilt(spoil).object));
+  invalid.forEach((mutation, i) =>
+    writeFileSync(join(folder, `${i}.yaml`), mutated(mutation).object),
+  );
 
   const { valid, problems } = await kubeconform(folder, kubernetesVersions[0]);
 
@@ -28,17 +30,17 @@ test('kubeconform tells each thing that is made wrong', async () => {
   }
 });
 
-for (const { problem, ...spoil } of wrong) {
-  test(`problemsOf() tells ${spoil.what}`, () => {
-    const problems = problemsOf(spoilt(spoil).objects);
+for (const { problem, ...mutation } of wrong) {
+  test(`problemsOf() tells ${mutation.what}`, () => {
+    const problems = problemsOf(mutated(mutation).objects);
 
     assert.ok(problems.includes(problem), problems.join('\n'));
   });
 }
 
 test(`kube-score tells ${unconfined.what}`, async () => {
-  const file = join(builds.folder, '../spoilt.yaml');
-  writeFileSync(file, spoilt(unconfined).object);
+  const file = join(builds.folder, '../mutated.yaml');
+  writeFileSync(file, mutated(unconfined).object);
 
   const found = await kubeScore(file);
 
@@ -46,7 +48,7 @@ test(`kube-score tells ${unconfined.what}`, async () => {
 });
 
 /** One thing made wrong: the object, in YAML, and all that there is with it in its place. */
-function spoilt({ kind, path, to }: Spoil): { object: string; objects: readonly Manifest[] } {
+function mutated({ kind, path, to }: Mutation): { object: string; objects: readonly Manifest[] } {
   const documents = parseAllDocuments(readFileSync(whole, 'utf8'));
   const document = documents.find((each) => each.get('kind') === kind);
   assert.ok(document, `${kind} is not there`);

@@ -1,40 +1,40 @@
-// Each check of an image can fail: IMAGE=ARCHIVE node --test --test-timeout=90000 image/wrong.check.ts
+// Each check of an image can fail: IMAGE=ARCHIVE node --test --test-timeout=90000 image/mutations.check.ts
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { buildah, imageUnderTest } from './container.ts';
-import { type Wrong, wrongsOf } from './wrongs.ts';
+import { type Mutation, mutationsOf } from './mutations.ts';
 
 const good = imageUnderTest();
 
-for (const wrong of wrongsOf(good)) {
-  test(`the checks find ${wrong.name}`, () => {
-    const id = broken(wrong);
+for (const mutation of mutationsOf(good)) {
+  test(`the checks find ${mutation.name}`, () => {
+    const id = broken(mutation);
 
-    const flags = ['--test', '--test-timeout=60000', ...flagsFor(wrong)];
+    const flags = ['--test', '--test-timeout=60000', ...flagsFor(mutation)];
     const { status, stdout } = spawnSync(process.execPath, flags, {
       encoding: 'utf8',
       // It would print what only a parent of its own reads.
-      env: { ...process.env, ...wrong.env, IMAGE: id, NODE_TEST_CONTEXT: undefined },
+      env: { ...process.env, ...mutation.env, IMAGE: id, NODE_TEST_CONTEXT: undefined },
     });
 
     assert.equal(status, 1, stdout);
     assert.match(stdout, /^. fail 1$/m);
-    assert.match(stdout, wrong.saying);
+    assert.match(stdout, mutation.saying);
     buildah('rmi', '--force', id);
   });
 }
 
 /** The image, broken: its id. */
-function broken({ inFiles, config }: Wrong): string {
+function broken({ inFiles, config }: Mutation): string {
   const container = buildah('from', good.id);
   inFiles?.(buildah('mount', container));
   if (config) buildah('config', ...config, container);
   return buildah('commit', '--quiet', '--rm', container, 'localhost/greeter-wrong');
 }
 
-function flagsFor({ fails }: Wrong): string[] {
+function flagsFor({ fails }: Mutation): string[] {
   const files = ['container', 'image'].map((name) => join(import.meta.dirname, `${name}.check.ts`));
   return ['--test-reporter=spec', `--test-name-pattern=${fails}`, ...files];
 }

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import type { Image } from './container.ts';
 
 /** One way in which an image is wrong, or is run wrongly. */
-export interface Wrong {
+export interface Mutation {
   /** After `the checks find`. */
   name: string;
   /** Makes it so, in the folder that is the image's root. */
@@ -27,12 +27,12 @@ export interface Wrong {
 }
 
 /** All ways that this image can be. */
-export function wrongsOf({ config, isExe }: Image): Wrong[] {
+export function mutationsOf({ config, isExe }: Image): Mutation[] {
   const [program = ''] = config.Entrypoint;
-  return [...wrongsWith(program), ...(isExe ? [] : wrongsOfNode)];
+  return [...mutationsWith(program), ...(isExe ? [] : mutationsOfNode)];
 }
 
-function wrongsWith(program: string): Wrong[] {
+function mutationsWith(program: string): Mutation[] {
   return [
     {
       name: 'a shell',
@@ -129,7 +129,7 @@ function wrongsWith(program: string): Wrong[] {
   ];
 }
 
-const wrongsOfNode: Wrong[] = [
+const mutationsOfNode: Mutation[] = [
   {
     name: 'a Node without a language',
     inFiles(root) {

@@ -2,7 +2,7 @@ const pod = 'spec.template.spec';
 const container = `${pod}.containers.0`;
 
 /** One thing that is made wrong: `to` is what then stands at `path` in the first object of a kind. */
-export interface Spoil {
+export interface Mutation {
   what: string;
   kind: string;
   path: string;
@@ -10,14 +10,14 @@ export interface Spoil {
 }
 
 /** What kube-score tells as well. */
-export const unconfined: Spoil = {
+export const unconfined: Mutation = {
   what: 'a container without security context',
   kind: 'Deployment',
   path: `${container}.securityContext`,
 };
 
 /** What a schema tells, in these words among others. */
-export const invalid: readonly (Spoil & { problem: string })[] = [
+export const invalid: readonly (Mutation & { problem: string })[] = [
   {
     what: 'a misspelt field',
     kind: 'Deployment',
@@ -63,7 +63,7 @@ export const invalid: readonly (Spoil & { problem: string })[] = [
 ];
 
 /** What our own rules tell, in these words. */
-export const wrong: readonly (Spoil & { problem: string })[] = [
+export const wrong: readonly (Mutation & { problem: string })[] = [
   {
     what: 'a PodDisruptionBudget without selector',
     kind: 'PodDisruptionBudget',
