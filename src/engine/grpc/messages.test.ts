@@ -107,3 +107,21 @@ test('what is left behind a large message does not keep the room of it', async (
   assert.ok(readers.every(({ heldBytes }) => heldBytes === 1));
   assert.ok(grown < 1_000_000, `${grown} bytes`);
 });
+
+test('a large message that room was made for is copied together in one buffer, with the next one behind it', (t) => {
+  const alloc = t.mock.method(Buffer, 'allocUnsafeSlow');
+  const large = frame(Buffer.alloc(1_000_000, 'a'));
+  const small = frame(Buffer.alloc(5, 'b'));
+  const reader = new MessageReader(large.length);
+  const bytes = Buffer.concat([large, small]);
+
+  for (let at = 0; at < bytes.length; at += 16_384) {
+    reader.push(bytes.subarray(at, at + 16_384));
+    reader.makeRoom(large.length);
+    reader.keep();
+  }
+
+  assert.equal(alloc.mock.callCount(), 1);
+  const found = [reader.next(), reader.next()].map((raw) => raw?.bytes.toString());
+  assert.deepEqual(found, ['a'.repeat(1_000_000), 'bbbbb']);
+});

@@ -5,6 +5,7 @@ import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageRoom } from
 import { copyWork, cost, type Flow, inTurn } from '../scheduler.ts';
 import { decompress, type Encoding, letGo, takeTurnToInflate } from './compression.ts';
 import { Held, type Account } from '../account.ts';
+import { defaultMaxFrameSize } from '../http2/frames.ts';
 import type { Stream } from '../http2/stream.ts';
 import type { Waiting } from '../room.ts';
 import { type EndReason, reasons } from './end_reason.ts';
@@ -44,6 +45,17 @@ export class MessageReader {
     this.#at = 0;
     this.#end = chunk.length;
     this.#isBorrowed = true;
+  }
+
+  /**
+   * Makes room for the whole of the next message, of so many bytes, at once: what comes of it is not copied again,
+   * nor is it by the beginning of the one after it.
+   */
+  makeRoom(length: number): void {
+    if (this.heldBytes >= length) return;
+    if (this.#isBorrowed || this.#bytes.length < this.#at + length) {
+      this.#move(length + defaultMaxFrameSize);
+    }
   }
 
   /** Makes what is not read its own. */

@@ -69,6 +69,7 @@ abstract class RequestBody {
     if (!isLarge(length)) return;
     this.#admission ??= new MessageAdmission(this.call, () => this.onGranted());
     this.#admission.receive(length, this.reader.heldBytes);
+    if (!this.waitsForRoom) this.reader.makeRoom(length);
   }
 
   /** Gives a message that is whole as it is; see decodeMessage(). */
