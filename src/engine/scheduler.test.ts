@@ -131,3 +131,19 @@ test('a flow is crowded when all together have put off too much, and not after',
   flows[0].putOff(10);
   assert.equal(flows[1].isCrowded, false);
 });
+
+test('a turn in which much was done is full for every flow, and the next is not', async () => {
+  const scheduler = new Scheduler(0);
+  const [one, other] = [scheduler.createFlow(), scheduler.createFlow()];
+  one.spend(31_999);
+  assert.equal(other.isTurnFull, false);
+
+  one.spend(1);
+
+  assert.equal(other.isTurnFull, true);
+  assert.equal(other.isTurnOverfull, false);
+  one.spend(100_000);
+  assert.equal(other.isTurnOverfull, true);
+  await immediate();
+  assert.equal(other.isTurnFull, false);
+});

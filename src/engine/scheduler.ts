@@ -12,6 +12,10 @@ const mostQuantum = 4000;
 const leastQuantum = 100;
 /** What all that wait may do in a turn, and again what all others may. */
 const half = 16_000;
+/** When all have done so much in a turn, nobody begins what may be large. */
+const fullTurn = 2 * half;
+/** When they have done so much, what has begun does not go on, either. */
+const overfullTurn = 3 * fullTurn;
 
 /** What work costs, in units. */
 export const cost = {
@@ -49,6 +53,13 @@ export interface Flow {
   spend(work: number): void;
   /** Whether what is left to do had better wait(). */
   readonly isSpent: boolean;
+  /**
+   * Whether all connections have done so much in this turn that a message, which may take far longer than a quota,
+   * had better wait(): so there is one such step in a turn, however many connections have some.
+   */
+  readonly isTurnFull: boolean;
+  /** Whether it is so much more that even what has begun had better wait. */
+  readonly isTurnOverfull: boolean;
   /** Runs a task in a later turn, when this flow has its part again. */
   wait(task: () => void): void;
   /** Says how many bytes of input wait for that. */
@@ -62,17 +73,23 @@ export const unbounded: Flow = {
   turn: 0,
   spend() {},
   isSpent: false,
+  isTurnFull: false,
+  isTurnOverfull: false,
   wait: (task) => void setImmediate(task),
   putOff() {},
   isCrowded: false,
 };
 
 /**
- * Does some work when a flow may go on: at once, if it has not done its part. It is done by the task that waits,
- * not after it: the next one would begin before this one's work counted.
+ * Does some work when a flow may go on: at once, if neither it nor the turn has done its part. It is done by the task
+ * that waits, not after it: the next one would begin before this one's work counted.
  */
 export function inTurn<T>(flow: Flow, work: () => T): T | Promise<T> {
-  if (!flow.isSpent) return work();
+  return flow.isSpent || flow.isTurnFull ? inLaterTurn(flow, work) : work();
+}
+
+/** Does some work when a flow has its part again. */
+export function inLaterTurn<T>(flow: Flow, work: () => T | Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     flow.wait(() => {
       try {
@@ -90,6 +107,8 @@ export class Scheduler {
   turn = 1;
   /** What flows that do not wait have left in this turn. */
   fresh = half;
+  /** What has been done in it, by all. */
+  done = 0;
   /** Bytes of input that wait. */
   putOff = 0;
   #atEnd: (() => void)[] = [];
@@ -144,6 +163,7 @@ export class Scheduler {
     this.#endTurn();
     this.turn++;
     this.fresh = half;
+    this.done = 0;
     this.#shareOut();
     if (this.#waiting.length > 0) this.schedule();
   };
@@ -200,6 +220,7 @@ class WaitingFlow implements Flow {
   spend(work: number): void {
     this.#renew();
     this.#left -= work;
+    this.#scheduler.done += work;
     if (!this.#isGranted) this.#scheduler.fresh -= work;
     this.#scheduler.schedule();
   }
@@ -209,6 +230,14 @@ class WaitingFlow implements Flow {
     if (this.#left <= 0) return true;
     // Who waits already is not to overtake itself.
     return !this.#isGranted && (this.#scheduler.fresh <= 0 || this.#tasks.length > 0);
+  }
+
+  get isTurnFull(): boolean {
+    return this.#scheduler.done >= fullTurn;
+  }
+
+  get isTurnOverfull(): boolean {
+    return this.#scheduler.done >= overfullTurn;
   }
 
   get isCrowded(): boolean {

@@ -139,7 +139,7 @@ export async function costsOf(server: Metered, sent: Sent): Promise<Costs> {
   const peer = server.connect();
   peer.send(sent.hello);
   await eventually(() => peer.heard > 0);
-  const [work, cpu, heard] = [scheduler.done, cpuTime(), peer.heard];
+  const [work, cpu, heard] = [scheduler.total, cpuTime(), peer.heard];
   peer.send(sent.bytes);
   let [last, lastCpu, since, turns] = [-1, cpu, performance.now(), 0];
   const late = since + (sent.ends ? mostEndMs : mostMs);
@@ -147,13 +147,13 @@ export async function costsOf(server: Metered, sent: Sent): Promise<Costs> {
   for (; !isDone() || turns < 3; turns++) {
     await setImmediate();
     const now = performance.now();
-    if (scheduler.done + peer.heard !== last) {
-      [last, lastCpu, since, turns] = [scheduler.done + peer.heard, cpuTime(), now, 0];
+    if (scheduler.total + peer.heard !== last) {
+      [last, lastCpu, since, turns] = [scheduler.total + peer.heard, cpuTime(), now, 0];
     } else if (!sent.ends && turns > idleTurns && now > since + idleMs) break;
     if (now > late) break;
   }
   const costs = {
-    work: scheduler.done - work,
+    work: scheduler.total - work,
     cpu: lastCpu - cpu,
     out: peer.heard - heard,
     held: sent.weighs ? (await usedMemory()) - before : 0,

@@ -50,7 +50,7 @@ export class MeteredScheduler extends Scheduler {
   /** Of all connections, those that are gone too. */
   works: Work[] = [];
   /** All that has been done so far. */
-  done = 0;
+  total = 0;
   /** Told what was done in a turn, once anything is done in a later one. */
   onTurn: ((works: readonly Work[]) => void) | undefined;
   #entered = 0;
@@ -92,7 +92,7 @@ class Meter implements Flow {
 
   spend(units: number): void {
     const work = this.#thisTurn();
-    this.#scheduler.done += units;
+    this.#scheduler.total += units;
     if (this.#flow.isSpent) work.late += units;
     if (this.#flow.isCrowded) work.wasCrowded = true;
     work.done += units;
@@ -106,6 +106,14 @@ class Meter implements Flow {
 
   get isSpent(): boolean {
     return this.#flow.isSpent;
+  }
+
+  get isTurnFull(): boolean {
+    return this.#flow.isTurnFull;
+  }
+
+  get isTurnOverfull(): boolean {
+    return this.#flow.isTurnOverfull;
   }
 
   wait(task: () => void): void {

@@ -2,7 +2,7 @@ import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
 import { broken, tooLarge } from '../errors.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageRoom } from './methods.ts';
-import { copyWork, cost, type Flow, inTurn } from '../scheduler.ts';
+import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
 import { decompress, type Encoding, letGo, takeTurnToInflate } from './compression.ts';
 import { Held, type Account } from '../account.ts';
 import { defaultMaxFrameSize } from '../http2/frames.ts';
@@ -158,7 +158,7 @@ export interface MessageKind {
 export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKind): unknown {
   kind.inUse.take(bytes.length);
   kind.requestCompressed = compressed;
-  if (!compressed) return parse(bytes, kind);
+  if (!compressed) return parseInTurn(bytes, kind);
   const { encoding } = kind;
   if (!encoding) throw broken('a compressed message without grpc-encoding');
   return inflate(Buffer.from(bytes), { encoding, kind });
@@ -196,6 +196,16 @@ function inflate(
       }
     }),
   );
+}
+
+/** What may take longer than others are to wait has a turn that has room for it. */
+function parseInTurn(bytes: Buffer, kind: MessageKind): unknown {
+  const { flow } = kind.stream;
+  if (bytes.length < smallMessage || !flow.isTurnFull) return parse(bytes, kind);
+  return inLaterTurn(flow, () => {
+    if (kind.isEnded) throw new AbortError();
+    return parse(bytes, kind);
+  });
 }
 
 /** DEFLATE makes at most so many bytes of one (258 of two bits). */

@@ -1,5 +1,5 @@
 import { ServerError, Status } from 'nice-grpc-common';
-import { copyWork, cost } from '../scheduler.ts';
+import { copyWork, cost, inLaterTurn } from '../scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
 import { show, CallersFault, isAbort, meantBy } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
@@ -75,6 +75,13 @@ export class ResponseWriter {
    * be encoded or compressed, and then nothing of it has been sent.
    */
   send(message: unknown): boolean | Promise<boolean> {
+    const { flow } = this.#stream;
+    if (!flow.isTurnOverfull) return this.#sendNow(message);
+    // It may be large, and many may be ready.
+    return inLaterTurn(flow, () => this.#stream.closed || this.#sendNow(message));
+  }
+
+  #sendNow(message: unknown): boolean | Promise<boolean> {
     const framed = this.#encoded(message);
     this.sendHeader();
     const length = framed.length - prefixLength;
