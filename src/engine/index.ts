@@ -14,6 +14,7 @@ export {
   decodeCounted,
   encodeFramed,
   type MessageRoom,
+  type Work,
   prefixLength,
   withPrefix,
   type AddedService,

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Flag } from '../../src/engine/http2/frames.ts';
+import { cost } from '../../src/engine/scheduler.ts';
+import { until } from '../harness.ts';
+import { ids } from '../http2_attacks/greeting.ts';
+import { paths } from '../kinds.ts';
 import type { Work } from '../simulation/turns.ts';
-import { Hostile } from './hostile.ts';
-import { serveMetered } from './metered.ts';
+import { calls, frameBytes, nothing, times } from './bytes.ts';
+import { Hostile, wideOpen } from './hostile.ts';
+import { type Metered, serveMetered } from './metered.ts';
 import { rows } from './rows.ts';
 
 /**
@@ -26,24 +32,53 @@ const rateMs = 300;
 for (const row of rows) {
   test(`a turn does no more than its quota: ${row.what}`, async (t) => {
     await using server = await serveMetered();
-    const broken = new Set<string>();
-    let most = 0;
-    let turns = 0;
-    server.scheduler.onTurn = (works) => {
-      turns++;
-      most = Math.max(most, sum(works));
-      for (const rule of rulesBrokenBy(works)) broken.add(rule);
-    };
+    const seen = watch(server);
     const hostile = new Hostile(server.port, rateMs);
 
     await row.attack(hostile);
     const { bytesSent } = await hostile.leave();
     server.scheduler.endTurn();
 
+    const { turns, most, broken } = seen;
     t.diagnostic(`${row.name}: ${bytesSent} bytes, ${turns} turns, ${most} units in one at most`);
     assert.deepEqual([...broken], []);
     assert.ok(turns > 0);
   });
+}
+
+test('a turn does no more than its quota: 120 client streams of 3,000 messages that end at once', async (t) => {
+  const [count, messages] = [60, 3000];
+  await using server = await serveMetered();
+  const { scheduler } = server;
+  const peers = [server.connect(), server.connect()];
+  const body = times(messages, nothing);
+  for (const peer of peers) {
+    peer.send(wideOpen);
+    peer.send(calls({ path: paths.clientStream, count, body, ends: false }));
+  }
+  await until(() => scheduler.total > 2 * count * messages * cost.request);
+  const seen = watch(server);
+
+  const ends = ids(count).map((streamId) =>
+    frameBytes('DATA', undefined, { streamId, flags: Flag.END_STREAM }),
+  );
+  for (const peer of peers) peer.send(Buffer.concat(ends));
+  await until(() => peers.every(({ ended }) => ended === count));
+  scheduler.endTurn();
+
+  t.diagnostic(`${seen.turns} turns, ${seen.most} units in one at most`);
+  assert.deepEqual([...seen.broken], []);
+});
+
+/** What is seen of a server's turns from now on. */
+function watch({ scheduler }: Metered) {
+  const seen = { broken: new Set<string>(), most: 0, turns: 0 };
+  scheduler.onTurn = (works) => {
+    seen.turns++;
+    seen.most = Math.max(seen.most, sum(works));
+    for (const rule of rulesBrokenBy(works)) seen.broken.add(rule);
+  };
+  return seen;
 }
 
 function* rulesBrokenBy(works: readonly Work[]): Generator<string> {

@@ -5,20 +5,24 @@ import { type CallContext, type MethodDescriptor, ServerError, Status } from 'ni
 export interface MethodCodec extends MethodDescriptor {
   /** The message. One that counts what it becomes throws a BecomesTooMuch before there is no `room`. */
   readonly decode: (bytes: Uint8Array, room?: MessageRoom) => unknown;
-  /** The message with room for its prefix: `prefixLength` octets in front. */
-  readonly encode: (message: unknown) => Uint8Array;
+  /** The message with room for its prefix: `prefixLength` octets in front. One that counts its work says how much it was. */
+  readonly encode: (message: unknown, work?: Work) => Uint8Array;
+}
+
+/** Who does the work of a message. */
+export interface Work {
+  /** In units of scheduler.ts. */
+  spend(work: number): void;
 }
 
 /** What a message may become, and what it came to. */
-export interface MessageRoom {
+export interface MessageRoom extends Work {
   /** Bytes that it may take in memory. */
   readonly most: number;
   /** Set by who decodes it: nothing of the message refers to the bytes that it was. */
   isCopied: boolean;
   /** It takes so many. */
   take(bytes: number): void;
-  /** What it cost to read it, in units of scheduler.ts. */
-  spend(work: number): void;
 }
 
 /** RESOURCE_EXHAUSTED: a message takes more in memory than its room has bytes. */
@@ -103,7 +107,7 @@ function isTsProto(definition: object): definition is TsProtoService {
 
 function fromTsProto(fullName: string, method: TsProtoMethod): MethodCodec {
   const { name, requestType, requestStream, responseType, responseStream, options } = method;
-  const encode =
+  const encode: MethodCodec['encode'] =
     responseType[encodeFramed] ?? ((whole) => withPrefix(responseType.encode(whole).finish()));
   return {
     path: `/${fullName}/${name}`,
@@ -111,9 +115,9 @@ function fromTsProto(fullName: string, method: TsProtoMethod): MethodCodec {
     responseStream,
     options,
     decode: requestType[decodeCounted] ?? ((bytes) => requestType.decode(bytes)),
-    encode(message) {
+    encode(message, work) {
       const whole = responseType.fromPartial ? responseType.fromPartial(message) : message;
-      return encode(whole);
+      return encode(whole, work);
     },
   };
 }

@@ -24,6 +24,9 @@ const none = new LazyMetadata(noFields);
 /** The methods that were warned of: callers may have their metadata sent back, as often as they like. */
 const warned = new WeakSet<MethodCodec>();
 
+/** Of a call that holds fewer bytes of messages the response does not wait. */
+const leastHeld = 16 * 1024;
+
 /** Messages of no more bytes are not worth compressing. */
 const defaultAbove = 1024;
 
@@ -76,8 +79,10 @@ export class ResponseWriter {
    */
   send(message: unknown): boolean | Promise<boolean> {
     const { flow } = this.#stream;
-    if (!flow.isTurnOverfull) return this.#sendNow(message);
-    // It may be large, and many may be ready.
+    // What is made of nothing that is charged would not be charged while it waits, either.
+    if (!flow.isTurnOverfull || this.#stream.messageBytes < leastHeld)
+      return this.#sendNow(message);
+    // As large as what the call holds, and many may be ready.
     return inLaterTurn(flow, () => this.#stream.closed || this.#sendNow(message));
   }
 
@@ -169,7 +174,7 @@ export class ResponseWriter {
 
   #encoded(message: unknown): Uint8Array {
     try {
-      return this.#method.encode(message);
+      return this.#method.encode(message, this.#stream.flow);
     } catch (cause) {
       throw unencodable(cause);
     }
