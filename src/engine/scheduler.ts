@@ -30,7 +30,7 @@ export const cost = {
   /** One of a response, on its way through the middleware. */
   response: 15,
   /** A call that does not end well: what was thrown has a stack. */
-  failure: 100,
+  failure: 150,
   /** A message that is compressed or was: whatever does that is made for it. */
   coding: 150,
 } as const;

@@ -135,8 +135,11 @@ export class Call
     }
     deps.calls.add(this);
     const refusal = deps.calls.closedFor ?? (head.fault && reasons.refused(head.fault));
-    if (refusal) this.end(refusal);
-    else this.request.begin();
+    if (refusal) {
+      // While its frame is at hand: what comes behind it waits for that.
+      this.response.willFail();
+      this.end(refusal);
+    } else this.request.begin();
   }
 
   /** Why it is over, if somebody else has ended it. */

@@ -43,6 +43,7 @@ export class ResponseWriter {
   /** That of the response headers. */
   #encoding: Encoding | undefined;
   #sentHeader = false;
+  #countsFailure = false;
   #last: Uint8Array | undefined;
   #room: PromiseWithResolvers<void> | undefined;
 
@@ -108,6 +109,13 @@ export class ResponseWriter {
     this.#room = undefined;
   }
 
+  /** Counts what it costs that the call does not end well: before it ends, if that is known. */
+  willFail(): void {
+    if (this.#countsFailure) return;
+    this.#countsFailure = true;
+    this.#stream.flow.spend(cost.failure);
+  }
+
   /** Sends the status, whatever the metadata, after the messages that wait for the peer's windows. */
   end(status: CallStatus): void {
     this.#finish(status, false);
@@ -119,7 +127,7 @@ export class ResponseWriter {
   }
 
   #finish(status: CallStatus, isCut: boolean): void {
-    if (status.code !== Status.OK) this.#stream.flow.spend(cost.failure);
+    if (status.code !== Status.OK) this.willFail();
     let ended = status;
     let trailer = this.trailer;
     try {
