@@ -1,23 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type Host, openAdmin } from './app/admin.ts';
-import { openExtras } from './app/extras.ts';
+import { openAdmin } from './app/admin.ts';
+import type { ProcessInfo } from './app/process_info.ts';
 import { openTls } from './app/tls.ts';
 import { openTracing } from './app/tracing.ts';
 import type { Config } from './config.ts';
 import type { Stoppable } from './lifecycle.ts';
-import { createCallCounts } from './observability/call_counts.ts';
+import { type CallCounts, createCallCounts } from './observability/call_counts.ts';
 import { createConnectionErrors } from './observability/connection_errors.ts';
 import { createLog } from './observability/log.ts';
-import { createGreet } from './services/greet.ts';
-import { createHealth } from './services/health.ts';
+import { loadServices } from './services.ts';
 import { createHealthState } from './services/health_state.ts';
-import { createHello } from './services/hello.ts';
-import { createHelloworld } from './services/helloworld.ts';
-import { createReflection } from './services/reflection.ts';
-import { createSample } from './services/sample.ts';
-import { createUnary } from './services/unary.ts';
-import { servedMethods, servedNames } from './transport/catalogue.ts';
+import { exemptIn, methodsOf } from './transport/catalogue.ts';
 import { createEngine } from './transport/engine.ts';
 import type { Engine } from './transport/engine_types.ts';
 import { buildHealthServer } from './transport/health_server.ts';
@@ -40,58 +34,53 @@ const lastFramesMs = 250;
  * Everything is made here, once, and handed down. Nothing below looks anything up. Throws a
  * ListenError when an address cannot be had.
  */
-export async function startApp(config: Config, host: Host): Promise<App> {
-  const { logTo, isTerminal, version } = host;
+export async function startApp(config: Config, processInfo: ProcessInfo): Promise<App> {
+  const { logTo, isTerminal, version, hostname, figures } = processInfo;
   const auto = isTerminal ? 'human' : 'json';
   const { log, dropped, flushNow, close } = await createLog({
     level: config.logLevel,
     format: config.logFormat === 'auto' ? auto : config.logFormat,
     to: logTo,
   });
-  host.atExit(flushNow);
-  host.onWarning((err) => log.warn({ err }, 'process warning'));
-  const { extras, loadReport } = await openExtras(config, {
-    host,
-    calls: () => counts,
-    freeBytes: () => config.maxBufferedBytes - (server.counts.bufferedBytes ?? -Infinity),
-  });
-  const serviceNames = servedNames(extras);
-  const methods = servedMethods(extras);
+  processInfo.atExit(flushNow);
+  processInfo.onWarning((err) => log.warn({ err }, 'process warning'));
+  const services = await loadServices(config);
+  const serviceNames = services.map(({ definition }) => definition.fullName);
+  const methods = methodsOf(services);
   const tracing = await openTracing(config, { log, version, methods });
   const state = createHealthState(serviceNames);
   const counts = createCallCounts(methods);
-  const health = createHealth(state);
   const connectionErrors = createConnectionErrors({ log });
-  const chain = {
+  const load = config.loadReports ? await openLoadReports(processInfo, counts) : undefined;
+  const served = {
+    services,
+    deps: {
+      ...config,
+      serviceNames,
+      healthState: state,
+      hostname,
+      serverId: `${hostname}-${Math.round(figures.startedAt * 1000).toString(36)}`,
+      freeBytes: () => config.maxBufferedBytes - (server.counts.bufferedBytes ?? -Infinity),
+      report: load?.report,
+    },
     trace: tracing?.middleware,
     log,
     accessLog: config.accessLog,
     counts,
     maxInFlight: config.maxInFlight,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
-    extras,
-    loadReport,
+    loadReport: load?.middleware,
   };
-  const server = buildServer(await createEngine(config.engine, config, connectionErrors.record), {
-    ...chain,
-    services: {
-      unary: createUnary(),
-      hello: createHello(),
-      sample: createSample(),
-      helloworld: createHelloworld(),
-      greet: createGreet(config),
-      health,
-      reflection: createReflection(serviceNames),
-    },
-  });
+  const onIncident = connectionErrors.record;
+  const exempt = exemptIn(services);
+  const engine = await createEngine(config.engine, config, { onIncident, exempt });
+  const server = buildServer(engine, served);
   const healthServer =
-    config.healthListen.length > 0
-      ? await buildHealthServer({ ...chain, health, onIncident: connectionErrors.record })
-      : undefined;
+    config.healthListen.length > 0 ? await buildHealthServer({ ...served, onIncident }) : undefined;
   const servers = healthServer ? [server, healthServer] : [server];
   const tls = await openTls(config, log);
   const open = () => sumOf(servers);
-  const parts = { log, counts, connectionErrors, state, open, host };
+  const parts = { log, counts, connectionErrors, state, open, processInfo };
   const sources = { ...parts, droppedLogLines: dropped, certificates: tls };
   const admin = await openAdmin(config.adminListen, sources);
   const [bound, boundForHealth] = await listenOnAll().catch((error) => {
@@ -143,6 +132,13 @@ export async function startApp(config: Config, host: Host): Promise<App> {
     const forHealth = healthServer ? await listenOn(healthServer, config.healthListen) : [];
     return [main, forHealth] as const;
   }
+}
+
+/** What it takes is loaded only where load is reported. */
+async function openLoadReports({ figures, capacity }: ProcessInfo, calls: CallCounts) {
+  const { createLoadReports } = await import('./app/load_reports.ts');
+  const now = performance.now.bind(performance);
+  return createLoadReports({ calls, figures, capacity: capacity(), now });
 }
 
 /** What is open on all servers together; undefined where one of them cannot say. */

@@ -19,6 +19,7 @@ const mayImport: Record<string, readonly string[]> = {
     'middleware',
     'observability',
     'rich_error',
+    'services',
   ],
   engine: [],
   middleware: ['context', 'engine', 'errors', 'observability', 'printable', 'rich_error'],
@@ -76,6 +77,14 @@ test('every room of the engine imports only those it may see, and others its doo
   assert.deepEqual(strays, []);
 });
 
+test('the transport knows what a service is, and no service', () => {
+  const strays = ours
+    .filter((file) => roomOf(file) === 'transport')
+    .flatMap((file) => importsOf(file).map((target) => `${file} -> ${target}`))
+    .filter((line) => line.includes('-> services') && !line.endsWith('-> services/service.ts'));
+  assert.deepEqual(strays, []);
+});
+
 test('no file imports itself by way of others, types included', () => {
   const circles = ours.flatMap((file) => {
     const way = wayBack(file);
@@ -98,7 +107,7 @@ test('only transport/engine.ts knows which server is behind the services', () =>
   assert.deepEqual(knowing.toSorted(), ['transport/engine.ts', 'transport/grpc_js.ts']);
 });
 
-test('what a start with the direct engine loads is no grpc-js, OpenTelemetry or admin port', () => {
+test('what a start with the direct engine loads is no grpc-js, OpenTelemetry, admin port or optional service', () => {
   const loaded = new Set<string>();
   const load = (file: string) => {
     if (loaded.has(file)) return;
@@ -110,6 +119,8 @@ test('what a start with the direct engine loads is no grpc-js, OpenTelemetry or 
   const late = 'nice-grpc|@grpc/grpc-js|@opentelemetry/.*|node:https?|prom-client';
   const loading = new RegExp(`^import (?!type)[^;]*'(?:${late})'`, 'm');
   assert.ok(loaded.has('engine/grpc/server.ts'));
+  assert.ok(loaded.has('services.ts'));
+  assert.ok(!loaded.has('services/interop.ts') && !loaded.has('services/orca.ts'));
   assert.deepEqual(
     [...loaded].filter((file) => loading.test(read(file))),
     [],

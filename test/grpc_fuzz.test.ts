@@ -15,11 +15,10 @@ import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
 import { defaultLimits } from '../src/engine/http2/limits.ts';
 import { createHttp2Server } from '../src/engine/net/connections.ts';
 import { createCallCounts } from '../src/observability/call_counts.ts';
-import { servedMethods } from '../src/transport/catalogue.ts';
 import { buildServer } from '../src/transport/server.ts';
 import { createCallFuzzClient, framesIn } from './grpc_fuzz_client.ts';
 import { fuzzGreet } from './grpc_fuzz_server.ts';
-import { createServices } from './harness.ts';
+import { methods, servicesOf } from './harness.ts';
 import { createRandom } from './hpack/random.ts';
 import { createIdleShare } from './http2_fuzz_client.ts';
 import { frameOf } from './http2_peer.ts';
@@ -53,10 +52,10 @@ const server = buildServer(
   serverOn(() => ({ router, http2 })),
   {
     log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
-    counts: createCallCounts(servedMethods()),
+    counts: createCallCounts(methods),
     deadlines: { max: 60_000, fallback: 30_000 },
     maxInFlight: 10_000,
-    services: createServices({ greet: fuzzGreet(() => session) }),
+    ...(await servicesOf({ greet: fuzzGreet(() => session) })),
   },
 );
 // Its router has methods from then on; nobody connects.

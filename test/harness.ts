@@ -7,32 +7,31 @@ import type { Counts } from '../src/engine/grpc/server.ts';
 import type { OpenCalls } from '../src/engine/grpc/open_calls.ts';
 import type { TlsFiles } from '../src/engine/net/tls_options.ts';
 import { type GreeterServiceImplementation as Greet, GreeterDefinition } from '../src/gen/greet.ts';
-import { createInterop } from '../src/app/interop.ts';
 import { type CallCounts, createCallCounts } from '../src/observability/call_counts.ts';
+import { loadServices } from '../src/services.ts';
 import { createGreet } from '../src/services/greet.ts';
-import { createHealth } from '../src/services/health.ts';
 import { createHealthState, type HealthState } from '../src/services/health_state.ts';
-import { createHello } from '../src/services/hello.ts';
-import { createHelloworld } from '../src/services/helloworld.ts';
-import { createReflection } from '../src/services/reflection.ts';
-import { createSample } from '../src/services/sample.ts';
-import { createUnary } from '../src/services/unary.ts';
+import { service } from '../src/services/service.ts';
 import { createEngine } from '../src/transport/engine.ts';
 import type { EngineName, Limits } from '../src/transport/engine_types.ts';
-import { servedMethods, servedNames } from '../src/transport/catalogue.ts';
+import { exemptIn, methodsOf } from '../src/transport/catalogue.ts';
 import { buildServer, type ChainDeps } from '../src/transport/server.ts';
 
 /** The engine under test: GREETER_ENGINE, as for the server itself. */
 export const engineName: EngineName =
   process.env['GREETER_ENGINE'] === 'grpc-js' ? 'grpc-js' : 'direct';
 
-/** What interop tests call, as every server has it that is not told otherwise. */
-const interop = (
-  limits: Pick<Parameters<typeof createInterop>[0], 'maxMessageSize' | 'freeBytes'>,
-) => createInterop({ ...limits, hostname: 'host', serverId: 'one', minInterval: 10 });
+const settings = { interop: true, loadReports: false };
+const listed = await loadServices(settings);
 
 /** The names of all services. */
-export const serviceNames = servedNames(interop({ maxMessageSize: 0, freeBytes: () => 0 }));
+export const serviceNames = listed.map(({ definition }) => definition.fullName);
+
+/** Every method, as metrics name it. */
+export const methods = methodsOf(listed);
+
+/** The paths that are exempt from limits. */
+export const exempt = exemptIn(listed);
 
 /** A server with the whole chain on a free port, and a client of its greet service. */
 export interface Running extends AsyncDisposable {
@@ -85,22 +84,20 @@ export async function serve({
   const log = memoryLog();
   const { maxBufferedBytes = Number.POSITIVE_INFINITY } = limits ?? {};
   const freeBytes = () => maxBufferedBytes - (server.counts.bufferedBytes ?? 0);
-  const extras = interop({ maxMessageSize, freeBytes });
-  const calls = createCallCounts(servedMethods(extras));
+  const calls = createCallCounts(methods);
   const state = servingState();
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
   const incidents: Running['incidents'] = [];
   const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
-  const server = buildServer(await createEngine(engine, all, onIncident), {
+  const server = buildServer(await createEngine(engine, all, { onIncident, exempt }), {
     trace,
     log: pino({ base: null }, log),
     accessLog,
     counts: calls,
     deadlines,
     maxInFlight,
-    extras,
     loadReport,
-    services: createServices({ greet, parrotInterval, state }),
+    ...(await servicesOf({ greet, parrotInterval, state, maxMessageSize, freeBytes })),
   });
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls)}`;
   const channel = dialChannel(address);
@@ -124,24 +121,43 @@ export async function serve({
   };
 }
 
-interface ServicesOptions extends Pick<ServeOptions, 'greet' | 'parrotInterval'> {
+interface ServicesOptions extends Pick<
+  ServeOptions,
+  'greet' | 'parrotInterval' | 'maxMessageSize'
+> {
   state?: HealthState;
+  freeBytes?: () => number;
 }
 
-/** All services, which say that they serve. */
-export function createServices({
+/** All services, and what they are made from; health says that they serve. */
+export async function servicesOf({
   greet,
   parrotInterval = 0,
   state = servingState(),
-}: ServicesOptions) {
+  maxMessageSize = 4 * 1024 * 1024,
+  freeBytes = () => Number.POSITIVE_INFINITY,
+}: ServicesOptions = {}) {
+  const changed = service({
+    definition: GreeterDefinition,
+    implementation: (options: { parrotInterval: number }) => ({
+      ...createGreet(options),
+      ...greet,
+    }),
+  });
+  const services = await loadServices(settings);
   return {
-    unary: createUnary(),
-    hello: createHello(),
-    sample: createSample(),
-    helloworld: createHelloworld(),
-    greet: { ...createGreet({ parrotInterval }), ...greet },
-    health: createHealth(state),
-    reflection: createReflection(serviceNames),
+    services: services.map((each) => (each.definition === GreeterDefinition ? changed : each)),
+    deps: {
+      parrotInterval,
+      healthState: state,
+      serviceNames,
+      maxMessageSize,
+      freeBytes,
+      hostname: 'host',
+      serverId: 'one',
+      report: undefined,
+      minReportInterval: 10,
+    },
   };
 }
 

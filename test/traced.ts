@@ -1,8 +1,7 @@
 import { trace } from '../src/middleware/trace.ts';
 import { createTracing, type TracingOptions } from '../src/observability/trace.ts';
-import { servedMethods } from '../src/transport/catalogue.ts';
 import { type Collector, type SeenSpan, startCollector } from './collector.ts';
-import { type Running, serve, type ServeOptions } from './harness.ts';
+import { methods, type Running, serve, type ServeOptions } from './harness.ts';
 
 /** A server that traces, and the collector of its spans. */
 export interface Traced {
@@ -42,8 +41,10 @@ export async function serveTraced(
   const collector = await startCollector();
   const url = `${collector.url}/v1/traces`;
   const { tracer, close } = createTracing({ ...tracingOptions, ...sampling, url });
-  const methods = servedMethods().map(({ path }) => path);
-  const running = await serve({ ...options, trace: trace({ tracer, methods }) });
+  const running = await serve({
+    ...options,
+    trace: trace({ tracer, methods: methods.map(({ path }) => path) }),
+  });
   return {
     running,
     collector,

@@ -8,14 +8,16 @@ import { limit } from '../../src/middleware/limit.ts';
 import { requestLog } from '../../src/middleware/request_log.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createLog } from '../../src/observability/log.ts';
-import { servedMethods } from '../../src/transport/catalogue.ts';
+import { loadServices } from '../../src/services.ts';
+import { methodsOf } from '../../src/transport/catalogue.ts';
 import { service } from './service.ts';
 
 const names = process.argv.slice(2);
 const { log } = await createLog({ level: 'info', format: 'json', to: 1 });
 const exempt: ReadonlySet<string> = new Set(['/grpc.health.v1.Health/Watch']);
+const methods = methodsOf(await loadServices({ interop: false, loadReports: false }));
 const all = {
-  'request log': requestLog({ log, counts: createCallCounts(servedMethods()) }),
+  'request log': requestLog({ log, counts: createCallCounts(methods) }),
   errors: hideInternalErrors,
   deadline: deadline({ max: 3_600_000, fallback: undefined, exempt }),
   limit: limit({ max: 10_000 }),

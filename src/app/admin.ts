@@ -1,32 +1,12 @@
 import type { Logger } from 'pino';
 import type { CallCounts } from '../observability/call_counts.ts';
 import type { ConnectionErrors } from '../observability/connection_errors.ts';
-import type { ProcessFigures } from '../observability/process_metrics.ts';
 import type { HealthState } from '../services/health_state.ts';
 import type { Admin } from '../transport/admin.ts';
 import type { Engine } from '../transport/engine_types.ts';
 import { type Address, type Bound, listenOn } from '../transport/listen.ts';
 import type { Tls } from '../transport/tls.ts';
-
-/** What the app takes of the process it runs in. */
-export interface Host {
-  /** The log goes here: a file descriptor. */
-  logTo: number;
-  /** Whether people read it. */
-  isTerminal: boolean;
-  version: string;
-  /** The machine's name. */
-  hostname: string;
-  /** Processors, and bytes of memory, that the process may have. */
-  capacity: () => { cpus: number; memory: number };
-  /** What it was built from; empty where nobody knows. */
-  commit: string;
-  figures: ProcessFigures;
-  /** Has it done when the process ends, however that comes; it cannot wait for anything. */
-  atExit: (work: () => void) => void;
-  /** Gives what Node warns of to this one, in place of whoever had it before. */
-  onWarning: (take: (warning: Error) => void) => void;
-}
+import type { ProcessInfo } from './process_info.ts';
 
 interface AdminParts {
   log: Logger;
@@ -36,7 +16,7 @@ interface AdminParts {
   state: HealthState;
   /** What is open on all servers. */
   open: () => Engine['counts'];
-  host: Host;
+  processInfo: ProcessInfo;
   certificates: Pick<Tls, 'notAfter' | 'clientCaNotAfter'> | undefined;
 }
 
@@ -46,7 +26,16 @@ interface AdminParts {
  */
 export async function openAdmin(
   addresses: readonly Address[] | undefined,
-  { log, droppedLogLines, counts, connectionErrors, state, open, host, certificates }: AdminParts,
+  {
+    log,
+    droppedLogLines,
+    counts,
+    connectionErrors,
+    state,
+    open,
+    processInfo,
+    certificates,
+  }: AdminParts,
 ): Promise<(Admin & { bound: readonly Bound[] }) | undefined> {
   if (!addresses) return undefined;
   const { createAdmin } = await import('../transport/admin.ts');
@@ -62,8 +51,8 @@ export async function openAdmin(
         open,
         droppedLogLines,
         health: () => state.statuses.keys().map((name) => [name, state.isServing(name)]),
-        build: { version: host.version, commit: host.commit },
-        process: host.figures,
+        build: { version: processInfo.version, commit: processInfo.commit },
+        process: processInfo.figures,
         certificates,
       });
     },

@@ -1,5 +1,4 @@
 import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
-import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
 import { loadReport } from '../middleware/load_report.ts';
 import {
   createProcessLoad,
@@ -7,11 +6,6 @@ import {
   type ProcessLoad,
 } from '../observability/process_load.ts';
 import { loadReportTrailer } from '../services/load_reports.ts';
-import { createOrca, type OrcaOptions } from '../services/orca.ts';
-import type { Extra } from '../transport/catalogue.ts';
-
-/** The shortest interval of real figures out of band, in milliseconds: that of other gRPC servers. */
-export const minInterval = 30_000;
 
 /** How busy this process is, for each call and for who asks out of band. */
 export function createLoadReports(sources: LoadSources) {
@@ -26,14 +20,4 @@ export function createLoadReports(sources: LoadSources) {
     return last.bytes;
   };
   return { report, middleware: loadReport({ trailer: loadReportTrailer, report: encode }) };
-}
-
-/** The service that reports out of band. */
-export function orcaExtra(options: OrcaOptions): Extra {
-  const orca = createOrca(options);
-  return {
-    definition: OpenRcaServiceDefinition,
-    stays: true,
-    addTo: (server) => server.add(OpenRcaServiceDefinition, orca),
-  };
 }

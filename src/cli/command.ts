@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
-import type { Host } from '../app/admin.ts';
+import type { ProcessInfo } from '../app/process_info.ts';
 
 /** What a command may touch of the process. Tests hand in their own. */
-export interface Io extends Host {
+export interface Io extends ProcessInfo {
   env: Readonly<Record<string, string | undefined>>;
   /** How this program was called, for the commands it suggests. */
   program: string;

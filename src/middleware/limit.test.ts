@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { pino } from 'pino';
-import { feed, type Running, serve, until } from '../../test/harness.ts';
+import { exempt, feed, type Running, serve, until } from '../../test/harness.ts';
 import { call, kinds, paths, unending, unusedGreet, waiting } from '../../test/kinds.ts';
 import { dialChannel } from '../../test/tls.ts';
 import { RetryInfo } from '../gen/google/rpc/error_details.ts';
@@ -115,16 +115,18 @@ test('limit() neither refuses nor counts health and reflection', async () => {
   assert.equal(answers.length, 1);
 });
 
+const limits = { maxConcurrentStreams: 10, maxMessageSize: 1000 };
+
 test('limit() counts the calls of its own server alone', async () => {
   await using running = await serve({ maxInFlight: 1 });
-  const engine = await createEngine('direct', { maxConcurrentStreams: 10, maxMessageSize: 1000 });
+  const engine = await createEngine('direct', limits, { exempt });
   const others = withChain(engine, {
     log: pino({ level: 'silent' }),
     counts: running.calls,
     deadlines: { max: 60_000, fallback: undefined },
     maxInFlight: 1,
   });
-  others.add(HealthDefinition, createHealth(running.state));
+  others.add(HealthDefinition, createHealth({ healthState: running.state }));
   others.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
   const port = await others.listen({ host: '127.0.0.1', port: 0 });
   const channel = createChannel(`127.0.0.1:${port}`);

@@ -9,7 +9,7 @@ function busyProcess() {
   const counts = createCallCounts([]);
   const is = { now: 5000, cpuMs: 700, rss: 100, active: 50, idle: 50 };
   const load = createProcessLoad({
-    calls: () => counts,
+    calls: counts,
     figures: {
       cpuUsage: () => ({ user: is.cpuMs * 900, system: is.cpuMs * 100 }),
       memoryUsage: () => ({ rss: is.rss, heapTotal: 0, heapUsed: 0, external: 0 }),

@@ -17,8 +17,7 @@ export interface ProcessLoad {
 
 /** What the load is read from. */
 export interface LoadSources {
-  /** Asked for when somebody asks for the load. */
-  calls: () => Pick<CallCounts, 'all'>;
+  calls: Pick<CallCounts, 'all'>;
   figures: Pick<ProcessFigures, 'cpuUsage' | 'memoryUsage' | 'eventLoop'>;
   /** Processors, and bytes of memory, that the process may have. */
   capacity: { cpus: number; memory: number };
@@ -57,7 +56,7 @@ function usage({ figures, now }: LoadSources) {
 function endedCalls({ calls }: LoadSources) {
   let ended = 0;
   let fine = 0;
-  for (const { handled } of calls().all()) {
+  for (const { handled } of calls.all()) {
     for (const count of handled) ended += count;
     fine += handled[Status.OK] ?? 0;
   }

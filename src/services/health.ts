@@ -6,6 +6,10 @@ import {
 } from '../gen/grpc/health/v1/health.ts';
 import type { HealthState } from './health_state.ts';
 
+interface HealthDeps {
+  healthState: HealthState;
+}
+
 const maxListed = 100;
 /** A watch holds its name for as long as it is open. */
 const maxNameLength = 1000;
@@ -14,7 +18,9 @@ const maxNameLength = 1000;
  * grpc.health.v1.Health (https://grpc.io/docs/guides/health-checking/) over one state. How many watches
  * may be open is for the limits of any call: a client takes one that is refused for a failed server.
  */
-export function createHealth(state: HealthState): HealthServiceImplementation<Call> {
+export function createHealth({
+  healthState: state,
+}: HealthDeps): HealthServiceImplementation<Call> {
   return {
     async check({ service }) {
       const status = state.statuses.get(service);

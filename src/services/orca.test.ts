@@ -4,13 +4,12 @@ import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { feed, until } from '../../test/harness.ts';
 import { response, serveTests } from '../../test/interop.ts';
-import { interopInterval } from '../app/interop.ts';
-import { minInterval } from '../app/load_reports.ts';
 import type { StreamingOutputCallRequest, TestOrcaReport } from '../gen/grpc/testing/messages.ts';
 import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
 import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
 import { loadReport } from '../middleware/load_report.ts';
-import { intervalOf } from './orca.ts';
+import { interopInterval } from './interop.ts';
+import { intervalOf, minInterval } from './orca.ts';
 
 const anInstant = { reportInterval: { seconds: 0, nanos: 1_000_000 } };
 const busy = {

@@ -3,7 +3,11 @@ import type { Call } from '../context.ts';
 import { invalidArgument } from '../errors.ts';
 import type { Duration } from '../gen/google/protobuf/duration.ts';
 import type { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
-import type { OpenRcaServiceImplementation } from '../gen/xds/service/orca/v3/orca.ts';
+import {
+  OpenRcaServiceDefinition,
+  type OpenRcaServiceImplementation,
+} from '../gen/xds/service/orca/v3/orca.ts';
+import { service } from './service.ts';
 
 /** What is reported, and how often. */
 export interface OrcaOptions {
@@ -11,6 +15,25 @@ export interface OrcaOptions {
   /** The shortest interval, in milliseconds: a client that wants another sooner waits so long. */
   minInterval: number;
 }
+
+/** What a server knows of load reports. */
+export interface LoadReportDeps {
+  /** Undefined on a server that does not measure its load. */
+  report: OrcaOptions['report'] | undefined;
+  /** In milliseconds, in place of the interval that the service has by itself. */
+  minReportInterval?: number;
+}
+
+/** The shortest interval of measured figures, in milliseconds: that of other gRPC servers. */
+export const minInterval = 30_000;
+
+/** The service on servers that report the load they measure. */
+export const loadReportService = service({
+  definition: OpenRcaServiceDefinition,
+  implementation: ({ report, minReportInterval = minInterval }: LoadReportDeps) =>
+    createOrca({ report: report ?? (() => ({})), minInterval: minReportInterval }),
+  policy: { longLived: 'all' },
+});
 
 /** They are looked through for each report. */
 const maxNames = 100;

@@ -23,14 +23,19 @@ import type {
 
 type Answer = Omit<Partial<ServerReflectionResponse>, 'validHost' | 'originalRequest'>;
 
+interface ReflectionDeps {
+  /** The full names of all services. */
+  serviceNames: readonly string[];
+}
+
 /**
  * grpc.reflection.v1.ServerReflection, and v1alpha, whose messages are the same
  * (https://grpc.io/docs/guides/reflection/), from the descriptors built into this file.
  */
-export function createReflection(
-  services: readonly string[],
-): ServerReflectionServiceImplementation<Call> {
-  const listServicesResponse = { service: services.map((name) => ({ name })) };
+export function createReflection({
+  serviceNames,
+}: ReflectionDeps): ServerReflectionServiceImplementation<Call> {
+  const listServicesResponse = { service: serviceNames.map((name) => ({ name })) };
   let all: Known | undefined;
 
   return {

@@ -1,18 +1,23 @@
-import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { createServer as createDirect, type GrpcServerOptions } from '../engine/index.ts';
 import { createBusy } from '../rich_error.ts';
-import { unlimitedPaths } from './catalogue.ts';
+import { type Exempt, exemptIn } from './catalogue.ts';
 import type { Engine, EngineName, Limits } from './engine_types.ts';
-import { pathOf } from './paths.ts';
+
+/** What an engine is told beside its limits. */
+export interface EngineOptions {
+  /** Told what goes wrong with connections; grpc-js has no word of it. */
+  onIncident?: GrpcServerOptions['onIncident'];
+  /** Which methods are exempt from limits; none, if it is left out. */
+  exempt?: Pick<Exempt, 'unlimited' | 'essential'>;
+}
 
 /**
- * Makes the server, which listens on nothing yet; grpc-js is loaded only for its own, and has no word of
- * incidents.
+ * Makes the server, which listens on nothing yet; grpc-js is loaded only for its own.
  */
 export async function createEngine(
   name: EngineName,
   limits: Limits,
-  onIncident?: GrpcServerOptions['onIncident'],
+  { onIncident, exempt: { unlimited, essential } = exemptIn([]) }: EngineOptions = {},
 ): Promise<Engine> {
   if (name === 'direct') {
     const { maxBufferedBytes, maxConcurrentStreams, maxConnections, maxMessageSize } = limits;
@@ -38,16 +43,11 @@ export async function createEngine(
       maxHandshakes: limits.maxHandshakes,
       maxMessageSize,
       compressAbove: limits.compressResponsesAbove,
-      // Probes are answered by a server that refuses other calls, or it would be restarted. Watch is no
-      // probe: it stays, and what stays has to find room.
-      unlimited: unlimitedPaths,
+      unlimited,
+      essential,
       createBusy,
-      essential: new Set([
-        pathOf(HealthDefinition, HealthDefinition.methods.check),
-        pathOf(HealthDefinition, HealthDefinition.methods.list),
-      ]),
     });
   }
   const { createServer } = await import('./grpc_js.ts');
-  return createServer(limits, { unlimited: unlimitedPaths });
+  return createServer(limits, { unlimited });
 }

@@ -1,11 +1,8 @@
-import type { Call } from '../context.ts';
-import {
-  HealthDefinition,
-  type HealthServiceImplementation,
-} from '../gen/grpc/health/v1/health.ts';
-import { createEngine } from './engine.ts';
+import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
+import { exemptIn } from './catalogue.ts';
+import { createEngine, type EngineOptions } from './engine.ts';
 import type { Engine, Limits } from './engine_types.ts';
-import { type ChainDeps, withChain } from './server.ts';
+import { buildServer } from './server.ts';
 
 /** Probes are short and few. They have limits of their own: a server that is full still answers them. */
 const limits: Limits = {
@@ -20,15 +17,13 @@ const limits: Limits = {
  * Builds a server of health alone, not yet listening, for who probes in plaintext: a kubelet knows no
  * TLS. It is the direct engine, whatever serves the rest.
  */
-export async function buildHealthServer({
-  health,
+export async function buildHealthServer<Deps>({
   onIncident,
-  ...chain
-}: ChainDeps & {
-  health: HealthServiceImplementation<Call>;
-  onIncident: Parameters<typeof createEngine>[2];
-}): Promise<Engine<object>> {
-  const server = withChain(await createEngine('direct', limits, onIncident), chain);
-  server.add(HealthDefinition, health);
-  return server;
+  ...served
+}: Parameters<typeof buildServer<Deps>>[1] & Pick<EngineOptions, 'onIncident'>): Promise<
+  Engine<object>
+> {
+  const services = served.services.filter(({ definition }) => definition === HealthDefinition);
+  const engine = await createEngine('direct', limits, { onIncident, exempt: exemptIn(services) });
+  return buildServer(engine, { ...served, services });
 }

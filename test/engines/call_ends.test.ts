@@ -17,9 +17,8 @@ import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { createHttp2Server } from '../../src/engine/net/connections.ts';
 import { type HelloReply, HelloRequest } from '../../src/gen/greet.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
-import { servedMethods } from '../../src/transport/catalogue.ts';
 import { buildServer } from '../../src/transport/server.ts';
-import { createServices, memoryLog, until } from '../harness.ts';
+import { memoryLog, methods, servicesOf, until } from '../harness.ts';
 import { createPeer, type Peer, word } from '../http2_peer.ts';
 import { paths } from '../kinds.ts';
 import { frame } from '../raw_client.ts';
@@ -217,7 +216,7 @@ class CountedCalls extends OpenCalls {
 async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const log = memoryLog();
-  const counts = createCallCounts(servedMethods());
+  const counts = createCallCounts(methods);
   const answer = Promise.withResolvers<Partial<HelloReply>>();
   answer.promise.catch(() => {});
   const calls = new CountedCalls();
@@ -235,7 +234,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
     counts,
     deadlines: { max: 60_000, fallback: undefined },
     maxInFlight: 10_000,
-    services: createServices({
+    ...(await servicesOf({
       greet: {
         sayHello: (_, context) => serveHello(context),
         async *parrotSayHello(_, context) {
@@ -243,7 +242,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
           yield await serveHello(context);
         },
       },
-    }),
+    })),
   });
   // Its router has methods from then on; nobody connects.
   await server.listen({ host: '127.0.0.1', port: 0 });

@@ -1,7 +1,6 @@
 import { Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
-import { createInterop } from '../../src/app/interop.ts';
 import { createRouter, callCost } from '../../src/engine/grpc/router.ts';
 import { serverOn } from '../../src/engine/grpc/server.ts';
 import { http1Response } from '../../src/engine/grpc/http1_response.ts';
@@ -14,9 +13,8 @@ import {
 } from '../../src/engine/http2/frames.ts';
 import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
-import { servedMethods, unlimitedPaths } from '../../src/transport/catalogue.ts';
 import { buildServer } from '../../src/transport/server.ts';
-import { createServices } from '../harness.ts';
+import { exempt, methods, servicesOf } from '../harness.ts';
 import { usedMemory } from '../memory.ts';
 import { MeteredScheduler } from '../simulation/turns.ts';
 import { Wire } from '../simulation/wire.ts';
@@ -55,7 +53,7 @@ export async function serveMetered(): Promise<Metered> {
   const scheduler = new MeteredScheduler(limits.maxBufferedBytes / 2);
   const made = Promise.withResolvers<Http2Server>();
   const engine = serverOn((calls) => {
-    const router = createRouter({ calls, maxMessageSize, unlimited: unlimitedPaths });
+    const router = createRouter({ calls, maxMessageSize, unlimited: exempt.unlimited });
     const http2 = createHttp2Server({
       scheduler,
       serve: router.serve,
@@ -68,21 +66,17 @@ export async function serveMetered(): Promise<Metered> {
     made.resolve(http2);
     return { router, http2 };
   });
-  const extras = createInterop({
-    maxMessageSize,
-    freeBytes: () => limits.maxBufferedBytes - (engine.counts.bufferedBytes ?? 0),
-    hostname: 'host',
-    serverId: 'one',
-  });
-  const served = servedMethods(extras);
   const nowhere = new Writable({ write: (_bytes, _encoding, done) => done() });
   const server = buildServer(engine, {
     log: pino({ base: null }, nowhere),
-    counts: createCallCounts(served),
+    counts: createCallCounts(methods),
     deadlines: { max: 60_000, fallback: undefined },
     maxInFlight: limits.maxInFlight,
-    extras,
-    services: createServices({ parrotInterval: 1000 }),
+    ...(await servicesOf({
+      parrotInterval: 1000,
+      maxMessageSize,
+      freeBytes: () => limits.maxBufferedBytes - (engine.counts.bufferedBytes ?? 0),
+    })),
   });
   const port = await server.listen({ host: '127.0.0.1', port: 0 });
   const http2 = await made.promise;
@@ -90,7 +84,7 @@ export async function serveMetered(): Promise<Metered> {
     port: port ?? 0,
     scheduler,
     http2,
-    methods: served.map(({ path }) => path),
+    methods: methods.map(({ path }) => path),
     connect: () => connectTo(http2),
     async [Symbol.asyncDispose]() {
       server.forceShutdown();

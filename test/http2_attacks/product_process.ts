@@ -5,28 +5,28 @@ import { pino } from 'pino';
 import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createEngine } from '../../src/transport/engine.ts';
-import { servedMethods } from '../../src/transport/catalogue.ts';
 import { buildServer } from '../../src/transport/server.ts';
 import { localCertificate } from '../certificate.ts';
-import { createServices } from '../harness.ts';
+import { exempt, methods, servicesOf } from '../harness.ts';
 import { obey, stopClock } from './control_channel.ts';
 
 stopClock();
 const logged: Record<string, number> = {};
 let unlogged = 0;
-const engine = await createEngine('direct', {
+const limits = {
   maxConcurrentStreams: 1000,
   maxMessageSize: 4 * 1024 * 1024,
   ...JSON.parse(process.argv[2] ?? '{}'),
-});
+};
+const engine = await createEngine('direct', limits, { exempt });
 // This is no Express.
 // oxlint-disable-next-line oxc/no-async-endpoint-handlers
 const server = buildServer(engine.use(countCall), {
   log: pino({ base: null }, { write: countLine }),
-  counts: createCallCounts(servedMethods()),
+  counts: createCallCounts(methods),
   deadlines: { max: 3_600_000, fallback: undefined },
   maxInFlight: 10_000,
-  services: createServices({
+  ...(await servicesOf({
     greet: {
       chattyClientSayHello: (_requests, { signal }) =>
         new Promise((_, reject) => {
@@ -38,7 +38,7 @@ const server = buildServer(engine.use(countCall), {
         yield { message: 'x'.repeat(Number(name)) };
       },
     },
-  }),
+  })),
 });
 const address = { host: '127.0.0.1', port: 0 };
 const plain = (await server.listen(address)) ?? 0;

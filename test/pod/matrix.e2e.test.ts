@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import { createInterop } from '../../src/app/interop.ts';
 import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
-import { servedMethods } from '../../src/transport/catalogue.ts';
+import { loadServices } from '../../src/services.ts';
+import { methodsOf } from '../../src/transport/catalogue.ts';
 import { pathsOf } from '../../src/transport/paths.ts';
 import { attack, peakCell } from './attack.ts';
 import { type Load, startLoad } from './load.ts';
@@ -44,16 +44,14 @@ interface Method extends Attacked {
   kind: string;
 }
 
-const base = servedMethods();
-const interop = createInterop({
-  maxMessageSize: 0,
-  freeBytes: () => 0,
-  hostname: '',
-  serverId: '',
-});
-const all = servedMethods(interop).map(({ path, type }): Method => {
+const [base, whole] = await Promise.all(
+  [false, true].map(async (interop) =>
+    methodsOf(await loadServices({ interop, loadReports: false })),
+  ),
+);
+const all = (whole ?? []).map(({ path, type }): Method => {
   const requestStream = type === 'client_stream' || type === 'bidi_stream';
-  const isExtra = !base.some((method) => method.path === path);
+  const isExtra = !base?.some((method) => method.path === path);
   // Those that answer whatever size is asked for are attacked one by one.
   const kind = isExtra ? path : type;
   return { name: path, path, requestStream, port: 'main', isExtra, kind };

@@ -1,0 +1,88 @@
+import { GreeterDefinition as GreetDefinition } from './gen/greet.ts';
+import { HealthDefinition } from './gen/grpc/health/v1/health.ts';
+import { ServerReflectionDefinition as ReflectionDefinition } from './gen/grpc/reflection/v1/reflection.ts';
+import { ServerReflectionDefinition as ReflectionAlphaDefinition } from './gen/grpc/reflection/v1alpha/reflection.ts';
+import { HelloDefinition } from './gen/hello.ts';
+import { GreeterDefinition as HelloworldDefinition } from './gen/helloworld.ts';
+import { SampleServiceDefinition } from './gen/sample.ts';
+import { UnaryDefinition } from './gen/unary.ts';
+import { createGreet } from './services/greet.ts';
+import { createHealth } from './services/health.ts';
+import { createHello } from './services/hello.ts';
+import { createHelloworld } from './services/helloworld.ts';
+import { createReflection } from './services/reflection.ts';
+import { createSample } from './services/sample.ts';
+import { optional, type OptionalService, type Service, service } from './services/service.ts';
+import { createUnary } from './services/unary.ts';
+
+/**
+ * Every service, in the order in which health and reflection list them. The server, its metrics, traces,
+ * health and reflection, and which calls are exempt from limits, are made from this list.
+ */
+const all = [
+  // The guides.
+  service({ definition: UnaryDefinition, implementation: createUnary }),
+  service({ definition: HelloDefinition, implementation: createHello }),
+  service({ definition: SampleServiceDefinition, implementation: createSample }),
+  service({ definition: HelloworldDefinition, implementation: createHelloworld }),
+  service({ definition: GreetDefinition, implementation: createGreet }),
+
+  // What every server has.
+  service({
+    // Watch is no probe: it stays open, and has to find memory as any other call.
+    definition: HealthDefinition,
+    implementation: createHealth,
+    policy: { longLived: ['watch'], unlimited: 'all', essential: ['check', 'list'] },
+  }),
+  service({
+    definition: ReflectionDefinition,
+    implementation: createReflection,
+    policy: { longLived: 'all', unlimited: 'all' },
+  }),
+  service({
+    definition: ReflectionAlphaDefinition,
+    implementation: createReflection,
+    policy: { longLived: 'all', unlimited: 'all' },
+  }),
+
+  // What a setting turns on.
+  optional({
+    isEnabled: (on: { interop: boolean }) => on.interop,
+    load: async () => (await import('./services/interop.ts')).createInterop(),
+  }),
+  optional({
+    // The interop services include it.
+    isEnabled: (on: { interop: boolean; loadReports: boolean }) => on.loadReports && !on.interop,
+    load: async () => [(await import('./services/orca.ts')).loadReportService],
+  }),
+];
+
+/** The settings that turn services on. */
+export type ServiceSettings = Intersection<SettingsOf<(typeof all)[number]>>;
+
+/** What the services are made from, all of them together. */
+export type ServiceDeps = Intersection<DepsOf<(typeof all)[number]>>;
+
+/** The services of a server with these settings. */
+export async function loadServices(
+  settings: ServiceSettings,
+): Promise<readonly Service<ServiceDeps>[]> {
+  const loaded = all.map(async (each) => {
+    if (!('load' in each)) return [each];
+    return each.isEnabled(settings) ? each.load() : [];
+  });
+  return (await Promise.all<readonly Service<ServiceDeps>[]>(loaded)).flat();
+}
+
+type SettingsOf<Entry> =
+  Entry extends OptionalService<infer Settings, never> ? (taken: Settings) => void : never;
+
+type DepsOf<Entry> =
+  Entry extends Service<infer Deps>
+    ? (taken: Deps) => void
+    : Entry extends OptionalService<never, infer Deps>
+      ? (taken: Deps) => void
+      : never;
+
+/** Of a union of functions, what all of them take. */
+type Intersection<Taking> = [Taking] extends [(taken: infer Taken) => void] ? Taken : never;

@@ -1,0 +1,35 @@
+import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
+import { createTestReports } from './load_reports.ts';
+import { createOrca, type LoadReportDeps } from './orca.ts';
+import { type Service, service } from './service.ts';
+import { ServedTestDefinition } from './test_definition.ts';
+import { createTestService, type TestServiceOptions } from './test_service.ts';
+
+/**
+ * Interop clients do not wait half a minute: grpc-go's orca_oob asks for a second. More often, a thousand
+ * streams would keep a core busy. In milliseconds.
+ */
+export const interopInterval = 1000;
+
+/** What interop clients call: the test service, and the load reports that it has told to others. */
+export function createInterop(): readonly Service<
+  Omit<TestServiceOptions, 'reports'> & LoadReportDeps
+>[] {
+  const reports = createTestReports();
+  return [
+    service({
+      definition: ServedTestDefinition,
+      implementation: (deps: Omit<TestServiceOptions, 'reports'>) =>
+        createTestService({ ...deps, reports }),
+    }),
+    service({
+      definition: OpenRcaServiceDefinition,
+      implementation: ({ report, minReportInterval = interopInterval }: LoadReportDeps) =>
+        createOrca({
+          report: () => reports.current() ?? report?.() ?? {},
+          minInterval: minReportInterval,
+        }),
+      policy: { longLived: 'all' },
+    }),
+  ];
+}
