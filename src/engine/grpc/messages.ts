@@ -48,11 +48,11 @@ export class MessageReader {
   }
 
   /**
-   * Makes room for the whole of the next message, of so many bytes, at once: what comes of it is not copied again,
-   * nor is it by the beginning of the one after it.
+   * Makes room for the whole of the next message, of so many bytes, once an eighth of it is there: what comes then is
+   * not copied again, nor is it by the beginning of the one after it.
    */
   makeRoom(length: number): void {
-    if (this.heldBytes >= length) return;
+    if (this.heldBytes >= length || this.heldBytes < length / 8) return;
     if (this.#isBorrowed || this.#bytes.length < this.#at + length) {
       this.#move(length + defaultMaxFrameSize);
     }
