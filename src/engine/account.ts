@@ -1,4 +1,4 @@
-import { Bag, type Placed } from './bag.ts';
+import { UnorderedSet, type Placed } from './unordered_set.ts';
 import { type Spare, Spares, type Waiting, WaitingLine, type Wish } from './room.ts';
 
 /** What peers make a server hold, by what it is for: an index for each. */
@@ -60,7 +60,7 @@ class Usage implements Limited, Placed {
 /** The connections of one address. */
 class Peer extends Usage {
   readonly name: string;
-  readonly accounts = new Bag<Account>();
+  readonly accounts = new UnorderedSet<Account>();
   /** How many of those have open streams. */
   active = 0;
 
@@ -198,7 +198,7 @@ export class Accounts {
   readonly #later: (task: () => void) => void;
   readonly #peers = new Map<string, Peer>();
   /** Who shares: peers of several connections, and connections that are peers. */
-  readonly #sharers = new Bag<Peer | Account>();
+  readonly #sharers = new UnorderedSet<Peer | Account>();
   /** How many of those have open streams. */
   #active = 0;
   readonly #spares = new Spares();
@@ -510,7 +510,7 @@ function byUse(a: Account, b: Account): number {
   return (b.peer ?? b).bytes - (a.peer ?? a).bytes || b.bytes - a.bytes;
 }
 
-function largest<T extends Usage>(usages: Bag<T>, limited: keyof Limited): T | undefined {
+function largest<T extends Usage>(usages: UnorderedSet<T>, limited: keyof Limited): T | undefined {
   let most: T | undefined;
   for (const usage of usages.all()) {
     if (!most || usage[limited] > most[limited]) most = usage;

@@ -68,14 +68,14 @@ interface FaultOptions extends ErrorOptions {
  * INTERNAL, or another code that says we failed, though it is the caller who asks for it: by not keeping
  * to the protocol, or in so many words. The log does not take it for a fault of ours.
  */
-export class CallersFault extends ServerError {
+export class ExpectedError extends ServerError {
   /** What the log says of it, if that is not in the caller's own words. */
   readonly reason: string | undefined;
 
   constructor(message: string, { code, cause, reason }: FaultOptions = {}) {
     super(code ?? Status.INTERNAL, message);
     this.reason = reason ?? (code === undefined ? message : undefined);
-    this.name = 'CallersFault';
+    this.name = 'ExpectedError';
     if (cause !== undefined) this.cause = cause;
   }
 }
@@ -87,6 +87,6 @@ export function tooLarge(maxSize: number): ServerError {
 }
 
 /** INTERNAL: the caller does not keep to the protocol. */
-export function broken(what: string, options?: ErrorOptions): CallersFault {
-  return new CallersFault(`Cannot take ${what}`, options);
+export function broken(what: string, options?: ErrorOptions): ExpectedError {
+  return new ExpectedError(`Cannot take ${what}`, options);
 }

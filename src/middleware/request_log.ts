@@ -6,7 +6,7 @@ import {
   Status,
 } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
-import { CallersFault, meantBy } from '../engine/errors.ts';
+import { ExpectedError, meantBy } from '../engine/errors.ts';
 import type { CallLog, Connected, Logged, Sending, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
@@ -108,7 +108,7 @@ export function requestLog({
       count.ended(code, ms);
       context.endSpan?.({ ended: how, code });
       if (code === Status.OK && !call.responseStream) count.sent++;
-      const isOurs = isOurFault(code) && !isCallersFault(how);
+      const isOurs = isOurFault(code) && !isExpected(how);
       if (!isOurs && hasLine && !hasLine(code)) return;
       // A service may end a call with a number that has no name.
       const line = { ...fields, code: Status[code] ?? String(code), ms: Math.round(ms) };
@@ -181,9 +181,9 @@ function causeOf(thrown: unknown): unknown {
   }
 }
 
-function isCallersFault(thrown: unknown): thrown is CallersFault {
+function isExpected(thrown: unknown): thrown is ExpectedError {
   try {
-    return thrown instanceof CallersFault;
+    return thrown instanceof ExpectedError;
   } catch {
     return false;
   }
@@ -194,7 +194,7 @@ function isCallersFault(thrown: unknown): thrown is CallersFault {
  * Undefined where the caller ended it, or where the words are the caller's own.
  */
 function reasonOf(thrown: unknown): string | undefined {
-  const reason = isCallersFault(thrown) ? thrown.reason : meantBy(thrown)?.details;
+  const reason = isExpected(thrown) ? thrown.reason : meantBy(thrown)?.details;
   return reason && bounded(reason, mostReasonBytes);
 }
 

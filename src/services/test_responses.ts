@@ -1,4 +1,4 @@
-import { CallersFault } from '../engine/errors.ts';
+import { ExpectedError } from '../engine/errors.ts';
 import type { Call } from '../context.ts';
 import { exhausted, invalidArgument } from '../errors.ts';
 import {
@@ -84,7 +84,7 @@ export function echo({ metadata, header, trailer }: Call, hostname: string): voi
 export function throwAsked(status: EchoStatus | undefined): void {
   if (!status || status.code === 0) return;
   if (status.code < 0) throw invalidArgument('response_status.code', 'must not be negative');
-  throw new CallersFault(status.message.slice(0, longestMessage), { code: status.code });
+  throw new ExpectedError(status.message.slice(0, longestMessage), { code: status.code });
 }
 
 /** What a caller hears of a status' message at most, in characters. */

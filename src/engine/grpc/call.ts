@@ -9,7 +9,7 @@ import {
   type AnyMiddleware,
   type DescribedMethod,
   throughChain,
-  handle,
+  invokeHandler,
   type Interruptible,
   respondAll,
   respondOnce,
@@ -187,7 +187,7 @@ export class Call
     this.#count();
     const { chain, handler, responseStream } = this.method;
     if (chain.length > 0) {
-      const way = throughChain(chain, this.method, handle(this, request));
+      const way = throughChain(chain, this.method, invokeHandler(this, request));
       if (responseStream) void respondAll(this, () => way(request, this.#context));
       else void respondThroughChain(this, () => way(request, this.#context));
     } else if (this.#cut) this.end(reasons.threw(this.#cut.error));

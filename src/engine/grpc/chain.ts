@@ -23,18 +23,15 @@ export interface DescribedMethod extends Pick<
 }
 
 /**
- * The way through the middleware of a method to `innermost`. Like nice-grpc, it gives each middleware
+ * The way through the middleware of a method to `handler`. Like nice-grpc, it gives each middleware
  * the request that the one before has passed on.
  */
 export function throughChain(
   chain: readonly AnyMiddleware[],
   method: DescribedMethod,
-  innermost: Next,
+  handler: Next,
 ): Next {
-  return chain.reduceRight(
-    (next: Next, middleware) => through(middleware, method, next),
-    innermost,
-  );
+  return chain.reduceRight((next: Next, middleware) => through(middleware, method, next), handler);
 }
 
 function through(middleware: AnyMiddleware, about: DescribedMethod, next: Next): Next {
@@ -65,10 +62,10 @@ export interface Interruptible {
 }
 
 /**
- * The last `next()` of a call: it runs the handler, until the call is cut. One that is cut before, for
+ * The last `next()` of a call: it invokes the handler, until the call is cut. One that is cut before, for
  * a fault or a deadline, ends here with that, and no handler runs. `original` is the call's own request.
  */
-export function handle(call: Interruptible, original: unknown): Next {
+export function invokeHandler(call: Interruptible, original: unknown): Next {
   const { handler, requestStream, responseStream } = call.method;
   return (request, context) => {
     const start = () => {

@@ -9,10 +9,10 @@ export type Encoding = 'gzip' | 'deflate';
 export const acceptedEncodings = 'identity,deflate,gzip';
 
 /** For all who compress. More at once would be no faster, as Node has four threads, and each takes a quarter of a MiB. */
-export const takeTurn = createTurns(4);
+export const withCompressionSlot = createSemaphore(4);
 
 /** For all who decompress: each takes up to three times what a message may be, and one thread decodes for all. */
-export const takeTurnToInflate = createTurns(2);
+export const withInflationSlot = createSemaphore(2);
 
 /** Loaded with the first message that is compressed: most servers never see one. */
 let loaded: ReturnType<typeof loadCodecs> | undefined;
@@ -83,7 +83,7 @@ export function letGo({ buffer, byteLength }: Buffer): void {
  * Lets at most so many works go on at once; the others wait. Who waits is taken in turn: the next work of
  * each `owner`, however many one of them has. What the work throws comes out where it was asked for.
  */
-function createTurns(most: number): <T>(owner: object, work: () => Promise<T>) => Promise<T> {
+function createSemaphore(most: number): <T>(owner: object, work: () => Promise<T>) => Promise<T> {
   const waiting = new Map<object, (() => void)[]>();
   let going = 0;
 

@@ -1,6 +1,6 @@
 import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
-import { CallersFault, show } from '../errors.ts';
+import { ExpectedError, show } from '../errors.ts';
 import { ConnectionError, ErrorCode, type StreamError } from '../http2/errors.ts';
 
 /** Why a call ends. What follows from it stands in `reasons`, a line for each. */
@@ -102,13 +102,13 @@ export const reasons = {
   streamFailed({ code, message: reason }: StreamError): Cut {
     const isTooMuch = code === ErrorCode.ENHANCE_YOUR_CALM;
     const status = isTooMuch ? Status.RESOURCE_EXHAUSTED : Status.INTERNAL;
-    const error = new CallersFault('Stream is reset', { code: status, reason });
+    const error = new ExpectedError('Stream is reset', { code: status, reason });
     return { kind: 'stream failed', error, response: 'nothing', isLate: true };
   },
 
   /** The same for its connection. */
   connectionFailed({ message: reason }: ConnectionError): Cut {
-    const error = new CallersFault('Connection is closed', { code: Status.UNAVAILABLE, reason });
+    const error = new ExpectedError('Connection is closed', { code: Status.UNAVAILABLE, reason });
     return { kind: 'connection failed', error, response: 'nothing', isLate: true };
   },
 

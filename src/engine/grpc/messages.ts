@@ -3,7 +3,7 @@ import { ServerError } from 'nice-grpc-common';
 import { broken, tooLarge } from '../errors.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageRoom } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
-import { decompress, type Encoding, letGo, takeTurnToInflate } from './compression.ts';
+import { decompress, type Encoding, letGo, withInflationSlot } from './compression.ts';
 import { Held, type Account } from '../account.ts';
 import { defaultMaxFrameSize } from '../http2/frames.ts';
 import type { Stream } from '../http2/stream.ts';
@@ -171,7 +171,7 @@ function inflate(
   const { inUse, stream } = kind;
   const { flow } = stream;
   flow.spend(cost.coding);
-  const inflating = takeTurnToInflate(flow, async () => {
+  const inflating = withInflationSlot(flow, async () => {
     if (kind.isEnded) throw new AbortError();
     const { maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;

@@ -1,4 +1,4 @@
-import { Bag, type Placed } from '../bag.ts';
+import { UnorderedSet, type Placed } from '../unordered_set.ts';
 import { type Cut, reasons } from './end_reason.ts';
 
 /** A call, as its server keeps it while it is open. Apart from `end`, the fields are for OpenCalls to write. */
@@ -18,7 +18,7 @@ export interface OpenCall extends Placed {
  * counts read them here, and nowhere else.
  */
 export class OpenCalls {
-  readonly #calls = new Bag<OpenCall>();
+  readonly #calls = new UnorderedSet<OpenCall>();
   #entries = 0;
   #inChain = 0;
   #limited = 0;

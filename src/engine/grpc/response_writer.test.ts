@@ -114,7 +114,7 @@ test("response headers that are too large are refused, by our limit and by the p
   const fields = decode(responseHeaders(header, anyone, 'identity'));
   assert.ok(listSize(fields) <= 8192);
   assert.throws(() => responseHeaders(header, { maxHeaderListSize: 4096 }), {
-    name: 'CallersFault',
+    name: 'ExpectedError',
   });
   // What gRPC itself needs is sent to anyone.
   assert.deepEqual(decode(responseHeaders(nothing, { maxHeaderListSize: 0 })), ok);

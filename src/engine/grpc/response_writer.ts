@@ -1,9 +1,9 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import { copyWork, cost, inLaterTurn } from '../scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
-import { show, CallersFault, isAbort, meantBy } from '../errors.ts';
+import { show, ExpectedError, isAbort, meantBy } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
-import { compress, type Encoding, takeTurn } from './compression.ts';
+import { compress, type Encoding, withCompressionSlot } from './compression.ts';
 import { LazyMetadata, mostListSize } from './metadata.ts';
 import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
 import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
@@ -208,7 +208,7 @@ export class ResponseWriter {
     this.#stream.flow.spend(cost.coding + copyWork(bytes.length));
     let packed: Buffer;
     try {
-      packed = await takeTurn(this.#stream.flow, async () => {
+      packed = await withCompressionSlot(this.#stream.flow, async () => {
         return this.#stream.closed ? noBytes : compress(bytes, encoding);
       });
     } catch (cause) {
@@ -309,7 +309,7 @@ export function responseHeaders(header: LazyMetadata, peer: Peer, encoding?: str
 }
 
 /**
- * Throws a RangeError for metadata that is too large for response headers, a CallersFault if only the
+ * Throws a RangeError for metadata that is too large for response headers, a ExpectedError if only the
  * peer's own limit says so, and a TypeError for what HTTP/2 cannot carry. grpc-go's servers end such a
  * call INTERNAL, too: to leave some of it out would say something else. What gRPC itself needs does not
  * count: without metadata it is sent whatever the peer's limit, which is advice.
@@ -322,7 +322,7 @@ function checkHeader(header: LazyMetadata, peer: Peer): void {
   }
   const { maxHeaderListSize: most } = peer;
   if (ownHeaders + size > most) {
-    throw new CallersFault(`Cannot send response headers: the client takes at most ${most} bytes`);
+    throw new ExpectedError(`Cannot send response headers: the client takes at most ${most} bytes`);
   }
 }
 

@@ -39,7 +39,7 @@ export interface Router {
   /** Serves a method from now on. */
   add(method: Omit<Method, 'descriptor'>): void;
   /** What calls of methods that do not exist go through. */
-  strayThrough(chain: readonly AnyMiddleware[]): void;
+  setFallbackChain(chain: readonly AnyMiddleware[]): void;
 }
 
 /**
@@ -80,13 +80,13 @@ export function createRouter({
   const heads = new WeakMap<RequestHeaders, CallHead>();
   const peers = new WeakMap<Socket, ConnectionInfo>();
   const overloaded = createBusy('Cannot take more calls: too much is buffered');
-  let strayChain: readonly AnyMiddleware[] = [];
+  let fallbackChain: readonly AnyMiddleware[] = [];
 
   return {
     serve,
     add: (method) => void methods.set(method.path, described(method)),
-    strayThrough(chain) {
-      strayChain = chain;
+    setFallbackChain(chain) {
+      fallbackChain = chain;
     },
   };
 
@@ -110,7 +110,7 @@ export function createRouter({
     if (isUnlimited) stream.hold(Held.calls, unlimitedCost);
     const fault = refusal(stream, head.path);
     if (fault) head = { ...head, fault };
-    const known = method ? { head, method } : unknownMethod(head, strayChain);
+    const known = method ? { head, method } : unknownMethod(head, fallbackChain);
     return new CallEvents(new Call({ stream, ...known, connection, isUnlimited, deps }));
   }
 

@@ -230,7 +230,7 @@ function start(
   { chain, services }: { chain: readonly AnyMiddleware[]; services: readonly ChainedService[] },
 ): Running {
   const { router, http2, maxHandshakes, report } = parts;
-  router.strayThrough(chain);
+  router.setFallbackChain(chain);
   for (const { codec, handler, service } of handlersOf(services)) {
     router.add({ ...codec, chain: service.chain, handler });
   }

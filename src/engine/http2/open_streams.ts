@@ -342,7 +342,7 @@ const runBits = 10;
 
 /**
  * Streams by their identifier: a hash table with chains. A peer may leave out identifiers as it likes:
- * those that do not follow each other are scattered. It is no Map for the reason that bag.ts gives.
+ * those that do not follow each other are scattered. It is no Map for the reason that unordered_set.ts gives.
  */
 export class StreamIndex<T extends Indexed<T>> {
   #slots: (T | undefined)[] = emptySlots(fewest);

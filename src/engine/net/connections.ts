@@ -8,7 +8,7 @@ import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from '../http2/stream.ts';
 import { TokenBucket } from '../http2/token_bucket.ts';
 import { Scheduler } from '../scheduler.ts';
-import { Bag } from '../bag.ts';
+import { UnorderedSet } from '../unordered_set.ts';
 
 /** What a server bears of all its peers together. */
 export interface Http2ServerOptions {
@@ -232,8 +232,8 @@ interface Holder {
  * add up to these.
  */
 export class Places<T extends Holder> {
-  readonly #all = new Bag<Place<T>>();
-  /** What V8 keeps of entries that are gone (see bag.ts) is small: an address without places has no lines. */
+  readonly #all = new UnorderedSet<Place<T>>();
+  /** What V8 keeps of entries that are gone (see unordered_set.ts) is small: an address without places has no lines. */
   readonly #addresses = new Map<string, Address<T>>();
   /** Those with no places; `more` goes up from it, and `fewer` is the one with the most. */
   readonly #none = new Level<T>(0);

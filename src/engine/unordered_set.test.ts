@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withRandom } from '../../test/hpack/random.ts';
-import { Bag, type Placed } from './bag.ts';
+import { UnorderedSet, type Placed } from './unordered_set.ts';
 
 interface Item extends Placed {
   name: number;
@@ -10,7 +10,7 @@ interface Item extends Placed {
 test('a bag holds what a Set would', async () => {
   await withRandom((random) => {
     const items = Array.from({ length: 50 }, (_, name): Item => ({ name, slot: -1 }));
-    const bag = new Bag<Item>();
+    const bag = new UnorderedSet<Item>();
     const set = new Set<Item>();
     for (let step = 0; step < 1000; step++) {
       const item = items[random.below(items.length)];

@@ -1,6 +1,6 @@
-/** What a bag holds: it keeps its place in the bag itself. */
+/** An item of an UnorderedSet, which stores its position. */
 export interface Placed {
-  /** The bag's own; -1 outside of it. */
+  /** Position in the set, written by the set; -1 outside of it. */
   slot: number;
 }
 
@@ -9,7 +9,7 @@ export interface Placed {
  * that a Set has outgrown points to the one that follows it, and once such a table is old, all that
  * follow and what stood in them wait for a major collection (half of the time went there).
  */
-export class Bag<T extends Placed> {
+export class UnorderedSet<T extends Placed> {
   readonly #items: T[] = [];
 
   get size(): number {
