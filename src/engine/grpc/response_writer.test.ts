@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
+import { Scheduler } from '../scheduler.ts';
 import { createHpackDecoder } from '../http2/hpack/decoder.ts';
 import { listSize } from '../http2/hpack/header_list.ts';
 import { LazyMetadata } from './metadata.ts';
 import { percentEncode } from './percent_encoding.ts';
-import { responseHeaders, statusOf, trailers, trailersOnly } from './response_writer.ts';
+import {
+  ResponseWriter,
+  responseHeaders,
+  statusOf,
+  trailers,
+  trailersOnly,
+} from './response_writer.ts';
 
 const nothing = new LazyMetadata([]);
 const anyone = { maxHeaderListSize: Number.POSITIVE_INFINITY };
@@ -131,4 +139,43 @@ test('statusOf() says of an error what it says of itself, and hides what was not
   assert.deepEqual(secret, { code: Status.UNKNOWN, details: 'Unknown server error occurred' });
   assert.match(String(emitWarning.mock.calls[0]?.arguments[0]), /\/a\/B.*secret/);
   assert.equal(codeOf(undefined), Status.UNKNOWN);
+});
+
+test('a stream of responses goes on, though there was room again before it came to wait for that', async () => {
+  const turns: (() => void)[] = [];
+  const scheduler = new Scheduler(Number.POSITIVE_INFINITY, (turn) => void turns.push(turn));
+  const flow = scheduler.createFlow();
+  const stream = {
+    flow,
+    closed: false,
+    messageBytes: 100_000,
+    respond() {},
+    write: () => true,
+  };
+  const head = { fields: [], responseEncoding: undefined };
+  const method = {
+    path: '/a.B/C',
+    responseStream: true,
+    encode: (length: number) => new Uint8Array(length),
+  };
+  // They have what is asked of them here.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const parts = { stream, head, method } as unknown as ConstructorParameters<
+    typeof ResponseWriter
+  >[0];
+  let goneOn = 0;
+  const sendOne = async (response: ResponseWriter) => {
+    if (!(await response.send(16_000))) await response.room();
+    goneOn++;
+  };
+
+  // More than three turns' worth: what is sent waits for a turn, in which it is more than the flow's part.
+  scheduler.createFlow().spend(100_000);
+  for (let i = 0; i < 70; i++) void sendOne(new ResponseWriter(parts));
+  for (let i = 0; i < 20; i++) {
+    for (const turn of turns.splice(0)) turn();
+    await immediate();
+  }
+
+  assert.equal(goneOn, 70);
 });

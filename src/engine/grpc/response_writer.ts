@@ -45,6 +45,7 @@ export class ResponseWriter {
   #sentHeader = false;
   #countsFailure = false;
   #last: Uint8Array | undefined;
+  /** Since a message was the last that there was room for: resolved once there is room again. */
   #room: PromiseWithResolvers<void> | undefined;
 
   constructor({ stream, head, method, compressAbove }: ResponseParts) {
@@ -99,14 +100,13 @@ export class ResponseWriter {
   }
 
   /** Resolves when there is room for the next message, or nobody waits for it any more. */
-  room(): Promise<void> {
-    this.#room ??= Promise.withResolvers();
-    return this.#room.promise;
+  async room(): Promise<void> {
+    await this.#room?.promise;
   }
 
+  /** There is room. Whoever has been told that there is none may not have come to wait for it yet. */
   drained(): void {
     this.#room?.resolve();
-    this.#room = undefined;
   }
 
   /** Counts what it costs that the call does not end well: before it ends, if that is known. */
@@ -230,9 +230,10 @@ export class ResponseWriter {
       return true;
     }
     const goOn = this.#stream.write(framed);
-    if (!goOn || !flow.isSpent) return goOn;
+    if (goOn && !flow.isSpent) return true;
+    this.#room = Promise.withResolvers();
     // Others have their part before the next one.
-    flow.wait(() => this.drained());
+    if (goOn) flow.wait(() => this.drained());
     return false;
   }
 }
