@@ -29,6 +29,8 @@ interface FlooderOptions extends Pick<Flood, 'reads' | 'streams' | 'uploads'> {
   shapes: readonly Shape[];
   /** Of all connections together. */
   mostCalls: number;
+  /** Whether requests are ended, where that is not the windows' affair. */
+  ends?: boolean;
   counts: Done;
   onClose: () => void;
 }
@@ -162,7 +164,7 @@ export class Flooder {
 
   /** Opens a call where there may be one more. */
   #begin(): boolean {
-    const { reads, streams, shapes, mostCalls, counts } = this.#options;
+    const { reads, streams, shapes, mostCalls, ends, counts } = this.#options;
     if (this.#open.size >= streams || this.#nextId > maxInt31 - 2) return false;
     if (counts.calls >= mostCalls) return false;
     const isRead = reads === 'all' || (reads === 'half' && this.#read <= this.#unread);
@@ -182,7 +184,7 @@ export class Flooder {
       at: 0,
       movedAt: performance.now(),
       window: this.#settings.initialWindowSize,
-      ends: isRead || reads === 'nothing' || this.#unread % 2 === 0,
+      ends: ends ?? (isRead || reads === 'nothing' || this.#unread % 2 === 0),
     };
     if (isRead) this.#read++;
     else this.#unread++;

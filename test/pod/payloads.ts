@@ -34,7 +34,8 @@ export interface Attacked {
   requestStream: boolean;
 }
 
-type Body = (type: DescMessage) => readonly Uint8Array[];
+/** The messages of a type, of about so many bytes each. */
+type Body = (type: DescMessage, size: number) => readonly Uint8Array[];
 
 const MiB = 1024 * 1024;
 /** As large as a message may be, with room for what it is wrapped in. */
@@ -46,12 +47,13 @@ const mostFields = 4;
 
 /** Everything that each method is sent, by its name. */
 const bodies = {
-  plain: (type) => stringsOf(type, 'x'),
-  gzip: (type) => stringsOf(type, 'x'),
-  'invalid UTF-8': (type) => stringsOf(type, Buffer.from([0xff])),
-  'empty groups': (type) => inEach(type, Buffer.alloc(most, Buffer.concat([startGroup, endGroup]))),
+  plain: (type, size) => stringsOf(type, size, 'x'),
+  gzip: (type, size) => stringsOf(type, size, 'x'),
+  'invalid UTF-8': (type, size) => stringsOf(type, size, Buffer.from([0xff])),
+  'empty groups': (type, size) =>
+    inEach(type, Buffer.alloc(size, Buffer.concat([startGroup, endGroup]))),
   'repeated field': repeatedFields,
-  nesting: (type) => depths.flatMap((depth) => inEach(type, nested(depth))),
+  nesting: (type, size) => depths(size).flatMap((depth) => inEach(type, nested(size, depth))),
 } satisfies Record<string, Body>;
 
 /** The kinds of payloads that every method is sent. */
@@ -61,14 +63,14 @@ const registry = createFileRegistry(
   fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')),
 );
 
-/** The shapes of a kind, for a method; calls take them in turn. */
-export function shapesOf(method: Attacked, payload: string): readonly Shape[] {
+/** The shapes of a kind, for a method; calls take them in turn. Their messages have about so many bytes. */
+export function shapesOf(method: Attacked, payload: string, size = most): readonly Shape[] {
   const special = specials[payload];
   if (special) return special(method.path);
   if (payload === 'metadata') return metadata(method.path);
   const [, made] = Object.entries(bodies).find(([name]) => name === payload) ?? [];
   if (!made) throw new Error(`Cannot make this payload: "${payload}"`);
-  const all = made(requestType(method.path)).map((bytes) => Buffer.from(bytes));
+  const all = made(requestType(method.path), size).map((bytes) => Buffer.from(bytes));
   const identity = callOf(method.path);
   const whole = (message: Buffer): Shape => ({
     block: identity,
@@ -117,13 +119,13 @@ function at(path: readonly number[], bytes: Uint8Array): Uint8Array {
 }
 
 /** Every string of a message filled at once, and each alone; where it has none, a field that it does not know. */
-function stringsOf(type: DescMessage, fill: string | Buffer): Uint8Array[] {
+function stringsOf(type: DescMessage, size: number, fill: string | Buffer): Uint8Array[] {
   const found = leavesOf(type);
   const leaves = found.length > 0 ? found : [[1]];
-  const size = Math.floor(most / leaves.length);
-  const all = Buffer.concat(leaves.map((path) => at(path, Buffer.alloc(size, fill))));
+  const part = Math.floor(size / leaves.length);
+  const all = Buffer.concat(leaves.map((path) => at(path, Buffer.alloc(part, fill))));
   if (leaves.length === 1) return [all];
-  return [all, ...leaves.slice(0, mostFields).map((path) => at(path, Buffer.alloc(most, fill)))];
+  return [all, ...leaves.slice(0, mostFields).map((path) => at(path, Buffer.alloc(size, fill)))];
 }
 
 /** Where a message has strings and bytes, and the messages in it. */
@@ -143,14 +145,14 @@ function below(field: DescField, above: readonly DescMessage[]): number[][] {
 }
 
 /** Two bytes after two bytes, which each become an element, a message, or a string again. */
-function repeatedFields(type: DescMessage): Uint8Array[] {
+function repeatedFields(type: DescMessage, size: number): Uint8Array[] {
   const found = type.fields.flatMap((field) => elementsOf(field));
   const many = found.length > 0 ? found : [Buffer.from([0x0a, 0])];
-  const whole = many.map((pair) => Buffer.alloc(most, pair));
+  const whole = many.map((pair) => Buffer.alloc(size, pair));
   const inside = type.fields.flatMap(({ number, message, fieldKind }) => {
     if (fieldKind !== 'message' || !message) return [];
     const [first] = message.fields.flatMap((field) => elementsOf(field));
-    return first ? [at([number], Buffer.alloc(most, first))] : [];
+    return first ? [at([number], Buffer.alloc(size, first))] : [];
   });
   return [...whole.slice(0, mostFields), ...inside.slice(0, mostFields)];
 }
@@ -167,12 +169,14 @@ function elementsOf({ fieldKind, number, scalar }: DescField): Buffer[] {
 const startGroup = Buffer.from([(15 << 3) | WireType.StartGroup]);
 const endGroup = Buffer.from([(15 << 3) | WireType.EndGroup]);
 /** In groups: all there are, just what a decoder bears, and far more than its stack does. */
-const depths = [most / 2, 90, 20_000];
+function depths(size: number): number[] {
+  return [size / 2, 90, Math.min(size / 2, 20_000)];
+}
 
 /** Groups in groups so deep, one such pile after the other. */
-function nested(depth: number): Buffer {
+function nested(size: number, depth: number): Buffer {
   const pile = Buffer.concat([Buffer.alloc(depth, startGroup), Buffer.alloc(depth, endGroup)]);
-  return Buffer.alloc(most - (most % pile.length), pile);
+  return Buffer.alloc(size - (size % pile.length), pile);
 }
 
 /** These fields in a message, and in the first message that it has in a field. */
@@ -230,6 +234,15 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
       const body = zip(Buffer.from(at([responseStatus], Buffer.concat([code, message]))));
       return { block: callOf(path, zipped), body };
     }),
+
+  'a status behind a response': (path) => {
+    const requests = [
+      { responseParameters: [{ size: 1 }] },
+      { responseStatus: { code: 2, message: 'x'.repeat(4096) } },
+    ].map((request) => StreamingOutputCallRequest.fromPartial(request));
+    const messages = requests.map((each) => StreamingOutputCallRequest.encode(each).finish());
+    return [{ block: callOf(path), body: Buffer.concat(messages.map((each) => frame(each))) }];
+  },
 
   'requests that are kept': (path) => {
     const request = StreamingOutputCallRequest.fromPartial({

@@ -35,10 +35,13 @@ export interface Pod extends AsyncDisposable {
   isConfined: boolean;
   /** Whether it still runs. */
   isAlive(): boolean;
+  pid: number;
   /** Attacks it, with the probes asking all the while, those of the attack besides. */
   under(attack: (probing: Probing) => Promise<void>, more?: readonly Probe[]): Promise<Ordeal>;
   /** Waits until no call is in flight, and no connection is open but those of the probes. */
   calm(): Promise<void>;
+  /** What the server counts now. */
+  metrics(): Promise<Sample[]>;
   /** How many calls have ended, by their code, as the server counts them. */
   codes(): Promise<Record<string, number>>;
 }
@@ -75,6 +78,8 @@ interface PodOptions {
   hasTls?: boolean;
   /** Whether clients must show a certificate; then it has TLS. */
   hasClientCa?: boolean;
+  /** What Node is told before it loads the program. */
+  nodeFlags?: readonly string[];
 }
 
 /** Starts the product as the image and the base have it. */
@@ -82,6 +87,7 @@ export async function startPod({
   env,
   hasClientCa = false,
   hasTls = hasClientCa,
+  nodeFlags = [],
 }: PodOptions = {}): Promise<Pod> {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-pod-'));
   const group = createMemoryGroup(podMiB * MiB);
@@ -108,6 +114,7 @@ export async function startPod({
   };
   const served = await program.serve([], {
     env: group ? own : { ...limitsOfPod(own), ...own },
+    nodeFlags,
     ...(group && { launcher: group.launcher }),
   });
   const { log, pid } = served;
@@ -126,8 +133,10 @@ export async function startPod({
     identity,
     isConfined: group !== undefined,
     isAlive: () => isAlive,
+    pid,
     under,
     calm,
+    metrics,
     codes,
     async [Symbol.asyncDispose]() {
       program[Symbol.dispose]();

@@ -18,7 +18,7 @@ export interface RawMessage {
 
 /**
  * Cuts the body of a request into messages (PROTOCOL-HTTP2.md, Length-Prefixed-Message), when they
- * are asked for. What waits takes as much memory as it took on the wire, however it was cut there.
+ * are asked for. What waits is one buffer, however it was cut on the wire.
  */
 export class MessageReader {
   readonly #maxSize: number;
@@ -36,6 +36,11 @@ export class MessageReader {
   /** Bytes that have not been read. */
   get heldBytes(): number {
     return this.#end - this.#at;
+  }
+
+  /** Bytes of memory that those take: there is room for others beside them. */
+  get roomBytes(): number {
+    return this.#isBorrowed ? this.heldBytes : this.#bytes.length;
   }
 
   /** Takes a part of the body, which stays the caller's until keep(). */
@@ -156,8 +161,9 @@ export interface MessageKind {
 
 /** Gives a message as it is: inflated where it must be, and decoded. Throws or rejects with a ServerError. */
 export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKind): unknown {
-  kind.inUse.take(bytes.length);
   kind.requestCompressed = compressed;
+  // It may wait, and the handler has the one before until it gets this one.
+  kind.inUse.add(bytes.length);
   if (!compressed) return parseInTurn(bytes, kind);
   const { encoding } = kind;
   if (!encoding) throw broken('a compressed message without grpc-encoding');
@@ -222,6 +228,7 @@ function parse(bytes: Buffer, kind: MessageKind): unknown {
   kind.stream.flow.spend(cost.request + copyWork(bytes.length));
   const { inUse, maxMessageSize, method } = kind;
   const bound = 2 * maxMessageSize + ownGrowth;
+  inUse.take(bytes.length);
   inUse.most = bound;
   if (bytes.length >= smallMessage) {
     inUse.most = Math.min(bound, bytes.length + Math.max(0, kind.freeBytes) + ownGrowth);
@@ -235,8 +242,11 @@ function parse(bytes: Buffer, kind: MessageKind): unknown {
   }
 }
 
-/** Bytes of messages that are a part of what any call costs. */
+/** Messages of fewer bytes are decoded at once, whatever room there is. */
 const smallMessage = 1024;
+
+/** Bytes of messages that are a part of what any call costs. */
+const uncounted = 256;
 
 /** What a call's handler has of its requests, as its connection's account is charged for it. */
 export class BytesInUse implements MessageRoom {
@@ -253,8 +263,13 @@ export class BytesInUse implements MessageRoom {
 
   /** The message at hand has so many, in place of the one before. */
   take(bytes: number): void {
-    this.#message = bytes < smallMessage ? 0 : bytes;
+    this.#message = bytes < uncounted ? 0 : bytes;
     this.#count();
+  }
+
+  /** The next one has come, too: so many more. */
+  add(bytes: number): void {
+    this.take(this.#message + bytes);
   }
 
   /** So many are kept for it, though it may have fewer now. */
@@ -329,10 +344,12 @@ export class MessageAdmission {
     return this.#waiting !== undefined;
   }
 
-  /** A large message of so many bytes is on its way, of which so many are there. */
-  receive(length: number, held: number): void {
+  /** A large message of so many bytes is on its way, and a part of it there. */
+  receive(length: number, reader: MessageReader): void {
     if (this.#length === 0) this.#ask(length);
-    if (this.#length > 0 && !this.isWaiting) this.#reserve(this.#room - held);
+    if (this.#length === 0 || this.isWaiting) return;
+    reader.makeRoom(length);
+    this.#reserve(this.#room - reader.roomBytes);
   }
 
   /** The message at hand is decoded from here on. */

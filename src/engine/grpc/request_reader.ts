@@ -68,8 +68,7 @@ abstract class RequestBody {
   expect(length: number): void {
     if (!isLarge(length)) return;
     this.#admission ??= new MessageAdmission(this.call, () => this.onGranted());
-    this.#admission.receive(length, this.reader.heldBytes);
-    if (!this.waitsForRoom) this.reader.makeRoom(length);
+    this.#admission.receive(length, this.reader);
   }
 
   /** Gives a message that is whole as it is; see decodeMessage(). */
@@ -91,7 +90,7 @@ abstract class RequestBody {
       this.#owed = 0;
       stream.consume(owed);
     }
-    stream.keep(Math.max(0, this.reader.heldBytes - this.#owed));
+    stream.keep(Math.max(0, this.reader.roomBytes - this.#owed));
   }
 
   /** Forgets what is not read, and gives no room for more. */
@@ -269,9 +268,11 @@ class ManyRequests extends RequestBody implements RequestReader {
     this.#giveRoom();
   }
 
-  /** Whoever asks for a message has done with the one before. */
+  /**
+   * Whoever asks for a message needs no room for the one before any more; but it goes on to count: a loop that
+   * waits for the next one has it in its variable.
+   */
   #onAsk(): void {
-    this.call.inUse.take(0);
     this.release();
   }
 

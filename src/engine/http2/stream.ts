@@ -249,6 +249,8 @@ export class Stream {
     this.#trailers = trailers;
     if (last && last.length > 0) this.#owner.send(this, last);
     else this.#owner.endQueued(this);
+    // Most often they have left by now.
+    if (!this.closed) this.#countResponse();
   }
 
   /**
@@ -447,7 +449,8 @@ export class Stream {
   }
 
   #countResponse(): void {
-    this.hold(Held.responses, this.#unready + this.queuedCost);
+    const trailers = this.#trailers?.length ?? 0;
+    this.hold(Held.responses, this.#unready + this.queuedCost + trailersCost * trailers);
   }
 
   #endRemote(): void {
@@ -466,6 +469,9 @@ export class Stream {
     return new StreamError(this.id, code, message);
   }
 }
+
+/** Whoever serves it keeps the status that they say until they have left, in words. */
+const trailersCost = 2;
 
 /** Those that a stream can hold. */
 const ofStreams = [

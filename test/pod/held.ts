@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { get } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { eventually } from '../harness.ts';
+import { Flooder } from './flooder.ts';
+import { noneYet } from './orders.ts';
+import type { Shape } from './payloads.ts';
+import { startPod } from './pod.ts';
+
+/** What clients make a server hold, and then leave as it is. */
+export interface Holding {
+  shapes: readonly Shape[];
+  calls: number;
+  /** Whether requests are ended. */
+  ends: boolean;
+  /** `none`: the windows of responses stay empty; `nothing`: they are wide, and nobody reads the socket. */
+  reads: 'none' | 'nothing';
+}
+
+/** What a server holds, in bytes. */
+export interface Held {
+  /** All that is alive of its heap, and what that has outside of it. */
+  memory: number;
+  /** What is charged in categories that --max-buffered-bytes bounds, but for calls themselves. */
+  charged: number;
+  byCategory: Readonly<Record<string, number>>;
+  streams: number;
+}
+
+/** A pod that tells what it holds. */
+export interface Measured extends AsyncDisposable {
+  pid: number;
+  /** What it holds of nobody. */
+  idle(): Promise<Held>;
+  /** What it holds of clients that do not go on; they leave then. */
+  holds(holding: Holding): Promise<Held>;
+}
+
+/** These are bounded by their number. */
+const bounded = new Set(['handshakes', 'connections', 'calls']);
+const heldBytes = /^greeter_held_bytes\{category="(\w+)"\} (\d+)$/gm;
+const openStreams = /^greeter_open_streams (\d+)$/m;
+const streamsOfConnection = 500;
+/** What has not come to rest by then never does. */
+const mostRounds = 1000;
+
+/** Starts one with the settings of the base. */
+export async function startMeasured(env: Record<string, string> = {}): Promise<Measured> {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-held-'));
+  const file = join(folder, 'memory');
+  writeFileSync(file, '');
+  const pod = await startPod({
+    env: { ...env, LIVE_MEMORY: file },
+    nodeFlags: ['--import', join(import.meta.dirname, '../live_memory.ts')],
+  });
+  let asked = 0;
+  return {
+    pid: pod.pid,
+    idle,
+    async holds({ shapes, calls, ends, reads }) {
+      const counts = noneYet();
+      const connections = Math.ceil(calls / streamsOfConnection);
+      const flooders = Array.from({ length: connections }, () => {
+        const socket = connect(pod.ports.main, '127.0.0.1');
+        return new Flooder(socket, {
+          shapes,
+          counts,
+          ends,
+          reads,
+          streams: Math.ceil(calls / connections),
+          uploads: Number.POSITIVE_INFINITY,
+          mostCalls: calls,
+          onClose: () => counts.closed++,
+        });
+      });
+      try {
+        await eventually('all calls to be made', () => counts.calls === calls || counts.closed > 0);
+        return await settled();
+      } finally {
+        for (const flooder of flooders) flooder.leave();
+        await calm();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await pod[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true });
+    },
+  };
+
+  async function idle(): Promise<Held> {
+    await calm();
+    return settled();
+  }
+
+  async function calm(): Promise<void> {
+    await eventually('the end of all calls', async () => {
+      const { streams, byCategory } = await counted();
+      return streams === 0 && byCategory['connections'] === 0;
+    });
+  }
+
+  /** What is held as long as nothing of it changes. */
+  async function settled(): Promise<Held> {
+    let before = await counted();
+    for (let round = 0; round < mostRounds; round++) {
+      const after = await counted();
+      const isLevel = isDeepStrictEqual(after, before);
+      before = after;
+      if (!isLevel) continue;
+      const memory = await collected();
+      if (isDeepStrictEqual(await counted(), before)) return { ...before, memory };
+    }
+    return assert.fail(`never came to rest: ${JSON.stringify(before)}`);
+  }
+
+  async function counted(): Promise<Omit<Held, 'memory'>> {
+    const address = { host: '127.0.0.1', port: pod.ports.admin, path: '/metrics', agent: false };
+    const [response] = await once(get(address), 'response');
+    const all = await text(response);
+    const byCategory: Record<string, number> = {};
+    let charged = 0;
+    for (const [, category = '', value] of all.matchAll(heldBytes)) {
+      byCategory[category] = Number(value);
+      if (!bounded.has(category)) charged += Number(value);
+    }
+    return { byCategory, charged, streams: Number(openStreams.exec(all)?.[1]) };
+  }
+
+  async function collected(): Promise<number> {
+    asked++;
+    process.kill(pod.pid, 'SIGUSR2');
+    let lines: string[] = [];
+    await eventually('garbage to be collected', () => {
+      lines = readFileSync(file, 'utf8').trim().split('\n');
+      return lines.length >= asked && lines[0] !== '';
+    });
+    return Number(lines.at(-1));
+  }
+}
