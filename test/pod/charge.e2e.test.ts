@@ -21,11 +21,14 @@ const MiB = 1024 * KiB;
 const mostRatio = 2;
 /** What a server takes for itself from one measurement to the next. */
 const noise = MiB / 2;
+/** What comes of a body that has hardly begun. */
+const beginning = 60;
 /** Empty calls that are open to tell what one takes. */
 const emptyCalls = 500;
 
-/** Bodies of calls that go no further: cut in half, whole and not ended, or ended. */
+/** Bodies of calls that go no further: hardly begun, cut in half, whole and not ended, or ended. */
 const states = {
+  begun: { ends: false, reads: 'none' },
   half: { ends: false, reads: 'none' },
   whole: { ends: false, reads: 'none' },
   unread: { ends: true, reads: 'none' },
@@ -36,7 +39,7 @@ type State = keyof typeof states;
 /** Messages of about so many bytes, and how many calls have one: one that asks for room, one that does not, one of little. */
 const large = { size: MiB - KiB, calls: 8 };
 const medium = { size: 60 * KiB, calls: 100 };
-const small = { size: 800, calls: 2000 };
+const small = { size: 800, calls: 3000 };
 type Amount = Partial<typeof large> & { calls: number };
 
 interface Method extends Attacked {
@@ -87,17 +90,17 @@ function isTooMuch({ charged, taken }: Taken): boolean {
 
 /** Of each kind of body some, where each was once more than was charged. */
 function someCells(): Cell[] {
+  const unary = find('/grpc.testing.TestService/UnaryCall');
   const bidi = find('/greet.Greeter/InteractiveSayHello');
   const input = find('/grpc.testing.TestService/StreamingInputCall');
   const duplex = find('/grpc.testing.TestService/FullDuplexCall');
   const halfDuplex = find('/grpc.testing.TestService/HalfDuplexCall');
   const reflection = find('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
   return [
-    { method: find('/greet.Greeter/SayHello'), payload: 'plain', state: 'half', ...small },
-    { method: find('/greet.Greeter/SayHello'), payload: 'plain', state: 'unread', ...small },
-    { method: bidi, payload: 'plain', state: 'half', ...medium },
+    { method: find('/greet.Greeter/SayHello'), payload: 'plain', state: 'begun', ...small },
+    { method: unary, payload: 'plain', state: 'unread', ...small },
+    { method: bidi, payload: 'plain', state: 'half', ...small },
     { method: bidi, payload: 'gzip', state: 'whole', ...medium },
-    { method: input, payload: 'plain', state: 'whole', ...small },
     { method: input, payload: 'plain', state: 'whole', ...medium },
     { method: input, payload: 'repeated field', state: 'whole', ...medium },
     { method: reflection, payload: 'plain', state: 'whole', ...large },
@@ -140,12 +143,13 @@ function allCells(): Cell[] {
         state,
         ...amount,
       });
-      const begun = [large, medium, small].flatMap((amount) => [
+      const parts = [large, medium, small].flatMap((amount) => [
+        of('plain', 'begun', amount),
         of('plain', 'half', amount),
         ...(method.requestStream ? [] : [of('plain', 'whole', amount)]),
       ]);
       return [
-        ...(isFirst ? [...begun, of('metadata', 'whole', { calls: 300 })] : []),
+        ...(isFirst ? [...parts, of('metadata', 'whole', { calls: 300 })] : []),
         ...(isFirst ? [of('plain', 'unread', large)] : []),
         ...ends.flatMap((state) => [of('plain', state, medium), of('plain', state, small)]),
         ...payloads
@@ -196,7 +200,8 @@ function createMeasurement(server: Measured): (cell: Cell) => Promise<Taken> {
     const key = `${method.path} ${state} ${many}`;
     const known = empty.get(key);
     if (known) return known;
-    const body = state === 'half' ? Buffer.alloc(0) : frame(Buffer.alloc(0));
+    const isPart = state === 'half' || state === 'begun';
+    const body = isPart ? Buffer.alloc(0) : frame(Buffer.alloc(0));
     const shapes = [{ block: callOf(method.path), body }];
     const { memory, charged, streams } = await server.holds({
       shapes,
@@ -213,6 +218,7 @@ function createMeasurement(server: Measured): (cell: Cell) => Promise<Taken> {
 }
 
 function cut(shape: Shape, state: State): Shape {
-  if (state !== 'half') return shape;
-  return { ...shape, body: shape.body.subarray(0, shape.body.length / 2) };
+  const { body } = shape;
+  if (state === 'begun') return { ...shape, body: body.subarray(0, beginning) };
+  return state === 'half' ? { ...shape, body: body.subarray(0, body.length / 2) } : shape;
 }

@@ -35,7 +35,6 @@ export interface Held {
 
 /** A pod that tells what it holds. */
 export interface Measured extends AsyncDisposable {
-  pid: number;
   /** What it holds of nobody. */
   idle(): Promise<Held>;
   /** What it holds of clients that do not go on; they leave then. */
@@ -61,7 +60,6 @@ export async function startMeasured(env: Record<string, string> = {}): Promise<M
   });
   let asked = 0;
   return {
-    pid: pod.pid,
     idle,
     async holds({ shapes, calls, ends, reads }) {
       const counts = noneYet();

@@ -35,13 +35,12 @@ export interface Pod extends AsyncDisposable {
   isConfined: boolean;
   /** Whether it still runs. */
   isAlive(): boolean;
+  /** Of its process. */
   pid: number;
   /** Attacks it, with the probes asking all the while, those of the attack besides. */
   under(attack: (probing: Probing) => Promise<void>, more?: readonly Probe[]): Promise<Ordeal>;
   /** Waits until no call is in flight, and no connection is open but those of the probes. */
   calm(): Promise<void>;
-  /** What the server counts now. */
-  metrics(): Promise<Sample[]>;
   /** How many calls have ended, by their code, as the server counts them. */
   codes(): Promise<Record<string, number>>;
 }
@@ -136,7 +135,6 @@ export async function startPod({
     pid,
     under,
     calm,
-    metrics,
     codes,
     async [Symbol.asyncDispose]() {
       program[Symbol.dispose]();
