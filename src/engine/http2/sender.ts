@@ -102,6 +102,8 @@ export class Sender {
 
   /** Sends a part of a body, or has it wait. False: that is enough for now. */
   send(stream: Stream, bytes: Uint8Array): boolean {
+    // The connection ends with this turn: no DATA may come before HEADERS that were left out.
+    if (this.#hasLeftOut) return false;
     if (bytes.length > 0) {
       if (this.#sendAtOnce(stream, bytes)) return true;
       const before = stream.queuedCost;
@@ -128,6 +130,7 @@ export class Sender {
 
   /** Puts a stream in line for what it has queued; where that is nothing, its end leaves at once. */
   queued(stream: Stream): void {
+    if (this.#hasLeftOut) return;
     if (stream.queued === 0) {
       if (stream.isEnding) this.#end(stream);
     } else if (stream.sendWindow.available > 0 && stream.enterLine()) this.#line.push(stream);
@@ -138,6 +141,7 @@ export class Sender {
    * others. False where the peer has got the half of one.
    */
   cutShort(stream: Stream): boolean {
+    if (this.#hasLeftOut) return false;
     const room = Math.min(stream.sendWindow.available, this.window.available, this.#room / 2);
     let whole = stream.wholeParts(room);
     while (whole > 0) {
@@ -158,7 +162,7 @@ export class Sender {
 
   /** Puts out as much DATA as windows and output have room for. */
   flush(): void {
-    while (this.window.available > 0 && this.output.length < fullOutput) {
+    while (!this.#hasLeftOut && this.window.available > 0 && this.output.length < fullOutput) {
       const stream = this.#line.shift();
       if (!stream) return;
       stream.leaveLine();
