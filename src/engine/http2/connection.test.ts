@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { block, field, insert } from '../../../test/hpack/blocks.ts';
 import { cutTest } from '../../../test/http2_cuts.ts';
-import { goAwayCode, ok, post, trailer, word } from '../../../test/http2_peer.ts';
+import { createPeer, goAwayCode, ok, post, trailer, word } from '../../../test/http2_peer.ts';
+import { Held } from '../account.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31, preface } from './frames.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
 import { defaultLimits } from './limits.ts';
 import { encodeSettings, SettingId } from './settings.ts';
+import type { Stream } from './stream.ts';
 
 const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 const hex = (text: string) => Buffer.from(text).toString('hex');
@@ -59,6 +61,30 @@ cutTest('a request comes in parts, and its response leaves in order', (create) =
   ]);
   assert.equal(peer.connection.openStreams, 0);
 });
+
+for (const [how, respond] of Object.entries({
+  'ends with a part': (stream: Stream) => stream.end(undefined, Buffer.from('x')),
+  'is abandoned behind one': (stream: Stream) => {
+    stream.write(Buffer.from('x'));
+    stream.abandon(trailer);
+  },
+  'ends with nothing': (stream: Stream) => stream.end(),
+})) {
+  test(`no DATA comes without response headers, for which there was no room, where the body ${how}`, () => {
+    const block = Buffer.concat([ok, trailer, trailer, trailer, trailer]);
+    const peer = createPeer({ maxUnreadBytes: block.length - 1 });
+    const { stream } = peer.open(1, { endStream: true });
+    // More than all may hold, and a quarter.
+    peer.account.charge(Held.output, 100 * 1024 * 1024);
+
+    stream.respond(block);
+    respond(stream);
+
+    const types = peer.frames().map(({ type }) => type);
+    assert.ok(types.includes('GOAWAY'), types.join());
+    assert.ok(!types.includes('DATA'), types.join());
+  });
+}
 
 cutTest('a response ends with what comes last: its headers or its DATA', (create) => {
   const peer = create();

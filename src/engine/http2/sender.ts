@@ -141,7 +141,6 @@ export class Sender {
    * others. False where the peer has got the half of one.
    */
   cutShort(stream: Stream): boolean {
-    if (this.#hasLeftOut) return false;
     const room = Math.min(stream.sendWindow.available, this.window.available, this.#room / 2);
     let whole = stream.wholeParts(room);
     while (whole > 0) {
@@ -162,7 +161,7 @@ export class Sender {
 
   /** Puts out as much DATA as windows and output have room for. */
   flush(): void {
-    while (!this.#hasLeftOut && this.window.available > 0 && this.output.length < fullOutput) {
+    while (this.window.available > 0 && this.output.length < fullOutput) {
       const stream = this.#line.shift();
       if (!stream) return;
       stream.leaveLine();
