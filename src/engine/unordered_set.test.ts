@@ -7,25 +7,25 @@ interface Item extends Placed {
   name: number;
 }
 
-test('a bag holds what a Set would', async () => {
+test('UnorderedSet holds what a Set would', async () => {
   await withRandom((random) => {
     const items = Array.from({ length: 50 }, (_, name): Item => ({ name, slot: -1 }));
-    const bag = new UnorderedSet<Item>();
+    const unordered = new UnorderedSet<Item>();
     const set = new Set<Item>();
     for (let step = 0; step < 1000; step++) {
       const item = items[random.below(items.length)];
       assert.ok(item);
       // One that is out is taken out again now and then.
       if (set.has(item) || random.oneIn(4)) {
-        bag.delete(item);
+        unordered.delete(item);
         set.delete(item);
       } else {
-        bag.add(item);
+        unordered.add(item);
         set.add(item);
       }
 
-      assert.deepEqual(new Set(bag.all()), set);
-      assert.equal(bag.size, set.size);
+      assert.deepEqual(new Set(unordered.all()), set);
+      assert.equal(unordered.size, set.size);
     }
   });
 });
