@@ -162,8 +162,6 @@ export interface MessageKind {
 /** Gives a message as it is: inflated where it must be, and decoded. Throws or rejects with a ServerError. */
 export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKind): unknown {
   kind.requestCompressed = compressed;
-  // It may wait, and the handler has the one before until it gets this one.
-  kind.inUse.add(bytes.length);
   if (!compressed) return parseInTurn(bytes, kind);
   const { encoding } = kind;
   if (!encoding) throw broken('a compressed message without grpc-encoding');
@@ -176,6 +174,7 @@ function inflate(
 ): Promise<unknown> {
   const { inUse, stream } = kind;
   const { flow } = stream;
+  inUse.add(bytes.length);
   flow.spend(cost.coding);
   const inflating = withInflationSlot(flow, async () => {
     if (kind.isEnded) throw new AbortError();
@@ -208,6 +207,7 @@ function inflate(
 function parseInTurn(bytes: Buffer, kind: MessageKind): unknown {
   const { flow } = kind.stream;
   if (bytes.length < smallMessage || !flow.isTurnFull) return parse(bytes, kind);
+  kind.inUse.add(bytes.length);
   return inLaterTurn(flow, () => {
     if (kind.isEnded) throw new AbortError();
     return parse(bytes, kind);
@@ -267,7 +267,7 @@ export class BytesInUse implements MessageRoom {
     this.#count();
   }
 
-  /** The next one has come, too: so many more. */
+  /** The next one has come, too, and waits: the handler has the one before until it gets this one. */
   add(bytes: number): void {
     this.take(this.#message + bytes);
   }
