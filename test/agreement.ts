@@ -63,7 +63,10 @@ function assertSays({ out, err }: Ended, lines: string): void {
   }
 }
 
-/** Texts are escaped once or twice, and quoted so. */
+/** Texts are escaped once or twice, a control character as `\r` or as `\u000d`, and quoted so. */
 function bare(text: string): string {
-  return text.replaceAll(/[\\"]/g, '');
+  return text
+    .replaceAll(/\\u([\da-f]{4})/gi, (_, code: string) => String.fromCharCode(parseInt(code, 16)))
+    .replaceAll(/\\[bfnrt]/g, (short) => String(JSON.parse(`"${short}"`)))
+    .replaceAll(/[\\"]/g, '');
 }
