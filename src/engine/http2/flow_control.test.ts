@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ReceiveWindow, SendWindow } from './flow_control.ts';
+import { ReceiveWindow, SendQueue, SendWindow } from './flow_control.ts';
 
 test('SendWindow grows to 2^31 - 1 and not beyond, and can be negative', () => {
   const window = new SendWindow(65_535);
@@ -28,4 +28,31 @@ test('ReceiveWindow gives back what is consumed, in portions of half its size', 
   assert.deepEqual(given, [0, 50, 0, 50]);
   assert.equal(window.take(100), true);
   assert.equal(window.take(1), false);
+});
+
+test('SendQueue holds a part whole until the last of it has been moved, and counts what is left', () => {
+  const queue = new SendQueue();
+  queue.add(Buffer.alloc(1000));
+  const whole = queue.cost;
+  const output = { bytes: () => undefined };
+
+  queue.moveTo(output, 900);
+  assert.equal(queue.cost, whole - 900);
+  assert.equal(queue.held, whole);
+  assert.equal(queue.isSplit, true);
+
+  queue.moveTo(output, 100);
+  assert.equal(queue.held, 0);
+  assert.equal(queue.isSplit, false);
+});
+
+test('SendQueue that is cleared holds nothing, and knows that a part was split', () => {
+  const queue = new SendQueue();
+  queue.add(Buffer.alloc(1000));
+  queue.moveTo({ bytes: () => undefined }, 1);
+
+  queue.clear();
+
+  assert.equal(queue.held, 0);
+  assert.equal(queue.isSplit, true);
 });

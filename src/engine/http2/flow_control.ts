@@ -85,7 +85,8 @@ export class SendQueue {
   #parts: Uint8Array[] = [];
   #length = 0;
   #cost = 0;
-  #isSplit = false;
+  /** What the peer has got of the first part, which is kept whole until it has all of it. */
+  #sent = 0;
 
   /** Bytes that wait. */
   get length(): number {
@@ -97,9 +98,14 @@ export class SendQueue {
     return this.#cost;
   }
 
+  /** Bytes that are kept for it: a part stays whole in memory until the last of it has been moved. */
+  get held(): number {
+    return this.#parts.length > 0 ? this.#cost + this.#sent : 0;
+  }
+
   /** Whether the peer has got the beginning of a part, and not its end. */
   get isSplit(): boolean {
-    return this.#isSplit;
+    return this.#sent > 0;
   }
 
   add(bytes: Uint8Array): void {
@@ -128,12 +134,12 @@ export class SendQueue {
         output.bytes(part.subarray(0, left));
         const rest = part.subarray(left);
         this.#parts[taken] = rest;
-        this.#isSplit = true;
-        this.#cost -= costOf(part) - costOf(rest);
+        this.#sent += left;
+        this.#cost -= left;
         break;
       }
       output.bytes(part);
-      this.#isSplit = false;
+      this.#sent = 0;
       this.#cost -= costOf(part);
       left -= part.length;
       taken++;
@@ -142,7 +148,7 @@ export class SendQueue {
     this.#length -= length;
   }
 
-  /** Drops what waits; whether a part is split stays. */
+  /** Drops what waits; whether a part is split is known still. */
   clear(): void {
     this.#parts = [];
     this.#length = 0;

@@ -450,7 +450,8 @@ export class Stream {
 
   #countResponse(): void {
     const trailers = this.#trailers?.length ?? 0;
-    this.hold(Held.responses, this.#unready + this.queuedCost + trailersCost * trailers);
+    const queued = this.#queue?.held ?? 0;
+    this.hold(Held.responses, this.#unready + queued + trailersCost * trailers);
   }
 
   #endRemote(): void {
