@@ -329,7 +329,10 @@ export class Output {
   bytes(bytes: Uint8Array): void {
     if (bytes.length > chunkSize / 2) {
       this.#pushFilled();
-      this.#push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+      const { buffer, byteOffset, length } = bytes;
+      // A view keeps the whole buffer: a peer may leave the last frame of many large messages unread.
+      const isMost = 2 * length >= buffer.byteLength;
+      this.#push(isMost ? Buffer.from(buffer, byteOffset, length) : Buffer.from(bytes));
       return;
     }
     this.#room(bytes.length);
