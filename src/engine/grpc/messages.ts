@@ -365,7 +365,7 @@ export class MessageAdmission {
     stream.wait(false);
     if (this.#length === 0) return;
     this.#length = 0;
-    stream.admit(false);
+    stream.release();
     this.#reserve(0);
   }
 
@@ -378,14 +378,14 @@ export class MessageAdmission {
       granted: () => {
         this.#waiting = undefined;
         stream.wait(false);
-        stream.admit(true);
+        stream.admit(this.#room);
         this.#reserve(this.#room);
         this.#onGranted();
       },
       refused: () => this.#refuse(),
     });
     if (answer === 'refused') return this.#refuse();
-    if (answer === 'granted') return stream.admit(true);
+    if (answer === 'granted') return stream.admit(this.#room);
     this.#waiting = answer;
     stream.wait(true);
   }

@@ -567,6 +567,32 @@ cutTest('evict() ends what holds its part and has gone longest without progress'
   assert.equal(large.events.at(-1), `failed ${ErrorCode.ENHANCE_YOUR_CALM}`);
 });
 
+cutTest(
+  'evict() spares what answers a message in the room that it was given, and goes on',
+  (create) => {
+    const peer = create();
+    peer.send('SETTINGS', { payload: encodeSettings([[SettingId.INITIAL_WINDOW_SIZE, 0]]) });
+    const [answer, other, beyond] = [peer.open(1), peer.open(3), peer.open(5)];
+    for (const { stream } of [answer, other, beyond]) stream.write(Buffer.alloc(10_000));
+    for (const [{ stream }, room] of [
+      [answer, 30_000],
+      [beyond, 9000],
+    ] as const) {
+      stream.admit(room);
+      stream.release();
+    }
+
+    const ended = [-1, -1, -1, 0].map((since) => {
+      peer.connection.evict('bytes', since);
+      return [answer, other, beyond]
+        .filter(({ stream }) => stream.closed)
+        .map(({ stream }) => stream.id);
+    });
+
+    assert.deepEqual(ended, [[3], [3, 5], [3, 5], [1, 3, 5]]);
+  },
+);
+
 cutTest('evict() ends the connection where most of its bytes are none of its streams', (create) => {
   const peer = create();
   const { events } = peer.open(1);

@@ -100,6 +100,8 @@ export class Stream {
   #wantsDrain = false;
   #isCall = false;
   #isAdmitted = false;
+  /** Bytes that the last of its messages was given room for. */
+  #given = 0;
   /** Bytes by which its window has been widened. */
   #widened = 0;
   #isWaiting = false;
@@ -310,11 +312,19 @@ export class Stream {
     this.#owner.account.count('calls', isCall ? 1 : -1);
   }
 
-  /** Says whether it receives a message that has been given room: its connection is read on for that. */
-  admit(isAdmitted: boolean): void {
-    if (isAdmitted === this.#isAdmitted || this.closed) return;
-    this.#isAdmitted = isAdmitted;
-    this.#owner.account.admit(isAdmitted ? 1 : -1);
+  /** It receives a message that has been given room for so many bytes: its connection is read on for that. */
+  admit(bytes: number): void {
+    this.#given = bytes;
+    if (this.#isAdmitted || this.closed) return;
+    this.#isAdmitted = true;
+    this.#owner.account.admit(1);
+  }
+
+  /** The message has been served. What answers it may take its room. */
+  release(): void {
+    if (!this.#isAdmitted || this.closed) return;
+    this.#isAdmitted = false;
+    this.#owner.account.admit(-1);
   }
 
   /** Widens its window where there is room: gives by how much. */
@@ -422,9 +432,9 @@ export class Stream {
     return this.#isWaiting;
   }
 
-  /** Whether it receives a message that has been given room. */
+  /** Whether it receives a message that has been given room, or sends what answers it in no more than that. */
   get isAdmitted(): boolean {
-    return this.#isAdmitted;
+    return this.#isAdmitted || this.messageBytes < this.#given;
   }
 
   /** Whether it counts among the calls that are limited. */
