@@ -28,7 +28,7 @@ export interface Turns {
 }
 
 /** Of more than `mostPutOff` bytes of input that wait, none are put off. */
-export function createSemaphore(mostPutOff: number): Turns {
+export function createTurns(mostPutOff: number): Turns {
   let next: (() => void) | undefined;
   const scheduler = new MeteredScheduler(mostPutOff, (task) => (next = task));
   return {

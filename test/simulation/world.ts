@@ -11,7 +11,7 @@ import { createHttp2Server, type Http2Server } from '../../src/engine/net/connec
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
 import { createIdleShare } from '../http2_fuzz_client.ts';
 import { addMethods, type Tally } from './service.ts';
-import { createSemaphore, type Turns } from './turns.ts';
+import { createTurns, type Turns } from './turns.ts';
 import { View } from './view.ts';
 import { Wire } from './wire.ts';
 
@@ -104,7 +104,7 @@ interface WorldOptions {
 
 /** Makes a server that listens on nothing, and no peers. */
 export function createWorld({ budget, tick }: WorldOptions): World {
-  const turns = createSemaphore(budget / 2);
+  const turns = createTurns(budget / 2);
   const links: Link[] = [];
   const served: Served[] = [];
   const byName = new Map<string, Served>();
