@@ -23,6 +23,8 @@ export const cost = {
   frame: 1,
   /** A stream that is opened, and what serves it. */
   stream: 50,
+  /** A call that takes or gives more than one message: generators and promises that go on from each to the next. */
+  streaming: 50,
   /** A stream that is refused, or ends before its time. */
   reset: 20,
   /** A message of a request. */

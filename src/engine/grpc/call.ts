@@ -2,6 +2,7 @@ import { AbortError } from 'abort-controller-x';
 import type { ServerError } from 'nice-grpc-common';
 import { type ConnectionError, ErrorCode, type StreamError } from '../http2/errors.ts';
 import { abortFor, isAbort, show } from '../errors.ts';
+import { cost } from '../scheduler.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { BytesInUse } from './messages.ts';
 import { type CallHead, oversized } from './call_head.ts';
@@ -129,6 +130,7 @@ export class Call
       compression: this,
     });
     this.request = createRequestReader(this);
+    if (method.requestStream || method.responseStream) stream.flow.spend(cost.streaming);
     if (deadline !== undefined) {
       this.at = deadline;
       deps.deadlines.add(this);
