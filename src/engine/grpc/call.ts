@@ -214,6 +214,7 @@ export class Call
   /** Has the middleware and the handler notice. */
   #unwind(cut: Cut): void {
     const { error } = cut;
+    this.response.willFail();
     this.#cut = cut;
     this.#failure = error;
     const abort = abortFor(error);
