@@ -86,6 +86,27 @@ test('a turn does no more than its quota, and nothing late, for calls of a metho
   assert.ok(seen.most <= most, `${seen.most} units, not ${most}`);
 });
 
+test('calls that lose their connection end a few in each turn', async (t) => {
+  const count = 1000;
+  await using server = await serveMetered();
+  const { scheduler, http2 } = server;
+  const peer = server.connect();
+  peer.send(wideOpen);
+  peer.send(calls({ path: paths.bidi, count, ends: false }));
+  await until(() => http2.openStreams === count);
+  const seen = watch(server);
+  const before = scheduler.total;
+
+  peer.leave();
+  // Each of them counts as one that fails.
+  await until(() => scheduler.total - before >= count * cost.failure);
+  scheduler.endTurn();
+
+  t.diagnostic(`${seen.turns} turns, ${seen.most} units in one at most`);
+  assert.deepEqual([...seen.broken], []);
+  assert.ok(seen.turns >= (count * cost.failure) / quota.waited, `${seen.turns} turns`);
+});
+
 /** What is seen of a server's turns from now on. */
 function watch({ scheduler }: Metered) {
   const seen = { broken: new Set<string>(), most: 0, turns: 0 };
