@@ -6,7 +6,7 @@ import { serve, type ServeOptions } from '../../../test/harness.ts';
 import { paths } from '../../../test/kinds.ts';
 import { connectRaw, frame, packed } from '../../../test/raw_client.ts';
 import { HelloRequest } from '../../gen/greet.ts';
-import { decompress, letGo } from './compression.ts';
+import { decompress, letGo, withCompressionSlot } from './compression.ts';
 
 const takesGzip = { 'grpc-accept-encoding': 'identity, gzip' };
 const bello = HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish();
@@ -149,4 +149,33 @@ test('letGo() leaves alone what shares its memory', () => {
 
   assert.equal(pooled.toString(), 'pooled');
   assert.equal(part.at(-1), 'x'.charCodeAt(0));
+});
+
+test('a small message is compressed while large ones wait, and those of each owner take turns', async () => {
+  const done: string[] = [];
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const job = (owner: object, bytes: number, name: string, gate: Promise<void> | undefined) =>
+    withCompressionSlot({
+      owner,
+      bytes,
+      async work() {
+        await gate;
+        done.push(name);
+      },
+    });
+  const [one, other] = [{}, {}];
+  const large = 1024 * 1024;
+
+  const first = [0, 1, 2].map((i) => job(one, large, `large ${i}`, gates[0]?.promise));
+  const second = [3, 4].map((i) => job(one, large, `large ${i}`, gates[1]?.promise));
+  const third = job(other, large, 'of the other', gates[1]?.promise);
+  await job(other, 1000, 'small', undefined);
+  assert.deepEqual(done, ['small']);
+
+  gates[0]?.resolve();
+  await Promise.all(first);
+  gates[1]?.resolve();
+  await Promise.all([...second, third]);
+
+  assert.deepEqual(done.slice(4), ['large 3', 'of the other', 'large 4']);
 });

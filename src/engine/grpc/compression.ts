@@ -8,11 +8,17 @@ export type Encoding = 'gzip' | 'deflate';
 /** All that we take, as `grpc-accept-encoding` says it. */
 export const acceptedEncodings = 'identity,deflate,gzip';
 
-/** For all who compress. More at once would be no faster, as Node has four threads, and each takes a quarter of a MiB. */
-export const withCompressionSlot = createSemaphore(4);
+/** More bytes take a thread for milliseconds. */
+const large = 64 * 1024;
+
+/**
+ * For all who compress. More at once would be no faster, as Node has four threads, and each takes a quarter of a MiB.
+ * One of them is for small messages alone, which would wait for several large ones.
+ */
+export const withCompressionSlot = createSemaphore({ most: 4, mostLarge: 3 });
 
 /** For all who decompress: each takes up to three times what a message may be, and one thread decodes for all. */
-export const withInflationSlot = createSemaphore(2);
+export const withInflationSlot = createSemaphore({ most: 2, mostLarge: 2 });
 
 /** Loaded with the first message that is compressed: most servers never see one. */
 let loaded: ReturnType<typeof loadCodecs> | undefined;
@@ -79,37 +85,70 @@ export function letGo({ buffer, byteLength }: Buffer): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
-/**
- * Lets at most so many works go on at once; the others wait. Who waits is taken in turn: the next work of
- * each `owner`, however many one of them has. What the work throws comes out where it was asked for.
- */
-function createSemaphore(most: number): <T>(owner: object, work: () => Promise<T>) => Promise<T> {
-  const waiting = new Map<object, (() => void)[]>();
-  let going = 0;
+/** Something to be done for `owner`, to so many bytes. */
+interface Job<T> {
+  owner: object;
+  bytes: number;
+  work: () => Promise<T>;
+}
 
-  return async (owner, work) => {
-    if (going < most) going++;
-    else await wait(owner);
+interface Waiter {
+  isLarge: boolean;
+  go: () => void;
+}
+
+/**
+ * Lets at most `most` jobs go on at once, and `mostLarge` of large messages; the others wait. Who waits is taken in
+ * turn: the next job of each owner, however many one of them has. What a job throws comes out where it was asked for.
+ */
+function createSemaphore({ most, mostLarge }: { most: number; mostLarge: number }) {
+  const waiting = new Map<object, Waiter[]>();
+  let going = 0;
+  let goingLarge = 0;
+
+  return async <T>({ owner, bytes, work }: Job<T>): Promise<T> => {
+    const isLarge = bytes > large;
+    if (fits(isLarge)) enter(isLarge);
+    else await wait(owner, isLarge);
     try {
       return await work();
     } finally {
-      const next = takeNext();
-      if (next) next();
-      else going--;
+      leave(isLarge);
     }
   };
 
-  function wait(owner: object): Promise<void> {
-    return new Promise((resolve) => {
+  function fits(isLarge: boolean): boolean {
+    return going < most && (!isLarge || goingLarge < mostLarge);
+  }
+
+  function enter(isLarge: boolean): void {
+    going++;
+    if (isLarge) goingLarge++;
+  }
+
+  function leave(isLarge: boolean): void {
+    going--;
+    if (isLarge) goingLarge--;
+    const next = takeNext();
+    if (!next) return;
+    enter(next.isLarge);
+    next.go();
+  }
+
+  function wait(owner: object, isLarge: boolean): Promise<void> {
+    return new Promise((go) => {
       const line = waiting.get(owner);
-      if (line) line.push(resolve);
-      else waiting.set(owner, [resolve]);
+      if (line) line.push({ isLarge, go });
+      else waiting.set(owner, [{ isLarge, go }]);
     });
   }
 
-  function takeNext(): (() => void) | undefined {
+  /** The first of all owners that fits. */
+  function takeNext(): Waiter | undefined {
     for (const [owner, line] of waiting) {
-      const next = line.shift();
+      const [next] = line;
+      if (!next || !fits(next.isLarge)) continue;
+      line.shift();
       // Behind all others.
       waiting.delete(owner);
       if (line.length > 0) waiting.set(owner, line);

@@ -176,7 +176,7 @@ function inflate(
   const { flow } = stream;
   inUse.add(bytes.length);
   flow.spend(cost.coding);
-  const inflating = withInflationSlot(flow, async () => {
+  const work = async () => {
     if (kind.isEnded) throw new AbortError();
     const { maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;
@@ -187,9 +187,9 @@ function inflate(
     const plain = await decompress(bytes, { encoding, maxSize: maxMessageSize });
     inUse.take(plain.length);
     return plain;
-  });
+  };
   // Others are inflated meanwhile: a connection that has much to do keeps nobody waiting.
-  return inflating.then((plain) =>
+  return withInflationSlot({ owner: flow, bytes: bytes.length, work }).then((plain) =>
     inTurn(flow, () => {
       if (kind.isEnded) throw new AbortError();
       inUse.isCopied = false;

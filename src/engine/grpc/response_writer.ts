@@ -208,8 +208,10 @@ export class ResponseWriter {
     this.#stream.flow.spend(cost.coding + copyWork(bytes.length));
     let packed: Buffer;
     try {
-      packed = await withCompressionSlot(this.#stream.flow, async () => {
-        return this.#stream.closed ? noBytes : compress(bytes, encoding);
+      packed = await withCompressionSlot({
+        owner: this.#stream.flow,
+        bytes: bytes.length,
+        work: async () => (this.#stream.closed ? noBytes : compress(bytes, encoding)),
       });
     } catch (cause) {
       throw unencodable(cause);
