@@ -93,12 +93,14 @@ export async function serveMetered(): Promise<Metered> {
   };
 }
 
-/** What an input has cost. */
+/** What an input has cost, with what its connections cost when they go. */
 export interface Costs {
   /** Units of the scheduler. */
   work: number;
   /** Microseconds of the main thread. */
   cpu: number;
+  /** The most of those in one turn. */
+  longest: number;
   /** Bytes that the peer has been sent. */
   out: number;
   /** Bytes that the server has in memory in the end, and did not have before, and those that it charges for. */
@@ -108,11 +110,13 @@ export interface Costs {
   ended: number;
 }
 
-/** What is sent, and how many calls of it are to end. */
+/** What is sent on each connection, and how many calls of it are to end. */
 export interface Sent {
   hello: Buffer;
   bytes: Buffer;
   calls: number;
+  /** How many connections send it, at once; 1 where it is not said. */
+  connections?: number;
   /** Whether memory is looked at, which takes longer than all else. */
   weighs?: boolean;
   /** Whether it is sure that these calls end, so that nothing else has to tell that all is done. */
@@ -125,38 +129,61 @@ const idleMs = 50;
 const mostMs = 3000;
 const mostEndMs = 30_000;
 
-/** Sends a server some bytes on a connection, and waits until it has dealt with them. */
+/** Sends a server some bytes, waits until it has dealt with them, and then with the end of the connections. */
 export async function costsOf(server: Metered, sent: Sent): Promise<Costs> {
   const { http2, scheduler } = server;
   scheduler.works = [];
   const before = sent.weighs ? await usedMemory() : 0;
-  const peer = server.connect();
-  peer.send(sent.hello);
-  await eventually(() => peer.heard > 0);
-  const [work, cpu, heard] = [scheduler.total, cpuTime(), peer.heard];
-  peer.send(sent.bytes);
-  let [last, lastCpu, since, turns] = [-1, cpu, performance.now(), 0];
-  const late = since + (sent.ends ? mostEndMs : mostMs);
-  const isDone = () => peer.ended >= sent.calls || peer.isOver;
+  const peers = Array.from({ length: sent.connections ?? 1 }, () => server.connect());
+  for (const peer of peers) peer.send(sent.hello);
+  await eventually(() => peers.every(({ heard }) => heard > 0));
+  const heard = () => sum(peers.map((peer) => peer.heard));
+  const [work, heardBefore] = [scheduler.total, heard()];
+  const isDone = () => peers.every(({ ended, isOver }) => ended >= sent.calls || isOver);
+  for (const peer of peers) peer.send(sent.bytes);
+  const sending = await settled({ ...sent, isDone, progress: () => scheduler.total + heard() });
+  const held = sent.weighs ? (await usedMemory()) - before : 0;
+  const charged = http2.bufferedBytes;
+  const out = heard() - heardBefore;
+  const ended = sum(peers.map((peer) => peer.ended));
+  for (const peer of peers) peer.leave();
+  const isOver = () => http2.openConnections === 0;
+  const leaving = await settled({ ends: false, isDone: isOver, progress: () => scheduler.total });
+  if (!isOver()) throw new Error('Cannot wait longer until all connections are closed');
+  return {
+    work: scheduler.total - work,
+    cpu: sending.cpu + leaving.cpu,
+    longest: Math.max(sending.longest, leaving.longest),
+    out,
+    held,
+    charged,
+    ended,
+  };
+}
+
+interface Settling {
+  isDone: () => boolean;
+  /** Anything that changes while something is done. */
+  progress: () => number;
+  ends?: boolean;
+}
+
+/** Waits until nothing is done any more; gives the time of the main thread until then, and the most of it in a turn. */
+async function settled({ isDone, progress, ends = false }: Settling) {
+  const began = cpuTime();
+  let [last, lastCpu, since, turns] = [-1, began, performance.now(), 0];
+  let [longest, turnBegan] = [0, began];
+  const late = since + (ends ? mostEndMs : mostMs);
   for (; !isDone() || turns < 3; turns++) {
     await setImmediate();
-    const now = performance.now();
-    if (scheduler.total + peer.heard !== last) {
-      [last, lastCpu, since, turns] = [scheduler.total + peer.heard, cpuTime(), now, 0];
-    } else if (!sent.ends && turns > idleTurns && now > since + idleMs) break;
+    const [now, cpu] = [performance.now(), cpuTime()];
+    longest = Math.max(longest, cpu - turnBegan);
+    turnBegan = cpu;
+    if (progress() !== last) [last, lastCpu, since, turns] = [progress(), cpu, now, 0];
+    else if (!ends && turns > idleTurns && now > since + idleMs) break;
     if (now > late) break;
   }
-  const costs = {
-    work: scheduler.total - work,
-    cpu: lastCpu - cpu,
-    out: peer.heard - heard,
-    held: sent.weighs ? (await usedMemory()) - before : 0,
-    charged: http2.bufferedBytes,
-    ended: peer.ended,
-  };
-  peer.leave();
-  await eventually(() => http2.openConnections === 0);
-  return costs;
+  return { cpu: lastCpu - began, longest };
 }
 
 /** Waits for no more than a turn of the event loop can bring. */
@@ -165,6 +192,10 @@ async function eventually(condition: () => boolean): Promise<void> {
     if (left === 0) throw new Error(`Cannot wait longer until ${condition.toString()}`);
     await setImmediate();
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function cpuTime(): number {

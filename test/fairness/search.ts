@@ -1,5 +1,5 @@
 // `node test/fairness/search.ts`: looks for what costs most for the bytes that a peer sends, and prints the ten worst
-// inputs by each score: counted work, time of the main thread, bytes that are answered, and memory. SEARCH_SECONDS (60)
+// inputs by each score: counted work, time of the main thread, in all and in one turn, bytes that are answered, and memory. SEARCH_SECONDS (60)
 // bounds it, SEARCH_SEED plays one again: its inputs are the same as long as the scores are. The server is in this
 // process, without a network. What is found and not known belongs into worst.test.ts.
 import { randomInt } from 'node:crypto';
@@ -30,6 +30,7 @@ const scores: Record<string, (costs: Costs, bytes: number) => number> = {
   work: ({ work }, bytes) => work / bytes,
   'main thread, µs': ({ cpu }, bytes) => cpu / bytes,
   'uncounted, µs for a unit': ({ cpu, work }) => (cpu < 5000 ? 0 : cpu / work),
+  'longest turn, ms': ({ longest }) => longest / 1000,
   out: ({ out }, bytes) => out / bytes,
   'held for what is charged': ({ held, charged }) =>
     Math.max(0, held - anyMemory) / Math.max(charged, anyMemory),
@@ -60,9 +61,11 @@ for (const end = performance.now() + seconds * 1000; performance.now() < end; tr
 }
 console.log(`${tried} inputs`);
 for (const name of worst.keys()) {
-  console.log(`${name}; units, µs, bytes out, held, charged, bytes in:`);
-  for (const { score, work, cpu, out, held, charged, bytes, input } of ranked(name)) {
-    const numbers = [work, cpu, out, held, charged, bytes].map((value) => `${value}`.padStart(9));
+  console.log(`${name}; units, µs, of a turn, bytes out, held, charged, bytes in:`);
+  for (const { score, work, cpu, longest, out, held, charged, bytes, input } of ranked(name)) {
+    const numbers = [work, cpu, longest, out, held, charged, bytes].map((value) =>
+      `${value}`.padStart(9),
+    );
     console.log(`${score.toFixed(3).padStart(9)}${numbers.join('')}  ${JSON.stringify(input)}`);
   }
 }
@@ -82,11 +85,13 @@ async function isWorse(input: Input): Promise<boolean> {
 
 async function play(input: Input): Promise<{ bytes: number; costs: Costs }> {
   const { bytes, calls } = bytesOf(input);
+  const { connections } = input;
   const hello = input.reads ? wideOpen : greeting(0);
   const weighs = input.end === 'nothing' || !input.reads;
-  return { bytes: bytes.length, costs: await costsOf(server, { hello, bytes, calls, weighs }) };
+  const costs = await costsOf(server, { hello, bytes, calls, connections, weighs });
+  return { bytes: connections * bytes.length, costs };
 }
 
-function keyOf({ payload, isZipped }: Input): string {
-  return `${payload} ${isZipped}`;
+function keyOf({ payload, isZipped, connections }: Input): string {
+  return `${payload} ${isZipped} ${connections > 1}`;
 }

@@ -8,8 +8,10 @@ import { word } from '../http2_peer.ts';
 import { frame, packed } from '../raw_client.ts';
 import { compressedResponse, frameBytes, MiB, most, responses, times } from './bytes.ts';
 
-/** What one peer sends on one connection, in numbers that may be changed one by one. */
+/** What one peer sends, in numbers that may be changed one by one. */
 export interface Input {
+  /** That send the same, at once. */
+  connections: number;
   path: string;
   calls: number;
   /** Of each call. */
@@ -28,7 +30,8 @@ export interface Input {
   reads: boolean;
 }
 
-/** Bytes of an input, at most: what costs much for its bytes is looked for. */
+const mostConnections = 40;
+/** Bytes of a connection, at most: what costs much for its bytes is looked for. */
 const mostBytes = 256 * 1024;
 /** Bytes of a header list, less what every request has. */
 const mostFields = 15 * 1024;
@@ -88,6 +91,7 @@ const flips = [true, false] as const;
 export function anyInput(random: Random, methods: readonly string[]): Input {
   const scale = (limit: number) => Math.ceil(limit ** (random.below(1001) / 1000));
   return {
+    connections: random.oneIn(2) ? 1 : Math.ceil(mostConnections ** (random.below(1001) / 1000)),
     path: oneOf(random, methods),
     calls: scale(1000),
     messages: random.oneIn(2) ? 1 : scale(1000),
@@ -106,6 +110,7 @@ export function changed(random: Random, input: Input, methods: readonly string[]
   const other = anyInput(random, methods);
   const keep = () => !random.oneIn(4);
   return {
+    connections: keep() ? input.connections : other.connections,
     path: keep() ? input.path : other.path,
     calls: keep() ? input.calls : other.calls,
     messages: keep() ? input.messages : other.messages,
@@ -119,8 +124,8 @@ export function changed(random: Random, input: Input, methods: readonly string[]
   };
 }
 
-/** Its frames, as many of its calls and messages as there is room for, and how many calls those are. */
-export function bytesOf(input: Input): { bytes: Buffer; calls: number } {
+/** The frames of one of its connections, as many of its calls and messages as there is room for, and how many calls those are. */
+export function bytesOf(input: Omit<Input, 'connections'>): { bytes: Buffer; calls: number } {
   const { path, isZipped, frameSize, end } = input;
   const message = Buffer.from(payloads[input.payload]?.(input.size) ?? []);
   const whole = isZipped ? packed(gzipSync(message.subarray(0, most))) : frame(message);
