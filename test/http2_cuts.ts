@@ -50,13 +50,14 @@ function playWhole(body: (create: CreatePeer) => void): Whole[] {
   body((limits) => {
     const tape: (typeof tapes)[0] = { sent: 0, heard: [] };
     tapes.push(tape);
-    return createPeer(limits, {
-      up(bytes) {
+    const wire = {
+      up(bytes: Buffer) {
         tape.sent += bytes.length;
         return [bytes];
       },
-      down: (bytes) => void tape.heard.push(bytes),
-    });
+      down: (bytes: Buffer) => void tape.heard.push(bytes),
+    };
+    return createPeer(limits, { wire });
   });
   return tapes.map(({ sent, heard }) => ({ sent, heard: Buffer.concat(heard) }));
 }
@@ -81,7 +82,7 @@ function playCut(
   body((limits) => {
     const wire = cutWire(wholes[wires.length] ?? assert.fail('one peer more'), at[wires.length]);
     wires.push(wire);
-    return createPeer(limits, wire);
+    return createPeer(limits, { wire });
   });
   assert.equal(wires.length, wholes.length);
   for (const wire of wires) wire.assertAllHeard();

@@ -4,6 +4,7 @@ import { Connection } from '../src/engine/http2/connection.ts';
 import { Flag, FrameType, preface, FrameReader } from '../src/engine/http2/frames.ts';
 import { defaultLimits, type Http2Limits } from '../src/engine/http2/limits.ts';
 import { Output } from '../src/engine/http2/sender.ts';
+import type { Flow } from '../src/engine/scheduler.ts';
 import type { RequestHeaders } from '../src/engine/http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../src/engine/http2/stream.ts';
 
@@ -66,7 +67,10 @@ const typeNames = Object.keys(FrameType);
 const plainWire: Wire = { up: (bytes) => [bytes], down() {} };
 
 /** A peer that has said its preface and SETTINGS, and read the server's. */
-export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plainWire): Peer {
+export function createPeer(
+  limits: Partial<Http2Limits> = {},
+  { wire = plainWire, flow }: { wire?: Wire; flow?: Flow } = {},
+): Peer {
   const served: Served[] = [];
   const clock = { now: 0 };
   const own = ownAccount({ bytes: 64 * 1024 * 1024 });
@@ -76,6 +80,7 @@ export function createPeer(limits: Partial<Http2Limits> = {}, wire: Wire = plain
     serve,
     wake() {},
     now: () => clock.now,
+    ...(flow && { flow }),
   });
   const seen: Seen[] = [];
   const reader = new FrameReader(({ type, flags, streamId, bytes, start, end }) => {

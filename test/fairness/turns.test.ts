@@ -98,12 +98,15 @@ test('calls that lose their connection end a few in each turn', async (t) => {
   const before = scheduler.total;
 
   peer.leave();
-  // Each of them counts as one that fails.
-  await until(() => scheduler.total - before >= count * cost.failure);
+  await until(() => http2.openConnections === 0);
+  const left = http2.openStreams;
+  await until(() => http2.openStreams === 0);
   scheduler.endTurn();
 
   t.diagnostic(`${seen.turns} turns, ${seen.most} units in one at most`);
   assert.deepEqual([...seen.broken], []);
+  assert.ok(left > 0, 'they count until they have ended');
+  assert.ok(scheduler.total - before >= count * cost.failure, 'each counts as one that fails');
   assert.ok(seen.turns >= (count * cost.failure) / quota.waited, `${seen.turns} turns`);
 });
 

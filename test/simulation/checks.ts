@@ -41,7 +41,8 @@ export function check(world: World): void {
   const [broken] = world.broken;
   if (broken !== undefined) throw new Error(broken);
   const open = served.filter(({ stream }) => !stream.closed);
-  hold(http2.openStreams === open.length, `${http2.openStreams} streams are open`, open.length);
+  const held = served.filter(isHeld);
+  hold(http2.openStreams === held.length, `${http2.openStreams} streams are open`, held.length);
   for (const link of links) {
     const own = ofLink(open, link).length;
     const most = limits.maxConcurrentStreams;
@@ -50,19 +51,24 @@ export function check(world: World): void {
   checkWork(world);
   const least = sum(links, (link) => leastHeld(link, ofLink(open, link)));
   hold(http2.bufferedBytes >= least, `${http2.bufferedBytes} bytes are counted`, least);
-  checkCategories(world, open);
+  checkCategories(world, held);
+}
+
+/** Whether it counts: one whose connection is over does until whoever serves it has been told. */
+function isHeld({ stream }: World['served'][number]): boolean {
+  return !stream.closed || stream.heldBytes > 0;
 }
 
 /** The same when a turn has just passed: all has been counted anew. */
 export function checkTurned(world: World): void {
   const { budget, http2, links, served, turns } = world;
-  const open = served.filter(({ stream }) => !stream.closed);
+  const held = served.filter(isHeld);
   const { bufferedBytes } = http2;
   const waiting = turns.scheduler.putOff;
-  const most = waiting + sum(links, (link) => mostHeld(link, ofLink(open, link)));
+  const most = waiting + sum(links, (link) => mostHeld(link, ofLink(held, link)));
   hold(bufferedBytes <= most, `${bufferedBytes} bytes are counted`, most);
   if (!turns.isPending) served.forEach(checkEnd);
-  if (open.length > 0 || turns.isPending || !links.every(isCalm)) return;
+  if (held.length > 0 || turns.isPending || !links.every(isCalm)) return;
   const idle = sum(links, idleHeld);
   // What is kept for speed alone is given up where there is no room for it.
   const isExact = budget > 2 ** 24;
@@ -88,17 +94,17 @@ export function checkOver({ calls, http2, served }: World): void {
 }
 
 /** What is known to the byte, in bytes of one category. */
-function checkCategories({ http2 }: World, open: readonly Served[]): void {
+function checkCategories({ http2 }: World, held: readonly Served[]): void {
   const { heldBytes } = http2;
   const least = Math.min(...Object.values(heldBytes));
   hold(least >= 0, `${least} bytes of a category are counted`, 0);
   const { calls = 0, retained = 0 } = heldBytes;
-  const ofCalls = limits.streamCost * open.length;
+  const ofCalls = limits.streamCost * held.length;
   hold(calls === ofCalls, `${calls} bytes of calls are counted`, ofCalls);
   const { messages = 0 } = heldBytes;
-  const mostMessages = sum(open, mostAtHand);
+  const mostMessages = sum(held, mostAtHand);
   hold(messages <= mostMessages, `${messages} bytes of messages are counted`, mostMessages);
-  const kept = sum(open, (each) => each.retained);
+  const kept = sum(held, (each) => each.retained);
   hold(retained === kept, `${retained} bytes are counted that services keep`, kept);
 }
 

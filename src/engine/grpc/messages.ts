@@ -365,7 +365,7 @@ export class MessageAdmission {
     stream.wait(false);
     if (this.#length === 0) return;
     this.#length = 0;
-    stream.release();
+    stream.endAdmission();
     this.#reserve(0);
   }
 

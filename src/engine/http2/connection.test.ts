@@ -579,7 +579,7 @@ cutTest(
       [beyond, 9000],
     ] as const) {
       stream.admit(room);
-      stream.release();
+      stream.endAdmission();
     }
 
     const ended = [-1, -1, -1, 0].map((since) => {

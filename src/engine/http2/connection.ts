@@ -295,20 +295,19 @@ export class Connection {
    * of the bytes are none of its streams', the connection. Gives how much that is, or 0.
    */
   evict(limited: keyof Limited, since: number): number {
-    if (this.#state === 'failed') return 0;
-    const { bytes } = this.#account;
-    if (limited === 'bytes' && 2 * this.#ownBytes > bytes) {
+    const ownBytes = this.#ownBytes;
+    if (limited === 'bytes' && this.#state !== 'failed' && 2 * ownBytes > this.#account.bytes) {
       this.fail(tooMuch());
       // Its socket goes at once.
       this.close();
-      return bytes;
+      return ownBytes;
     }
     return this.#streams.evict(limited, since);
   }
 
   /** The same of streams that are in the middle of a message, and have made no progress since a turn. */
   evictStalled(since: number): number {
-    return this.#state === 'failed' ? 0 : this.#streams.evictStalled(since);
+    return this.#streams.evictStalled(since);
   }
 
   /** The socket is closed, or is about to be for this error: what is open ends here. */
@@ -320,9 +319,10 @@ export class Connection {
     this.count();
   }
 
-  /** Its socket is gone: nothing is held any more. */
-  close(): void {
+  /** Its socket is gone. Calls back once nothing is held any more. */
+  close(done: () => void = () => {}): void {
     this.lost();
+    this.#streams.whenEnded(done);
     this.#isClosed = true;
     this.#hold('input', 0);
     this.#hold('headers', 0);

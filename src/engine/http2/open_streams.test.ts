@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withRandom } from '../../../test/hpack/random.ts';
 import { createPeer } from '../../../test/http2_peer.ts';
+import { unbounded } from '../scheduler.ts';
 import { createSecrets, scatter, StreamIndex } from './open_streams.ts';
 import type { Stream } from './stream.ts';
 
@@ -101,4 +102,30 @@ test('a stream index looks at hardly more than one stream of those that another 
   const looks = looksFor(ids);
 
   assert.ok(looks <= 2, `${looks} looks`);
+});
+
+test('streams of a connection that is over count until they have been told, or others need their room', () => {
+  const tasks: (() => void)[] = [];
+  const wait = (task: () => void) => void tasks.push(task);
+  const flow = { ...unbounded, isSpent: false, wait };
+  const peer = createPeer({}, { flow });
+  const served = [1, 3, 5, 7].map((id) => peer.open(id));
+  const told = () => served.filter(({ events }) => events.length > 0).length;
+  const closed: number[] = [];
+
+  flow.isSpent = true;
+  peer.connection.close(() => closed.push(told()));
+  const atOnce = [told(), peer.account.streams, served.every(({ stream }) => stream.closed)];
+  tasks.shift()?.();
+  const inTurn = [told(), peer.account.streams];
+  const freed = peer.connection.evict('streams', -1);
+  const evicted = [told(), peer.account.streams];
+  tasks.shift()?.();
+
+  assert.deepEqual(atOnce, [1, 3, true]);
+  assert.deepEqual(inTurn, [2, 2]);
+  assert.ok(freed > 0);
+  assert.deepEqual(evicted, [3, 1]);
+  assert.deepEqual([told(), peer.account.streams, closed], [4, 0, [4]]);
+  assert.deepEqual(served[0]?.events, ['reset 8']);
 });

@@ -19,6 +19,12 @@ interface OpenStreamsDeps {
 /** A call that holds less of messages is not worth ending, in bytes. */
 const leastWorth = 1024;
 
+/** What the streams of a connection that is over end with, and those that are to be told. */
+interface Ending {
+  error: ConnectionError | undefined;
+  streams: Stream[];
+}
+
 /** The streams of a connection: what they may do to it, and everything that ends one. */
 export class OpenStreams implements StreamOwner {
   readonly table = new StreamTable();
@@ -31,6 +37,9 @@ export class OpenStreams implements StreamOwner {
   readonly #report: (incident: Incident) => void;
   /** How many responses are complete. */
   completed = 0;
+  /** Set once the connection is over. */
+  #ending: Ending | undefined;
+  #onEnded: (() => void) | undefined;
 
   constructor({ limits, account, flow, sender, wake, report }: OpenStreamsDeps) {
     this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
@@ -141,6 +150,7 @@ export class OpenStreams implements StreamOwner {
    * message that has been given room and has gone on since that turn. Gives how much that was, or 0.
    */
   evict(limited: keyof Limited, since: number): number {
+    if (this.#ending) return this.#tellNext(this.#ending) ?? 0;
     const streams = this.table.all().filter((stream) => {
       if (limited === 'calls') return stream.isCall;
       if (limited === 'streams') return true;
@@ -160,6 +170,7 @@ export class OpenStreams implements StreamOwner {
 
   /** The same of those that are in the middle of a message, and have made no progress since that turn. */
   evictStalled(since: number): number {
+    if (this.#ending) return this.#tellNext(this.#ending) ?? 0;
     const stalled = this.table.all().filter(({ progressedAt, messageBytes, isWaiting }) => {
       return progressedAt <= since && messageBytes >= leastWorth && !isWaiting;
     });
@@ -180,22 +191,45 @@ export class OpenStreams implements StreamOwner {
     for (const stream of this.table.all()) stream.events?.expire();
   }
 
-  /** Ends all of them: the connection is over, and with an error where that was for us to say. */
+  /**
+   * Ends all of them: the connection is over, and with an error where that was for us to say. Whoever serves them is
+   * told a few in each turn, as a thousand calls take a while to end; until then they are held, and count.
+   */
   end(error: ConnectionError | undefined): void {
+    if (this.#ending) return;
     const streams = this.table.all();
-    for (const stream of streams) this.#remove(stream);
-    this.#tell(streams, error);
+    this.#ending = { error, streams };
+    for (const stream of streams) {
+      this.#sender.drop(stream);
+      stream.close();
+    }
+    this.#tell(this.#ending);
   }
 
-  /** Tells whoever serves them, a few in each turn: a thousand calls take a while to end. */
-  #tell(streams: Stream[], error: ConnectionError | undefined): void {
-    for (let stream = streams.pop(); stream; stream = streams.pop()) {
-      if (error) stream.events?.failed(error);
-      else stream.events?.reset(ErrorCode.CANCEL);
-      this.flow.spend(cost.reset);
-      if (streams.length === 0 || !this.flow.isSpent) continue;
-      return this.flow.wait(() => this.#tell(streams, error));
+  /** Calls back once none is left of a connection that is over. */
+  whenEnded(done: () => void): void {
+    if (this.table.size === 0) done();
+    else this.#onEnded = done;
+  }
+
+  readonly #tell = (ending: Ending): void => {
+    while (this.#tellNext(ending) !== undefined) {
+      if (this.flow.isSpent) return this.flow.wait(() => this.#tell(ending));
     }
+  };
+
+  /** Gives the bytes that the one was charged, if there was one. */
+  #tellNext({ error, streams }: Ending): number | undefined {
+    const stream = streams.pop();
+    if (!stream) return undefined;
+    const { heldBytes } = stream;
+    if (error) stream.events?.failed(error);
+    else stream.events?.reset(ErrorCode.CANCEL);
+    stream.release();
+    this.table.remove(stream);
+    this.flow.spend(cost.reset);
+    if (this.table.size === 0) this.#onEnded?.();
+    return heldBytes;
   }
 
   #sendReset(streamId: number, code: number): void {
@@ -206,6 +240,7 @@ export class OpenStreams implements StreamOwner {
   #remove(stream: Stream): void {
     this.#sender.drop(stream);
     stream.close();
+    stream.release();
     this.table.remove(stream);
   }
 }
@@ -221,7 +256,8 @@ function stalestOf(streams: readonly Stream[]): Stream | undefined {
 
 function isStaler(one: Stream, other: Stream): boolean {
   if (one.isSplit !== other.isSplit) return other.isSplit;
-  return one.progressedAt < other.progressedAt;
+  const isEven = one.progressedAt === other.progressedAt;
+  return one.progressedAt < other.progressedAt || (isEven && one.id < other.id);
 }
 
 /** How many streams that we reset are remembered: the peer may have sent more before it knew. */

@@ -210,18 +210,22 @@ export class Stream {
     this.#events?.end(trailers, overLimit);
   }
 
-  /** It is over, and holds nothing from now on. */
+  /** It is over: nothing comes or goes any more. */
   close(): void {
+    if (this.#isAdmitted) this.#owner.account.admit(-1);
+    this.#owner.account.widen(-this.#widened);
     this.#state = 'closed';
     this.#isEnding = true;
+  }
+
+  /** Whoever has served it is done: it holds nothing from now on. */
+  release(): void {
     const { account } = this.#owner;
     for (const category of ofStreams) {
       const bytes = this.#held[category] ?? 0;
       if (bytes !== 0) account.charge(category, -bytes);
     }
     this.#heldBytes = 0;
-    if (this.#isAdmitted) account.admit(-1);
-    account.widen(-this.#widened);
     if (this.#isCall) account.count('calls', -1);
     account.count('streams', -1);
   }
@@ -321,7 +325,7 @@ export class Stream {
   }
 
   /** The message has been served. What answers it may take its room. */
-  release(): void {
+  endAdmission(): void {
     if (!this.#isAdmitted || this.closed) return;
     this.#isAdmitted = false;
     this.#owner.account.admit(-1);

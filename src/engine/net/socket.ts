@@ -127,10 +127,9 @@ export function bindSocket(
     .on('error', () => {})
     .on('close', () => {
       closed = true;
-      connection.close();
+      connection.close(() => accounts.close(account, spare));
       accounts.offRoom(settle);
       account.charge(Held.connections, -ownCost);
-      accounts.close(account, spare);
       onClose();
     });
   wake();
