@@ -6,7 +6,7 @@ import { openTls } from './app/tls.ts';
 import { openTracing } from './app/tracing.ts';
 import type { Config } from './config.ts';
 import type { Stoppable } from './lifecycle.ts';
-import { type CallCounts, createCallCounts } from './observability/call_counts.ts';
+import { type CallCounts, createCallCounts, endedCalls } from './observability/call_counts.ts';
 import { createConnectionErrors } from './observability/connection_errors.ts';
 import { createLog } from './observability/log.ts';
 import { loadServices } from './services.ts';
@@ -90,6 +90,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   const stopWatching = tls?.watch(server.setTls);
   state.serving();
   let drained: Promise<unknown> | undefined;
+  let cut: { served: number; cut: number } | undefined;
   for (const where of bound) log.info(where, 'listening');
   for (const where of boundForHealth) log.info(where, 'listening for health');
   for (const where of admin?.bound ?? []) log.info(where, 'admin listening');
@@ -115,7 +116,9 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
       await drained;
     },
     async kill() {
-      log.warn({ calls: sumOf(servers).streams }, 'cutting calls');
+      const { streams } = sumOf(servers);
+      cut = { served: endedCalls(counts), cut: streams };
+      log.warn({ calls: streams }, 'cutting calls');
       for (const { calls } of servers) calls.cut();
       await Promise.race([drained, sleep(lastFramesMs)]);
       for (const each of servers) each.forceShutdown();
@@ -123,6 +126,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
     async flush() {
       await tracing?.close();
       await admin?.close();
+      log.info(cut ?? { served: endedCalls(counts), cut: 0 }, 'stopped');
       await close();
     },
   };

@@ -87,7 +87,7 @@ function readSettings(read: Read) {
     logLevel: read('log-level', {
       value: 'LEVEL',
       fallback: 'info',
-      help: 'debug, info, warn or error; calls are logged at info, and at error if the server is at fault',
+      help: 'debug, info, warn or error; calls are logged at info, those of health and reflection at debug, and at error if the server is at fault',
       parse: oneOf('debug', 'info', 'warn', 'error'),
     }),
     logFormat: read('log-format', {

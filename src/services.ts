@@ -32,17 +32,22 @@ const all = [
     // Watch is no probe: it stays open, and has to find memory as any other call.
     definition: HealthDefinition,
     implementation: createHealth,
-    policy: { longLived: ['watch'], unlimited: 'all', essential: ['check', 'list'] },
+    policy: {
+      longLived: ['watch'],
+      unlimited: 'all',
+      essential: ['check', 'list'],
+      quiet: 'all',
+    },
   }),
   service({
     definition: ReflectionDefinition,
     implementation: createReflection,
-    policy: { longLived: 'all', unlimited: 'all' },
+    policy: { longLived: 'all', unlimited: 'all', quiet: 'all' },
   }),
   service({
     definition: ReflectionAlphaDefinition,
     implementation: createReflection,
-    policy: { longLived: 'all', unlimited: 'all' },
+    policy: { longLived: 'all', unlimited: 'all', quiet: 'all' },
   }),
 
   // What a setting turns on.

@@ -26,7 +26,7 @@ test('/metrics is what Prometheus reads, and has the calls, the health and the v
   const server = await program.serve(flags);
   const admin = await adminOf(server);
   await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
-  await server.log.line({ rpc: '/Hello/Hello', code: 'OK' });
+  await server.log.line({ 'rpc.method': 'Hello/Hello', 'rpc.status_code': 'OK' });
 
   const answer = await admin.get('/metrics');
 

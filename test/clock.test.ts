@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { GreeterDefinition } from '../src/gen/greet.ts';
-import { eventually, feed } from './harness.ts';
-import { call, paths } from './kinds.ts';
+import { eventually, feed, type Line } from './harness.ts';
+import { call, rpcMethods } from './kinds.ts';
 import { install, type Served } from './program.ts';
 import { parsePrometheus } from './prometheus.ts';
 
@@ -33,6 +33,10 @@ async function seconds({ log }: Served): Promise<Map<string, number>> {
       .filter(({ name }) => name === 'grpc_server_handling_seconds_sum')
       .map(({ labels, value }) => [labels['grpc_method'] ?? '', value]),
   );
+}
+
+function isParrot(line: Line): boolean {
+  return line['rpc.method'] === rpcMethods.serverStream;
 }
 
 for (const [direction, by] of [
@@ -66,20 +70,21 @@ for (const [direction, by] of [
     cancel.abort();
     await assert.rejects(left.next(), { name: 'AbortError' });
     await eventually('the line of the call that was cancelled', () =>
-      server.log.lines.slice(before).some(({ rpc }) => rpc === paths.serverStream),
+      server.log.lines.slice(before).some(isParrot),
     );
     await assert.rejects(late.next(), { code: Status.DEADLINE_EXCEEDED });
-    await server.log.line({ code: 'DEADLINE_EXCEEDED' });
+    await server.log.line({ 'rpc.status_code': 'DEADLINE_EXCEEDED' });
 
-    const lines = server.log.lines.filter(({ rpc }) => rpc !== undefined);
-    for (const { rpc, ms } of lines) {
-      assert.ok(Number(ms) >= 0 && Number(ms) < hour / 2, `${String(rpc)} took ${String(ms)} ms`);
+    const lines = server.log.lines.filter((line) => line['rpc.method'] !== undefined);
+    for (const line of lines) {
+      const ms = Number(line['duration_ms']);
+      assert.ok(ms >= 0 && ms < hour / 2, `${String(line['rpc.method'])} took ${ms} ms`);
     }
     assert.deepEqual(
-      lines.filter(({ rpc }) => rpc === paths.serverStream).map(({ code }) => code),
+      lines.filter(isParrot).map((line) => line['rpc.status_code']),
       ['CANCELLED', 'DEADLINE_EXCEEDED'],
     );
-    assert.ok(lines.every(({ rpc, code }) => rpc === paths.serverStream || code === 'OK'));
+    assert.ok(lines.every((line) => isParrot(line) || line['rpc.status_code'] === 'OK'));
     for (const [method, sum] of await seconds(server)) {
       assert.ok(sum >= 0 && sum < 1800, `${method} took ${sum} s`);
     }

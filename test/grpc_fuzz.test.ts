@@ -40,7 +40,7 @@ mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
 let now = 0;
 let session = 0;
 /** The lines of the log, by what their calls are called. */
-let logged: { requestId: string; code: string }[] = [];
+let logged: { request_id: string; 'rpc.status_code': string }[] = [];
 const openCalls = new OpenCalls();
 const router = createRouter({
   calls: openCalls,
@@ -51,7 +51,10 @@ const http2 = createHttp2Server({ serve: router.serve });
 const server = buildServer(
   serverOn(() => ({ router, http2 })),
   {
-    log: pino({ base: null }, { write: (json) => void logged.push(JSON.parse(json)) }),
+    log: pino(
+      { base: null, level: 'debug' },
+      { write: (json) => void logged.push(JSON.parse(json)) },
+    ),
     counts: createCallCounts(methods),
     deadlines: { max: 60_000, fallback: 30_000 },
     maxInFlight: 10_000,
@@ -108,9 +111,9 @@ async function play(): Promise<void> {
   const isOver = () => openCalls.size === 0 && logged.length >= calls;
   for (let turn = 0; turn < mostTurns && !isOver(); turn++) await setImmediate();
   assert.deepEqual([openCalls.size, openCalls.inChain, logged.length], [0, 0, calls]);
-  for (const { requestId, code } of logged) {
-    const told = answers.statuses.get(Number(requestId));
-    if (told !== undefined && wrongOneIn === 0) assert.equal(code, told, `call ${requestId}`);
+  for (const { request_id: id, 'rpc.status_code': code } of logged) {
+    const told = answers.statuses.get(Number(id));
+    if (told !== undefined && wrongOneIn === 0) assert.equal(code, told, `call ${id}`);
   }
 
   function say(bytes: Buffer): void {

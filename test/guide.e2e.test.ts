@@ -154,8 +154,8 @@ test('guide greet ends where nobody reads what it prints, and makes no call', as
 
   assert.deepEqual({ code, err }, { code: 1, err: '' });
   await program.run(['guide', 'hello', '--addr', server.address]);
-  await server.log.line({ rpc: '/Hello/Hello' });
-  assert.ok(!server.log.lines.some(({ rpc }) => rpc === '/greet.Greeter/SayHello'));
+  await server.log.line({ 'rpc.method': 'Hello/Hello' });
+  assert.ok(!server.log.lines.some((line) => line['rpc.method'] === 'greet.Greeter/SayHello'));
 });
 
 test('guide greet ends with one line where the disk is full', async (t) => {

@@ -91,7 +91,7 @@ export async function serve({
   const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
   const server = buildServer(await createEngine(engine, all, { onIncident, exempt }), {
     trace,
-    log: pino({ base: null }, log),
+    log: pino({ base: null, level: 'debug' }, log),
     accessLog,
     counts: calls,
     deadlines,
@@ -190,7 +190,14 @@ export function memoryLog(): MemoryLog {
       while (true) {
         const found = lines.find((line) => Object.entries(fields).every(([k, v]) => line[k] === v));
         if (found) return found;
-        await new Promise<void>((resolve) => waiting.add(resolve));
+        await new Promise<void>((resolve, reject) => {
+          const message = `Cannot wait longer for the line ${JSON.stringify(fields)} in the log`;
+          const timer = setTimeout(() => reject(new Error(message)), longestWaitMs).unref();
+          waiting.add(() => {
+            clearTimeout(timer);
+            resolve();
+          });
+        });
       }
     },
     write(json) {

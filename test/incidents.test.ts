@@ -9,7 +9,7 @@ import { localCertificate } from './certificate.ts';
 import { eventually, type Running, serve as serveAny, type ServeOptions } from './harness.ts';
 import { callOf, headers } from './http2_attacks/targets.ts';
 import { frameOf, word } from './http2_peer.ts';
-import { paths } from './kinds.ts';
+import { rpcMethods, paths } from './kinds.ts';
 import { connectRaw } from './raw_client.ts';
 
 /** The direct engine in plain text, unless it is told otherwise. */
@@ -129,11 +129,11 @@ test('calls that a GOAWAY of ours cuts are UNAVAILABLE, with the reason in the l
     running,
     Buffer.concat([greeting, openCall, frameOf(FrameType.PUSH_PROMISE, 0, 1, Buffer.alloc(4))]),
   );
-  const line = await running.log.line({ rpc: paths.clientStream });
+  const line = await running.log.line({ 'rpc.method': rpcMethods.clientStream });
 
   const reason = 'Cannot take PUSH_PROMISE from a client';
   assert.partialDeepStrictEqual(incident, { reason: 'goaway_protocol_error', message: reason });
-  assert.partialDeepStrictEqual(line, { code: 'UNAVAILABLE', reason, level: 30 });
+  assert.partialDeepStrictEqual(line, { 'rpc.status_code': 'UNAVAILABLE', reason, level: 30 });
 });
 
 test('a call that we reset is logged with the code that its caller makes of that, and the reason', async () => {
@@ -142,12 +142,12 @@ test('a call that we reset is logged with the code that its caller makes of that
 
   socket.write(Buffer.concat([greeting, openCall]));
   socket.write(frameOf(FrameType.WINDOW_UPDATE, 0, 1, word(0)));
-  const line = await running.log.line({ rpc: paths.clientStream });
+  const line = await running.log.line({ 'rpc.method': rpcMethods.clientStream });
   socket.destroy();
 
   assert.partialDeepStrictEqual(running.incidents, [{ reason: 'rst_stream_protocol_error' }]);
   assert.partialDeepStrictEqual(line, {
-    code: 'INTERNAL',
+    'rpc.status_code': 'INTERNAL',
     reason: 'Cannot grow by 0',
     msg: 'call ended',
   });
@@ -174,12 +174,12 @@ test('a connection whose peer does not answer a PING is reported, its calls UNAV
   const socket = dial(running);
 
   socket.resume().write(Buffer.concat([greeting, openCall]));
-  const line = await running.log.line({ rpc: paths.clientStream });
+  const line = await running.log.line({ 'rpc.method': rpcMethods.clientStream });
   socket.destroy();
 
   assert.partialDeepStrictEqual(running.incidents, [{ reason: 'keepalive_timeout' }]);
   assert.partialDeepStrictEqual(line, {
-    code: 'UNAVAILABLE',
+    'rpc.status_code': 'UNAVAILABLE',
     reason: 'Cannot hear the peer: it has not answered a PING',
   });
 });
@@ -191,7 +191,7 @@ test('what ends well, or by the peer, is no incident', async () => {
   await client.roundTrip();
 
   call.close(8);
-  await running.log.line({ rpc: paths.clientStream, code: 'CANCELLED' });
+  await running.log.line({ 'rpc.method': rpcMethods.clientStream, 'rpc.status_code': 'CANCELLED' });
   client.close();
 
   assert.deepEqual(running.incidents, []);

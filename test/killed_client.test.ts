@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { HelloRequest } from '../src/gen/greet.ts';
 import { serve, until } from './harness.ts';
-import { kinds, paths, waiting } from './kinds.ts';
+import { kinds, rpcMethods, paths, waiting } from './kinds.ts';
 import { connectRaw, frame } from './raw_client.ts';
 
 const message = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
@@ -22,8 +22,10 @@ for (const kind of kinds) {
     client.reset();
 
     await until(() => running.openCalls.inChain === 0);
-    const codes = running.log.lines.map(({ rpc, code }) => `${String(rpc)} ${String(code)}`);
-    assert.deepEqual([...new Set(codes)], [`${paths[kind]} CANCELLED`]);
+    const codes = running.log.lines.map(
+      (line) => `${String(line['rpc.method'])} ${String(line['rpc.status_code'])}`,
+    );
+    assert.deepEqual([...new Set(codes)], [`${rpcMethods[kind]} CANCELLED`]);
     await running.shutdown();
   });
 }
@@ -44,7 +46,7 @@ test('a client that is killed while it reads nothing leaves no call open', async
   client.reset();
 
   await until(() => running.openCalls.inChain === 0);
-  await running.log.line({ rpc: paths.serverStream, code: 'CANCELLED' });
+  await running.log.line({ 'rpc.method': rpcMethods.serverStream, 'rpc.status_code': 'CANCELLED' });
 });
 
 test('a client that resets a half-sent stream gets no reply made of its half', async () => {
@@ -58,7 +60,7 @@ test('a client that resets a half-sent stream gets no reply made of its half', a
     stream.close(8);
 
     await once(stream, 'close');
-    await running.log.line({ rpc: paths[kind], code: 'CANCELLED' });
+    await running.log.line({ 'rpc.method': rpcMethods[kind], 'rpc.status_code': 'CANCELLED' });
   }
   client.close();
 });

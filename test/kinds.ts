@@ -19,6 +19,14 @@ export const paths: Record<Kind, string> = {
   bidi: '/greet.Greeter/InteractiveSayHello',
 };
 
+/** The same as the log and spans name them. */
+export const rpcMethods: Record<Kind, string> = {
+  unary: paths.unary.slice(1),
+  serverStream: paths.serverStream.slice(1),
+  clientStream: paths.clientStream.slice(1),
+  bidi: paths.bidi.slice(1),
+};
+
 type GreetClient = Client<typeof GreeterDefinition>;
 type CallOptions = Parameters<GreetClient['sayHello']>[1];
 

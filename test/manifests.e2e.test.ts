@@ -73,7 +73,10 @@ test('the health check of the Job shows its certificate where the server asks fo
   const [mount] = added('/volumeMounts/-');
   const [volume] = added('/volumes/-');
   const env = variablesOf([tls, tlsClients], secret);
-  const { address, log } = await program.serve(['--engine=direct', '--health-listen=off'], { env });
+  const { address, log } = await program.serve(
+    ['--engine=direct', '--health-listen=off', '--log-level=debug'],
+    { env },
+  );
   const args = [...argsOf(read('tls/health_check_job.yaml'), address), ...added('/args/-')];
 
   const ended = await program.run([
@@ -84,7 +87,7 @@ test('the health check of the Job shows its certificate where the server asks fo
   ]);
 
   assert.deepEqual(ended, serving);
-  const { client } = await log.line({ rpc: '/grpc.health.v1.Health/Check' });
+  const { client } = await log.line({ 'rpc.method': 'grpc.health.v1.Health/Check' });
   assert.equal(client, 'greeter-health-check');
   assert.deepEqual([volume.name, volume.secret.secretName], [mount.name, own.secretName]);
 });

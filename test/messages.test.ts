@@ -227,7 +227,8 @@ test('compressed messages are inflated as long as there is room for the most tha
   let most = 0;
   const refused = () => {
     most = Math.max(most, running.counts().bufferedBytes ?? 0);
-    return running.log.lines.filter(({ code }) => code === 'RESOURCE_EXHAUSTED').length;
+    return running.log.lines.filter((line) => line['rpc.status_code'] === 'RESOURCE_EXHAUSTED')
+      .length;
   };
 
   for (const client of clients) {

@@ -65,7 +65,7 @@ async function restart(program: Program, server: Served): Promise<Served> {
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });
   const next = await serveAt(program, server.address);
-  await next.log.line({ code: 'OK' });
+  await next.log.line({ 'rpc.status_code': 'OK' });
   return next;
 }
 

@@ -61,6 +61,9 @@ for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
 
     assert.deepEqual(rest, { parrot: [' A 2!', ' A 3!'], chat: [' B!'], chatty: ['A', 'B'] });
     assert.deepEqual(await server.ended, { code: 0, err: '' });
+    // The Watch is one of them.
+    const { served, cut } = await server.log.line({ msg: 'stopped' });
+    assert.deepEqual([served, cut], [4, 0]);
   });
 }
 
@@ -136,6 +139,8 @@ test('calls that are left at the drain timeout end with UNAVAILABLE, and the exi
   await Promise.all(left);
   assert.deepEqual(await server.ended, { code: 1, err: '' });
   await server.log.line({ msg: 'cutting calls', calls: 3 });
+  const { served, cut: count } = await server.log.line({ msg: 'stopped' });
+  assert.deepEqual([served, count, server.log.lines.at(-1)?.['msg']], [1, 3, 'stopped']);
 });
 
 test('for the leave delay the server goes on serving, NOT_SERVING in all but liveness', async () => {

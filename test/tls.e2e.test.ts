@@ -172,7 +172,7 @@ test('serve with TLS suggests a first call that works', async () => {
 });
 
 test('serve with TLS answers probes in plaintext on a port of its own, and nothing else there', async () => {
-  using running = await serveSecret(await certificate());
+  using running = await serveSecret(await certificate(), ['--log-level', 'debug']);
   const { program, healthAddress, server } = running;
   const channel = dial({ address: healthAddress });
 
@@ -185,8 +185,8 @@ test('serve with TLS answers probes in plaintext on a port of its own, and nothi
   const { serverReflectionInfo } = createClient(ServerReflectionDefinition, channel);
   await assert.rejects(Array.fromAsync(serverReflectionInfo(feed())), unimplemented);
   channel.close();
-  await server.log.line({ rpc: '/grpc.health.v1.Health/Check', code: 'OK' });
-  await server.log.line({ rpc: '/Hello/Hello', code: 'UNIMPLEMENTED' });
+  await server.log.line({ 'rpc.method': 'grpc.health.v1.Health/Check', 'rpc.status_code': 'OK' });
+  await server.log.line({ 'rpc.method': 'Hello/Hello', 'rpc.status_code': 'UNIMPLEMENTED' });
   const inPlaintext = ['health', '-addr', server.address, '-connect-timeout', '200ms'];
   assert.equal((await program.run(inPlaintext)).code, 2);
 });

@@ -20,7 +20,7 @@ const json = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
 async function callAndStop(server: Served) {
   const { value } = await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
   assert.equal(value, 'Hello World');
-  const line = await server.log.line({ rpc: '/Hello/Hello' });
+  const line = await server.log.line({ 'rpc.method': 'Hello/Hello' });
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });
   return line;

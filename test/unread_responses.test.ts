@@ -31,7 +31,8 @@ async function trailersOf(stream: ClientHttp2Stream): Promise<IncomingHttpHeader
 }
 
 async function codesLogged({ log }: Running, count: number): Promise<unknown[]> {
-  const codes = () => log.lines.map(({ code }) => code).filter((code) => code !== undefined);
+  const codes = () =>
+    log.lines.map((line) => line['rpc.status_code']).filter((code) => code !== undefined);
   while (codes().length < count) await new Promise((resolve) => setImmediate(resolve));
   return codes();
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { serve, until } from '../../test/harness.ts';
-import { call, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { call, kinds, rpcMethods, paths, unending, waiting } from '../../test/kinds.ts';
 import { connectRaw } from '../../test/raw_client.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { timeLeft } from '../time_left.ts';
@@ -23,7 +23,10 @@ for (const kind of kinds) {
 
     await assert.rejects(call(running.client, kind, { requests: unending() }), late);
 
-    await running.log.line({ rpc: paths[kind], code: 'DEADLINE_EXCEEDED' });
+    await running.log.line({
+      'rpc.method': rpcMethods[kind],
+      'rpc.status_code': 'DEADLINE_EXCEEDED',
+    });
     await until(() => running.openCalls.inChain === 0);
   });
 
@@ -34,7 +37,10 @@ for (const kind of kinds) {
     const options = { ...timeout('1H'), requests: unending() };
     await assert.rejects(call(running.client, kind, options), late);
 
-    await running.log.line({ rpc: paths[kind], code: 'DEADLINE_EXCEEDED' });
+    await running.log.line({
+      'rpc.method': rpcMethods[kind],
+      'rpc.status_code': 'DEADLINE_EXCEEDED',
+    });
     await until(() => running.openCalls.inChain === 0);
   });
 
@@ -46,7 +52,10 @@ for (const kind of kinds) {
       late,
     );
 
-    await running.log.line({ rpc: paths[kind], code: 'DEADLINE_EXCEEDED' });
+    await running.log.line({
+      'rpc.method': rpcMethods[kind],
+      'rpc.status_code': 'DEADLINE_EXCEEDED',
+    });
     await until(() => running.openCalls.inChain === 0);
   });
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
 import { serve, until } from '../../test/harness.ts';
-import { call, failing, kinds, paths } from '../../test/kinds.ts';
+import { call, failing, kinds, rpcMethods, paths } from '../../test/kinds.ts';
 import { connectRaw, frame } from '../../test/raw_client.ts';
 import { reasons } from '../engine/grpc/end_reason.ts';
 
@@ -27,7 +27,11 @@ for (const kind of kinds) {
         details: 'Internal error',
       });
 
-      await running.log.line({ rpc: paths[kind], code: 'INTERNAL', level: 50 });
+      await running.log.line({
+        'rpc.method': rpcMethods[kind],
+        'rpc.status_code': 'INTERNAL',
+        level: 50,
+      });
     }
   });
 
@@ -78,6 +82,10 @@ test('hideInternalErrors() tells an abort that a service throws as what its call
   running.openCalls.end(reasons.connectionAge());
 
   const code = 'UNAVAILABLE';
-  await running.log.line({ code, level: 30, reason: 'Connection has reached its age' });
+  await running.log.line({
+    'rpc.status_code': code,
+    level: 30,
+    reason: 'Connection has reached its age',
+  });
   client.close();
 });

@@ -4,7 +4,7 @@ import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { pino } from 'pino';
 import { exempt, feed, type Running, serve, until } from '../../test/harness.ts';
-import { call, kinds, paths, unending, unusedGreet, waiting } from '../../test/kinds.ts';
+import { call, kinds, rpcMethods, unending, unusedGreet, waiting } from '../../test/kinds.ts';
 import { dialChannel } from '../../test/tls.ts';
 import { RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RichStatus } from '../gen/google/rpc/status.ts';
@@ -46,7 +46,11 @@ for (const kind of kinds) {
     const leave = await occupy(running);
 
     await assert.rejects(call(running.client, kind), refused);
-    await running.log.line({ rpc: paths[kind], code: 'RESOURCE_EXHAUSTED', level: 30 });
+    await running.log.line({
+      'rpc.method': rpcMethods[kind],
+      'rpc.status_code': 'RESOURCE_EXHAUSTED',
+      level: 30,
+    });
     await leave();
 
     assert.notEqual((await call(running.client, kind)).length, 0);

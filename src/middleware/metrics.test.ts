@@ -17,7 +17,9 @@ async function countsOf({ calls }: Running, path: string) {
 
 /** The codes in the log, by the path of the call. */
 function logged({ log }: Running, path: string): unknown[] {
-  return log.lines.filter(({ rpc }) => rpc === path).map(({ code }) => code);
+  return log.lines
+    .filter((line) => line['rpc.method'] === path.slice(1))
+    .map((line) => line['rpc.status_code']);
 }
 
 const types: Record<Kind, string> = {
@@ -55,7 +57,7 @@ for (const kind of kinds) {
       }
       await ended.catch(() => {});
       const path = paths[kind];
-      await running.log.line({ rpc: path });
+      await running.log.line({ 'rpc.method': path.slice(1) });
 
       const { started, codes, type } = await countsOf(running, path);
       assert.deepEqual({ started, codes, type }, { started: 1, codes: [code], type: types[kind] });

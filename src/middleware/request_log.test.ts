@@ -1,26 +1,29 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { createClient } from 'nice-grpc';
+import { test, type TestContext } from 'node:test';
+import { type Client, createClient } from 'nice-grpc';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
 import { pino } from 'pino';
 import { engineName, memoryLog, serve, until } from '../../test/harness.ts';
-import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { call, failing, kinds, rpcMethods, paths, unending, waiting } from '../../test/kinds.ts';
+import { GreeterDefinition } from '../gen/greet.ts';
+import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
+import { ServerReflectionDefinition } from '../gen/grpc/reflection/v1/reflection.ts';
 import { HelloDefinition } from '../gen/hello.ts';
 import { createCallCounts } from '../observability/call_counts.ts';
 import { dial } from '../transport/client.ts';
 import { createEngine } from '../transport/engine.ts';
-import { requestLog } from './request_log.ts';
+import { requestLog, type RequestLogOptions } from './request_log.ts';
 
 for (const kind of kinds) {
   test(`requestLog() writes one line for a ${kind} call that ends well`, async () => {
     await using running = await serve();
 
     await call(running.client, kind);
-    const line = await running.log.line({ rpc: paths[kind] });
+    const line = await running.log.line({ 'rpc.method': rpcMethods[kind] });
 
-    assert.partialDeepStrictEqual(line, { code: 'OK', level: 30, msg: 'call ended' });
+    assert.partialDeepStrictEqual(line, { 'rpc.status_code': 'OK', level: 30, msg: 'call ended' });
     assert.match(String(line['peer']), /^127\.0\.0\.1:\d+$/);
-    assert.equal(typeof line['ms'], 'number');
+    assert.equal(typeof line['duration_ms'], 'number');
     assert.equal(running.log.lines.length, 1);
   });
 
@@ -30,8 +33,12 @@ for (const kind of kinds) {
 
     await assert.rejects(call(running.client, kind), { code: Status.NOT_FOUND });
 
-    const line = await running.log.line({ rpc: paths[kind] });
-    assert.partialDeepStrictEqual(line, { code: 'NOT_FOUND', level: 30, msg: 'call ended' });
+    const line = await running.log.line({ 'rpc.method': rpcMethods[kind] });
+    assert.partialDeepStrictEqual(line, {
+      'rpc.status_code': 'NOT_FOUND',
+      level: 30,
+      msg: 'call ended',
+    });
   });
 
   test(`requestLog() writes an error, with its cause, for a ${kind} call that we broke`, async () => {
@@ -39,8 +46,12 @@ for (const kind of kinds) {
 
     await assert.rejects(call(running.client, kind), { code: Status.INTERNAL });
 
-    const line = await running.log.line({ rpc: paths[kind] });
-    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', level: 50, msg: 'call failed' });
+    const line = await running.log.line({ 'rpc.method': rpcMethods[kind] });
+    assert.partialDeepStrictEqual(line, {
+      'rpc.status_code': 'INTERNAL',
+      level: 50,
+      msg: 'call failed',
+    });
     assert.partialDeepStrictEqual(line['err'], { type: 'Error', message: 'no such table' });
   });
 
@@ -54,32 +65,119 @@ for (const kind of kinds) {
     cancel.abort();
 
     await assert.rejects(cancelled, { name: 'AbortError' });
-    const line = await running.log.line({ rpc: paths[kind] });
-    assert.partialDeepStrictEqual(line, { code: 'CANCELLED', level: 30, msg: 'call ended' });
+    const line = await running.log.line({ 'rpc.method': rpcMethods[kind] });
+    assert.partialDeepStrictEqual(line, {
+      'rpc.status_code': 'CANCELLED',
+      level: 30,
+      msg: 'call ended',
+    });
   });
 }
 
-test("requestLog() keeps the caller's request id, where it fits in a line, and makes others", async () => {
+/** What a response has in its headers and trailers. */
+function responseTo(client: Client<typeof GreeterDefinition>, id?: string) {
+  const found: Record<string, string | undefined> = { header: undefined, trailer: undefined };
+  const response = client.sayHello(
+    {},
+    {
+      metadata: Metadata(id === undefined ? {} : { 'x-request-id': id }),
+      onHeader: (header) => (found['header'] = header.get('x-request-id')),
+      onTrailer: (trailer) => (found['trailer'] = trailer.get('x-request-id')),
+    },
+  );
+  return response.catch(() => {}).then(() => found);
+}
+
+test("requestLog() keeps the caller's request id, if it is at most 128 visible ASCII characters, and makes others", async () => {
   await using running = await serve();
-  const call = (id?: string) =>
-    running.client.sayHello(
-      {},
-      { metadata: Metadata(id === undefined ? {} : { 'x-request-id': id }) },
-    );
+  const usable = ['abc-123', '"'.repeat(128), '~!'];
+  const others = ['x'.repeat(129), 'a b', '', undefined];
 
-  await call('abc-123');
-  await call();
-  await call('x'.repeat(129));
-  // A quote is two bytes of JSON.
-  await call('"'.repeat(64));
-  await call('"'.repeat(65));
-  await running.log.line({ requestId: 'abc-123' });
-  await running.log.line({ requestId: '"'.repeat(64) });
+  for (const id of [...usable, ...others]) await responseTo(running.client, id);
 
-  const ids = running.log.lines.map(({ requestId }) => String(requestId));
-  assert.equal(ids.length, 5);
-  assert.equal(new Set(ids).size, 5);
-  assert.ok(ids.every((id) => id.length > 0 && JSON.stringify(id).length <= 130));
+  const ids = running.log.lines.map((line) => String(line['request_id']));
+  assert.deepEqual(ids.slice(0, usable.length), usable);
+  assert.equal(new Set(ids).size, usable.length + others.length);
+  assert.ok(ids.every((id) => /^[!-~]{1,128}$/.test(id)));
+});
+
+test('requestLog() returns the request id in the headers to callers that sent one, usable or not', async () => {
+  await using running = await serve();
+
+  const own = await responseTo(running.client, 'abc-123');
+  const asked = await responseTo(running.client, '');
+  const silent = await responseTo(running.client);
+
+  const made = running.log.lines[1]?.['request_id'];
+  assert.deepEqual(own, { header: 'abc-123', trailer: undefined });
+  assert.deepEqual(asked, { header: made, trailer: undefined });
+  assert.deepEqual(silent, { header: undefined, trailer: undefined });
+});
+
+test('requestLog() returns the request id of a call that fails in the trailers alone, as headers would keep clients from retrying', async () => {
+  const unavailable = () => new ServerError(Status.UNAVAILABLE, 'not yet');
+  await using running = await serve({ greet: failing(unavailable) });
+
+  const own = await responseTo(running.client, 'abc-123');
+  const silent = await responseTo(running.client);
+
+  const made = running.log.lines[1]?.['request_id'];
+  assert.deepEqual(own, { header: undefined, trailer: 'abc-123' });
+  assert.deepEqual(silent, { header: undefined, trailer: made });
+});
+
+test('requestLog() writes how long a call took with three decimals', async (t) => {
+  const times = [1000, 1001.234567];
+  const { log, client } = await serveLogged(t, { now: () => times.shift() ?? Number.NaN });
+
+  await client.hello({});
+
+  const { duration_ms } = await log.line({ msg: 'call ended' });
+  assert.equal(duration_ms, 1.235);
+});
+
+test('requestLog() calls a method that nobody serves _OTHER, and says what was asked', async () => {
+  await using running = await serve({ engine: 'direct' });
+  const nope = { ...GreeterDefinition.methods.sayHello, name: 'Nope' };
+  const client = createClient({ ...GreeterDefinition, methods: { nope } }, running.channel);
+
+  await assert.rejects(client.nope({}), { code: Status.UNIMPLEMENTED });
+
+  const line = await running.log.line({ 'rpc.method': '_OTHER' });
+  assert.equal(line['rpc.method_original'], 'greet.Greeter/Nope');
+});
+
+test('requestLog() writes calls of health and reflection at debug, whatever their status', async () => {
+  await using running = await serve();
+  const health = createClient(HealthDefinition, running.channel);
+  const reflection = createClient(ServerReflectionDefinition, running.channel);
+  const listServices = async function* listServices() {
+    yield { listServices: '' };
+  };
+
+  await health.check({});
+  await assert.rejects(health.check({ service: 'nope' }), { code: Status.NOT_FOUND });
+  await Array.fromAsync(reflection.serverReflectionInfo(listServices()));
+  await running.client.sayHello({});
+  await running.log.line({ 'rpc.method': rpcMethods.unary });
+
+  assert.deepEqual(
+    running.log.lines.map((line) => [line['level'], line['rpc.status_code']]),
+    [
+      [20, 'OK'],
+      [20, 'NOT_FOUND'],
+      [20, 'OK'],
+      [30, 'OK'],
+    ],
+  );
+});
+
+test('requestLog() writes a quiet call that the server breaks as an error', async (t) => {
+  const { log, client } = await serveLogged(t, { quiet: new Set(['/Hello/Hello']) });
+
+  await assert.rejects(client.hello({ value: 'bug' }));
+
+  await log.line({ msg: 'call failed', level: 50 });
 });
 
 test('requestLog() gives the service a logger that names the call', async () => {
@@ -95,7 +193,7 @@ test('requestLog() gives the service a logger that names the call', async () => 
   await running.client.sayHello({}, { metadata: Metadata({ 'x-request-id': 'mine' }) });
 
   const line = await running.log.line({ msg: 'here' });
-  assert.partialDeepStrictEqual(line, { rpc: paths.unary, requestId: 'mine' });
+  assert.partialDeepStrictEqual(line, { 'rpc.method': rpcMethods.unary, request_id: 'mine' });
 });
 
 test('requestLog() writes why a call was refused or cut, as its caller is told', async () => {
@@ -111,11 +209,14 @@ test('requestLog() writes why a call was refused or cut, as its caller is told',
   await open;
   await assert.rejects(call(full.client, 'serverStream'), { code: Status.UNAVAILABLE });
 
-  const limited = await full.log.line({ rpc: paths.unary });
-  const cut = await full.log.line({ rpc: paths.bidi });
-  const leaving = await full.log.line({ rpc: paths.serverStream });
-  const failed = await failingServer.log.line({ rpc: paths.unary });
-  const ends = [limited, cut, leaving, failed].map(({ code, reason }) => [code, reason]);
+  const limited = await full.log.line({ 'rpc.method': rpcMethods.unary });
+  const cut = await full.log.line({ 'rpc.method': rpcMethods.bidi });
+  const leaving = await full.log.line({ 'rpc.method': rpcMethods.serverStream });
+  const failed = await failingServer.log.line({ 'rpc.method': rpcMethods.unary });
+  const ends = [limited, cut, leaving, failed].map((line) => [
+    line['rpc.status_code'],
+    line['reason'],
+  ]);
   assert.deepEqual(ends, [
     ['RESOURCE_EXHAUSTED', 'Cannot take more calls: at most 1 at once'],
     ['UNAVAILABLE', 'Server is shutting down'],
@@ -135,7 +236,7 @@ test('requestLog() gives no reason for a call that ends well or that its caller 
   await call(running.client, 'unary');
 
   for (const code of ['CANCELLED', 'OK']) {
-    assert.equal('reason' in (await running.log.line({ code })), false, code);
+    assert.equal('reason' in (await running.log.line({ 'rpc.status_code': code })), false, code);
   }
 });
 
@@ -159,10 +260,10 @@ for (const [accessLog, codes] of [
     for (const name of ['Keys', 'nobody', 'bug']) {
       await running.client.sayHello({ name }).catch(() => {});
     }
-    await running.log.line({ code: 'INTERNAL' });
+    await running.log.line({ 'rpc.status_code': 'INTERNAL' });
 
     assert.deepEqual(
-      running.log.lines.map(({ code }) => code),
+      running.log.lines.map((line) => line['rpc.status_code']),
       codes,
     );
     const { started, handled } = running.calls.of(paths.unary);
@@ -170,21 +271,17 @@ for (const [accessLog, codes] of [
   });
 }
 
-test('requestLog() draws one in N of the calls that end OK, and writes all others', async (t) => {
-  const draws = [0, 0.99, 0.09, 0.1, 0.11];
+/** A Hello service behind this middleware alone, until the end of the test. */
+async function serveLogged(t: TestContext, options: Partial<RequestLogOptions>) {
   const log = memoryLog();
   const engine = await createEngine(engineName, { maxConcurrentStreams: 10, maxMessageSize: 1024 });
   const server = engine.use(
-    requestLog({
-      log: pino({ base: null }, log),
-      counts: createCallCounts([]),
-      accessLog: { oneIn: 10 },
-      random: () => draws.shift() ?? assert.fail('drawn for a call that did not end OK'),
-    }),
+    requestLog({ log: pino({ base: null }, log), counts: createCallCounts([]), ...options }),
   );
   server.add(HelloDefinition, {
     async hello({ value }) {
       if (value === 'nobody') throw new ServerError(Status.NOT_FOUND, 'no');
+      if (value === 'bug') throw new Error('no such table');
       return {};
     },
   });
@@ -194,16 +291,24 @@ test('requestLog() draws one in N of the calls that end OK, and writes all other
     channel.close();
     server.forceShutdown();
   });
-  const client = createClient(HelloDefinition, channel);
+  return { log, client: createClient(HelloDefinition, channel) };
+}
+
+test('requestLog() draws one in N of the calls that end OK, and writes all others', async (t) => {
+  const draws = [0, 0.99, 0.09, 0.1, 0.11];
+  const { log, client } = await serveLogged(t, {
+    accessLog: { oneIn: 10 },
+    random: () => draws.shift() ?? assert.fail('drawn for a call that did not end OK'),
+  });
   const hello = (value: string) =>
     client.hello({ value }, { metadata: Metadata({ 'x-request-id': value }) });
 
   for (const value of ['a', 'b', 'c', 'd', 'e']) await hello(value);
   await assert.rejects(hello('nobody'), { code: Status.NOT_FOUND });
-  await log.line({ requestId: 'nobody' });
+  await log.line({ request_id: 'nobody' });
 
   assert.deepEqual(
-    log.lines.map(({ requestId }) => requestId),
+    log.lines.map((line) => line['request_id']),
     ['a', 'c', 'nobody'],
   );
   assert.deepEqual(draws, []);

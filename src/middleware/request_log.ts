@@ -6,10 +6,11 @@ import {
   Status,
 } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
-import { ExpectedError, meantBy } from '../engine/errors.ts';
+import { ExpectedError, isAbort, meantBy } from '../engine/errors.ts';
 import type { CallLog, Connected, Logged, Sending, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
+import { methodName, otherMethod } from '../observability/method_names.ts';
 import { bounded } from '../engine/bounded.ts';
 import { countRequests, countResponses } from './metrics.ts';
 import { callersEnd, codeOf, endedWell, isLate } from './outcome.ts';
@@ -25,17 +26,24 @@ export interface RequestLogOptions {
   log: Logger;
   counts: CallCounts;
   accessLog?: AccessLog | undefined;
+  /** Paths of calls that are logged at debug, unless the server is at fault. */
+  quiet?: ReadonlySet<string>;
   now?: () => number;
   /** At least 0, and less than 1. */
   random?: () => number;
 }
 
+/** In requests, and in responses; what is usable of the first is in the second. */
+const requestIdName = 'x-request-id';
+
+/** Visible ASCII, which a line of the log and a header field hold as it is. */
+const usableId = /^[!-~]{1,128}$/;
+
 /**
  * What callers can lengthen is bounded as it is written, escapes and all: who fills the disk of a node
- * with lines has the pod evicted. With the path of an unknown method, bounded by the router, a line has
- * at most 1 KiB.
+ * with lines has the pod evicted. With a request id, and the path of an unknown method, bounded by the
+ * router, a line has at most 1 KiB.
  */
-const mostIdBytes = 128;
 const mostReasonBytes = 128;
 /** A SPIFFE id names a trust domain and a workload; those who sign certificates choose its length. */
 const mostNameBytes = 256;
@@ -45,16 +53,20 @@ type Known = Timed & Connected & Sending & Traced;
 
 /**
  * Gives every call a logger of its own, and writes one line when the call has ended and its response has left:
- * rpc, code, ms, peer, requestId (the caller's `x-request-id`, or one of ours), where the client has shown
- * a certificate, whose that is: `client`, and where the call was refused or cut, the reason. On servers
- * that trace, every line of the call has trace_id and span_id too, as OpenTelemetry names them in logs. It
- * also counts the call, and ends its span, whether it has a line or not: others would cost more, and could
- * differ.
+ * rpc.method, rpc.status_code, duration_ms, peer, request_id (the caller's `x-request-id`, or one of ours),
+ * where the client has shown a certificate, whose that is: `client`, and where the call was refused or cut,
+ * the reason. On servers that trace, every line of the call has trace_id and span_id too, as OpenTelemetry
+ * names them in logs. It also counts the call, and ends its span, whether it has a line or not: others would
+ * cost more, and could differ.
+ *
+ * The request id is in the headers of the response if the request had an `x-request-id`, and in the trailers
+ * of every call that fails: as headers it would keep clients from retrying (gRFC A6).
  */
 export function requestLog({
   log,
   counts,
   accessLog = 'all',
+  quiet = new Set(),
   now = performance.now.bind(performance),
   random = Math.random,
 }: RequestLogOptions) {
@@ -66,25 +78,19 @@ export function requestLog({
     context: CallContext & Known,
   ) {
     const startedAt = now();
-    const rpc = call.method.path;
-    const count = counts.of(rpc);
+    const { path } = call.method;
+    const count = counts.of(path);
     count.started++;
-    // Undefined, which the log leaves out, on a server that does not trace.
-    const ids = context.span?.spanContext();
-    const fields = {
-      rpc,
-      peer: context.peer,
-      client: nameOf(context),
-      requestId: callersId(context) ?? nextId(),
-      trace_id: ids?.traceId,
-      span_id: ids?.spanId,
-    };
+    const sentId = context.metadata.get(requestIdName);
+    const requestId = sentId !== undefined && usableId.test(sentId) ? sentId : nextId();
+    if (sentId !== undefined) context.header.set(requestIdName, requestId);
+    const about = { method: count.name, path, requestId, context };
     // When the caller leaves a response stream, this generator is returned, not thrown into:
     // then this first value is what the line says.
     let ended: unknown = callersEnd;
 
     try {
-      const inside = { ...context, log: new LateLog(log, fields) };
+      const inside = { ...context, log: new LateLog(log, about) };
       const request = countRequests(call, count);
       // One that is over before its handler runs had no message, or none that could be read.
       if (!call.requestStream && !context.signal.aborted) count.received++;
@@ -95,6 +101,10 @@ export function requestLog({
       return response;
     } catch (error) {
       ended = error;
+      if (!isAbort(error)) {
+        if (sentId !== undefined) context.header.delete(requestIdName);
+        context.trailer.set(requestIdName, requestId);
+      }
       throw error;
     } finally {
       if (context.whenSent) context.whenSent((failure) => report(failure ?? ended));
@@ -109,15 +119,49 @@ export function requestLog({
       context.endSpan?.({ ended: how, code });
       if (code === Status.OK && !call.responseStream) count.sent++;
       const isOurs = isOurFault(code) && !isExpected(how);
-      if (!isOurs && hasLine && !hasLine(code)) return;
-      // A service may end a call with a number that has no name.
-      const line = { ...fields, code: Status[code] ?? String(code), ms: Math.round(ms) };
+      const level = quiet.has(path) ? 'debug' : 'info';
+      if (!isOurs && (!log.isLevelEnabled(level) || (hasLine && !hasLine(code)))) return;
+      const reason = isOurs || code === Status.OK ? undefined : reasonOf(how);
+      const line = fieldsOf(about, { code, ms, reason });
       if (isOurs) logThrown(log, causeOf(how), { ...line, message: 'call failed' });
-      else if (code === Status.OK) log.info(line, 'call ended');
-      else log.info({ ...line, reason: reasonOf(how) }, 'call ended');
+      else log[level](line, 'call ended');
     }
   };
   return middleware;
+}
+
+/** What the lines of a call say of it. */
+interface About {
+  /** As metrics and spans name it. */
+  method: string;
+  path: string;
+  requestId: string;
+  context: CallContext & Known;
+}
+
+/** What the last of them says, too. */
+interface End {
+  code: Status;
+  ms: number;
+  reason: string | undefined;
+}
+
+/** The fields of a line, named as the attributes of spans. The log leaves out what is undefined. */
+function fieldsOf({ method, path, requestId, context }: About, end?: End) {
+  const ids = context.span?.spanContext();
+  return {
+    'rpc.method': method,
+    'rpc.method_original': method === otherMethod ? methodName(path) : undefined,
+    // A service may end a call with a number that has no name.
+    'rpc.status_code': end && (Status[end.code] ?? String(end.code)),
+    duration_ms: end && Math.round(end.ms * 1000) / 1000,
+    peer: context.peer,
+    client: nameOf(context),
+    request_id: requestId,
+    trace_id: ids?.traceId,
+    span_id: ids?.spanId,
+    reason: end?.reason,
+  };
 }
 
 /**
@@ -138,12 +182,12 @@ function lineRule(
 /** A call's own logger, which is made when a service has something to say: few have. */
 class LateLog implements CallLog {
   readonly #parent: Logger;
-  readonly #fields: object;
+  readonly #about: About;
   #made: Logger | undefined;
 
-  constructor(parent: Logger, fields: object) {
+  constructor(parent: Logger, about: About) {
     this.#parent = parent;
-    this.#fields = fields;
+    this.#about = about;
   }
 
   get debug(): LogFn {
@@ -163,7 +207,7 @@ class LateLog implements CallLog {
   }
 
   #make(): Logger {
-    this.#made ??= this.#parent.child(this.#fields);
+    this.#made ??= this.#parent.child(fieldsOf(this.#about));
     return this.#made;
   }
 }
@@ -195,17 +239,7 @@ function isExpected(thrown: unknown): thrown is ExpectedError {
  */
 function reasonOf(thrown: unknown): string | undefined {
   const reason = isExpected(thrown) ? thrown.reason : meantBy(thrown)?.details;
-  return reason && bounded(reason, mostReasonBytes);
-}
-
-/** A caller's own id, if it is one that a log line can hold. */
-function callersId({ metadata }: CallContext): string | undefined {
-  const id = metadata.get('x-request-id');
-  return id !== undefined && id !== '' && isShort(id) ? id : undefined;
-}
-
-function isShort(id: string): boolean {
-  return id.length <= mostIdBytes && bounded(id, mostIdBytes) === id;
+  return reason ? bounded(reason, mostReasonBytes) : undefined;
 }
 
 function nameOf({ connection }: Connected): string | undefined {

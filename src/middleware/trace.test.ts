@@ -9,20 +9,20 @@ import { frame } from '../../test/raw_client.ts';
 import { dialSocket } from '../../test/tls.ts';
 import { Flag, FrameType } from '../engine/http2/frames.ts';
 import { engineName, serve, until } from '../../test/harness.ts';
-import { call, failing, kinds, paths, unending, waiting } from '../../test/kinds.ts';
+import { call, failing, kinds, rpcMethods, paths, unending, waiting } from '../../test/kinds.ts';
 import { serveTraced, type Traced } from '../../test/traced.ts';
 import type { Call } from '../context.ts';
 import { HelloDefinition } from '../gen/hello.ts';
 
 /** The one span and the one line of the one call, which agree; with the code and the span's status. */
-async function ended({ running, spans }: Traced, path: string) {
-  const line = await running.log.line({ rpc: path });
+async function ended({ running, spans }: Traced, method: string) {
+  const line = await running.log.line({ 'rpc.method': method });
   const [span, ...others] = await spans();
   assert.ok(span);
   assert.deepEqual(others, []);
   assert.deepEqual([line['trace_id'], line['span_id']], [span.traceId, span.spanId]);
-  assert.equal(span.attributes['rpc.status_code'], line['code']);
-  return { span, code: line['code'] };
+  assert.equal(span.attributes['rpc.status_code'], line['rpc.status_code']);
+  return { span, code: line['rpc.status_code'] };
 }
 
 for (const kind of kinds) {
@@ -31,18 +31,18 @@ for (const kind of kinds) {
 
     await call(traced.running.client, kind);
 
-    const { span, code } = await ended(traced, paths[kind]);
+    const { span, code } = await ended(traced, rpcMethods[kind]);
     const [address, port] = traced.running.address.split(':');
     const { 'network.peer.port': peerPort, ...attributes } = span.attributes;
     assert.equal(code, 'OK');
-    assert.equal(span.name, paths[kind].slice(1));
+    assert.equal(span.name, rpcMethods[kind]);
     assert.equal(span.kind, 2);
     assert.deepEqual(span.status, { code: 0 });
     assert.equal(span.parentSpanId, undefined);
     assert.ok(Number(peerPort) > 0);
     assert.deepEqual(attributes, {
       'rpc.system.name': 'grpc',
-      'rpc.method': paths[kind].slice(1),
+      'rpc.method': rpcMethods[kind],
       'rpc.status_code': 'OK',
       'network.peer.address': '127.0.0.1',
       // grpc-js tells nobody what was dialled.
@@ -61,7 +61,7 @@ for (const kind of kinds) {
 
     await assert.rejects(call(traced.running.client, kind), { code: Status.NOT_FOUND });
 
-    const { span, code } = await ended(traced, paths[kind]);
+    const { span, code } = await ended(traced, rpcMethods[kind]);
     assert.equal(code, 'NOT_FOUND');
     assert.deepEqual(span.status, { code: 0 });
     assert.equal(span.attributes['error.type'], undefined);
@@ -72,7 +72,7 @@ for (const kind of kinds) {
 
     await assert.rejects(call(traced.running.client, kind), { code: Status.INTERNAL });
 
-    const { span, code } = await ended(traced, paths[kind]);
+    const { span, code } = await ended(traced, rpcMethods[kind]);
     assert.equal(code, 'INTERNAL');
     assert.deepEqual(span.status, { code: 2, message: 'Internal error' });
     assert.equal(span.attributes['error.type'], 'INTERNAL');
@@ -90,7 +90,7 @@ for (const kind of kinds) {
     cancel.abort();
 
     await assert.rejects(cancelled, { name: 'AbortError' });
-    const { span, code } = await ended(traced, paths[kind]);
+    const { span, code } = await ended(traced, rpcMethods[kind]);
     assert.equal(code, 'CANCELLED');
     assert.deepEqual(span.status, { code: 0 });
   });
@@ -102,7 +102,7 @@ for (const kind of kinds) {
     const late = call(traced.running.client, kind, { metadata, requests: unending() });
     await assert.rejects(late, { code: Status.DEADLINE_EXCEEDED });
 
-    const { code } = await ended(traced, paths[kind]);
+    const { code } = await ended(traced, rpcMethods[kind]);
     assert.equal(code, 'DEADLINE_EXCEEDED');
   });
 
@@ -115,7 +115,7 @@ for (const kind of kinds) {
     const late = call(traced.running.client, kind, { requests: unending() });
     await assert.rejects(late, { code: Status.DEADLINE_EXCEEDED });
 
-    const { span, code } = await ended(traced, paths[kind]);
+    const { span, code } = await ended(traced, rpcMethods[kind]);
     assert.equal(code, 'DEADLINE_EXCEEDED');
     assert.deepEqual(span.status, { code: 2, message: 'Deadline exceeded' });
   });
@@ -138,7 +138,7 @@ test('trace() ends the span of a call that is cancelled, and responds all the sa
   cancel.abort();
 
   await assert.rejects(cancelled, { name: 'AbortError' });
-  const { code } = await ended(traced, paths.unary);
+  const { code } = await ended(traced, rpcMethods.unary);
   assert.equal(code, 'CANCELLED');
 });
 
@@ -150,7 +150,7 @@ test('trace() gives a method that there is not a span without its name', async (
   const unknown = createClient(nobody, traced.running.channel).hello({});
   await assert.rejects(unknown, { code: Status.UNIMPLEMENTED });
 
-  const { span, code } = await ended(traced, '/nobody.Knows/Hello');
+  const { span, code } = await ended(traced, '_OTHER');
   assert.equal(code, 'UNIMPLEMENTED');
   assert.equal(span.name, 'grpc');
   assert.equal(span.status.code, 2);
@@ -169,7 +169,7 @@ test('trace() gives a call that cannot be served a span', async () => {
   const faulted = call(traced.running.client, 'unary', { metadata });
   await assert.rejects(faulted, { code: Status.INTERNAL });
 
-  const { span, code } = await ended(traced, paths.unary);
+  const { span, code } = await ended(traced, rpcMethods.unary);
   assert.equal(code, 'INTERNAL');
   assert.equal(span.name, 'greet.Greeter/SayHello');
 });
@@ -183,7 +183,7 @@ test("trace() takes the parent, and what vendors say of it, from the caller's he
 
   await call(traced.running.client, 'unary', { metadata });
 
-  const { span } = await ended(traced, paths.unary);
+  const { span } = await ended(traced, rpcMethods.unary);
   assert.equal(span.traceId, parent.traceId);
   assert.equal(span.parentSpanId, parent.spanId);
   assert.equal(span.traceState, 'congo=t61rcWkgMzE,rojo=1');
@@ -203,7 +203,7 @@ for (const malformed of [
 
     await call(traced.running.client, 'unary', { metadata });
 
-    const { span } = await ended(traced, paths.unary);
+    const { span } = await ended(traced, rpcMethods.unary);
     assert.match(span.traceId, /^[\da-f]{32}$/);
     assert.notEqual(span.traceId, parent.traceId);
     assert.equal(span.parentSpanId, undefined);
@@ -233,7 +233,7 @@ for (const [version, first] of [
     const body = frameOf(FrameType.DATA, Flag.END_STREAM, 1, frame(Buffer.alloc(0)));
 
     socket.write(Buffer.concat([greeting(), headers, body]));
-    const { span } = await ended(traced, paths.unary);
+    const { span } = await ended(traced, rpcMethods.unary);
     socket.destroy();
 
     assert.notEqual(span.traceId, parent.traceId);
@@ -246,7 +246,7 @@ test('trace() takes a parent of a later version, with what that has more', async
 
   await call(traced.running.client, 'unary', { metadata: Metadata({ traceparent: laterVersion }) });
 
-  const { span } = await ended(traced, paths.unary);
+  const { span } = await ended(traced, rpcMethods.unary);
   assert.equal(span.parentSpanId, parent.spanId);
 });
 
@@ -256,7 +256,7 @@ test("trace() sends no span of a trace that its caller does not sample, and the 
 
   await call(traced.running.client, 'unary', { metadata });
 
-  const line = await traced.running.log.line({ rpc: paths.unary });
+  const line = await traced.running.log.line({ 'rpc.method': rpcMethods.unary });
   assert.equal(line['trace_id'], parent.traceId);
   assert.match(String(line['span_id']), /^[\da-f]{16}$/);
   assert.deepEqual(await traced.spans(), []);
@@ -330,10 +330,10 @@ test('a chain without trace() gives calls no span, and their lines no ids', asyn
 
   await call(running.client, 'unary', { metadata: Metadata({ traceparent }) });
 
-  const line = await running.log.line({ rpc: paths.unary });
+  const line = await running.log.line({ 'rpc.method': rpcMethods.unary });
   assert.deepEqual(spans, [undefined]);
   assert.deepEqual(
-    Object.keys(line).filter((key) => key.endsWith('_id')),
+    Object.keys(line).filter((key) => ['trace_id', 'span_id'].includes(key)),
     [],
   );
 });

@@ -11,6 +11,7 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { type CallContext, type Metadata, type ServerMiddleware, Status } from 'nice-grpc-common';
 import type { Dialled, Timed, Traced } from '../context.ts';
 import { meantBy } from '../engine/errors.ts';
+import { methodName, otherMethod } from '../observability/method_names.ts';
 
 /** What makes the spans of calls. */
 export interface TraceOptions {
@@ -49,13 +50,13 @@ interface MethodNames {
 }
 
 function knownMethod(path: string): MethodNames {
-  const name = path.slice(1);
+  const name = methodName(path);
   return { name, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name } };
 }
 
 /** Names that strangers make up are no names of spans: there is no end of them. */
 function unknownMethod(path: string): MethodNames {
-  const attributes = { 'rpc.method': '_OTHER', 'rpc.method_original': path.slice(1) };
+  const attributes = { 'rpc.method': otherMethod, 'rpc.method_original': methodName(path) };
   return { name: 'grpc', attributes: { 'rpc.system.name': 'grpc', ...attributes } };
 }
 

@@ -1,4 +1,5 @@
 import { Status } from 'nice-grpc-common';
+import { methodName, otherMethod } from './method_names.ts';
 
 /** A method that has counts of its own, and how metrics call it. */
 export interface CountedMethod {
@@ -11,6 +12,8 @@ export interface CountedMethod {
 
 /** What the calls of a method have come to: plain numbers, as a call that counts makes no object. */
 export interface MethodCounts extends Readonly<CountedMethod> {
+  /** As `rpc.method` has it. */
+  readonly name: string;
   started: number;
   /** Request messages. */
   received: number;
@@ -41,9 +44,16 @@ export const bucketsMs: readonly number[] = [
 /** Makes counts for these methods, and one more for whatever else calls may name: no caller adds to them. */
 export function createCallCounts(methods: readonly CountedMethod[]): CallCounts {
   const served = new Map(methods.map((method) => [method.path, createMethodCounts(method)]));
-  const others = createMethodCounts(unknown);
+  const others = createMethodCounts(unknown, otherMethod);
   const all = [...served.values(), others];
   return { of: (path) => served.get(path) ?? others, all: () => all };
+}
+
+/** How many calls have ended, whatever their status. */
+export function endedCalls(counts: CallCounts): number {
+  let sum = 0;
+  for (const { handled } of counts.all()) for (const count of handled) sum += count;
+  return sum;
 }
 
 const unknown: CountedMethod = {
@@ -56,9 +66,10 @@ const unknown: CountedMethod = {
 /** The highest of gRPC's codes. */
 const lastCode = Status.UNAUTHENTICATED;
 
-function createMethodCounts(method: CountedMethod): MethodCounts {
+function createMethodCounts(method: CountedMethod, name = methodName(method.path)): MethodCounts {
   const counts = {
     ...method,
+    name,
     started: 0,
     received: 0,
     sent: 0,

@@ -10,6 +10,8 @@ export interface Policy<Method extends string = string> {
   unlimited?: Methods<Method>;
   /** Short unary probes that are answered without free memory, too, or a busy server would be restarted. */
   essential?: Methods<Method>;
+  /** Calls that probes and tools make over and over: logged at debug, unless the server is at fault. */
+  quiet?: Methods<Method>;
 }
 
 /** Methods by their names in the definition, such as `sayHello`. */

@@ -116,7 +116,7 @@ test('a call that asks for a status ends with it, byte for byte, and with all th
   assert.doesNotMatch(JSON.stringify(running.log.lines), /whitespace/);
   const unnamed = { responseStatus: { code: 99, message } };
   await assert.rejects(running.test.unaryCall(unnamed), { code: 99, details: message });
-  await running.log.line({ code: '99' });
+  await running.log.line({ 'rpc.status_code': '99' });
   await assert.rejects(running.test.unaryCall({ responseStatus: { code: -1 } }), {
     code: Status.INVALID_ARGUMENT,
   });
@@ -176,8 +176,8 @@ test('streamingOutputCall() pauses before a response, and a cancel ends the paus
   assert.equal(first.value?.payload?.body.length, 1);
   await assert.rejects(iterator.next(), { name: 'AbortError' });
   await running.log.line({
-    rpc: '/grpc.testing.TestService/StreamingOutputCall',
-    code: 'CANCELLED',
+    'rpc.method': 'grpc.testing.TestService/StreamingOutputCall',
+    'rpc.status_code': 'CANCELLED',
   });
 });
 

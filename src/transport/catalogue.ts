@@ -21,6 +21,7 @@ export interface Exempt {
   longLived: ReadonlySet<string>;
   unlimited: ReadonlySet<string>;
   essential: ReadonlySet<string>;
+  quiet: ReadonlySet<string>;
 }
 
 /** What the policies of services exempt. */
@@ -31,6 +32,7 @@ export function exemptIn(services: readonly Listed[]): Exempt {
     longLived: paths('longLived'),
     unlimited: paths('unlimited'),
     essential: paths('essential'),
+    quiet: paths('quiet'),
   };
 }
 

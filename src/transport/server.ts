@@ -41,10 +41,11 @@ export function withChain(
 ): Engine<Additions> {
   // use() returns a new server: keep the last one, or the chain is lost.
   const traced: Engine<EngineAdditions & Traced> = trace ? engine.use(trace) : engine;
+  const { longLived, quiet } = exemptIn(services);
   const limited = traced
-    .use(requestLog({ log, accessLog, counts }))
+    .use(requestLog({ log, accessLog, counts, quiet }))
     .use(hideInternalErrors)
-    .use(deadline({ ...deadlines, exempt: exemptIn(services).longLived }))
+    .use(deadline({ ...deadlines, exempt: longLived }))
     .use(limit({ max: maxInFlight }));
   return loadReport ? limited.use(loadReport) : limited;
 }

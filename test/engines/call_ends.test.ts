@@ -170,7 +170,10 @@ for (const kind of kinds) {
 
         assert.equal(call.seen(), seen);
         const [line = {}, ...more] = call.log.lines;
-        assert.deepEqual([line['code'], line['level'], more], [code, row.level ?? 30, []]);
+        assert.deepEqual(
+          [line['rpc.status_code'], line['level'], more],
+          [code, row.level ?? 30, []],
+        );
         if (row.reason !== undefined && !late) assert.equal(line['reason'], row.reason);
         assert.deepEqual(call.counted(), { started: 1, ended: [code] });
         assert.equal(call.timesSent, 1);

@@ -12,7 +12,7 @@ import {
 import type { Call } from '../../src/context.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { serve, until } from '../harness.ts';
-import { paths } from '../kinds.ts';
+import { rpcMethods, paths } from '../kinds.ts';
 import { connectRaw, frame } from '../raw_client.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 
@@ -82,7 +82,11 @@ for (const name of names) {
       cancel.abort();
 
       await assert.rejects(ended);
-      if (name === 'direct') await running.log.line({ rpc: paths.serverStream, code: 'CANCELLED' });
+      if (name === 'direct')
+        await running.log.line({
+          'rpc.method': rpcMethods.serverStream,
+          'rpc.status_code': 'CANCELLED',
+        });
     });
   }
 

@@ -37,7 +37,7 @@ export async function play(engine: EngineName, behaviour: Behaviour): Promise<Ou
   });
   const status = await send(engine, running.address, behaviour);
   await until(() => running.counts().calls === 0);
-  const logged = running.log.lines.map(({ code }) => String(code));
+  const logged = running.log.lines.map((line) => String(line['rpc.status_code']));
   return { status, logged, handled };
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../../src/gen/greet.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { serve } from '../harness.ts';
-import { call, failing, type Kind, kinds, paths, unusedGreet } from '../kinds.ts';
+import { call, failing, type Kind, kinds, rpcMethods, unusedGreet } from '../kinds.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 
 type Context = CallContext & Abortable;
@@ -171,8 +171,8 @@ for (const name of ['direct', 'grpc-js'] as const) {
         for (const kind of kinds) {
           assert.equal(await codeOf(running.client, kind), throughChain, kind);
           const line = await running.log.line({
-            rpc: paths[kind],
-            code: Status[throughChain] ?? String(throughChain),
+            'rpc.method': rpcMethods[kind],
+            'rpc.status_code': Status[throughChain] ?? String(throughChain),
           });
           // A cause for whoever mends it, where it is our fault.
           if (line['level'] === 50) assert.notEqual(line['err'], undefined);

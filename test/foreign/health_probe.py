@@ -51,7 +51,9 @@ class Plaintext(ProbeCase):
     @classmethod
     def setUpClass(cls):
         cls.socket = f"{new_folder(cls.addClassCleanup)}/server.sock"
-        cls.server = Server(args.file, "--listen", f"127.0.0.1:0,unix:{cls.socket}")
+        cls.server = Server(
+            args.file, "--listen", f"127.0.0.1:0,unix:{cls.socket}", "--log-level", "debug"
+        )
         cls.addClassCleanup(cls.server.kill)
 
     def test_addresses(self):
@@ -103,7 +105,7 @@ class Plaintext(ProbeCase):
                 header = f"x-request-id:  {name}"
                 ran = run("-addr", self.server.address, "-gzip", "-rpc-header", header)
                 self.assertEqual(ran.returncode, SERVING, ran.stderr)
-                self.server.wait_for(requestId=name, code="OK")
+                self.server.wait_for(**{"request_id": name, "rpc.status_code": "OK"})
 
     def test_the_status_in_words(self):
         for ran in run_both("-addr", self.server.address):

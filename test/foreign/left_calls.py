@@ -33,7 +33,7 @@ class LeftCalls(unittest.TestCase):
                 next(call)
             self.assertEqual(raised.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
             # The client's end may reach the server before its own clock does.
-            self.assertIn(logged()["code"], ("DEADLINE_EXCEEDED", "CANCELLED"))
+            self.assertIn(logged()["rpc.status_code"], ("DEADLINE_EXCEEDED", "CANCELLED"))
 
     def test_a_cancel_ends_parrots(self):
         for method in (self.stub.ParrotSayHello, self.stub.ParrotSaysHello):
@@ -62,13 +62,13 @@ class LeftCalls(unittest.TestCase):
         call, logged = self.start(method, sent, timeout=2 * BOUND)
         next(call)
         call.cancel()
-        self.assertEqual(logged()["code"], "CANCELLED")
+        self.assertEqual(logged()["rpc.status_code"], "CANCELLED")
 
     def start(self, method, sent, timeout):
         """Makes a call, and a way to wait for the server's own word on how it ended."""
         name = str(uuid.uuid4())
         call = method(sent, timeout=timeout, metadata=[("x-request-id", name)])
-        return call, lambda: self.server.wait_for(requestId=name)
+        return call, lambda: self.server.wait_for(request_id=name)
 
 
 def request(name):

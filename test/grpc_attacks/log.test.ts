@@ -9,7 +9,7 @@ import { printable } from '../../src/printable.ts';
 import { dial } from '../../src/transport/client.ts';
 import { certificate } from '../certificate.ts';
 import { eventually, type Line, serve } from '../harness.ts';
-import { call, kinds, paths } from '../kinds.ts';
+import { call, kinds, rpcMethods, paths } from '../kinds.ts';
 import { connectRaw, frame } from '../raw_client.ts';
 import { message } from './calls.ts';
 
@@ -18,19 +18,19 @@ test('the log has no more of a path than a line holds, however long it is', asyn
   const client = await connectRaw(running.address);
   client.open(`/${'x'.repeat(10_000)}`).end();
 
-  const { rpc } = await running.log.line({ code: 'UNIMPLEMENTED' });
-  assert.equal(rpc, `/${'x'.repeat(199)}`);
+  const line = await running.log.line({ 'rpc.method': '_OTHER' });
+  assert.equal(line['rpc.method_original'], 'x'.repeat(199));
   client.close();
 });
 
 /** Bytes of a line as src/observability/log.ts writes it. */
 const written = (line: Line) => Buffer.byteLength(printable(JSON.stringify(line)));
 
-test('a caller makes the line of its call no longer than 640 bytes as written, escapes and all', async () => {
+test('a caller makes the line of its call no longer than 800 bytes as written, escapes and all', async () => {
   await using running = await serve({ engine: 'direct' });
   const client = await connectRaw(running.address);
   const long = (text: string) => text.repeat(4000);
-  const quotes = { 'x-request-id': '"'.repeat(64) };
+  const quotes = { 'x-request-id': '"'.repeat(128) };
   // One byte on the wire: JSON has six for it, and for the first and the last two of UTF-8.
   for (const text of ['\u00A0', '\u0085', '\u001B', '"', '\u00FF'])
     client.open(`/${long(text)}`, quotes).end();
@@ -45,8 +45,8 @@ test('a caller makes the line of its call no longer than 640 bytes as written, e
   client.close();
 
   const lengths = running.log.lines.map(written);
-  assert.ok(Math.max(...lengths) <= 640, lengths.join(', '));
-  const malformed = await running.log.line({ rpc: paths.clientStream });
+  assert.ok(Math.max(...lengths) <= 800, lengths.join(', '));
+  const malformed = await running.log.line({ 'rpc.method': rpcMethods.clientStream });
   assert.match(String(malformed['reason']), /^Cannot take a request with "content-length: /);
 });
 
@@ -65,7 +65,7 @@ test('the name in a certificate is no longer in the log than a line bears', asyn
   await createClient(GreeterDefinition, channel).sayHello({});
   channel.close();
 
-  const line = await running.log.line({ rpc: paths.unary });
+  const line = await running.log.line({ 'rpc.method': rpcMethods.unary });
   assert.ok(uri.startsWith(String(line['client'])) && String(line['client']).length > 100);
   assert.ok(written(line) <= 800, `${written(line)}`);
 });
@@ -86,9 +86,14 @@ test('what the caller does wrong is logged at level info, with a reason and no s
   ] as const;
   for (const [path, body] of wrongs) client.open(path).resume().end(body);
 
-  for (const [rpc, , reason] of wrongs) {
-    const line = await running.log.line({ rpc });
-    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', level: 30, msg: 'call ended', reason });
+  for (const [path, , reason] of wrongs) {
+    const line = await running.log.line({ 'rpc.method': path.slice(1) });
+    assert.partialDeepStrictEqual(line, {
+      'rpc.status_code': 'INTERNAL',
+      level: 30,
+      msg: 'call ended',
+      reason,
+    });
     assert.equal('err' in line, false);
   }
   client.close();
@@ -109,7 +114,9 @@ test('every refusal of the engine has its reason in the log', async () => {
   await eventually('a line for each call', () => running.log.lines.length === 6);
   client.close();
 
-  const reasons = running.log.lines.map(({ code, reason }) => `${String(code)}: ${String(reason)}`);
+  const reasons = running.log.lines.map(
+    (line) => `${String(line['rpc.status_code'])}: ${String(line['reason'])}`,
+  );
   assert.deepEqual(reasons.toSorted(), [
     'DEADLINE_EXCEEDED: Deadline exceeded',
     'RESOURCE_EXHAUSTED: Cannot take a message of more than 1024 bytes',
@@ -141,7 +148,7 @@ test('a call that is cut while its response is compressed ends as the log says',
   stream.resume().end(message('Keys'));
 
   const [trailers] = await once(stream, 'trailers');
-  const lines = running.log.lines.map(({ code }) => code);
+  const lines = running.log.lines.map((line) => line['rpc.status_code']);
   session.destroy();
 
   assert.equal(trailers['grpc-status'], String(Status.ABORTED));
@@ -178,8 +185,8 @@ for (const kind of kinds) {
       details: 'Internal error',
     });
 
-    const line = await running.log.line({ rpc: paths[kind] });
-    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', msg: 'call failed' });
+    const line = await running.log.line({ 'rpc.method': rpcMethods[kind] });
+    assert.partialDeepStrictEqual(line, { 'rpc.status_code': 'INTERNAL', msg: 'call failed' });
     assert.partialDeepStrictEqual(line['err'], { type: 'TypeError', message: 'no text' });
     assert.equal(running.log.lines.length, 1);
   });
@@ -191,8 +198,8 @@ test('the log says INTERNAL, and why, where a service gives no reply', async () 
 
   await assert.rejects(call(running.client, 'unary'), { code: Status.INTERNAL });
 
-  const line = await running.log.line({ rpc: paths.unary });
-  assert.partialDeepStrictEqual(line, { code: 'INTERNAL', msg: 'call failed' });
+  const line = await running.log.line({ 'rpc.method': rpcMethods.unary });
+  assert.partialDeepStrictEqual(line, { 'rpc.status_code': 'INTERNAL', msg: 'call failed' });
   const message = 'Cannot respond with nothing: the method has one response';
   assert.partialDeepStrictEqual(line['err'], { type: 'TypeError', message });
 });

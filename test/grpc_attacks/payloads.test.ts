@@ -24,7 +24,8 @@ for (const [method, body] of Object.entries(bodies)) {
     let most = 0;
     const refused = () => {
       most = Math.max(most, running.counts().bufferedBytes ?? 0);
-      return running.log.lines.filter(({ code }) => code === 'RESOURCE_EXHAUSTED').length;
+      return running.log.lines.filter((line) => line['rpc.status_code'] === 'RESOURCE_EXHAUSTED')
+        .length;
     };
 
     for (let i = 0; i < 200; i++) {
@@ -44,7 +45,7 @@ test('calls that nobody reads keep 100,000 responses to send, all together', asy
   const request = StreamingOutputCallRequest.fromPartial({ responseParameters: thousand });
   const body = frame(StreamingOutputCallRequest.encode(request).finish());
   const refused = () =>
-    running.log.lines.filter(({ code }) => code === 'RESOURCE_EXHAUSTED').length;
+    running.log.lines.filter((line) => line['rpc.status_code'] === 'RESOURCE_EXHAUSTED').length;
   const open = () => client.open('/grpc.testing.TestService/StreamingOutputCall').resume();
 
   const first = open();
@@ -52,7 +53,7 @@ test('calls that nobody reads keep 100,000 responses to send, all together', asy
   for (let i = 0; i < 149; i++) open().end(body);
   await until(() => refused() === 50);
   first.close();
-  await running.log.line({ code: 'CANCELLED' });
+  await running.log.line({ 'rpc.status_code': 'CANCELLED' });
   for (let i = 0; i < 2; i++) open().end(body);
   await until(() => refused() === 51);
 

@@ -22,7 +22,7 @@ const engine = await createEngine('direct', limits, { exempt });
 // This is no Express.
 // oxlint-disable-next-line oxc/no-async-endpoint-handlers
 const server = buildServer(engine.use(countCall), {
-  log: pino({ base: null }, { write: countLine }),
+  log: pino({ base: null, level: 'debug' }, { write: countLine }),
   counts: createCallCounts(methods),
   deadlines: { max: 3_600_000, fallback: undefined },
   maxInFlight: 10_000,
@@ -62,7 +62,7 @@ async function* countCall<Req, Res>(call: ServerMiddlewareCall<Req, Res>, contex
 }
 
 function countLine(json: string): void {
-  const { code } = JSON.parse(json);
+  const { 'rpc.status_code': code } = JSON.parse(json);
   logged[code] = (logged[code] ?? 0) + 1;
   unlogged--;
 }

@@ -5,7 +5,7 @@ import zlib from 'node:zlib';
 import { Status } from 'nice-grpc-common';
 import { answerTo } from '../../../test/grpc_answer.ts';
 import { serve } from '../../../test/harness.ts';
-import { paths } from '../../../test/kinds.ts';
+import { rpcMethods, paths } from '../../../test/kinds.ts';
 import { connectRaw, frame } from '../../../test/raw_client.ts';
 
 // In a file of its own, as the compressor is loaded once for each process.
@@ -44,8 +44,8 @@ for (const kind of ['unary', 'serverStream'] as const) {
 
     assert.equal(trailers['grpc-status'], String(Status.INTERNAL));
     assert.equal(trailers['grpc-message'], 'Internal error');
-    const line = await running.log.line({ rpc: paths[kind] });
-    assert.partialDeepStrictEqual(line, { code: 'INTERNAL', msg: 'call failed' });
+    const line = await running.log.line({ 'rpc.method': rpcMethods[kind] });
+    assert.partialDeepStrictEqual(line, { 'rpc.status_code': 'INTERNAL', msg: 'call failed' });
     assert.partialDeepStrictEqual(line['err'], { message: 'no memory' });
     assert.equal(isLeft, kind === 'serverStream');
   });

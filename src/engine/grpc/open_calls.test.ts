@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
 import { feed, serve, until } from '../../../test/harness.ts';
-import { call, kinds, paths, unending, waiting } from '../../../test/kinds.ts';
+import { call, kinds, rpcMethods, unending, waiting } from '../../../test/kinds.ts';
 import { HealthDefinition } from '../../gen/grpc/health/v1/health.ts';
 
 const leaving = { code: Status.UNAVAILABLE, details: 'Server is shutting down' };
@@ -19,7 +19,11 @@ test('OpenCalls.drain() ends an open Health.Watch, so that shutdown does not wai
 
   await ended;
   await running.shutdown();
-  await running.log.line({ rpc: '/grpc.health.v1.Health/Watch', code: 'UNAVAILABLE', level: 30 });
+  await running.log.line({
+    'rpc.method': 'grpc.health.v1.Health/Watch',
+    'rpc.status_code': 'UNAVAILABLE',
+    level: 20,
+  });
 });
 
 test('OpenCalls.drain() ends a Health.Watch that is opened later, at once', async () => {
@@ -66,7 +70,11 @@ for (const kind of kinds) {
     running.openCalls.cut();
 
     await cut;
-    await running.log.line({ rpc: paths[kind], code: 'UNAVAILABLE', level: 30 });
+    await running.log.line({
+      'rpc.method': rpcMethods[kind],
+      'rpc.status_code': 'UNAVAILABLE',
+      level: 30,
+    });
     assert.equal(running.openCalls.inChain, 0);
   });
 

@@ -65,6 +65,6 @@ test('clientName() is not known on grpc-js, nor without a certificate', async ()
 
   await running.client.sayHello({});
 
-  assert.equal('client' in (await running.log.line({ code: 'OK' })), false);
+  assert.equal('client' in (await running.log.line({ 'rpc.status_code': 'OK' })), false);
   assert.equal(await lineOf({ uris: [spiffe] }, 'grpc-js'), undefined);
 });
