@@ -36,9 +36,9 @@ export interface CallCounts {
   all(): readonly MethodCounts[];
 }
 
-/** Upper bounds in milliseconds: those that Prometheus' own libraries begin with. */
+/** Upper bounds in milliseconds: those of Prometheus' own libraries, and below them some for calls that wait for nothing. */
 export const bucketsMs: readonly number[] = [
-  5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
+  0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
 ];
 
 /** Makes counts for these methods, and one more for whatever else calls may name: no caller adds to them. */

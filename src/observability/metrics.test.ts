@@ -91,21 +91,24 @@ test('createMetrics() tells calls by the codes of grpc-go, each time as they are
   ]);
 });
 
-test('createMetrics() tells how long calls took, in buckets up to 10 s', async () => {
+test('createMetrics() tells how long calls took, in buckets from 100 µs to 10 s', async () => {
   const { counts, read } = create();
-  for (const ms of [0, 5, 6, 10_000, 10_001, -3]) counts.ended(Status.OK, ms);
+  for (const ms of [0, 0.1, 0.2, 5, 6, 10_000, 10_001, -3]) counts.ended(Status.OK, ms);
 
   const samples = await read();
 
   const buckets = Object.fromEntries(valuesOf(samples, 'grpc_server_handling_seconds_bucket'));
   assert.partialDeepStrictEqual(buckets, {
-    '0.005': 3,
-    '0.01': 4,
-    '5': 4,
-    '10': 5,
-    '+Inf': 6,
+    '0.0001': 3,
+    '0.00025': 4,
+    '0.0025': 4,
+    '0.005': 5,
+    '0.01': 6,
+    '5': 6,
+    '10': 7,
+    '+Inf': 8,
   });
-  assert.deepEqual(valuesOf(samples, 'grpc_server_handling_seconds_sum'), [[20.012]]);
+  assert.deepEqual(valuesOf(samples, 'grpc_server_handling_seconds_sum'), [[20.0123]]);
 });
 
 test('createMetrics() tells what is open, what health says, what is built and the process', async () => {
