@@ -21,10 +21,18 @@ import { buildServer } from './transport/server.ts';
 /** The whole server, running. */
 export interface App extends Stoppable {
   readonly log: Logger;
-  readonly bound: readonly Bound[];
+  /** The addresses of each kind. */
+  readonly bound: Readonly<Record<'grpc' | 'health' | 'admin', readonly Bound[]>>;
   readonly services: readonly string[];
   /** Reads the TLS files again, where there are any that can be. */
   readonly reload: (() => void) | undefined;
+  /**
+   * Writes text between the lines of the log, where people read them in a terminal. There they are told
+   * of its start and its stop in words, and those are no lines of the log.
+   */
+  readonly tell: ((text: string) => void) | undefined;
+  /** How many calls are open. */
+  openCalls(): number;
 }
 
 /** A connection that is cut gets this long to take its last frames along. */
@@ -37,11 +45,13 @@ const lastFramesMs = 250;
 export async function startApp(config: Config, processInfo: ProcessInfo): Promise<App> {
   const { logTo, isTerminal, version, hostname, figures } = processInfo;
   const auto = isTerminal ? 'human' : 'json';
-  const { log, dropped, flushNow, close } = await createLog({
+  const format = config.logFormat === 'auto' ? auto : config.logFormat;
+  const { log, print, dropped, flushNow, close } = await createLog({
     level: config.logLevel,
-    format: config.logFormat === 'auto' ? auto : config.logFormat,
+    format,
     to: logTo,
   });
+  const isForPeople = isTerminal && format === 'human' && log.isLevelEnabled('info');
   processInfo.atExit(flushNow);
   processInfo.onWarning((err) => log.warn({ err }, 'process warning'));
   const services = await loadServices(config);
@@ -83,7 +93,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   const parts = { log, counts, connectionErrors, state, open, processInfo };
   const sources = { ...parts, droppedLogLines: dropped, certificates: tls };
   const admin = await openAdmin(config.adminListen, sources);
-  const [bound, boundForHealth] = await listenOnAll().catch((error) => {
+  const bound = await listenOnAll().catch((error) => {
     for (const each of [admin, ...servers]) each?.forceShutdown();
     throw error;
   });
@@ -91,20 +101,18 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   state.serving();
   let drained: Promise<unknown> | undefined;
   let cut: { served: number; cut: number } | undefined;
-  for (const where of bound) log.info(where, 'listening');
-  for (const where of boundForHealth) log.info(where, 'listening for health');
-  for (const where of admin?.bound ?? []) log.info(where, 'admin listening');
+  if (!isForPeople) logPlaces();
 
   return {
     log,
     bound,
     services: serviceNames,
     reload: server.setTls && tls && (() => void tls.reload()),
+    tell: isForPeople ? print : undefined,
+    openCalls: () => open().calls,
     leave() {
-      log.info(
-        { shutdownDelay: config.shutdownDelay, drainTimeout: config.drainTimeout },
-        'shutting down',
-      );
+      const { shutdownDelay, drainTimeout } = config;
+      if (!isForPeople) log.info({ shutdownDelay, drainTimeout }, 'shutting down');
       state.leaving();
       // While we still listen: a client that finds nobody else comes back here, and loses no call.
       if (config.shutdownDelay > 0) for (const each of servers) each.retireConnections?.();
@@ -132,9 +140,15 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   };
 
   async function listenOnAll() {
-    const main = await listenOn(server, config.listen, tls?.pems);
-    const forHealth = healthServer ? await listenOn(healthServer, config.healthListen) : [];
-    return [main, forHealth] as const;
+    const grpc = await listenOn(server, config.listen, tls?.pems);
+    const health = healthServer ? await listenOn(healthServer, config.healthListen) : [];
+    return { grpc, health, admin: admin?.bound ?? [] };
+  }
+
+  function logPlaces(): void {
+    for (const where of bound.grpc) log.info(where, 'listening');
+    for (const where of bound.health) log.info(where, 'listening for health');
+    for (const where of bound.admin) log.info(where, 'admin listening');
   }
 }
 

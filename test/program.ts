@@ -36,6 +36,8 @@ interface RunOptions {
   nodeFlags?: readonly string[];
   /** What it reads from standard input. */
   input?: string;
+  /** Typed into its standard input when its standard output or error has that. */
+  answer?: { to: RegExp; with: string };
   /** Sends SIGTERM when its standard output or error has this. */
   stopAt?: RegExp;
   /** Told the process's id. */
@@ -108,7 +110,7 @@ export function install(): Program {
     run(args, options) {
       const child = start(args, options);
       options?.onStart?.(child.pid ?? assert.fail('did not start'));
-      return toEnd(child, options?.stopAt);
+      return toEnd(child, options);
     },
     type: (line) => toEnd(started(spawn('sh', ['-c', line], { cwd: folder, env: ownNodeFirst }))),
     async serve(args = [], { env, ...options } = {}) {
@@ -134,6 +136,7 @@ export function install(): Program {
     {
       env = {},
       input = '',
+      answer,
       inRemovedFolder = false,
       launcher = inRemovedFolder ? removing : [],
       out = 'pipe',
@@ -156,7 +159,8 @@ export function install(): Program {
     });
     started(child);
     // Some end before they have read it.
-    child.stdin?.on('error', () => {}).end(input);
+    child.stdin?.on('error', () => {}).write(input);
+    if (!answer) child.stdin?.end();
     return child;
   }
 
@@ -187,12 +191,19 @@ function tlsSettings(folder: string): Record<string, string> {
   };
 }
 
-async function toEnd(child: ChildProcess, stopAt?: RegExp): Promise<Ended & { out: string }> {
+async function toEnd(
+  child: ChildProcess,
+  { stopAt, answer }: Pick<RunOptions, 'stopAt' | 'answer'> = {},
+): Promise<Ended & { out: string }> {
   let seen = '';
+  let isAnswered = false;
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (chunk: Buffer) => {
       seen += chunk.toString();
       if (!child.killed && stopAt?.test(seen)) child.kill();
+      if (!answer || isAnswered || !answer.to.test(seen)) return;
+      isAnswered = true;
+      child.stdin?.write(answer.with);
     });
   }
   const [out, err, [code]] = await Promise.all([

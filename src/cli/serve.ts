@@ -2,10 +2,9 @@ import { type App, startApp } from '../app.ts';
 import { type Config, loadResolved, settingRows } from '../config.ts';
 import type { Complaint } from '../config/tracing.ts';
 import { heedSignals, type Signals, stop, surviveStrays } from '../lifecycle.ts';
-import type { Bound } from '../transport/listen.ts';
 import type { Command, Flag } from './command.ts';
-import { shellWord } from './shell.ts';
 import { reportStartError } from './start_error.ts';
+import { firstCall, startLines, stopLine } from './start_lines.ts';
 
 /** The flags of every setting. */
 export const settingFlags: readonly Flag[] = settingRows().map((row) => ({
@@ -44,30 +43,15 @@ export const serve: Command = {
     signals.attach(app);
     surviveStrays(app.log);
     for (const { level, message, reason } of complaints) app.log[level]({ reason }, message);
-    const serving = { version: io.version, services: app.services };
-    app.log.info({ ...serving, try: hint({ app, config, program: io.program }) }, 'serving');
+    const started = { app, config, program: io.program };
+    if (app.tell) app.tell(startLines(started));
+    else {
+      const serving = { version: io.version, services: app.services };
+      app.log.info({ ...serving, try: firstCall(started) }, 'serving');
+    }
     app.log.flush();
-    await signals.stopped;
+    const signal = await signals.stopped;
+    app.tell?.(stopLine({ signal, calls: app.openCalls(), ...config }));
     return (await stop(app, config)) ? 0 : 1;
   },
 };
-
-/** A first call to make, as it may be typed; none where the caller needs a certificate of its own. */
-function hint({ app, config, program }: { app: App; config: Config; program: string }) {
-  const [first] = app.bound;
-  const address = first && callable(first);
-  // The guides' clients know no TLS.
-  if (config.tlsClientCaFile || address === undefined) return undefined;
-  const addr = `--addr ${shellWord(address)}`;
-  if (config.tlsCertFile) return `${program} health ${addr} --tls --tls-no-verify`;
-  const isTheirs = address === 'localhost:50051';
-  return `${program} guide hello${isTheirs ? '' : ` ${addr}`}`;
-}
-
-/** Where it can be called from this machine: one address alone is no other's, another's may be on the same port. */
-function callable({ address, port }: Bound): string {
-  if (port === undefined) return address;
-  const host = address.replace(/:\d+$/, '');
-  if (host === '' || host === '[::]') return `localhost:${port}`;
-  return `${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
-}

@@ -15,6 +15,8 @@ export interface LogOptions {
 /** A logger, and the way to see its last line out. */
 export interface Log extends Pick<Sink, 'dropped' | 'flushNow' | 'close'> {
   log: Logger;
+  /** Writes text for people as it is, between the lines of the log. */
+  print: (text: string) => void;
 }
 
 const gatherBytes = 8 * 1024;
@@ -35,7 +37,8 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
     const json = printable(line);
     sink.write(human ? human(json) : json);
   };
-  return { ...sink, log: pino(options, { ...sink, write }) };
+  const print = (text: string) => sink.write(printable(text));
+  return { ...sink, log: pino(options, { ...sink, write }), print };
 }
 
 /** The member of a line that says when, made once for all lines of a millisecond. */
