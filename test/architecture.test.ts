@@ -8,7 +8,7 @@ const src = join(import.meta.dirname, '../src');
 /** Who may import whom. A room sees only the rooms named here (and itself). */
 const mayImport: Record<string, readonly string[]> = {
   main: ['cli', 'config', 'lifecycle', 'printable'],
-  cli: ['app', 'config', 'lifecycle', 'transport', 'gen', 'message_of'],
+  cli: ['app', 'config', 'lifecycle', 'transport', 'gen', 'message_of', 'nearest'],
   app: ['config', 'gen', 'lifecycle', 'middleware', 'observability', 'services', 'transport'],
   transport: [
     'certificates',
@@ -17,6 +17,7 @@ const mayImport: Record<string, readonly string[]> = {
     'gen',
     'message_of',
     'middleware',
+    'nearest',
     'observability',
     'rich_error',
     'services',
@@ -26,13 +27,14 @@ const mayImport: Record<string, readonly string[]> = {
   services: ['context', 'engine', 'errors', 'gen', 'time_left'],
   observability: ['engine', 'printable'],
   lifecycle: ['observability'],
-  config: ['certificates', 'message_of'],
+  config: ['certificates', 'message_of', 'nearest'],
   errors: ['rich_error'],
   rich_error: ['gen'],
   context: ['engine'],
   time_left: ['context'],
   certificates: ['message_of'],
   message_of: [],
+  nearest: [],
   printable: [],
   gen: [],
 };

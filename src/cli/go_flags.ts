@@ -1,5 +1,5 @@
 import type { Args, Flag } from './command.ts';
-import { unknownFlag } from './nearest.ts';
+import { unknownFlag } from './unknown_flag.ts';
 
 /** What Go's strconv.ParseBool takes. */
 const booleans = new Map([

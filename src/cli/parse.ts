@@ -1,7 +1,7 @@
 import { Command as Parser, CommanderError } from 'commander';
 import type { Args, Command, Flag } from './command.ts';
 import { parseGoFlags } from './go_flags.ts';
-import { unknownFlag } from './nearest.ts';
+import { unknownFlag } from './unknown_flag.ts';
 
 /** Reads a command's arguments, or gives its help when they ask for it. */
 export function parse(

@@ -2,6 +2,7 @@ import { createServer as createDirect, type GrpcServerOptions } from '../engine/
 import { createBusy } from '../rich_error.ts';
 import { type Exempt, exemptIn } from './catalogue.ts';
 import type { Engine, EngineName, Limits } from './engine_types.ts';
+import { createUnknownMethods } from './unknown_method.ts';
 
 /** What an engine is told beside its limits. */
 export interface EngineOptions {
@@ -46,6 +47,7 @@ export async function createEngine(
       unlimited,
       essential,
       createBusy,
+      describeUnknown: createUnknownMethods,
     });
   }
   const { createServer } = await import('./grpc_js.ts');

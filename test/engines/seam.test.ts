@@ -361,7 +361,7 @@ for (const name of names) {
     engine.add(GreeterDefinition, unusedGreet);
     await using client = await dial(engine);
     const words = {
-      direct: 'Cannot find method /Hello/Hello',
+      direct: 'Cannot find service Hello',
       'grpc-js': 'The server does not implement the method /Hello/Hello',
     };
 

@@ -26,6 +26,11 @@ export interface RouterOptions {
   unlimited?: ReadonlySet<string> | undefined;
   /** Makes what refuses a call or a message for want of room: RESOURCE_EXHAUSTED, and when to try again. */
   createBusy?: ((message: string) => () => ServerError) | undefined;
+  /**
+   * Makes, from the paths of all methods, what tells the caller of any other path what is wrong with it. It
+   * is asked for each such call, and has to be as cheap as a refusal is.
+   */
+  describeUnknown?: ((paths: readonly string[]) => (path: string) => string) | undefined;
   /** Told of requests that are no calls. */
   report?: Http2ServerOptions['report'];
   /** Milliseconds, for deadlines. */
@@ -61,6 +66,7 @@ export function createRouter({
   essential,
   unlimited,
   createBusy = busyWithoutDetails,
+  describeUnknown = () => namePath,
   report = () => {},
   now = performance.now.bind(performance),
 }: RouterOptions): Router {
@@ -81,6 +87,7 @@ export function createRouter({
   const peers = new WeakMap<Socket, ConnectionInfo>();
   const overloaded = createBusy('Cannot take more calls: too much is buffered');
   let fallbackChain: readonly AnyMiddleware[] = [];
+  let describe: ((path: string) => string) | undefined;
 
   return {
     serve,
@@ -110,8 +117,13 @@ export function createRouter({
     if (isUnlimited) stream.hold(Held.calls, unlimitedCost);
     const fault = refusal(stream, head.path);
     if (fault) head = { ...head, fault };
-    const known = method ? { head, method } : unknownMethod(head, fallbackChain);
+    const known = method ? { head, method } : unknown(head);
     return new CallEvents(new Call({ stream, ...known, connection, isUnlimited, deps }));
+  }
+
+  function unknown(head: CallHead) {
+    describe ??= describeUnknown([...methods.keys()]);
+    return unknownMethod(head, { describe, chain: fallbackChain });
   }
 
   function refusal({ account }: Stream, path: string): ServerError | undefined {
@@ -132,12 +144,23 @@ function described(method: Omit<Method, 'descriptor'>): Method {
 /** Of a path that no method has, as JSON writes it. */
 const mostPathBytes = 200;
 
+/** What is told of an unknown method where nobody knows more. */
+function namePath(path: string): string {
+  return `Cannot find method ${bounded(path, mostPathBytes)}`;
+}
+
+interface Unknown {
+  describe: (path: string) => string;
+  chain: readonly AnyMiddleware[];
+}
+
 /** An unknown method is a bidi one that ends at once: what it would have been nobody knows. */
-function unknownMethod(head: CallHead, chain: readonly AnyMiddleware[]) {
+function unknownMethod(head: CallHead, { describe, chain }: Unknown) {
   // The log says it too, for few bytes of the caller's.
   const path = bounded(head.path, mostPathBytes);
-  const unknown = new ServerError(Status.UNIMPLEMENTED, `Cannot find method ${path}`);
-  const fault = head.isOversized ? head.fault : unknown;
+  const fault = head.isOversized
+    ? head.fault
+    : new ServerError(Status.UNIMPLEMENTED, describe(head.path));
   const method = described({
     path,
     requestStream: true,

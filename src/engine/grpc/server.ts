@@ -28,7 +28,12 @@ export interface GrpcServerOptions
     Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response' | 'scheduler'>,
     Pick<
       RouterOptions,
-      'maxMessageSize' | 'compressAbove' | 'essential' | 'unlimited' | 'createBusy'
+      | 'maxMessageSize'
+      | 'compressAbove'
+      | 'essential'
+      | 'unlimited'
+      | 'createBusy'
+      | 'describeUnknown'
     > {
   /** TLS handshakes that may be under way at once, on all addresses together. */
   maxHandshakes?: number | undefined;
@@ -80,6 +85,7 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
     essential,
     unlimited,
     createBusy,
+    describeUnknown,
     maxHandshakes,
     onIncident,
     ...more
@@ -94,6 +100,7 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
       essential,
       unlimited,
       createBusy,
+      describeUnknown,
       report,
     });
     const http2 = createHttp2Server({

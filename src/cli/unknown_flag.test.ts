@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { settingRows } from '../config.ts';
-import { unknownFlag } from './nearest.ts';
+import { unknownFlag } from './unknown_flag.ts';
 
 const names = settingRows().map(({ name }) => name);
 

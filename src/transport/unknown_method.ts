@@ -1,0 +1,96 @@
+import { bounded } from '../engine/bounded.ts';
+import { nearestTo } from '../nearest.ts';
+
+/** Paths that are longer are nobody's mistake in typing. */
+const longestPath = 256;
+/** Of a path in a message, as JSON writes it. */
+const mostPathBytes = 200;
+/** Who asks for a method that there is not asks again. */
+const mostRemembered = 256;
+
+/**
+ * What callers of a method that is not served are told, by the path that they named: whether it is the
+ * service or the method, and the nearest that is served, where one is near. The last 256 answers are kept.
+ */
+export function createUnknownMethods(paths: readonly string[]): (path: string) => string {
+  const describe = describer(paths);
+  const known = new Map<string, string>();
+  return (path) => {
+    if (path.length > longestPath) return `Cannot find method ${bounded(path, mostPathBytes)}`;
+    const before = known.get(path);
+    if (before !== undefined) return before;
+    const message = describe(path);
+    if (known.size >= mostRemembered) forgetFirst(known);
+    known.set(path, message);
+    return message;
+  };
+}
+
+function forgetFirst(map: Map<string, unknown>): void {
+  for (const key of map.keys()) {
+    map.delete(key);
+    return;
+  }
+}
+
+/** Names by what they are in lower case: a letter in the wrong case is no mistake at all. */
+type Names = Map<string, string>;
+
+function describer(paths: readonly string[]): (path: string) => string {
+  const services: Names = new Map();
+  const methods = new Map<string, Names>();
+  for (const path of paths) {
+    const { service = '', method = '' } = split(path) ?? {};
+    services.set(service.toLowerCase(), service);
+    const names = methods.get(service) ?? new Map<string, string>();
+    methods.set(service, names.set(method.toLowerCase(), method));
+  }
+
+  return (path) => {
+    const asked = split(path);
+    if (!asked) return `Cannot find method ${bounded(path, mostPathBytes)}`;
+    const { service, method } = asked;
+    const names = methods.get(service);
+    if (names) {
+      const nearest = nearestIn(names, method);
+      return withNearest(
+        `method ${bounded(path, mostPathBytes)}`,
+        nearest && `/${service}/${nearest}`,
+      );
+    }
+    const nearest = nearestIn(services, service) ?? inOtherPackage(asked);
+    return withNearest(`service ${bounded(service, mostPathBytes)}`, nearest);
+  };
+
+  /** Who leaves the package out, or takes another one, has the rest of the name right. */
+  function inOtherPackage({ service, method }: Asked): string | undefined {
+    const name = unqualified(service.toLowerCase());
+    const found = services.entries().filter(([lower]) => unqualified(lower) === name);
+    const named = Array.from(found, ([, each]) => each);
+    return named.find((each) => methods.get(each)?.has(method.toLowerCase())) ?? named[0];
+  }
+}
+
+interface Asked {
+  service: string;
+  method: string;
+}
+
+function split(path: string): Asked | undefined {
+  const [root, service, method, ...more] = path.split('/');
+  if (root !== '' || !service || !method || more.length > 0) return undefined;
+  return { service, method };
+}
+
+function nearestIn(names: Names, typed: string): string | undefined {
+  const nearest = nearestTo(typed.toLowerCase(), names.keys());
+  return nearest === undefined ? undefined : names.get(nearest);
+}
+
+function unqualified(name: string): string {
+  return name.slice(name.lastIndexOf('.') + 1);
+}
+
+function withNearest(what: string, nearest: string | undefined): string {
+  return `Cannot find ${what}${nearest === undefined ? '' : `; the nearest is ${nearest}`}`;
+}
