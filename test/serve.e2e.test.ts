@@ -16,6 +16,8 @@ import { serviceNames } from './harness.ts';
 /** Errors of the start are for people then: elsewhere they are lines of the log. */
 const human = ['--log-format', 'human'];
 
+const inUse = 'address already in use';
+
 test('the built file serves alone in an empty folder, and says what, where and how to try it', async () => {
   using program = install();
   const server = await program.serve();
@@ -126,7 +128,10 @@ test('a unix socket that a killed server left behind is taken over, one in use i
 
   assert.equal(out, 'Hello World\n');
   assert.match(file.err, /--listen "unix:greeter.mjs": must be free: "greeter.mjs" is no socket$/m);
-  assert.equal(third.err, 'Cannot listen on "unix:greeter.sock": address already in use\n');
+  assert.equal(
+    third.err,
+    `Cannot listen on "unix:greeter.sock": ${inUse} by another greeter; --listen sets another address\n`,
+  );
   assert.deepEqual(await next.ended, { code: 0, err: '' });
 });
 
@@ -164,8 +169,29 @@ test('a port in use is one clear line, and exit code 1', async (t) => {
 
   const { code, out, err } = await program.run(['--listen', address, ...human]);
 
-  assert.equal(err, `Cannot listen on "${address}": address already in use\n`);
+  assert.equal(err, `Cannot listen on "${address}": ${inUse}; --listen sets another address\n`);
   assert.deepEqual({ code, out }, { code: 1, out: '' });
+});
+
+test('a port that another greeter has is one clear line that says so, and names what sets another', async () => {
+  using program = install();
+  const other = await program.serve(['--admin-listen', '127.0.0.1:0']);
+  const { port } = await other.log.line({ msg: 'admin listening' });
+  const admin = `127.0.0.1:${String(port)}`;
+  const free = ['--listen', '127.0.0.1:0', '--admin-listen', admin];
+
+  const grpc = await program.run(human, { env: { GREETER_LISTEN: other.address } });
+  const metrics = await program.run([...free, ...human]);
+
+  const by = `${inUse} by another greeter;`;
+  assert.equal(
+    grpc.err,
+    `Cannot listen on "${other.address}": ${by} GREETER_LISTEN sets another address\n`,
+  );
+  assert.equal(
+    metrics.err,
+    `Cannot listen on "${admin}": ${by} --admin-listen sets another address\n`,
+  );
 });
 
 test('wrong settings are named all at once, and the exit code is 2', async () => {
@@ -198,13 +224,13 @@ test('where the log is JSON, why the server has not started is a line of it, on 
   const wrong = { GREETER_DRAIN_TIMEOUT: '5' };
   const rule = 'must be a duration from 0s to 576h, such as 250ms, 5s or 1m30s';
 
-  const inUse = await program.run(['--listen', address]);
+  const taken = await program.run(['--listen', address]);
   const bad = await program.run(['--nope'], { env: wrong });
   const unclear = await program.run(['--log-format=loud'], { env: wrong });
   const checked = await program.run(['check-config'], { env: wrong });
 
   for (const [{ code, out, err }, expected, reason] of [
-    [inUse, 1, `Cannot listen on "${address}": address already in use`],
+    [taken, 1, `Cannot listen on "${address}": ${inUse}; --listen sets another address`],
     [bad, 2, `--nope: unknown flag; GREETER_DRAIN_TIMEOUT "5": ${rule}`],
     [
       unclear,

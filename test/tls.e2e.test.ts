@@ -234,7 +234,8 @@ test('a port of health that is taken is one clear line, and exit code 1', async 
     env: { GREETER_LOG_FORMAT: 'human' },
   });
 
-  const err = `Cannot listen on "${address}": address already in use\n`;
+  const hint = '--health-listen sets another address';
+  const err = `Cannot listen on "${address}": address already in use; ${hint}\n`;
   assert.deepEqual(ended, { code: 1, out: '', err });
 });
 

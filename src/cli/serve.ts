@@ -2,6 +2,7 @@ import { type App, startApp } from '../app.ts';
 import { type Config, loadResolved, settingRows } from '../config.ts';
 import type { Complaint } from '../config/tracing.ts';
 import { heedSignals, type Signals, stop, surviveStrays } from '../lifecycle.ts';
+import { explainInUse } from './address_in_use.ts';
 import type { Command, Flag } from './command.ts';
 import { reportStartError } from './start_error.ts';
 import { firstCall, startLines, stopLine } from './start_lines.ts';
@@ -36,7 +37,10 @@ export const serve: Command = {
         complain,
       });
       signals = heedSignals(io);
-      app = await startApp(config, io);
+      const given = { config, flags: args.flags, env: io.env };
+      app = await startApp(config, io).catch(async (error) => {
+        throw await explainInUse(error, given);
+      });
     } catch (error) {
       return reportStartError(error, args, io);
     }

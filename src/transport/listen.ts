@@ -26,11 +26,18 @@ export interface Bound {
   readonly port: number | undefined;
 }
 
-/** Says which address could not be listened on, and why. */
+/** Says which address could not be listened on, and why; `hint` is what else is known of that. */
 export class ListenError extends Error {
-  constructor(address: string, cause: unknown) {
-    super(`Cannot listen on "${address}": ${reasonOf(cause)}`, { cause });
+  /** As it was written. */
+  readonly address: string;
+  /** Whether somebody else listens there. */
+  readonly isInUse: boolean;
+
+  constructor(address: string, cause: unknown, hint = '') {
+    super(`Cannot listen on "${address}": ${reasonOf(cause)}${hint}`, { cause });
     this.name = 'ListenError';
+    this.address = address;
+    this.isInUse = errnoOf(cause) === 'EADDRINUSE';
   }
 }
 
