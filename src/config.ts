@@ -16,6 +16,7 @@ import {
   size,
 } from './config/parse.ts';
 import { type Complaint, readTracing, type TracingConfig } from './config/tracing.ts';
+import { unknownVariables } from './config/unknown_variables.ts';
 import { messageOf } from './message_of.ts';
 
 /**
@@ -296,7 +297,9 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
   const found = [...(known.problems ?? [])];
   const broken = new Set<string>();
   const nameOf = nameAsGiven({ flags, env });
+  const names: string[] = [];
   const settings = readSettings((name, { fallback, parse }) => {
+    names.push(name);
     const flag = flags[name];
     const variable = env[envName(name)];
     const from = nameOf(name);
@@ -310,6 +313,7 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
     broken.add(name);
     return parse(fallback);
   });
+  for (const complaint of unknownVariables(env, names)) complain(complaint);
   const healthListen = healthListenOf(settings);
   const config = {
     ...settings,

@@ -56,7 +56,10 @@ function assertSays({ out, err }: Ended, lines: string): void {
   for (const line of lines.split('\n')) {
     // Both have other words around it.
     const text = line
-      .replace(/^(tracing is off: |the default is used: |Cannot start with .*:$)/, '')
+      .replace(
+        /^(tracing is off: |the default is used: |unknown variable: |Cannot start with .*:$)/,
+        '',
+      )
       .trim();
     const isSaid = said.includes(bare(text)) || said.includes(bare(JSON.stringify(text)));
     assert.ok(isSaid, `serve does not say ${text}, but\n${out}${err}`);
