@@ -83,6 +83,7 @@ request {
 test('guide greet chats until the end of input', async () => {
   const out = await play('greet', { input: '4\nAda\nBob' });
   assert.equal(out.split(question).length - 1, 3);
+  assert.match(out, /^The input has ended\.$/m);
   assert.match(out, /InteractiveSayHello Response Received:\nmessage: "Bello Ada!"\n\n/);
   assert.match(out, /InteractiveSayHello Response Received:\nmessage: "Bello Bob!"\n\n/);
 });
@@ -94,6 +95,33 @@ test('guide greet refuses a choice that is none', async () => {
 
   assert.equal(err, 'Cannot make call "5": must be 1, 2, 3 or 4\n');
   assert.equal(code, 2);
+});
+
+test('guide greet says that the input has ended before it has a choice', async () => {
+  using program = install();
+
+  const { code, out, err } = await program.run(['guide', 'greet']);
+
+  assert.equal(out, `${menu}\n`);
+  assert.equal(err, 'Cannot make a call: the input has ended, and must have 1, 2, 3 or 4\n');
+  assert.equal(code, 2);
+});
+
+test("guide dials the guide's port where --addr has none", async () => {
+  using program = install();
+  const errorOf = async (name: string, addr: string) =>
+    (await program.run(['guide', name, '--addr', addr])).err;
+  // Nobody can serve there.
+  const dialled = await Promise.all([
+    errorOf('hello', '255.255.255.255'),
+    errorOf('sample', '255.255.255.255'),
+    errorOf('hello', '255.255.255.255:1'),
+  ]);
+
+  assert.deepEqual(
+    dialled.map((err) => /^Cannot call (\S+): /.exec(err)?.[1]),
+    ['255.255.255.255:50051', '255.255.255.255:9999', '255.255.255.255:1'],
+  );
 });
 
 test('guide names what is wrong with its arguments, and exits 2', async () => {

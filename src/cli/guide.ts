@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import type { Channel } from 'nice-grpc';
 import { ClientError, Status } from 'nice-grpc-common';
 import { UsageError } from '../config.ts';
@@ -18,8 +19,8 @@ export const guide: Command = {
   flags: [
     {
       name: 'addr',
-      value: 'HOST:PORT',
-      help: 'the server (default: this machine, port 9999 for sample, 50051 for the others)',
+      value: 'HOST[:PORT]',
+      help: 'the server (default: this machine; port 9999 for sample, 50051 for the others)',
     },
     {
       name: 'message',
@@ -37,7 +38,7 @@ export const guide: Command = {
     const read = readFlags(args);
     const [name = ''] = args.operands;
     const found = guides.get(name);
-    const address = read.text('addr') ?? `localhost:${found?.port}`;
+    const address = withPort(read.text('addr') ?? 'localhost', found?.port);
     const message = read.text('message');
     if (!found) read.problems.push(`"${name}": must be one of ${names}`);
     if (!found || read.problems.length > 0) throw new UsageError('play this guide', read.problems);
@@ -55,6 +56,12 @@ export const guide: Command = {
     }
   },
 };
+
+/** A host alone is meant on the port that the guide's own client dials. */
+function withPort(address: string, port: number | undefined): string {
+  if (isIPv6(address)) return `[${address}]:${port}`;
+  return /^(?:[\w.-]+|\[[^\]]*\])$/.test(address) ? `${address}:${port}` : address;
+}
 
 function open(address: string, env: Io['env']): Channel {
   try {

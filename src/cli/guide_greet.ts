@@ -24,6 +24,10 @@ export async function greetGuide(
     write(menu);
     const choice = await ask('Which rpc would you like to make: ');
     switch (choice) {
+      case undefined:
+        write('\n');
+        error('Cannot make a call: the input has ended, and must have 1, 2, 3 or 4');
+        return 2;
       case '1':
         show('SayHello', await client.sayHello(bello));
         return 0;
@@ -49,16 +53,17 @@ export async function greetGuide(
   async function* names(): AsyncGenerator<HelloRequest> {
     while (true) {
       const name = await ask('Please enter a name (or nothing to stop chatting): ');
-      if (name === '') return;
+      if (name === undefined) write('\nThe input has ended.\n');
+      if (!name) return;
       yield { greeting: 'Bello', name };
     }
   }
 
-  /** The next line of input, empty at its end. */
-  async function ask(question: string): Promise<string> {
+  /** The next line of input; undefined at its end. */
+  async function ask(question: string): Promise<string | undefined> {
     write(question);
     const { done, value } = await lines.next();
-    return done ? '' : value.trim();
+    return done ? undefined : value.trim();
   }
 
   function show(method: string, reply: object): void {
