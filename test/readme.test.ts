@@ -1,23 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  cpSync,
-  existsSync,
-  globSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { settingRows } from '../src/config.ts';
 import { serviceNames } from './harness.ts';
+import { copyOfProject, projectRoot as root } from './project_copy.ts';
 
-const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 
 test('docs/settings.md has every setting, with its variable, its default and what it is', () => {
@@ -127,19 +118,6 @@ test("the README's commands do what it says", async (t) => {
 function commands(): string[] {
   const blocks = [...readme.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);
   return blocks.filter((block) => !block.includes('kubectl'));
-}
-
-/** The project without its history, where a build is in nobody's way. */
-function copyOfProject(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const left = ['node_modules', 'dist', '.git'];
-  cpSync(root, folder, {
-    recursive: true,
-    filter: (source) => source === root || !left.includes(basename(source)),
-  });
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-  return folder;
 }
 
 /** Runs commands in a folder; what `npm ci` would install is there already. */

@@ -18,7 +18,7 @@ source "$here/parts.sh"
 main() {
   need python3 go cargo
   find_rust
-  debian nghttp:nghttp2-client curl:curl
+  "$debian" nghttp:nghttp2-client curl:curl
 
   once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
   local python=$!

@@ -1,5 +1,6 @@
 # What install scripts share: it is sourced, and keeps everything below $foreign.
 foreign=${FOREIGN:-$HOME/.cache/greeter-foreign}
+debian=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/.ci/debian
 mkdir -p "$foreign/bin" "$foreign/stamps"
 
 need() {
@@ -9,36 +10,6 @@ need() {
     echo "Cannot install the foreign clients: $program is missing" >&2
     exit 1
   done
-}
-
-# debian PROGRAM:PACKAGE...: installs those whose program is missing; root alone can.
-debian() {
-  local pair missing=()
-  for pair in "$@"; do
-    command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
-  done
-  apt_install "${missing[@]}"
-}
-
-# debian_packages PACKAGE...: the same by the package's name, for libraries.
-debian_packages() {
-  local package missing=()
-  for package in "$@"; do
-    dpkg-query --show --showformat '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing+=("$package")
-  done
-  apt_install "${missing[@]}"
-}
-
-apt_install() {
-  [ $# -gt 0 ] || return 0
-  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "Cannot install the foreign clients: $* of Debian's packages is missing" >&2
-    exit 1
-  fi
-  local apt=(apt-get -qq -o DPkg::Lock::Timeout=300)
-  DEBIAN_FRONTEND=noninteractive "${apt[@]}" update
-  DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null
-  echo "foreign: $* installed"
 }
 
 # once NAME PIN FILE COMMAND: runs COMMAND unless it once left FILE behind with this very PIN.

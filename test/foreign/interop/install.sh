@@ -15,8 +15,8 @@ tarball=$foreign/interop/source/grpc.tar.gz
 
 main() {
   need python3 go
-  debian g++:g++ java:default-jre-headless mvn:maven ruby:ruby
-  debian_packages libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libssl-dev ruby-grpc
+  "$debian" g++:g++ java:default-jre-headless mvn:maven ruby:ruby \
+    libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libssl-dev ruby-grpc
   mkdir -p "$foreign/interop"
   once interop_source "$GRPC_DEBIAN" interop/source debian_source
 

@@ -14,7 +14,7 @@ source "$here/../parts.sh"
 
 main() {
   need python3 go npm
-  debian javac:default-jdk-headless
+  "$debian" javac:default-jdk-headless
   mkdir -p "$foreign/rate"
   once ghz "$GHZ" bin/ghz go_ghz
   once rate_node "$(cat "$here"/node/*.json)" rate/node/installed node_packages

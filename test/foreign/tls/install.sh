@@ -8,7 +8,7 @@ source "$here/../parts.sh"
 
 main() {
   need go
-  debian g++:g++ javac:default-jdk-headless pkg-config:pkg-config
+  "$debian" g++:g++ javac:default-jdk-headless pkg-config:pkg-config
   once tls_cpp "$(cat "$here/client.cc"; dpkg-query --show libgrpc++-dev)" bin/tls_cpp cpp_client &
   local cpp=$!
   # A failure below must not leave it running behind our back.

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { createClient } from 'nice-grpc';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { dial } from '../src/transport/client.ts';
+import { eventually, feed } from './harness.ts';
+import { copyOfProject } from './project_copy.ts';
+
+test('npm run dev serves what was saved by rename, whatever calls are open', async (t) => {
+  const folder = copyOfProject(t);
+  const dev = runDev(t, folder);
+  const { port } = await dev.serving(1);
+  using call = await openCall(port);
+
+  saveByRename(join(folder, 'src/printable.ts'));
+  await dev.serving(2);
+
+  assert.match(String(await call.ended), /UNAVAILABLE/);
+});
+
+test('npm run dev goes on after npm run generate', async (t) => {
+  const folder = copyOfProject(t);
+  const dev = runDev(t, folder);
+  await dev.serving(1);
+
+  await promisify(execFile)('npm', ['run', 'generate'], { cwd: folder });
+  const before = dev.starts().length;
+  saveByRename(join(folder, 'src/gen/greet.ts'));
+
+  await dev.serving(before + 1);
+});
+
+test('npm run dev -- --inspect lets debuggers in', async (t) => {
+  const dev = runDev(t, copyOfProject(t), '--inspect=127.0.0.1:0');
+
+  await dev.serving(1);
+
+  assert.match(dev.errors(), /^Debugger listening on ws:\/\/127\.0\.0\.1:/m);
+});
+
+/** As editors do that never leave half a file behind. */
+function saveByRename(file: string): void {
+  copyFileSync(file, `${file}.new`);
+  renameSync(`${file}.new`, file);
+}
+
+function runDev(t: TestContext, cwd: string, ...flags: string[]) {
+  const addresses = ['--listen', '127.0.0.1:0', '--admin-listen', 'off', '--log-format', 'json'];
+  const child = spawn('npm', ['run', 'dev', '--', ...flags, ...addresses], {
+    cwd,
+    env: { ...process.env, GREETER_DRAIN_TIMEOUT: '1h' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const ended = once(child, 'exit');
+  t.after(async () => {
+    // npm, its shell, Node that watches, and the server.
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    await ended;
+  });
+  let [out, errors] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  const starts = () => [...out.matchAll(/"port":(\d+).*\n(?:.*\n)*?.*"msg":"serving"/g)];
+  return {
+    errors: () => errors,
+    starts,
+    /** The port of the start of that number, once it serves. */
+    async serving(number: number) {
+      await eventually(`start ${number} of npm run dev`, () => starts().length >= number);
+      return { port: Number(starts()[number - 1]?.[1]) };
+    },
+  };
+}
+
+/** A call that goes on until the server ends it: then `ended` resolves with its error. */
+async function openCall(port: number) {
+  const channel = dial({ address: `127.0.0.1:${port}` });
+  const requests = feed<{ responseParameters: { size: number }[] }>();
+  requests.push({ responseParameters: [{ size: 1 }] });
+  const responses = createClient(TestServiceDefinition, channel).fullDuplexCall(requests);
+  const each = responses[Symbol.asyncIterator]();
+  await each.next();
+  const ended = each.next().catch((error: unknown) => error);
+  return { ended, [Symbol.dispose]: () => channel.close() };
+}
