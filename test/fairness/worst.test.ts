@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { paths } from '../kinds.ts';
 import { frame, packed } from '../raw_client.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
-import { compressedResponse, calls, groups, nothing, responses, times } from './bytes.ts';
+import { compressedResponse, calls, groups, MiB, nothing, responses, times } from './bytes.ts';
 import { wideOpen } from './hostile.ts';
 import { costsOf, serveMetered } from './metered.ts';
 import { bytesOf, type Input } from './search_inputs.ts';
@@ -154,7 +154,7 @@ const anyMemory = 2 * 1024 * 1024;
 const callMemory = 6 * 1024;
 
 /** What search.ts has found to hold most for what is charged. */
-const held: readonly { what: string; bytes: Buffer; calls?: number }[] = [
+const held: readonly { what: string; bytes: Buffer; calls?: number; hello?: Buffer }[] = [
   {
     what: 'answers of reflection that nobody reads',
     ...found({
@@ -179,12 +179,22 @@ const held: readonly { what: string; bytes: Buffer; calls?: number }[] = [
     bytes: calls({ path: paths.clientStream, count: 1000 }),
     calls: 1000,
   },
+  {
+    what: 'responses that were read, of calls that wait for another request',
+    bytes: calls({
+      path: `${interop}FullDuplexCall`,
+      count: 16,
+      body: responses(1, MiB),
+      ends: false,
+    }),
+    hello: wideOpen,
+  },
 ];
 
-for (const { what, bytes, calls: open = 0 } of held) {
+for (const { what, bytes, calls: open = 0, hello = greeting(0) } of held) {
   test(`what is held is what is charged: ${what}`, async (t) => {
     await using server = await serveMetered();
-    const sent = { hello: greeting(0), bytes, calls: Number.POSITIVE_INFINITY, weighs: true };
+    const sent = { hello, bytes, calls: Number.POSITIVE_INFINITY, weighs: true };
     // What is made once for all calls.
     await costsOf(server, sent);
 

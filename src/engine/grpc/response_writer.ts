@@ -45,6 +45,8 @@ export class ResponseWriter {
   #sentHeader = false;
   #countsFailure = false;
   #last: Uint8Array | undefined;
+  /** Bytes of the last response of a stream that are charged. */
+  #kept = 0;
   /** Since a message was the last that there was room for: resolved once there is room again. */
   #room: PromiseWithResolvers<void> | undefined;
 
@@ -223,6 +225,14 @@ export class ResponseWriter {
     return this.#write(framed);
   }
 
+  /** A generator keeps what it has yielded for as long as it waits, a minute for the next request perhaps. */
+  #keep(bytes: number): void {
+    const kept = bytes < uncounted ? 0 : bytes;
+    if (kept === this.#kept) return;
+    this.#kept = kept;
+    this.#stream.keepLast(kept);
+  }
+
   /** The only message of a response leaves together with its status. */
   #write(framed: Uint8Array): boolean {
     const { flow } = this.#stream;
@@ -232,6 +242,7 @@ export class ResponseWriter {
       return true;
     }
     const goOn = this.#stream.write(framed);
+    this.#keep(framed.length);
     if (goOn && !flow.isSpent) return true;
     this.#room = Promise.withResolvers();
     // Others have their part before the next one.
@@ -239,6 +250,9 @@ export class ResponseWriter {
     return false;
   }
 }
+
+/** Messages of fewer bytes are part of what a call takes. */
+const uncounted = 256;
 
 function unencodable(cause: unknown): ServerError {
   process.emitWarning(`Cannot encode a response: ${show(cause)}`);

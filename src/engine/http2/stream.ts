@@ -94,6 +94,8 @@ export class Stream {
   #kept = 0;
   /** Bytes of a response that are not ready to be sent. */
   #unready = 0;
+  /** Those of the last one, which whoever serves it keeps until it goes on. */
+  #lastGiven = 0;
   /** What of the response waits for a window, once anything does. */
   #queue: SendQueue | undefined;
   #isInLine = false;
@@ -253,6 +255,7 @@ export class Stream {
     if (this.#isEnding) return;
     this.#isEnding = true;
     this.#trailers = trailers;
+    this.#lastGiven = 0;
     if (last && last.length > 0) this.#owner.send(this, last);
     else this.#owner.endQueued(this);
     // Most often they have left by now.
@@ -297,6 +300,13 @@ export class Stream {
   keepResponse(bytes: number): void {
     if (this.closed) return;
     this.#unready = bytes;
+    this.#countResponse();
+  }
+
+  /** Says how many bytes the last response has, which is kept until there is another, or the last of all. */
+  keepLast(bytes: number): void {
+    if (this.closed) return;
+    this.#lastGiven = bytes;
     this.#countResponse();
   }
 
@@ -465,7 +475,8 @@ export class Stream {
   #countResponse(): void {
     const trailers = this.#trailers?.length ?? 0;
     const queued = this.#queue?.held ?? 0;
-    this.hold(Held.responses, this.#unready + queued + trailersCost * trailers);
+    const given = this.#unready + this.#lastGiven;
+    this.hold(Held.responses, given + queued + trailersCost * trailers);
   }
 
   #endRemote(): void {
