@@ -151,6 +151,7 @@ test('a stream of responses goes on, though there was room again before it came 
     messageBytes: 100_000,
     respond() {},
     write: () => true,
+    keepLast() {},
   };
   const head = { fields: [], responseEncoding: undefined };
   const method = {

@@ -317,6 +317,7 @@ export class Stream {
     this.#held[category] = bytes;
     this.#heldBytes += bytes - before;
     this.#owner.account.charge(category, bytes - before);
+    if (category === Held.messages && this.#lastGiven > 0) this.#countResponse();
   }
 
   /** Says whether it counts among the calls that are limited. */
@@ -475,8 +476,9 @@ export class Stream {
   #countResponse(): void {
     const trailers = this.#trailers?.length ?? 0;
     const queued = this.#queue?.held ?? 0;
-    const given = this.#unready + this.#lastGiven;
-    this.hold(Held.responses, given + queued + trailersCost * trailers);
+    // There is room for an answer that is no larger than its request.
+    const last = Math.max(0, this.#lastGiven - (this.#held[Held.messages] ?? 0));
+    this.hold(Held.responses, this.#unready + last + queued + trailersCost * trailers);
   }
 
   #endRemote(): void {
