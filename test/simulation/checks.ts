@@ -152,10 +152,11 @@ function leastHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): nu
 
 /** What it keeps beyond that is a bounded part of it, or of what it is. */
 function mostHeld({ wire, view }: Link, open: readonly Served[]): number {
-  if (wire.destroyed) return 0;
+  const streams = sum(open, (each) => mostOfStream(each, view.streams.get(each.stream.id)));
+  if (wire.destroyed) return streams;
   const { readableLength, writableLength } = wire;
   const buffers = readableLength + writableLength + mostIdle + resetCost * view.resets.size;
-  return buffers + sum(open, (each) => mostOfStream(each, view.streams.get(each.stream.id)));
+  return buffers + streams;
 }
 
 function mostOfStream(each: Served, heard: { heard: number } | undefined): number {
