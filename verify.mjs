@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import packageJson from './package.json' with { type: 'json' };
 
 const { generate, check, lint } = packageJson.scripts;
-const folders = ['src/gen', 'test/conformance/gen'];
+const folders = ['src/gen', 'test/conformance/gen', 'test/echo/gen'];
 
 const failed = [generate, check, ...lint.split(' && ')].filter((command) => !passes(command));
 const strays = ['diff --name-only', 'ls-files --others --exclude-standard'].flatMap(gitSays);

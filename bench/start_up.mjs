@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { createChannel, createClient } from 'nice-grpc';
-import { HelloDefinition } from '../src/gen/hello.ts';
+import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 
 const rounds = 5;
 
@@ -48,7 +48,7 @@ async function firstCallMs([file = '', ...first], engine) {
   try {
     const [line] = await once(createInterface({ input: server.stdout }), 'line');
     const channel = createChannel(`127.0.0.1:${JSON.parse(line).port}`);
-    await createClient(HelloDefinition, channel).hello({ value: 'World' });
+    await createClient(HealthDefinition, channel).check({});
     const ms = performance.now() - startedAt;
     channel.close();
     return ms;

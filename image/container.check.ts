@@ -6,7 +6,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
-import { GreeterDefinition } from '../src/gen/helloworld.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { until } from '../test/harness.ts';
 import { parsePrometheus } from '../test/prometheus.ts';
 import { type Container, imageUnderTest, podman, serve } from './container.ts';
@@ -22,7 +22,6 @@ test('a container serves, and its own commands say so', async () => {
 
   const commit = image.config.Labels['org.opencontainers.image.revision'];
   assert.match(run('--version'), new RegExp(`^greeter \\S+ \\(${commit}\\)$`));
-  assert.equal(run('guide', 'hello', '--addr', `localhost:${port}`), 'Hello World');
   assert.match(run('health', '-addr', `localhost:${port}`, '-service', 'readiness'), /SERVING/);
   assert.throws(() => run('health', '-addr', `localhost:${port}`, '-service', 'missing'));
 });
@@ -136,10 +135,10 @@ function memoryOf(pid: number) {
 /** Makes so many calls, a hundred at a time. */
 async function call(port: number, calls: number): Promise<void> {
   const channel = createChannel(`127.0.0.1:${port}`);
-  const client = createClient(GreeterDefinition, channel);
+  const client = createClient(TestServiceDefinition, channel);
   let left = calls;
   const callInTurn = async () => {
-    while (left-- > 0) await client.sayHello({ name: 'you' });
+    while (left-- > 0) await client.unaryCall({ responseSize: 10 });
   };
   await Promise.all(Array.from({ length: 100 }, callInTurn));
   channel.close();

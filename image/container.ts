@@ -95,8 +95,9 @@ export async function serve(
 ): Promise<Container> {
   const name = `greeter-check-${process.pid}-${performance.now()}`;
   const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
+  const services = ['--interop', 'on'];
   const flags = [process.env['RUN_FLAGS'] ?? '', '--name', name, ...podmanFlags];
-  const child = spawn(join(import.meta.dirname, 'run'), [id, ...ports], {
+  const child = spawn(join(import.meta.dirname, 'run'), [id, ...ports, ...services], {
     env: { ...process.env, RUN_FLAGS: flags.join(' ') },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

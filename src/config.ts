@@ -4,20 +4,12 @@ import { type Address, addresses, addressesOrNone } from './config/addresses.ts'
 import { type Lookup, overlapProblems, resolvePlaces } from './config/listening.ts';
 import { type ConnectionLimits, connectionLimits, leastBufferedBytes } from './config/memory.ts';
 import { envName, nameAsGiven, withNames } from './config/names.ts';
-import {
-  duration,
-  integer,
-  onOff,
-  oneOf,
-  orForever,
-  or,
-  type Parse,
-  pemFile,
-  size,
-} from './config/parse.ts';
+import { duration, integer, onOff, oneOf, orForever, or, pemFile, size } from './config/parse.ts';
+import type { Read } from './config/setting.ts';
 import { type Complaint, readTracing, type TracingConfig } from './config/tracing.ts';
 import { unknownVariables } from './config/unknown_variables.ts';
 import { messageOf } from './message_of.ts';
+import { readGuideSettings } from './services/guides/settings.ts';
 
 /**
  * Every setting. A flag `--drain-timeout` is also the variable GREETER_DRAIN_TIMEOUT.
@@ -217,25 +209,9 @@ function readSettings(read: Read) {
       help: 'smallest response that is compressed, if the client accepts gzip or deflate; off: responses above 1KiB to requests that were compressed (direct engine)',
       parse: or('off', size({ min: '0', max: '1GiB' })),
     }),
-    parrotInterval: read('parrot-interval', {
-      value: 'DURATION',
-      fallback: '3s',
-      help: 'pause after each reply of greet.Greeter/ParrotSayHello and ParrotSaysHello',
-      parse: duration({ min: '0s' }),
-    }),
+    ...readGuideSettings(read),
   };
 }
-
-interface Setting<T> {
-  /** A word for the value in `--help`. */
-  value: string;
-  /** The default, as a user would write it. */
-  fallback: string;
-  help: string;
-  parse: Parse<T>;
-}
-
-type Read = <T>(name: string, setting: Setting<T>) => T;
 
 /** The value of every setting. Durations are milliseconds, sizes bytes. */
 export type Config = Readonly<Omit<Settings, 'healthListen' | keyof ConnectionLimits>> &

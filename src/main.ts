@@ -18,7 +18,7 @@ endAtSignals();
 /** Each is loaded when it is asked for: a server has no use for the clients' libraries. */
 const commands = new Map<string, () => Promise<Command>>([
   ['serve', async () => (await import('./cli/serve.ts')).serve],
-  ['guide', async () => (await import('./cli/guide.ts')).guide],
+  ['guide', async () => (await import('./services/guides/command.ts')).guide],
   ['health', async () => (await import('./cli/health.ts')).health],
   ['check-config', async () => (await import('./cli/check_config.ts')).checkConfig],
 ]);
@@ -34,6 +34,7 @@ const terminals = [0, 1, 2].filter((fd) => isatty(fd));
 const io: Io = {
   env: process.env,
   program: programName(),
+  firstCall: 'guide hello',
   version: packageJson.version,
   // What servers say is shown, and does nothing to the terminal.
   write: (text) => void process.stdout.write(printable(text)),
@@ -130,8 +131,8 @@ Flags:
 Examples:
   # Serve everything on ports 50051 and 9999
   greeter
-  # Call it, as the hello guide's client does
-  greeter guide hello
+  # Call it, from another terminal
+  greeter ${io.firstCall ?? 'health -addr localhost:50051'}
 `;
 }
 

@@ -1,31 +1,17 @@
-import { GreeterDefinition as GreetDefinition } from './gen/greet.ts';
 import { HealthDefinition } from './gen/grpc/health/v1/health.ts';
 import { ServerReflectionDefinition as ReflectionDefinition } from './gen/grpc/reflection/v1/reflection.ts';
 import { ServerReflectionDefinition as ReflectionAlphaDefinition } from './gen/grpc/reflection/v1alpha/reflection.ts';
-import { HelloDefinition } from './gen/hello.ts';
-import { GreeterDefinition as HelloworldDefinition } from './gen/helloworld.ts';
-import { SampleServiceDefinition } from './gen/sample.ts';
-import { UnaryDefinition } from './gen/unary.ts';
-import { createGreet } from './services/greet.ts';
+import { guides } from './services/guides/guides.ts';
 import { createHealth } from './services/health.ts';
-import { createHello } from './services/hello.ts';
-import { createHelloworld } from './services/helloworld.ts';
 import { createReflection } from './services/reflection.ts';
-import { createSample } from './services/sample.ts';
 import { optional, type OptionalService, type Service, service } from './services/service.ts';
-import { createUnary } from './services/unary.ts';
 
 /**
  * Every service, in the order in which health and reflection list them. The server, its metrics, traces,
  * health and reflection, and which calls are exempt from limits, are made from this list.
  */
 const all = [
-  // The guides.
-  service({ definition: UnaryDefinition, implementation: createUnary }),
-  service({ definition: HelloDefinition, implementation: createHello }),
-  service({ definition: SampleServiceDefinition, implementation: createSample }),
-  service({ definition: HelloworldDefinition, implementation: createHelloworld }),
-  service({ definition: GreetDefinition, implementation: createGreet }),
+  ...guides,
 
   // What every server has.
   service({

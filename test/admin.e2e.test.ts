@@ -4,9 +4,8 @@ import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import packageJson from '../package.json' with { type: 'json' };
-import { GreeterDefinition } from '../src/gen/greet.ts';
-import { HelloDefinition } from '../src/gen/hello.ts';
-import { unending } from './kinds.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { unendingPing } from './interop_kinds.ts';
 import { install, type Served } from './program.ts';
 import { parsePrometheus } from './prometheus.ts';
 import { listenTcp } from './tcp.ts';
@@ -25,8 +24,11 @@ test('/metrics is what Prometheus reads, and has the calls, the health and the v
   using program = install();
   const server = await program.serve(flags);
   const admin = await adminOf(server);
-  await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
-  await server.log.line({ 'rpc.method': 'Hello/Hello', 'rpc.status_code': 'OK' });
+  await createClient(TestServiceDefinition, server.channel).emptyCall({});
+  await server.log.line({
+    'rpc.method': 'grpc.testing.TestService/EmptyCall',
+    'rpc.status_code': 'OK',
+  });
 
   const answer = await admin.get('/metrics');
 
@@ -37,8 +39,9 @@ test('/metrics is what Prometheus reads, and has the calls, the health and the v
         sample.name === name && Object.entries(some).every(([k, v]) => sample.labels[k] === v),
     );
   assert.equal(answer.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
-  const hello = { grpc_service: 'Hello', grpc_method: 'Hello', grpc_type: 'unary' };
-  assert.equal(find('grpc_server_handled_total', { ...hello, grpc_code: 'OK' })?.value, 1);
+  const method = { grpc_service: 'grpc.testing.TestService', grpc_method: 'EmptyCall' };
+  const call = { ...method, grpc_type: 'unary', grpc_code: 'OK' };
+  assert.equal(find('grpc_server_handled_total', call)?.value, 1);
   assert.equal(find('greeter_health_serving', { service: 'readiness' })?.value, 1);
   assert.equal(find('greeter_build_info', { version: packageJson.version })?.value, 1);
   assert.ok((find('process_resident_memory_bytes')?.value ?? 0) > 10_000_000);
@@ -50,9 +53,9 @@ test('when the server leaves, /readyz says so, and the admin port is the last to
   using program = install();
   const server = await program.serve([...flags, '--drain-timeout', '1h']);
   const admin = await adminOf(server);
-  const client = createClient(GreeterDefinition, server.channel);
+  const client = createClient(TestServiceDefinition, server.channel);
   const cancel = new AbortController();
-  const chat = client.interactiveSayHello(unending(), { signal: cancel.signal });
+  const chat = client.fullDuplexCall(unendingPing(), { signal: cancel.signal });
   const replies = chat[Symbol.asyncIterator]();
   await replies.next();
   const before = await admin.get('/readyz');
@@ -105,7 +108,7 @@ test('--admin-listen off opens no admin port', async () => {
   using program = install();
 
   const server = await program.serve(['--admin-listen', 'off']);
-  await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
+  await createClient(TestServiceDefinition, server.channel).emptyCall({});
 
   assert.ok(!server.log.lines.some(({ msg }) => msg === 'admin listening'));
 });

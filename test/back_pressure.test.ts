@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { HelloReply, HelloRequest } from '../src/gen/greet.ts';
+import { EchoReply, EchoRequest } from './echo/gen/echo.ts';
 import { type Running, serve } from './harness.ts';
 import { paths } from './kinds.ts';
 import { connectRaw, frame, type RawClient, unframe } from './raw_client.ts';
@@ -12,7 +12,7 @@ test('a bidirectional stream whose client reads nothing is not read far ahead', 
   await using running = await serveEcho(read);
   const client = await connectRaw(running.address, { initialWindowSize: 0 });
   const stream = client.open(paths.bidi);
-  const message = frame(HelloRequest.encode({ greeting: '', name: 'x'.repeat(1000) }).finish());
+  const message = frame(EchoRequest.encode({ text: 'x'.repeat(1000) }).finish());
 
   for (let i = 0; i < 10_000; i++) stream.write(message);
   await settled(client, () => read.count);
@@ -25,7 +25,7 @@ test('streams whose client sends and does not read hold up no other call of thei
   const read = { count: 0 };
   await using running = await serveEcho(read);
   const client = await connectRaw(running.address);
-  const message = frame(HelloRequest.encode({ greeting: '', name: 'x'.repeat(1000) }).finish());
+  const message = frame(EchoRequest.encode({ text: 'x'.repeat(1000) }).finish());
   // Five times what a stream may send ahead is more than a connection could, if it were held back.
   for (let i = 0; i < 5; i++) {
     const stream = client.open(paths.bidi);
@@ -34,27 +34,25 @@ test('streams whose client sends and does not read hold up no other call of thei
   await settled(client, () => read.count);
 
   const unary = client.open(paths.unary);
-  unary.end(frame(HelloRequest.encode({ greeting: 'Hello', name: 'you' }).finish()));
+  unary.end(frame(EchoRequest.encode({ text: 'Hello you' }).finish()));
   const [reply] = unframe(await buffer(unary));
 
   assert.ok(read.count < 5000, 'the streams were not held back');
-  assert.equal(HelloReply.decode(reply ?? Buffer.alloc(0)).message, 'Hello you!');
+  assert.equal(EchoReply.decode(reply ?? Buffer.alloc(0)).text, 'Hello you');
   client.close();
 });
 
 test('a server stream whose client reads nothing stops after a bounded number of replies', async () => {
   let made = 0;
   await using running = await serve({
-    greet: {
-      async *parrotSayHello() {
-        while (true) yield { message: `${++made} ${'x'.repeat(1000)}` };
+    echo: {
+      async *serverStream() {
+        while (true) yield { text: `${++made} ${'x'.repeat(1000)}` };
       },
     },
   });
   const client = await connectRaw(running.address, { initialWindowSize: 0 });
-  client
-    .open(paths.serverStream)
-    .end(frame(HelloRequest.encode({ greeting: '', name: '' }).finish()));
+  client.open(paths.serverStream).end(frame(EchoRequest.encode({ text: '' }).finish()));
 
   await settled(client, () => made);
 
@@ -65,9 +63,9 @@ test('a server stream whose client reads nothing stops after a bounded number of
 test('a stream of 1,000 small messages leaves in a handful of writes', async (t) => {
   await using running = await serve({
     engine: 'direct',
-    greet: {
-      async *parrotSayHello() {
-        for (let i = 0; i < 1000; i++) yield { message: `Hello ${i}` };
+    echo: {
+      async *serverStream() {
+        for (let i = 0; i < 1000; i++) yield { text: `Hello ${i}` };
       },
     },
   });
@@ -81,7 +79,7 @@ test('a stream of 1,000 small messages leaves in a handful of writes', async (t)
     return original.call(this, bytes);
   });
 
-  stream.end(frame(HelloRequest.encode({ greeting: '', name: '' }).finish()));
+  stream.end(frame(EchoRequest.encode({ text: '' }).finish()));
   const messages = unframe(await buffer(stream));
 
   assert.equal(messages.length, 1000);
@@ -91,11 +89,11 @@ test('a stream of 1,000 small messages leaves in a handful of writes', async (t)
 /** Serves a bidirectional stream that sends its messages back, and counts those that it has read. */
 function serveEcho(read: { count: number }): Promise<Running> {
   return serve({
-    greet: {
-      async *interactiveSayHello(requests) {
-        for await (const { name } of requests) {
+    echo: {
+      async *bidi(requests) {
+        for await (const { text } of requests) {
           read.count++;
-          yield { message: name };
+          yield { text };
         }
       },
     },

@@ -4,7 +4,7 @@ import { constants } from 'node:http2';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { HelloDefinition } from '../src/gen/hello.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { install } from './program.ts';
 import { dialHttp2 } from './tls.ts';
 
@@ -54,7 +54,7 @@ const requests: Record<string, { headers?: Record<string, string>; body?: Buffer
   'a wrong content type': { headers: { 'content-type': 'application/json' } },
   'a wrong verb': { headers: { ':method': 'GET' } },
   'an unknown path': { headers: { ':path': '/nope' } },
-  'an unknown method': { headers: { ':path': '/Hello/Nope' } },
+  'an unknown method': { headers: { ':path': '/grpc.testing.TestService/Nope' } },
   'binary metadata that is no base64': { headers: { 'x-bin': '%%%' } },
   'an unknown encoding': {
     headers: { 'grpc-encoding': 'brotli' },
@@ -65,7 +65,7 @@ const requests: Record<string, { headers?: Record<string, string>; body?: Buffer
 test('nothing that a peer sends ends the server, or keeps it from ending', async () => {
   using program = install();
   const server = await program.serve(['--drain-timeout', '5s']);
-  const client = createClient(HelloDefinition, server.channel);
+  const client = createClient(TestServiceDefinition, server.channel);
   const [host = '', port] = server.address.split(':');
 
   for (const [name, said] of Object.entries(sayings)) {
@@ -73,13 +73,13 @@ test('nothing that a peer sends ends the server, or keeps it from ending', async
     socket.on('error', () => {}).write(said);
     await once(socket, 'connect');
     socket.end();
-    assert.equal((await client.hello({ value: 'x' })).value, 'Hello x', name);
+    await client.emptyCall({}).catch((error) => assert.fail(`${name}: ${error}`));
   }
   for (const [name, { headers = {}, body }] of Object.entries(requests)) {
     const { session } = dialHttp2(server.address);
     const wellFormed = {
       ':method': 'POST',
-      ':path': '/Hello/Hello',
+      ':path': '/grpc.testing.TestService/EmptyCall',
       'content-type': 'application/grpc',
       te: 'trailers',
     };
@@ -88,14 +88,17 @@ test('nothing that a peer sends ends the server, or keeps it from ending', async
     stream.end(body ?? Buffer.from([0, 0, 0, 0, 0]));
     await once(stream, 'close');
     session.destroy();
-    assert.equal((await client.hello({ value: 'x' })).value, 'Hello x', name);
+    await client.emptyCall({}).catch((error) => assert.fail(`${name}: ${error}`));
   }
   const { session: flood } = dialHttp2(server.address);
   for (let i = 0; i < 500; i++) {
-    const stream = flood.request({ ':method': 'POST', ':path': '/Hello/Hello' });
+    const stream = flood.request({
+      ':method': 'POST',
+      ':path': '/grpc.testing.TestService/EmptyCall',
+    });
     stream.on('error', () => {}).close(constants.NGHTTP2_CANCEL);
   }
-  assert.equal((await client.hello({ value: 'x' })).value, 'Hello x');
+  await client.emptyCall({});
 
   server.signal('SIGTERM');
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
-import { GreeterDefinition } from '../src/gen/greet.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { eventually, feed, type Line } from './harness.ts';
-import { call, rpcMethods } from './kinds.ts';
+import { callTest, ping, testPaths, threeResponses } from './interop_kinds.ts';
 import { install, type Served } from './program.ts';
 import { parsePrometheus } from './prometheus.ts';
 
@@ -35,8 +35,8 @@ async function seconds({ log }: Served): Promise<Map<string, number>> {
   );
 }
 
-function isParrot(line: Line): boolean {
-  return line['rpc.method'] === rpcMethods.serverStream;
+function isOutput(line: Line): boolean {
+  return line['rpc.method'] === testPaths.serverStream.slice(1);
 }
 
 for (const [direction, by] of [
@@ -45,32 +45,33 @@ for (const [direction, by] of [
 ] as const) {
   test(`a wall clock set ${direction} by an hour changes no call's time, deadline or code`, async () => {
     using program = install();
-    const args = ['--admin-listen', '127.0.0.1:0', '--parrot-interval', '1h'];
+    const args = ['--admin-listen', '127.0.0.1:0'];
     const server = await program.serve(args, { nodeFlags: clockSetter(by) });
-    const client = createClient(GreeterDefinition, server.channel);
+    const client = createClient(TestServiceDefinition, server.channel);
     const within = (timeout: string) => ({ metadata: Metadata({ 'grpc-timeout': timeout }) });
     const cancel = new AbortController();
-    const names = feed<{ name: string }>();
-    const chatty = client.chattyClientSayHello(names);
+    const requests = feed<ReturnType<typeof ping>>();
+    const uploaded = client.streamingInputCall(requests);
+    const slow = threeResponses(hour / 2);
     const options = { ...within('30M'), signal: cancel.signal };
-    const left = client.parrotSayHello({}, options)[Symbol.asyncIterator]();
-    const late = client.parrotSayHello({}, within('2S'))[Symbol.asyncIterator]();
+    const left = client.streamingOutputCall(slow, options)[Symbol.asyncIterator]();
+    const late = client.streamingOutputCall(slow, within('2S'))[Symbol.asyncIterator]();
     await Promise.all([left.next(), late.next()]);
 
     server.signal('SIGUSR2');
     await eventually('a line of the log by the new time', async () => {
-      await call(client, 'unary');
+      await callTest(client, 'unary');
       return server.log.lines.some(
         ({ time }) => Math.abs(Date.parse(String(time)) - Date.now()) > hour / 2,
       );
     });
-    names.end();
-    await Promise.all([chatty, call(client, 'unary', within('30M'))]);
+    requests.end();
+    await Promise.all([uploaded, callTest(client, 'unary', within('30M'))]);
     const { length: before } = server.log.lines;
     cancel.abort();
     await assert.rejects(left.next(), { name: 'AbortError' });
     await eventually('the line of the call that was cancelled', () =>
-      server.log.lines.slice(before).some(isParrot),
+      server.log.lines.slice(before).some(isOutput),
     );
     await assert.rejects(late.next(), { code: Status.DEADLINE_EXCEEDED });
     await server.log.line({ 'rpc.status_code': 'DEADLINE_EXCEEDED' });
@@ -81,10 +82,10 @@ for (const [direction, by] of [
       assert.ok(ms >= 0 && ms < hour / 2, `${String(line['rpc.method'])} took ${ms} ms`);
     }
     assert.deepEqual(
-      lines.filter(isParrot).map((line) => line['rpc.status_code']),
+      lines.filter(isOutput).map((line) => line['rpc.status_code']),
       ['CANCELLED', 'DEADLINE_EXCEEDED'],
     );
-    assert.ok(lines.every((line) => isParrot(line) || line['rpc.status_code'] === 'OK'));
+    assert.ok(lines.every((line) => isOutput(line) || line['rpc.status_code'] === 'OK'));
     for (const [method, sum] of await seconds(server)) {
       assert.ok(sum >= 0 && sum < 1800, `${method} took ${sum} s`);
     }

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import { ErrorCode } from '../src/engine/http2/errors.ts';
 import { Flag, FrameType, maxInt31 } from '../src/engine/http2/frames.ts';
-import { GreeterDefinition } from '../src/gen/greet.ts';
+import { EchoDefinition } from './echo/gen/echo.ts';
 import { answered, attack, data, message } from './grpc_attacks/calls.ts';
 import type { Attacker } from './http2_attacks/attacker.ts';
 import { untilServer } from './http2_attacks/shedding.ts';
@@ -124,7 +124,7 @@ test("grpc-js's client connects anew, and loses no call", async (t) => {
   });
   const port = await listenTcp(relay);
   const channel = createChannel(`127.0.0.1:${port}`);
-  const client = createClient(GreeterDefinition, channel);
+  const client = createClient(EchoDefinition, channel);
   t.after(() => {
     channel.close();
     relay.close();
@@ -132,7 +132,7 @@ test("grpc-js's client connects anew, and loses no call", async (t) => {
   const before = connections;
   const calls: Promise<unknown>[] = [];
   for (let round = 0; round < 20; round++) {
-    for (let i = 0; i < 10; i++) calls.push(client.sayHello({ name: `${i}` }));
+    for (let i = 0; i < 10; i++) calls.push(client.unary({ text: `${i}` }));
     // No time passes for the client, so that it may hear late what it was told a second ago.
     await victim.pass(maxConnectionAge / 8);
   }

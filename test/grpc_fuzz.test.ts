@@ -17,7 +17,7 @@ import { createHttp2Server } from '../src/engine/net/connections.ts';
 import { createCallCounts } from '../src/observability/call_counts.ts';
 import { buildServer } from '../src/transport/server.ts';
 import { createCallFuzzClient, framesIn } from './grpc_fuzz_client.ts';
-import { fuzzGreet } from './grpc_fuzz_server.ts';
+import { fuzzEcho } from './grpc_fuzz_server.ts';
 import { methods, servicesOf } from './harness.ts';
 import { createRandom } from './hpack/random.ts';
 import { createIdleShare } from './http2_fuzz_client.ts';
@@ -58,7 +58,7 @@ const server = buildServer(
     counts: createCallCounts(methods),
     deadlines: { max: 60_000, fallback: 30_000 },
     maxInFlight: 10_000,
-    ...(await servicesOf({ greet: fuzzGreet(() => session) })),
+    ...(await servicesOf({ echo: fuzzEcho(() => session) })),
   },
 );
 // Its router has methods from then on; nobody connects.

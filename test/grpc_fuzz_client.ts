@@ -1,5 +1,5 @@
 import { deflateSync, gzipSync } from 'node:zlib';
-import { HelloRequest } from '../src/gen/greet.ts';
+import { EchoRequest } from './echo/gen/echo.ts';
 import { Flag, FrameType } from '../src/engine/http2/frames.ts';
 import type { DynamicTable } from '../src/engine/http2/hpack/decoder.ts';
 import { block, field, insert, plain } from './hpack/blocks.ts';
@@ -41,13 +41,13 @@ const notGrpc = [
   plain(contentType, ''),
   Buffer.alloc(0),
 ] as const;
-const stray = ['/', '/greet.Greeter/', '/greet.Greeter/Nope', '/no.Service/X', 'x'] as const;
+const stray = ['/', '/echo.Echo/', '/echo.Echo/Nope', '/no.Service/X', 'x'] as const;
 const known = [
   paths.unary,
   paths.serverStream,
   paths.clientStream,
   paths.bidi,
-  '/helloworld.Greeter/SayHello',
+  '/echo.Ping/Ping',
   '/grpc.health.v1.Health/Check',
   '/grpc.health.v1.Health/Watch',
   '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
@@ -136,7 +136,7 @@ export function createCallFuzzClient({ random, table, wrongOneIn }: CallFuzzDeps
 
   function message(): Buffer {
     const name = 'x'.repeat(pick([0, 1, 10, 10, 1000, 20_000]));
-    const bytes = HelloRequest.encode({ greeting: '', name }).finish();
+    const bytes = EchoRequest.encode({ text: name }).finish();
     if (oneIn(10)) return packed(oneIn(2) ? gzipSync(bytes) : deflateSync(bytes));
     if (!oneIn(15)) return frame(bytes);
     return pick([

@@ -1,27 +1,27 @@
 import { setImmediate } from 'node:timers/promises';
 import { type CallContext, ServerError, Status } from 'nice-grpc-common';
 import type { Call } from '../src/context.ts';
-import type { GreeterServiceImplementation as Greet } from '../src/gen/greet.ts';
+import type { EchoServiceImplementation } from './echo/gen/echo.ts';
 import { createRandom, type Random } from './hpack/random.ts';
 
-/** A greet service whose methods do all that a service may do, good and bad; which, the seed says. */
-export function fuzzGreet(seed: () => number): Partial<Greet<Call>> {
+/** An echo service whose methods do all that a service may do, good and bad; which, the seed says. */
+export function fuzzEcho(seed: () => number): Partial<EchoServiceImplementation<Call>> {
   return {
-    async sayHello(_request, context) {
+    async unary(_request, context) {
       const random = randomOf(context);
       await act(random, context);
       return reply(random);
     },
-    async *parrotSayHello(_request, context) {
+    async *serverStream(_request, context) {
       yield* replies(randomOf(context), context);
     },
-    async chattyClientSayHello(requests, context) {
+    async clientStream(requests, context) {
       const random = randomOf(context);
       await act(random, context);
       for await (const _ of requests) if (random.oneIn(10)) break;
-      return reply(random);
+      return { requests: [reply(random)] };
     },
-    async *interactiveSayHello(requests, context) {
+    async *bidi(requests, context) {
       const random = randomOf(context);
       for await (const _ of requests) {
         yield* replies(random, context);
@@ -43,7 +43,7 @@ async function* replies(random: Random, context: CallContext) {
 }
 
 function reply({ pick }: Random) {
-  return { message: 'x'.repeat(pick([0, 1, 10, 2000, 70_000])) };
+  return { text: 'x'.repeat(pick([0, 1, 10, 2000, 70_000])) };
 }
 
 async function act({ below, oneIn }: Random, context: CallContext): Promise<void> {

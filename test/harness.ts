@@ -1,17 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Channel, type Client, createClient } from 'nice-grpc';
 import { pino } from 'pino';
+import { type EchoMethods, echoServices } from './echo/echo.ts';
+import { EchoDefinition } from './echo/gen/echo.ts';
 import { dialChannel, serverTls } from './tls.ts';
-import type { Call } from '../src/context.ts';
+import { loadConfig } from '../src/config.ts';
 import type { Counts } from '../src/engine/grpc/server.ts';
 import type { OpenCalls } from '../src/engine/grpc/open_calls.ts';
 import type { TlsFiles } from '../src/engine/net/tls_options.ts';
-import { type GreeterServiceImplementation as Greet, GreeterDefinition } from '../src/gen/greet.ts';
 import { type CallCounts, createCallCounts } from '../src/observability/call_counts.ts';
-import { loadServices } from '../src/services.ts';
-import { createGreet } from '../src/services/greet.ts';
+import { loadServices, type ServiceDeps } from '../src/services.ts';
 import { createHealthState, type HealthState } from '../src/services/health_state.ts';
-import { service } from '../src/services/service.ts';
 import { createEngine } from '../src/transport/engine.ts';
 import type { EngineName, Limits } from '../src/transport/engine_types.ts';
 import { exemptIn, methodsOf } from '../src/transport/catalogue.ts';
@@ -22,22 +21,23 @@ export const engineName: EngineName =
   process.env['GREETER_ENGINE'] === 'grpc-js' ? 'grpc-js' : 'direct';
 
 const settings = { interop: true, loadReports: false };
-const listed = await loadServices(settings);
+const product = await loadServices(settings);
+const served = [...product, ...echoServices()];
 
-/** The names of all services. */
-export const serviceNames = listed.map(({ definition }) => definition.fullName);
+/** The names of the product's services. */
+export const serviceNames = product.map(({ definition }) => definition.fullName);
 
-/** Every method, as metrics name it. */
-export const methods = methodsOf(listed);
+/** Every method that tests can call, as metrics name it. */
+export const methods = methodsOf(served);
 
 /** The paths that are exempt from limits. */
-export const exempt = exemptIn(listed);
+export const exempt = exemptIn(served);
 
-/** A server with the whole chain on a free port, and a client of its greet service. */
+/** A server with the whole chain on a free port, and a client of its echo service. */
 export interface Running extends AsyncDisposable {
   address: string;
   channel: Channel;
-  client: Client<typeof GreeterDefinition>;
+  client: Client<typeof EchoDefinition>;
   state: HealthState;
   log: MemoryLog;
   /** What went wrong with connections. */
@@ -55,9 +55,10 @@ export interface Running extends AsyncDisposable {
 /** What a test wants otherwise. */
 export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'loadReport'> {
   engine?: EngineName;
-  /** Methods of the greet service that behave otherwise. */
-  greet?: Partial<Greet<Call>> | undefined;
-  parrotInterval?: number;
+  /** Methods of the echo service that behave otherwise. */
+  echo?: EchoMethods | undefined;
+  /** What the product's services are made from, where it is not what the settings' defaults say. */
+  deps?: Partial<ServiceDeps> | undefined;
   deadlines?: { max: number; fallback: number | undefined };
   maxInFlight?: number;
   maxMessageSize?: number;
@@ -70,11 +71,11 @@ export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'l
 /** Serves until the end of the test: use with `await using`. */
 export async function serve({
   engine = engineName,
-  greet,
+  echo,
+  deps,
   trace,
   accessLog,
   loadReport,
-  parrotInterval = 0,
   deadlines = { max: 60_000, fallback: undefined },
   maxInFlight = 10_000,
   maxMessageSize = 4 * 1024 * 1024,
@@ -97,14 +98,14 @@ export async function serve({
     deadlines,
     maxInFlight,
     loadReport,
-    ...(await servicesOf({ greet, parrotInterval, state, maxMessageSize, freeBytes })),
+    ...(await servicesOf({ echo, deps, state, maxMessageSize, freeBytes })),
   });
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls)}`;
   const channel = dialChannel(address);
   return {
     address,
     channel,
-    client: createClient(GreeterDefinition, channel),
+    client: createClient(EchoDefinition, channel),
     state,
     log,
     incidents,
@@ -121,34 +122,23 @@ export async function serve({
   };
 }
 
-interface ServicesOptions extends Pick<
-  ServeOptions,
-  'greet' | 'parrotInterval' | 'maxMessageSize'
-> {
+interface ServicesOptions extends Pick<ServeOptions, 'echo' | 'deps' | 'maxMessageSize'> {
   state?: HealthState;
   freeBytes?: () => number;
 }
 
-/** All services, and what they are made from; health says that they serve. */
+/** The services of the product and of echo.proto, and what they are made from; health says that they serve. */
 export async function servicesOf({
-  greet,
-  parrotInterval = 0,
+  echo,
+  deps,
   state = servingState(),
   maxMessageSize = 4 * 1024 * 1024,
   freeBytes = () => Number.POSITIVE_INFINITY,
 }: ServicesOptions = {}) {
-  const changed = service({
-    definition: GreeterDefinition,
-    implementation: (options: { parrotInterval: number }) => ({
-      ...createGreet(options),
-      ...greet,
-    }),
-  });
-  const services = await loadServices(settings);
   return {
-    services: services.map((each) => (each.definition === GreeterDefinition ? changed : each)),
+    services: [...(await loadServices(settings)), ...echoServices(echo)],
     deps: {
-      parrotInterval,
+      ...loadConfig({ flags: {}, env: {} }),
       healthState: state,
       serviceNames,
       maxMessageSize,
@@ -157,6 +147,7 @@ export async function servicesOf({
       serverId: 'one',
       report: undefined,
       minReportInterval: 10,
+      ...deps,
     },
   };
 }

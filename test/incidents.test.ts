@@ -54,7 +54,7 @@ test('HTTP/1.1 inside TLS is answered 400, in words', async () => {
   const [host = '', port = ''] = running.address.split(':');
   const socket = connectTls({ host, port: Number(port), rejectUnauthorized: false });
 
-  socket.end('POST /Hello/Hello HTTP/1.1\r\nHost: x\r\n\r\n');
+  socket.end('POST /echo.Ping/Ping HTTP/1.1\r\nHost: x\r\n\r\n');
   const answer = await text(socket);
 
   assert.match(answer, /^HTTP\/1\.1 400 .*Try: grpcurl -insecure 127\.0\.0\.1:\d+ list\n$/s);

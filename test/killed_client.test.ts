@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { HelloRequest } from '../src/gen/greet.ts';
+import { EchoRequest } from './echo/gen/echo.ts';
 import { serve, until } from './harness.ts';
 import { kinds, rpcMethods, paths, waiting } from './kinds.ts';
 import { connectRaw, frame } from './raw_client.ts';
 
-const message = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
+const message = frame(EchoRequest.encode({ text: 'Bello Keys' }).finish());
 
 for (const kind of kinds) {
   test(`a client that is killed in the middle of ${kind} calls leaves none open`, async () => {
-    await using running = await serve({ greet: waiting() });
+    await using running = await serve({ echo: waiting() });
     const client = await connectRaw(running.address);
     for (let i = 0; i < 10; i++) {
       const stream = client.open(paths[kind]);
@@ -32,9 +32,9 @@ for (const kind of kinds) {
 
 test('a client that is killed while it reads nothing leaves no call open', async () => {
   await using running = await serve({
-    greet: {
-      async *parrotSayHello() {
-        while (true) yield { message: 'x'.repeat(10_000) };
+    echo: {
+      async *serverStream() {
+        while (true) yield { text: 'x'.repeat(10_000) };
       },
     },
   });

@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict';
 import type { Client } from 'nice-grpc';
-import type { Call } from '../src/context.ts';
+import type { EchoMethods } from './echo/echo.ts';
 import {
-  type GreeterServiceImplementation as Greet,
-  type GreeterDefinition,
-  HelloRequest,
-} from '../src/gen/greet.ts';
+  type EchoServiceImplementation,
+  type EchoDefinition,
+  EchoRequest,
+} from './echo/gen/echo.ts';
 
 /** The four kinds of call, so that a test can be run for each. */
 export const kinds = ['unary', 'serverStream', 'clientStream', 'bidi'] as const;
 export type Kind = (typeof kinds)[number];
 
-/** The path of the greet service's method of each kind. */
+/** The path of the echo service's method of each kind. */
 export const paths: Record<Kind, string> = {
-  unary: '/greet.Greeter/SayHello',
-  serverStream: '/greet.Greeter/ParrotSayHello',
-  clientStream: '/greet.Greeter/ChattyClientSayHello',
-  bidi: '/greet.Greeter/InteractiveSayHello',
+  unary: '/echo.Echo/Unary',
+  serverStream: '/echo.Echo/ServerStream',
+  clientStream: '/echo.Echo/ClientStream',
+  bidi: '/echo.Echo/Bidi',
 };
 
 /** The same as the log and spans name them. */
@@ -27,37 +27,37 @@ export const rpcMethods: Record<Kind, string> = {
   bidi: paths.bidi.slice(1),
 };
 
-type GreetClient = Client<typeof GreeterDefinition>;
-type CallOptions = Parameters<GreetClient['sayHello']>[1];
+type EchoClient = Client<typeof EchoDefinition>;
+type CallOptions = Parameters<EchoClient['unary']>[1];
 
 /** Calls the method of a kind; streams send `requests`. Resolves with every reply there was. */
 export function call(
-  client: GreetClient,
+  client: EchoClient,
   kind: Kind,
-  options: CallOptions & { requests?: AsyncIterable<Partial<HelloRequest>> } = {},
+  options: CallOptions & { requests?: AsyncIterable<Partial<EchoRequest>> } = {},
 ): Promise<unknown[]> {
-  const request = { greeting: 'Bello', name: 'Keys' };
+  const request = { text: 'Bello Keys' };
   const requests = options.requests ?? one(request);
   const calls: Record<Kind, () => Promise<unknown[]>> = {
-    unary: () => client.sayHello(request, options).then((reply) => [reply]),
-    serverStream: () => Array.fromAsync(client.parrotSayHello(request, options)),
-    clientStream: () => client.chattyClientSayHello(requests, options).then((reply) => [reply]),
-    bidi: () => Array.fromAsync(client.interactiveSayHello(requests, options)),
+    unary: () => client.unary(request, options).then((reply) => [reply]),
+    serverStream: () => Array.fromAsync(client.serverStream(request, options)),
+    clientStream: () => client.clientStream(requests, options).then((reply) => [reply]),
+    bidi: () => Array.fromAsync(client.bidi(requests, options)),
   };
   return calls[kind]();
 }
 
-/** A greet service whose methods all throw what `fail` gives, the streams after one reply. */
-export function failing(fail: () => unknown): Partial<Greet<Call>> {
+/** An echo service whose methods all throw what `fail` gives, the streams after one reply. */
+export function failing(fail: () => unknown): EchoMethods {
   const throwing = () => Promise.reject(fail());
   return {
-    sayHello: throwing,
-    chattyClientSayHello: throwing,
-    async *parrotSayHello() {
+    unary: throwing,
+    clientStream: throwing,
+    async *serverStream() {
       yield {};
       throw fail();
     },
-    async *interactiveSayHello() {
+    async *bidi() {
       yield {};
       throw fail();
     },
@@ -65,18 +65,18 @@ export function failing(fail: () => unknown): Partial<Greet<Call>> {
 }
 
 /**
- * A greet service whose methods wait for the next request, and then until the call's signal aborts. A
+ * An echo service whose methods wait for the next request, and then until the call's signal aborts. A
  * client may end its requests before it cancels: the call goes on then.
  */
-export function waiting(): Partial<Greet> {
+export function waiting(): Partial<EchoServiceImplementation> {
   return {
-    sayHello: (_request, { signal }) => aborted(signal),
-    chattyClientSayHello: (requests, { signal }) => drained(requests, signal),
-    async *parrotSayHello(_request, { signal }) {
+    unary: (_request, { signal }) => aborted(signal),
+    clientStream: (requests, { signal }) => drained(requests, signal),
+    async *serverStream(_request, { signal }) {
       yield {};
       await aborted(signal);
     },
-    async *interactiveSayHello(requests, { signal }) {
+    async *bidi(requests, { signal }) {
       yield {};
       await drained(requests, signal);
     },
@@ -84,12 +84,12 @@ export function waiting(): Partial<Greet> {
 }
 
 /** A request stream of one message that is never ended. */
-export async function* unending(): AsyncGenerator<HelloRequest> {
-  yield HelloRequest.create({ name: 'A' });
+export async function* unending(): AsyncGenerator<EchoRequest> {
+  yield EchoRequest.create({ text: 'A' });
   await new Promise(() => {});
 }
 
-async function drained(requests: AsyncIterable<HelloRequest>, signal: AbortSignal): Promise<never> {
+async function drained(requests: AsyncIterable<EchoRequest>, signal: AbortSignal): Promise<never> {
   for await (const _ of requests);
   return await aborted(signal);
 }
@@ -107,13 +107,10 @@ async function* one<T>(value: T): AsyncGenerator<T> {
 
 const unused = () => assert.fail('nobody calls it');
 
-/** A greet service that nobody calls, for tests that have methods of their own in its place. */
-export const unusedGreet = {
-  sayHello: unused,
-  parrotSayHello: unused,
-  parrotSaysHello: unused,
-  chattyClientSayHello: unused,
-  chattyClientSaysHello: unused,
-  interactiveSayHello: unused,
-  interactingHello: unused,
+/** An echo service that nobody calls, for tests that have methods of their own in its place. */
+export const unusedEcho = {
+  unary: unused,
+  serverStream: unused,
+  clientStream: unused,
+  bidi: unused,
 };

@@ -4,14 +4,13 @@ import type { Socket } from 'node:net';
 import { suite, test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
-import { GreeterDefinition, type HelloRequest } from '../src/gen/greet.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
+import type { StreamingOutputCallRequest } from '../src/gen/grpc/testing/messages.ts';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { HelloDefinition } from '../src/gen/hello.ts';
 import { feed } from './harness.ts';
 import { greeting } from './http2_attacks/attacker.ts';
 import { response, sizes } from './interop.ts';
-import { unending } from './kinds.ts';
+import { ping, sizeOf, unendingPing } from './interop_kinds.ts';
 import { install } from './program.ts';
 import { connectRaw } from './raw_client.ts';
 import { dialSocket } from './tls.ts';
@@ -22,11 +21,11 @@ void suite('the limits that are flags', { concurrency: true }, () => {
   test('--max-in-flight refuses what is more', async () => {
     using program = install();
     const { channel } = await program.serve(['--max-in-flight', '1']);
-    const client = createClient(GreeterDefinition, channel);
-    const replies = client.interactiveSayHello(unending())[Symbol.asyncIterator]();
+    const client = createClient(TestServiceDefinition, channel);
+    const replies = client.fullDuplexCall(unendingPing())[Symbol.asyncIterator]();
     await replies.next();
 
-    await assert.rejects(client.sayHello({}), { code: Status.RESOURCE_EXHAUSTED });
+    await assert.rejects(client.emptyCall({}), { code: Status.RESOURCE_EXHAUSTED });
   });
 
   test('--max-in-flight counts no watch of the health port, and metrics count all that is open', async () => {
@@ -41,8 +40,8 @@ void suite('the limits that are flags', { concurrency: true }, () => {
       await watcher.watch({ service: '' })[Symbol.asyncIterator]().next();
     }
 
-    const client = createClient(GreeterDefinition, channel);
-    const replies = client.interactiveSayHello(unending())[Symbol.asyncIterator]();
+    const client = createClient(TestServiceDefinition, channel);
+    const replies = client.fullDuplexCall(unendingPing())[Symbol.asyncIterator]();
     await replies.next();
 
     const metrics = await (await fetch(`http://127.0.0.1:${Number(admin['port'])}/metrics`)).text();
@@ -63,16 +62,14 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     const payload = { body: Buffer.alloc(size - 40) };
     const client = createClient(TestServiceDefinition, channel);
 
-    const { value } = await createClient(HelloDefinition, channel).hello({
-      value: 'x'.repeat(size - 40),
-    });
+    const echoed = await client.unaryCall({ payload, responseSize: size - 40 });
     const received = await client.streamingInputCall(repeat({ payload }, 4));
     const responses = client.fullDuplexCall(
       repeat({ payload, responseParameters: [response(size - 40)] }, 4),
     );
 
     assert.equal(refused.code, 2);
-    assert.equal(value.length, size - 40 + 'Hello '.length);
+    assert.equal(echoed.payload?.body.length, size - 40);
     assert.equal(received.aggregatedPayloadSize, 4 * (size - 40));
     assert.deepEqual(await sizes(responses), Array(4).fill(size - 40));
   });
@@ -82,14 +79,14 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     const { address, channel } = await program.serve(['--max-connections', '200'], {
       env: { GREETER_ENGINE: 'direct' },
     });
-    const client = createClient(GreeterDefinition, channel);
-    const requests = feed<Partial<HelloRequest>>();
-    const replies = client.interactiveSayHello(requests)[Symbol.asyncIterator]();
-    const chat = async (name: string) => {
-      requests.push({ greeting: 'Bello', name });
-      return (await replies.next()).value?.message;
+    const client = createClient(TestServiceDefinition, channel);
+    const requests = feed<StreamingOutputCallRequest>();
+    const replies = client.fullDuplexCall(requests)[Symbol.asyncIterator]();
+    const chat = async (size: number) => {
+      requests.push(ping(size));
+      return sizeOf((await replies.next()).value ?? {});
     };
-    assert.equal(await chat('first'), 'Bello first!');
+    assert.equal(await chat(1), 1);
 
     const crowd: Socket[] = [];
     t.after(() => {
@@ -103,7 +100,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     }
     const other = await connectRaw(address);
 
-    assert.equal(await chat('last'), 'Bello last!');
+    assert.equal(await chat(2), 2);
     assert.equal(other.session.destroyed, false);
     other.close();
     requests.end();
@@ -113,9 +110,9 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     using program = install();
     const age = ['--max-connection-age', '1s', '--max-connection-age-grace', '0s'];
     const { channel } = await program.serve(age);
-    const client = createClient(GreeterDefinition, channel);
+    const client = createClient(TestServiceDefinition, channel);
 
-    await assert.rejects(Array.fromAsync(client.interactiveSayHello(unending())), {
+    await assert.rejects(Array.fromAsync(client.fullDuplexCall(unendingPing())), {
       code: Status.UNAVAILABLE,
     });
   });
@@ -148,10 +145,10 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     const { channel } = await program.serve(['--max-header-size', '1KiB'], {
       env: { GREETER_ENGINE: 'direct' },
     });
-    const client = createClient(HelloDefinition, channel);
+    const client = createClient(TestServiceDefinition, channel);
 
-    await client.hello({ value: 'x' });
-    await assert.rejects(client.hello({}, { metadata: Metadata({ x: 'x'.repeat(1024) }) }), {
+    await client.emptyCall({});
+    await assert.rejects(client.emptyCall({}, { metadata: Metadata({ x: 'x'.repeat(1024) }) }), {
       code: Status.RESOURCE_EXHAUSTED,
       details: 'Cannot take request headers of more than 1024 bytes',
     });

@@ -7,7 +7,7 @@ import { Flag, FrameType, preface, FrameReader } from '../src/engine/http2/frame
 import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
 import { encodeSettings, SettingId } from '../src/engine/http2/settings.ts';
-import { GreeterDefinition } from '../src/gen/greet.ts';
+import { EchoDefinition } from './echo/gen/echo.ts';
 import { type Running, serve, until } from './harness.ts';
 import { message } from './grpc_attacks/calls.ts';
 import { frameOf } from './http2_peer.ts';
@@ -166,10 +166,10 @@ test('headers above the limit are told by what is known of the call', async () =
   using wire = await connectWire(running);
   const large = kilobytes(20);
 
-  assert.equal(statusOf(await wire.call(request('/greet.Greeter/Nope', ...large))), '8');
+  assert.equal(statusOf(await wire.call(request('/echo.Echo/Nope', ...large))), '8');
   assert.equal(statusOf(await wire.call(request(`/${'x'.repeat(20_000)}`))), '8');
   const asked = running.log.lines.map((line) => line['rpc.method_original']);
-  assert.deepEqual(asked, ['greet.Greeter/Nope', '(unknown)']);
+  assert.deepEqual(asked, ['echo.Echo/Nope', '(unknown)']);
 
   // What is no gRPC call is told in HTTP's words.
   const page = request('/').toSpliced(8, 2, ...large);
@@ -206,14 +206,14 @@ test('trailers above the limit end their call RESOURCE_EXHAUSTED, too', async ()
 test('a status message that ends with a space arrives whole, and as no field value ends', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
-  const path = '/greet.Greeter/Nope ';
-  const nope = { ...GreeterDefinition.methods.sayHello, name: 'Nope ' };
-  const client = createClient({ ...GreeterDefinition, methods: { nope } }, running.channel);
+  const path = '/echo.Echo/Nope ';
+  const nope = { ...EchoDefinition.methods.unary, name: 'Nope ' };
+  const client = createClient({ ...EchoDefinition, methods: { nope } }, running.channel);
 
   const [answer] = await wire.call(request(path));
 
   assert.partialDeepStrictEqual(answer, {
-    'grpc-message': 'Cannot find method /greet.Greeter/Nope%20',
+    'grpc-message': 'Cannot find method /echo.Echo/Nope%20',
   });
   await assert.rejects(client.nope({}), {
     code: Status.UNIMPLEMENTED,
@@ -223,10 +223,10 @@ test('a status message that ends with a space arrives whole, and as no field val
 
 test('a status message of megabytes is cut at 4 KiB', async () => {
   const details = '\u00e9'.repeat(4_000_000);
-  const sayHello = () => Promise.reject(new ServerError(Status.ABORTED, details));
-  await using running = await serve({ engine: 'direct', greet: { sayHello } });
+  const unary = () => Promise.reject(new ServerError(Status.ABORTED, details));
+  await using running = await serve({ engine: 'direct', echo: { unary } });
 
-  await assert.rejects(running.client.sayHello({}), {
+  await assert.rejects(running.client.unary({}), {
     code: Status.ABORTED,
     details: '\u00e9'.repeat(682),
   });
@@ -236,13 +236,13 @@ test('a status message of megabytes is cut at 4 KiB', async () => {
 function serveWith(touch: (context: CallContext) => void, messages = 1) {
   return serve({
     engine: 'direct',
-    greet: {
-      async sayHello(_request, context) {
+    echo: {
+      async unary(_request, context) {
         touch(context);
-        return { message: 'fine' };
+        return { text: 'fine' };
       },
-      async *parrotSayHello(_request, context) {
-        for (let i = 0; i < messages; i++) yield { message: 'fine' };
+      async *serverStream(_request, context) {
+        for (let i = 0; i < messages; i++) yield { text: 'fine' };
         touch(context);
       },
     },
@@ -342,7 +342,7 @@ test('what a client says that it takes is not exceeded, and the status goes all 
     using wire = await connectWire(running, [[SettingId.MAX_HEADER_LIST_SIZE, most]]);
 
     const heard = await wire.call(request(paths.unary));
-    const nope = await wire.call(request('/greet.Greeter/Nope'));
+    const nope = await wire.call(request('/echo.Echo/Nope'));
 
     assert.deepEqual([statusOf(heard), statusOf(nope)], [status, '12'], `${most}`);
     assert.equal('x-b' in Object(heard.at(-1)), most === 2000);

@@ -5,13 +5,12 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { HelloDefinition } from '../src/gen/hello.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { install, type Served } from './program.ts';
 import { listenTcp } from './tcp.ts';
 
 async function callAndStop(server: Served): Promise<void> {
-  const { value } = await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
-  assert.equal(value, 'Hello World');
+  await createClient(TestServiceDefinition, server.channel).emptyCall({});
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 }
@@ -63,10 +62,7 @@ async function silentServer(t: TestContext) {
   return { server, address: `127.0.0.1:${await listenTcp(server)}` };
 }
 
-for (const [command, more] of [
-  ['health', ['-connect-timeout', '20s']],
-  ['guide', ['hello']],
-] as const) {
+for (const [command, more] of [['health', ['-connect-timeout', '20s']]] as const) {
   // Node leaves SIGINT to the kernel elsewhere, and who pressed Ctrl-C sees that it was that.
   for (const [signal, code] of [
     ['SIGTERM', 143],

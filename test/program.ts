@@ -27,6 +27,9 @@ const ownNodeFirst = {
 /** A program to test in place of the built file, if any, after what emulates its machine. */
 const executable = process.env['EXECUTABLE']?.split(' ');
 
+/** The engine under test, and the services that tests call. */
+const served = { GREETER_ENGINE: engineName, GREETER_INTEROP: 'on' };
+
 interface RunOptions {
   env?: Record<string, string>;
   /** What it is given as standard output and error, in place of pipes that are read: as spawn() takes them. */
@@ -114,14 +117,14 @@ export function install(): Program {
     },
     type: (line) => toEnd(started(spawn('sh', ['-c', line], { cwd: folder, env: ownNodeFirst }))),
     async serve(args = [], { env, ...options } = {}) {
-      const settings = { GREETER_ENGINE: engineName, ...tlsSettings(folder), ...env };
+      const settings = { ...served, ...tlsSettings(folder), ...env };
       const all = ['serve', '--listen', '127.0.0.1:0', ...args];
       return serve(start(all, { ...options, env: settings }));
     },
     async serveUnread(args, { env, ...options }) {
       const [listen, admin] = [join(folder, 'grpc.sock'), join(folder, 'admin.sock')];
       const addresses = ['--listen', `unix:${listen}`, '--admin-listen', `unix:${admin}`];
-      const settings = { GREETER_ENGINE: engineName, ...env };
+      const settings = { ...served, ...env };
       const child = start(['serve', ...addresses, ...args], { ...options, env: settings });
       return serveUnread(child, { listen, admin });
     },

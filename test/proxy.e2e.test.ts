@@ -47,16 +47,6 @@ test('health asks this machine itself, however it is written, where everybody is
   }
 });
 
-test('guide calls this machine itself where everybody is given a proxy', async () => {
-  using program = install();
-  const { address } = await program.serve();
-  const addr = `dns:///${address}`;
-
-  const { code } = await program.run(['guide', 'hello', '--addr', addr], { env: everywhere });
-
-  assert.equal(code, 0);
-});
-
 test('health asks others through the proxy, but for those of no_proxy', async (t) => {
   using program = install();
   const server = await program.serve();

@@ -37,7 +37,7 @@ test('INVALID_ARGUMENT says which field breaks which rule', async () => {
 test('the engine says when to try again, when it refuses a call as it keeps too much', async () => {
   // One call finds room, and a second does not.
   const limits = { maxBufferedBytes: 4000 };
-  await using running = await serve({ engine: 'direct', greet: waiting(), limits });
+  await using running = await serve({ engine: 'direct', echo: waiting(), limits });
   const cancel = new AbortController();
   const options = { signal: cancel.signal, requests: unending() };
   const first = assert.rejects(call(running.client, 'bidi', options));
@@ -45,7 +45,7 @@ test('the engine says when to try again, when it refuses a call as it keeps too 
   let trailer = Metadata();
   const onTrailer = (got: Metadata) => void (trailer = got);
 
-  await assert.rejects(running.client.sayHello({}, { onTrailer }), {
+  await assert.rejects(running.client.unary({}, { onTrailer }), {
     code: Status.RESOURCE_EXHAUSTED,
     details: 'Cannot take more calls: too much is buffered',
   });

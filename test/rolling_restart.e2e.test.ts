@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Channel, ChannelCredentials } from '@grpc/grpc-js';
 import { ClientError, createClient, Status } from 'nice-grpc';
-import { GreeterDefinition } from '../src/gen/greet.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { until } from './harness.ts';
-import { call, kinds } from './kinds.ts';
+import { callTest } from './interop_kinds.ts';
+import { kinds } from './kinds.ts';
 import { install, type Program, type Served } from './program.ts';
 
 /** Calls at work at any time, of each kind. */
@@ -31,14 +32,14 @@ function dialAll(servers: readonly Served[], { hasPolicy }: { hasPolicy: boolean
 
 /** Calls again and again, on all lanes, until it is stopped; counts how calls ended. */
 function startLoad(channel: Channel) {
-  const client = createClient(GreeterDefinition, channel);
+  const client = createClient(TestServiceDefinition, channel);
   const ended: Record<string, number> = { OK: 0 };
   const stopping = new AbortController();
   const lanes = kinds
     .flatMap((kind) => Array.from({ length: callsOfEachKind }, () => kind))
     .map(async (kind) => {
       while (!stopping.signal.aborted) {
-        const code = await codeOf(call(client, kind));
+        const code = await codeOf(callTest(client, kind, { pauseMs: 5 }));
         ended[code] = (ended[code] ?? 0) + 1;
       }
     });
@@ -70,7 +71,7 @@ async function restart(program: Program, server: Served): Promise<Served> {
 }
 
 function serveAt(program: Program, address: string): Promise<Served> {
-  return program.serve(['--listen', address, '--parrot-interval', '5ms']);
+  return program.serve(['--listen', address]);
 }
 
 for (const hasPolicy of [true, false]) {

@@ -3,26 +3,30 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import {
   type ClientHttp2Session,
+  type ClientHttp2Stream,
   connect as connectHttp2,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
 import { loadConfig } from '../src/config.ts';
-import { GreeterDefinition } from '../src/gen/greet.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
+import { SimpleRequest, StreamingOutputCallRequest } from '../src/gen/grpc/testing/messages.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { ErrorCode } from '../src/engine/http2/errors.ts';
-import { message, zipped } from './grpc_attacks/calls.ts';
 import { certificate } from './certificate.ts';
 import { clientHello, handshake } from './handshake.ts';
 import { eventually, until } from './harness.ts';
 import { imageEnv } from './image_env.ts';
-import { paths } from './kinds.ts';
+import { response } from './interop.ts';
+import { testPaths } from './interop_kinds.ts';
 import { peakMemory } from './memory.ts';
 import { install, type Program } from './program.ts';
+import { frame, packed } from './raw_client.ts';
 import { mountSecret } from './secret.ts';
 import { dialHttp2 } from './tls.ts';
 
@@ -73,6 +77,15 @@ function open(session: ClientHttp2Session, path: string, more: OutgoingHttpHeade
   return stream.on('error', () => {}).resume();
 }
 
+/** Tells what a call ends with, which is in its headers where nothing came before. */
+function onStatus(stream: ClientHttp2Stream, take: (headers: IncomingHttpHeaders) => void): void {
+  for (const event of ['response', 'trailers']) {
+    stream.on(event, (headers: IncomingHttpHeaders) => {
+      if ('grpc-status' in headers) take(headers);
+    });
+  }
+}
+
 test(
   `${calls} calls that wait fit into ${podMiB} MiB, and one of another client takes the place of one`,
   { skip },
@@ -84,13 +97,13 @@ test(
     const ended: IncomingHttpHeaders[] = [];
     for (let i = 0; i < calls / connections; i++) {
       for (const session of sessions) {
-        open(session, paths.clientStream).on('response', (headers) => void ended.push(headers));
+        onStatus(open(session, testPaths.clientStream), (headers) => void ended.push(headers));
       }
     }
 
-    const client = createClient(GreeterDefinition, channel);
+    const client = createClient(TestServiceDefinition, channel);
     await eventually('a call to make room', async () => {
-      await client.sayHello({});
+      await client.emptyCall({});
       return ended.length > 0;
     });
     await createClient(HealthDefinition, channel).check({});
@@ -118,21 +131,27 @@ for (const size of [16, 64]) {
   );
 }
 
+/** A UnaryCall with so many bytes, for a response with as many. */
+function echoRequest(size: number): Buffer {
+  const request = { payload: { body: Buffer.alloc(size, 'x') }, responseSize: size };
+  return frame(SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish());
+}
+
 /** Asks for so many KiB in every call, until as many have been given up as fill the budget several times. */
 async function readNothing(sessions: readonly ClientHttp2Session[], size: number) {
-  const body = message('x'.repeat(size * 1024));
+  const body = echoRequest(size * 1024);
   let calmed = 0;
   for (let i = 0; i < calls / connections; i++) {
     for (const session of sessions) {
-      const stream = open(session, paths.bidi);
+      const stream = open(session, testPaths.unary);
       // With a status where it has had to wait for room to be read, and with a reset where it is not taken.
-      stream.on('response', (headers) => {
+      onStatus(stream, (headers) => {
         if (headers['grpc-status'] === String(Status.RESOURCE_EXHAUSTED)) calmed++;
       });
       stream.on('close', () => {
         if (stream.rstCode === ErrorCode.ENHANCE_YOUR_CALM) calmed++;
       });
-      stream.write(body);
+      stream.end(body);
     }
   }
   await until(() => calmed >= 2000);
@@ -145,12 +164,17 @@ test(
     using program = install();
     const { address, channel, pid } = await servePod(program);
     const sessions = await crowd(t, address, 2 * 1024 * 1024);
-    const body = zipped('x'.repeat(1024 * 1024));
+    const request = StreamingOutputCallRequest.fromPartial({
+      payload: { body: Buffer.alloc(1024 * 1024, 'x') },
+      responseParameters: [response(1, { intervalUs: 2_000_000_000 })],
+    });
+    const waiting = StreamingOutputCallRequest.encode(request).finish();
+    const body = packed(gzipSync(waiting));
     let ended = 0;
 
     for (let i = 0; i < calls / connections; i++) {
       for (const session of sessions) {
-        const stream = open(session, paths.serverStream, { 'grpc-encoding': 'gzip' });
+        const stream = open(session, testPaths.serverStream, { 'grpc-encoding': 'gzip' });
         stream.on('close', () => ended++).end(body);
       }
     }

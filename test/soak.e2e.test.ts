@@ -4,10 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HelloRequest } from '../src/gen/greet.ts';
 import { eventually } from './harness.ts';
 import { createRandom } from './hpack/random.ts';
-import { paths } from './kinds.ts';
+import {
+  inputRequest,
+  outputRequest,
+  ping,
+  simpleRequest,
+  testPaths,
+  threeResponses,
+} from './interop_kinds.ts';
 import { install } from './program.ts';
 import { parsePrometheus, type Sample } from './prometheus.ts';
 import { frame } from './raw_client.ts';
@@ -21,38 +27,40 @@ const liveMemory = join(import.meta.dirname, 'live_memory.ts');
 const lanes = 16;
 const callsOfEachConnection = 20;
 
-const hello = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
+const simple = simpleRequest(10);
+const input = inputRequest(10);
+const pinged = outputRequest(ping(10));
 const end = { end: true };
 
 /** What a client does with one call; gives the code that the server must count. */
 type Play = (client: SoakClient) => Promise<string>;
 
 const plays: readonly [Play, ...Play[]] = [
-  sends(paths.unary, 'OK', hello),
-  sends(paths.serverStream, 'OK', hello),
-  sends(paths.clientStream, 'OK', Buffer.concat([hello, hello, hello])),
-  sends(paths.bidi, 'OK', Buffer.concat([hello, hello])),
-  sends('/greet.Greeter/Nope', 'UNIMPLEMENTED', hello),
-  sends(paths.unary, 'UNIMPLEMENTED', Buffer.alloc(0)),
-  sends(paths.unary, 'INTERNAL', Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff])),
-  sends(paths.bidi, 'INTERNAL', hello.subarray(0, 7)),
+  sends(testPaths.unary, 'OK', simple),
+  sends(testPaths.serverStream, 'OK', outputRequest(threeResponses(1))),
+  sends(testPaths.clientStream, 'OK', Buffer.concat([input, input, input])),
+  sends(testPaths.bidi, 'OK', Buffer.concat([pinged, pinged])),
+  sends('/grpc.testing.TestService/Nope', 'UNIMPLEMENTED', simple),
+  sends(testPaths.unary, 'UNIMPLEMENTED', Buffer.alloc(0)),
+  sends(testPaths.unary, 'INTERNAL', Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff])),
+  sends(testPaths.bidi, 'INTERNAL', pinged.subarray(0, 7)),
   sends('/grpc.health.v1.Health/Check', 'NOT_FOUND', frame(Buffer.from('\n\x01x'))),
   async function late(client) {
-    const id = client.open(paths.bidi, ['grpc-timeout', '5m']);
-    client.send(id, hello);
+    const id = client.open(testPaths.bidi, ['grpc-timeout', '5m']);
+    client.send(id, pinged);
     assert.equal(await client.ended(id), 'DEADLINE_EXCEEDED');
     return 'DEADLINE_EXCEEDED';
   },
   async function cancelled(client) {
-    const id = client.open(paths.bidi);
-    client.send(id, hello);
+    const id = client.open(testPaths.bidi);
+    client.send(id, pinged);
     await client.replied(id);
     client.cancel(id);
     return 'CANCELLED';
   },
   async function takenBack(client) {
-    const id = client.open(paths.unary);
-    client.send(id, hello.subarray(0, 7));
+    const id = client.open(testPaths.unary);
+    client.send(id, simple.subarray(0, 7));
     client.cancel(id);
     return 'CANCELLED';
   },
@@ -82,7 +90,7 @@ test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted
   t.after(() => rmSync(folder, { recursive: true }));
   const live = join(folder, 'live');
   writeFileSync(live, '');
-  const flags = ['--admin-listen', '127.0.0.1:0', '--parrot-interval', '1ms'];
+  const flags = ['--admin-listen', '127.0.0.1:0'];
   // On grpc-js some of these calls end otherwise, and are not counted: docs/engines.md.
   const server = await program.serve([...flags, '--engine', 'direct'], {
     env: { LIVE_MEMORY: live },
@@ -133,8 +141,8 @@ test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted
       // A connection may go in the middle of calls.
       const left = random.below(3);
       for (let i = 0; i < left; i++) {
-        const id = client.open(paths.bidi);
-        client.send(id, hello);
+        const id = client.open(testPaths.bidi);
+        client.send(id, pinged);
         await client.replied(id);
         count('CANCELLED');
       }

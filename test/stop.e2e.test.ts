@@ -5,49 +5,58 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { GreeterDefinition, HelloReply, HelloRequest } from '../src/gen/greet.ts';
 import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthDefinition,
 } from '../src/gen/grpc/health/v1/health.ts';
+import { SimpleResponse, StreamingOutputCallResponse } from '../src/gen/grpc/testing/messages.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { feed } from './harness.ts';
-import { call, paths, unending } from './kinds.ts';
+import {
+  callTest,
+  outputRequest,
+  ping,
+  simpleRequest,
+  sizeOf,
+  testPaths,
+  threeResponses,
+  unendingPing,
+} from './interop_kinds.ts';
 import { install, type Served } from './program.ts';
-import { connectRaw, frame, unframe } from './raw_client.ts';
+import { connectRaw, unframe } from './raw_client.ts';
 import { dialSocket } from './tls.ts';
 
 /** Opens a stream of each kind, and gives what finishes them. */
 async function openStreams({ channel }: Served) {
-  const client = createClient(GreeterDefinition, channel);
-  const [chatty, chat] = [feed<Partial<HelloRequest>>(), feed<Partial<HelloRequest>>()];
-  const parrot = client.parrotSayHello({ name: 'A' })[Symbol.asyncIterator]();
-  const replies = client.interactiveSayHello(chat)[Symbol.asyncIterator]();
-  const summary = client.chattyClientSayHello(chatty);
-  chatty.push({ name: 'A' });
-  chat.push({ name: 'A' });
+  const client = createClient(TestServiceDefinition, channel);
+  const [uploads, pings] = [feed<Ping>(), feed<Ping>()];
+  const output = client.streamingOutputCall(threeResponses(100))[Symbol.asyncIterator]();
+  const replies = client.fullDuplexCall(pings)[Symbol.asyncIterator]();
+  const summary = client.streamingInputCall(uploads);
+  uploads.push(ping(1));
+  pings.push(ping(1));
   // One reply of each of two calls says that the third, sent between them, has arrived as well.
-  await Promise.all([parrot.next(), replies.next()]);
+  await Promise.all([output.next(), replies.next()]);
   return {
     async finish() {
-      for (const requests of [chatty, chat]) {
-        requests.push({ name: 'B' });
+      for (const requests of [uploads, pings]) {
+        requests.push(ping(2));
         requests.end();
       }
-      const rest = async (iterator: AsyncIterator<{ message: string }>) =>
-        (await Array.fromAsync({ [Symbol.asyncIterator]: () => iterator })).map((r) => r.message);
-      return {
-        parrot: await rest(parrot),
-        chat: await rest(replies),
-        chatty: (await summary).request.map(({ name }) => name),
-      };
+      const rest = (iterator: AsyncIterator<StreamingOutputCallResponse>) =>
+        Array.fromAsync({ [Symbol.asyncIterator]: () => iterator }, sizeOf);
+      await summary;
+      return { output: await rest(output), replies: await rest(replies) };
     },
   };
 }
 
+type Ping = ReturnType<typeof ping>;
+
 for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
   test(`${name} lets streams of every kind run to their end, ends a Watch, and exits 0`, async () => {
     using program = install();
-    const server = await program.serve(['--parrot-interval', '100ms']);
+    const server = await program.serve();
     const health = createClient(HealthDefinition, server.channel);
     const watch = health.watch({ service: '' })[Symbol.asyncIterator]();
     await watch.next();
@@ -59,7 +68,7 @@ for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
     await assert.rejects(watched, { code: Status.UNAVAILABLE, details: 'Server is shutting down' });
     const rest = await streams.finish();
 
-    assert.deepEqual(rest, { parrot: [' A 2!', ' A 3!'], chat: [' B!'], chatty: ['A', 'B'] });
+    assert.deepEqual(rest, { output: [2, 3], replies: [2] });
     assert.deepEqual(await server.ended, { code: 0, err: '' });
     // The Watch is one of them.
     const { served, cut } = await server.log.line({ msg: 'stopped' });
@@ -77,7 +86,7 @@ test('SIGTERM ends a process without open calls, whatever connections are left o
     socket.on('error', () => {}).write(said);
     if (said === preface) await once(socket, 'data');
   }
-  await call(createClient(GreeterDefinition, server.channel), 'unary');
+  await createClient(TestServiceDefinition, server.channel).emptyCall({});
 
   server.signal('SIGTERM');
 
@@ -86,34 +95,36 @@ test('SIGTERM ends a process without open calls, whatever connections are left o
 
 test('SIGTERM waits for a request that is still on its way, and for a reader that is slow', async () => {
   using program = install();
-  const server = await program.serve(['--parrot-interval', '1ms']);
+  const server = await program.serve();
   const client = await connectRaw(server.address, { initialWindowSize: 0 });
-  const request = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
-  const [unary, parrot] = [client.open(paths.unary), client.open(paths.serverStream)];
-  unary.write(request.subarray(0, 7));
-  parrot.end(request);
-  await once(parrot, 'response');
+  const request = simpleRequest(1);
+  const [unary, output] = [client.open(testPaths.unary), client.open(testPaths.serverStream)];
+  unary.write(request.subarray(0, 6));
+  output.end(outputRequest(threeResponses(1)));
+  await once(output, 'response');
 
   server.signal('SIGTERM');
   await server.log.line({ msg: 'shutting down' });
-  unary.end(request.subarray(7));
+  unary.end(request.subarray(6));
   client.settings({ initialWindowSize: 65_535 });
-  const replies = await Promise.all([unary, parrot].map((stream) => buffer(stream)));
+  const replies = await Promise.all([unary, output].map((stream) => buffer(stream)));
 
   assert.deepEqual(
-    replies.map((bytes) => unframe(bytes).map((reply) => HelloReply.decode(reply).message)),
-    [['Bello Keys!'], ['Bello Keys 1!', 'Bello Keys 2!', 'Bello Keys 3!']],
+    replies.map((bytes) =>
+      unframe(bytes).map((reply) => sizeOf(StreamingOutputCallResponse.decode(reply))),
+    ),
+    [[1], [1, 2, 3]],
   );
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
 test('a reader that never reads is cut at the drain timeout', async () => {
   using program = install();
-  const server = await program.serve(['--drain-timeout', '50ms', '--parrot-interval', '1ms']);
+  const server = await program.serve(['--drain-timeout', '50ms']);
   const client = await connectRaw(server.address, { initialWindowSize: 0 });
-  const parrot = client.open(paths.serverStream);
-  parrot.end(frame(HelloRequest.encode({ greeting: '', name: '' }).finish()));
-  await once(parrot, 'response');
+  const output = client.open(testPaths.serverStream);
+  output.end(outputRequest(threeResponses(1)));
+  await once(output, 'response');
 
   server.signal('SIGTERM');
 
@@ -122,17 +133,17 @@ test('a reader that never reads is cut at the drain timeout', async () => {
 
 test('calls that are left at the drain timeout end with UNAVAILABLE, and the exit code is 1', async () => {
   using program = install();
-  const server = await program.serve(['--drain-timeout', '50ms', '--parrot-interval', '1h']);
-  const client = createClient(GreeterDefinition, server.channel);
-  const chat = client.interactiveSayHello(unending())[Symbol.asyncIterator]();
+  const server = await program.serve(['--drain-timeout', '50ms']);
+  const client = createClient(TestServiceDefinition, server.channel);
+  const chat = client.fullDuplexCall(unendingPing())[Symbol.asyncIterator]();
   await chat.next();
   const cut = { code: Status.UNAVAILABLE, details: 'Server is shutting down' };
   const left = [
     chat.next(),
-    call(client, 'serverStream'),
-    call(client, 'clientStream', { requests: unending() }),
+    callTest(client, 'serverStream', { pauseMs: 2_000_000 }),
+    callTest(client, 'clientStream', { requests: unendingPing() }),
   ].map((each) => assert.rejects(each, cut));
-  await call(client, 'unary');
+  await callTest(client, 'unary');
 
   server.signal('SIGTERM');
 
@@ -147,26 +158,26 @@ test('for the leave delay the server goes on serving, NOT_SERVING in all but liv
   using program = install();
   const server = await program.serve(['--shutdown-delay', '1h']);
   const health = createClient(HealthDefinition, server.channel);
-  const client = createClient(GreeterDefinition, server.channel);
+  const client = createClient(TestServiceDefinition, server.channel);
 
   server.signal('SIGTERM');
   await server.log.line({ msg: 'shutting down' });
   const { statuses } = await health.list({});
-  const reply = await client.sayHello({ greeting: 'Bello', name: 'Keys' });
+  const reply = await client.unaryCall({ responseSize: 10 });
 
   const serving = Object.entries(statuses).filter(([, s]) => s.status === ServingStatus.SERVING);
   assert.deepEqual(
     serving.map(([name]) => name),
     ['liveness'],
   );
-  assert.equal(reply.message, 'Bello Keys!');
+  assert.equal(reply.payload?.body.length, 10);
 });
 
 test('at the beginning of the leave delay clients are sent elsewhere, and those that come back are served', async () => {
   using program = install();
   const server = await program.serve(['--engine', 'direct', '--shutdown-delay', '1h']);
   const before = await connectRaw(server.address);
-  const open = before.open(paths.clientStream);
+  const open = before.open(testPaths.clientStream);
   await before.roundTrip();
 
   server.signal('SIGTERM');
@@ -174,12 +185,12 @@ test('at the beginning of the leave delay clients are sent elsewhere, and those 
   const came = await connectRaw(server.address);
   let told = 0;
   came.session.on('goaway', () => told++);
-  const unary = came.open(paths.unary);
-  unary.end(frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish()));
+  const unary = came.open(testPaths.unary);
+  unary.end(simpleRequest(10));
   const [reply] = unframe(await buffer(unary));
 
   assert.deepEqual([code, lastStream], [0, 2 ** 31 - 1]);
-  assert.equal(HelloReply.decode(reply ?? Buffer.alloc(0)).message, 'Bello Keys!');
+  assert.equal(SimpleResponse.decode(reply ?? Buffer.alloc(0)).payload?.body.length, 10);
   assert.equal(told, 0);
   assert.equal(open.closed, false);
   before.close();
@@ -188,7 +199,7 @@ test('at the beginning of the leave delay clients are sent elsewhere, and those 
 
 test('SIGHUP and SIGUSR2 are lines of the log, and cut nothing, before a drain and in it', async () => {
   using program = install();
-  const server = await program.serve(['--parrot-interval', '100ms']);
+  const server = await program.serve();
   const streams = await openStreams(server);
   const ignored = ['SIGHUP', 'SIGUSR2'] as const;
 
@@ -203,7 +214,7 @@ test('SIGHUP and SIGUSR2 are lines of the log, and cut nothing, before a drain a
   for (const signal of ignored) server.signal(signal);
   const rest = await streams.finish();
 
-  assert.deepEqual(rest, { parrot: [' A 2!', ' A 3!'], chat: [' B!'], chatty: ['A', 'B'] });
+  assert.deepEqual(rest, { output: [2, 3], replies: [2] });
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 

@@ -12,7 +12,7 @@ import {
   HealthDefinition,
 } from '../src/gen/grpc/health/v1/health.ts';
 import { ServerReflectionDefinition } from '../src/gen/grpc/reflection/v1/reflection.ts';
-import { HelloDefinition } from '../src/gen/hello.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { dial } from '../src/transport/client.ts';
 import { certificate, type CertificatePair } from './certificate.ts';
 import { dialTls, handshake, heard } from './handshake.ts';
@@ -176,17 +176,20 @@ test('serve with TLS answers probes in plaintext on a port of its own, and nothi
   const { program, healthAddress, server } = running;
   const channel = dial({ address: healthAddress });
 
-  for (const service of ['', 'liveness', 'readiness', 'greet.Greeter']) {
+  for (const service of ['', 'liveness', 'readiness', 'grpc.testing.TestService']) {
     const probe = await program.run(['health', '-addr', healthAddress, '-service', service]);
     assert.deepEqual(probe, { code: 0, out: 'status: SERVING\n', err: '' });
   }
   const unimplemented = { code: Status.UNIMPLEMENTED };
-  await assert.rejects(createClient(HelloDefinition, channel).hello({}), unimplemented);
+  await assert.rejects(createClient(TestServiceDefinition, channel).emptyCall({}), unimplemented);
   const { serverReflectionInfo } = createClient(ServerReflectionDefinition, channel);
   await assert.rejects(Array.fromAsync(serverReflectionInfo(feed())), unimplemented);
   channel.close();
   await server.log.line({ 'rpc.method': 'grpc.health.v1.Health/Check', 'rpc.status_code': 'OK' });
-  await server.log.line({ 'rpc.method': 'Hello/Hello', 'rpc.status_code': 'UNIMPLEMENTED' });
+  await server.log.line({
+    'rpc.method': 'grpc.testing.TestService/EmptyCall',
+    'rpc.status_code': 'UNIMPLEMENTED',
+  });
   const inPlaintext = ['health', '-addr', server.address, '-connect-timeout', '200ms'];
   assert.equal((await program.run(inPlaintext)).code, 2);
 });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { HelloDefinition } from '../src/gen/hello.ts';
+import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { certificate } from './certificate.ts';
 import { startCollector } from './collector.ts';
 import { engineName } from './harness.ts';
@@ -18,9 +18,8 @@ const json = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
 
 /** Calls, and asks it to leave; the line of the call. */
 async function callAndStop(server: Served) {
-  const { value } = await createClient(HelloDefinition, server.channel).hello({ value: 'World' });
-  assert.equal(value, 'Hello World');
-  const line = await server.log.line({ 'rpc.method': 'Hello/Hello' });
+  await createClient(TestServiceDefinition, server.channel).emptyCall({});
+  const line = await server.log.line({ 'rpc.method': 'grpc.testing.TestService/EmptyCall' });
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });
   return line;
@@ -38,7 +37,7 @@ test('a server with a collector sends its spans before it ends, and logs their i
   assert.deepEqual(others, []);
   assert.equal(collector.posts[0]?.path, '/v1/traces');
   assert.partialDeepStrictEqual(span, {
-    name: 'Hello/Hello',
+    name: 'grpc.testing.TestService/EmptyCall',
     traceId: line['trace_id'],
     spanId: line['span_id'],
     resource: { 'service.name': 'mine' },
@@ -54,7 +53,7 @@ test('a span names the host that was dialled and the peer, over IPv6 and unix so
   const { port } = await server.log.line({ address: '[::1]:0' });
   const addresses = [`[::1]:${String(port)}`, 'unix:greeter.sock'];
 
-  for (const address of addresses) await program.run(['guide', 'hello', '--addr', address]);
+  for (const address of addresses) await program.run(['health', '-addr', address]);
   server.signal('SIGTERM');
   await server.ended;
 

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
 import { test } from 'node:test';
-import { HelloRequest } from '../src/gen/greet.ts';
+import { EchoRequest } from './echo/gen/echo.ts';
 import { type Running, serve, type ServeOptions } from './harness.ts';
 import { type Kind, paths } from './kinds.ts';
 import { connectRaw, frame, type RawClient } from './raw_client.ts';
 
-const request = frame(HelloRequest.encode({ greeting: 'Hello', name: 'you' }).finish());
+const request = frame(EchoRequest.encode({ text: 'Hello you' }).finish());
 const timeout = 20_000;
 /** Handlers that are done at once: what they respond waits for a window. */
 const responding = ['unary', 'serverStream', 'clientStream', 'bidi'] as const;

@@ -11,7 +11,7 @@ function verifyIn(t: TestContext, scripts: { generate: string; check: string; li
   t.after(() => rmSync(folder, { recursive: true }));
   copyFileSync(join(import.meta.dirname, '../verify.mjs'), join(folder, 'verify.mjs'));
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts }));
-  for (const each of ['src/gen', 'test/conformance/gen']) {
+  for (const each of ['src/gen', 'test/conformance/gen', 'test/echo/gen']) {
     mkdirSync(join(folder, each), { recursive: true });
     writeFileSync(join(folder, each, 'known.ts'), '');
   }

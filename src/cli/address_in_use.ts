@@ -25,7 +25,7 @@ export async function explainInUse(error: unknown, { config, ...given }: Start):
     const port = 'port' in place ? place.port : undefined;
     const address = callable({ address: place.text, port });
     // What a client takes is loaded by nobody else.
-    const { hasMetrics, isServing } = await import('./greeter_at.ts');
+    const { hasMetrics, isServing } = await import('./server_at.ts');
     const isGreeter = await (setting === 'admin-listen' ? hasMetrics(address) : isServing(address));
     const by = isGreeter ? ' by another greeter' : '';
     const hint = `${by}; ${nameAsGiven(given)(setting)} sets another address`;

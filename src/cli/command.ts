@@ -6,6 +6,8 @@ export interface Io extends ProcessInfo {
   env: Readonly<Record<string, string | undefined>>;
   /** How this program was called, for the commands it suggests. */
   program: string;
+  /** The command that `serve` suggests as a first call, which takes `--addr` and knows no TLS; left out, it is `health`. */
+  firstCall?: string;
   /** Writes text to standard output as it is. */
   write: (text: string) => void;
   /** Writes a line to standard error. */

@@ -5,7 +5,7 @@ import { heedSignals, type Signals, stop, surviveStrays } from '../lifecycle.ts'
 import { explainInUse } from './address_in_use.ts';
 import type { Command, Flag } from './command.ts';
 import { reportStartError } from './start_error.ts';
-import { firstCall, startLines, stopLine } from './start_lines.ts';
+import { callToTry, startLines, stopLine } from './start_lines.ts';
 
 /** The flags of every setting. */
 export const settingFlags: readonly Flag[] = settingRows().map((row) => ({
@@ -47,11 +47,11 @@ export const serve: Command = {
     signals.attach(app);
     surviveStrays(app.log);
     for (const { level, message, reason } of complaints) app.log[level]({ reason }, message);
-    const started = { app, config, program: io.program };
+    const started = { ...io, app, config };
     if (app.tell) app.tell(startLines(started));
     else {
       const serving = { version: io.version, services: app.services };
-      app.log.info({ ...serving, try: firstCall(started) }, 'serving');
+      app.log.info({ ...serving, try: callToTry(started) }, 'serving');
     }
     app.log.flush();
     const signal = await signals.stopped;

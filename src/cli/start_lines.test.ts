@@ -20,7 +20,12 @@ const admin = [{ address: ':9464', port: 9464 }];
 const app = { bound: { grpc, health: [], admin }, services };
 
 test('startLines() says where, what and how to try it and to stop, in five short lines', () => {
-  const lines = startLines({ app, config, program: 'npm start --' });
+  const lines = startLines({
+    app,
+    config,
+    program: 'npm start --',
+    firstCall: 'guide hello',
+  });
 
   assert.equal(
     lines,

@@ -1,25 +1,23 @@
 import type { App } from '../app.ts';
 import type { Config } from '../config.ts';
 import type { Bound } from '../transport/listen.ts';
+import type { Io } from './command.ts';
 import { shellWord } from './shell.ts';
 
-interface Started {
+interface Started extends Pick<Io, 'program' | 'firstCall'> {
   app: Pick<App, 'bound' | 'services'>;
   config: Pick<Config, 'tlsCertFile' | 'tlsClientCaFile' | 'drainTimeout'>;
-  /** How this program was called. */
-  program: string;
 }
 
 /** A first call to make, as it may be typed; none where the caller needs a certificate of its own. */
-export function firstCall({ app, config, program }: Started): string | undefined {
+export function callToTry({ app, config, program, firstCall }: Started): string | undefined {
   const [first] = app.bound.grpc;
   const address = first && callable(first);
-  // The guides' clients know no TLS.
   if (config.tlsClientCaFile || address === undefined) return undefined;
   const addr = `--addr ${shellWord(address)}`;
   if (config.tlsCertFile) return `${program} health ${addr} --tls --tls-no-verify`;
-  const isTheirs = address === 'localhost:50051';
-  return `${program} guide hello${isTheirs ? '' : ` ${addr}`}`;
+  if (firstCall === undefined) return `${program} health ${addr}`;
+  return `${program} ${firstCall}${address === 'localhost:50051' ? '' : ` ${addr}`}`;
 }
 
 /** Where it can be called from this machine: one address alone is no other's, another's may be on the same port. */
@@ -45,7 +43,7 @@ export function startLines(started: Started): string {
     ],
     ['Services', fitting(app.services, width - indent)],
     ['Metrics', metrics ? urlOf(metrics) : 'off'],
-    ['Try', firstCall(started) ?? 'a client that has a certificate'],
+    ['Try', callToTry(started) ?? 'a client that has a certificate'],
     ['Stop', `Ctrl-C; open calls have ${duration(config.drainTimeout)} to finish`],
   ];
   return rows.map(([name = '', text]) => `${name.padEnd(indent)}${text}\n`).join('');

@@ -19,7 +19,7 @@ const late = { code: Status.DEADLINE_EXCEEDED };
 for (const kind of kinds) {
   test(`deadline() ends a ${kind} call without a deadline after the default`, async () => {
     const deadlines = { max: 60_000, fallback: 20 };
-    await using running = await serve({ greet: waiting(), deadlines });
+    await using running = await serve({ echo: waiting(), deadlines });
 
     await assert.rejects(call(running.client, kind, { requests: unending() }), late);
 
@@ -32,7 +32,7 @@ for (const kind of kinds) {
 
   test(`deadline() shortens what the caller of a ${kind} call allows`, async () => {
     const deadlines = { max: 20, fallback: undefined };
-    await using running = await serve({ greet: waiting(), deadlines });
+    await using running = await serve({ echo: waiting(), deadlines });
 
     const options = { ...timeout('1H'), requests: unending() };
     await assert.rejects(call(running.client, kind, options), late);
@@ -45,7 +45,7 @@ for (const kind of kinds) {
   });
 
   test(`deadline() logs DEADLINE_EXCEEDED when the caller's own time for a ${kind} call is over`, async () => {
-    await using running = await serve({ greet: waiting() });
+    await using running = await serve({ echo: waiting() });
 
     await assert.rejects(
       call(running.client, kind, { ...timeout('50m'), requests: unending() }),
@@ -64,8 +64,8 @@ test('deadline() tells the service when the call must have ended', async () => {
   const seen: (number | undefined)[] = [];
   await using running = await serve({
     deadlines: { max: 60_000, fallback: undefined },
-    greet: {
-      async sayHello(_request, { deadline }) {
+    echo: {
+      async unary(_request, { deadline }) {
         seen.push(deadline);
         return {};
       },
@@ -73,9 +73,9 @@ test('deadline() tells the service when the call must have ended', async () => {
   });
   const before = performance.now();
 
-  await running.client.sayHello({});
-  await running.client.sayHello({}, timeout('30S'));
-  await running.client.sayHello({}, timeout('1H'));
+  await running.client.unary({});
+  await running.client.unary({}, timeout('30S'));
+  await running.client.unary({}, timeout('1H'));
 
   const after = performance.now();
   const [none, own, ours] = seen;
@@ -87,8 +87,8 @@ test('deadline() tells the service when the call must have ended', async () => {
 test('timeLeft() tells a handler how long its call may still take, and less and less', async () => {
   const seen: (number | undefined)[] = [];
   await using running = await serve({
-    greet: {
-      async sayHello(_request, context) {
+    echo: {
+      async unary(_request, context) {
         const { deadline = 0 } = context;
         seen.push(timeLeft(context));
         if (deadline > 0)
@@ -98,8 +98,8 @@ test('timeLeft() tells a handler how long its call may still take, and less and 
     },
   });
 
-  await running.client.sayHello({});
-  await running.client.sayHello({}, timeout('30S'));
+  await running.client.unary({});
+  await running.client.unary({}, timeout('30S'));
 
   const [none, own, ...later] = seen;
   assert.equal(none, undefined);
@@ -120,7 +120,7 @@ for (const [asked, max] of [
     await using running = await serve({
       engine: 'direct',
       deadlines: { max, fallback: undefined },
-      greet: waiting(),
+      echo: waiting(),
     });
     const client = await connectRaw(running.address);
     t.mock.timers.enable({ apis: ['setTimeout'] });

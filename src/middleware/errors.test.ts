@@ -10,7 +10,7 @@ import { reasons } from '../engine/grpc/end_reason.ts';
 for (const kind of kinds) {
   test(`hideInternalErrors() lets a ${kind} call fail as its service meant it`, async () => {
     const meant = () => new ServerError(Status.ALREADY_EXISTS, 'Cannot add "x": it is there');
-    await using running = await serve({ greet: failing(meant) });
+    await using running = await serve({ echo: failing(meant) });
 
     await assert.rejects(call(running.client, kind), {
       code: Status.ALREADY_EXISTS,
@@ -20,7 +20,7 @@ for (const kind of kinds) {
 
   test(`hideInternalErrors() tells the caller of a ${kind} call nothing of what we did not mean`, async () => {
     for (const thrown of [new Error('password is 1234'), 'text', undefined, new AbortError()]) {
-      await using running = await serve({ greet: failing(() => thrown) });
+      await using running = await serve({ echo: failing(() => thrown) });
 
       await assert.rejects(call(running.client, kind), {
         code: Status.INTERNAL,
@@ -37,7 +37,7 @@ for (const kind of kinds) {
 
   test(`hideInternalErrors() cuts the message of a ${kind} call before it is a header`, async () => {
     const long = () => new ServerError(Status.NOT_FOUND, '\u{1F608}'.repeat(1024 * 1024));
-    await using running = await serve({ greet: failing(long) });
+    await using running = await serve({ echo: failing(long) });
 
     await assert.rejects(call(running.client, kind), ({ code, details }) => {
       assert.equal(code, Status.NOT_FOUND);
@@ -48,7 +48,7 @@ for (const kind of kinds) {
 
   test(`hideInternalErrors() mends a lone surrogate in the message of a ${kind} call`, async () => {
     const lone = () => new ServerError(Status.NOT_FOUND, 'no \ud83d here');
-    await using running = await serve({ greet: failing(lone) });
+    await using running = await serve({ echo: failing(lone) });
 
     await assert.rejects(call(running.client, kind), {
       code: Status.NOT_FOUND,
@@ -61,11 +61,11 @@ test('hideInternalErrors() tells an abort that a service throws as what its call
   let isBegun = false;
   await using running = await serve({
     engine: 'direct',
-    greet: {
-      async *parrotSayHello() {
+    echo: {
+      async *serverStream() {
         isBegun = true;
         try {
-          while (true) yield { message: 'x'.repeat(10_000) };
+          while (true) yield { text: 'x'.repeat(10_000) };
         } catch {
           throw new AbortError();
         }

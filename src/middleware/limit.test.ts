@@ -4,11 +4,11 @@ import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { pino } from 'pino';
 import { exempt, feed, type Running, serve, until } from '../../test/harness.ts';
-import { call, kinds, rpcMethods, unending, unusedGreet, waiting } from '../../test/kinds.ts';
+import { call, kinds, rpcMethods, unending, unusedEcho, waiting } from '../../test/kinds.ts';
 import { dialChannel } from '../../test/tls.ts';
 import { RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RichStatus } from '../gen/google/rpc/status.ts';
-import { GreeterDefinition } from '../gen/greet.ts';
+import { EchoDefinition } from '../../test/echo/gen/echo.ts';
 import {
   HealthCheckResponse_ServingStatus,
   HealthDefinition,
@@ -29,8 +29,8 @@ const refused = {
 /** Opens a call on a connection of its own; gives the way to end it. `beside` are open. */
 async function occupy({ address, openCalls }: Running, beside = 0): Promise<() => Promise<void>> {
   const channel = dialChannel(address);
-  const requests = feed<{ name: string }>();
-  const ended = createClient(GreeterDefinition, channel).chattyClientSayHello(requests);
+  const requests = feed<{ text: string }>();
+  const ended = createClient(EchoDefinition, channel).clientStream(requests);
   await until(() => openCalls.inChain === beside + 1);
   return async () => {
     requests.end();
@@ -57,7 +57,7 @@ for (const kind of kinds) {
   });
 
   test(`limit() counts no ${kind} call that has been refused, failed or left`, async () => {
-    await using running = await serve({ maxInFlight: 1, greet: waiting() });
+    await using running = await serve({ maxInFlight: 1, echo: waiting() });
     for (let round = 0; round < 3; round++) {
       const cancel = new AbortController();
       const options = { signal: cancel.signal, requests: unending() };
@@ -79,7 +79,7 @@ test('limit() says in the trailers when to try again, and not the same to all', 
   for (let i = 0; i < 10; i++) {
     let trailer = Metadata();
     const onTrailer = (got: Metadata) => void (trailer = got);
-    await assert.rejects(running.client.sayHello({}, { onTrailer }), refused);
+    await assert.rejects(running.client.unary({}, { onTrailer }), refused);
     const status = RichStatus.decode(trailer.get('grpc-status-details-bin') ?? assert.fail());
     const [{ typeUrl, value } = assert.fail()] = status.details;
     const { seconds = 0, nanos = 0 } = RetryInfo.decode(value).retryDelay ?? {};
@@ -131,7 +131,7 @@ test('limit() counts the calls of its own server alone', async () => {
     maxInFlight: 1,
   });
   others.add(HealthDefinition, createHealth({ healthState: running.state }));
-  others.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
+  others.add(EchoDefinition, { ...unusedEcho, ...waiting() });
   const port = await others.listen({ host: '127.0.0.1', port: 0 });
   const channel = createChannel(`127.0.0.1:${port}`);
   await using cleanup = new AsyncDisposableStack();
@@ -140,13 +140,13 @@ test('limit() counts the calls of its own server alone', async () => {
   cleanup.defer(() => others.calls.cut());
   const watch = createClient(HealthDefinition, channel).watch({})[Symbol.asyncIterator]();
   await watch.next();
-  const parrot = createClient(GreeterDefinition, channel).parrotSayHello({});
-  const open = parrot[Symbol.asyncIterator]();
+  const replies = createClient(EchoDefinition, channel).serverStream({});
+  const open = replies[Symbol.asyncIterator]();
   await open.next();
 
   const leave = await occupy(running);
 
   await assert.rejects(call(running.client, 'unary'), refused);
-  await assert.rejects(createClient(GreeterDefinition, channel).sayHello({}), refused);
+  await assert.rejects(createClient(EchoDefinition, channel).unary({}), refused);
   await leave();
 });

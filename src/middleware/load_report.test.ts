@@ -24,8 +24,8 @@ function reportOf() {
 test('loadReport() says in the trailers of every call how busy the server is', async () => {
   await using running = await serveTests({
     loadReport: loadReport({ trailer, report: () => report }),
-    greet: {
-      async sayHello() {
+    echo: {
+      async unary() {
         throw new ServerError(Status.NOT_FOUND, 'nobody');
       },
     },
@@ -34,7 +34,7 @@ test('loadReport() says in the trailers of every call how busy the server is', a
   const responseParameters = [response(1)];
 
   await running.test.emptyCall({}, options);
-  await assert.rejects(running.client.sayHello({}, options));
+  await assert.rejects(running.client.unary({}, options));
   await Array.fromAsync(running.test.streamingOutputCall({ responseParameters }, options));
 
   assert.deepEqual(reports, [0.5, 0.5, 0.5]);

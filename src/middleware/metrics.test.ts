@@ -4,7 +4,7 @@ import { ServerError, Status } from 'nice-grpc-common';
 import { type Running, serve, until } from '../../test/harness.ts';
 import { call, failing, type Kind, kinds, paths, unending, waiting } from '../../test/kinds.ts';
 import { connectRaw, frame } from '../../test/raw_client.ts';
-import type { HelloRequest } from '../gen/greet.ts';
+import type { EchoRequest } from '../../test/echo/gen/echo.ts';
 
 /** What has been counted of a path, once a call of it has ended. */
 async function countsOf({ calls }: Running, path: string) {
@@ -34,11 +34,11 @@ const endings = [
   { code: 'OK' },
   {
     code: 'NOT_FOUND',
-    greet: failing(() => new ServerError(Status.NOT_FOUND, 'no')),
+    echo: failing(() => new ServerError(Status.NOT_FOUND, 'no')),
   },
-  { code: 'INTERNAL', greet: failing(() => new Error('no such table')) },
-  { code: 'DEADLINE_EXCEEDED', greet: waiting(), deadlines: { max: 100, fallback: 100 } },
-  { code: 'CANCELLED', greet: waiting() },
+  { code: 'INTERNAL', echo: failing(() => new Error('no such table')) },
+  { code: 'DEADLINE_EXCEEDED', echo: waiting(), deadlines: { max: 100, fallback: 100 } },
+  { code: 'CANCELLED', echo: waiting() },
 ];
 
 for (const kind of kinds) {
@@ -68,8 +68,8 @@ for (const kind of kinds) {
 
 test('messages are counted both ways, as many as there are', async () => {
   await using running = await serve();
-  async function* three(): AsyncGenerator<Partial<HelloRequest>> {
-    for (const name of ['A', 'B', 'C']) yield { name };
+  async function* three(): AsyncGenerator<Partial<EchoRequest>> {
+    for (const text of ['A', 'B', 'C']) yield { text };
   }
 
   const counted: Record<string, unknown> = {};
@@ -90,7 +90,7 @@ test('messages are counted both ways, as many as there are', async () => {
 test('messages of a stream are counted while it is open', async () => {
   await using running = await serve();
   const counts = running.calls.of(paths.bidi);
-  const chat = running.client.interactiveSayHello(unending())[Symbol.asyncIterator]();
+  const chat = running.client.bidi(unending())[Symbol.asyncIterator]();
 
   await chat.next();
 
@@ -101,14 +101,14 @@ test('messages of a stream are counted while it is open', async () => {
 
 test('a stream that its caller leaves counts what was sent, and CANCELLED', async () => {
   await using running = await serve({
-    greet: {
-      async *parrotSayHello() {
+    echo: {
+      async *serverStream() {
         while (true) yield {};
       },
     },
   });
 
-  for await (const _ of running.client.parrotSayHello({})) break;
+  for await (const _ of running.client.serverStream({})) break;
   const { codes, sent } = await countsOf(running, paths.serverStream);
 
   assert.deepEqual(codes, ['CANCELLED']);
@@ -117,7 +117,7 @@ test('a stream that its caller leaves counts what was sent, and CANCELLED', asyn
 
 test('a call that fails has sent no response', async () => {
   const notFound = () => new ServerError(Status.NOT_FOUND, 'no');
-  await using running = await serve({ greet: failing(notFound) });
+  await using running = await serve({ echo: failing(notFound) });
 
   await assert.rejects(call(running.client, 'unary'));
 
@@ -144,7 +144,7 @@ test('calls of methods that are not served count as one, whatever they name', as
   await using running = await serve(onDirect);
   const before = running.calls.all().length;
   const client = await connectRaw(running.address);
-  const stray = ['/greet.Greeter/Nope', '/toString', '/__proto__/x', '/a"b\\/c', '/'];
+  const stray = ['/echo.Echo/Nope', '/toString', '/__proto__/x', '/a"b\\/c', '/'];
   const names = [...stray, ...Array.from({ length: 1000 }, (_, i) => `/some.Service${i}/Call`)];
 
   for (const path of names) client.open(path).end(frame(Buffer.alloc(0)));

@@ -4,11 +4,10 @@ import { type Client, createClient } from 'nice-grpc';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
 import { pino } from 'pino';
 import { engineName, memoryLog, serve, until } from '../../test/harness.ts';
-import { call, failing, kinds, rpcMethods, paths, unending, waiting } from '../../test/kinds.ts';
-import { GreeterDefinition } from '../gen/greet.ts';
+import { call, failing, kinds, paths, rpcMethods, unending, waiting } from '../../test/kinds.ts';
+import { EchoDefinition, PingDefinition } from '../../test/echo/gen/echo.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { ServerReflectionDefinition } from '../gen/grpc/reflection/v1/reflection.ts';
-import { HelloDefinition } from '../gen/hello.ts';
 import { createCallCounts } from '../observability/call_counts.ts';
 import { dial } from '../transport/client.ts';
 import { createEngine } from '../transport/engine.ts';
@@ -29,7 +28,7 @@ for (const kind of kinds) {
 
   test(`requestLog() writes the code of a ${kind} call that fails`, async () => {
     const notFound = () => new ServerError(Status.NOT_FOUND, 'no');
-    await using running = await serve({ greet: failing(notFound) });
+    await using running = await serve({ echo: failing(notFound) });
 
     await assert.rejects(call(running.client, kind), { code: Status.NOT_FOUND });
 
@@ -42,7 +41,7 @@ for (const kind of kinds) {
   });
 
   test(`requestLog() writes an error, with its cause, for a ${kind} call that we broke`, async () => {
-    await using running = await serve({ greet: failing(() => new Error('no such table')) });
+    await using running = await serve({ echo: failing(() => new Error('no such table')) });
 
     await assert.rejects(call(running.client, kind), { code: Status.INTERNAL });
 
@@ -56,7 +55,7 @@ for (const kind of kinds) {
   });
 
   test(`requestLog() writes CANCELLED for a ${kind} call that its caller cancels`, async () => {
-    await using running = await serve({ greet: waiting() });
+    await using running = await serve({ echo: waiting() });
     const cancel = new AbortController();
     const { signal } = cancel;
     const cancelled = call(running.client, kind, { signal, requests: unending() });
@@ -75,9 +74,9 @@ for (const kind of kinds) {
 }
 
 /** What a response has in its headers and trailers. */
-function responseTo(client: Client<typeof GreeterDefinition>, id?: string) {
+function responseTo(client: Client<typeof EchoDefinition>, id?: string) {
   const found: Record<string, string | undefined> = { header: undefined, trailer: undefined };
-  const response = client.sayHello(
+  const response = client.unary(
     {},
     {
       metadata: Metadata(id === undefined ? {} : { 'x-request-id': id }),
@@ -116,7 +115,7 @@ test('requestLog() returns the request id in the headers to callers that sent on
 
 test('requestLog() returns the request id of a call that fails in the trailers alone, as headers would keep clients from retrying', async () => {
   const unavailable = () => new ServerError(Status.UNAVAILABLE, 'not yet');
-  await using running = await serve({ greet: failing(unavailable) });
+  await using running = await serve({ echo: failing(unavailable) });
 
   const own = await responseTo(running.client, 'abc-123');
   const silent = await responseTo(running.client);
@@ -130,7 +129,7 @@ test('requestLog() writes how long a call took with three decimals', async (t) =
   const times = [1000, 1001.234567];
   const { log, client } = await serveLogged(t, { now: () => times.shift() ?? Number.NaN });
 
-  await client.hello({});
+  await client.ping({});
 
   const { duration_ms } = await log.line({ msg: 'call ended' });
   assert.equal(duration_ms, 1.235);
@@ -138,13 +137,13 @@ test('requestLog() writes how long a call took with three decimals', async (t) =
 
 test('requestLog() calls a method that nobody serves _OTHER, and says what was asked', async () => {
   await using running = await serve({ engine: 'direct' });
-  const nope = { ...GreeterDefinition.methods.sayHello, name: 'Nope' };
-  const client = createClient({ ...GreeterDefinition, methods: { nope } }, running.channel);
+  const nope = { ...EchoDefinition.methods.unary, name: 'Nope' };
+  const client = createClient({ ...EchoDefinition, methods: { nope } }, running.channel);
 
   await assert.rejects(client.nope({}), { code: Status.UNIMPLEMENTED });
 
   const line = await running.log.line({ 'rpc.method': '_OTHER' });
-  assert.equal(line['rpc.method_original'], 'greet.Greeter/Nope');
+  assert.equal(line['rpc.method_original'], 'echo.Echo/Nope');
 });
 
 test('requestLog() writes calls of health and reflection at debug, whatever their status', async () => {
@@ -158,7 +157,7 @@ test('requestLog() writes calls of health and reflection at debug, whatever thei
   await health.check({});
   await assert.rejects(health.check({ service: 'nope' }), { code: Status.NOT_FOUND });
   await Array.fromAsync(reflection.serverReflectionInfo(listServices()));
-  await running.client.sayHello({});
+  await running.client.unary({});
   await running.log.line({ 'rpc.method': rpcMethods.unary });
 
   assert.deepEqual(
@@ -173,24 +172,24 @@ test('requestLog() writes calls of health and reflection at debug, whatever thei
 });
 
 test('requestLog() writes a quiet call that the server breaks as an error', async (t) => {
-  const { log, client } = await serveLogged(t, { quiet: new Set(['/Hello/Hello']) });
+  const { log, client } = await serveLogged(t, { quiet: new Set(['/echo.Ping/Ping']) });
 
-  await assert.rejects(client.hello({ value: 'bug' }));
+  await assert.rejects(client.ping({ text: 'bug' }));
 
   await log.line({ msg: 'call failed', level: 50 });
 });
 
 test('requestLog() gives the service a logger that names the call', async () => {
   await using running = await serve({
-    greet: {
-      async sayHello(_request, { log }) {
+    echo: {
+      async unary(_request, { log }) {
         log.info('here');
         return {};
       },
     },
   });
 
-  await running.client.sayHello({}, { metadata: Metadata({ 'x-request-id': 'mine' }) });
+  await running.client.unary({}, { metadata: Metadata({ 'x-request-id': 'mine' }) });
 
   const line = await running.log.line({ msg: 'here' });
   assert.partialDeepStrictEqual(line, { 'rpc.method': rpcMethods.unary, request_id: 'mine' });
@@ -198,8 +197,8 @@ test('requestLog() gives the service a logger that names the call', async () => 
 
 test('requestLog() writes why a call was refused or cut, as its caller is told', async () => {
   const notFound = () => new ServerError(Status.NOT_FOUND, 'Cannot find table "x"');
-  await using full = await serve({ maxInFlight: 1, greet: waiting() });
-  await using failingServer = await serve({ greet: failing(notFound) });
+  await using full = await serve({ maxInFlight: 1, echo: waiting() });
+  await using failingServer = await serve({ echo: failing(notFound) });
   const open = call(full.client, 'bidi', { requests: unending() }).catch(() => {});
   await until(() => full.openCalls.inChain === 1);
 
@@ -226,7 +225,7 @@ test('requestLog() writes why a call was refused or cut, as its caller is told',
 });
 
 test('requestLog() gives no reason for a call that ends well or that its caller cancels', async () => {
-  await using running = await serve({ greet: { ...waiting(), sayHello: async () => ({}) } });
+  await using running = await serve({ echo: { ...waiting(), unary: async () => ({}) } });
   const cancel = new AbortController();
   const cancelled = call(running.client, 'serverStream', { signal: cancel.signal });
   await until(() => running.openCalls.inChain === 1);
@@ -248,17 +247,17 @@ for (const [accessLog, codes] of [
   test(`requestLog() writes the lines of ${codes.join(', ')} with ${accessLog}, and counts every call`, async () => {
     await using running = await serve({
       accessLog,
-      greet: {
-        async sayHello({ name }) {
-          if (name === 'nobody') throw new ServerError(Status.NOT_FOUND, 'no');
-          if (name === 'bug') throw new Error('no such table');
+      echo: {
+        async unary({ text }) {
+          if (text === 'nobody') throw new ServerError(Status.NOT_FOUND, 'no');
+          if (text === 'bug') throw new Error('no such table');
           return {};
         },
       },
     });
 
-    for (const name of ['Keys', 'nobody', 'bug']) {
-      await running.client.sayHello({ name }).catch(() => {});
+    for (const text of ['Keys', 'nobody', 'bug']) {
+      await running.client.unary({ text }).catch(() => {});
     }
     await running.log.line({ 'rpc.status_code': 'INTERNAL' });
 
@@ -278,10 +277,10 @@ async function serveLogged(t: TestContext, options: Partial<RequestLogOptions>) 
   const server = engine.use(
     requestLog({ log: pino({ base: null }, log), counts: createCallCounts([]), ...options }),
   );
-  server.add(HelloDefinition, {
-    async hello({ value }) {
-      if (value === 'nobody') throw new ServerError(Status.NOT_FOUND, 'no');
-      if (value === 'bug') throw new Error('no such table');
+  server.add(PingDefinition, {
+    async ping({ text }) {
+      if (text === 'nobody') throw new ServerError(Status.NOT_FOUND, 'no');
+      if (text === 'bug') throw new Error('no such table');
       return {};
     },
   });
@@ -291,7 +290,7 @@ async function serveLogged(t: TestContext, options: Partial<RequestLogOptions>) 
     channel.close();
     server.forceShutdown();
   });
-  return { log, client: createClient(HelloDefinition, channel) };
+  return { log, client: createClient(PingDefinition, channel) };
 }
 
 test('requestLog() draws one in N of the calls that end OK, and writes all others', async (t) => {
@@ -300,11 +299,11 @@ test('requestLog() draws one in N of the calls that end OK, and writes all other
     accessLog: { oneIn: 10 },
     random: () => draws.shift() ?? assert.fail('drawn for a call that did not end OK'),
   });
-  const hello = (value: string) =>
-    client.hello({ value }, { metadata: Metadata({ 'x-request-id': value }) });
+  const ping = (text: string) =>
+    client.ping({ text }, { metadata: Metadata({ 'x-request-id': text }) });
 
-  for (const value of ['a', 'b', 'c', 'd', 'e']) await hello(value);
-  await assert.rejects(hello('nobody'), { code: Status.NOT_FOUND });
+  for (const text of ['a', 'b', 'c', 'd', 'e']) await ping(text);
+  await assert.rejects(ping('nobody'), { code: Status.NOT_FOUND });
   await log.line({ request_id: 'nobody' });
 
   assert.deepEqual(

@@ -12,7 +12,7 @@ import { engineName, serve, until } from '../../test/harness.ts';
 import { call, failing, kinds, rpcMethods, paths, unending, waiting } from '../../test/kinds.ts';
 import { serveTraced, type Traced } from '../../test/traced.ts';
 import type { Call } from '../context.ts';
-import { HelloDefinition } from '../gen/hello.ts';
+import { PingDefinition } from '../../test/echo/gen/echo.ts';
 
 /** The one span and the one line of the one call, which agree; with the code and the span's status. */
 async function ended({ running, spans }: Traced, method: string) {
@@ -57,7 +57,7 @@ for (const kind of kinds) {
 
   test(`trace() ends the span of a ${kind} call that fails for its caller without a fault`, async () => {
     const notFound = () => new ServerError(Status.NOT_FOUND, 'no');
-    await using traced = await serveTraced({ greet: failing(notFound) });
+    await using traced = await serveTraced({ echo: failing(notFound) });
 
     await assert.rejects(call(traced.running.client, kind), { code: Status.NOT_FOUND });
 
@@ -68,7 +68,7 @@ for (const kind of kinds) {
   });
 
   test(`trace() ends the span of a ${kind} call that we broke as an error, without its cause`, async () => {
-    await using traced = await serveTraced({ greet: failing(() => new Error('no such table')) });
+    await using traced = await serveTraced({ echo: failing(() => new Error('no such table')) });
 
     await assert.rejects(call(traced.running.client, kind), { code: Status.INTERNAL });
 
@@ -80,7 +80,7 @@ for (const kind of kinds) {
   });
 
   test(`trace() ends the span of a ${kind} call that its caller cancels`, async () => {
-    await using traced = await serveTraced({ greet: waiting() });
+    await using traced = await serveTraced({ echo: waiting() });
     const { running } = traced;
     const cancel = new AbortController();
     const { signal } = cancel;
@@ -96,7 +96,7 @@ for (const kind of kinds) {
   });
 
   test(`trace() ends the span of a ${kind} call whose caller has no more time`, async () => {
-    await using traced = await serveTraced({ greet: waiting() });
+    await using traced = await serveTraced({ echo: waiting() });
     const metadata = Metadata({ 'grpc-timeout': '50m' });
 
     const late = call(traced.running.client, kind, { metadata, requests: unending() });
@@ -108,7 +108,7 @@ for (const kind of kinds) {
 
   test(`trace() ends the span of a ${kind} call whose time is over`, async () => {
     await using traced = await serveTraced({
-      greet: waiting(),
+      echo: waiting(),
       deadlines: { max: 20, fallback: 20 },
     });
 
@@ -123,8 +123,8 @@ for (const kind of kinds) {
 
 test('trace() ends the span of a call that is cancelled, and responds all the same, as the log does', async () => {
   await using traced = await serveTraced({
-    greet: {
-      async sayHello(_request, { signal }) {
+    echo: {
+      async unary(_request, { signal }) {
         await new Promise((resolve) => signal.addEventListener('abort', resolve));
         return {};
       },
@@ -145,9 +145,9 @@ test('trace() ends the span of a call that is cancelled, and responds all the sa
 // On grpc-js they are answered below every middleware.
 test('trace() gives a method that there is not a span without its name', async () => {
   await using traced = await serveTraced({ engine: 'direct' });
-  const nobody = { ...HelloDefinition, fullName: 'nobody.Knows' } as const;
+  const nobody = { ...PingDefinition, fullName: 'nobody.Knows' } as const;
 
-  const unknown = createClient(nobody, traced.running.channel).hello({});
+  const unknown = createClient(nobody, traced.running.channel).ping({});
   await assert.rejects(unknown, { code: Status.UNIMPLEMENTED });
 
   const { span, code } = await ended(traced, '_OTHER');
@@ -156,7 +156,7 @@ test('trace() gives a method that there is not a span without its name', async (
   assert.equal(span.status.code, 2);
   assert.partialDeepStrictEqual(span.attributes, {
     'rpc.method': '_OTHER',
-    'rpc.method_original': 'nobody.Knows/Hello',
+    'rpc.method_original': 'nobody.Knows/Ping',
     'error.type': 'UNIMPLEMENTED',
   });
 });
@@ -171,7 +171,7 @@ test('trace() gives a call that cannot be served a span', async () => {
 
   const { span, code } = await ended(traced, rpcMethods.unary);
   assert.equal(code, 'INTERNAL');
-  assert.equal(span.name, 'greet.Greeter/SayHello');
+  assert.equal(span.name, 'echo.Echo/Unary');
 });
 
 const parent = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
@@ -282,8 +282,8 @@ for (const [sampler, samplerRatio, count] of [
 
 test('trace() hands the span to the service, and its ids to the lines that the service logs', async () => {
   await using traced = await serveTraced({
-    greet: {
-      async sayHello(_request, { log, span }) {
+    echo: {
+      async unary(_request, { log, span }) {
         span?.setAttribute('greeting.kind', 'warm');
         log.info('here');
         return {};
@@ -291,7 +291,7 @@ test('trace() hands the span to the service, and its ids to the lines that the s
     },
   });
 
-  await traced.running.client.sayHello({});
+  await traced.running.client.unary({});
 
   const line = await traced.running.log.line({ msg: 'here' });
   const [span] = await traced.spans();
@@ -300,18 +300,18 @@ test('trace() hands the span to the service, and its ids to the lines that the s
 });
 
 test('trace() cuts what a service says too much, where it is told to', async () => {
-  const greet = {
-    async sayHello(_request: object, { span }: Call) {
+  const echo = {
+    async unary(_request: object, { span }: Call) {
       span?.setAttribute('greeting.text', 'Bello Keys');
       return {};
     },
   };
   await using traced = await serveTraced(
-    { greet },
+    { echo },
     { spanLimits: { attributeValueLengthLimit: 5 } },
   );
 
-  await traced.running.client.sayHello({});
+  await traced.running.client.unary({});
 
   const [span] = await traced.spans();
   assert.equal(span?.attributes['greeting.text'], 'Bello');
@@ -320,8 +320,8 @@ test('trace() cuts what a service says too much, where it is told to', async () 
 test('a chain without trace() gives calls no span, and their lines no ids', async () => {
   const spans: unknown[] = [];
   await using running = await serve({
-    greet: {
-      async sayHello(_request, { span }) {
+    echo: {
+      async unary(_request, { span }) {
         spans.push(span);
         return {};
       },

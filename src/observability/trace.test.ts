@@ -29,7 +29,7 @@ function field(bytes: Uint8Array, [number, ...inner]: readonly number[]): Uint8A
   return undefined;
 }
 
-const name = 'greet.Greeter/SayHello';
+const name = 'echo.Echo/Unary';
 
 /** resource_spans, scope_spans, spans of opentelemetry.proto.collector.trace.v1. */
 const firstSpan = [1, 2, 2] as const;

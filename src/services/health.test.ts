@@ -67,7 +67,7 @@ test('list() holds 100 names, and is RESOURCE_EXHAUSTED above', async () => {
 test('watch() sends the present state at once, then each change', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
-  const watch = client.watch({ service: 'greet.Greeter' })[Symbol.asyncIterator]();
+  const watch = client.watch({ service: 'grpc.health.v1.Health' })[Symbol.asyncIterator]();
 
   const states = [(await watch.next()).value?.status];
   running.state.leaving();

@@ -45,24 +45,25 @@ test('list_services names every service', async () => {
 
 test('a file is found by its name and by every kind of symbol in it, comments included', async () => {
   const symbols = [
-    'greet.Greeter',
-    'greet.Greeter.ParrotSayHello',
-    'greet.HelloRequest',
-    'greet.HelloRequest.name',
+    'grpc.health.v1.Health',
+    'grpc.health.v1.Health.Check',
+    'grpc.health.v1.HealthCheckRequest',
+    'grpc.health.v1.HealthCheckRequest.service',
   ];
   const answers = await ask(
-    { fileByFilename: 'greet.proto' },
+    { fileByFilename: 'grpc/health/v1/health.proto' },
     ...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })),
   );
 
-  for (const answer of answers) assert.deepEqual(fileNames(answer), ['greet.proto']);
+  for (const answer of answers) {
+    assert.deepEqual(fileNames(answer), ['grpc/health/v1/health.proto']);
+  }
   const [file] = answers[0]?.fileDescriptorResponse?.fileDescriptorProto ?? [];
-  assert.match(String(file), /All four kinds of call/);
+  assert.match(String(file), /Asks for everything/);
 });
 
-test('symbols of every kind are found by their scope, with a package and without', async () => {
+test('symbols of every kind are found by their scope', async () => {
   const files: Record<string, readonly string[]> = {
-    'hello.proto': ['Hello', 'Hello.Hello', 'HelloRequest', 'HelloRequest.value'],
     'grpc/health/v1/health.proto': [
       'grpc.health.v1.HealthCheckResponse.ServingStatus',
       // A value is declared beside its enum, and some look for it inside.
@@ -99,14 +100,19 @@ test('what there is not is NOT_FOUND, an empty question INVALID_ARGUMENT, and th
     { fileByFilename: 'nope.proto' },
     { fileContainingSymbol: 'nope.Nope' },
     { fileContainingSymbol: '' },
-    { fileContainingSymbol: 'greet.Greeter.Nope' },
-    { fileContainingSymbol: 'greet' },
-    { fileContainingSymbol: '.greet.Greeter' },
+    { fileContainingSymbol: 'grpc.health.v1.Health.Nope' },
+    { fileContainingSymbol: 'grpc.health.v1' },
+    { fileContainingSymbol: '.grpc.health.v1.Health' },
     { fileContainingSymbol: 'grpc.health.v1.SERVING' },
-    { fileContainingExtension: { containingType: 'greet.HelloRequest', extensionNumber: 7 } },
+    {
+      fileContainingExtension: {
+        containingType: 'grpc.health.v1.HealthCheckRequest',
+        extensionNumber: 7,
+      },
+    },
     { allExtensionNumbersOfType: 'nope.Nope' },
     {},
-    { fileByFilename: 'hello.proto' },
+    { fileByFilename: 'grpc/testing/empty.proto' },
   );
 
   assert.deepEqual(
@@ -127,7 +133,7 @@ test('a question of more than 1,000 characters is not repeated, and the stream g
     { host: name, listServices: '' },
     { host: half, fileByFilename: `${half}x` },
     { host: half, fileByFilename: half },
-    { fileByFilename: 'hello.proto' },
+    { fileByFilename: 'grpc/testing/empty.proto' },
   );
 
   const [repeated, found] = answers.splice(-2);
@@ -144,7 +150,7 @@ test('a question of more than 1,000 characters is not repeated, and the stream g
     originalRequest: { host: half, fileByFilename: half },
     errorResponse: { errorCode: Status.NOT_FOUND },
   });
-  assert.deepEqual(fileNames(found ?? assert.fail()), ['hello.proto']);
+  assert.deepEqual(fileNames(found ?? assert.fail()), ['grpc/testing/empty.proto']);
 });
 
 test('a file is encoded once, however often and for whatever it is asked for', async () => {
@@ -187,10 +193,10 @@ test('a file is encoded once, however often and for whatever it is asked for', a
 });
 
 test('a message type without extensions has an empty list of them', async () => {
-  const [answer] = await ask({ allExtensionNumbersOfType: 'greet.HelloRequest' });
+  const [answer] = await ask({ allExtensionNumbersOfType: 'grpc.health.v1.HealthCheckRequest' });
 
   assert.deepEqual(answer?.allExtensionNumbersResponse, {
-    baseTypeName: 'greet.HelloRequest',
+    baseTypeName: 'grpc.health.v1.HealthCheckRequest',
     extensionNumber: [],
   });
 });

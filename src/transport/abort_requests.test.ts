@@ -7,17 +7,17 @@ import { call, unending } from '../../test/kinds.ts';
 
 test('abortRequests() lets whole request streams through as they are', async () => {
   await using running = await serve();
-  const [chatty, chat] = [feed<{ name: string }>(), feed<{ name: string }>()];
-  for (const requests of [chatty, chat]) {
-    for (const name of ['A', 'B', 'C']) requests.push({ name });
+  const [texts, chat] = [feed<{ text: string }>(), feed<{ text: string }>()];
+  for (const requests of [texts, chat]) {
+    for (const text of ['A', 'B', 'C']) requests.push({ text });
     requests.end();
   }
 
-  const [summary] = await call(running.client, 'clientStream', { requests: chatty });
+  const [summary] = await call(running.client, 'clientStream', { requests: texts });
   const replies = await call(running.client, 'bidi', { requests: chat });
 
-  assert.partialDeepStrictEqual(summary, {
-    request: [{ name: 'A' }, { name: 'B' }, { name: 'C' }],
+  assert.deepEqual(summary, {
+    requests: [{ text: 'A' }, { text: 'B' }, { text: 'C' }],
   });
   assert.equal(replies.length, 3);
 });
@@ -25,9 +25,9 @@ test('abortRequests() lets whole request streams through as they are', async () 
 for (const kind of ['clientStream', 'bidi'] as const) {
   test(`abortRequests() ends the wait for the next request of a ${kind} call with its signal`, async () => {
     const seen: unknown[] = [];
-    const watch = async (requests: AsyncIterable<{ name: string }>) => {
+    const watch = async (requests: AsyncIterable<{ text: string }>) => {
       try {
-        for await (const { name } of requests) seen.push(name);
+        for await (const { text } of requests) seen.push(text);
       } catch (error) {
         seen.push(isAbortError(error));
         throw error;
@@ -35,9 +35,9 @@ for (const kind of ['clientStream', 'bidi'] as const) {
       return {};
     };
     await using running = await serve({
-      greet: {
-        chattyClientSayHello: watch,
-        async *interactiveSayHello(requests) {
+      echo: {
+        clientStream: watch,
+        async *bidi(requests) {
           await watch(requests);
           yield {};
         },
@@ -55,14 +55,14 @@ for (const kind of ['clientStream', 'bidi'] as const) {
 
   test(`abortRequests() frees a ${kind} call whose service stops reading early`, async () => {
     await using running = await serve({
-      greet: {
-        async chattyClientSayHello(requests) {
-          for await (const { name } of requests) return { message: name };
+      echo: {
+        async clientStream(requests) {
+          for await (const { text } of requests) return { requests: [{ text }] };
           return {};
         },
-        async *interactiveSayHello(requests) {
-          for await (const { name } of requests) {
-            yield { message: name };
+        async *bidi(requests) {
+          for await (const { text } of requests) {
+            yield { text };
             return;
           }
         },
@@ -71,7 +71,8 @@ for (const kind of ['clientStream', 'bidi'] as const) {
 
     const replies = await call(running.client, kind, { requests: unending() });
 
-    assert.partialDeepStrictEqual(replies, [{ message: 'A' }]);
+    const [first] = kind === 'bidi' ? replies : Object(replies[0]).requests;
+    assert.deepEqual(first, { text: 'A' });
     await until(() => running.openCalls.inChain === 0);
   });
 }

@@ -5,27 +5,27 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import type { Timed } from '../context.ts';
-import { HelloDefinition } from '../gen/hello.ts';
+import { PingDefinition } from '../../test/echo/gen/echo.ts';
 import { dial } from './client.ts';
 import { createEngine } from './engine.ts';
 import type { EngineName } from './engine_types.ts';
 
 const limits = { maxConcurrentStreams: 7, maxMessageSize: 1024 };
 
-/** Serves the hello service, whose handler `see`s each call's context. */
-async function serveHello(name: EngineName, see: (context: Timed) => void = () => {}) {
+/** Serves the ping service, whose handler `see`s each call's context. */
+async function servePing(name: EngineName, see: (context: Timed) => void = () => {}) {
   const server = await createEngine(name, limits);
-  server.add(HelloDefinition, {
-    async hello({ value }, context) {
+  server.add(PingDefinition, {
+    async ping({ text }, context) {
       see(context);
-      return { value };
+      return { text };
     },
   });
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 })}`;
   const channel = dial({ address });
   return {
     address,
-    client: createClient(HelloDefinition, channel),
+    client: createClient(PingDefinition, channel),
     async [Symbol.asyncDispose]() {
       channel.close();
       await server.shutdown();
@@ -35,20 +35,20 @@ async function serveHello(name: EngineName, see: (context: Timed) => void = () =
 
 for (const name of ['direct', 'grpc-js'] as const) {
   test(`${name} takes messages up to the limit, and ends larger ones RESOURCE_EXHAUSTED`, async () => {
-    await using running = await serveHello(name);
+    await using running = await servePing(name);
     // A text of n letters is n + 3 bytes on the wire, when n takes two bytes to write.
     const largest = 'x'.repeat(1024 - 3);
 
-    const { value } = await running.client.hello({ value: largest });
+    const { text } = await running.client.ping({ text: largest });
 
-    assert.equal(value, largest);
-    await assert.rejects(running.client.hello({ value: `${largest}x` }), {
+    assert.equal(text, largest);
+    await assert.rejects(running.client.ping({ text: `${largest}x` }), {
       code: Status.RESOURCE_EXHAUSTED,
     });
   });
 
   test(`${name} tells each connection how many calls it can have open`, async () => {
-    await using running = await serveHello(name);
+    await using running = await servePing(name);
     const session = connect(`http://${running.address}`);
 
     const [settings] = await once(session, 'remoteSettings');
@@ -59,12 +59,12 @@ for (const name of ['direct', 'grpc-js'] as const) {
 
   test(`${name} puts the caller's deadline into the context, whatever is made up in metadata`, async () => {
     const seen: (number | undefined)[] = [];
-    await using running = await serveHello(name, ({ deadline }) => void seen.push(deadline));
+    await using running = await servePing(name, ({ deadline }) => void seen.push(deadline));
     const madeUp = { 'greeter-deadline-ms': '1' };
     const before = performance.now();
 
-    await running.client.hello({}, { metadata: Metadata(madeUp) });
-    await running.client.hello({}, { metadata: Metadata({ ...madeUp, 'grpc-timeout': '30S' }) });
+    await running.client.ping({}, { metadata: Metadata(madeUp) });
+    await running.client.ping({}, { metadata: Metadata({ ...madeUp, 'grpc-timeout': '30S' }) });
 
     const [none, some = 0] = seen;
     assert.equal(none, undefined);
@@ -72,14 +72,14 @@ for (const name of ['direct', 'grpc-js'] as const) {
   });
 
   test(`${name} names a method that it does not have`, async () => {
-    await using running = await serveHello(name);
-    const method = { ...HelloDefinition.methods.hello, name: 'Goodbye' };
-    const definition = { ...HelloDefinition, methods: { goodbye: method } };
+    await using running = await servePing(name);
+    const method = { ...PingDefinition.methods.ping, name: 'Goodbye' };
+    const definition = { ...PingDefinition, methods: { goodbye: method } };
     const client = createClient(definition, dial({ address: running.address }));
 
     await assert.rejects(client.goodbye({}), {
       code: Status.UNIMPLEMENTED,
-      details: /\/Hello\/Goodbye/,
+      details: /\/echo.Ping\/Goodbye/,
     });
   });
 }

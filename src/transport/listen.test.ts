@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { HelloDefinition } from '../gen/hello.ts';
+import { PingDefinition } from '../../test/echo/gen/echo.ts';
 import type { ListenAddress } from '../engine/index.ts';
 import { listenTcp } from '../../test/tcp.ts';
 import { dial } from './client.ts';
@@ -15,14 +15,14 @@ import { type Address, ListenError, listenOn } from './listen.ts';
 
 async function build(name: EngineName): Promise<Engine> {
   const engine = await createEngine(name, { maxConcurrentStreams: 10, maxMessageSize: 1024 });
-  engine.add(HelloDefinition, { hello: async ({ value }) => ({ value }) });
+  engine.add(PingDefinition, { ping: async ({ text }) => ({ text }) });
   return engine;
 }
 
 async function callAt(address: string): Promise<string> {
   const channel = dial({ address });
   try {
-    return (await createClient(HelloDefinition, channel).hello({ value: 'x' })).value;
+    return (await createClient(PingDefinition, channel).ping({ text: 'x' })).text;
   } finally {
     channel.close();
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { usedMemory } from '../../test/memory.ts';
 import { encodeFramed } from '../engine/index.ts';
-import { GreeterDefinition } from '../gen/greet.ts';
+import { EchoDefinition } from '../../test/echo/gen/echo.ts';
 import { ReconnectInfo } from '../gen/grpc/testing/messages.ts';
 import { CountingReader, withOwnCodec } from './own_codec.ts';
 
@@ -71,11 +71,11 @@ test('CountingReader counts whatever generated code reads', () => {
 test('withOwnCodec() counts the messages in a message that it writes', () => {
   let work = 0;
   const by = { spend: (units: number) => void (work += units) };
-  const { responseType } = withOwnCodec(GreeterDefinition).methods.chattyClientSayHello;
+  const { responseType } = withOwnCodec(EchoDefinition).methods.clientStream;
   assert.ok(encodeFramed in responseType && typeof responseType[encodeFramed] === 'function');
-  const request = Array.from({ length: 10_000 }, () => ({ name: '', greeting: '' }));
+  const requests = Array.from({ length: 10_000 }, () => ({ text: '' }));
 
-  responseType[encodeFramed]({ message: '', request }, by);
+  responseType[encodeFramed]({ requests }, by);
 
   // A unit is a quarter of a microsecond, and each takes some tenth of one.
   assert.ok(work >= 2500 && work <= 10_000, `${work} units`);

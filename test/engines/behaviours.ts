@@ -1,5 +1,5 @@
 import { deflateSync, gzipSync } from 'node:zlib';
-import { HelloRequest } from '../../src/gen/greet.ts';
+import { EchoRequest } from '../echo/gen/echo.ts';
 import { type Kind, paths } from '../kinds.ts';
 import { frame, packed } from '../raw_client.ts';
 
@@ -19,7 +19,7 @@ export interface Behaviour {
   handled: number;
 }
 
-const keys = HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish();
+const keys = EchoRequest.encode({ text: 'Bello Keys' }).finish();
 const message = frame(keys);
 const none = Buffer.alloc(0);
 
@@ -113,7 +113,7 @@ export const behaviours: readonly Behaviour[] = [
     headers: { 'grpc-timeout': '99999999H' },
     handled: 1,
   }),
-  ...['/greet.Greeter/Nope', '/no.Service/SayHello', '/nope'].map((path) => ({
+  ...['/echo.Echo/Nope', '/no.Service/Unary', '/nope'].map((path) => ({
     ...fault('unary', `the path ${path}`, 'UNIMPLEMENTED', { body: message }),
     path,
   })),

@@ -15,7 +15,7 @@ import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { createHttp2Server } from '../../src/engine/net/connections.ts';
-import { type HelloReply, HelloRequest } from '../../src/gen/greet.ts';
+import { type EchoReply, EchoRequest } from '../echo/gen/echo.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { buildServer } from '../../src/transport/server.ts';
 import { memoryLog, methods, servicesOf, until } from '../harness.ts';
@@ -28,7 +28,7 @@ const kinds = ['unary', 'serverStream'] as const;
 const phases = ['waiting for its request', 'in its handler', 'sending its response'] as const;
 type Phase = (typeof phases)[number];
 
-const request = frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish());
+const request = frame(EchoRequest.encode({ text: 'Bello Keys' }).finish());
 const timeoutMs = 1000;
 
 /** What ends a call, and what is seen of that. */
@@ -220,7 +220,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const log = memoryLog();
   const counts = createCallCounts(methods);
-  const answer = Promise.withResolvers<Partial<HelloReply>>();
+  const answer = Promise.withResolvers<Partial<EchoReply>>();
   answer.promise.catch(() => {});
   const calls = new CountedCalls();
   let handled: Call | undefined;
@@ -228,7 +228,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
   let now = Math.round(performance.now());
   const router = createRouter({ calls, now: () => now });
   const http2 = createHttp2Server({ serve: router.serve });
-  const serveHello = (context: Call): Promise<Partial<HelloReply>> => {
+  const serveEcho = (context: Call): Promise<Partial<EchoReply>> => {
     handled = context;
     return answer.promise;
   };
@@ -238,11 +238,11 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
     deadlines: { max: 60_000, fallback: undefined },
     maxInFlight: 10_000,
     ...(await servicesOf({
-      greet: {
-        sayHello: (_, context) => serveHello(context),
-        async *parrotSayHello(_, context) {
-          yield { message: 'first' };
-          yield await serveHello(context);
+      echo: {
+        unary: (_, context) => serveEcho(context),
+        async *serverStream(_, context) {
+          yield { text: 'first' };
+          yield await serveEcho(context);
         },
       },
     })),
@@ -275,7 +275,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
       peer.send('DATA', { flags: Flag.END_STREAM, stream: 1, payload: request });
       await until(() => handled !== undefined);
       if (phase === 'in its handler') return;
-      answer.resolve({ message: 'Bello Keys!' });
+      answer.resolve({ text: 'Bello Keys' });
       await until(() => calls.inChain === 0);
       assert.equal(calls.size, 1);
     },

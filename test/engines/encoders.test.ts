@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { HelloDefinition, HelloResponse } from '../../src/gen/hello.ts';
+import { EchoReply, PingDefinition } from '../echo/gen/echo.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { withOwnCodec } from '../../src/transport/own_codec.ts';
 import { usedMemory } from '../memory.ts';
@@ -11,35 +11,35 @@ import { dialChannel, serverTls } from '../tls.ts';
 
 /** A message's encoder, as nice-grpc's type of a definition has it. */
 interface Encoder {
-  encode(message: HelloResponse, ...more: unknown[]): { finish(): Uint8Array };
+  encode(message: EchoReply, ...more: unknown[]): { finish(): Uint8Array };
 }
 
-/** Hello/Hello, encoded by somebody else. */
+/** echo.Ping/Ping, encoded by somebody else. */
 function encodedBy(encoder: Encoder) {
-  const { hello } = HelloDefinition.methods;
-  const responseType = { ...HelloResponse, ...encoder };
-  return { ...HelloDefinition, methods: { hello: { ...hello, responseType } } };
+  const { ping } = PingDefinition.methods;
+  const responseType = { ...EchoReply, ...encoder };
+  return { ...PingDefinition, methods: { ping: { ...ping, responseType } } };
 }
 
 /** Serves replies that say what was asked, with one definition and then with our own, on one server. */
 async function dial(name: 'direct' | 'grpc-js', definition: ReturnType<typeof encodedBy>) {
   const engine = await createEngine(name, { maxConcurrentStreams: 100, maxMessageSize: 10_000 });
-  const own = withOwnCodec({ ...HelloDefinition, fullName: 'Own' });
-  const implementation = { hello: async ({ value }: { value: string }) => ({ value }) };
+  const own = withOwnCodec({ ...PingDefinition, fullName: 'Own' });
+  const implementation = { ping: async ({ text }: { text: string }) => ({ text }) };
   engine.add(definition, implementation);
   engine.add(own, implementation);
   const channel = dialChannel(
     `127.0.0.1:${await engine.listen({ host: '127.0.0.1', port: 0 }, serverTls)}`,
   );
   const [foreignClient, ownClient] = [
-    createClient(HelloDefinition, channel),
+    createClient(PingDefinition, channel),
     createClient(own, channel),
   ];
-  const ask = async (client: typeof foreignClient, value: string) =>
-    (await client.hello({ value })).value;
+  const ask = async (client: typeof foreignClient, text: string) =>
+    (await client.ping({ text })).text;
   return {
-    foreign: (value: string) => ask(foreignClient, value),
-    own: (value: string) => ask(ownClient, value),
+    foreign: (text: string) => ask(foreignClient, text),
+    own: (text: string) => ask(ownClient, text),
     async [Symbol.asyncDispose]() {
       channel.close();
       await engine.shutdown();
@@ -82,12 +82,12 @@ class OldWriter {
 
 const encoders: Record<string, Encoder> = {
   'ignores whatever else it is given': {
-    encode: (message) => HelloResponse.encode(message),
+    encode: (message) => EchoReply.encode(message),
   },
   'is told nothing but its message': {
     encode(message, ...more) {
       assert.deepEqual(more, []);
-      return HelloResponse.encode(message);
+      return EchoReply.encode(message);
     },
   },
   'is that of ts-proto 1': {
@@ -95,14 +95,14 @@ const encoders: Record<string, Encoder> = {
       assert.ok(writer instanceof OldWriter);
       // A field that nobody knows, as a message in the message.
       writer.uint32(122).fork().uint32(10).string('inner').ldelim();
-      return writer.uint32(10).string(message.value);
+      return writer.uint32(10).string(message.text);
     },
   },
   'finishes its writer for another message first': {
     encode(message, writer: unknown = new BinaryWriter()) {
       assert.ok(writer instanceof BinaryWriter);
-      const inner = HelloResponse.encode({ value: 'inner' }, writer).finish();
-      return HelloResponse.encode(message, writer.uint32(122).bytes(inner));
+      const inner = EchoReply.encode({ text: 'inner' }, writer).finish();
+      return EchoReply.encode(message, writer.uint32(122).bytes(inner));
     },
   },
 };
@@ -124,7 +124,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
     const half = encodedBy({
       encode(message, writer: unknown = new BinaryWriter()) {
         assert.ok(writer instanceof BinaryWriter);
-        HelloResponse.encode(message, writer);
+        EchoReply.encode(message, writer);
         throw new Error('half-way');
       },
     });
@@ -136,37 +136,37 @@ for (const name of ['direct', 'grpc-js'] as const) {
 }
 
 test('withOwnCodec() encodes messages apart, where one makes us encode another meanwhile', async () => {
-  const own = withOwnCodec(HelloDefinition);
-  const { responseType } = own.methods.hello;
+  const own = withOwnCodec(PingDefinition);
+  const { responseType } = own.methods.ping;
   const nesting = {
-    get value() {
-      return `<${HelloResponse.decode(responseType.encode({ value: 'inner' }).finish()).value}>`;
+    get text() {
+      return `<${EchoReply.decode(responseType.encode({ text: 'inner' }).finish()).text}>`;
     },
   };
 
   const bytes = responseType.encode(nesting).finish();
 
-  assert.equal(HelloResponse.decode(bytes).value, '<inner>');
+  assert.equal(EchoReply.decode(bytes).text, '<inner>');
   const broken = {
-    get value(): string {
+    get text(): string {
       throw new Error('half-way');
     },
   };
   assert.throws(() => responseType.encode(broken), /half-way/);
   assert.deepEqual(
-    responseType.encode({ value: 'x' }).finish(),
-    HelloResponse.encode({ value: 'x' }).finish(),
+    responseType.encode({ text: 'x' }).finish(),
+    EchoReply.encode({ text: 'x' }).finish(),
   );
 });
 
 test('withOwnCodec() keeps nothing of a message that was long', async () => {
-  const { responseType } = withOwnCodec(HelloDefinition).methods.hello;
+  const { responseType } = withOwnCodec(PingDefinition).methods.ping;
   // Not of parts that are put together later.
-  const value = Buffer.alloc(4 * 1024 * 1024, 'x').toString();
-  responseType.encode({ value: 'x' });
+  const text = Buffer.alloc(4 * 1024 * 1024, 'x').toString();
+  responseType.encode({ text: 'x' });
   const before = await usedMemory();
 
-  responseType.encode({ value });
+  responseType.encode({ text });
   const kept = (await usedMemory()) - before;
 
   assert.ok(kept < 1024 * 1024, `${kept} bytes`);

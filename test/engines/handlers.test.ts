@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
 import {
-  GreeterDefinition,
-  type GreeterServiceImplementation as Greet,
-  HelloReply,
-  HelloRequest,
-} from '../../src/gen/greet.ts';
+  EchoDefinition,
+  type EchoServiceImplementation,
+  EchoReply,
+  EchoRequest,
+} from '../echo/gen/echo.ts';
 import type { Call } from '../../src/context.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { serve, until } from '../harness.ts';
@@ -19,12 +19,12 @@ import { dialChannel, serverTls } from '../tls.ts';
 const names = ['direct', 'grpc-js'] as const;
 
 /** A server stream as a service may write it by hand. */
-function stream(iterator: object): Partial<Greet<Call>> {
+function stream(iterator: object): Partial<EchoServiceImplementation<Call>> {
   const iterable = { [Symbol.asyncIterator]: () => iterator };
-  return { parrotSayHello: () => Object.assign(iterable) };
+  return { serverStream: () => Object.assign(iterable) };
 }
 
-const reply = { done: false, value: HelloReply.create({ message: 'x' }) };
+const reply = { done: false, value: EchoReply.create({ text: 'x' }) };
 function fails(): never {
   throw new Error('x');
 }
@@ -38,9 +38,9 @@ async function rejects(): Promise<never> {
 }
 
 /** What a service may give in place of a generator, and the code that comes of it. */
-const streams: Record<string, [Partial<Greet<Call>>, Status]> = {
+const streams: Record<string, [Partial<EchoServiceImplementation<Call>>, Status]> = {
   'whose iterator cannot be had': [
-    { parrotSayHello: () => ({ [Symbol.asyncIterator]: fails }) },
+    { serverStream: () => ({ [Symbol.asyncIterator]: fails }) },
     Status.INTERNAL,
   ],
   'whose next() throws': [stream({ next: fails }), Status.INTERNAL],
@@ -53,11 +53,11 @@ const streams: Record<string, [Partial<Greet<Call>>, Status]> = {
 };
 
 for (const name of names) {
-  for (const [what, [greet, code]] of Object.entries(streams)) {
+  for (const [what, [echo, code]] of Object.entries(streams)) {
     test(`${name}: a response stream ${what} ends its call ${code}`, async () => {
-      await using running = await serve({ engine: name, greet });
+      await using running = await serve({ engine: name, echo });
 
-      const replies = Array.fromAsync(running.client.parrotSayHello({}));
+      const replies = Array.fromAsync(running.client.serverStream({}));
 
       if (code === Status.OK) assert.deepEqual(await replies, []);
       else await assert.rejects(replies, { code });
@@ -74,10 +74,10 @@ for (const name of names) {
     test(`${name}: a response stream that ${what} can be left by its caller`, async () => {
       let asked = 0;
       const next = () => (asked++ === 0 ? Promise.resolve(reply) : new Promise(() => {}));
-      await using running = await serve({ engine: name, greet: stream({ next, ...more }) });
+      await using running = await serve({ engine: name, echo: stream({ next, ...more }) });
       const cancel = new AbortController();
 
-      const ended = Array.fromAsync(running.client.parrotSayHello({}, { signal: cancel.signal }));
+      const ended = Array.fromAsync(running.client.serverStream({}, { signal: cancel.signal }));
       await until(() => asked > 1 || name === 'grpc-js');
       cancel.abort();
 
@@ -93,10 +93,10 @@ for (const name of names) {
   test(`${name}: a unary service that gives a thenable that throws ends its call INTERNAL`, async () => {
     await using running = await serve({
       engine: name,
-      greet: { sayHello: () => Object.create(thenable) },
+      echo: { unary: () => Object.create(thenable) },
     });
 
-    await assert.rejects(running.client.sayHello({}), { code: Status.INTERNAL });
+    await assert.rejects(running.client.unary({}), { code: Status.INTERNAL });
   });
 
   test(`${name}: a service may ask for a request ahead and never look at it, whatever comes`, async () => {
@@ -104,8 +104,8 @@ for (const name of names) {
     const release = Promise.withResolvers<void>();
     await using running = await serve({
       engine: name,
-      greet: {
-        async chattyClientSayHello(requests) {
+      echo: {
+        async clientStream(requests) {
           const iterator = requests[Symbol.asyncIterator]();
           void iterator.next();
           void iterator.next();
@@ -123,7 +123,7 @@ for (const name of names) {
     ]) {
       const call = client.open(paths.clientStream).resume();
       call.on('error', () => {});
-      call.write(frame(HelloRequest.encode({ name: 'A', greeting: '' }).finish()));
+      call.write(frame(EchoRequest.encode({ text: 'A' }).finish()));
       await asked.promise;
       spoil(call);
       await client.roundTrip();
@@ -136,20 +136,20 @@ for (const name of names) {
   });
 
   test(`${name}: a decoder that does not take an empty message is no fault of who resets a call`, async () => {
-    const { sayHello } = GreeterDefinition.methods;
+    const { unary } = EchoDefinition.methods;
     const requestType = {
-      ...HelloRequest,
+      ...EchoRequest,
       decode(bytes: Uint8Array) {
         if (bytes.length === 0) throw new Error('empty');
-        return HelloRequest.decode(bytes);
+        return EchoRequest.decode(bytes);
       },
     };
     const definition = {
-      ...GreeterDefinition,
-      methods: { sayHello: { ...sayHello, requestType } },
+      ...EchoDefinition,
+      methods: { unary: { ...unary, requestType } },
     };
     const engine = await createEngine(name, { maxConcurrentStreams: 10, maxMessageSize: 1000 });
-    engine.add(definition, { sayHello: async ({ name: message }) => ({ message }) });
+    engine.add(definition, { unary: async ({ text }) => ({ text }) });
     const port = await engine.listen({ host: '127.0.0.1', port: 0 }, serverTls);
     const client = await connectRaw(`127.0.0.1:${port}`);
 
@@ -162,8 +162,8 @@ for (const name of names) {
     client.close();
 
     const channel = dialChannel(`127.0.0.1:${port}`);
-    const { message } = await createClient(definition, channel).sayHello({ name: 'x' });
-    assert.equal(message, 'x');
+    const { text } = await createClient(definition, channel).unary({ text: 'x' });
+    assert.equal(text, 'x');
     channel.close();
     await engine.shutdown();
   });

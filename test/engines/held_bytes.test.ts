@@ -9,7 +9,7 @@ import { paths, waiting } from '../kinds.ts';
 import { connectRaw } from '../raw_client.ts';
 
 test('what a call makes the server hold is counted by what it is, and nothing of it when it is over', async () => {
-  await using running = await serve({ engine: 'direct', greet: waiting() });
+  await using running = await serve({ engine: 'direct', echo: waiting() });
   const held = (category: string) => running.counts().heldBytes?.[category] ?? -1;
   const client = await connectRaw(running.address);
   await client.roundTrip();

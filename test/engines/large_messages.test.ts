@@ -10,16 +10,16 @@ import { connectRaw } from '../raw_client.ts';
 
 const MiB = 1024 ** 2;
 
-/** Has that many bidi calls of one client send so many names of that size each, one when the other is answered. */
+/** Has that many bidi calls of one client send so many texts of that size each, one when the other is answered. */
 async function chat({ client }: Running, calls: number, count: number, size: number) {
-  const name = 'x'.repeat(size);
+  const sent = { text: 'x'.repeat(size) };
   const one = async () => {
     let answered = 0;
     const requests = async function* requests() {
-      for (let i = 0; i < count; i++) yield { name };
+      for (let i = 0; i < count; i++) yield sent;
     };
-    for await (const { message } of client.interactiveSayHello(requests())) {
-      assert.ok((message ?? '').length > size);
+    for await (const { text } of client.bidi(requests())) {
+      assert.equal(text?.length, size);
       answered++;
     }
     return answered;

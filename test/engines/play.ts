@@ -24,13 +24,13 @@ export async function play(engine: EngineName, behaviour: Behaviour): Promise<Ou
   await using running = await serve({
     engine,
     maxMessageSize: 50_000,
-    greet: {
-      sayHello: async () => count({}),
-      async *parrotSayHello() {
+    echo: {
+      unary: async () => count({}),
+      async *serverStream() {
         yield count({});
       },
-      chattyClientSayHello: all,
-      async *interactiveSayHello(requests) {
+      clientStream: all,
+      async *bidi(requests) {
         yield await all(requests);
       },
     },

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { type CallContext, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
 import type { Sending } from '../../src/context.ts';
-import { GreeterDefinition, HelloReply, HelloRequest } from '../../src/gen/greet.ts';
-import { HelloDefinition } from '../../src/gen/hello.ts';
+import { EchoDefinition, EchoReply, EchoRequest } from '../echo/gen/echo.ts';
+import { PingDefinition } from '../echo/gen/echo.ts';
 import { codeOf } from '../../src/middleware/outcome.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import type { Engine, EngineName } from '../../src/transport/engine_types.ts';
 import { answerTo } from '../grpc_answer.ts';
-import { paths, unusedGreet } from '../kinds.ts';
+import { paths, unusedEcho } from '../kinds.ts';
 import { connectRaw, frame } from '../raw_client.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 
@@ -32,8 +32,8 @@ async function serve(engine: Pick<Engine, 'listen' | 'shutdown'>) {
   const channel = dialChannel(address);
   return {
     address,
-    greet: createClient(GreeterDefinition, channel),
-    hello: createClient(HelloDefinition, channel),
+    echo: createClient(EchoDefinition, channel),
+    ping: createClient(PingDefinition, channel),
     async [Symbol.asyncDispose]() {
       channel.close();
       await engine.shutdown();
@@ -41,30 +41,30 @@ async function serve(engine: Pick<Engine, 'listen' | 'shutdown'>) {
   };
 }
 
-/** A greet service that sends its caller's name back, of which it can be counted what is encoded. */
+/** A echo service that sends its caller's name back, of which it can be counted what is encoded. */
 function countingGreet() {
   const encoded: string[] = [];
   const responseType = {
-    ...HelloReply,
-    encode(reply: HelloReply) {
-      encoded.push(reply.message);
-      return HelloReply.encode(reply);
+    ...EchoReply,
+    encode(reply: EchoReply) {
+      encoded.push(reply.text);
+      return EchoReply.encode(reply);
     },
   };
-  const { sayHello, parrotSayHello } = GreeterDefinition.methods;
+  const { unary, serverStream } = EchoDefinition.methods;
   const methods = {
-    ...GreeterDefinition.methods,
-    sayHello: { ...sayHello, responseType },
-    parrotSayHello: { ...parrotSayHello, responseType },
+    ...EchoDefinition.methods,
+    unary: { ...unary, responseType },
+    serverStream: { ...serverStream, responseType },
   };
   const implementation = {
-    ...unusedGreet,
-    sayHello: async ({ name }: HelloRequest) => ({ message: name }),
-    async *parrotSayHello({ name }: HelloRequest) {
-      for (let i = 1; i <= 3; i++) yield { message: `${name} ${i}` };
+    ...unusedEcho,
+    unary: async ({ text }: EchoRequest) => ({ text }),
+    async *serverStream({ text }: EchoRequest) {
+      for (let i = 1; i <= 3; i++) yield { text: `${text} ${i}` };
     },
   };
-  return { encoded, definition: { ...GreeterDefinition, methods }, implementation };
+  return { encoded, definition: { ...EchoDefinition, methods }, implementation };
 }
 
 /** What was encoded of the replies to one call of a kind, and which of those that came were compressed. */
@@ -81,7 +81,7 @@ async function encodings(
   const client = await connectRaw(server.address);
   const { messages } = await answerTo(client, {
     path: paths[kind],
-    body: frame(HelloRequest.encode({ greeting: '', name: 'Keys' }).finish()),
+    body: frame(EchoRequest.encode({ text: 'Keys' }).finish()),
     fields: gzip ? { 'grpc-accept-encoding': 'gzip' } : {},
   });
   client.close();
@@ -108,8 +108,8 @@ for (const name of names) {
 
   /** What middleware may do to a response on its way out. */
   const changes: Record<string, (response: object) => object> = {
-    'puts another response in place of one': () => ({ message: 'changed' }),
-    'changes a response': (response) => Object.assign(response, { message: 'changed' }),
+    'puts another response in place of one': () => ({ text: 'changed' }),
+    'changes a response': (response) => Object.assign(response, { text: 'changed' }),
   };
   for (const [does, change] of Object.entries(changes)) {
     test(`${name}: middleware that ${does} has its caller see that, encoded once`, async () => {
@@ -130,10 +130,10 @@ for (const name of names) {
       engine.add(definition, implementation);
       await using client = await serve(engine);
 
-      const one = await client.greet.sayHello({ name: 'Keys' });
-      const three = await Array.fromAsync(client.greet.parrotSayHello({ name: 'Keys' }));
+      const one = await client.echo.unary({ text: 'Keys' });
+      const three = await Array.fromAsync(client.echo.serverStream({ text: 'Keys' }));
 
-      const changed = { message: 'changed' };
+      const changed = { text: 'changed' };
       assert.deepEqual([one, ...three], [changed, changed, changed, changed]);
       assert.deepEqual(encoded, Array.from({ length: 4 }).fill('changed'));
     });
@@ -145,7 +145,7 @@ const lastActs: Record<string, [(response: object, context: CallContext) => bool
   'makes a response one that cannot be encoded': [
     (response) => {
       const get = () => assert.fail('no text');
-      return Reflect.defineProperty(response, 'value', { get });
+      return Reflect.defineProperty(response, 'text', { get });
     },
     Status.INTERNAL,
   ],
@@ -175,10 +175,10 @@ for (const [does, [act, code]] of Object.entries(lastActs)) {
         context.whenSent?.((failure) => failures.push(failure));
         return yield* call.next(call.request, context);
       });
-    engine.add(HelloDefinition, { hello: async () => ({ value: 'x' }) });
+    engine.add(PingDefinition, { ping: async () => ({ text: 'x' }) });
     await using client = await serve(engine);
 
-    await assert.rejects(client.hello.hello({}), { code });
+    await assert.rejects(client.ping.ping({}), { code });
 
     const [failure, ...more] = failures;
     assert.ok(failure instanceof Error);

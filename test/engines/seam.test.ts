@@ -12,12 +12,11 @@ import {
   type ServerMiddlewareCall,
   Status,
 } from 'nice-grpc-common';
-import { GreeterDefinition, HelloReply, HelloRequest } from '../../src/gen/greet.ts';
-import { HelloDefinition } from '../../src/gen/hello.ts';
+import { EchoDefinition, EchoReply, EchoRequest, PingDefinition } from '../echo/gen/echo.ts';
 import { dial as dialPath } from '../../src/transport/client.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import type { Engine } from '../../src/transport/engine_types.ts';
-import { call, kinds, paths, unusedGreet } from '../kinds.ts';
+import { call, kinds, paths, unusedEcho } from '../kinds.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 
 const limits = { maxConcurrentStreams: 100, maxMessageSize: 10_000_000 };
@@ -28,8 +27,8 @@ async function dial(engine: Pick<Engine, 'listen' | 'shutdown'>) {
   const port = await engine.listen({ host: '127.0.0.1', port: 0 }, serverTls);
   const channel = dialChannel(`127.0.0.1:${port}`);
   return {
-    hello: createClient(HelloDefinition, channel),
-    greet: createClient(GreeterDefinition, channel),
+    ping: createClient(PingDefinition, channel),
+    echo: createClient(EchoDefinition, channel),
     async [Symbol.asyncDispose]() {
       channel.close();
       await engine.shutdown();
@@ -61,29 +60,29 @@ for (const name of names) {
     engine
       .with(noting('c', notes))
       .with(noting('d', notes))
-      .add(HelloDefinition, { hello: async () => ({ value: 'x' }) });
-    engine.add(GreeterDefinition, { ...unusedGreet, sayHello: async () => ({}) });
+      .add(PingDefinition, { ping: async () => ({ text: 'x' }) });
+    engine.add(EchoDefinition, { ...unusedEcho, unary: async () => ({}) });
     await using client = await dial(engine);
 
-    await client.hello.hello({});
-    const path = '/Hello/Hello false false';
+    await client.ping.ping({});
+    const path = '/echo.Ping/Ping false false';
     const outs = ['d out', 'c out', 'b out', 'a out'];
     assert.deepEqual(notes.splice(0), [
       ...['a', 'b', 'c', 'd'].map((n) => `${n} ${path}`),
       ...outs,
     ]);
-    await client.greet.sayHello({});
+    await client.echo.unary({});
     assert.deepEqual(notes.slice(2), ['b out', 'a out']);
   });
 
   test(`${name}: header and trailer reach the caller, with a reply and with an error`, async () => {
     const engine = await create();
-    engine.add(HelloDefinition, {
-      async hello({ value }, { header, trailer, metadata }) {
+    engine.add(PingDefinition, {
+      async ping({ text }, { header, trailer, metadata }) {
         header.set('x-header', metadata.get('x-in') ?? 'none');
         trailer.set('x-bin', new Uint8Array([0, 255]));
-        if (value === 'fail') throw new ServerError(Status.NOT_FOUND, 'no \u00e9 %');
-        return { value };
+        if (text === 'fail') throw new ServerError(Status.NOT_FOUND, 'no \u00e9 %');
+        return { text };
       },
     });
     await using client = await dial(engine);
@@ -94,8 +93,8 @@ for (const name of names) {
       onTrailer: (trailer: Metadata) => void seen.push([...(trailer.get('x-bin') ?? [])]),
     };
 
-    await client.hello.hello({ value: 'x' }, options);
-    await assert.rejects(client.hello.hello({ value: 'fail' }, options), {
+    await client.ping.ping({ text: 'x' }, options);
+    await assert.rejects(client.ping.ping({ text: 'fail' }, options), {
       code: Status.NOT_FOUND,
       details: 'no \u00e9 %',
     });
@@ -106,8 +105,8 @@ for (const name of names) {
   test(`${name}: sendHeader() sends the header before the first reply`, async () => {
     const engine = await create();
     const { promise, resolve } = Promise.withResolvers<void>();
-    engine.add(HelloDefinition, {
-      async hello(_request, context) {
+    engine.add(PingDefinition, {
+      async ping(_request, context) {
         context.header.set('x-early', 'yes');
         context.sendHeader();
         await promise;
@@ -116,7 +115,7 @@ for (const name of names) {
     });
     await using client = await dial(engine);
 
-    await client.hello.hello(
+    await client.ping.ping(
       {},
       {
         onHeader(header) {
@@ -135,21 +134,21 @@ for (const name of names) {
       const response = yield* call.next(call.request, context);
       if (context.metadata.has('x-yield') && response !== undefined) yield response;
     });
-    engine.add(HelloDefinition, { hello: async () => ({}) });
+    engine.add(PingDefinition, { ping: async () => ({}) });
     await using client = await dial(engine);
     const yielding = { metadata: Metadata({ 'x-yield': '1' }) };
 
-    await assert.rejects(client.hello.hello({}), { code: Status.UNKNOWN });
-    await assert.rejects(client.hello.hello({}, yielding), { code: Status.UNKNOWN });
+    await assert.rejects(client.ping.ping({}), { code: Status.UNKNOWN });
+    await assert.rejects(client.ping.ping({}, yielding), { code: Status.UNKNOWN });
   });
 
   test(`${name}: an error that is no ServerError is not told to the caller`, async (t) => {
     const warned = t.mock.method(process, 'emitWarning', () => {});
     const engine = await create();
-    engine.add(HelloDefinition, { hello: () => Promise.reject(new Error('secret')) });
+    engine.add(PingDefinition, { ping: () => Promise.reject(new Error('secret')) });
     await using client = await dial(engine);
 
-    await assert.rejects(client.hello.hello({}), {
+    await assert.rejects(client.ping.ping({}), {
       code: Status.UNKNOWN,
       details: 'Unknown server error occurred',
     });
@@ -158,20 +157,20 @@ for (const name of names) {
 
   test(`${name}: large messages go both ways whole, and replies in their order`, async () => {
     const engine = await create();
-    engine.add(HelloDefinition, { hello: async ({ value }) => ({ value: `${value}!` }) });
-    engine.add(GreeterDefinition, {
-      ...unusedGreet,
-      async *parrotSayHello({ name: text }) {
-        for (let i = 0; i < 100; i++) yield { message: `${i} ${text}` };
+    engine.add(PingDefinition, { ping: async ({ text }) => ({ text: `${text}!` }) });
+    engine.add(EchoDefinition, {
+      ...unusedEcho,
+      async *serverStream({ text }) {
+        for (let i = 0; i < 100; i++) yield { text: `${i} ${text}` };
       },
     });
     await using client = await dial(engine);
-    const value = 'abc'.repeat(1_000_000);
+    const large = 'abc'.repeat(1_000_000);
     const text = 'x'.repeat(10_000);
 
-    assert.equal((await client.hello.hello({ value })).value, `${value}!`);
-    const replies = await Array.fromAsync(client.greet.parrotSayHello({ name: text }));
-    const messages = replies.map(({ message }) => message);
+    assert.equal((await client.ping.ping({ text: large })).text, `${large}!`);
+    const replies = await Array.fromAsync(client.echo.serverStream({ text }));
+    const messages = replies.map((reply) => reply.text);
     assert.deepEqual(
       messages,
       Array.from({ length: 100 }, (_, i) => `${i} ${text}`),
@@ -180,15 +179,15 @@ for (const name of names) {
 
   test(`${name}: a peer is ADDRESS:PORT, an IPv4 one on a socket of IPv6 too, and V6 is in brackets`, async () => {
     const engine = await create();
-    engine.add(HelloDefinition, { hello: async (_request, { peer }) => ({ value: peer }) });
+    engine.add(PingDefinition, { ping: async (_request, { peer }) => ({ text: peer }) });
     const port = await engine.listen({ host: '::', port: 0 });
     for (const [host, peer] of [
       ['127.0.0.1', /^127\.0\.0\.1:\d+$/],
       ['[::1]', /^\[::1\]:\d+$/],
     ] as const) {
       const channel = createChannel(`${host}:${port}`);
-      const { value } = await createClient(HelloDefinition, channel).hello({});
-      assert.match(value, peer);
+      const { text } = await createClient(PingDefinition, channel).ping({});
+      assert.match(text, peer);
       channel.close();
     }
     await engine.shutdown();
@@ -196,13 +195,13 @@ for (const name of names) {
 
   test(`${name}: serves on as many addresses as it is told to`, async () => {
     const engine = await create();
-    engine.add(HelloDefinition, { hello: async ({ value }) => ({ value }) });
+    engine.add(PingDefinition, { ping: async ({ text }) => ({ text }) });
     for (let i = 0; i < 3; i++) {
       const channel = createChannel(
         `127.0.0.1:${await engine.listen({ host: '127.0.0.1', port: 0 })}`,
       );
-      const { value } = await createClient(HelloDefinition, channel).hello({ value: String(i) });
-      assert.equal(value, String(i));
+      const { text } = await createClient(PingDefinition, channel).ping({ text: String(i) });
+      assert.equal(text, String(i));
       channel.close();
     }
     await engine.shutdown();
@@ -219,26 +218,26 @@ for (const name of names) {
         return yield* call.next(call.request, context);
       })
       .use(noting('', []));
-    const sayHello = {
-      ...GreeterDefinition.methods.sayHello,
+    const unary = {
+      ...EchoDefinition.methods.unary,
       options: { idempotencyLevel: 'IDEMPOTENT' } as const,
     };
     const definition = {
-      ...GreeterDefinition,
-      methods: { ...GreeterDefinition.methods, sayHello },
+      ...EchoDefinition,
+      methods: { ...EchoDefinition.methods, unary },
     };
     engine.add(definition, {
-      ...unusedGreet,
-      sayHello: async () => ({}),
-      chattyClientSayHello: async () => ({}),
-      async *parrotSayHello() {},
-      async *interactiveSayHello() {},
+      ...unusedEcho,
+      unary: async () => ({}),
+      clientStream: async () => ({}),
+      async *serverStream() {},
+      async *bidi() {},
     });
     await using client = await dial(engine);
 
     for (const kind of kinds) {
-      await call(client.greet, kind);
-      await call(client.greet, kind);
+      await call(client.echo, kind);
+      await call(client.echo, kind);
       const [first, second] = seen.splice(0);
 
       assert.deepEqual(first, {
@@ -270,27 +269,27 @@ for (const name of names) {
         assert.deepEqual([call.requestStream, call.responseStream], [false, false]);
         return yield* call.next(call.request, context);
       });
-    engine.add(HelloDefinition, { hello: async ({ value }) => ({ value }) });
+    engine.add(PingDefinition, { ping: async ({ text }) => ({ text }) });
     await using client = await dial(engine);
 
-    for (const value of ['a', 'b']) {
-      assert.deepEqual(await client.hello.hello({ value }), { value });
+    for (const text of ['a', 'b']) {
+      assert.deepEqual(await client.ping.ping({ text }), { text });
     }
   });
 
   test(`${name}: takes definitions that were generated for grpc-js, with message classes`, async () => {
     const server = (await create()).use(noting('', []));
     server.add(classDefinition, {
-      sayHello: async (request) => new ReplyClass(`Bello ${request.getName()}`),
-      async *parrotSayHello(request) {
+      unary: async (request) => new ReplyClass(`Bello ${request.getName()}`),
+      async *serverStream(request) {
         yield new ReplyClass(request.getName());
       },
     });
     await using client = await dial(server);
 
-    assert.deepEqual(await client.greet.sayHello({ name: 'Keys' }), { message: 'Bello Keys' });
-    const replies = await Array.fromAsync(client.greet.parrotSayHello({ name: 'Keys' }));
-    assert.deepEqual(replies, [{ message: 'Keys' }]);
+    assert.deepEqual(await client.echo.unary({ text: 'Keys' }), { text: 'Bello Keys' });
+    const replies = await Array.fromAsync(client.echo.serverStream({ text: 'Keys' }));
+    assert.deepEqual(replies, [{ text: 'Keys' }]);
   });
 
   test(`${name}: a request of another kind than the method's, from a middleware, ends UNKNOWN`, async (t) => {
@@ -303,25 +302,25 @@ for (const name of names) {
       return yield* call.next(context.metadata.has('x-swap') ? other : call.request, context);
     });
     let handled = 0;
-    engine.add(GreeterDefinition, {
-      ...unusedGreet,
-      sayHello: async () => ({ message: String(++handled) }),
-      async *parrotSayHello() {
-        yield { message: String(++handled) };
+    engine.add(EchoDefinition, {
+      ...unusedEcho,
+      unary: async () => ({ text: String(++handled) }),
+      async *serverStream() {
+        yield { text: String(++handled) };
       },
-      chattyClientSayHello: async () => ({ message: String(++handled) }),
-      async *interactiveSayHello() {
-        yield { message: String(++handled) };
+      clientStream: async () => ({ requests: [{ text: String(++handled) }] }),
+      async *bidi() {
+        yield { text: String(++handled) };
       },
     });
     await using client = await dial(engine);
 
     for (const kind of kinds) {
       const metadata = Metadata({ 'x-swap': '1' });
-      await assert.rejects(call(client.greet, kind, { metadata }), { code: Status.UNKNOWN });
+      await assert.rejects(call(client.echo, kind, { metadata }), { code: Status.UNKNOWN });
       assert.equal(handled, 0);
     }
-    await call(client.greet, 'unary');
+    await call(client.echo, 'unary');
     assert.equal(handled, 1);
   });
 
@@ -334,38 +333,38 @@ for (const name of names) {
     test(`${name}: a service that gives ${what} ends UNKNOWN`, async (t) => {
       t.mock.method(process, 'emitWarning', () => {});
       const engine = await create();
-      const wrong = { ...unusedGreet, sayHello: give, parrotSayHello: give };
-      engine.add(GreeterDefinition, Object.assign(wrong));
+      const wrong = { ...unusedEcho, unary: give, serverStream: give };
+      engine.add(EchoDefinition, Object.assign(wrong));
       await using client = await dial(engine);
 
-      await assert.rejects(client.greet.sayHello({}), { code: Status.UNKNOWN });
-      await assert.rejects(call(client.greet, 'serverStream'), { code: Status.UNKNOWN });
+      await assert.rejects(client.echo.unary({}), { code: Status.UNKNOWN });
+      await assert.rejects(call(client.echo, 'serverStream'), { code: Status.UNKNOWN });
     });
   }
 
   test(`${name}: an array in place of a stream ${name === 'direct' ? 'ends UNKNOWN' : 'is sent'}`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
     const engine = await create();
-    const parrotSayHello = () => Object.assign([{ message: 'a' }, { message: 'b' }]);
-    engine.add(GreeterDefinition, { ...unusedGreet, parrotSayHello });
+    const serverStream = () => Object.assign([{ text: 'a' }, { text: 'b' }]);
+    engine.add(EchoDefinition, { ...unusedEcho, serverStream });
     await using client = await dial(engine);
 
-    const replies = call(client.greet, 'serverStream');
+    const replies = call(client.echo, 'serverStream');
 
     if (name === 'direct') await assert.rejects(replies, { code: Status.UNKNOWN });
-    else assert.deepEqual(await replies, [{ message: 'a' }, { message: 'b' }]);
+    else assert.deepEqual(await replies, [{ text: 'a' }, { text: 'b' }]);
   });
 
   test(`${name}: an unknown method ends UNIMPLEMENTED, in the words of the engine`, async () => {
     const engine = await create();
-    engine.add(GreeterDefinition, unusedGreet);
+    engine.add(EchoDefinition, unusedEcho);
     await using client = await dial(engine);
     const words = {
-      direct: 'Cannot find service Hello',
-      'grpc-js': 'The server does not implement the method /Hello/Hello',
+      direct: 'Cannot find service echo.Ping',
+      'grpc-js': 'The server does not implement the method /echo.Ping/Ping',
     };
 
-    await assert.rejects(client.hello.hello({}), {
+    await assert.rejects(client.ping.ping({}), {
       code: Status.UNIMPLEMENTED,
       details: words[name],
     });
@@ -375,15 +374,15 @@ for (const name of names) {
     const folder = mkdtempSync(join(tmpdir(), 'seam-'));
     t.after(() => rmSync(folder, { recursive: true }));
     const engine = await create();
-    engine.add(HelloDefinition, { hello: async (_request, { peer }) => ({ value: peer }) });
+    engine.add(PingDefinition, { ping: async (_request, { peer }) => ({ text: peer }) });
     await engine.listen({ path: join(folder, 'socket') });
     t.after(() => engine.forceShutdown());
     const channel = dialPath({ address: `unix:${join(folder, 'socket')}` });
     t.after(() => channel.close());
 
-    const { value } = await createClient(HelloDefinition, channel).hello({});
+    const { text } = await createClient(PingDefinition, channel).ping({});
 
-    assert.equal(value, name === 'direct' ? 'unix' : 'unknown');
+    assert.equal(text, name === 'direct' ? 'unix' : 'unknown');
   });
 }
 
@@ -417,7 +416,7 @@ class ReplyClass {
   }
 
   serializeBinary(): Uint8Array {
-    return HelloReply.encode({ message: this.#message }).finish();
+    return EchoReply.encode({ text: this.#message }).finish();
   }
 }
 
@@ -429,7 +428,7 @@ function classMethod<Stream extends boolean>(path: string, responseStream: Strea
     requestSerialize: (_request: RequestClass) => assert.fail('no client uses it'),
     requestDeserialize(bytes: Buffer) {
       assert.ok(Buffer.isBuffer(bytes));
-      return new RequestClass(HelloRequest.decode(bytes).name);
+      return new RequestClass(EchoRequest.decode(bytes).text);
     },
     responseSerialize(reply: ReplyClass) {
       assert.ok(reply instanceof ReplyClass);
@@ -441,6 +440,6 @@ function classMethod<Stream extends boolean>(path: string, responseStream: Strea
 
 /** As grpc_tools_node_protoc makes them. */
 const classDefinition = {
-  sayHello: classMethod(paths.unary, false as const),
-  parrotSayHello: classMethod(paths.serverStream, true as const),
+  unary: classMethod(paths.unary, false as const),
+  serverStream: classMethod(paths.serverStream, true as const),
 };

@@ -11,22 +11,22 @@ import { experimental, ServerCredentials, ServerInterceptingCall } from '@grpc/g
 import { ChannelCredentials, createChannel, createClient, type Server } from 'nice-grpc';
 import { type CallContext, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
 import {
-  GreeterDefinition,
-  type GreeterServiceImplementation as Greet,
-} from '../../src/gen/greet.ts';
-import { HelloDefinition } from '../../src/gen/hello.ts';
+  EchoDefinition,
+  type EchoServiceImplementation,
+  PingDefinition,
+} from '../echo/gen/echo.ts';
 import { dial as dialPath } from '../../src/transport/client.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import type { Engine } from '../../src/transport/engine_types.ts';
 import { certificate } from '../certificate.ts';
 import { handshake } from '../handshake.ts';
 import { eventually } from '../harness.ts';
-import { call, kinds, unending, unusedGreet, waiting } from '../kinds.ts';
+import { call, kinds, unending, unusedEcho, waiting } from '../kinds.ts';
 
 const limits = { maxConcurrentStreams: 100, maxMessageSize: 1_000_000 };
 const names = ['direct', 'grpc-js'] as const;
 const anywhere = '127.0.0.1:0';
-const hello = { hello: async ({ value }: { value: string }) => ({ value }) };
+const ping = { ping: async ({ text }: { text: string }) => ({ text }) };
 const unimplemented = { code: Status.UNIMPLEMENTED };
 
 /** Makes what listens until the end of a test. */
@@ -44,8 +44,8 @@ async function dial(server: Pick<Server, 'listen' | 'forceShutdown'>, t: TestCon
   const channel = createChannel(`127.0.0.1:${await server.listen(anywhere)}`);
   t.after(() => channel.close());
   return {
-    hello: createClient(HelloDefinition, channel),
-    greet: createClient(GreeterDefinition, channel),
+    ping: createClient(PingDefinition, channel),
+    echo: createClient(EchoDefinition, channel),
   };
 }
 
@@ -65,34 +65,34 @@ for (const name of names) {
   test(`${name}: use() gives a server with services and addresses of its own`, async (t) => {
     const server = await creator(name, t)();
     const other = server.use(pass);
-    other.add(HelloDefinition, hello);
-    server.add(GreeterDefinition, { ...unusedGreet, sayHello: async () => ({ message: 'x' }) });
+    other.add(PingDefinition, ping);
+    server.add(EchoDefinition, { ...unusedEcho, unary: async () => ({ text: 'x' }) });
     const [one, two] = [await dial(server, t), await dial(other, t)];
 
-    assert.deepEqual(await one.greet.sayHello({}), { message: 'x' });
-    assert.deepEqual(await two.hello.hello({ value: 'x' }), { value: 'x' });
-    await assert.rejects(one.hello.hello({}), unimplemented);
-    await assert.rejects(two.greet.sayHello({}), unimplemented);
+    assert.deepEqual(await one.echo.unary({}), { text: 'x' });
+    assert.deepEqual(await two.ping.ping({ text: 'x' }), { text: 'x' });
+    await assert.rejects(one.ping.ping({}), unimplemented);
+    await assert.rejects(two.echo.unary({}), unimplemented);
     await server.shutdown();
-    assert.deepEqual(await two.hello.hello({ value: 'y' }), { value: 'y' });
+    assert.deepEqual(await two.ping.ping({ text: 'y' }), { text: 'y' });
     await other.shutdown();
   });
 
   test(`${name}: shutdown() of one server does not wait for the calls of another`, async (t) => {
     const server = await creator(name, t)();
     const other = server.use(pass);
-    other.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
-    server.add(HelloDefinition, hello);
+    other.add(EchoDefinition, { ...unusedEcho, ...waiting() });
+    server.add(PingDefinition, ping);
     const [one, two] = [await dial(server, t), await dial(other, t)];
-    await one.hello.hello({});
-    const parrot = two.greet.parrotSayHello({})[Symbol.asyncIterator]();
-    await parrot.next();
+    await one.ping.ping({});
+    const replies = two.echo.serverStream({})[Symbol.asyncIterator]();
+    await replies.next();
 
     const [calls, ofOther] = [server.counts.calls, other.counts.calls];
     await server.shutdown();
 
     assert.deepEqual([calls, ofOther, other.counts.calls], [0, 1, 1]);
-    const ended = assert.rejects(parrot.next());
+    const ended = assert.rejects(replies.next());
     other.forceShutdown();
     await ended;
   });
@@ -100,31 +100,31 @@ for (const name of names) {
   test(`${name}: add() and use() after listen() throw, until shutdown()`, async (t) => {
     const server = await creator(name, t)();
     const builder = server.with(pass);
-    server.add(HelloDefinition, hello);
+    server.add(PingDefinition, ping);
     await server.listen(anywhere);
     const tooLate = { message: 'Cannot add a service: add() must come before listen()' };
-    const greet = { ...unusedGreet, sayHello: async () => ({ message: 'x' }) };
+    const echo = { ...unusedEcho, unary: async () => ({ text: 'x' }) };
 
-    assert.throws(() => server.add(GreeterDefinition, greet), tooLate);
-    assert.throws(() => builder.add(GreeterDefinition, greet), tooLate);
-    assert.throws(() => server.with(pass).add(GreeterDefinition, greet), tooLate);
+    assert.throws(() => server.add(EchoDefinition, echo), tooLate);
+    assert.throws(() => builder.add(EchoDefinition, echo), tooLate);
+    assert.throws(() => server.with(pass).add(EchoDefinition, echo), tooLate);
     assert.throws(() => server.use(pass), {
       message: 'Cannot use middleware: use() must come before listen()',
     });
     await server.shutdown();
-    server.add(GreeterDefinition, greet);
+    server.add(EchoDefinition, echo);
 
     const client = await dial(server, t);
-    assert.deepEqual(await client.hello.hello({ value: 'x' }), { value: 'x' });
-    assert.deepEqual(await client.greet.sayHello({}), { message: 'x' });
+    assert.deepEqual(await client.ping.ping({ text: 'x' }), { text: 'x' });
+    assert.deepEqual(await client.echo.unary({}), { text: 'x' });
   });
 
   test(`${name}: use() after add() throws, after with().add() too`, async (t) => {
     const tooLate = { message: 'Cannot use middleware: use() must come before add()' };
     const create = creator(name, t);
     const [one, two] = [await create(), await create()];
-    one.add(HelloDefinition, hello);
-    two.with(pass).add(HelloDefinition, hello);
+    one.add(PingDefinition, ping);
+    two.with(pass).add(PingDefinition, ping);
 
     assert.throws(() => one.use(pass), tooLate);
     assert.throws(() => two.use(pass), tooLate);
@@ -133,21 +133,21 @@ for (const name of names) {
   const unserved: Record<string, [(server: Engine) => void, string]> = {
     'of which a method is missing': [
       (server) => {
-        const { sayHello: _, ...partial }: Partial<Greet> = unusedGreet;
-        server.add(GreeterDefinition, Object.assign(partial));
+        const { unary: _, ...partial }: Partial<EchoServiceImplementation> = unusedEcho;
+        server.add(EchoDefinition, Object.assign(partial));
       },
-      'Cannot serve "/greet.Greeter/SayHello": its implementation has no function "sayHello"',
+      'Cannot serve "/echo.Echo/Unary": its implementation has no function "unary"',
     ],
     'of which a method is no function': [
-      (server) => server.add(HelloDefinition, Object.assign({ hello: 1 })),
-      'Cannot serve "/Hello/Hello": its implementation has no function "hello"',
+      (server) => server.add(PingDefinition, Object.assign({ ping: 1 })),
+      'Cannot serve "/echo.Ping/Ping": its implementation has no function "ping"',
     ],
     'that was added twice': [
       (server) => {
-        server.add(HelloDefinition, hello);
-        server.with(pass).add(HelloDefinition, hello);
+        server.add(PingDefinition, ping);
+        server.with(pass).add(PingDefinition, ping);
       },
-      'Cannot serve "/Hello/Hello": it has been added twice',
+      'Cannot serve "/echo.Ping/Ping": it has been added twice',
     ],
     'without methods': [
       (server) => server.add({ name: 'None', fullName: 'None', methods: {} }, {}),
@@ -167,33 +167,33 @@ for (const name of names) {
   test(`${name}: a service is that of its class, with its this, as it is when listen() begins`, async (t) => {
     class Base {
       protected greeting = 'Bello';
-      async hello({ value }: { value: string }) {
-        return { value: `${this.greeting} ${value}` };
+      async ping({ text }: { text: string }) {
+        return { text: `${this.greeting} ${text}` };
       }
     }
     class Service extends Base {}
     const service = new Service();
     const server = await creator(name, t)();
-    server.add(HelloDefinition, service);
+    server.add(PingDefinition, service);
     Object.assign(service, { greeting: 'Ciao' });
     const client = await dial(server, t);
-    Object.assign(service, { hello: async () => ({ value: 'late' }) });
+    Object.assign(service, { ping: async () => ({ text: 'late' }) });
 
-    assert.deepEqual(await client.hello.hello({ value: 'Keys' }), { value: 'Ciao Keys' });
+    assert.deepEqual(await client.ping.ping({ text: 'Keys' }), { text: 'Ciao Keys' });
   });
 
   test(`${name}: an address that cannot be had leaves the server as it was`, async (t) => {
     const create = creator(name, t);
     const [taken, server] = [await create(), await create()];
-    taken.add(HelloDefinition, hello);
+    taken.add(PingDefinition, ping);
     const port = await taken.listen(anywhere);
-    server.add(HelloDefinition, hello);
+    server.add(PingDefinition, ping);
 
     await assert.rejects(server.listen(`127.0.0.1:${port}`), /EADDRINUSE/);
-    server.add(GreeterDefinition, { ...unusedGreet, sayHello: async () => ({ message: 'x' }) });
+    server.add(EchoDefinition, { ...unusedEcho, unary: async () => ({ text: 'x' }) });
 
     const client = await dial(server, t);
-    assert.deepEqual(await client.greet.sayHello({}), { message: 'x' });
+    assert.deepEqual(await client.echo.unary({}), { text: 'x' });
   });
 
   test(`${name}: shutdown() and forceShutdown() before listen(), and again, do nothing`, async (t) => {
@@ -201,28 +201,28 @@ for (const name of names) {
     server.forceShutdown();
     await server.shutdown();
     assert.equal(server.counts.calls, 0);
-    server.add(HelloDefinition, hello);
+    server.add(PingDefinition, ping);
     const client = await dial(server, t);
-    assert.deepEqual(await client.hello.hello({ value: 'x' }), { value: 'x' });
+    assert.deepEqual(await client.ping.ping({ text: 'x' }), { text: 'x' });
 
     await Promise.all([server.shutdown(), server.shutdown()]);
     server.forceShutdown();
     await server.shutdown();
 
-    await assert.rejects(client.hello.hello({}), { code: Status.UNAVAILABLE });
+    await assert.rejects(client.ping.ping({}), { code: Status.UNAVAILABLE });
   });
 
   test(`${name}: listen() while the server shuts down rejects`, async (t) => {
     const server = await creator(name, t)();
-    server.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
+    server.add(EchoDefinition, { ...unusedEcho, ...waiting() });
     const client = await dial(server, t);
-    const parrot = client.greet.parrotSayHello({})[Symbol.asyncIterator]();
-    await parrot.next();
+    const replies = client.echo.serverStream({})[Symbol.asyncIterator]();
+    await replies.next();
 
     const stopped = server.shutdown();
     const message = 'Cannot listen: the server is shutting down';
     await assert.rejects(server.listen(anywhere), { message });
-    const ended = assert.rejects(parrot.next());
+    const ended = assert.rejects(replies.next());
     server.forceShutdown();
 
     await ended;
@@ -240,9 +240,9 @@ for (const name of names) {
         signal = context.signal;
         return yield* call.next(call.request, context);
       });
-      engine.add(GreeterDefinition, { ...unusedGreet, ...waiting() });
-      const { greet } = await dial(engine, t);
-      const ended = assert.rejects(call(greet, kind, { requests: unending() }), { code });
+      engine.add(EchoDefinition, { ...unusedEcho, ...waiting() });
+      const { echo } = await dial(engine, t);
+      const ended = assert.rejects(call(echo, kind, { requests: unending() }), { code });
       await eventually('a call', () => signal !== undefined);
 
       engine.forceShutdown();
@@ -255,18 +255,18 @@ for (const name of names) {
 
   test(`${name}: with() gives its service a context that others do not have`, async (t) => {
     const server: Server = await creator(name, t)();
-    server.with(addName).add(HelloDefinition, {
-      hello: async (_request, context) => ({ value: context.name }),
+    server.with(addName).add(PingDefinition, {
+      ping: async (_request, context) => ({ text: context.name }),
     });
-    const others = { ...unusedGreet };
-    server.add(GreeterDefinition, {
+    const others = { ...unusedEcho };
+    server.add(EchoDefinition, {
       ...others,
-      sayHello: async (_request, context) => ({ message: String('name' in context) }),
+      unary: async (_request, context) => ({ text: String('name' in context) }),
     });
     const client = await dial(server, t);
 
-    assert.deepEqual(await client.hello.hello({}), { value: 'Keys' });
-    assert.deepEqual(await client.greet.sayHello({}), { message: 'false' });
+    assert.deepEqual(await client.ping.ping({}), { text: 'Keys' });
+    assert.deepEqual(await client.echo.unary({}), { text: 'false' });
   });
 
   test(`${name}: use() gives all services a context, checked by their types`, async (t) => {
@@ -277,18 +277,18 @@ for (const name of names) {
     ) {
       return yield* call.next(call.request, { ...context, length: context.name.length });
     };
-    server.use(needing).add(HelloDefinition, {
-      hello: async (_request, context) => ({ value: `${context.name} ${context.length}` }),
+    server.use(needing).add(PingDefinition, {
+      ping: async (_request, context) => ({ text: `${context.name} ${context.length}` }),
     });
     // @ts-expect-error -- nothing gives it the name that it needs
     (await creator(name, t)()).use(needing);
     const last = server.use(needing);
-    last.add(HelloDefinition, {
-      hello: async (_request, context) => ({ value: `${context.name} ${context.length}` }),
+    last.add(PingDefinition, {
+      ping: async (_request, context) => ({ text: `${context.name} ${context.length}` }),
     });
     const client = await dial(last, t);
 
-    assert.deepEqual(await client.hello.hello({}), { value: 'Keys 4' });
+    assert.deepEqual(await client.ping.ping({}), { text: 'Keys 4' });
   });
 
   test(`${name}: listen() takes the credentials of grpc-js`, async (t) => {
@@ -298,7 +298,7 @@ for (const name of names) {
     const root = Buffer.from(own.cert);
     const shown = [Buffer.from(client.key), Buffer.from(client.cert)] as const;
     const server = await creator(name, t)();
-    server.add(HelloDefinition, hello);
+    server.add(PingDefinition, ping);
     const insecure = await server.listen(anywhere, ServerCredentials.createInsecure());
     const open = await server.listen(anywhere, ServerCredentials.createSsl(null, [pair]));
     const mutual = ServerCredentials.createSsl(Buffer.from(ca.cert), [pair], true);
@@ -306,7 +306,7 @@ for (const name of names) {
     const callOn = async (port: number, credentials: ChannelCredentials) => {
       const channel = createChannel(`localhost:${port}`, credentials);
       t.after(() => channel.close());
-      return createClient(HelloDefinition, channel).hello({ value: 'x' });
+      return createClient(PingDefinition, channel).ping({ text: 'x' });
     };
 
     await callOn(insecure, ChannelCredentials.createInsecure());
@@ -324,14 +324,14 @@ for (const name of names) {
     const folder = mkdtempSync(join(tmpdir(), 'seam-'));
     t.after(() => rmSync(folder, { recursive: true }));
     const server = await creator(name, t)();
-    server.add(HelloDefinition, hello);
+    server.add(PingDefinition, ping);
 
     for (const address of [`unix:${folder}/a`, `unix://${folder}/b`]) {
       assert.equal(await server.listen(address), 1);
       const channel = dialPath({ address });
       t.after(() => channel.close());
-      const { value } = await createClient(HelloDefinition, channel).hello({ value: address });
-      assert.equal(value, address);
+      const { text } = await createClient(PingDefinition, channel).ping({ text: address });
+      assert.equal(text, address);
     }
     await server.shutdown();
   });

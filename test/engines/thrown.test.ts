@@ -3,13 +3,10 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { type CallContext, ServerError, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
 import type { Abortable } from '../../src/context.ts';
-import {
-  GreeterDefinition,
-  type GreeterServiceImplementation as Greet,
-} from '../../src/gen/greet.ts';
+import { EchoDefinition, type EchoServiceImplementation as Greet } from '../echo/gen/echo.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { serve } from '../harness.ts';
-import { call, failing, type Kind, kinds, rpcMethods, unusedGreet } from '../kinds.ts';
+import { call, failing, type Kind, kinds, rpcMethods, unusedEcho } from '../kinds.ts';
 import { dialChannel, serverTls } from '../tls.ts';
 
 type Context = CallContext & Abortable;
@@ -103,10 +100,10 @@ function each(
   stream: (request: unknown, context: Context) => AsyncIterable<object>,
 ): Partial<Service> {
   return {
-    sayHello: one,
-    chattyClientSayHello: one,
-    parrotSayHello: stream,
-    interactiveSayHello: stream,
+    unary: one,
+    clientStream: one,
+    serverStream: stream,
+    bidi: stream,
   };
 }
 
@@ -122,11 +119,11 @@ async function dial(name: 'direct' | 'grpc-js', service: Partial<Service>, fail?
         throw fail();
       })
     : plain;
-  engine.add(GreeterDefinition, { ...unusedGreet, ...service });
+  engine.add(EchoDefinition, { ...unusedEcho, ...service });
   const address = `127.0.0.1:${await engine.listen({ host: '127.0.0.1', port: 0 }, serverTls)}`;
   const channel = dialChannel(address);
   return {
-    client: createClient(GreeterDefinition, channel),
+    client: createClient(EchoDefinition, channel),
     async [Symbol.asyncDispose]() {
       channel.close();
       await engine.shutdown();
@@ -167,7 +164,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
 
     test(`${name}: ${what}, thrown behind the chain, ends every kind of call ${throughChain}, and is in the log`, async () => {
       for (const service of [failing(make), ways['at once']?.(make)]) {
-        await using running = await serve({ engine: name, greet: service });
+        await using running = await serve({ engine: name, echo: service });
         for (const kind of kinds) {
           assert.equal(await codeOf(running.client, kind), throughChain, kind);
           const line = await running.log.line({

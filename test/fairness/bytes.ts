@@ -1,6 +1,5 @@
 import { gzipSync } from 'node:zlib';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { HelloRequest } from '../../src/gen/greet.ts';
 import { SimpleRequest, StreamingOutputCallRequest } from '../../src/gen/grpc/testing/messages.ts';
 import { defaultMaxFrameSize, Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
@@ -80,9 +79,9 @@ export function groups(): Buffer {
   return packed(gzipSync(times(most / pair.length, Buffer.from(pair))));
 }
 
-/** A SayHello with a name of so many bytes. */
-export function named(size: number): Buffer {
-  return frame(HelloRequest.encode({ name: 'x'.repeat(size), greeting: '' }).finish());
+/** A UnaryCall with a payload of so many bytes, for a response of as many. */
+export function echoed(size: number): Buffer {
+  return frame(echoRequest(Buffer.alloc(size, 'x')));
 }
 
 /** The beginning of a message of 1 MiB. */
@@ -90,15 +89,20 @@ export function partOf(size: number): Buffer {
   return frame(Buffer.alloc(MiB)).subarray(0, size);
 }
 
-/** A SayHello with a name of 4 MiB of which one byte in so many is no repetition, as gzip. */
+/** A UnaryCall with a payload of 4 MiB of which one byte in so many is no repetition, as gzip. */
 export function bomb(ratio: number): Buffer {
   const random = createRandom(1);
   const unit = 4096;
   const chosen = Math.round(unit / ratio); // of each unit, on average
-  const name = Array.from({ length: Math.floor(most / unit) }, () =>
+  const text = Array.from({ length: Math.floor(most / unit) }, () =>
     random.text(2 * chosen, 'abcdefghijklmnopqrstuvwxyz0123456789').padEnd(unit, 'x'),
   ).join('');
-  return packed(gzipSync(HelloRequest.encode({ name, greeting: '' }).finish()));
+  return packed(gzipSync(echoRequest(Buffer.from(text))));
+}
+
+function echoRequest(body: Buffer): Uint8Array {
+  const request = { payload: { body }, responseSize: body.length };
+  return SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish();
 }
 
 /** A UnaryCall for a response of so many bytes, compressed. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
-import { HelloRequest } from '../../src/gen/greet.ts';
 import { HealthCheckRequest } from '../../src/gen/grpc/health/v1/health.ts';
 import { cpuTime } from '../cpu.ts';
+import { simpleRequest, testPaths } from '../interop_kinds.ts';
 import { frame } from '../raw_client.ts';
 import { dialHttp2 } from '../tls.ts';
 
@@ -20,7 +20,7 @@ export interface Times {
 
 /** What an honest client has seen since it was last asked. */
 export interface Seen {
-  /** SayHello on a kept connection, one at a time. */
+  /** UnaryCall on a kept connection, one at a time. */
   calls: Times;
   /** Health/Check on a new connection each, as grpc-health-probe does it. */
   probes: Times;
@@ -43,10 +43,10 @@ export interface UnaryCall {
   fields?: OutgoingHttpHeaders;
 }
 
-/** The unary call of an honest client; it is told its own name. */
-export const hello: UnaryCall = {
-  path: '/greet.Greeter/SayHello',
-  body: frame(HelloRequest.encode({ greeting: 'Hello', name: 'you' }).finish()),
+/** The unary call of an honest client, for a few bytes. */
+export const smallCall: UnaryCall = {
+  path: testPaths.unary,
+  body: simpleRequest(10),
 };
 /** What the kubelet asks. */
 export const check: UnaryCall = {

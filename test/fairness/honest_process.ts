@@ -6,7 +6,7 @@ import { packed } from '../raw_client.ts';
 import {
   check,
   dialSession,
-  hello,
+  smallCall,
   type HonestOrder,
   type Seen,
   Tally,
@@ -31,7 +31,7 @@ process.on('message', (order: HonestOrder | 'take') => {
 process.on('disconnect', () => process.exit());
 
 function begin({ address, pid, gzip }: HonestOrder): void {
-  void callAgain(address, pid, gzip ? compressed(hello) : hello);
+  void callAgain(address, pid, gzip ? compressed(smallCall) : smallCall);
   setInterval(() => {
     if (pending.size < mostProbes) void track(probes.time(pid, () => probe(address)));
   }, probeEveryMs);

@@ -14,7 +14,7 @@ import {
 import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { buildServer } from '../../src/transport/server.ts';
-import { exempt, methods, servicesOf } from '../harness.ts';
+import { exempt, methods, serviceNames, servicesOf } from '../harness.ts';
 import { usedMemory } from '../memory.ts';
 import { MeteredScheduler } from '../simulation/turns.ts';
 import { Wire } from '../simulation/wire.ts';
@@ -37,7 +37,7 @@ export interface Metered extends AsyncDisposable {
   port: number;
   scheduler: MeteredScheduler;
   http2: Http2Server;
-  /** All that can be called. */
+  /** All that the product serves. */
   methods: readonly string[];
   connect(): Peer;
 }
@@ -73,7 +73,6 @@ export async function serveMetered(): Promise<Metered> {
     deadlines: { max: 60_000, fallback: undefined },
     maxInFlight: limits.maxInFlight,
     ...(await servicesOf({
-      parrotInterval: 1000,
       maxMessageSize,
       freeBytes: () => limits.maxBufferedBytes - (engine.counts.bufferedBytes ?? 0),
     })),
@@ -84,7 +83,7 @@ export async function serveMetered(): Promise<Metered> {
     port: port ?? 0,
     scheduler,
     http2,
-    methods: methods.map(({ path }) => path),
+    methods: methods.flatMap(({ service, path }) => (serviceNames.includes(service) ? path : [])),
     connect: () => connectTo(http2),
     async [Symbol.asyncDispose]() {
       server.forceShutdown();

@@ -6,23 +6,23 @@ import { field, insert } from '../hpack/blocks.ts';
 import { greeting, ids } from '../http2_attacks/greeting.ts';
 import { callOf, headers } from '../http2_attacks/targets.ts';
 import { word } from '../http2_peer.ts';
-import { paths } from '../kinds.ts';
+import { outputRequest, testPaths, threeResponses } from '../interop_kinds.ts';
 import { type Shape, shapesOf } from '../pod/payloads.ts';
 import {
   bomb,
   type Calls,
   calls,
   compressedResponse,
+  echoed,
   frameBytes,
   groups,
   MiB,
-  named,
   nothing,
   partOf,
   responses,
   times,
 } from './bytes.ts';
-import { dialSession, hello, sum, unary } from './honest.ts';
+import { dialSession, smallCall, sum, unary } from './honest.ts';
 import { type Hostile, type Stream, until } from './hostile.ts';
 
 /** How a row may be red: honest calls wait, or are refused, or a rule of the row's own is broken. */
@@ -48,7 +48,7 @@ const test = '/grpc.testing.TestService/';
 const unknown = `${test}UnimplementedCall`;
 const health = '/grpc.health.v1.Health/';
 const holdMs = 3000;
-const sayHello = { path: paths.unary, requestStream: false };
+const unaryCall = { path: testPaths.unary, requestStream: false };
 const output = { path: `${test}StreamingOutputCall`, requestStream: false };
 const reflection = {
   path: '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
@@ -85,7 +85,7 @@ function flood(
 }
 
 /** Frames of an open client stream, again and again. */
-function onOpenCall(again: Buffer, path: string = paths.clientStream): Stream {
+function onOpenCall(again: Buffer, path: string = testPaths.clientStream): Stream {
   return { first: headers(1, callOf(path)), again: () => again };
 }
 
@@ -102,24 +102,24 @@ function onNewCalls(frames: (id: number) => Buffer[]): Stream {
   };
 }
 
-const open = headers(1, callOf(paths.clientStream)).subarray(9);
+const open = headers(1, callOf(testPaths.clientStream)).subarray(9);
 
 /** All rows; those of the first table come first. */
 export const rows: readonly Row[] = [
   {
-    name: 'hello-1',
-    what: '1 connection, 1,000 SayHello at once',
-    attack: burst(1, { path: paths.unary, count: 1000, body: nothing }),
+    name: 'unary-1',
+    what: '1 connection, 1,000 UnaryCall at once',
+    attack: burst(1, { path: testPaths.unary, count: 1000, body: nothing }),
   },
   {
-    name: 'hello-8',
-    what: '8 connections, 1,000 SayHello each at once',
-    attack: burst(8, { path: paths.unary, count: 1000, body: nothing }),
+    name: 'unary-8',
+    what: '8 connections, 1,000 UnaryCall each at once',
+    attack: burst(8, { path: testPaths.unary, count: 1000, body: nothing }),
   },
   {
-    name: 'hello-40',
-    what: '40 connections, 1,000 SayHello each at once',
-    attack: burst(40, { path: paths.unary, count: 1000, body: nothing }),
+    name: 'unary-40',
+    what: '40 connections, 1,000 UnaryCall each at once',
+    attack: burst(40, { path: testPaths.unary, count: 1000, body: nothing }),
   },
   {
     name: 'unknown-40',
@@ -129,7 +129,7 @@ export const rows: readonly Row[] = [
   {
     name: 'groups',
     what: '4.1 kB of gzip that inflates to empty unknown groups, 4 calls at a time',
-    attack: flood(() => [{ block: callOf(paths.unary, zipped), body: groups() }], {
+    attack: flood(() => [{ block: callOf(testPaths.unary, zipped), body: groups() }], {
       connections: 1,
       streams: 4,
     }),
@@ -140,7 +140,7 @@ export const rows: readonly Row[] = [
     isZipped: true,
     // What is zipped is made in the process that sends it alone.
     attack: (hostile) =>
-      burst(1, { path: paths.unary, count: 60, body: groups(), fields: zipped })(hostile),
+      burst(1, { path: testPaths.unary, count: 60, body: groups(), fields: zipped })(hostile),
   },
   {
     name: 'empty-messages',
@@ -160,12 +160,12 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-messages-bidi',
     what: 'the same in a bidi call of 8 connections each, every one answered',
-    attack: pour(8, singly(paths.bidi)),
+    attack: pour(8, singly(testPaths.bidi)),
   },
   {
     name: 'idle-bidi',
     what: '10,000 idle bidi calls for 5 s',
-    attack: hold(10, { path: paths.bidi, count: 1000 }, 5 / 3),
+    attack: hold(10, { path: testPaths.bidi, count: 1000 }, 5 / 3),
   },
   {
     name: 'echo',
@@ -190,31 +190,26 @@ export const rows: readonly Row[] = [
     attack: hold(45, { path: `${health}Check`, count: 1000 }),
   },
   {
-    name: 'hello-flood',
-    what: 'SayHello on 40 connections, 250 at a time',
-    attack: flood(() => shapes([paths.unary])),
+    name: 'unary-flood',
+    what: 'UnaryCall on 40 connections, 250 at a time',
+    attack: flood(() => shapes([testPaths.unary])),
   },
   {
-    name: 'guides',
-    what: "the guides' unary methods on 40 connections, 250 at a time",
+    name: 'unary-methods',
+    what: 'four unary methods on 40 connections, 250 at a time',
     attack: flood(() =>
-      shapes([
-        '/unary.Unary/GetServerResponse',
-        '/Hello/Hello',
-        '/SampleService/Call',
-        '/helloworld.Greeter/SayHello',
-      ]),
+      shapes([testPaths.unary, `${test}EmptyCall`, `${test}CacheableUnaryCall`, `${health}Check`]),
     ),
   },
   {
     name: 'metadata',
     what: 'metadata at its limit on 40 connections',
-    attack: flood(() => shapesOf(sayHello, 'metadata')),
+    attack: flood(() => shapesOf(unaryCall, 'metadata')),
   },
   {
     name: 'nesting',
     what: 'deep nesting, zipped, on 8 connections',
-    attack: flood(() => shapesOf(sayHello, 'nesting'), { connections: 8, streams: 100 }),
+    attack: flood(() => shapesOf(unaryCall, 'nesting'), { connections: 8, streams: 100 }),
   },
   {
     name: 'repeated',
@@ -224,12 +219,12 @@ export const rows: readonly Row[] = [
   {
     name: 'utf8',
     what: '4 MiB that is no UTF-8, zipped, on 8 connections',
-    attack: flood(() => shapesOf(sayHello, 'invalid UTF-8'), { connections: 8, streams: 100 }),
+    attack: flood(() => shapesOf(unaryCall, 'invalid UTF-8'), { connections: 8, streams: 100 }),
   },
   ...[10, 100, 1000].map((ratio): Row => ({
     name: `bomb-${ratio}`,
     what: `gzip of 4 MiB, 1:${ratio}, on 8 connections`,
-    attack: flood(() => [{ block: callOf(paths.unary, zipped), body: bomb(ratio) }], {
+    attack: flood(() => [{ block: callOf(testPaths.unary, zipped), body: bomb(ratio) }], {
       connections: 8,
       streams: 100,
     }),
@@ -300,14 +295,22 @@ export const rows: readonly Row[] = [
     attack: flood(() => shapesOf(reflection, 'questions'), { connections: 1, streams: 100 }),
   },
   {
-    name: 'parrot',
-    what: '9,000 ParrotSayHello, whose pauses end together',
-    attack: hold(9, { path: paths.serverStream, count: 1000, body: nothing }, 5 / 3),
+    name: 'pauses',
+    what: '9,000 StreamingOutputCall, whose pauses end together',
+    attack: hold(
+      9,
+      { path: testPaths.serverStream, count: 1000, body: outputRequest(threeResponses(3000)) },
+      5 / 3,
+    ),
   },
   {
     name: 'deadlines',
     what: '9,000 calls whose deadlines come together',
-    attack: hold(9, { path: paths.clientStream, count: 1000, fields: { 'grpc-timeout': '2S' } }),
+    attack: hold(9, {
+      path: testPaths.clientStream,
+      count: 1000,
+      fields: { 'grpc-timeout': '2S' },
+    }),
   },
   {
     name: 'refused-streams',
@@ -388,15 +391,15 @@ function emptyMessages(): Shape[] {
   return [{ block: callOf(`${test}StreamingInputCall`), body: Buffer.alloc(64 * MiB) }];
 }
 
-/** SayHello's message of each path: all guides have their text in field 1. */
+/** UnaryCall's message for each path: fields that the others do not know are skipped. */
 function shapes(all: readonly string[]): Shape[] {
-  return all.map((path) => ({ block: callOf(path), body: named(10) }));
+  return all.map((path) => ({ block: callOf(path), body: echoed(10) }));
 }
 
 /** A field of 4 kB put into the table once, and then named by a byte as often as a block may. */
 function hpackBomb(round: number): Buffer {
   const [streamId, size] = [2 * round + 1, 16_000];
-  const first = Buffer.concat([callOf(paths.unary), insert('x', 'x'.repeat(4000))]);
+  const first = Buffer.concat([callOf(testPaths.unary), insert('x', 'x'.repeat(4000))]);
   const flags = Flag.END_STREAM;
   return Buffer.concat([
     frameBytes('HEADERS', first, { streamId, flags }),
@@ -414,7 +417,7 @@ const dialMs = 5000;
 
 /** Calls that are made anew at once, whatever has come of the one before. */
 async function echo(hostile: Hostile): Promise<void> {
-  const call = { path: paths.unary, body: named(4_000_000) };
+  const call = { path: testPaths.unary, body: echoed(4_000_000) };
   const oks: number[] = [];
   const notes: string[] = [];
   for (const count of clients) {
@@ -458,14 +461,14 @@ const holders = { connections: 10, streams: 101 };
 async function upload(hostile: Hostile): Promise<void> {
   const lines = await hostile.connect(holders.connections);
   const body = partOf(64 * 1024);
-  const bytes = calls({ path: paths.clientStream, count: holders.streams, body, ends: false });
+  const bytes = calls({ path: testPaths.clientStream, count: holders.streams, body, ends: false });
   for (const { socket } of lines) socket.write(bytes);
   await until(() => lines.every(({ socket }) => socket.writableLength === 0), holdMs);
   await sleep(1000);
   const session = await dialSession(`127.0.0.1:${hostile.port}`);
   const statuses: string[] = [];
   for (let i = 0; i < 3; i++) {
-    const call = { ...hello, body: named(3 * MiB) };
+    const call = { ...smallCall, body: echoed(3 * MiB) };
     statuses.push(await unary(session, call));
   }
   session.destroy();

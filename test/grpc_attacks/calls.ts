@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { defaultLimits } from '../../src/engine/http2/limits.ts';
-import { HelloRequest } from '../../src/gen/greet.ts';
+import { EchoRequest } from '../echo/gen/echo.ts';
 import { type Attacker, attackPlain, greeting } from '../http2_attacks/attacker.ts';
 import type { Victim } from '../http2_attacks/victim.ts';
 import { frameOf } from '../http2_peer.ts';
@@ -56,14 +56,14 @@ export async function upload(
 }
 const portion = 32 * 1024;
 
-/** A request of the greet service as it stands in a stream. */
-export function message(name: string, greeting = ''): Buffer {
-  return frame(HelloRequest.encode({ greeting, name }).finish());
+/** A request of the echo service as it stands in a stream. */
+export function message(text: string): Buffer {
+  return frame(EchoRequest.encode({ text }).finish());
 }
 
 /** The same, compressed with gzip. */
-export function zipped(name: string, greeting = ''): Buffer {
-  return packed(gzipSync(HelloRequest.encode({ greeting, name }).finish()));
+export function zipped(text: string): Buffer {
+  return packed(gzipSync(EchoRequest.encode({ text }).finish()));
 }
 
 /** How many streams have been answered to their end. */

@@ -63,7 +63,7 @@ async function shed(attackers: readonly Attacker[], calls: number) {
 
 test('endless responses without a window hold no more than the server may keep', async () => {
   const block = callOf(paths.serverStream);
-  const body = message('x'.repeat(1000), 'endless');
+  const body = message(`endless ${'x'.repeat(1000)}`);
   await victim.survives(async () => {
     const attackers = await crowd(1, 400, { block, body, flags: Flag.END_STREAM });
     const { most, ended } = await shed(attackers, 400);
@@ -109,7 +109,7 @@ test('messages that are whole count, as long as their calls are not', async () =
 });
 
 test('requests that their handlers still have count', async () => {
-  const body = message('x'.repeat(60_000), 'wait');
+  const body = message(`wait ${'x'.repeat(60_000)}`);
   await victim.survives(async () => {
     const block = callOf(paths.serverStream);
     const attackers = await crowd(8, 16, { block, body, flags: Flag.END_STREAM });
@@ -120,7 +120,7 @@ test('requests that their handlers still have count', async () => {
 
 test('requests are inflated as long as there is room for what they become, and then refused', async () => {
   const block = callOf(paths.serverStream, { 'grpc-encoding': 'gzip' });
-  const body = zipped('x'.repeat(200_000), 'wait');
+  const body = zipped(`wait ${'x'.repeat(200_000)}`);
   await victim.survives(async () => {
     const attackers = await crowd(8, 5, { block, body, flags: Flag.END_STREAM });
     const refused = () => attackers.reduce((sum, attacker) => sum + answered(attacker), 0);
@@ -135,7 +135,7 @@ test('requests are inflated as long as there is room for what they become, and t
 });
 
 test('what a service keeps of the messages of its callers counts', async () => {
-  const block = callOf('/greet.Greeter/ChattyClientSaysHello');
+  const block = callOf(paths.clientStream, { 'x-keep': '1' });
   await victim.survives(async () => {
     const attackers = await crowd(8, 16, { block, body: thousands });
     const { ended } = await shed(attackers, 128);

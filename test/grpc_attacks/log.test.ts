@@ -4,7 +4,7 @@ import { connect } from 'node:http2';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { ServerError, Status } from 'nice-grpc-common';
-import { GreeterDefinition } from '../../src/gen/greet.ts';
+import { EchoDefinition } from '../echo/gen/echo.ts';
 import { printable } from '../../src/printable.ts';
 import { dial } from '../../src/transport/client.ts';
 import { certificate } from '../certificate.ts';
@@ -62,7 +62,7 @@ test('the name in a certificate is no longer in the log than a line bears', asyn
   const tls = { ca: Buffer.from(own.cert), clientCertificate };
   const channel = dial({ address: running.address, tls });
 
-  await createClient(GreeterDefinition, channel).sayHello({});
+  await createClient(EchoDefinition, channel).unary({});
   channel.close();
 
   const line = await running.log.line({ 'rpc.method': rpcMethods.unary });
@@ -108,7 +108,7 @@ test('every refusal of the engine has its reason in the log', async () => {
   client.open(paths.unary, { 'grpc-encoding': 'brotli' }).end(whole);
   client.open(paths.unary).end(frame(Buffer.alloc(1025)));
   client.open(paths.unary).end(Buffer.concat([whole, whole]));
-  client.open('/greet.Greeter/Sing').end(whole);
+  client.open('/echo.Echo/Sing').end(whole);
   client.open(paths.clientStream, { 'grpc-timeout': '1m' });
 
   await eventually('a line for each call', () => running.log.lines.length === 6);
@@ -121,7 +121,7 @@ test('every refusal of the engine has its reason in the log', async () => {
     'DEADLINE_EXCEEDED: Deadline exceeded',
     'RESOURCE_EXHAUSTED: Cannot take a message of more than 1024 bytes',
     'RESOURCE_EXHAUSTED: Cannot take request headers of more than 4096 bytes',
-    'UNIMPLEMENTED: Cannot find method /greet.Greeter/Sing',
+    'UNIMPLEMENTED: Cannot find method /echo.Echo/Sing',
     'UNIMPLEMENTED: Cannot take messages compressed with "brotli"',
     'UNIMPLEMENTED: Expected exactly one request message, got several',
   ]);
@@ -130,10 +130,10 @@ test('every refusal of the engine has its reason in the log', async () => {
 test('a call that is cut while its response is compressed ends as the log says', async () => {
   await using running = await serve({
     engine: 'direct',
-    greet: {
-      async sayHello(_request, { abort }) {
+    echo: {
+      async unary(_request, { abort }) {
         setImmediate(abort, new ServerError(Status.ABORTED, 'too late'));
-        return { message: 'x'.repeat(1_000_000) };
+        return { text: 'x'.repeat(1_000_000) };
       },
     },
   });
@@ -157,10 +157,10 @@ test('a call that is cut while its response is compressed ends as the log says',
 
 /** A reply of any kind of call. */
 const unencodable = {
-  get message(): string {
+  get text(): string {
     throw new TypeError('no text');
   },
-  get request(): [] {
+  get requests(): [] {
     throw new TypeError('no text');
   },
 };
@@ -172,13 +172,13 @@ for (const kind of kinds) {
     const some = async function* some() {
       yield unencodable;
     };
-    const greet = {
-      sayHello: one,
-      parrotSayHello: some,
-      chattyClientSayHello: one,
-      interactiveSayHello: some,
+    const echo = {
+      unary: one,
+      serverStream: some,
+      clientStream: one,
+      bidi: some,
     };
-    await using running = await serve({ engine: 'direct', greet });
+    await using running = await serve({ engine: 'direct', echo });
 
     await assert.rejects(call(running.client, kind), {
       code: Status.INTERNAL,
@@ -193,8 +193,8 @@ for (const kind of kinds) {
 }
 
 test('the log says INTERNAL, and why, where a service gives no reply', async () => {
-  const greet = Object.assign({ sayHello: async () => {} });
-  await using running = await serve({ engine: 'direct', greet });
+  const echo = Object.assign({ unary: async () => {} });
+  await using running = await serve({ engine: 'direct', echo });
 
   await assert.rejects(call(running.client, 'unary'), { code: Status.INTERNAL });
 

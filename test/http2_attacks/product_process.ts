@@ -2,11 +2,13 @@
 // argument.
 import { once } from 'node:events';
 import { pino } from 'pino';
-import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
+import { type CallContext, ServerError, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
+import type { Call } from '../../src/context.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { buildServer } from '../../src/transport/server.ts';
 import { localCertificate } from '../certificate.ts';
+import type { EchoRequest } from '../echo/gen/echo.ts';
 import { exempt, methods, servicesOf } from '../harness.ts';
 import { obey, stopClock } from './control_channel.ts';
 
@@ -27,15 +29,17 @@ const server = buildServer(engine.use(countCall), {
   deadlines: { max: 3_600_000, fallback: undefined },
   maxInFlight: 10_000,
   ...(await servicesOf({
-    greet: {
-      chattyClientSayHello: (_requests, { signal }) =>
-        new Promise((_, reject) => {
-          signal.addEventListener('abort', () => reject(signal.reason));
-        }),
-      async *parrotSayHello({ greeting, name }, { signal }) {
-        if (greeting === 'wait') await once(signal, 'abort');
-        if (greeting === 'endless') while (true) yield { message: name };
-        yield { message: 'x'.repeat(Number(name)) };
+    echo: {
+      clientStream: (requests, { metadata, retain, signal }) =>
+        metadata.has('x-keep')
+          ? keep(requests, retain)
+          : new Promise((_, reject) => {
+              signal.addEventListener('abort', () => reject(signal.reason));
+            }),
+      async *serverStream({ text }, { signal }) {
+        if (text.startsWith('wait ')) await once(signal, 'abort');
+        if (text.startsWith('endless ')) while (true) yield { text };
+        yield { text: 'x'.repeat(Number(text)) };
       },
     },
   })),
@@ -54,6 +58,19 @@ obey({ plain, tls }, () => {
     logged,
   };
 });
+
+/** Keeps every request to the end, and says so; at most 1 MiB. */
+async function keep(requests: AsyncIterable<EchoRequest>, retain: Call['retain']) {
+  const kept: EchoRequest[] = [];
+  let size = 0;
+  for await (const request of requests) {
+    kept.push(request);
+    size += request.text.length;
+    if (size > 1024 * 1024) throw new ServerError(Status.RESOURCE_EXHAUSTED, 'Cannot keep more');
+    retain?.(size);
+  }
+  return { requests: kept };
+}
 
 /** Before the whole chain: each call that comes by has to have its line. */
 async function* countCall<Req, Res>(call: ServerMiddlewareCall<Req, Res>, context: CallContext) {

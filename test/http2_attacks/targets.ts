@@ -3,7 +3,7 @@ import { connect } from 'node:http2';
 import { text } from 'node:stream/consumers';
 import { createChannel, createClient } from 'nice-grpc';
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
-import { GreeterDefinition, HelloRequest } from '../../src/gen/greet.ts';
+import { EchoDefinition, EchoRequest } from '../echo/gen/echo.ts';
 import {
   HealthCheckResponse_ServingStatus,
   HealthDefinition,
@@ -70,24 +70,24 @@ export const echo: Target = {
   sized: (streamId, bytes) => headers(streamId, request('GET', `/${bytes}`)),
 };
 
-/** The services behind the whole chain; some methods of the greet service behave otherwise. */
+/** The services behind the whole chain; some methods of the echo service behave otherwise. */
 export const product: Target = {
   name: 'the product',
   program: 'product_process.ts',
   connect(port) {
     const channel = createChannel(`127.0.0.1:${port}`);
-    const client = createClient(GreeterDefinition, channel);
+    const client = createClient(EchoDefinition, channel);
     return {
       async ask() {
-        const { message } = await client.sayHello({ greeting: 'Is', name: 'anybody there' });
-        assert.equal(message, 'Is anybody there!');
+        const { text } = await client.unary({ text: 'Is anybody there' });
+        assert.equal(text, 'Is anybody there');
       },
       close: () => channel.close(),
     };
   },
   silent: callOf(paths.clientStream),
   sized(streamId, bytes) {
-    const message = frame(HelloRequest.encode({ greeting: '', name: `${bytes}` }).finish());
+    const message = frame(EchoRequest.encode({ text: `${bytes}` }).finish());
     return Buffer.concat([
       headers(streamId, callOf(paths.serverStream)),
       frameOf(FrameType.DATA, Flag.END_STREAM, streamId, message),

@@ -91,16 +91,15 @@ function isTooMuch({ charged, taken }: Taken): boolean {
 /** Of each kind of body some, where each was once more than was charged. */
 function someCells(): Cell[] {
   const unary = find('/grpc.testing.TestService/UnaryCall');
-  const bidi = find('/greet.Greeter/InteractiveSayHello');
   const input = find('/grpc.testing.TestService/StreamingInputCall');
   const duplex = find('/grpc.testing.TestService/FullDuplexCall');
   const halfDuplex = find('/grpc.testing.TestService/HalfDuplexCall');
   const reflection = find('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
   return [
-    { method: find('/greet.Greeter/SayHello'), payload: 'plain', state: 'begun', ...small },
+    { method: unary, payload: 'plain', state: 'begun', ...small },
     { method: unary, payload: 'plain', state: 'unread', ...small },
-    { method: bidi, payload: 'plain', state: 'half', ...small },
-    { method: bidi, payload: 'gzip', state: 'whole', ...medium },
+    { method: duplex, payload: 'plain', state: 'half', ...small },
+    { method: duplex, payload: 'gzip', state: 'whole', ...medium },
     { method: input, payload: 'plain', state: 'whole', ...medium },
     { method: input, payload: 'repeated field', state: 'whole', ...medium },
     { method: reflection, payload: 'plain', state: 'whole', ...large },

@@ -21,11 +21,11 @@ for (const kind of ['unary', 'serverStream'] as const) {
     await using running = await serve({
       engine: 'direct',
       limits: { compressResponsesAbove: 0 },
-      greet: {
-        sayHello: async () => ({ message: 'x' }),
-        async *parrotSayHello() {
+      echo: {
+        unary: async () => ({ text: 'x' }),
+        async *serverStream() {
           try {
-            yield { message: 'x' };
+            yield { text: 'x' };
           } finally {
             isLeft = true;
           }

@@ -5,11 +5,11 @@ import { answerTo } from '../../../test/grpc_answer.ts';
 import { serve, type ServeOptions } from '../../../test/harness.ts';
 import { paths } from '../../../test/kinds.ts';
 import { connectRaw, frame, packed } from '../../../test/raw_client.ts';
-import { HelloRequest } from '../../gen/greet.ts';
+import { EchoRequest } from '../../../test/echo/gen/echo.ts';
 import { decompress, letGo, withCompressionSlot } from './compression.ts';
 
 const takesGzip = { 'grpc-accept-encoding': 'identity, gzip' };
-const bello = HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish();
+const bello = EchoRequest.encode({ text: 'Bello Keys' }).finish();
 
 /** The answer of a direct server to requests that are Bello Keys. */
 async function play(
@@ -23,42 +23,42 @@ async function play(
   return answer;
 }
 
-/** A greet service whose reply has so many bytes of text. */
+/** An echo service whose reply has so many bytes of text. */
 const replyOf = (length: number) => ({
-  async sayHello() {
-    return { message: 'x'.repeat(length) };
+  async unary() {
+    return { text: 'x'.repeat(length) };
   },
 });
 
 test('compression tells a service whether each message of a stream came compressed', async () => {
   const seen: unknown[] = [];
-  const greet: ServeOptions['greet'] = {
-    async chattyClientSayHello(requests, { compression }) {
-      for await (const { name } of requests) seen.push(name, compression?.requestCompressed);
+  const echo: ServeOptions['echo'] = {
+    async clientStream(requests, { compression }) {
+      for await (const { text } of requests) seen.push(text, compression?.requestCompressed);
       return {};
     },
   };
   const body = Buffer.concat([packed(gzipSync(bello)), frame(bello), packed(gzipSync(bello))]);
 
-  await play({ greet }, { path: paths.clientStream, body, fields: { 'grpc-encoding': 'gzip' } });
+  await play({ echo }, { path: paths.clientStream, body, fields: { 'grpc-encoding': 'gzip' } });
 
-  assert.deepEqual(seen, ['Keys', true, 'Keys', false, 'Keys', true]);
+  assert.deepEqual(seen, ['Bello Keys', true, 'Bello Keys', false, 'Bello Keys', true]);
 });
 
 test('compression lets a service say for each message of a stream whether it is compressed', async () => {
   const wanted = [false, true, false, true];
-  const greet: ServeOptions['greet'] = {
-    async *parrotSayHello(_request, { compression }) {
+  const echo: ServeOptions['echo'] = {
+    async *serverStream(_request, { compression }) {
       for (const each of wanted) {
         if (compression) compression.compressResponses = each;
-        yield { message: `${each}` };
+        yield { text: `${each}` };
       }
     },
   };
   const call = { path: paths.serverStream };
 
-  const taken = await play({ greet }, { ...call, fields: takesGzip });
-  const notTaken = await play({ greet }, call);
+  const taken = await play({ echo }, { ...call, fields: takesGzip });
+  const notTaken = await play({ echo }, call);
 
   assert.equal(taken.headers['grpc-encoding'], 'gzip');
   assert.deepEqual(
@@ -77,18 +77,18 @@ test('compression lets a service say for each message of a stream whether it is 
 });
 
 test('a response that a service has no say in goes by the own rule of the server, whatever went before', async () => {
-  const greet: ServeOptions['greet'] = {
-    async *parrotSayHello(_request, { compression }) {
+  const echo: ServeOptions['echo'] = {
+    async *serverStream(_request, { compression }) {
       for (const each of [false, undefined, true]) {
         if (compression) compression.compressResponses = each;
-        yield { message: 'x'.repeat(2000) };
+        yield { text: 'x'.repeat(2000) };
       }
     },
   };
   const call = { path: paths.serverStream, fields: takesGzip };
 
-  const off = await play({ greet }, call);
-  const on = await play({ greet, limits: { compressResponsesAbove: 1024 } }, call);
+  const off = await play({ echo }, call);
+  const on = await play({ echo, limits: { compressResponsesAbove: 1024 } }, call);
 
   const flags = [off, on].map(({ messages }) => messages.map(({ compressed }) => compressed));
   assert.deepEqual(flags, [
@@ -101,10 +101,10 @@ test('compressResponsesAbove compresses what is larger, for clients that take it
   const limits = { compressResponsesAbove: 102 };
   const call = { path: paths.unary, fields: takesGzip };
 
-  const small = await play({ limits, greet: replyOf(100) }, call);
-  const large = await play({ limits, greet: replyOf(101) }, call);
-  const notTaken = await play({ limits, greet: replyOf(101) }, { path: paths.unary });
-  const off = await play({ greet: replyOf(2000) }, call);
+  const small = await play({ limits, echo: replyOf(100) }, call);
+  const large = await play({ limits, echo: replyOf(101) }, call);
+  const notTaken = await play({ limits, echo: replyOf(101) }, { path: paths.unary });
+  const off = await play({ echo: replyOf(2000) }, call);
 
   const flags = [small, large, notTaken, off].map(({ messages }) => messages[0]?.compressed);
   assert.deepEqual(flags, [false, true, false, false]);
@@ -117,10 +117,10 @@ test('a response of more than 1 KiB is compressed as its request is, where the c
   const call = { path: paths.unary, body: packed(gzipSync(bello)) };
 
   const taken = await play(
-    { greet: replyOf(2000) },
+    { echo: replyOf(2000) },
     { ...call, fields: { ...fields, ...takesGzip } },
   );
-  const notTaken = await play({ greet: replyOf(2000) }, { ...call, fields });
+  const notTaken = await play({ echo: replyOf(2000) }, { ...call, fields });
 
   assert.equal(taken.messages[0]?.compressed, true);
   assert.equal(notTaken.messages[0]?.compressed, false);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { certificate } from '../../../test/certificate.ts';
 import { serve } from '../../../test/harness.ts';
-import { GreeterDefinition } from '../../gen/greet.ts';
+import { EchoDefinition } from '../../../test/echo/gen/echo.ts';
 import { dial } from '../../transport/client.ts';
 
 const [own, signer] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
@@ -15,8 +15,8 @@ async function lineOf(names: Parameters<typeof certificate>[0], engine: 'direct'
   await using running = await serve({
     engine,
     tls: { ...own, clientCa: signer.cert },
-    greet: {
-      async sayHello(_request, { log }) {
+    echo: {
+      async unary(_request, { log }) {
         log.info('here');
         return {};
       },
@@ -25,7 +25,7 @@ async function lineOf(names: Parameters<typeof certificate>[0], engine: 'direct'
   const clientCertificate = { cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) };
   const tls = { ca: Buffer.from(own.cert), clientCertificate };
   const channel = dial({ address: running.address, tls });
-  await createClient(GreeterDefinition, channel).sayHello({});
+  await createClient(EchoDefinition, channel).unary({});
   channel.close();
   const { client: here } = await running.log.line({ msg: 'here' });
   const { client } = await running.log.line({ msg: 'call ended' });
@@ -63,7 +63,7 @@ for (const [what, names, expected] of [
 test('clientName() is not known on grpc-js, nor without a certificate', async () => {
   await using running = await serve();
 
-  await running.client.sayHello({});
+  await running.client.unary({});
 
   assert.equal('client' in (await running.log.line({ 'rpc.status_code': 'OK' })), false);
   assert.equal(await lineOf({ uris: [spiffe] }, 'grpc-js'), undefined);

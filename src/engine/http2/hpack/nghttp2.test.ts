@@ -79,7 +79,7 @@ function request(random: Random): string[] {
   const method = random.pick(['GET', 'POST', 'PATCH']);
   const scheme = random.pick(['http', 'https']);
   const authority = random.pick(['localhost', 'www.example.com', 'x']);
-  const path = random.pick(['/', '/index.html', '/greet.Greeter/SayHello']);
+  const path = random.pick(['/', '/index.html', '/echo.Echo/Unary']);
   const pseudo = { ':method': method, ':scheme': scheme, ':authority': authority, ':path': path };
   return [...Object.entries(pseudo).flat(), ...fields(random)];
 }

@@ -5,9 +5,9 @@ import { closeSync, openSync } from 'node:fs';
 import { createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
 import { createServer } from 'nice-grpc';
-import { HelloDefinition } from '../src/gen/hello.ts';
-import { install } from './program.ts';
-import { listenTcp } from './tcp.ts';
+import { HelloDefinition } from '../../gen/hello.ts';
+import { install } from '../../../test/program.ts';
+import { listenTcp } from '../../../test/tcp.ts';
 
 const menu = `1. SayHello - Unary
 2. ParrotSayHello - Server Side Streaming
@@ -217,4 +217,48 @@ test('guide says that it waits for a connection, or for a response', async (t) =
 
   assert.equal(first.err, `Waiting for a connection to ${unconnected}\n`);
   assert.equal(second.err, `Waiting for ${unanswered} to answer /Hello/Hello\n`);
+});
+
+test('guide calls this machine itself where everybody is given a proxy', async () => {
+  using program = install();
+  const { address } = await program.serve();
+  const proxy = 'http://127.0.0.1:1';
+  const env = { grpc_proxy: proxy, https_proxy: proxy, http_proxy: proxy };
+
+  const { code } = await program.run(['guide', 'hello', '--addr', `dns:///${address}`], { env });
+
+  assert.equal(code, 0);
+});
+
+test('what a server says does nothing to the terminal of a guide', async () => {
+  const out = await play('hello', { args: ['--message', '\u001B[2Jé'] });
+
+  assert.equal(out, 'Hello \\u001b[2Jé\n');
+});
+
+test('guide ends at once at SIGTERM while it waits for a server', async (t) => {
+  using program = install();
+  const silent = createTcpServer((socket) => void socket.on('error', () => {}));
+  t.after(() => silent.close());
+  const address = `127.0.0.1:${await listenTcp(silent)}`;
+  let pid = 0;
+  const connected = once(silent, 'connection');
+  const ended = program.run(['guide', 'hello', '--addr', address], {
+    onStart: (started) => (pid = started),
+  });
+  await connected;
+
+  process.kill(pid, 'SIGTERM');
+
+  assert.partialDeepStrictEqual(await ended, { out: '', err: '' });
+});
+
+test('serve suggests a first call that a guide makes', async () => {
+  using program = install();
+  const server = await program.serve();
+
+  const { try: line } = await server.log.line({ msg: 'serving' });
+
+  assert.equal(line, `${program.command} guide hello --addr ${server.address}`);
+  assert.equal((await program.type(line)).out, 'Hello World\n');
 });

@@ -1,5 +1,5 @@
-import type { Call } from '../context.ts';
-import type { HelloServiceImplementation } from '../gen/hello.ts';
+import type { Call } from '../../context.ts';
+import type { HelloServiceImplementation } from '../../gen/hello.ts';
 
 /** The hello guide's service: says hello to a value. */
 export function createHello(): HelloServiceImplementation<Call> {

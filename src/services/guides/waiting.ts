@@ -6,7 +6,7 @@ import {
   type CompatServiceDefinition,
   createClientFactory,
 } from 'nice-grpc';
-import type { Io } from './command.ts';
+import type { Io } from '../../cli/command.ts';
 
 /** Whoever waits in front of a terminal wants to know for what. */
 const patienceMs = 2000;

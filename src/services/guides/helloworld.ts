@@ -1,5 +1,5 @@
-import type { Call } from '../context.ts';
-import type { GreeterServiceImplementation } from '../gen/helloworld.ts';
+import type { Call } from '../../context.ts';
+import type { GreeterServiceImplementation } from '../../gen/helloworld.ts';
 
 /** The hello-world greeter of the quick starts. */
 export function createHelloworld(): GreeterServiceImplementation<Call> {

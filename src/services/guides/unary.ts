@@ -1,5 +1,5 @@
-import type { Call } from '../context.ts';
-import type { UnaryServiceImplementation } from '../gen/unary.ts';
+import type { Call } from '../../context.ts';
+import type { UnaryServiceImplementation } from '../../gen/unary.ts';
 
 /** The unary guide's service: confirms each message. */
 export function createUnary(): UnaryServiceImplementation<Call> {

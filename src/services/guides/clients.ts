@@ -1,9 +1,9 @@
-import { HelloDefinition } from '../gen/hello.ts';
-import { GreeterDefinition as HelloworldDefinition } from '../gen/helloworld.ts';
-import { SampleServiceDefinition } from '../gen/sample.ts';
-import { UnaryDefinition } from '../gen/unary.ts';
-import type { Io } from './command.ts';
-import { greetGuide } from './guide_greet.ts';
+import { HelloDefinition } from '../../gen/hello.ts';
+import { GreeterDefinition as HelloworldDefinition } from '../../gen/helloworld.ts';
+import { SampleServiceDefinition } from '../../gen/sample.ts';
+import { UnaryDefinition } from '../../gen/unary.ts';
+import type { Io } from '../../cli/command.ts';
+import { greetGuide } from './greet_client.ts';
 import { protoText } from './proto_text.ts';
 import type { Connect } from './waiting.ts';
 

@@ -1,25 +1,32 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { feed, serve } from '../../test/harness.ts';
-import type { HelloRequest } from '../gen/greet.ts';
+import { feed, serve } from '../../../test/harness.ts';
+import { GreeterDefinition, type HelloRequest } from '../../gen/greet.ts';
+
+/** A server, and a client of the greet guide's service. */
+async function serveGreet(parrotInterval = 0) {
+  const running = await serve({ deps: { parrotInterval } });
+  return { ...running, client: createClient(GreeterDefinition, running.channel) };
+}
 
 const bello = { greeting: 'Bello', name: 'Keys' };
 
 test('sayHello() greets, with an exclamation mark', async () => {
-  await using running = await serve();
+  await using running = await serveGreet();
 
   assert.deepEqual(await running.client.sayHello(bello), { message: 'Bello Keys!' });
 });
 
 test('sayHello() takes empty strings as they are', async () => {
-  await using running = await serve();
+  await using running = await serveGreet();
 
   assert.deepEqual(await running.client.sayHello({}), { message: ' !' });
 });
 
 test('the server streams send three numbered replies, each family its own', async () => {
-  await using running = await serve();
+  await using running = await serveGreet();
 
   const a = await Array.fromAsync(running.client.parrotSayHello(bello));
   const b = await Array.fromAsync(running.client.parrotSaysHello(bello));
@@ -36,7 +43,7 @@ test('the server streams send three numbered replies, each family its own', asyn
 
 test('the server streams pause after every reply, the last one too, and a cancel ends the pause', async () => {
   const anHour = 3_600_000;
-  await using running = await serve({ parrotInterval: anHour });
+  await using running = await serveGreet(anHour);
   const cancel = new AbortController();
   const replies = running.client.parrotSayHello(bello, { signal: cancel.signal });
   const iterator = replies[Symbol.asyncIterator]();
@@ -53,7 +60,7 @@ test('the server streams pause after every reply, the last one too, and a cancel
 });
 
 test('the client streams echo every request in order, each family in its own words', async () => {
-  await using running = await serve();
+  await using running = await serveGreet();
   const requests = ['A', 'B', 'C'].map((name) => ({ greeting: 'Bello', name }));
 
   const a = await running.client.chattyClientSayHello(stream(requests));
@@ -66,7 +73,7 @@ test('the client streams echo every request in order, each family in its own wor
 });
 
 test('a client stream without requests is answered', async () => {
-  await using running = await serve();
+  await using running = await serveGreet();
 
   const { message, request } = await running.client.chattyClientSayHello(stream([]));
 
@@ -75,7 +82,7 @@ test('a client stream without requests is answered', async () => {
 });
 
 test('a client stream holds 10,000 messages and not one more', async () => {
-  await using running = await serve();
+  await using running = await serveGreet();
   const full = Array.from({ length: 10_000 }, () => ({ greeting: '', name: 'x' }));
 
   const { request } = await running.client.chattyClientSayHello(stream(full));
@@ -89,7 +96,7 @@ test('a client stream holds 10,000 messages and not one more', async () => {
 });
 
 test('a client stream holds 1 MiB of messages and not one byte more', async () => {
-  await using running = await serve();
+  await using running = await serveGreet();
   // A message of n letters is n + 4 bytes on the wire, when n takes three bytes to write.
   const name = 'x'.repeat(512 * 1024 - 4);
 
@@ -101,7 +108,7 @@ test('a client stream holds 1 MiB of messages and not one byte more', async () =
 });
 
 test('a bidirectional stream answers each request before the next is sent', async () => {
-  await using running = await serve();
+  await using running = await serveGreet();
   for (const [call, mark] of [
     [running.client.interactiveSayHello, '!'],
     [running.client.interactingHello, ''],

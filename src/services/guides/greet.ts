@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Call } from '../context.ts';
-import { exhausted } from '../errors.ts';
-import { type GreeterServiceImplementation, HelloRequest } from '../gen/greet.ts';
+import type { Call } from '../../context.ts';
+import { exhausted } from '../../errors.ts';
+import { type GreeterServiceImplementation, HelloRequest } from '../../gen/greet.ts';
 
 /** What the greet guide's service can be told. */
 export interface GreetOptions {

@@ -1,5 +1,5 @@
-import type { Call } from '../context.ts';
-import type { SampleServiceImplementation } from '../gen/sample.ts';
+import type { Call } from '../../context.ts';
+import type { SampleServiceImplementation } from '../../gen/sample.ts';
 
 /** The sample guide's service: replies to a message. */
 export function createSample(): SampleServiceImplementation<Call> {

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
-import { GreeterDefinition, type HelloRequest } from '../gen/greet.ts';
-import type { Io } from './command.ts';
+import { GreeterDefinition, type HelloRequest } from '../../gen/greet.ts';
+import type { Io } from '../../cli/command.ts';
 import { protoText } from './proto_text.ts';
 import type { Connect } from './waiting.ts';
 

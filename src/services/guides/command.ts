@@ -1,13 +1,13 @@
 import { isIPv6 } from 'node:net';
 import type { Channel } from 'nice-grpc';
 import { ClientError, Status } from 'nice-grpc-common';
-import { UsageError } from '../config.ts';
-import { dial } from '../transport/client.ts';
-import { connectFailure } from '../transport/connect_failure.ts';
-import { messageOf } from '../message_of.ts';
-import type { Command, Io } from './command.ts';
-import { readFlags } from './flags.ts';
-import { guides } from './guides.ts';
+import { UsageError } from '../../config.ts';
+import { dial } from '../../transport/client.ts';
+import { connectFailure } from '../../transport/connect_failure.ts';
+import { messageOf } from '../../message_of.ts';
+import type { Command, Io } from '../../cli/command.ts';
+import { readFlags } from '../../cli/flags.ts';
+import { guides } from './clients.ts';
 import { clientsOn } from './waiting.ts';
 
 const names = [...guides.keys()].join(', ');

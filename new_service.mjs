@@ -1,0 +1,145 @@
+// Writes a service to begin with: npm run new:service todo.v1.TodoService
+// That is its proto, its implementation, a test, its line in src/services.ts, its row in the README's
+// table, if there is one, and all that is generated.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+const list = 'src/services.ts';
+const readme = 'README.md';
+
+const names = namesOf(process.argv.slice(2));
+if (typeof names === 'string') {
+  console.error(`Cannot write this service: ${names}`);
+  process.exitCode = 2;
+} else write(names);
+
+/** @typedef {{ package: string, service: string, noun: string, file: string, method: string }} Names */
+
+/**
+ * What is written for an argument, or what is wrong with it.
+ *
+ * @param {readonly string[]} args
+ * @returns {Names | string}
+ */
+function namesOf([name = '', ...more]) {
+  const [, pkg = '', service = '', noun = ''] =
+    /^((?:[a-z][a-z0-9_]*\.)+v[1-9]\d*(?:(?:alpha|beta)[1-9]\d*)?)\.(((?:[A-Z][a-z0-9]+)+)Service)$/.exec(
+      name,
+    ) ?? [];
+  if (more.length > 0 || !pkg) {
+    return `"${[name, ...more].join(' ')}" must be PACKAGE.VERSION.NAMEService, such as todo.v1.TodoService`;
+  }
+  const file = noun.replaceAll(/(?<!^)[A-Z]/g, '_$&').toLowerCase();
+  const names = { package: pkg, service, noun, file, method: `get${noun}` };
+  const taken = Object.keys(filesOf(names)).filter((path) => existsSync(path));
+  if (readFileSync(list, 'utf8').includes(`${service}Definition`)) taken.push(list);
+  return taken.length > 0 ? `"${name}" has to be new, and is in ${taken.join(', ')}` : names;
+}
+
+/** @param {Names} names */
+function write(names) {
+  const files = filesOf(names);
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
+  writeFileSync(list, withLine(readFileSync(list, 'utf8'), names));
+  if (existsSync(readme)) writeFileSync(readme, withRow(readFileSync(readme, 'utf8'), names));
+  execFileSync('npm', ['run', '--silent', 'generate'], { stdio: 'inherit' });
+  execFileSync('oxfmt', [...Object.keys(files), list, readme], { stdio: 'inherit' });
+  console.log(`Wrote ${Object.keys(files).join(', ')}, and its line in ${list}`);
+}
+
+/** @param {Names} names */
+function protoOf({ package: pkg, file }) {
+  return `${pkg.replaceAll('.', '/')}/${file}.proto`;
+}
+
+/**
+ * The files of a service, by their paths.
+ *
+ * @param {Names} names
+ * @returns {Record<string, string>}
+ */
+function filesOf(names) {
+  const { package: pkg, service, noun, file, method } = names;
+  const generated = `../gen/${protoOf(names).replace(/proto$/, 'ts')}`;
+  return {
+    [`proto/${protoOf(names)}`]: `syntax = "proto3";
+
+package ${pkg};
+
+// ${service} has one method to begin with.
+service ${service} {
+  // Answers the name that it is asked for.
+  rpc Get${noun}(Get${noun}Request) returns (Get${noun}Response);
+}
+
+// Asks by name.
+message Get${noun}Request {
+  string name = 1;
+}
+
+// What was asked for.
+message Get${noun}Response {
+  string name = 1;
+}
+`,
+    [`src/services/${file}.ts`]: `import type { Call } from '../context.ts';
+import type { ${service}Implementation } from '${generated}';
+
+/** Implements ${pkg}.${service}. */
+export function create${noun}(): ${service}Implementation<Call> {
+  return {
+    async ${method}({ name }) {
+      return { name };
+    },
+  };
+}
+`,
+    [`src/services/${file}.test.ts`]: `import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClient } from 'nice-grpc';
+import { serve } from '../../test/harness.ts';
+import { ${service}Definition } from '${generated}';
+
+test('${method}() answers the name that it is asked for', async () => {
+  await using running = await serve();
+  const client = createClient(${service}Definition, running.channel);
+
+  assert.deepEqual(await client.${method}({ name: 'x' }), { name: 'x' });
+});
+`,
+  };
+}
+
+/**
+ * The list of services with one more, which stands first.
+ *
+ * @param {string} text
+ * @param {Names} names
+ */
+function withLine(text, names) {
+  const { service, noun, file } = names;
+  const generated = protoOf(names).replace(/proto$/, 'ts');
+  const begins = 'const all = [\n';
+  if (!text.includes(begins)) throw new Error(`Cannot find "${begins.trim()}" in ${list}`);
+  const imports = [
+    `import { ${service}Definition } from './gen/${generated}';\n`,
+    `import { create${noun} } from './services/${file}.ts';\n`,
+  ];
+  const line = `  service({ definition: ${service}Definition, implementation: create${noun} }),\n`;
+  return imports.join('') + text.replace(begins, () => begins + line);
+}
+
+/**
+ * The README with a row for the service, before the others.
+ *
+ * @param {string} text
+ * @param {Names} names
+ */
+function withRow(text, { package: pkg, service, noun }) {
+  const row = `| \`${pkg}.${service}\` | \`Get${noun}\` | the name that it is asked for |\n`;
+  return text.replace(/^\| service .*\n\|[ |-]+\n/m, (head) => head + row);
+}

@@ -1,0 +1,42 @@
+// The blocks of docs/copy.md, from a fresh clone to the end: node --test --test-timeout=900000 test/copy.check.ts
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { copyOfProject } from './project_copy.ts';
+
+/** What `npm ci` would install is linked already, and nobody has told git who commits. */
+const prelude = `set -euo pipefail
+npm() { [ "$1" = ci ] || command npm "$@"; }
+export GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@example.com GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@example.com
+`;
+
+function run(cwd: string, script: string) {
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', prelude + script], {
+    cwd,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  assert.equal(status, 0, `${script}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+test('docs/copy.md makes a project of its own, whose types, lint and unit tests pass', (t) => {
+  const folder = copyOfProject(t);
+  const page = readFileSync(join(folder, 'docs/copy.md'), 'utf8');
+  const blocks = [...page.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);
+  run(folder, "git init --quiet && git add . && git commit --quiet --message 'the template'");
+
+  for (const block of blocks) {
+    const before = performance.now();
+    run(folder, block);
+    t.diagnostic(`${Math.round((performance.now() - before) / 1000)} s: ${block.split('\n')[0]}`);
+  }
+
+  assert.ok(blocks.length >= 7);
+  assert.equal(run(folder, 'git status --porcelain'), '');
+  const help = run(folder, 'node dist/todo.mjs serve --help && node dist/todo.mjs --help');
+  assert.match(help, /TODO_LISTEN/);
+  assert.doesNotMatch(help, /greeter|guide|parrot/i);
+});

@@ -1,0 +1,94 @@
+import type { Client } from 'nice-grpc';
+import {
+  SimpleRequest,
+  StreamingInputCallRequest,
+  StreamingOutputCallRequest,
+  type StreamingOutputCallResponse,
+} from '../src/gen/grpc/testing/messages.ts';
+import type { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { response } from './interop.ts';
+import type { Kind } from './kinds.ts';
+import { frame } from './raw_client.ts';
+
+/**
+ * The method of each kind of grpc.testing.TestService, for tests of the built file, which serves no
+ * echo.proto.
+ */
+export const testPaths: Record<Kind, string> = {
+  unary: '/grpc.testing.TestService/UnaryCall',
+  serverStream: '/grpc.testing.TestService/StreamingOutputCall',
+  clientStream: '/grpc.testing.TestService/StreamingInputCall',
+  bidi: '/grpc.testing.TestService/FullDuplexCall',
+};
+
+type TestClient = Client<typeof TestServiceDefinition>;
+type CallOptions = Parameters<TestClient['unaryCall']>[1];
+
+/** Three responses of 1, 2 and 3 bytes, with a pause of at most 2,147,483 ms before all but the first. */
+export function threeResponses(pauseMs: number): StreamingOutputCallRequest {
+  const responseParameters = [1, 2, 3].map((size) =>
+    response(size, { intervalUs: size === 1 ? 0 : pauseMs * 1000 }),
+  );
+  return StreamingOutputCallRequest.fromPartial({ responseParameters });
+}
+
+/** Calls the method of a kind; streams send `requests`, and a server stream pauses for so many milliseconds. */
+export function callTest(
+  client: TestClient,
+  kind: Kind,
+  {
+    requests = one(ping()),
+    pauseMs = 0,
+    ...options
+  }: CallOptions & {
+    requests?: AsyncIterable<StreamingOutputCallRequest>;
+    pauseMs?: number;
+  } = {},
+): Promise<unknown[]> {
+  const calls: Record<Kind, () => Promise<unknown[]>> = {
+    unary: () => client.unaryCall({ responseSize: 1 }, options).then((reply) => [reply]),
+    serverStream: () =>
+      Array.fromAsync(client.streamingOutputCall(threeResponses(pauseMs), options)),
+    clientStream: () => client.streamingInputCall(requests, options).then((reply) => [reply]),
+    bidi: () => Array.fromAsync(client.fullDuplexCall(requests, options)),
+  };
+  return calls[kind]();
+}
+
+/** A request of a bidirectional call, for a response of so many bytes. */
+export function ping(size = 1): StreamingOutputCallRequest {
+  return StreamingOutputCallRequest.fromPartial({ responseParameters: [response(size)] });
+}
+
+/** A request stream of one message that is never ended. */
+export async function* unendingPing(): AsyncGenerator<StreamingOutputCallRequest> {
+  yield ping();
+  await new Promise(() => {});
+}
+
+/** How many bytes are in a response. */
+export function sizeOf({ payload }: Partial<StreamingOutputCallResponse>): number | undefined {
+  return payload?.body.length;
+}
+
+/** A request of UnaryCall as it stands in a stream, for a response of so many bytes. */
+export function simpleRequest(responseSize = 1): Buffer {
+  return frame(SimpleRequest.encode(SimpleRequest.fromPartial({ responseSize })).finish());
+}
+
+/** A request of StreamingOutputCall or FullDuplexCall as it stands in a stream. */
+export function outputRequest(request: StreamingOutputCallRequest): Buffer {
+  return frame(StreamingOutputCallRequest.encode(request).finish());
+}
+
+/** A request of StreamingInputCall as it stands in a stream, with so many bytes. */
+export function inputRequest(size: number): Buffer {
+  const request = { payload: { body: Buffer.alloc(size, 'x') } };
+  return frame(
+    StreamingInputCallRequest.encode(StreamingInputCallRequest.fromPartial(request)).finish(),
+  );
+}
+
+async function* one<T>(value: T): AsyncGenerator<T> {
+  yield value;
+}
