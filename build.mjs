@@ -10,7 +10,7 @@ import { bundleSbom } from './release/sbom.ts';
 
 const outfile = 'dist/greeter.mjs';
 /** The build fails above it: raise it knowingly, or find out what has come in. */
-const maxBytes = 2_600_000;
+const maxBytes = 2_650_000;
 
 const { metafile, commit } = await bundle(outfile);
 const packages = bundledPackages(metafile);

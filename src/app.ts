@@ -31,7 +31,7 @@ export interface App extends Stoppable {
    * of its start and its stop in words, and those are no lines of the log.
    */
   readonly tell: ((text: string) => void) | undefined;
-  /** How many calls are open. */
+  /** How many calls are open that a shutdown waits for. */
   openCalls(): number;
 }
 
@@ -109,7 +109,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
     services: serviceNames,
     reload: server.setTls && tls && (() => void tls.reload()),
     tell: isForPeople ? print : undefined,
-    openCalls: () => open().calls,
+    openCalls: () => servers.reduce((sum, { calls }) => sum + calls.finite, 0),
     leave() {
       const { shutdownDelay, drainTimeout } = config;
       if (!isForPeople) log.info({ shutdownDelay, drainTimeout }, 'shutting down');

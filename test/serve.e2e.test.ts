@@ -175,7 +175,8 @@ test('a port in use is one clear line, and exit code 1', async (t) => {
 
 test('a port that another greeter has is one clear line that says so, and names what sets another', async () => {
   using program = install();
-  const other = await program.serve(['--admin-listen', '127.0.0.1:0']);
+  const plaintext = { GREETER_TLS_CERT_FILE: 'off', GREETER_TLS_KEY_FILE: 'off' };
+  const other = await program.serve(['--admin-listen', '127.0.0.1:0'], { env: plaintext });
   const { port } = await other.log.line({ msg: 'admin listening' });
   const admin = `127.0.0.1:${String(port)}`;
   const free = ['--listen', '127.0.0.1:0', '--admin-listen', admin];

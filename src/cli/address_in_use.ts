@@ -5,7 +5,7 @@ import type { Args, Io } from './command.ts';
 import { callable } from './start_lines.ts';
 
 interface Start extends Pick<Args, 'flags'>, Pick<Io, 'env'> {
-  config: Pick<Config, 'listen' | 'healthListen' | 'adminListen'>;
+  config: Pick<Config, 'listen' | 'healthListen' | 'adminListen' | 'tlsCertFile'>;
 }
 
 /**
@@ -26,7 +26,11 @@ export async function explainInUse(error: unknown, { config, ...given }: Start):
     const address = callable({ address: place.text, port });
     // What a client takes is loaded by nobody else.
     const { hasMetrics, isServing } = await import('./server_at.ts');
-    const isGreeter = await (setting === 'admin-listen' ? hasMetrics(address) : isServing(address));
+    // What speaks otherwise than we would have it is another's, and would log that we do not.
+    const tls = setting === 'listen' && config.tlsCertFile ? { noVerify: true } : undefined;
+    const isGreeter = await (setting === 'admin-listen'
+      ? hasMetrics(address)
+      : isServing(address, tls));
     const by = isGreeter ? ' by another greeter' : '';
     const hint = `${by}; ${nameAsGiven(given)(setting)} sets another address`;
     return new ListenError(error.address, error.cause, hint);

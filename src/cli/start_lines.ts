@@ -75,7 +75,7 @@ function fitting(names: readonly string[], room: number): string {
 
 interface Stopping {
   signal: NodeJS.Signals;
-  /** How many are open. */
+  /** How many are open, of those that end by themselves. */
   calls: number;
   /** Milliseconds. */
   shutdownDelay: number;

@@ -13,10 +13,12 @@ test('OpenCalls.drain() ends an open Health.Watch, so that shutdown does not wai
   const health = createClient(HealthDefinition, running.channel);
   const watch = health.watch({ service: '' })[Symbol.asyncIterator]();
   await watch.next();
+  const open = [running.openCalls.size, running.openCalls.finite];
   const ended = assert.rejects(watch.next(), leaving);
 
   running.openCalls.drain();
 
+  assert.deepEqual(open, [1, 0]);
   await ended;
   await running.shutdown();
   await running.log.line({

@@ -29,6 +29,13 @@ export class OpenCalls {
     return this.#calls.size;
   }
 
+  /** How many a drain waits for, as they end by themselves. */
+  get finite(): number {
+    let count = 0;
+    for (const call of this.#calls.all()) if (!call.isEndless) count++;
+    return count;
+  }
+
   /** How many are in the middleware, or in the handler behind them. */
   get inChain(): number {
     return this.#inChain;
