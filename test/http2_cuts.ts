@@ -11,7 +11,7 @@ const cuts = process.env['CUTS'] ?? '50';
 /** Up to this many bytes of input are cut at every offset, */
 const shortInput = 4096;
 /** and longer ones at so many places. */
-const placesInLongInput = 1000;
+const placesInLongInput = 200;
 
 type CreatePeer = (limits?: Partial<Http2Limits>) => Peer;
 

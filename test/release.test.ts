@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,20 @@ test('bundle() gives the same bytes when it runs again', async (t) => {
   await bundle(two);
 
   assert.ok(readFileSync(one).equals(readFileSync(two)));
+});
+
+test('the source map beside the built file has a stack name the sources', () => {
+  const failing = `import os from 'node:os';
+    import { syncBuiltinESMExports } from 'node:module';
+    os.hostname = () => { throw new Error('on purpose'); };
+    syncBuiltinESMExports();`;
+  const flags = ['--enable-source-maps', '--import', `data:text/javascript,${encodeURI(failing)}`];
+
+  const { stderr } = spawnSync(process.execPath, [...flags, built, '--version'], {
+    encoding: 'utf8',
+  });
+
+  assert.match(stderr, /^Error: on purpose\n(.*\n)?.* \(\S+\/src\/main\.ts:\d+:\d+\)$/m);
 });
 
 test('the licences beside the built file name every package that is in it', () => {
