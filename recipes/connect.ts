@@ -1,0 +1,41 @@
+import { type Channel, ChannelCredentials, createChannel } from 'nice-grpc';
+
+/**
+ * How clients call: every call has a deadline, is retried while the server has not begun it or is shutting down, and goes
+ * to the next of the server's addresses. See https://grpc.io/docs/guides/service-config/.
+ */
+const serviceConfig = {
+  loadBalancingConfig: [{ round_robin: {} }],
+  methodConfig: [
+    {
+      // All methods. A method that must not run twice gets an entry of its own, without a retryPolicy.
+      name: [{}],
+      timeout: '5s',
+      retryPolicy: {
+        maxAttempts: 4,
+        initialBackoff: '0.1s',
+        maxBackoff: '1s',
+        backoffMultiplier: 2,
+        retryableStatusCodes: ['UNAVAILABLE'],
+      },
+    },
+  ],
+  // Retries stop while more than half of the calls fail: they would only add to an overload.
+  retryThrottling: { maxTokens: 10, tokenRatio: 0.1 },
+};
+
+/**
+ * Opens a channel to every address that a name has, `dns:///greeter-headless.greeter.svc.cluster.local:50051` for
+ * example. Close it with close().
+ */
+export function connect(
+  target: string,
+  credentials = ChannelCredentials.createInsecure(),
+): Channel {
+  return createChannel(target, credentials, {
+    'grpc.service_config': JSON.stringify(serviceConfig),
+    // Finds a server that is gone without a word. Greeter answers all of them; grpc-go's server has a limit of its own.
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+  });
+}
