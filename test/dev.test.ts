@@ -30,7 +30,7 @@ test('npm run dev goes on after npm run generate', async (t) => {
 
   await promisify(execFile)('npm', ['run', 'generate'], { cwd: folder });
   const before = dev.starts().length;
-  saveByRename(join(folder, 'src/gen/greet.ts'));
+  saveByRename(join(folder, 'src/gen/grpc/health/v1/health.ts'));
 
   await dev.serving(before + 1);
 });
@@ -53,7 +53,7 @@ function runDev(t: TestContext, cwd: string, ...flags: string[]) {
   const addresses = ['--listen', '127.0.0.1:0', '--admin-listen', 'off', '--log-format', 'json'];
   const child = spawn('npm', ['run', 'dev', '--', ...flags, ...addresses], {
     cwd,
-    env: { ...process.env, GREETER_DRAIN_TIMEOUT: '1h' },
+    env: { ...process.env, GREETER_DRAIN_TIMEOUT: '1h', GREETER_INTEROP: 'on' },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
