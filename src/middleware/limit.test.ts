@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
+import { constants } from 'node:http2';
 import { pino } from 'pino';
 import { exempt, feed, type Running, serve, until } from '../../test/harness.ts';
-import { call, kinds, rpcMethods, unending, unusedEcho, waiting } from '../../test/kinds.ts';
+import { call, kinds, paths, rpcMethods, unending, unusedEcho, waiting } from '../../test/kinds.ts';
+import { connectRaw } from '../../test/raw_client.ts';
 import { dialChannel } from '../../test/tls.ts';
 import { RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RichStatus } from '../gen/google/rpc/status.ts';
@@ -148,5 +150,26 @@ test('limit() counts the calls of its own server alone', async () => {
 
   await assert.rejects(call(running.client, 'unary'), refused);
   await assert.rejects(createClient(EchoDefinition, channel).unary({}), refused);
+  await leave();
+});
+
+test('a call that is reset before its handler runs takes nobody’s place', async () => {
+  await using running = await serve({
+    engine: 'direct',
+    maxInFlight: 1,
+    limits: { maxInFlight: 1 },
+  });
+  const leave = await occupy(running);
+  const raw = await connectRaw(running.address);
+
+  for (let i = 0; i < 3; i++) {
+    const stream = raw.open(paths.unary, {}, { endStream: false });
+    await raw.roundTrip();
+    stream.close(constants.NGHTTP2_CANCEL);
+    await raw.roundTrip();
+  }
+  raw.close();
+
+  // It has not been evicted, and ends well.
   await leave();
 });

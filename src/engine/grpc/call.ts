@@ -186,7 +186,8 @@ export class Call
   enter(request: unknown): void {
     if (this.#state !== 'waiting') return;
     this.#state = this.#cut ? 'unwinding' : 'running';
-    this.#count();
+    // One that is cut runs no handler, and takes nobody's place.
+    if (!this.#cut) this.#count();
     const { chain, handler, responseStream } = this.method;
     if (chain.length > 0) {
       const way = throughChain(chain, this.method, invokeHandler(this, request));
