@@ -110,6 +110,24 @@ test('calls that lose their connection end a few in each turn', async (t) => {
   assert.ok(seen.turns >= (count * cost.failure) / quota.waited, `${seen.turns} turns`);
 });
 
+test('a shutdown waits for the end of calls that have lost their connection', async () => {
+  const count = 1000;
+  await using server = await serveMetered();
+  const { http2 } = server;
+  const peer = server.connect();
+  peer.send(wideOpen);
+  peer.send(calls({ path: paths.bidi, count, ends: false }));
+  await until(() => http2.openStreams === count);
+
+  peer.leave();
+  await until(() => http2.openConnections === 0);
+  const left = http2.openStreams;
+  await http2.shutdown();
+
+  assert.ok(left > 0, 'they have ended before');
+  assert.equal(http2.openStreams, 0);
+});
+
 /** What is seen of a server's turns from now on. */
 function watch({ scheduler }: Metered) {
   const seen = { broken: new Set<string>(), most: 0, turns: 0 };

@@ -119,6 +119,8 @@ export function createHttp2Server({
   };
   let ticker: NodeJS.Timeout | undefined;
   let leaving: PromiseWithResolvers<void> | undefined;
+  /** Connections that are open, or whose calls have not all ended. */
+  let unended = 0;
 
   return {
     attach,
@@ -143,7 +145,7 @@ export function createHttp2Server({
     shutdown() {
       leaving ??= Promise.withResolvers();
       for (const connection of places.all()) connection.shutdown();
-      if (places.size === 0) leaving.resolve();
+      if (unended === 0) leaving.resolve();
       return leaving.promise;
     },
     destroy() {
@@ -169,7 +171,9 @@ export function createHttp2Server({
       owner: sharerOf(owner),
       onIdle: (isIdle) => (isIdle ? places.wait(place) : places.work(place)),
       onClose: () => leave(place),
+      onEnded,
     });
+    unended++;
     const place = places.enter(connection, owner);
     if (leaving) connection.shutdown();
     // One timer for all connections.
@@ -201,7 +205,11 @@ export function createHttp2Server({
     if (places.size > 0) return;
     clearInterval(ticker);
     ticker = undefined;
-    leaving?.resolve();
+  }
+
+  function onEnded(): void {
+    unended--;
+    if (unended === 0) leaving?.resolve();
   }
 
   function tick(): void {

@@ -47,6 +47,8 @@ interface SocketDeps extends Omit<
   /** Told when the first stream is opened, and when none is open any more, and that again with each tick. */
   onIdle: (isIdle: boolean) => void;
   onClose: () => void;
+  /** Told after that, once all its calls have ended. */
+  onEnded: () => void;
 }
 
 /** Bytes of output that do not wait for the end of the turn: a peer that reads may have them before. */
@@ -67,7 +69,7 @@ const longestWrite = 256 * 1024;
  */
 export function bindSocket(
   socket: Socket,
-  { times, random, scheduler, accounts, owner, onIdle, onClose, ...deps }: SocketDeps,
+  { times, random, scheduler, accounts, owner, onIdle, onClose, onEnded, ...deps }: SocketDeps,
 ): SocketConnection {
   const serve: Serve = (stream, request) => deps.serve(stream, request, socket);
   const unsent = () => socket.writableLength;
@@ -127,10 +129,13 @@ export function bindSocket(
     .on('error', () => {})
     .on('close', () => {
       closed = true;
-      connection.close(() => accounts.close(account, spare));
       accounts.offRoom(settle);
       account.charge(Held.connections, -ownCost);
       onClose();
+      connection.close(() => {
+        accounts.close(account, spare);
+        onEnded();
+      });
     });
   wake();
 
