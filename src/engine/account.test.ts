@@ -361,3 +361,42 @@ test('where there is too much for two seconds, what does not go on ends, and the
   assert.deepEqual(before, [6, 8]);
   assert.deepEqual([small.parts.length, large.parts.length], [5, 5]);
 });
+
+test('far beyond the limit who has more than its share must stop, and others go on until there is twice as much', () => {
+  const { accounts } = create({ bytes: 100 });
+  const [greedy, modest] = [open(accounts), open(accounts)];
+  greedy.hold(120);
+  modest.hold(6);
+
+  const far = [greedy, modest].map(({ account }) => [account.mayGrow, account.mustStop]);
+  greedy.hold(80);
+  const overfull = modest.account.mustStop;
+
+  assert.deepEqual(far, [
+    [false, true],
+    [true, false],
+  ]);
+  assert.equal(overfull, true);
+});
+
+test('a message that there is no room for gets through alone, and none does far beyond the limit', () => {
+  const { accounts, run } = create({ bytes: 100 });
+  const [holder, other] = [open(accounts), open(accounts)];
+  const granted: string[] = [];
+  const ask = (name: string) =>
+    other.account.ask(60, { granted: () => granted.push(name), refused() {} });
+  holder.hold(90);
+
+  assert.notEqual(ask('first'), 'granted');
+  run();
+  assert.deepEqual(granted, ['first']);
+  other.account.admit(1);
+  holder.hold(60);
+  assert.equal(accounts.isFarExceeded, false, 'the room of the first counts for nobody else');
+  other.account.admit(-1);
+  assert.equal(accounts.isFarExceeded, true);
+
+  assert.notEqual(ask('second'), 'granted');
+  run();
+  assert.deepEqual(granted, ['first']);
+});

@@ -113,18 +113,19 @@ export class Account extends Usage {
   }
 
   /**
-   * Whether it may go on to have more: there is room, or a quarter more than that and it has no more than its share,
-   * or it receives a message that has been given room.
+   * Whether it may go on to have more: there is room, or not much too little, and it has no more than its share or
+   * receives a message that has been given room.
    */
   get mayGrow(): boolean {
     if (!this.#all.isExceeded) return true;
-    if (this.#all.isFarExceeded) return false;
+    if (this.mustStop) return false;
     return this.#admitted > 0 || !this.#all.isAboveShare(this);
   }
 
   /** Whether there is so much that it may not even end what it has, where that adds to it. */
   get mustStop(): boolean {
-    return this.#all.isFarExceeded;
+    if (!this.#all.isFarExceeded) return false;
+    return this.#all.isOverfull || this.#all.isAboveShare(this);
   }
 
   /** Bytes that it may have more; negative where it has too many. */
@@ -145,7 +146,7 @@ export class Account extends Usage {
   /** Begins to receive a message that there is room for, or ends that with -1. */
   admit(more: 1 | -1): void {
     this.#admitted += more;
-    this.#all.admitted += more;
+    this.#all.countAdmitted(more);
   }
 
   /** Whether the window of a stream may be so much wider; what it is narrower again is negative. */
@@ -161,8 +162,12 @@ export class Account extends Usage {
 
 /** Of the limit: where there is no room, spares are dropped until so much is free. */
 const roomMade = 1 / 16;
-/** So far beyond the limit of bytes nobody may add to them but by what others lose, whatever it would free later. */
+/**
+ * So far beyond the limit of bytes nobody who has more than its share may add to them but by what others lose, whatever
+ * it would free later; and so far, nobody at all.
+ */
 const far = 5 / 4;
+const overfull = 2;
 /** Messages that wait have sent a window each: for so much of the limit they may. */
 const waitingPart = 3 / 8;
 /** Of the limit, what windows may be wider than at first: those may have been sent, too. */
@@ -190,8 +195,9 @@ interface AccountsOptions extends Partial<Limited> {
  */
 export class Accounts {
   readonly used: Limited = { bytes: 0, calls: 0, streams: 0 };
-  /** Messages on their way that have been given room. */
-  admitted = 0;
+  #admitted = 0;
+  /** Bytes that a message was given though they were not there. */
+  #overdraft = 0;
   /** Bytes by category. */
   readonly held: number[] = Object.keys(Held).map(() => 0);
   readonly #limits: Limited;
@@ -237,7 +243,22 @@ export class Accounts {
   }
 
   get isFarExceeded(): boolean {
-    return this.used.bytes > this.#limits.bytes * far;
+    return this.used.bytes > this.#farLimit;
+  }
+
+  get isOverfull(): boolean {
+    return this.used.bytes > this.#limits.bytes * overfull;
+  }
+
+  /** One message gets through: what it is given beyond the limit stops nobody else. */
+  get #farLimit(): number {
+    return this.#limits.bytes * far + this.#overdraft;
+  }
+
+  /** Messages on their way that have been given room: one more, or with -1 one fewer. */
+  countAdmitted(more: 1 | -1): void {
+    this.#admitted += more;
+    if (this.#admitted === 0) this.#overdraft = 0;
   }
 
   get freeBytes(): number {
@@ -308,7 +329,7 @@ export class Accounts {
     const fits = (limit: number) => this.used[limited] + amount <= limit;
     let victim = this.#victim(account, limited, amount);
     for (let left = evictionsAtOnce; victim && left > 0; left--) {
-      if (fits(limited === 'bytes' ? this.#limits.bytes * far : this.#limits[limited])) return true;
+      if (fits(limited === 'bytes' ? this.#farLimit : this.#limits[limited])) return true;
       if (limited !== 'bytes') victim.evict(limited, this.#since);
       // What goes on is over soon, and little is asked for.
       else if (victim.evictStalled(this.#since) <= 0) return true;
@@ -447,10 +468,10 @@ export class Accounts {
     yield* this.#evictionsForWaiting();
   }
 
-  /** Messages that go on make room, too, for one that is within its peer's share, but for the last of them. */
+  /** Calls that go on make room, too, for a message within its peer's share, but for the last message on its way. */
   *#evictionsForWaiting(): Generator<undefined, void> {
     for (let { next } = this.#waiting; next; { next } = this.#waiting) {
-      if (!this.#isLate || next.bytes <= this.freeBytes || this.admitted < 2) return;
+      if (!this.#isLate || next.bytes <= this.freeBytes || this.#admitted === 1) return;
       const victim = this.#victim(next.account, 'bytes', next.bytes);
       const gone = victim && (victim.evict('bytes', this.#since) || victim.evict('bytes', none));
       if (!gone) return;
@@ -494,8 +515,12 @@ export class Accounts {
   };
 
   #serveNext(next: Waiting<Account>): void {
-    // One at a time gets through, whatever there is.
-    if (next.bytes <= this.freeBytes || this.admitted === 0) this.#grant(next);
+    // One at a time gets through, though there is too little room.
+    if (next.bytes <= this.freeBytes) this.#grant(next);
+    else if (this.#admitted === 0 && !this.isFarExceeded) {
+      this.#overdraft = next.bytes - Math.max(0, this.freeBytes);
+      this.#grant(next);
+    }
   }
 
   #grant(waiting: Waiting<Account>): void {
