@@ -169,13 +169,14 @@ test('a small message is compressed while large ones wait, and those of each own
   const first = [0, 1, 2].map((i) => job(one, large, `large ${i}`, gates[0]?.promise));
   const second = [3, 4].map((i) => job(one, large, `large ${i}`, gates[1]?.promise));
   const third = job(other, large, 'of the other', gates[1]?.promise);
-  await job(other, 1000, 'small', undefined);
-  assert.deepEqual(done, ['small']);
+  // Behind large ones of the same owner, too.
+  await Promise.all([other, one].map((owner) => job(owner, 1000, 'small', undefined)));
+  assert.deepEqual(done, ['small', 'small']);
 
   gates[0]?.resolve();
   await Promise.all(first);
   gates[1]?.resolve();
   await Promise.all([...second, third]);
 
-  assert.deepEqual(done.slice(4), ['large 3', 'of the other', 'large 4']);
+  assert.deepEqual(done.slice(5), ['large 3', 'of the other', 'large 4']);
 });

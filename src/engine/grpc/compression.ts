@@ -81,7 +81,7 @@ const chunkSize = 64 * 1024;
  * Gives the memory of bytes back that nobody uses any more, if they are all there is of it. Until V8 has
  * collected it, which knows how little there is of the heap alone, inflated messages would pile up.
  */
-export function letGo({ buffer, byteLength }: Buffer): void {
+export function letGo({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
@@ -92,24 +92,20 @@ interface Job<T> {
   work: () => Promise<T>;
 }
 
-interface Waiter {
-  isLarge: boolean;
-  go: () => void;
-}
-
 /**
  * Lets at most `most` jobs go on at once, and `mostLarge` of large messages; the others wait. Who waits is taken in
  * turn: the next job of each owner, however many one of them has. What a job throws comes out where it was asked for.
  */
 function createSemaphore({ most, mostLarge }: { most: number; mostLarge: number }) {
-  const waiting = new Map<object, Waiter[]>();
+  /** Who waits, small ones first: they are done soon. */
+  const lines = { small: createLine(), large: createLine() };
   let going = 0;
   let goingLarge = 0;
 
   return async <T>({ owner, bytes, work }: Job<T>): Promise<T> => {
     const isLarge = bytes > large;
     if (fits(isLarge)) enter(isLarge);
-    else await wait(owner, isLarge);
+    else await lines[isLarge ? 'large' : 'small'].wait(owner);
     try {
       return await work();
     } finally {
@@ -129,31 +125,41 @@ function createSemaphore({ most, mostLarge }: { most: number; mostLarge: number 
   function leave(isLarge: boolean): void {
     going--;
     if (isLarge) goingLarge--;
-    const next = takeNext();
-    if (!next) return;
-    enter(next.isLarge);
-    next.go();
-  }
-
-  function wait(owner: object, isLarge: boolean): Promise<void> {
-    return new Promise((go) => {
-      const line = waiting.get(owner);
-      if (line) line.push({ isLarge, go });
-      else waiting.set(owner, [{ isLarge, go }]);
-    });
-  }
-
-  /** The first of all owners that fits. */
-  function takeNext(): Waiter | undefined {
-    for (const [owner, line] of waiting) {
-      const [next] = line;
-      if (!next || !fits(next.isLarge)) continue;
-      line.shift();
-      // Behind all others.
-      waiting.delete(owner);
-      if (line.length > 0) waiting.set(owner, line);
-      return next;
+    for (const [line, isForLarge] of [
+      [lines.small, false],
+      [lines.large, true],
+    ] as const) {
+      const next = fits(isForLarge) ? line.next() : undefined;
+      if (!next) continue;
+      enter(isForLarge);
+      next();
     }
-    return undefined;
   }
+}
+
+/** What waits, of each owner in turn. */
+function createLine() {
+  const waiting = new Map<object, (() => void)[]>();
+
+  return {
+    wait(owner: object): Promise<void> {
+      return new Promise((go) => {
+        const line = waiting.get(owner);
+        if (line) line.push(go);
+        else waiting.set(owner, [go]);
+      });
+    },
+
+    /** Takes the first of the owner that has waited longest for its turn. */
+    next(): (() => void) | undefined {
+      for (const [owner, line] of waiting) {
+        const next = line.shift();
+        // Behind all others.
+        waiting.delete(owner);
+        if (line.length > 0) waiting.set(owner, line);
+        return next;
+      }
+      return undefined;
+    },
+  };
 }

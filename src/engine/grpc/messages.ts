@@ -156,7 +156,7 @@ export interface MessageKind {
   /** RESOURCE_EXHAUSTED: there is no room for what this one would become. */
   busy(): ServerError;
   readonly inUse: BytesInUse;
-  readonly stream: { readonly flow: Flow };
+  readonly stream: { readonly flow: Flow; beginJob(): void; endJob(): void };
 }
 
 /** Gives a message as it is: inflated where it must be, and decoded. Throws or rejects with a ServerError. */
@@ -176,6 +176,7 @@ function inflate(
   const { flow } = stream;
   inUse.add(bytes.length);
   flow.spend(cost.coding);
+  stream.beginJob();
   const work = async () => {
     if (kind.isEnded) throw new AbortError();
     const { maxMessageSize, refusal } = kind;
@@ -189,18 +190,21 @@ function inflate(
     return plain;
   };
   // Others are inflated meanwhile: a connection that has much to do keeps nobody waiting.
-  return withInflationSlot({ owner: flow, bytes: bytes.length, work }).then((plain) =>
-    inTurn(flow, () => {
-      if (kind.isEnded) throw new AbortError();
-      inUse.isCopied = false;
-      try {
-        return parse(plain, kind);
-      } finally {
-        // Set by what has decoded it.
-        if (inUse.isCopied) letGo(plain);
-      }
-    }),
-  );
+  const inflating = withInflationSlot({ owner: flow, bytes: bytes.length, work });
+  return inflating
+    .finally(() => stream.endJob())
+    .then((plain) =>
+      inTurn(flow, () => {
+        if (kind.isEnded) throw new AbortError();
+        inUse.isCopied = false;
+        try {
+          return parse(plain, kind);
+        } finally {
+          // Set by what has decoded it.
+          if (inUse.isCopied) letGo(plain);
+        }
+      }),
+    );
 }
 
 /** What may take longer than others are to wait has a turn that has room for it. */

@@ -3,7 +3,7 @@ import { copyWork, cost, inLaterTurn } from '../scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
 import { show, ExpectedError, isAbort, meantBy } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
-import { compress, type Encoding, withCompressionSlot } from './compression.ts';
+import { compress, type Encoding, letGo, withCompressionSlot } from './compression.ts';
 import { LazyMetadata, mostListSize } from './metadata.ts';
 import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
 import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
@@ -95,7 +95,7 @@ export class ResponseWriter {
     this.sendHeader();
     const length = framed.length - prefixLength;
     if (this.#encoding !== undefined && (this.compress ?? length > this.#ownRule())) {
-      return this.#sendCompressed(framed.subarray(prefixLength), this.#encoding);
+      return this.#sendCompressed(framed, this.#encoding);
     }
     writePrefix(framed, 0);
     return this.#write(framed);
@@ -205,8 +205,10 @@ export class ResponseWriter {
     return this.#head.responseEncoding === undefined ? Number.POSITIVE_INFINITY : defaultAbove;
   }
 
-  async #sendCompressed(bytes: Uint8Array, encoding: Encoding): Promise<boolean> {
+  async #sendCompressed(plain: Uint8Array, encoding: Encoding): Promise<boolean> {
+    const bytes = plain.subarray(prefixLength);
     this.#stream.keepResponse(bytes.length);
+    this.#stream.beginJob();
     this.#stream.flow.spend(cost.coding + copyWork(bytes.length));
     let packed: Buffer;
     try {
@@ -218,7 +220,9 @@ export class ResponseWriter {
     } catch (cause) {
       throw unencodable(cause);
     } finally {
+      this.#stream.endJob();
       this.#stream.keepResponse(0);
+      letGo(plain);
     }
     const framed = withPrefix(packed);
     writePrefix(framed, 1);

@@ -129,3 +129,17 @@ test('streams of a connection that is over count until they have been told, or o
   assert.deepEqual([told(), peer.account.streams, closed], [4, 0, [4]]);
   assert.deepEqual(served[0]?.events, ['reset 8']);
 });
+
+test('what another thread works on is charged until it is done, though the stream is over', () => {
+  const peer = createPeer();
+  const { stream } = peer.open(1);
+  stream.keepResponse(10_000);
+  stream.beginJob();
+
+  stream.reset(8);
+  const meanwhile = peer.account.bytes;
+  stream.endJob();
+
+  assert.equal(peer.account.streams, 0);
+  assert.equal(meanwhile - peer.account.bytes, 10_000);
+});

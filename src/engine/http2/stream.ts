@@ -106,6 +106,9 @@ export class Stream {
   #given = 0;
   /** Bytes by which its window has been widened. */
   #widened = 0;
+  /** Other threads' work on its messages that is under way. */
+  #jobs = 0;
+  #isReleased = false;
   #isWaiting = false;
   /** What it holds, by category. */
   readonly #held = [0, 0, 0, 0, 0, 0, 0];
@@ -220,16 +223,36 @@ export class Stream {
     this.#isEnding = true;
   }
 
-  /** Whoever has served it is done: it holds nothing from now on. */
+  /** Whoever has served it is done: it holds nothing from now on, but for what other threads have of it. */
   release(): void {
     const { account } = this.#owner;
-    for (const category of ofStreams) {
-      const bytes = this.#held[category] ?? 0;
-      if (bytes !== 0) account.charge(category, -bytes);
-    }
+    this.#isReleased = true;
+    for (const category of ofStreams) if (!this.#isKept(category)) this.#uncharge(category);
     this.#heldBytes = 0;
     if (this.#isCall) account.count('calls', -1);
     account.count('streams', -1);
+  }
+
+  /** Another thread begins to work on one of its messages, or waits to: that cannot be taken back. */
+  beginJob(): void {
+    this.#jobs++;
+  }
+
+  /** It is done. */
+  endJob(): void {
+    this.#jobs--;
+    if (this.#jobs > 0 || !this.#isReleased) return;
+    for (const category of ofJobs) this.#uncharge(category);
+  }
+
+  #isKept(category: Category): boolean {
+    return this.#jobs > 0 && (category === Held.messages || category === Held.responses);
+  }
+
+  #uncharge(category: Category): void {
+    const bytes = this.#held[category] ?? 0;
+    this.#held[category] = 0;
+    if (bytes !== 0) this.#owner.account.charge(category, -bytes);
   }
 
   // What whoever serves it does.
@@ -510,3 +533,6 @@ const ofStreams = [
   Held.retained,
   Held.responses,
 ] as const;
+
+/** What other threads work on. */
+const ofJobs = [Held.messages, Held.responses] as const;
