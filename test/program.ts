@@ -266,7 +266,8 @@ async function serve(child: ChildProcess): Promise<Served> {
   const { port } = await log.line({ msg: 'listening' });
   const address = `127.0.0.1:${String(port)}`;
   const signal = (name: NodeJS.Signals) => void child.kill(name);
-  const stallLog = () => void reader.pause();
+  // What is cut off by the end of the server is not a line.
+  const stallLog = () => void reader.removeAllListeners('line').pause();
   const discardLog = () => {
     reader.close();
     input.resume();

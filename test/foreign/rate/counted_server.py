@@ -44,7 +44,7 @@ class CountedServer(Server):
             line = json.loads(text)
             with self._more:
                 if line["msg"] == "call ended":
-                    self._counts.codes[line["code"]] += 1
+                    self._counts.codes[line["rpc.status_code"]] += 1
                     self._counts.peers.add(line["peer"])
                 else:
                     self._lines.append(line)
