@@ -156,20 +156,22 @@ test('limit() counts the calls of its own server alone', async () => {
 test('a call that is reset before its handler runs takes nobody’s place', async () => {
   await using running = await serve({
     engine: 'direct',
-    maxInFlight: 1,
-    limits: { maxInFlight: 1 },
+    maxInFlight: 2,
+    limits: { maxInFlight: 2 },
   });
-  const leave = await occupy(running);
-  const raw = await connectRaw(running.address);
+  const [holder, other] = [await connectRaw(running.address), await connectRaw(running.address)];
+  const held = [1, 2].map(() => holder.open(paths.bidi, {}, { endStream: false }).resume());
+  await until(() => running.openCalls.inChain === 2);
 
-  for (let i = 0; i < 3; i++) {
-    const stream = raw.open(paths.unary, {}, { endStream: false });
-    await raw.roundTrip();
-    stream.close(constants.NGHTTP2_CANCEL);
-    await raw.roundTrip();
-  }
-  raw.close();
+  const stream = other.open(paths.unary, {}, { endStream: false });
+  await other.roundTrip();
+  stream.close(constants.NGHTTP2_CANCEL);
+  await other.roundTrip();
+  await holder.roundTrip();
 
-  // It has not been evicted, and ends well.
-  await leave();
+  assert.deepEqual(
+    [running.openCalls.inChain, held.map(({ closed }) => closed)],
+    [2, [false, false]],
+  );
+  for (const client of [holder, other]) client.close();
 });
