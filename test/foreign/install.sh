@@ -33,6 +33,7 @@ main() {
   once tonic_client "$(cargo --version; cat "$here"/tonic/{Cargo.*,build.rs,src/*} "$project"/proto/{greet,grpc/testing/*}.proto)" \
     bin/tonic_client cargo_tonic
   wait "$python"
+  once own_client_go "$(cat "$project/docs/own_client.md" "$here/own_client.py")" bin/own_client_go go_own_client
   "$here/interop/install.sh"
   "$here/rate/install.sh"
   "$here/tls/install.sh"
@@ -68,6 +69,11 @@ go_h2spec() {
 # With its own code, whichever Go's standard library has (since 1.27).
 go_x_net() {
   (cd "$here/x_net" && quiet_go install -tags http2legacy .)
+}
+
+# As docs/own_client.md has it, by the compiler of the virtual environment.
+go_own_client() {
+  GOFLAGS=-buildvcs=false "$foreign/venv/bin/python" "$here/own_client.py" --build-go "$foreign/bin/own_client_go"
 }
 
 go_conformance() {

@@ -1,0 +1,96 @@
+"""
+The programs of docs/own_client.md, run as it says; the server serves on the port that they dial. Go's is built
+before, where there is a network: own_client.py --build-go PROGRAM
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from harness import foreign, project, run_tests
+
+page = (project / "docs/own_client.md").read_text()
+
+#: What is installed already, under the names by which the page installs and calls it.
+INSTALLED = """
+pip() { :; }
+npm() { :; }
+protoc() { python3 -m grpc_tools.protoc "$@"; }
+"""
+#: In place of @latest, so that what others release breaks nothing here.
+# renovate: go google.golang.org/protobuf
+PROTOC_GEN_GO = "v1.36.11"
+# renovate: go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+PROTOC_GEN_GO_GRPC = "v1.6.0"
+
+
+def section(name):
+    """What stands under a heading: the shell's block, and files by their names."""
+    text = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", page, re.M | re.S)[1]
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
+    shell = "".join(body for language, body in blocks if language in ("sh", "console"))
+    files = {}
+    for language, body in blocks:
+        if language not in ("sh", "console"):
+            files[re.match(r"(?:#|//) (\S+)\n", body)[1]] = body
+    return shell, files
+
+
+class OwnClient(unittest.TestCase):
+    def test_python(self):
+        self.assertEqual(run("Python"), "Hello, you!")
+
+    def test_node(self):
+        self.assertEqual(run("Node"), "Hello, you!")
+
+    def test_go(self):
+        built = subprocess.run([foreign / "bin/own_client_go"], capture_output=True, text=True)
+        self.assertEqual(built.stdout + built.stderr, "Hello, you!\n")
+
+    def test_grpcurl(self):
+        self.assertIn('"message": "Hello, you!"', run("grpcurl"))
+
+
+def run(name):
+    """What the commands of a section print."""
+    shell, files = section(name)
+    return output(re.sub(r"^\$ ", "", shell, flags=re.M), files)
+
+
+def build_go(program):
+    shell, files = section("Go")
+    for tool, version in ("go", PROTOC_GEN_GO), ("go-grpc", PROTOC_GEN_GO_GRPC):
+        shell = shell.replace(f"protoc-gen-{tool}@latest", f"protoc-gen-{tool}@{version}")
+    output(shell.replace("go run .", f"go build -o '{program}' ."), files)
+
+
+def output(commands, files):
+    with tempfile.TemporaryDirectory(prefix="greeter-own-") as folder:
+        here = Path(folder)
+        (here / "proto").symlink_to(project / "proto")
+        (here / "node_modules").symlink_to(project / "node_modules")
+        for file, text in files.items():
+            (here / file).write_text(text)
+        first = [here / "bin", Path(sys.executable).parent, foreign / "bin"]
+        path = os.pathsep.join([*map(str, first), os.environ["PATH"]])
+        ended = subprocess.run(
+            ["sh", "-euc", INSTALLED + commands],
+            cwd=here,
+            env={**os.environ, "PATH": path, "GOBIN": str(here / "bin")},
+            capture_output=True,
+            text=True,
+        )
+    if ended.returncode != 0:
+        raise AssertionError(f"exit code {ended.returncode}: {ended.stderr}")
+    return ended.stdout.strip()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--build-go"]:
+        build_go(sys.argv[2])
+    else:
+        run_tests()
