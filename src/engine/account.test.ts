@@ -362,14 +362,14 @@ test('where there is too much for two seconds, what does not go on ends, and the
   assert.deepEqual([small.parts.length, large.parts.length], [5, 5]);
 });
 
-test('far beyond the limit who has more than its share must stop, and others go on until there is twice as much', () => {
+test('far beyond the limit who has more than its share must stop, and others until there is half as much again', () => {
   const { accounts } = create({ bytes: 100 });
   const [greedy, modest] = [open(accounts), open(accounts)];
   greedy.hold(120);
   modest.hold(6);
 
   const far = [greedy, modest].map(({ account }) => [account.mayGrow, account.mustStop]);
-  greedy.hold(80);
+  greedy.hold(30);
   const overfull = modest.account.mustStop;
 
   assert.deepEqual(far, [

@@ -167,7 +167,7 @@ const roomMade = 1 / 16;
  * it would free later; and so far, nobody at all.
  */
 const far = 5 / 4;
-const overfull = 2;
+const overfull = 3 / 2;
 /** Messages that wait have sent a window each: for so much of the limit they may. */
 const waitingPart = 3 / 8;
 /** Of the limit, what windows may be wider than at first: those may have been sent, too. */
@@ -247,7 +247,7 @@ export class Accounts {
   }
 
   get isOverfull(): boolean {
-    return this.used.bytes > this.#limits.bytes * overfull;
+    return this.used.bytes > this.#limits.bytes * overfull + this.#overdraft;
   }
 
   /** One message gets through: what it is given beyond the limit stops nobody else. */

@@ -82,8 +82,8 @@ test('uploads that nobody reads are not read on, once there is too much of them'
     const attackers = await crowd(8, 16, { block, body: thousands });
     const { most, ended } = await shed(attackers, 128);
 
-    // Each may have been in the middle of a read.
-    assert.ok(most < maxBufferedBytes + 8 * 200_000, `${most} bytes`);
+    // Each has its share, and may have been in the middle of a read.
+    assert.ok(most < 1.5 * maxBufferedBytes + 8 * 100_000, `${most} bytes`);
     return ended;
   });
 });

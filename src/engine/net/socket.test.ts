@@ -304,11 +304,11 @@ test('header blocks of many peers that do not read are bounded by one budget', a
     await turn();
   }
 
-  // Beyond the budget each has what any connection may have.
-  const bound = maxBufferedBytes + 4 * defaultLimits.maxUnreadBytes;
+  // Half as much again for those that have no more than their share, and one has what any connection may have.
+  const bound = 1.5 * maxBufferedBytes + defaultLimits.maxUnreadBytes;
   assert.ok(most <= bound, `${most} bytes`);
   const cut = incidents.filter((reason) => reason === 'goaway_enhance_your_calm');
-  assert.ok(cut.length >= 2, `${cut.length} connections given up`);
+  assert.ok(cut.length >= 1, `${cut.length} connections given up`);
   server.destroy();
 });
 
