@@ -1,7 +1,7 @@
 import { type Channel, ChannelCredentials, createChannel } from 'nice-grpc';
 
 /**
- * How clients call: every call has a deadline, is retried while the server has not begun it or is shutting down, and goes
+ * The service config of docs/kubernetes.md, with two additions. Every call has a deadline, is retried while the server has not begun it or is shutting down, and goes
  * to the next of the server's addresses. See https://grpc.io/docs/guides/service-config/.
  */
 const serviceConfig = {
@@ -12,8 +12,8 @@ const serviceConfig = {
       name: [{}],
       timeout: '5s',
       retryPolicy: {
-        maxAttempts: 4,
-        initialBackoff: '0.1s',
+        maxAttempts: 5,
+        initialBackoff: '0.05s',
         maxBackoff: '1s',
         backoffMultiplier: 2,
         retryableStatusCodes: ['UNAVAILABLE'],

@@ -13,9 +13,9 @@ import { optional, type OptionalService, type Service, service } from './service
 const all = [
   ...guides,
 
-  // What every server has.
+  // On every server.
   service({
-    // Watch is no probe: it stays open, and has to find memory as any other call.
+    // Watch is not essential: it stays open, and is refused for want of memory as any other call is.
     definition: HealthDefinition,
     implementation: createHealth,
     policy: {
@@ -36,7 +36,7 @@ const all = [
     policy: { longLived: 'all', unlimited: 'all', quiet: 'all' },
   }),
 
-  // What a setting turns on.
+  // Enabled by settings.
   optional({
     isEnabled: (on: { interop: boolean }) => on.interop,
     load: async () => (await import('./services/interop.ts')).createInterop(),
@@ -75,5 +75,5 @@ type DepsOf<Entry> =
       ? (taken: Deps) => void
       : never;
 
-/** Of a union of functions, what all of them take. */
+/** The intersection of the types that a union of functions takes. */
 type Intersection<Taking> = [Taking] extends [(taken: infer Taken) => void] ? Taken : never;
