@@ -1,16 +1,17 @@
 // Makes dist/greeter.mjs, the whole program in one file, with the licences of what is in it and a
 // list of that beside it. Prints its size, how much of it a server loads, and how long it takes from
-// its start to its first answered call.
+// its start to its first answered call; and warns where it has grown since `node build.mjs --record-sizes`
+// was last run.
 import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { startUpTimes } from './bench/start_up.mjs';
 import { bundle } from './release/bundle.ts';
+import { bundleSizes, growthOf } from './release/bundle_growth.ts';
 import { licenceTexts } from './release/licences.ts';
 import { bundledPackages } from './release/packages.ts';
 import { bundleSbom } from './release/sbom.ts';
 
 const outfile = 'dist/greeter.mjs';
-/** The build fails above it: raise it knowingly, or find out what has come in. */
-const maxBytes = 2_650_000;
+const recordedSizes = 'release/bundle_sizes.json';
 
 const { metafile, commit } = await bundle(outfile);
 const packages = bundledPackages(metafile);
@@ -35,7 +36,12 @@ console.log(
 console.log(
   `from start to first answered call: ${times.direct} ms, with grpc-js ${times.grpcJs} ms; node alone starts in ${times.node} ms`,
 );
-if (size > maxBytes) throw new Error(`Cannot ship ${outfile}: at most ${maxBytes} bytes`);
+const sizes = bundleSizes(metafile);
+if (process.argv.includes('--record-sizes')) {
+  writeFileSync(recordedSizes, `${JSON.stringify(sizes, undefined, 2)}\n`);
+}
+const growth = growthOf(sizes, JSON.parse(readFileSync(recordedSizes, 'utf8')));
+if (growth) console.warn(`Warning: ${growth}; node build.mjs --record-sizes accepts that`);
 
 /**
  * The bytes of what is loaded with these files; what they import() is loaded when it is asked for.

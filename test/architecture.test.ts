@@ -24,7 +24,7 @@ const mayImport: Record<string, readonly string[]> = {
   ],
   engine: [],
   middleware: ['context', 'engine', 'errors', 'observability', 'printable', 'rich_error'],
-  services: ['context', 'engine', 'errors', 'gen', 'guides', 'time_left'],
+  services: ['context', 'engine', 'errors', 'gen', 'guides'],
   // A folder that can be deleted: services with their settings, and the commands that call them.
   guides: ['cli', 'config', 'context', 'errors', 'gen', 'message_of', 'services', 'transport'],
   observability: ['engine', 'printable'],
@@ -33,7 +33,6 @@ const mayImport: Record<string, readonly string[]> = {
   errors: ['rich_error'],
   rich_error: ['gen'],
   context: ['engine'],
-  time_left: ['context'],
   certificates: ['message_of'],
   message_of: [],
   nearest: [],

@@ -7,7 +7,6 @@ import { serve, until } from '../../test/harness.ts';
 import { call, kinds, rpcMethods, paths, unending, waiting } from '../../test/kinds.ts';
 import { connectRaw } from '../../test/raw_client.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
-import { timeLeft } from '../time_left.ts';
 
 /** A deadline as it stands on the wire; nice-grpc's client has no way to send one. */
 function timeout(text: string) {
@@ -82,29 +81,6 @@ test('deadline() tells the service when the call must have ended', async () => {
   assert.equal(none, undefined);
   assert.ok(own !== undefined && own >= before + 29_000 && own <= after + 30_000);
   assert.ok(ours !== undefined && ours >= before + 60_000 && ours <= after + 60_000);
-});
-
-test('timeLeft() tells a handler how long its call may still take, and less and less', async () => {
-  const seen: (number | undefined)[] = [];
-  await using running = await serve({
-    echo: {
-      async unary(_request, context) {
-        const { deadline = 0 } = context;
-        seen.push(timeLeft(context));
-        if (deadline > 0)
-          for (const late of [20, 0, -1]) seen.push(timeLeft(context, () => deadline - late));
-        return {};
-      },
-    },
-  });
-
-  await running.client.unary({});
-  await running.client.unary({}, timeout('30S'));
-
-  const [none, own, ...later] = seen;
-  assert.equal(none, undefined);
-  assert.ok(own !== undefined && own > 0 && own <= 30_000);
-  assert.deepEqual(later, [20, 0, 0]);
 });
 
 /** The longest that a Node timer takes; it takes a longer one for 1 ms. */
