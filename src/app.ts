@@ -110,10 +110,10 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
     reload: server.setTls && tls && (() => void tls.reload()),
     tell: isForPeople ? print : undefined,
     openCalls: () => servers.reduce((sum, { calls }) => sum + calls.finite, 0),
-    leave() {
+    beginShutdown() {
       const { shutdownDelay, drainTimeout } = config;
       if (!isForPeople) log.info({ shutdownDelay, drainTimeout }, 'shutting down');
-      state.leaving();
+      state.shuttingDown();
       // While we still listen: a client that finds nobody else comes back here, and loses no call.
       if (config.shutdownDelay > 0) for (const each of servers) each.retireConnections?.();
     },

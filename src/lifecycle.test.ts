@@ -14,20 +14,20 @@ function recorder(drained: Promise<void>): Stoppable & { steps: string[] } {
   const step = async (name: string) => void steps.push(name);
   return {
     steps,
-    leave: () => void step('leave'),
+    beginShutdown: () => void step('begin'),
     drain: () => step('drain').then(() => drained),
     kill: () => step('kill'),
     flush: () => step('flush'),
   };
 }
 
-test('stop() leaves, drains and flushes, and is clean, when every call ends by itself', async () => {
+test('stop() begins, drains and flushes, and is clean, when every call ends by itself', async () => {
   const app = recorder(Promise.resolve());
 
   const clean = await stop(app, { shutdownDelay: 0, drainTimeout: 60_000 });
 
   assert.equal(clean, true);
-  assert.deepEqual(app.steps, ['leave', 'drain', 'flush']);
+  assert.deepEqual(app.steps, ['begin', 'drain', 'flush']);
 });
 
 test('stop() cuts what is left at the drain timeout, and is not clean', async () => {
@@ -36,18 +36,18 @@ test('stop() cuts what is left at the drain timeout, and is not clean', async ()
   const clean = await stop(app, { shutdownDelay: 0, drainTimeout: 1 });
 
   assert.equal(clean, false);
-  assert.deepEqual(app.steps, ['leave', 'drain', 'kill', 'flush']);
+  assert.deepEqual(app.steps, ['begin', 'drain', 'kill', 'flush']);
 });
 
-test('stop() goes on serving for the leave delay', async () => {
+test('stop() goes on serving for the shutdown delay', async () => {
   const app = recorder(Promise.resolve());
 
   const stopped = stop(app, { shutdownDelay: 20, drainTimeout: 60_000 });
   const during = [...app.steps];
   await stopped;
 
-  assert.deepEqual(during, ['leave']);
-  assert.deepEqual(app.steps, ['leave', 'drain', 'flush']);
+  assert.deepEqual(during, ['begin']);
+  assert.deepEqual(app.steps, ['begin', 'drain', 'flush']);
 });
 
 test('stop() leaves no timer behind that would keep the process', async () => {

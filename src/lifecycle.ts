@@ -5,7 +5,7 @@ import { logThrown } from './observability/log_thrown.ts';
 /** Something that runs, and can be asked to stop in steps: politely first. */
 export interface Stoppable {
   /** Says "not ready" while still answering, so that callers move away. */
-  leave(): void;
+  beginShutdown(): void;
   /** Takes no new connections; resolves when the last call has ended. */
   drain(): Promise<void>;
   /** Ends now, cutting the calls that are left. */
@@ -25,7 +25,7 @@ export async function stop(
   app: Stoppable,
   { shutdownDelay, drainTimeout }: StopTimes,
 ): Promise<boolean> {
-  app.leave();
+  app.beginShutdown();
   if (shutdownDelay > 0) await sleep(shutdownDelay);
 
   const timeout = new AbortController();

@@ -124,7 +124,7 @@ test('deadline() leaves Health.Watch alone', async () => {
   await watch.next();
 
   await assert.rejects(call(running.client, 'bidi', { requests: unending() }), late);
-  running.state.leaving();
+  running.state.shuttingDown();
 
   assert.equal((await watch.next()).done, false);
 });

@@ -44,7 +44,7 @@ test('a leaving server is NOT_SERVING in everything but liveness', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
 
-  running.state.leaving();
+  running.state.shuttingDown();
   const { statuses } = await client.list({});
 
   assert.deepEqual(Object.keys(statuses).toSorted(), names.toSorted());
@@ -70,7 +70,7 @@ test('watch() sends the present state at once, then each change', async () => {
   const watch = client.watch({ service: 'grpc.health.v1.Health' })[Symbol.asyncIterator]();
 
   const states = [(await watch.next()).value?.status];
-  running.state.leaving();
+  running.state.shuttingDown();
   states.push((await watch.next()).value?.status);
   running.state.serving();
   states.push((await watch.next()).value?.status);
@@ -113,7 +113,7 @@ test('watch() is open 300 times on one connection, and each hears of a change', 
     );
 
   const atFirst = await heard();
-  running.state.leaving();
+  running.state.shuttingDown();
   const later = await heard();
 
   assert.deepEqual([[...atFirst], [...later]], [[SERVING], [NOT_SERVING]]);

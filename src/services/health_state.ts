@@ -11,7 +11,7 @@ export interface HealthState {
   /** Everything takes calls. */
   serving(): void;
   /** Nothing takes new calls, yet the process is well: `liveness` stays SERVING. */
-  leaving(): void;
+  shuttingDown(): void;
   /** Resolves at the next change of any name; rejects with AbortError. */
   changed(signal: AbortSignal): Promise<void>;
 }
@@ -27,7 +27,7 @@ export function createHealthState(services: readonly string[]): HealthState {
     isServing: (name) => statuses.get(name) === ServingStatus.SERVING,
     set,
     serving: () => setAll(ServingStatus.SERVING),
-    leaving: () => setAll(ServingStatus.NOT_SERVING),
+    shuttingDown: () => setAll(ServingStatus.NOT_SERVING),
     changed: (signal) =>
       execute(signal, (resolve) => {
         waiting.add(resolve);

@@ -95,7 +95,7 @@ function engineOf<Ext extends object>(create: (calls: OpenCalls) => Server<Ext>)
   const shutdown = async () => {
     if (!running || running.run.isOver) return;
     const { run, servers, streams } = running;
-    run.leave();
+    run.shutDown();
     const closed = Promise.all(servers.map((server) => server.shutdown()));
     await streams.none();
     const timeout = new AbortController();

@@ -23,7 +23,7 @@ export interface Cut {
     | 'deadline'
     | 'connection age'
     | 'evicted'
-    | 'server leaves'
+    | 'server shuts down'
     | 'server stops'
     | 'reset'
     | 'stream failed'
@@ -81,13 +81,18 @@ export const reasons = {
   },
 
   /** The server shuts down; responses that are on their way may still arrive. */
-  serverLeaves(): Cut {
-    return { kind: 'server leaves', error: leaving(), response: 'what fits', isLate: false };
+  serverShutsDown(): Cut {
+    return {
+      kind: 'server shuts down',
+      error: shuttingDown(),
+      response: 'what fits',
+      isLate: false,
+    };
   },
 
   /** The server drops its connections now. */
   serverStops(): Cut {
-    return { kind: 'server stops', error: leaving(), response: 'what fits', isLate: true };
+    return { kind: 'server stops', error: shuttingDown(), response: 'what fits', isLate: true };
   },
 
   /** CANCELLED: its caller has reset it, or is gone. */
@@ -119,7 +124,7 @@ export const reasons = {
   },
 };
 
-function leaving(): ServerError {
+function shuttingDown(): ServerError {
   return new ServerError(Status.UNAVAILABLE, 'Server is shutting down');
 }
 

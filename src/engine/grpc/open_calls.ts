@@ -84,13 +84,13 @@ export class OpenCalls {
   }
 
   /** Ends those that never end by themselves, now and from now on, so that clients reconnect elsewhere. */
-  drain(reason: Cut = reasons.serverLeaves()): void {
+  drain(reason: Cut = reasons.serverShutsDown()): void {
     this.#drained = reason;
     for (const call of this.#calls.all()) if (call.isEndless) call.end(reason);
   }
 
   /** Ends all of them, now and from now on. */
-  cut(reason: Cut = reasons.serverLeaves()): void {
+  cut(reason: Cut = reasons.serverShutsDown()): void {
     this.#drained = reason;
     this.#cut = reason;
     this.end(reason);

@@ -3,7 +3,7 @@
  * in nice-grpc, it can be told of services before and after, not meanwhile.
  */
 export class Run {
-  #state: 'listening' | 'leaving' | 'over' = 'listening';
+  #state: 'listening' | 'shutting down' | 'over' = 'listening';
   /** That it listens on, or is about to. */
   #addresses = 0;
   readonly #onEnd: () => void;
@@ -21,14 +21,14 @@ export class Run {
    * then, and what `listen` throws.
    */
   async listen<T>(listen: () => Promise<T>, close: () => void): Promise<T> {
-    if (this.#state !== 'listening') throw new Error(isLeaving);
+    if (this.#state !== 'listening') throw new Error(isShuttingDown);
     this.#addresses++;
     try {
       const bound = await listen();
       // It may have shut down meanwhile, which the compiler cannot know.
-      if (this.#hasLeft()) {
+      if (this.#isShuttingDown()) {
         close();
-        throw new Error(isLeaving);
+        throw new Error(isShuttingDown);
       }
       return bound;
     } catch (error) {
@@ -38,8 +38,8 @@ export class Run {
     }
   }
 
-  leave(): void {
-    this.#state = 'leaving';
+  shutDown(): void {
+    this.#state = 'shutting down';
   }
 
   end(): void {
@@ -47,12 +47,12 @@ export class Run {
     this.#onEnd();
   }
 
-  #hasLeft(): boolean {
+  #isShuttingDown(): boolean {
     return this.#state !== 'listening';
   }
 }
 
-const isLeaving = 'Cannot listen: the server is shutting down';
+const isShuttingDown = 'Cannot listen: the server is shutting down';
 
 /** Throws for a service that comes when the server listens. */
 export function checkAdd(run: Run | undefined): void {

@@ -145,7 +145,7 @@ export function serverOn(open: (calls: OpenCalls) => Parts): GrpcServer<EngineCo
       async shutdown() {
         if (!running || running.run.isOver) return;
         const { run, listeners, http2 } = running;
-        run.leave();
+        run.shutDown();
         listeners.close();
         await http2.shutdown();
         run.end();

@@ -51,7 +51,7 @@ export class Connection {
   readonly #reader: FrameReader;
   readonly #report: (incident: Incident) => void;
   readonly #http1Response: (() => Buffer) | undefined;
-  #state: 'open' | 'leaving' | 'left' | 'failed' = 'open';
+  #state: 'open' | 'draining' | 'drained' | 'failed' = 'open';
   /** What is charged to the account now, beside what streams are. */
   readonly #held = { input: 0, headers: 0, remembered: 0, output: 0, inSocket: 0 };
   #isClosed = false;
@@ -98,7 +98,7 @@ export class Connection {
       streams: this.#streams.table,
       sender: this.#sender,
       onPingAnswer: (payload) => payload.equals(goAwayPing) && this.finishShutdown(),
-      acceptsStreams: () => this.#state !== 'left',
+      acceptsStreams: () => this.#state !== 'drained',
     });
     const onFrame = (frame: Frame) => {
       this.#inbound.onFrame(frame);
@@ -158,7 +158,9 @@ export class Connection {
 
   /** Whether nothing will come out any more, once what there is has been taken. */
   get isOver(): boolean {
-    return this.#state === 'failed' || (this.#state === 'left' && this.#streams.table.size === 0);
+    return (
+      this.#state === 'failed' || (this.#state === 'drained' && this.#streams.table.size === 0)
+    );
   }
 
   /** Whether nothing that it held is counted any more: its socket is gone, or is to go at once. */
@@ -241,12 +243,12 @@ export class Connection {
   }
 
   /**
-   * Leaves without losing a request that is on its way (RFC 9113 section 6.8): says that it leaves,
-   * and once the peer has heard it, which streams were the last.
+   * Shuts down gracefully (RFC 9113 section 6.8), losing no request that is on its way: sends GOAWAY, and once
+   * the peer has answered the PING behind it, another one with the last stream.
    */
   shutdown(): void {
     if (this.#state !== 'open') return;
-    this.#state = 'leaving';
+    this.#state = 'draining';
     this.#mayTalk = true;
     this.#sender.goAway(maxInt31, ErrorCode.NO_ERROR);
     this.#sender.output.frame(FrameType.PING, 0, 0, goAwayPing);
@@ -255,13 +257,13 @@ export class Connection {
 
   /** The second half of shutdown(), for a peer that does not answer the PING. */
   finishShutdown(): void {
-    if (this.#state !== 'leaving') return;
-    this.#state = 'left';
+    if (this.#state !== 'draining') return;
+    this.#state = 'drained';
     this.#sender.goAway(this.#streams.table.lastId, ErrorCode.NO_ERROR);
     this.#changed();
   }
 
-  /** Has whoever serves a stream end it now: the connection is about to be dropped. */
+  /** Ends every call now: the connection is about to be dropped. */
   expire(): void {
     this.finishShutdown();
     this.#streams.expire();

@@ -23,7 +23,7 @@ interface ConnectionTimesDeps {
   times: SocketTimes;
   /** Milliseconds. */
   now: () => number;
-  /** From 0 to 1: connections that came together do not all leave together. */
+  /** From 0 to 1: connections that were opened together are not all closed together. */
   random: () => number;
   /** Drops the socket, and says why if it is for what the peer did. */
   drop: (incident?: Incident) => void;
@@ -97,8 +97,8 @@ export class ConnectionTimes {
     return connection.lastStreamId === this.#lastStreamId ? now() - this.#usedAt : 0;
   }
 
-  /** Says that we leave; a second later, the peer has heard it. */
-  leave(): void {
+  /** Shuts the connection down gracefully; a second later, the peer has heard the first GOAWAY. */
+  shutdown(): void {
     this.#leftAt ??= this.#deps.now();
     this.#deps.connection.shutdown();
   }
@@ -136,7 +136,7 @@ export class ConnectionTimes {
     } else if (this.#asked) {
       if (silentFor >= times.keepalive + times.keepaliveTimeout) drop(noAnswer);
     } else if (now - this.#usedAt >= times.idle) {
-      this.leave();
+      this.shutdown();
     } else if (silentFor >= times.keepalive) {
       this.#asked = true;
       connection.ping();
@@ -155,12 +155,12 @@ export class ConnectionTimes {
     else if (now >= this.#cutAt + lingerMs) drop();
   }
 
-  /** A connection that leaves already has its time from whoever told it to. */
+  /** A connection that is shutting down already has its time from whoever began that. */
   #grow(now: number): void {
     const { connection, times, drop } = this.#deps;
     if (this.#leftAt === undefined && now >= this.#oldAt) {
       this.#cutAt = now + times.ageGrace;
-      this.leave();
+      this.shutdown();
     }
     if (now < this.#cutAt) return;
     // The last words of its calls leave with this turn; a peer that does not take them has had its time.

@@ -118,7 +118,7 @@ export function createHttp2Server({
     message: `Cannot keep an idle connection: there are ${maxConnections}, and another one comes`,
   };
   let ticker: NodeJS.Timeout | undefined;
-  let leaving: PromiseWithResolvers<void> | undefined;
+  let shutdown: PromiseWithResolvers<void> | undefined;
   /** Connections that are open, or whose calls have not all ended. */
   let unended = 0;
 
@@ -143,10 +143,10 @@ export function createHttp2Server({
       for (const connection of places.all()) connection.shutdown();
     },
     shutdown() {
-      leaving ??= Promise.withResolvers();
+      shutdown ??= Promise.withResolvers();
       for (const connection of places.all()) connection.shutdown();
-      if (unended === 0) leaving.resolve();
-      return leaving.promise;
+      if (unended === 0) shutdown.resolve();
+      return shutdown.promise;
     },
     destroy() {
       for (const connection of places.all()) connection.destroy();
@@ -175,7 +175,7 @@ export function createHttp2Server({
     });
     unended++;
     const place = places.enter(connection, owner);
-    if (leaving) connection.shutdown();
+    if (shutdown) connection.shutdown();
     // One timer for all connections.
     ticker ??= setInterval(tick, tickMs).unref();
   }
@@ -209,7 +209,7 @@ export function createHttp2Server({
 
   function onEnded(): void {
     unended--;
-    if (unended === 0) leaving?.resolve();
+    if (unended === 0) shutdown?.resolve();
   }
 
   function tick(): void {

@@ -17,7 +17,7 @@ export interface SocketConnection {
   readonly hasAnswered: boolean;
   /** Milliseconds since the last call; Infinity before the first. */
   readonly usedAgo: number;
-  /** Says that it leaves, and ends when the last stream has (see Connection). */
+  /** Sends GOAWAY, and closes when the last stream has ended (see Connection). */
   shutdown(): void;
   /**
    * Has the peer go, for a reason that is none of its own, and drops the socket at once. One GOAWAY names the
@@ -38,7 +38,7 @@ interface SocketDeps extends Omit<
 > {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   times: SocketTimes;
-  /** From 0 to 1: connections that came together do not all leave together. */
+  /** From 0 to 1: connections that were opened together are not all closed together. */
   random: () => number;
   scheduler: Scheduler;
   accounts: Accounts;
@@ -152,7 +152,7 @@ export function bindSocket(
     get usedAgo() {
       return keeper.usedAgo;
     },
-    shutdown: () => keeper.leave(),
+    shutdown: () => keeper.shutdown(),
     evict,
     destroy: () => drop(),
     tick() {
