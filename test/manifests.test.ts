@@ -44,7 +44,7 @@ test('the manifests run the version that this is', () => {
   );
 });
 
-test('a pod has the time to stop in order: preStop, leave delay, drain timeout, and 10 s to spare', () => {
+test('a pod has the time to stop in order: preStop, shutdown delay, drain timeout, and 10 s to spare', () => {
   const { seconds } = container.lifecycle.preStop.sleep;
   const spareMs = 10_000;
   const stopMs = seconds * 1000 + config.shutdownDelay + config.drainTimeout + spareMs;
