@@ -32,10 +32,10 @@ class PseudoTerminal:
     def text(self):
         return COLOURS.sub("", self._bytes.decode(errors="replace")).replace("\r\n", "\n")
 
-    def wait_for(self, pattern):
-        """Reads until the pattern is found in the text."""
-        if not self._read_until(lambda: re.search(pattern, self.text)):
-            raise AssertionError(f"no {pattern!r} on the screen: {self.text}")
+    def wait_for(self, pattern, bound=BOUND):
+        """Reads until the pattern is found in the text; fails after so many seconds."""
+        if not self._read_until(lambda: re.search(pattern, self.text), bound):
+            raise AssertionError(f"no {pattern!r} on the screen after {bound} s: {self.text}")
 
     def ctrl_c(self):
         os.write(self._screen, b"\x03")
@@ -63,8 +63,8 @@ class PseudoTerminal:
         os.close(self._screen)
         atexit.unregister(self.kill)
 
-    def _read_until(self, done):
-        end = time.monotonic() + BOUND
+    def _read_until(self, done, bound=BOUND):
+        end = time.monotonic() + bound
         while not done():
             if time.monotonic() > end:
                 return False
