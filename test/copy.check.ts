@@ -36,7 +36,8 @@ test('docs/copy.md makes a project of its own, whose types, lint and unit tests 
 
   assert.ok(blocks.length >= 7);
   assert.equal(run(folder, 'git status --porcelain'), '');
-  const help = run(folder, 'node dist/todo.mjs serve --help && node dist/todo.mjs --help');
+  const node = process.execPath;
+  const help = run(folder, `${node} dist/todo.mjs serve --help && ${node} dist/todo.mjs --help`);
   assert.match(help, /TODO_LISTEN/);
   assert.doesNotMatch(help, /greeter|guide|parrot/i);
   assert.doesNotMatch(run(folder, 'cat .ci/run docs/README.md'), /foreign\/run|copy\.(?:md|check)/);
