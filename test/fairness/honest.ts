@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
 import { HealthCheckRequest } from '../../src/gen/grpc/health/v1/health.ts';
 import { cpuTime } from '../cpu.ts';
-import { simpleRequest, testPaths } from '../interop_kinds.ts';
 import { frame } from '../raw_client.ts';
 import { dialHttp2 } from '../tls.ts';
 
@@ -20,7 +19,7 @@ export interface Times {
 
 /** What an honest client has seen since it was last asked. */
 export interface Seen {
-  /** UnaryCall on a kept connection, one at a time. */
+  /** EmptyCall on a kept connection, one at a time. */
   calls: Times;
   /** Health/Check on a new connection each, as grpc-health-probe does it. */
   probes: Times;
@@ -43,10 +42,10 @@ export interface UnaryCall {
   fields?: OutgoingHttpHeaders;
 }
 
-/** The unary call of an honest client, for a few bytes. */
+/** The unary call of an honest client. It asks for no payload, which the service refuses while memory is short. */
 export const smallCall: UnaryCall = {
-  path: testPaths.unary,
-  body: simpleRequest(10),
+  path: '/grpc.testing.TestService/EmptyCall',
+  body: frame(Buffer.alloc(0)),
 };
 /** What the kubelet asks. */
 export const check: UnaryCall = {

@@ -22,7 +22,7 @@ import {
   responses,
   times,
 } from './bytes.ts';
-import { dialSession, smallCall, sum, unary } from './honest.ts';
+import { dialSession, sum, unary } from './honest.ts';
 import { type Hostile, type Stream, until } from './hostile.ts';
 
 /** How a row may be red: honest calls wait, or are refused, or a rule of the row's own is broken. */
@@ -468,7 +468,7 @@ async function upload(hostile: Hostile): Promise<void> {
   const session = await dialSession(`127.0.0.1:${hostile.port}`);
   const statuses: string[] = [];
   for (let i = 0; i < 3; i++) {
-    const call = { ...smallCall, body: echoed(3 * MiB) };
+    const call = { path: testPaths.unary, body: echoed(3 * MiB) };
     statuses.push(await unary(session, call));
   }
   session.destroy();
