@@ -59,13 +59,19 @@ function isHeld({ stream }: World['served'][number]): boolean {
   return !stream.closed || stream.heldBytes > 0;
 }
 
+/** What another thread inflates, or is about to, is charged until that is done, though its stream is over. */
+function mayBeInflated(each: World['served'][number]): boolean {
+  return each.stream.closed && !isPlain(each);
+}
+
 /** The same when a turn has just passed: all has been counted anew. */
 export function checkTurned(world: World): void {
   const { budget, http2, links, served, turns } = world;
   const held = served.filter(isHeld);
   const { bufferedBytes } = http2;
   const waiting = turns.scheduler.putOff;
-  const most = waiting + sum(links, (link) => mostHeld(link, ofLink(held, link)));
+  const inflated = sum(served.filter(mayBeInflated), (each) => mostOfStream(each, undefined));
+  const most = waiting + inflated + sum(links, (link) => mostHeld(link, ofLink(held, link)));
   hold(bufferedBytes <= most, `${bufferedBytes} bytes are counted`, most);
   if (!turns.isPending) served.forEach(checkEnd);
   if (held.length > 0 || turns.isPending || !links.every(isCalm)) return;
@@ -94,15 +100,15 @@ export function checkOver({ calls, http2, served }: World): void {
 }
 
 /** What is known to the byte, in bytes of one category. */
-function checkCategories({ http2 }: World, held: readonly Served[]): void {
-  const { heldBytes } = http2;
+function checkCategories(world: World, held: readonly Served[]): void {
+  const { heldBytes } = world.http2;
   const smallest = Math.min(...Object.values(heldBytes));
   hold(smallest >= 0, `${smallest} bytes of a category are counted`, 0);
   const { calls = 0, retained = 0 } = heldBytes;
   const ofCalls = limits.streamCost * held.length;
   hold(calls === ofCalls, `${calls} bytes of calls are counted`, ofCalls);
   const { messages = 0 } = heldBytes;
-  const mostMessages = sum(held, mostAtHand);
+  const mostMessages = sum([...held, ...world.served.filter(mayBeInflated)], mostAtHand);
   hold(messages <= mostMessages, `${messages} bytes of messages are counted`, mostMessages);
   const most = sum(held, (each) => each.retained);
   hold(retained <= most, `${retained} bytes are counted that services keep`, most);
