@@ -16,6 +16,7 @@ import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { buildServer } from '../../src/transport/server.ts';
 import { exempt, methods, serviceNames, servicesOf } from '../harness.ts';
 import { usedMemory } from '../memory.ts';
+import { sum } from './honest.ts';
 import { MeteredScheduler } from '../simulation/turns.ts';
 import { Wire } from '../simulation/wire.ts';
 
@@ -191,10 +192,6 @@ async function eventually(condition: () => boolean): Promise<void> {
     if (left === 0) throw new Error(`Cannot wait longer until ${condition.toString()}`);
     await setImmediate();
   }
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function cpuTime(): number {

@@ -249,8 +249,8 @@ function parse(bytes: Buffer, kind: MessageKind): unknown {
 /** Messages of fewer bytes are decoded at once, whatever room there is. */
 const smallMessage = 1024;
 
-/** Bytes of messages that are a part of what any call costs. */
-const uncounted = 256;
+/** Messages of fewer bytes are a part of what any call costs. */
+export const uncounted = 256;
 
 /** What a call's handler has of its requests, as its connection's account is charged for it. */
 export class BytesInUse implements MessageRoom {

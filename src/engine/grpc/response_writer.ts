@@ -5,6 +5,7 @@ import { show, ExpectedError, isAbort, meantBy } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
 import { compress, type Encoding, letGo, withCompressionSlot } from './compression.ts';
 import { LazyMetadata, mostListSize } from './metadata.ts';
+import { uncounted } from './messages.ts';
 import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
 import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
@@ -254,9 +255,6 @@ export class ResponseWriter {
     return false;
   }
 }
-
-/** Messages of fewer bytes are part of what a call takes. */
-const uncounted = 256;
 
 function unencodable(cause: unknown): ServerError {
   process.emitWarning(`Cannot encode a response: ${show(cause)}`);

@@ -227,7 +227,9 @@ export class Stream {
   release(): void {
     const { account } = this.#owner;
     this.#isReleased = true;
-    for (const category of ofStreams) if (!this.#isKept(category)) this.#uncharge(category);
+    for (const category of ofStreams) {
+      if (this.#jobs === 0 || !ofJobs.has(category)) this.#uncharge(category);
+    }
     this.#heldBytes = 0;
     if (this.#isCall) account.count('calls', -1);
     account.count('streams', -1);
@@ -243,10 +245,6 @@ export class Stream {
     this.#jobs--;
     if (this.#jobs > 0 || !this.#isReleased) return;
     for (const category of ofJobs) this.#uncharge(category);
-  }
-
-  #isKept(category: Category): boolean {
-    return this.#jobs > 0 && (category === Held.messages || category === Held.responses);
   }
 
   #uncharge(category: Category): void {
@@ -535,4 +533,4 @@ const ofStreams = [
 ] as const;
 
 /** What other threads work on. */
-const ofJobs = [Held.messages, Held.responses] as const;
+const ofJobs: ReadonlySet<Category> = new Set([Held.messages, Held.responses]);
