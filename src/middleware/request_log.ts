@@ -41,8 +41,8 @@ const usableId = /^[!-~]{1,128}$/;
 
 /**
  * What callers can lengthen is bounded as it is written, escapes and all: who fills the disk of a node
- * with lines has the pod evicted. With a request id, and the path of an unknown method, bounded by the
- * router, a line has at most 1 KiB.
+ * with lines has the pod evicted. With a request id of quotes, an unknown path, a client's name and the ids of
+ * a trace, a line has some 1,200 bytes.
  */
 const mostReasonBytes = 128;
 /** A SPIFFE id names a trust domain and a workload; those who sign certificates choose its length. */
