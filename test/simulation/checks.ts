@@ -20,7 +20,7 @@ const largestStep = headerWork(2 * limits.maxHeaderBlockSize);
 /** What goes on when its connection has done its part: of each call a message that is taken, one that is given, and its end. */
 const stepOfCall =
   cost.request + cost.coding + cost.response + cost.failure + 2 * copyWork(maxMessageSize);
-/** Turns that one waits for its part, where what it has done beyond the one before may take some. */
+/** Turns that one waits for its part, beside those in which it pays for what it has done beyond the ones before. */
 const mostWaited = 3;
 const mostLate = limits.maxConcurrentStreams * stepOfCall;
 
@@ -130,12 +130,14 @@ function checkEnd({ ends: [how], link, name, stream }: Served): void {
 
 function checkWork({ turns }: World): void {
   const works = turns.works();
-  for (const { done, largest, late, hasWaited, waited, wasCrowded } of works) {
+  const leastPart = quota.waited / Math.max(1, turns.connections);
+  for (const { done, largest, late, hasWaited, waited, debt, wasCrowded } of works) {
     hold(largest <= largestStep, `a connection has done ${largest} in one go`, largestStep);
     const inTime = done - late;
     const most = (hasWaited ? quota.waited : quota.fresh) + largest;
     hold(inTime <= most, `a connection has done ${inTime} as its part of a turn`, most);
-    hold(waited <= mostWaited, `a connection has waited ${waited} turns`, mostWaited);
+    const mostTurns = mostWaited + Math.floor(debt / leastPart);
+    hold(waited <= mostTurns, `a connection has waited ${waited} turns`, mostTurns);
     // What is too much to wait is dealt with at once, and no more of it is read.
     hold(late <= mostLate || wasCrowded, `a connection has done ${late} beyond its part`, mostLate);
   }

@@ -12,6 +12,8 @@ export interface Work {
   hasWaited: boolean;
   /** How many turns it had waited for that, or since it had its part before. */
   waited: number;
+  /** What it had done beyond its part when that began: it is taken from the parts that follow. */
+  debt: number;
   /** Whether input was dealt with all the same, as there was too much of it to wait. */
   wasCrowded: boolean;
 }
@@ -25,6 +27,8 @@ export interface Turns {
   run(): void;
   /** Of this turn, for each connection that has done anything in it. */
   works(): readonly Work[];
+  /** How many connections there have been. */
+  readonly connections: number;
 }
 
 /** Of more than `mostPutOff` bytes of input that wait, none are put off. */
@@ -40,6 +44,9 @@ export function createTurns(mostPutOff: number): Turns {
       const task = next;
       next = undefined;
       task?.();
+    },
+    get connections() {
+      return scheduler.works.length;
     },
     works: () => scheduler.works.filter(({ turn }) => turn === scheduler.turn),
   };
@@ -83,6 +90,8 @@ class Meter implements Flow {
   #waiting = 0;
   /** When it had its part, or began to wait for one. */
   #since = 0;
+  /** What was begun beyond its part since then. */
+  #debt = 0;
 
   constructor(scheduler: MeteredScheduler, flow: Flow, work: Work) {
     this.#scheduler = scheduler;
@@ -93,7 +102,10 @@ class Meter implements Flow {
   spend(units: number): void {
     const work = this.#thisTurn();
     this.#scheduler.total += units;
-    if (this.#flow.isSpent) work.late += units;
+    if (this.#flow.isSpent) {
+      work.late += units;
+      this.#debt += units;
+    }
     if (this.#flow.isCrowded) work.wasCrowded = true;
     work.done += units;
     work.largest = Math.max(work.largest, units);
@@ -122,7 +134,9 @@ class Meter implements Flow {
       this.#waiting--;
       const work = this.#thisTurn();
       work.hasWaited = true;
-      work.waited = Math.max(work.waited, work.turn - this.#since);
+      const waited = work.turn - this.#since;
+      if (waited > work.waited) Object.assign(work, { waited, debt: this.#debt });
+      if (waited > 0) this.#debt = 0;
       this.#since = work.turn;
       task();
     });
@@ -144,4 +158,12 @@ class Meter implements Flow {
   }
 }
 
-const none = { done: 0, largest: 0, late: 0, hasWaited: false, waited: 0, wasCrowded: false };
+const none = {
+  done: 0,
+  largest: 0,
+  late: 0,
+  hasWaited: false,
+  waited: 0,
+  debt: 0,
+  wasCrowded: false,
+};
