@@ -101,7 +101,7 @@ export function create${noun}(): ${service}Implementation<Call> {
     [`src/services/${file}.test.ts`]: `import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { serve } from '../../test/harness.ts';
+import { serve } from '../../test/support/harness.ts';
 import { ${service}Definition } from '${generated}';
 
 test('${method}() answers the name that it is asked for', async () => {

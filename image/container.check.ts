@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { until } from '../test/harness.ts';
-import { parsePrometheus } from '../test/prometheus.ts';
+import { until } from '../test/support/harness.ts';
+import { parsePrometheus } from '../test/support/prometheus.ts';
 import { type Container, imageUnderTest, podman, serve } from './container.ts';
 
 const image = imageUnderTest();

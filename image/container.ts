@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type MemoryLog, memoryLog } from '../test/harness.ts';
+import { type MemoryLog, memoryLog } from '../test/support/harness.ts';
 
 /** Runs podman to its end, and gives what it prints. Throws an Error when it fails. */
 export function podman(...args: string[]): string {

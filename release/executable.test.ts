@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { install } from '../test/program.ts';
+import { install } from '../test/support/program.ts';
 
 const executable = process.env['EXECUTABLE'] ?? assert.fail('EXECUTABLE must name it');
 /** An emulated one is slow. */

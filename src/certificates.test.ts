@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { test } from 'node:test';
-import { certificate } from '../test/certificate.ts';
+import { certificate } from '../test/support/certificate.ts';
 import {
   checkAuthorities,
   checkClientAuthorities,

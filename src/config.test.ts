@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { certificate } from '../test/certificate.ts';
+import { certificate } from '../test/support/certificate.ts';
 import { loadConfig, loadResolved, settingRows, UsageError } from './config.ts';
 
 /** The problems that loading finds. */

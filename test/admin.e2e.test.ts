@@ -5,10 +5,10 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import packageJson from '../package.json' with { type: 'json' };
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { unendingPing } from './interop_kinds.ts';
-import { install, type Served } from './program.ts';
-import { parsePrometheus } from './prometheus.ts';
-import { listenTcp } from './tcp.ts';
+import { unendingPing } from './support/interop_kinds.ts';
+import { install, type Served } from './support/program.ts';
+import { parsePrometheus } from './support/prometheus.ts';
+import { listenTcp } from './support/tcp.ts';
 
 const flags = ['--admin-listen', '127.0.0.1:0'];
 

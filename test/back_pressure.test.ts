@@ -3,9 +3,9 @@ import { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { EchoReply, EchoRequest } from './echo/gen/echo.ts';
-import { type Running, serve } from './harness.ts';
-import { paths } from './kinds.ts';
-import { connectRaw, frame, type RawClient, unframe } from './raw_client.ts';
+import { type Running, serve } from './support/harness.ts';
+import { paths } from './support/kinds.ts';
+import { connectRaw, frame, type RawClient, unframe } from './support/raw_client.ts';
 
 test('a bidirectional stream whose client reads nothing is not read far ahead', async () => {
   const read = { count: 0 };

@@ -5,8 +5,8 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { install } from './program.ts';
-import { dialHttp2 } from './tls.ts';
+import { install } from './support/program.ts';
+import { dialHttp2 } from './support/tls.ts';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);

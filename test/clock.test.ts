@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { eventually, feed, type Line } from './harness.ts';
-import { callTest, ping, testPaths, threeResponses } from './interop_kinds.ts';
-import { install, type Served } from './program.ts';
-import { parsePrometheus } from './prometheus.ts';
+import { eventually, feed, type Line } from './support/harness.ts';
+import { callTest, ping, testPaths, threeResponses } from './support/interop_kinds.ts';
+import { install, type Served } from './support/program.ts';
+import { parsePrometheus } from './support/prometheus.ts';
 
 const hour = 3_600_000;
 

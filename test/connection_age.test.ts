@@ -12,9 +12,9 @@ import type { Attacker } from './http2_attacks/attacker.ts';
 import { untilServer } from './http2_attacks/shedding.ts';
 import { callOf, headers, product } from './http2_attacks/targets.ts';
 import { startVictim } from './http2_attacks/victim.ts';
-import { frameOf } from './http2_peer.ts';
-import { paths } from './kinds.ts';
-import { listenTcp } from './tcp.ts';
+import { frameOf } from './support/http2_peer.ts';
+import { paths } from './support/kinds.ts';
+import { listenTcp } from './support/tcp.ts';
 
 const maxConnectionAge = 20_000;
 const maxConnectionAgeGrace = 5000;

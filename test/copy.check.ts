@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { copyOfProject } from './project_copy.ts';
+import { copyOfProject } from './support/project_copy.ts';
 
 /** What `npm ci` would install is linked already, and nobody has told git who commits. */
 const prelude = `set -euo pipefail

@@ -8,8 +8,8 @@ import { promisify } from 'node:util';
 import { createClient } from 'nice-grpc';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { dial } from '../src/transport/client.ts';
-import { eventually, feed } from './harness.ts';
-import { copyOfProject } from './project_copy.ts';
+import { eventually, feed } from './support/harness.ts';
+import { copyOfProject } from './support/project_copy.ts';
 
 test('npm run dev serves what was saved by rename, whatever calls are open', async (t) => {
   const folder = copyOfProject(t);

@@ -7,11 +7,11 @@ import { test, type TestContext } from 'node:test';
 import { Flag, FrameType } from '../src/engine/http2/frames.ts';
 import type { Incident } from '../src/engine/http2/incident.ts';
 import { createHttp2Server, type Http2ServerOptions } from '../src/engine/net/connections.ts';
-import { eventually } from './harness.ts';
+import { eventually } from './support/harness.ts';
 import { greeting } from './http2_attacks/attacker.ts';
-import { frameOf } from './http2_peer.ts';
-import { echo, serveEcho } from './http2_echo.ts';
-import { listenTcp } from './tcp.ts';
+import { frameOf } from './support/http2_peer.ts';
+import { echo, serveEcho } from './support/http2_echo.ts';
+import { listenTcp } from './support/tcp.ts';
 
 /** A client of node:http2's, and what it has heard. */
 interface Client {

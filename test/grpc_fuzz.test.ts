@@ -8,7 +8,7 @@ import { CallEvents } from '../src/engine/grpc/call.ts';
 import { OpenCalls } from '../src/engine/grpc/open_calls.ts';
 import { createRouter } from '../src/engine/grpc/router.ts';
 import { serverOn } from '../src/engine/grpc/server.ts';
-import { ownAccount } from './account.ts';
+import { ownAccount } from './support/account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
 import { Flag, FrameType, preface } from '../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
@@ -16,13 +16,13 @@ import { defaultLimits } from '../src/engine/http2/limits.ts';
 import { createHttp2Server } from '../src/engine/net/connections.ts';
 import { createCallCounts } from '../src/observability/call_counts.ts';
 import { buildServer } from '../src/transport/server.ts';
-import { createCallFuzzClient, framesIn } from './grpc_fuzz_client.ts';
-import { fuzzEcho } from './grpc_fuzz_server.ts';
-import { eventually, methods, servicesOf } from './harness.ts';
+import { createCallFuzzClient, framesIn } from './support/grpc_fuzz_client.ts';
+import { fuzzEcho } from './support/grpc_fuzz_server.ts';
+import { eventually, methods, servicesOf } from './support/harness.ts';
 import { createRandom } from './hpack/random.ts';
-import { createIdleShare } from './http2_fuzz_client.ts';
-import { frameOf } from './http2_peer.ts';
-import { usedMemory } from './memory.ts';
+import { createIdleShare } from './support/http2_fuzz_client.ts';
+import { frameOf } from './support/http2_peer.ts';
+import { usedMemory } from './support/memory.ts';
 
 /** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));

@@ -12,10 +12,10 @@ import { generate } from 'selfsigned';
 import { HealthCheckResponse, HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { dial } from '../src/transport/client.ts';
 import { greeting } from './http2_attacks/attacker.ts';
-import { install } from './program.ts';
-import { frame } from './raw_client.ts';
-import { listenTcp } from './tcp.ts';
-import { serviceNames } from './harness.ts';
+import { install } from './support/program.ts';
+import { frame } from './support/raw_client.ts';
+import { listenTcp } from './support/tcp.ts';
+import { serviceNames } from './support/harness.ts';
 
 test('health exits 0 for every known name while the server is SERVING', async () => {
   using program = install();

@@ -5,9 +5,9 @@ import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { certificate } from './certificate.ts';
-import { install } from './program.ts';
-import { listenTcp } from './tcp.ts';
+import { certificate } from './support/certificate.ts';
+import { install } from './support/program.ts';
+import { listenTcp } from './support/tcp.ts';
 
 /**
  * Says why `health` got no connection; its exit code has to be 2. It tries for a second, so that tests

@@ -14,8 +14,8 @@ import { pipeline } from 'node:stream/promises';
 import { buffer } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { createHttp2Server, type Http2ServerOptions } from '../src/engine/net/connections.ts';
-import { echo, pattern, serveEcho } from './http2_echo.ts';
-import { until } from './harness.ts';
+import { echo, pattern, serveEcho } from './support/http2_echo.ts';
+import { until } from './support/harness.ts';
 
 /** An echo server, and node:http2's client of it. */
 async function serve(t: TestContext, options: Partial<Http2ServerOptions> = {}) {

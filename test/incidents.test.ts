@@ -5,12 +5,17 @@ import { buffer, text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { Flag, FrameType, preface } from '../src/engine/http2/frames.ts';
-import { localCertificate } from './certificate.ts';
-import { eventually, type Running, serve as serveAny, type ServeOptions } from './harness.ts';
+import { localCertificate } from './support/certificate.ts';
+import {
+  eventually,
+  type Running,
+  serve as serveAny,
+  type ServeOptions,
+} from './support/harness.ts';
 import { callOf, headers } from './http2_attacks/targets.ts';
-import { frameOf, word } from './http2_peer.ts';
-import { rpcMethods, paths } from './kinds.ts';
-import { connectRaw } from './raw_client.ts';
+import { frameOf, word } from './support/http2_peer.ts';
+import { rpcMethods, paths } from './support/kinds.ts';
+import { connectRaw } from './support/raw_client.ts';
 
 /** The direct engine in plain text, unless it is told otherwise. */
 function serve(options: ServeOptions = {}): Promise<Running> {

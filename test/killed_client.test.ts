@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { EchoRequest } from './echo/gen/echo.ts';
-import { serve, until } from './harness.ts';
-import { kinds, rpcMethods, paths, waiting } from './kinds.ts';
-import { connectRaw, frame } from './raw_client.ts';
+import { serve, until } from './support/harness.ts';
+import { kinds, rpcMethods, paths, waiting } from './support/kinds.ts';
+import { connectRaw, frame } from './support/raw_client.ts';
 
 const message = frame(EchoRequest.encode({ text: 'Bello Keys' }).finish());
 

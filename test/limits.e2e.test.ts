@@ -7,13 +7,13 @@ import { Metadata, Status } from 'nice-grpc-common';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import type { StreamingOutputCallRequest } from '../src/gen/grpc/testing/messages.ts';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { feed } from './harness.ts';
+import { feed } from './support/harness.ts';
 import { greeting } from './http2_attacks/attacker.ts';
-import { response, sizes } from './interop.ts';
-import { ping, sizeOf, unendingPing } from './interop_kinds.ts';
-import { install } from './program.ts';
-import { connectRaw } from './raw_client.ts';
-import { dialSocket } from './tls.ts';
+import { response, sizes } from './support/interop.ts';
+import { ping, sizeOf, unendingPing } from './support/interop_kinds.ts';
+import { install } from './support/program.ts';
+import { connectRaw } from './support/raw_client.ts';
+import { dialSocket } from './support/tls.ts';
 import { preface } from '../src/engine/http2/frames.ts';
 
 /** The built file, with its times as short as they can be. */

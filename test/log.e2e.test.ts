@@ -11,10 +11,10 @@ import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { eventually } from './harness.ts';
-import { install, type ServedUnread } from './program.ts';
-import { listenTcp } from './tcp.ts';
-import { serverTls } from './tls.ts';
+import { eventually } from './support/harness.ts';
+import { install, type ServedUnread } from './support/program.ts';
+import { listenTcp } from './support/tcp.ts';
+import { serverTls } from './support/tls.ts';
 
 /** A device on which there is never room. */
 function openFull(t: TestContext): number {

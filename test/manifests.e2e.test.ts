@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { loadConfig } from '../src/config.ts';
-import { certificate, type CertificatePair } from './certificate.ts';
-import { install } from './program.ts';
-import { mountSecret, type Secret } from './secret.ts';
+import { certificate, type CertificatePair } from './support/certificate.ts';
+import { install } from './support/program.ts';
+import { mountSecret, type Secret } from './support/secret.ts';
 
 const components = join(import.meta.dirname, '../k8s/components');
 const read = (file: string) => parse(readFileSync(join(components, file), 'utf8'));

@@ -4,11 +4,11 @@ import { gzipSync } from 'node:zlib';
 import { Status } from 'nice-grpc-common';
 import { EchoReply, EchoRequest } from './echo/gen/echo.ts';
 import { SimpleRequest } from '../src/gen/grpc/testing/messages.ts';
-import { answerTo } from './grpc_answer.ts';
+import { answerTo } from './support/grpc_answer.ts';
 import { zipped } from './grpc_attacks/calls.ts';
-import { engineName, serve, until } from './harness.ts';
-import { paths, waiting } from './kinds.ts';
-import { connectRaw, frame, packed } from './raw_client.ts';
+import { engineName, serve, until } from './support/harness.ts';
+import { paths, waiting } from './support/kinds.ts';
+import { connectRaw, frame, packed } from './support/raw_client.ts';
 
 const MiB = 1024 * 1024;
 const gzip = { 'grpc-encoding': 'gzip' };

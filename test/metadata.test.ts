@@ -8,11 +8,11 @@ import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
 import { encodeSettings, SettingId } from '../src/engine/http2/settings.ts';
 import { EchoDefinition } from './echo/gen/echo.ts';
-import { type Running, serve, until } from './harness.ts';
+import { type Running, serve, until } from './support/harness.ts';
 import { message } from './grpc_attacks/calls.ts';
-import { frameOf } from './http2_peer.ts';
-import { rpcMethods, paths } from './kinds.ts';
-import { dialSocket } from './tls.ts';
+import { frameOf } from './support/http2_peer.ts';
+import { rpcMethods, paths } from './support/kinds.ts';
+import { dialSocket } from './support/tls.ts';
 
 const { END_HEADERS, END_STREAM } = Flag;
 

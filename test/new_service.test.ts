@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { copyOfProject } from './project_copy.ts';
+import { copyOfProject } from './support/project_copy.ts';
 
 /** Runs a command in a copy of the project. */
 function run(cwd: string, command: string) {

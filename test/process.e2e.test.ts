@@ -6,8 +6,8 @@ import { createServer, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { install, type Served } from './program.ts';
-import { listenTcp } from './tcp.ts';
+import { install, type Served } from './support/program.ts';
+import { listenTcp } from './support/tcp.ts';
 
 async function callAndStop(server: Served): Promise<void> {
   await createClient(TestServiceDefinition, server.channel).emptyCall({});

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { install } from './program.ts';
-import { listenTcp } from './tcp.ts';
+import { install } from './support/program.ts';
+import { listenTcp } from './support/tcp.ts';
 
 const nowhere = 'http://127.0.0.1:1';
 const everywhere = { grpc_proxy: nowhere, https_proxy: nowhere, http_proxy: nowhere };

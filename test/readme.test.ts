@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { settingRows } from '../src/config.ts';
-import { serviceNames } from './harness.ts';
-import { copyOfProject, projectRoot as root } from './project_copy.ts';
+import { serviceNames } from './support/harness.ts';
+import { copyOfProject, projectRoot as root } from './support/project_copy.ts';
 
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 

@@ -5,8 +5,8 @@ import { Metadata, Status } from 'nice-grpc-common';
 import { BadRequest, RetryInfo } from '../src/gen/google/rpc/error_details.ts';
 import { Status as RichStatus } from '../src/gen/google/rpc/status.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
-import { serve, until } from './harness.ts';
-import { call, unending, waiting } from './kinds.ts';
+import { serve, until } from './support/harness.ts';
+import { call, unending, waiting } from './support/kinds.ts';
 
 /** The one detail of a failed call, and the status it stands in. */
 function detailOf(trailer: Metadata) {

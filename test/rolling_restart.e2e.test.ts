@@ -5,10 +5,10 @@ import { test } from 'node:test';
 import { Channel, ChannelCredentials } from '@grpc/grpc-js';
 import { ClientError, createClient, Status } from 'nice-grpc';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { until } from './harness.ts';
-import { callTest } from './interop_kinds.ts';
-import { kinds } from './kinds.ts';
-import { install, type Program, type Served } from './program.ts';
+import { until } from './support/harness.ts';
+import { callTest } from './support/interop_kinds.ts';
+import { kinds } from './support/kinds.ts';
+import { install, type Program, type Served } from './support/program.ts';
 
 /** Calls at work at any time, of each kind. */
 const callsOfEachKind = 4;

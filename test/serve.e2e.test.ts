@@ -9,9 +9,9 @@ import { OrcaLoadReport } from '../src/gen/xds/data/orca/v3/orca_load_report.ts'
 import { OpenRcaServiceDefinition } from '../src/gen/xds/service/orca/v3/orca.ts';
 import { loadServices } from '../src/services.ts';
 import { dial } from '../src/transport/client.ts';
-import { install } from './program.ts';
-import { listenTcp } from './tcp.ts';
-import { serviceNames } from './harness.ts';
+import { install } from './support/program.ts';
+import { listenTcp } from './support/tcp.ts';
+import { serviceNames } from './support/harness.ts';
 
 /** Errors of the start are for people then: elsewhere they are lines of the log. */
 const human = ['--log-format', 'human'];

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { agreed } from './agreement.ts';
-import { install } from './program.ts';
+import { agreed } from './support/agreement.ts';
+import { install } from './support/program.ts';
 
 /** Runs what follows without the powers by which no permission of a file keeps root away. */
 const withoutPowers =

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { agreed } from './agreement.ts';
+import { agreed } from './support/agreement.ts';
 import { createRandom } from './hpack/random.ts';
-import { install } from './program.ts';
-import { randomSettings, secret, writeFiles } from './random_settings.ts';
+import { install } from './support/program.ts';
+import { randomSettings, secret, writeFiles } from './support/random_settings.ts';
 
 /** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);

@@ -18,17 +18,17 @@ import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { SimpleRequest, StreamingOutputCallRequest } from '../src/gen/grpc/testing/messages.ts';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { ErrorCode } from '../src/engine/http2/errors.ts';
-import { certificate } from './certificate.ts';
-import { clientHello, handshake } from './handshake.ts';
-import { eventually, until } from './harness.ts';
-import { imageEnv } from './image_env.ts';
-import { response } from './interop.ts';
-import { testPaths } from './interop_kinds.ts';
-import { peakMemory } from './memory.ts';
-import { install, type Program } from './program.ts';
-import { frame, packed } from './raw_client.ts';
-import { mountSecret } from './secret.ts';
-import { dialHttp2 } from './tls.ts';
+import { certificate } from './support/certificate.ts';
+import { clientHello, handshake } from './support/handshake.ts';
+import { eventually, until } from './support/harness.ts';
+import { imageEnv } from './support/image_env.ts';
+import { response } from './support/interop.ts';
+import { testPaths } from './support/interop_kinds.ts';
+import { peakMemory } from './support/memory.ts';
+import { install, type Program } from './support/program.ts';
+import { frame, packed } from './support/raw_client.ts';
+import { mountSecret } from './support/secret.ts';
+import { dialHttp2 } from './support/tls.ts';
 
 /** The limit of k8s/base/deployment.yaml, and what its kustomization.yaml sets for it. */
 const podMiB = 256;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventually } from './harness.ts';
+import { eventually } from './support/harness.ts';
 import { createRandom } from './hpack/random.ts';
 import {
   inputRequest,
@@ -13,17 +13,17 @@ import {
   simpleRequest,
   testPaths,
   threeResponses,
-} from './interop_kinds.ts';
-import { install } from './program.ts';
-import { parsePrometheus, type Sample } from './prometheus.ts';
-import { frame } from './raw_client.ts';
-import { connectSoak, type SoakClient } from './soak_client.ts';
+} from './support/interop_kinds.ts';
+import { install } from './support/program.ts';
+import { parsePrometheus, type Sample } from './support/prometheus.ts';
+import { frame } from './support/raw_client.ts';
+import { connectSoak, type SoakClient } from './support/soak_client.ts';
 
 /** `npm run soak` has 600, CI a tenth of that. */
 const seconds = Number(process.env['SOAK_SECONDS'] ?? 2);
 /** In less time memory is not level yet. */
 const measuresMemory = seconds >= 60;
-const liveMemory = join(import.meta.dirname, 'live_memory.ts');
+const liveMemory = join(import.meta.dirname, 'support/live_memory.ts');
 const lanes = 16;
 const callsOfEachConnection = 20;
 

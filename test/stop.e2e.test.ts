@@ -11,7 +11,7 @@ import {
 } from '../src/gen/grpc/health/v1/health.ts';
 import { SimpleResponse, StreamingOutputCallResponse } from '../src/gen/grpc/testing/messages.ts';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { feed } from './harness.ts';
+import { feed } from './support/harness.ts';
 import {
   callTest,
   outputRequest,
@@ -21,10 +21,10 @@ import {
   testPaths,
   threeResponses,
   unendingPing,
-} from './interop_kinds.ts';
-import { install, type Served } from './program.ts';
-import { connectRaw, unframe } from './raw_client.ts';
-import { dialSocket } from './tls.ts';
+} from './support/interop_kinds.ts';
+import { install, type Served } from './support/program.ts';
+import { connectRaw, unframe } from './support/raw_client.ts';
+import { dialSocket } from './support/tls.ts';
 
 /** Opens a stream of each kind, and gives what finishes them. */
 async function openStreams({ channel }: Served) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { install } from './program.ts';
+import { install } from './support/program.ts';
 
 /** Runs what follows in a terminal of its own. */
 const inTerminal = ['sh', '-c', 'exec script -qec "exec $*" /dev/null', 'sh'];

@@ -14,13 +14,13 @@ import {
 import { ServerReflectionDefinition } from '../src/gen/grpc/reflection/v1/reflection.ts';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { dial } from '../src/transport/client.ts';
-import { certificate, type CertificatePair } from './certificate.ts';
-import { dialTls, handshake, heard } from './handshake.ts';
-import { feed } from './harness.ts';
-import { install } from './program.ts';
-import { parsePrometheus } from './prometheus.ts';
-import { mountSecret } from './secret.ts';
-import { listenTcp } from './tcp.ts';
+import { certificate, type CertificatePair } from './support/certificate.ts';
+import { dialTls, handshake, heard } from './support/handshake.ts';
+import { feed } from './support/harness.ts';
+import { install } from './support/program.ts';
+import { parsePrometheus } from './support/prometheus.ts';
+import { mountSecret } from './support/secret.ts';
+import { listenTcp } from './support/tcp.ts';
 
 /** As the files of a secret. */
 function files({ cert, key }: CertificatePair) {

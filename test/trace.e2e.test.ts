@@ -8,11 +8,11 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { certificate } from './certificate.ts';
-import { startCollector } from './collector.ts';
-import { engineName } from './harness.ts';
-import { install, type Served } from './program.ts';
-import { listenTcp } from './tcp.ts';
+import { certificate } from './support/certificate.ts';
+import { startCollector } from './support/collector.ts';
+import { engineName } from './support/harness.ts';
+import { install, type Served } from './support/program.ts';
+import { listenTcp } from './support/tcp.ts';
 
 const json = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
 

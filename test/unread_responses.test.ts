@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
 import { test } from 'node:test';
 import { EchoRequest } from './echo/gen/echo.ts';
-import { type Running, serve, type ServeOptions } from './harness.ts';
-import { type Kind, paths } from './kinds.ts';
-import { connectRaw, frame, type RawClient } from './raw_client.ts';
+import { type Running, serve, type ServeOptions } from './support/harness.ts';
+import { type Kind, paths } from './support/kinds.ts';
+import { connectRaw, frame, type RawClient } from './support/raw_client.ts';
 
 const request = frame(EchoRequest.encode({ text: 'Hello you' }).finish());
 const timeout = 20_000;

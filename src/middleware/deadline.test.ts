@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
-import { serve, until } from '../../test/harness.ts';
-import { call, kinds, rpcMethods, paths, unending, waiting } from '../../test/kinds.ts';
-import { connectRaw } from '../../test/raw_client.ts';
+import { serve, until } from '../../test/support/harness.ts';
+import { call, kinds, rpcMethods, paths, unending, waiting } from '../../test/support/kinds.ts';
+import { connectRaw } from '../../test/support/raw_client.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 
 /** A deadline as it stands on the wire; nice-grpc's client has no way to send one. */

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
-import { serve, until } from '../../test/harness.ts';
-import { call, failing, kinds, rpcMethods, paths } from '../../test/kinds.ts';
-import { connectRaw, frame } from '../../test/raw_client.ts';
+import { serve, until } from '../../test/support/harness.ts';
+import { call, failing, kinds, rpcMethods, paths } from '../../test/support/kinds.ts';
+import { connectRaw, frame } from '../../test/support/raw_client.ts';
 import { reasons } from '../engine/grpc/end_reason.ts';
 
 for (const kind of kinds) {

@@ -4,10 +4,18 @@ import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { constants } from 'node:http2';
 import { pino } from 'pino';
-import { exempt, feed, type Running, serve, until } from '../../test/harness.ts';
-import { call, kinds, paths, rpcMethods, unending, unusedEcho, waiting } from '../../test/kinds.ts';
-import { connectRaw } from '../../test/raw_client.ts';
-import { dialChannel } from '../../test/tls.ts';
+import { exempt, feed, type Running, serve, until } from '../../test/support/harness.ts';
+import {
+  call,
+  kinds,
+  paths,
+  rpcMethods,
+  unending,
+  unusedEcho,
+  waiting,
+} from '../../test/support/kinds.ts';
+import { connectRaw } from '../../test/support/raw_client.ts';
+import { dialChannel } from '../../test/support/tls.ts';
 import { RetryInfo } from '../gen/google/rpc/error_details.ts';
 import { Status as RichStatus } from '../gen/google/rpc/status.ts';
 import { EchoDefinition } from '../../test/echo/gen/echo.ts';

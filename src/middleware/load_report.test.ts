@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
-import { response, serveTests } from '../../test/interop.ts';
+import { response, serveTests } from '../../test/support/interop.ts';
 import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
 import { loadReport } from './load_report.ts';
 

@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ServerError, Status } from 'nice-grpc-common';
-import { type Running, serve, until } from '../../test/harness.ts';
-import { call, failing, type Kind, kinds, paths, unending, waiting } from '../../test/kinds.ts';
-import { connectRaw, frame } from '../../test/raw_client.ts';
+import { type Running, serve, until } from '../../test/support/harness.ts';
+import {
+  call,
+  failing,
+  type Kind,
+  kinds,
+  paths,
+  unending,
+  waiting,
+} from '../../test/support/kinds.ts';
+import { connectRaw, frame } from '../../test/support/raw_client.ts';
 import type { EchoRequest } from '../../test/echo/gen/echo.ts';
 
 /** What has been counted of a path, once a call of it has ended. */

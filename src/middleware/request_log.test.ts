@@ -3,8 +3,16 @@ import { test, type TestContext } from 'node:test';
 import { type Client, createClient } from 'nice-grpc';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
 import { pino } from 'pino';
-import { engineName, memoryLog, serve, until } from '../../test/harness.ts';
-import { call, failing, kinds, paths, rpcMethods, unending, waiting } from '../../test/kinds.ts';
+import { engineName, memoryLog, serve, until } from '../../test/support/harness.ts';
+import {
+  call,
+  failing,
+  kinds,
+  paths,
+  rpcMethods,
+  unending,
+  waiting,
+} from '../../test/support/kinds.ts';
 import { EchoDefinition, PingDefinition } from '../../test/echo/gen/echo.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { ServerReflectionDefinition } from '../gen/grpc/reflection/v1/reflection.ts';

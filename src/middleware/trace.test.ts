@@ -4,13 +4,21 @@ import { createClient } from 'nice-grpc';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
 import { block, plain } from '../../test/hpack/blocks.ts';
 import { greeting } from '../../test/http2_attacks/attacker.ts';
-import { frameOf } from '../../test/http2_peer.ts';
-import { frame } from '../../test/raw_client.ts';
-import { dialSocket } from '../../test/tls.ts';
+import { frameOf } from '../../test/support/http2_peer.ts';
+import { frame } from '../../test/support/raw_client.ts';
+import { dialSocket } from '../../test/support/tls.ts';
 import { Flag, FrameType } from '../engine/http2/frames.ts';
-import { engineName, serve, until } from '../../test/harness.ts';
-import { call, failing, kinds, rpcMethods, paths, unending, waiting } from '../../test/kinds.ts';
-import { serveTraced, type Traced } from '../../test/traced.ts';
+import { engineName, serve, until } from '../../test/support/harness.ts';
+import {
+  call,
+  failing,
+  kinds,
+  rpcMethods,
+  paths,
+  unending,
+  waiting,
+} from '../../test/support/kinds.ts';
+import { serveTraced, type Traced } from '../../test/support/traced.ts';
 import type { Call } from '../context.ts';
 import { PingDefinition } from '../../test/echo/gen/echo.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Status } from 'nice-grpc-common';
-import { parsePrometheus, type Sample } from '../../test/prometheus.ts';
+import { parsePrometheus, type Sample } from '../../test/support/prometheus.ts';
 import { createCallCounts } from './call_counts.ts';
 import { createMetrics, type MetricsSources } from './metrics.ts';
 

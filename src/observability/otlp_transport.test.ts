@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Agent, type ServerResponse } from 'node:http';
 import { test, type TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { startCollector } from '../../test/collector.ts';
+import { startCollector } from '../../test/support/collector.ts';
 import { createTransport } from './otlp_transport.ts';
 
 const batch = Buffer.from('a batch');

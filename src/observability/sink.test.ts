@@ -4,7 +4,7 @@ import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { eventually } from '../../test/harness.ts';
+import { eventually } from '../../test/support/harness.ts';
 import { createSink } from './log.ts';
 
 /** A pipe that makes nobody wait: the end to write to, and the bytes that the other has, a character each. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
-import { localCertificate } from '../../test/certificate.ts';
-import { startCollector } from '../../test/collector.ts';
-import { until } from '../../test/harness.ts';
-import { tracingOptions } from '../../test/traced.ts';
+import { localCertificate } from '../../test/support/certificate.ts';
+import { startCollector } from '../../test/support/collector.ts';
+import { until } from '../../test/support/harness.ts';
+import { tracingOptions } from '../../test/support/traced.ts';
 import { createTracing } from './trace.ts';
 
 /** A log that keeps its warnings. */

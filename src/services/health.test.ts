@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Channel, createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { serve, until, serviceNames } from '../../test/harness.ts';
-import { connectRaw, frame, unframe } from '../../test/raw_client.ts';
-import { dialChannel } from '../../test/tls.ts';
+import { serve, until, serviceNames } from '../../test/support/harness.ts';
+import { connectRaw, frame, unframe } from '../../test/support/raw_client.ts';
+import { dialChannel } from '../../test/support/tls.ts';
 import {
   HealthCheckRequest,
   HealthCheckResponse,

@@ -4,7 +4,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { serve, serviceNames } from '../../test/harness.ts';
+import { serve, serviceNames } from '../../test/support/harness.ts';
 import {
   type DeepPartial,
   ServerReflectionDefinition,

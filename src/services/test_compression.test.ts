@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Status } from 'nice-grpc-common';
-import { answerTo } from '../../test/grpc_answer.ts';
-import { serveTests } from '../../test/interop.ts';
-import { connectRaw, frame, packed } from '../../test/raw_client.ts';
+import { answerTo } from '../../test/support/grpc_answer.ts';
+import { serveTests } from '../../test/support/interop.ts';
+import { connectRaw, frame, packed } from '../../test/support/raw_client.ts';
 import {
   SimpleRequest,
   StreamingInputCallRequest,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isAbortError } from 'abort-controller-x';
 import { Status } from 'nice-grpc-common';
-import { feed, serve, until } from '../../test/harness.ts';
-import { call, unending } from '../../test/kinds.ts';
+import { feed, serve, until } from '../../test/support/harness.ts';
+import { call, unending } from '../../test/support/kinds.ts';
 
 test('abortRequests() lets whole request streams through as they are', async () => {
   await using running = await serve();

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { eventually, memoryLog } from '../../test/harness.ts';
+import { eventually, memoryLog } from '../../test/support/harness.ts';
 import { createAdmin } from './admin.ts';
 
 /** An admin port that is closed at the end of the test; peers get no time to speak of where `times` says so. */

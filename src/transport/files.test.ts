@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
-import { mountSecret } from '../../test/secret.ts';
+import { mountSecret } from '../../test/support/secret.ts';
 import { createFiles } from './files.ts';
 
 /** So many that they are not read in one go. */

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { PingDefinition } from '../../test/echo/gen/echo.ts';
 import type { ListenAddress } from '../engine/index.ts';
-import { listenTcp } from '../../test/tcp.ts';
+import { listenTcp } from '../../test/support/tcp.ts';
 import { dial } from './client.ts';
 import { createEngine } from './engine.ts';
 import type { Engine, EngineName } from './engine_types.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { usedMemory } from '../../test/memory.ts';
+import { usedMemory } from '../../test/support/memory.ts';
 import { encodeFramed } from '../engine/index.ts';
 import { EchoDefinition } from '../../test/echo/gen/echo.ts';
 import { ReconnectInfo } from '../gen/grpc/testing/messages.ts';

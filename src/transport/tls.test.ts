@@ -4,10 +4,10 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { certificate, type CertificatePair } from '../../test/certificate.ts';
-import { memoryLog } from '../../test/harness.ts';
-import { dialTls, handshake, heard } from '../../test/handshake.ts';
-import { mountSecret } from '../../test/secret.ts';
+import { certificate, type CertificatePair } from '../../test/support/certificate.ts';
+import { memoryLog } from '../../test/support/harness.ts';
+import { dialTls, handshake, heard } from '../../test/support/handshake.ts';
+import { mountSecret } from '../../test/support/secret.ts';
 import { createServer } from '../engine/index.ts';
 import { createTls } from './tls.ts';
 

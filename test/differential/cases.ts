@@ -1,7 +1,7 @@
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { block } from '../hpack/blocks.ts';
-import { frameOf } from '../http2_peer.ts';
+import { frameOf } from '../support/http2_peer.ts';
 import { type Case, one } from './case.ts';
 import { connectionFrames, prefaces, settingsFrames } from './connection_cases.ts';
 import { begun, headers, malformed, requestFields, reset, streamFrames, whole } from './frames.ts';

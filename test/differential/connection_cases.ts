@@ -1,7 +1,7 @@
 import { Flag, FrameType, preface } from '../../src/engine/http2/frames.ts';
 import { SettingId } from '../../src/engine/http2/settings.ts';
 import { block } from '../hpack/blocks.ts';
-import { frameOf, word } from '../http2_peer.ts';
+import { frameOf, word } from '../support/http2_peer.ts';
 import { type Case, one } from './case.ts';
 import { bytes, grow, set, whole } from './frames.ts';
 

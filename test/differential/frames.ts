@@ -3,7 +3,7 @@ import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { block, plain } from '../hpack/blocks.ts';
-import { frameOf, word } from '../http2_peer.ts';
+import { frameOf, word } from '../support/http2_peer.ts';
 
 const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 const { DATA, HEADERS, CONTINUATION, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE } =

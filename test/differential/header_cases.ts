@@ -1,7 +1,7 @@
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { block, field, huffman, huffmanOctets, insert, plain, resize } from '../hpack/blocks.ts';
-import { frameOf, word } from '../http2_peer.ts';
+import { frameOf, word } from '../support/http2_peer.ts';
 import { type Case, one } from './case.ts';
 import { begun, data, headers, requestFields, reset, whole } from './frames.ts';
 

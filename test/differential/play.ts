@@ -10,7 +10,7 @@ import {
 } from '../../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { valueOf } from '../../src/engine/http2/request_headers.ts';
-import { frameOf } from '../http2_peer.ts';
+import { frameOf } from '../support/http2_peer.ts';
 
 /** Bytes that leave together, and what comes before anything else does. */
 export interface Flight {

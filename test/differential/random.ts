@@ -11,7 +11,7 @@ import {
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
-import { frameOf } from '../http2_peer.ts';
+import { frameOf } from '../support/http2_peer.ts';
 import { messageOf } from '../../src/message_of.ts';
 import { connectionFrames, settingsFrames } from './connection_cases.ts';
 import { type NamedFrame, requestFields, streamFrames } from './frames.ts';

@@ -1,7 +1,7 @@
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { block, plain } from '../hpack/blocks.ts';
-import { frameOf } from '../http2_peer.ts';
+import { frameOf } from '../support/http2_peer.ts';
 import { headers, type NamedFrame, requestFields } from './frames.ts';
 
 const { END_STREAM, END_HEADERS } = Flag;

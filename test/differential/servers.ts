@@ -7,7 +7,7 @@ import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import type { RequestHeaders } from '../../src/engine/http2/request_headers.ts';
 import { createHttp2Server } from '../../src/engine/net/connections.ts';
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
-import { listenTcp } from '../tcp.ts';
+import { listenTcp } from '../support/tcp.ts';
 
 /**
  * A server of HTTP/2 in plain text. It reads the whole request and answers 200 with a body: of N bytes

@@ -1,7 +1,7 @@
 import { Flag, FrameType, maxInt31 } from '../../src/engine/http2/frames.ts';
 import { SettingId } from '../../src/engine/http2/settings.ts';
 import { block } from '../hpack/blocks.ts';
-import { frameOf } from '../http2_peer.ts';
+import { frameOf } from '../support/http2_peer.ts';
 import { type Case, one } from './case.ts';
 import { begun, bytes, data, grow, malformed, reset, set, whole } from './frames.ts';
 

@@ -1,7 +1,7 @@
 import { deflateSync, gzipSync } from 'node:zlib';
 import { EchoRequest } from '../echo/gen/echo.ts';
-import { type Kind, paths } from '../kinds.ts';
-import { frame, packed } from '../raw_client.ts';
+import { type Kind, paths } from '../support/kinds.ts';
+import { frame, packed } from '../support/raw_client.ts';
 
 /** Something that a client does on the wire, and what becomes of it. */
 export interface Behaviour {

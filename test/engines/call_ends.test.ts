@@ -18,10 +18,10 @@ import { createHttp2Server } from '../../src/engine/net/connections.ts';
 import { type EchoReply, EchoRequest } from '../echo/gen/echo.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { buildServer } from '../../src/transport/server.ts';
-import { memoryLog, methods, servicesOf, until } from '../harness.ts';
-import { createPeer, type Peer, word } from '../http2_peer.ts';
-import { paths } from '../kinds.ts';
-import { frame } from '../raw_client.ts';
+import { memoryLog, methods, servicesOf, until } from '../support/harness.ts';
+import { createPeer, type Peer, word } from '../support/http2_peer.ts';
+import { paths } from '../support/kinds.ts';
+import { frame } from '../support/raw_client.ts';
 
 const kinds = ['unary', 'serverStream'] as const;
 /** Where a call can be when it is ended. */

@@ -6,8 +6,8 @@ import { Status } from 'nice-grpc-common';
 import { EchoReply, PingDefinition } from '../echo/gen/echo.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { withOwnCodec } from '../../src/transport/own_codec.ts';
-import { usedMemory } from '../memory.ts';
-import { dialChannel, serverTls } from '../tls.ts';
+import { usedMemory } from '../support/memory.ts';
+import { dialChannel, serverTls } from '../support/tls.ts';
 
 /** A message's encoder, as nice-grpc's type of a definition has it. */
 interface Encoder {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { localCertificate } from '../certificate.ts';
+import { localCertificate } from '../support/certificate.ts';
 import { message } from '../grpc_attacks/calls.ts';
-import { serve, until } from '../harness.ts';
-import { paths, waiting } from '../kinds.ts';
-import { connectRaw } from '../raw_client.ts';
+import { serve, until } from '../support/harness.ts';
+import { paths, waiting } from '../support/kinds.ts';
+import { connectRaw } from '../support/raw_client.ts';
 
 test('what a call makes the server hold is counted by what it is, and nothing of it when it is over', async () => {
   await using running = await serve({ engine: 'direct', echo: waiting() });

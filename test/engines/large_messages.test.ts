@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import { Status } from 'nice-grpc-common';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
 import { message } from '../grpc_attacks/calls.ts';
-import { type Running, serve, until } from '../harness.ts';
-import { paths } from '../kinds.ts';
-import { connectRaw } from '../raw_client.ts';
+import { type Running, serve, until } from '../support/harness.ts';
+import { paths } from '../support/kinds.ts';
+import { connectRaw } from '../support/raw_client.ts';
 
 const MiB = 1024 ** 2;
 

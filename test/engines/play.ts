@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import type { IncomingHttpHeaders } from 'node:http2';
 import { Status } from 'nice-grpc-common';
 import type { EngineName } from '../../src/transport/engine_types.ts';
-import { serve, until } from '../harness.ts';
-import { dialHttp2 } from '../tls.ts';
+import { serve, until } from '../support/harness.ts';
+import { dialHttp2 } from '../support/tls.ts';
 import type { Behaviour } from './behaviours.ts';
 
 /** What became of a behaviour. */

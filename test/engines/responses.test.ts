@@ -8,10 +8,10 @@ import { PingDefinition } from '../echo/gen/echo.ts';
 import { codeOf } from '../../src/middleware/outcome.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import type { Engine, EngineName } from '../../src/transport/engine_types.ts';
-import { answerTo } from '../grpc_answer.ts';
-import { paths, unusedEcho } from '../kinds.ts';
-import { connectRaw, frame } from '../raw_client.ts';
-import { dialChannel, serverTls } from '../tls.ts';
+import { answerTo } from '../support/grpc_answer.ts';
+import { paths, unusedEcho } from '../support/kinds.ts';
+import { connectRaw, frame } from '../support/raw_client.ts';
+import { dialChannel, serverTls } from '../support/tls.ts';
 
 const names = ['direct', 'grpc-js'] as const;
 

@@ -16,8 +16,8 @@ import { EchoDefinition, EchoReply, EchoRequest, PingDefinition } from '../echo/
 import { dial as dialPath } from '../../src/transport/client.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import type { Engine } from '../../src/transport/engine_types.ts';
-import { call, kinds, paths, unusedEcho } from '../kinds.ts';
-import { dialChannel, serverTls } from '../tls.ts';
+import { call, kinds, paths, unusedEcho } from '../support/kinds.ts';
+import { dialChannel, serverTls } from '../support/tls.ts';
 
 const limits = { maxConcurrentStreams: 100, maxMessageSize: 10_000_000 };
 const names = ['direct', 'grpc-js'] as const;

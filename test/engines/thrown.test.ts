@@ -5,9 +5,9 @@ import { type CallContext, ServerError, type ServerMiddlewareCall, Status } from
 import type { Abortable } from '../../src/context.ts';
 import { EchoDefinition, type EchoServiceImplementation as Greet } from '../echo/gen/echo.ts';
 import { createEngine } from '../../src/transport/engine.ts';
-import { serve } from '../harness.ts';
-import { call, failing, type Kind, kinds, rpcMethods, unusedEcho } from '../kinds.ts';
-import { dialChannel, serverTls } from '../tls.ts';
+import { serve } from '../support/harness.ts';
+import { call, failing, type Kind, kinds, rpcMethods, unusedEcho } from '../support/kinds.ts';
+import { dialChannel, serverTls } from '../support/tls.ts';
 
 type Context = CallContext & Abortable;
 type Service = Greet<Context>;

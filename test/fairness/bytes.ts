@@ -6,8 +6,8 @@ import { block, field, insert } from '../hpack/blocks.ts';
 import { createRandom } from '../hpack/random.ts';
 import { ids } from '../http2_attacks/greeting.ts';
 import { headers } from '../http2_attacks/targets.ts';
-import { frameOf } from '../http2_peer.ts';
-import { frame, packed } from '../raw_client.ts';
+import { frameOf } from '../support/http2_peer.ts';
+import { frame, packed } from '../support/raw_client.ts';
 
 /** So many MiB, in bytes. */
 export const MiB = 1024 * 1024;

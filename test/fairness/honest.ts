@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
 import { HealthCheckRequest } from '../../src/gen/grpc/health/v1/health.ts';
-import { cpuTime } from '../cpu.ts';
-import { frame } from '../raw_client.ts';
-import { dialHttp2 } from '../tls.ts';
+import { cpuTime } from '../support/cpu.ts';
+import { frame } from '../support/raw_client.ts';
+import { dialHttp2 } from '../support/tls.ts';
 
 /** What an honest client's calls have come to; milliseconds. */
 export interface Times {

@@ -2,7 +2,7 @@
 // what has come of the calls that were made since the one before.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { packed } from '../raw_client.ts';
+import { packed } from '../support/raw_client.ts';
 import {
   check,
   dialSession,

@@ -10,7 +10,7 @@ import {
 } from '../../src/engine/http2/frames.ts';
 import { applySettings, defaultPeerSettings } from '../../src/engine/http2/settings.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
-import { frameOf, word } from '../http2_peer.ts';
+import { frameOf, word } from '../support/http2_peer.ts';
 import { Flooder } from '../pod/flooder.ts';
 import { type Flood, noneYet } from '../pod/orders.ts';
 import type { Shape } from '../pod/payloads.ts';

@@ -14,8 +14,8 @@ import {
 import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { buildServer } from '../../src/transport/server.ts';
-import { exempt, methods, serviceNames, servicesOf } from '../harness.ts';
-import { usedMemory } from '../memory.ts';
+import { exempt, methods, serviceNames, servicesOf } from '../support/harness.ts';
+import { usedMemory } from '../support/memory.ts';
 import { sum } from './honest.ts';
 import { MeteredScheduler } from '../simulation/turns.ts';
 import { Wire } from '../simulation/wire.ts';

@@ -1,10 +1,10 @@
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cpuTime } from '../cpu.ts';
-import { imageEnv } from '../image_env.ts';
-import { peakMemory } from '../memory.ts';
+import { cpuTime } from '../support/cpu.ts';
+import { imageEnv } from '../support/image_env.ts';
+import { peakMemory } from '../support/memory.ts';
 import { baseEnv, podMiB } from '../pod/pod.ts';
-import { install } from '../program.ts';
+import { install } from '../support/program.ts';
 import { startHelper } from './helper.ts';
 import { deadlineMs, type HonestOrder, type Seen, sum, type Times } from './honest.ts';
 import type { Done } from './hostile.ts';

@@ -5,8 +5,8 @@ import { Flag } from '../../src/engine/http2/frames.ts';
 import { field, insert } from '../hpack/blocks.ts';
 import { greeting, ids } from '../http2_attacks/greeting.ts';
 import { callOf, headers } from '../http2_attacks/targets.ts';
-import { word } from '../http2_peer.ts';
-import { outputRequest, testPaths, threeResponses } from '../interop_kinds.ts';
+import { word } from '../support/http2_peer.ts';
+import { outputRequest, testPaths, threeResponses } from '../support/interop_kinds.ts';
 import { type Shape, shapesOf } from '../pod/payloads.ts';
 import {
   bomb,

@@ -4,8 +4,8 @@ import { field, insert, plain } from '../hpack/blocks.ts';
 import type { Random } from '../hpack/random.ts';
 import { ids } from '../http2_attacks/greeting.ts';
 import { callOf, headers } from '../http2_attacks/targets.ts';
-import { word } from '../http2_peer.ts';
-import { frame, packed } from '../raw_client.ts';
+import { word } from '../support/http2_peer.ts';
+import { frame, packed } from '../support/raw_client.ts';
 import { compressedResponse, frameBytes, MiB, most, responses, times } from './bytes.ts';
 
 /** What one peer sends, in numbers that may be changed one by one. */

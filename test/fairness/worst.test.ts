@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { paths } from '../kinds.ts';
-import { frame, packed } from '../raw_client.ts';
+import { paths } from '../support/kinds.ts';
+import { frame, packed } from '../support/raw_client.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
 import { compressedResponse, calls, groups, MiB, nothing, responses, times } from './bytes.ts';
 import { wideOpen } from './hostile.ts';

@@ -31,7 +31,7 @@ def setUpModule():
     global good, other
     good, other = (new_folder(unittest.addModuleCleanup) for _ in range(2))
     for folder in (good, other):
-        subprocess.run(["node", project / "test/certificate.ts", folder], check=True)
+        subprocess.run(["node", project / "test/support/certificate.ts", folder], check=True)
 
 
 class ProbeCase(unittest.TestCase):

@@ -14,7 +14,7 @@ class Http2Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = subprocess.Popen(
-            ["node", project / "test/http2_echo.ts"], stdout=subprocess.PIPE, text=True
+            ["node", project / "test/support/http2_echo.ts"], stdout=subprocess.PIPE, text=True
         )
         # Even where a signal ends the tests.
         atexit.register(cls.server.kill)

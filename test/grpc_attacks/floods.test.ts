@@ -5,8 +5,8 @@ import { ids } from '../http2_attacks/attacker.ts';
 import { untilServer } from '../http2_attacks/shedding.ts';
 import { callOf, headers, product } from '../http2_attacks/targets.ts';
 import { startVictim } from '../http2_attacks/victim.ts';
-import { frameOf, word } from '../http2_peer.ts';
-import { paths } from '../kinds.ts';
+import { frameOf, word } from '../support/http2_peer.ts';
+import { paths } from '../support/kinds.ts';
 import { answered, attack } from './calls.ts';
 
 const { END_STREAM } = Flag;

@@ -12,7 +12,7 @@ import {
 import { callOf, headers, probed } from '../http2_attacks/targets.ts';
 import { startVictim } from '../http2_attacks/victim.ts';
 import { Flag } from '../../src/engine/http2/frames.ts';
-import { paths } from '../kinds.ts';
+import { paths } from '../support/kinds.ts';
 import { answered, attack, data, message, zipped } from './calls.ts';
 
 const megabyte = 1024 * 1024;

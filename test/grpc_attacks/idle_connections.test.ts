@@ -6,7 +6,7 @@ import { type Attacker, ids } from '../http2_attacks/attacker.ts';
 import { leave, maxBufferedBytes, untilServer } from '../http2_attacks/shedding.ts';
 import { callOf, headers, product } from '../http2_attacks/targets.ts';
 import { startVictim } from '../http2_attacks/victim.ts';
-import { paths } from '../kinds.ts';
+import { paths } from '../support/kinds.ts';
 import { answered, attack, data, message } from './calls.ts';
 
 const { END_STREAM } = Flag;

@@ -7,10 +7,10 @@ import { ServerError, Status } from 'nice-grpc-common';
 import { EchoDefinition } from '../echo/gen/echo.ts';
 import { printable } from '../../src/printable.ts';
 import { dial } from '../../src/transport/client.ts';
-import { certificate } from '../certificate.ts';
-import { eventually, type Line, serve } from '../harness.ts';
-import { call, kinds, rpcMethods, paths } from '../kinds.ts';
-import { connectRaw, frame } from '../raw_client.ts';
+import { certificate } from '../support/certificate.ts';
+import { eventually, type Line, serve } from '../support/harness.ts';
+import { call, kinds, rpcMethods, paths } from '../support/kinds.ts';
+import { connectRaw, frame } from '../support/raw_client.ts';
 import { message } from './calls.ts';
 
 test('the log has no more of a path than a line holds, however long it is', async () => {

@@ -5,9 +5,9 @@ import { ids } from '../http2_attacks/attacker.ts';
 import { untilServer } from '../http2_attacks/shedding.ts';
 import { callOf, headers, product } from '../http2_attacks/targets.ts';
 import { startVictim } from '../http2_attacks/victim.ts';
-import { frameOf, word } from '../http2_peer.ts';
-import { paths } from '../kinds.ts';
-import { packed } from '../raw_client.ts';
+import { frameOf, word } from '../support/http2_peer.ts';
+import { paths } from '../support/kinds.ts';
+import { packed } from '../support/raw_client.ts';
 import { answered, attack, data, message, upload, zipped } from './calls.ts';
 
 const { END_STREAM } = Flag;

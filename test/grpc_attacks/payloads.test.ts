@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SimpleRequest, StreamingOutputCallRequest } from '../../src/gen/grpc/testing/messages.ts';
-import { serve, until } from '../harness.ts';
-import { connectRaw, frame } from '../raw_client.ts';
+import { serve, until } from '../support/harness.ts';
+import { connectRaw, frame } from '../support/raw_client.ts';
 
 const MiB = 1024 * 1024;
 const size = MiB;

@@ -4,12 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SimpleRequest } from '../../src/gen/grpc/testing/messages.ts';
 import { Flag } from '../../src/engine/http2/frames.ts';
 import { defaultLimits } from '../../src/engine/http2/limits.ts';
-import { eventually, serve } from '../harness.ts';
+import { eventually, serve } from '../support/harness.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
 import { greeting, ids } from '../http2_attacks/attacker.ts';
 import { headers } from '../http2_attacks/targets.ts';
-import { frame } from '../raw_client.ts';
-import { dialSocket } from '../tls.ts';
+import { frame } from '../support/raw_client.ts';
+import { dialSocket } from '../support/tls.ts';
 import { data } from './calls.ts';
 
 const { END_STREAM } = Flag;

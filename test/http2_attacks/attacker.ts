@@ -3,7 +3,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { afterEach } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { FrameType, preface, FrameReader } from '../../src/engine/http2/frames.ts';
-import { goAwayCode, type Seen } from '../http2_peer.ts';
+import { goAwayCode, type Seen } from '../support/http2_peer.ts';
 import type { Victim } from './victim.ts';
 
 export { greeting, ids } from './greeting.ts';

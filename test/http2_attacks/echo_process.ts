@@ -1,7 +1,7 @@
 // A server that is attacked, in a process of its own. Its options come as JSON in the first argument.
 import { createHttp2Server } from '../../src/engine/net/connections.ts';
 import type { Serve } from '../../src/engine/http2/stream.ts';
-import { echo, serveEcho } from '../http2_echo.ts';
+import { echo, serveEcho } from '../support/http2_echo.ts';
 import { obey, stopClock } from './control_channel.ts';
 
 stopClock();

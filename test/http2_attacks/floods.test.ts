@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
-import { frameOf, type Seen, word } from '../http2_peer.ts';
+import { frameOf, type Seen, word } from '../support/http2_peer.ts';
 import { type Attacker, attackPlain, attackTls, flood, greeting } from './attacker.ts';
 import { echo, headers, product, type Target } from './targets.ts';
 import { startVictim, type Victim } from './victim.ts';

@@ -1,6 +1,6 @@
 import { FrameType, preface } from '../../src/engine/http2/frames.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
-import { frameOf } from '../http2_peer.ts';
+import { frameOf } from '../support/http2_peer.ts';
 
 /** The preface, and SETTINGS with a window for each stream. */
 export function greeting(initialWindowSize = 65_535): Buffer {

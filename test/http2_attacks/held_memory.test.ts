@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
-import { frameOf, type Seen, word } from '../http2_peer.ts';
+import { frameOf, type Seen, word } from '../support/http2_peer.ts';
 import { type Attacker, attackPlain, greeting, ids } from './attacker.ts';
 import {
   calmed,

@@ -7,9 +7,9 @@ import type { Call } from '../../src/context.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import { buildServer } from '../../src/transport/server.ts';
-import { localCertificate } from '../certificate.ts';
+import { localCertificate } from '../support/certificate.ts';
 import type { EchoRequest } from '../echo/gen/echo.ts';
-import { exempt, methods, servicesOf } from '../harness.ts';
+import { exempt, methods, servicesOf } from '../support/harness.ts';
 import { obey, stopClock } from './control_channel.ts';
 
 stopClock();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
-import { word } from '../http2_peer.ts';
+import { word } from '../support/http2_peer.ts';
 import type { Attacker } from './attacker.ts';
 import type { Stats, Victim } from './victim.ts';
 

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { suite, test } from 'node:test';
 import { ErrorCode } from '../../src/engine/http2/errors.ts';
 import { Flag, FrameType, preface } from '../../src/engine/http2/frames.ts';
-import { frameOf, type Seen, word } from '../http2_peer.ts';
+import { frameOf, type Seen, word } from '../support/http2_peer.ts';
 import { type Attacker, attackPlain, greeting } from './attacker.ts';
 import { untilServer } from './shedding.ts';
 import { echo, headers, product, type Target } from './targets.ts';

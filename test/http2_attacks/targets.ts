@@ -9,9 +9,9 @@ import {
   HealthDefinition,
 } from '../../src/gen/grpc/health/v1/health.ts';
 import { plain } from '../hpack/blocks.ts';
-import { frameOf } from '../http2_peer.ts';
-import { paths } from '../kinds.ts';
-import { frame } from '../raw_client.ts';
+import { frameOf } from '../support/http2_peer.ts';
+import { paths } from '../support/kinds.ts';
+import { frame } from '../support/raw_client.ts';
 
 /** A server to attack, and how one speaks to it. */
 export interface Target {

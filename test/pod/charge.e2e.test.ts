@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { loadServices } from '../../src/services.ts';
 import { methodsOf } from '../../src/transport/catalogue.ts';
 import { callOf } from '../http2_attacks/targets.ts';
-import { frame } from '../raw_client.ts';
+import { frame } from '../support/raw_client.ts';
 import { type Held, type Measured, startMeasured } from './held.ts';
 import { type Attacked, payloads, type Shape, shapesOf } from './payloads.ts';
 import { createTable } from './table.ts';

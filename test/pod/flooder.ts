@@ -11,7 +11,7 @@ import {
 import { applySettings, defaultPeerSettings } from '../../src/engine/http2/settings.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
 import { headers } from '../http2_attacks/targets.ts';
-import { frameOf, word } from '../http2_peer.ts';
+import { frameOf, word } from '../support/http2_peer.ts';
 import type { Done, Flood } from './orders.ts';
 import type { Shape } from './payloads.ts';
 

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { eventually } from '../harness.ts';
+import { eventually } from '../support/harness.ts';
 import { Flooder } from './flooder.ts';
 import { noneYet } from './orders.ts';
 import type { Shape } from './payloads.ts';
@@ -56,7 +56,7 @@ export async function startMeasured(env: Record<string, string> = {}): Promise<M
   writeFileSync(file, '');
   const pod = await startPod({
     env: { ...env, LIVE_MEMORY: file },
-    nodeFlags: ['--import', join(import.meta.dirname, '../live_memory.ts')],
+    nodeFlags: ['--import', join(import.meta.dirname, '../support/live_memory.ts')],
   });
   let asked = 0;
   return {

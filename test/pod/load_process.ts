@@ -5,7 +5,7 @@ import { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, createSecureContext } from 'node:tls';
 import { preface } from '../../src/engine/http2/frames.ts';
-import { withLongestChain } from '../certificate.ts';
+import { withLongestChain } from '../support/certificate.ts';
 import { Flooder } from './flooder.ts';
 import { type Crowd, type Flood, noneYet, type Order } from './orders.ts';
 import { shapesOf } from './payloads.ts';

@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { eventually } from '../harness.ts';
+import { eventually } from '../support/harness.ts';
 
 /** A group of processes that share a limit of memory, as the containers of a pod do; without swap. */
 export interface MemoryGroup {

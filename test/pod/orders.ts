@@ -1,4 +1,4 @@
-import type { CertificatePair } from '../certificate.ts';
+import type { CertificatePair } from '../support/certificate.ts';
 import type { Attacked } from './payloads.ts';
 
 /** What a load process is told to do. */

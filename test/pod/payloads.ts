@@ -15,7 +15,7 @@ import { StreamingOutputCallRequest, SimpleRequest } from '../../src/gen/grpc/te
 import { OrcaLoadReportRequest } from '../../src/gen/xds/service/orca/v3/orca.ts';
 import { field, insert, plain } from '../hpack/blocks.ts';
 import { callOf } from '../http2_attacks/targets.ts';
-import { frame, packed } from '../raw_client.ts';
+import { frame, packed } from '../support/raw_client.ts';
 
 /** A call as an attacker makes it. */
 export interface Shape {

@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/config.ts';
-import { certificate, type CertificatePair } from '../certificate.ts';
-import { cpuTime } from '../cpu.ts';
+import { certificate, type CertificatePair } from '../support/certificate.ts';
+import { cpuTime } from '../support/cpu.ts';
 import { messageOf } from '../../src/message_of.ts';
-import { eventually } from '../harness.ts';
-import { imageEnv } from '../image_env.ts';
-import { peakMemory } from '../memory.ts';
-import { install } from '../program.ts';
-import { parsePrometheus, type Sample } from '../prometheus.ts';
+import { eventually } from '../support/harness.ts';
+import { imageEnv } from '../support/image_env.ts';
+import { peakMemory } from '../support/memory.ts';
+import { install } from '../support/program.ts';
+import { parsePrometheus, type Sample } from '../support/prometheus.ts';
 import { createMemoryGroup } from './memory_group.ts';
 import {
   type Asked,

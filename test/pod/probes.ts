@@ -9,11 +9,11 @@ import {
   HealthCheckResponse_ServingStatus,
   HealthDefinition,
 } from '../../src/gen/grpc/health/v1/health.ts';
-import type { CertificatePair } from '../certificate.ts';
+import type { CertificatePair } from '../support/certificate.ts';
 import { pathOf } from '../../src/transport/paths.ts';
 import { messageOf } from '../../src/message_of.ts';
-import { frame, unframe } from '../raw_client.ts';
-import { eventually } from '../harness.ts';
+import { frame, unframe } from '../support/raw_client.ts';
+import { eventually } from '../support/harness.ts';
 
 /** What asks whether a server serves, again and again. */
 export interface Probe {

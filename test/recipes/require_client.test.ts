@@ -4,7 +4,7 @@ import { createClient } from 'nice-grpc';
 import { ClientError, Status } from 'nice-grpc-common';
 import { requireClient } from '../../recipes/require_client.ts';
 import { dial } from '../../src/transport/client.ts';
-import { certificate } from '../certificate.ts';
+import { certificate } from '../support/certificate.ts';
 import { EchoDefinition } from '../echo/gen/echo.ts';
 import { serveBehind } from './serve.ts';
 

@@ -1,6 +1,6 @@
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { block, insert, plain } from '../hpack/blocks.ts';
-import { frameOf, post } from '../http2_peer.ts';
+import { frameOf, post } from '../support/http2_peer.ts';
 
 /** What the headers of a call say. */
 export interface RequestParts {

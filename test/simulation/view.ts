@@ -10,7 +10,7 @@ import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import type { Http2Limits } from '../../src/engine/http2/limits.ts';
 import { SettingId } from '../../src/engine/http2/settings.ts';
 import { messageOf } from '../../src/message_of.ts';
-import { type FrameAt, framesIn } from '../grpc_fuzz_client.ts';
+import { type FrameAt, framesIn } from '../support/grpc_fuzz_client.ts';
 
 const { END_STREAM, END_HEADERS, ACK } = Flag;
 

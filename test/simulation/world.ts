@@ -9,7 +9,7 @@ import { defaultLimits, type Http2Limits } from '../../src/engine/http2/limits.t
 import { type RequestHeaders, valueOf } from '../../src/engine/http2/request_headers.ts';
 import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
-import { createIdleShare } from '../http2_fuzz_client.ts';
+import { createIdleShare } from '../support/http2_fuzz_client.ts';
 import { addMethods, type Tally } from './service.ts';
 import { createTurns, type Turns } from './turns.ts';
 import { View } from './view.ts';

@@ -3,10 +3,10 @@ import { syncBuiltinESMExports } from 'node:module';
 import { mock, test } from 'node:test';
 import zlib from 'node:zlib';
 import { Status } from 'nice-grpc-common';
-import { answerTo } from '../../../test/grpc_answer.ts';
-import { serve } from '../../../test/harness.ts';
-import { rpcMethods, paths } from '../../../test/kinds.ts';
-import { connectRaw, frame } from '../../../test/raw_client.ts';
+import { answerTo } from '../../../test/support/grpc_answer.ts';
+import { serve } from '../../../test/support/harness.ts';
+import { rpcMethods, paths } from '../../../test/support/kinds.ts';
+import { connectRaw, frame } from '../../../test/support/raw_client.ts';
 
 // In a file of its own, as the compressor is loaded once for each process.
 mock.method(zlib, 'gzip', (_bytes: Buffer, done: (error: Error) => void) =>

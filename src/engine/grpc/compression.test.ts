@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { answerTo } from '../../../test/grpc_answer.ts';
-import { serve, type ServeOptions } from '../../../test/harness.ts';
-import { paths } from '../../../test/kinds.ts';
-import { connectRaw, frame, packed } from '../../../test/raw_client.ts';
+import { answerTo } from '../../../test/support/grpc_answer.ts';
+import { serve, type ServeOptions } from '../../../test/support/harness.ts';
+import { paths } from '../../../test/support/kinds.ts';
+import { connectRaw, frame, packed } from '../../../test/support/raw_client.ts';
 import { EchoRequest } from '../../../test/echo/gen/echo.ts';
 import { decompress, letGo, withCompressionSlot } from './compression.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Status } from 'nice-grpc-common';
-import { frame } from '../../../test/raw_client.ts';
-import { usedMemory } from '../../../test/memory.ts';
+import { frame } from '../../../test/support/raw_client.ts';
+import { usedMemory } from '../../../test/support/memory.ts';
 import { MessageReader } from './messages.ts';
 
 const sizes = [0, 1, 5, 300, 2000, 7];

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { feed, serve, until } from '../../../test/harness.ts';
-import { call, kinds, rpcMethods, unending, waiting } from '../../../test/kinds.ts';
+import { feed, serve, until } from '../../../test/support/harness.ts';
+import { call, kinds, rpcMethods, unending, waiting } from '../../../test/support/kinds.ts';
 import { HealthDefinition } from '../../gen/grpc/health/v1/health.ts';
 
 const leaving = { code: Status.UNAVAILABLE, details: 'Server is shutting down' };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createPeer, trailer } from '../../../test/http2_peer.ts';
+import { createPeer, trailer } from '../../../test/support/http2_peer.ts';
 import { ErrorCode } from '../http2/errors.ts';
 import { Flag } from '../http2/frames.ts';
 import { encodeSettings, SettingId } from '../http2/settings.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { block, insert, plain } from '../../../test/hpack/blocks.ts';
-import { cutTest } from '../../../test/http2_cuts.ts';
-import { goAwayCode, ok, type Peer, post, word } from '../../../test/http2_peer.ts';
+import { cutTest } from '../../../test/support/http2_cuts.ts';
+import { goAwayCode, ok, type Peer, post, word } from '../../../test/support/http2_peer.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag } from './frames.ts';
 import { defaultLimits } from './limits.ts';

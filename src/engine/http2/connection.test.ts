@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { block, field, insert } from '../../../test/hpack/blocks.ts';
-import { cutTest } from '../../../test/http2_cuts.ts';
-import { createPeer, goAwayCode, ok, post, trailer, word } from '../../../test/http2_peer.ts';
+import { cutTest } from '../../../test/support/http2_cuts.ts';
+import {
+  createPeer,
+  goAwayCode,
+  ok,
+  post,
+  trailer,
+  word,
+} from '../../../test/support/http2_peer.ts';
 import { Held } from '../account.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { withRandom } from '../../../test/hpack/random.ts';
-import { createPeer } from '../../../test/http2_peer.ts';
+import { createPeer } from '../../../test/support/http2_peer.ts';
 import { unbounded } from '../scheduler.ts';
 import { createSecrets, scatter, StreamIndex } from './open_streams.ts';
 import type { Stream } from './stream.ts';

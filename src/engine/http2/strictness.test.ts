@@ -2,8 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { block, field, insert } from '../../../test/hpack/blocks.ts';
-import { cutTest } from '../../../test/http2_cuts.ts';
-import { goAwayCode, ok, type Peer, post, trailer, word } from '../../../test/http2_peer.ts';
+import { cutTest } from '../../../test/support/http2_cuts.ts';
+import {
+  goAwayCode,
+  ok,
+  type Peer,
+  post,
+  trailer,
+  word,
+} from '../../../test/support/http2_peer.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31, preface } from './frames.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { certificate } from '../../../test/certificate.ts';
-import { serve } from '../../../test/harness.ts';
+import { certificate } from '../../../test/support/certificate.ts';
+import { serve } from '../../../test/support/harness.ts';
 import { EchoDefinition } from '../../../test/echo/gen/echo.ts';
 import { dial } from '../../transport/client.ts';
 

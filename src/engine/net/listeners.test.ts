@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
-import { certificate } from '../../../test/certificate.ts';
-import { clientHello, dialTls, handshake, heard } from '../../../test/handshake.ts';
+import { certificate } from '../../../test/support/certificate.ts';
+import { clientHello, dialTls, handshake, heard } from '../../../test/support/handshake.ts';
 import { createServer, type GrpcServerOptions } from '../grpc/server.ts';
 import type { TlsFiles } from './tls_options.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { frameOf, ok, post, trailer } from '../../../test/http2_peer.ts';
+import { frameOf, ok, post, trailer } from '../../../test/support/http2_peer.ts';
 import { ErrorCode } from '../http2/errors.ts';
 import { Flag, FrameType, preface, FrameReader } from '../http2/frames.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { feed, serve } from '../../../test/harness.ts';
+import { feed, serve } from '../../../test/support/harness.ts';
 import { GreeterDefinition, type HelloRequest } from '../../gen/greet.ts';
 
 /** A server, and a client of the greet guide's service. */

@@ -6,8 +6,8 @@ import { createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
 import { createServer } from 'nice-grpc';
 import { HelloDefinition } from '../../gen/hello.ts';
-import { install } from '../../../test/program.ts';
-import { listenTcp } from '../../../test/tcp.ts';
+import { install } from '../../../test/support/program.ts';
+import { listenTcp } from '../../../test/support/tcp.ts';
 
 const menu = `1. SayHello - Unary
 2. ParrotSayHello - Server Side Streaming

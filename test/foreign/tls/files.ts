@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { certificate } from '../../certificate.ts';
+import { certificate } from '../../support/certificate.ts';
 
 // Started for foreign clients: writes the certificates of servers and of clients into a folder, each as
 // NAME.pem, with the intermediate that has signed it, and NAME.key.

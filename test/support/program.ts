@@ -10,15 +10,15 @@ import { createInterface } from 'node:readline';
 import type { Readable, Stream } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { Channel } from 'nice-grpc';
-import { dial } from '../src/transport/client.ts';
+import { dial } from '../../src/transport/client.ts';
 import { engineName, eventually, type MemoryLog, memoryLog } from './harness.ts';
 import { parsePrometheus } from './prometheus.ts';
 import { serverTls } from './tls.ts';
 
-const built = join(import.meta.dirname, '../dist/greeter.mjs');
+const built = join(import.meta.dirname, '../../dist/greeter.mjs');
 /** Where the coverage of the sources is measured, they are what runs. */
 const coverage = process.env['NODE_V8_COVERAGE'];
-const sources = join(import.meta.dirname, '../src/main.ts');
+const sources = join(import.meta.dirname, '../../src/main.ts');
 /** So that what is typed runs on the Node of these tests, whatever else the machine has. */
 const ownNodeFirst = {
   ...process.env,

@@ -1,9 +1,9 @@
 import { deflateSync, gzipSync } from 'node:zlib';
-import { EchoRequest } from './echo/gen/echo.ts';
-import { Flag, FrameType } from '../src/engine/http2/frames.ts';
-import type { DynamicTable } from '../src/engine/http2/hpack/decoder.ts';
-import { block, field, insert, plain } from './hpack/blocks.ts';
-import type { Random } from './hpack/random.ts';
+import { EchoRequest } from '../echo/gen/echo.ts';
+import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
+import type { DynamicTable } from '../../src/engine/http2/hpack/decoder.ts';
+import { block, field, insert, plain } from '../hpack/blocks.ts';
+import type { Random } from '../hpack/random.ts';
 import { createFuzzClient, type FuzzClient } from './http2_fuzz_client.ts';
 import { frameOf, post, word } from './http2_peer.ts';
 import { paths } from './kinds.ts';

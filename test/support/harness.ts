@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Channel, type Client, createClient } from 'nice-grpc';
 import { pino } from 'pino';
-import { type EchoMethods, echoServices } from './echo/echo.ts';
-import { EchoDefinition } from './echo/gen/echo.ts';
+import { type EchoMethods, echoServices } from '../echo/echo.ts';
+import { EchoDefinition } from '../echo/gen/echo.ts';
 import { dialChannel, serverTls } from './tls.ts';
-import { loadConfig } from '../src/config.ts';
-import type { Counts } from '../src/engine/grpc/server.ts';
-import type { OpenCalls } from '../src/engine/grpc/open_calls.ts';
-import type { TlsFiles } from '../src/engine/net/tls_options.ts';
-import { type CallCounts, createCallCounts } from '../src/observability/call_counts.ts';
-import { loadServices, type ServiceDeps } from '../src/services.ts';
-import { createHealthState, type HealthState } from '../src/services/health_state.ts';
-import { createEngine } from '../src/transport/engine.ts';
-import type { EngineName, Limits } from '../src/transport/engine_types.ts';
-import { exemptIn, methodsOf } from '../src/transport/catalogue.ts';
-import { buildServer, type ChainDeps } from '../src/transport/server.ts';
+import { loadConfig } from '../../src/config.ts';
+import type { Counts } from '../../src/engine/grpc/server.ts';
+import type { OpenCalls } from '../../src/engine/grpc/open_calls.ts';
+import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
+import { type CallCounts, createCallCounts } from '../../src/observability/call_counts.ts';
+import { loadServices, type ServiceDeps } from '../../src/services.ts';
+import { createHealthState, type HealthState } from '../../src/services/health_state.ts';
+import { createEngine } from '../../src/transport/engine.ts';
+import type { EngineName, Limits } from '../../src/transport/engine_types.ts';
+import { exemptIn, methodsOf } from '../../src/transport/catalogue.ts';
+import { buildServer, type ChainDeps } from '../../src/transport/server.ts';
 
 /** The engine under test: GREETER_ENGINE, as for the server itself. */
 export const engineName: EngineName =

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Http2Limits } from '../src/engine/http2/limits.ts';
-import { createRandom, type Random } from './hpack/random.ts';
+import type { Http2Limits } from '../../src/engine/http2/limits.ts';
+import { createRandom, type Random } from '../hpack/random.ts';
 import { createPeer, type Peer, type Wire } from './http2_peer.ts';
 
 /** `CUT_SEED=… CUTS=…` runs again what failed; `CUTS=all` is every place there is to be. */

@@ -1,5 +1,5 @@
-import { type Account, Accounts, type Limited } from '../src/engine/account.ts';
-import type { Connection } from '../src/engine/http2/connection.ts';
+import { type Account, Accounts, type Limited } from '../../src/engine/account.ts';
+import type { Connection } from '../../src/engine/http2/connection.ts';
 
 /** An account of a connection that is a peer by itself, and those it shares with. */
 export interface OwnAccount {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
  * this machine it would be too much.
  */
 export function imageEnv(memoryMiB?: number): Record<string, string> {
-  const dockerfile = readFileSync(join(import.meta.dirname, '../Dockerfile'), 'utf8');
+  const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8');
   const all = [...dockerfile.matchAll(/([A-Z_]+)=("[^"]*"|\S+)/g)].map(([, name, value = '']) => [
     name,
     value.replaceAll('"', ''),

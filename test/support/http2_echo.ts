@@ -2,10 +2,10 @@ import { createServer } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { createServer as createTlsServer } from 'node:tls';
 import { generate } from 'selfsigned';
-import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
-import type { RequestHeaders } from '../src/engine/http2/request_headers.ts';
-import { createHttp2Server, type Http2Server } from '../src/engine/net/connections.ts';
-import type { Stream, StreamEvents } from '../src/engine/http2/stream.ts';
+import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
+import type { RequestHeaders } from '../../src/engine/http2/request_headers.ts';
+import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
+import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
 import { listenTcp } from './tcp.ts';
 
 /** `:status: 200` (RFC 7541 appendix A, index 8). */

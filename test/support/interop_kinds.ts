@@ -4,8 +4,8 @@ import {
   StreamingInputCallRequest,
   StreamingOutputCallRequest,
   type StreamingOutputCallResponse,
-} from '../src/gen/grpc/testing/messages.ts';
-import type { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+} from '../../src/gen/grpc/testing/messages.ts';
+import type { TestServiceDefinition } from '../../src/gen/grpc/testing/test.ts';
 import { response } from './interop.ts';
 import type { Kind } from './kinds.ts';
 import { frame } from './raw_client.ts';

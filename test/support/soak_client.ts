@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Status } from 'nice-grpc';
-import { Flag, FrameType, preface, FrameReader } from '../src/engine/http2/frames.ts';
-import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
-import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
+import { Flag, FrameType, preface, FrameReader } from '../../src/engine/http2/frames.ts';
+import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
+import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { frameOf, word } from './http2_peer.ts';
 
 /** A connection that says what it likes, and knows how each of its calls ended. */

@@ -1,9 +1,9 @@
-import { Flag, FrameType, FrameReader, HeaderBlockReader } from '../src/engine/http2/frames.ts';
-import { createHpackDecoder, type DynamicTable } from '../src/engine/http2/hpack/decoder.ts';
-import type { Http2Limits } from '../src/engine/http2/limits.ts';
-import { encodeSettings, SettingId } from '../src/engine/http2/settings.ts';
-import { block, field, insert, plain, resize } from './hpack/blocks.ts';
-import type { Random } from './hpack/random.ts';
+import { Flag, FrameType, FrameReader, HeaderBlockReader } from '../../src/engine/http2/frames.ts';
+import { createHpackDecoder, type DynamicTable } from '../../src/engine/http2/hpack/decoder.ts';
+import type { Http2Limits } from '../../src/engine/http2/limits.ts';
+import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
+import { block, field, insert, plain, resize } from '../hpack/blocks.ts';
+import type { Random } from '../hpack/random.ts';
 import { frameOf, post, word } from './http2_peer.ts';
 
 const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;

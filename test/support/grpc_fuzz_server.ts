@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { type CallContext, ServerError, Status } from 'nice-grpc-common';
-import type { Call } from '../src/context.ts';
-import type { EchoServiceImplementation } from './echo/gen/echo.ts';
-import { createRandom, type Random } from './hpack/random.ts';
+import type { Call } from '../../src/context.ts';
+import type { EchoServiceImplementation } from '../echo/gen/echo.ts';
+import { createRandom, type Random } from '../hpack/random.ts';
 
 /** An echo service whose methods do all that a service may do, good and bad; which, the seed says. */
 export function fuzzEcho(seed: () => number): Partial<EchoServiceImplementation<Call>> {

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { settingRows, type SettingRow } from '../src/config.ts';
+import { settingRows, type SettingRow } from '../../src/config.ts';
 import type { Given } from './agreement.ts';
 import { certificate } from './certificate.ts';
-import type { Random } from './hpack/random.ts';
+import type { Random } from '../hpack/random.ts';
 
 /** Files that settings may name; those of a pair belong together. */
 export interface Files {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { preface } from '../src/engine/http2/frames.ts';
+import { preface } from '../../src/engine/http2/frames.ts';
 
 /** How a server took a client in. */
 interface Taken {

@@ -1,5 +1,5 @@
-import { trace } from '../src/middleware/trace.ts';
-import { createTracing, type TracingOptions } from '../src/observability/trace.ts';
+import { trace } from '../../src/middleware/trace.ts';
+import { createTracing, type TracingOptions } from '../../src/observability/trace.ts';
 import { type Collector, type SeenSpan, startCollector } from './collector.ts';
 import { methods, type Running, serve, type ServeOptions } from './harness.ts';
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Client } from 'nice-grpc';
-import type { EchoMethods } from './echo/echo.ts';
+import type { EchoMethods } from '../echo/echo.ts';
 import {
   type EchoServiceImplementation,
   type EchoDefinition,
   EchoRequest,
-} from './echo/gen/echo.ts';
+} from '../echo/gen/echo.ts';
 
 /** The four kinds of call, so that a test can be run for each. */
 export const kinds = ['unary', 'serverStream', 'clientStream', 'bidi'] as const;

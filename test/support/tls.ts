@@ -2,7 +2,7 @@ import { connect as connectHttp2, type Settings } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type Channel, ChannelCredentials, type ChannelOptions, createChannel } from 'nice-grpc';
-import type { TlsFiles } from '../src/engine/net/tls_options.ts';
+import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
 import { localCertificate } from './certificate.ts';
 
 /** What the harness serves with: TEST_TLS=1 runs the tests over TLS. */

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 /** The root of this project. */
-export const projectRoot = join(import.meta.dirname, '..');
+export const projectRoot = join(import.meta.dirname, '../..');
 
 /** A folder with a copy of the project, without its history and what was built; it is removed after the test. */
 export function copyOfProject(t: TestContext): string {
