@@ -59,8 +59,8 @@ type Known = Timed & Connected & Sending & Traced;
  * names them in logs. It also counts the call, and ends its span, whether it has a line or not: others would
  * cost more, and could differ.
  *
- * The request id is in the headers of the response if the request had an `x-request-id`, and in the trailers
- * of every call that fails: as headers it would keep clients from retrying (gRFC A6).
+ * The request id is in the headers of every response, and in the trailers of a call that fails before it has any:
+ * as headers it would keep clients from retrying (gRFC A6).
  */
 export function requestLog({
   log,
@@ -83,7 +83,7 @@ export function requestLog({
     count.started++;
     const sentId = context.metadata.get(requestIdName);
     const requestId = sentId !== undefined && usableId.test(sentId) ? sentId : nextId();
-    if (sentId !== undefined) context.header.set(requestIdName, requestId);
+    context.header.set(requestIdName, requestId);
     const about = { method: count.name, path, requestId, context };
     // When the caller leaves a response stream, this generator is returned, not thrown into:
     // then this first value is what the line says.
@@ -102,7 +102,7 @@ export function requestLog({
     } catch (error) {
       ended = error;
       if (!isAbort(error)) {
-        if (sentId !== undefined) context.header.delete(requestIdName);
+        context.header.delete(requestIdName);
         context.trailer.set(requestIdName, requestId);
       }
       throw error;
@@ -251,5 +251,5 @@ function nameOf({ connection }: Connected): string | undefined {
 function requestIds(): () => string {
   const prefix = Math.random().toString(36).slice(2, 14);
   let last = 0;
-  return () => `${prefix}-${(++last).toString(36)}`;
+  return () => `${prefix}-${++last}`;
 }

@@ -44,6 +44,27 @@ test('LazyMetadata is sent as it was filled, binary values without padding', () 
   assert.deepEqual(fieldsOf(metadata), ['x-a', '1, 2', 'x-bin', 'AQ', 'x-bin', 'AAAA']);
 });
 
+test('LazyMetadata keeps simple values apart from names that look like them', () => {
+  const metadata = new LazyMetadata([]);
+  metadata.set('a', 'b').set('b', '1').set('b', '2').set('c', 'a');
+
+  assert.deepEqual([metadata.get('a'), metadata.get('b'), metadata.get('C')], ['b', '2', 'a']);
+  metadata.delete('B');
+  assert.deepEqual(fieldsOf(metadata), ['a', 'b', 'c', 'a']);
+  metadata.append('c', 'd');
+  metadata.delete('a');
+  assert.deepEqual(fieldsOf(metadata), ['c', 'a, d']);
+  metadata.delete('c');
+  assert.ok(metadata.isEmpty);
+});
+
+test('LazyMetadata leaves out simple values that are too many', () => {
+  const metadata = new LazyMetadata([]);
+  metadata.set('a', 'x'.repeat(mostListSize)).set('b', '1');
+
+  assert.deepEqual(metadata.encode(), { fields: ['b', '1'], size: 34, isWhole: false });
+});
+
 test('LazyMetadata that nobody has touched sends nothing', () => {
   assert.deepEqual(fieldsOf(new LazyMetadata([])), []);
   const read = new LazyMetadata([]);

@@ -1,5 +1,5 @@
 import { Metadata, type MetadataValue } from 'nice-grpc-common';
-import { fieldOverhead } from '../http2/hpack/header_list.ts';
+import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
 import { stripped } from '../http2/request_headers.ts';
 
 /** Names that are ours or HTTP's: nobody finds them in metadata or sets them with it. */
@@ -42,6 +42,8 @@ const nothing: EncodedMetadata = { fields: [], size: 0, isWhole: true };
 /** Metadata that is made when somebody asks for it. */
 export class LazyMetadata implements Metadata {
   readonly #fields: readonly string[];
+  /** Names and values in turn that were set and need no metadata to be sent: a call has a few at most. */
+  #simple: string[] | undefined;
   #made: Metadata | undefined;
   #encoded: EncodedMetadata | undefined;
 
@@ -52,19 +54,27 @@ export class LazyMetadata implements Metadata {
 
   /** What somebody has put in, as it is sent. Throws a TypeError for what HTTP/2 cannot carry. */
   encode(): EncodedMetadata {
-    if (!this.#made) return nothing;
-    this.#encoded ??= encode(this.#made);
-    return this.#encoded;
+    if (this.#made) this.#encoded ??= encode(this.#made);
+    else if (this.#simple) this.#encoded ??= encodeSimple(this.#simple);
+    return this.#encoded ?? nothing;
   }
 
   /** Whether somebody has put something in. */
   get isEmpty(): boolean {
-    if (!this.#made) return this.#fields.length === 0;
+    if (!this.#made) return (this.#simple ?? this.#fields).length === 0;
     return this.#made[Symbol.iterator]().next().done === true;
   }
 
   set<Key extends string>(key: Key, value: MetadataValue<Key> | MetadataValue<Key>[]): Metadata {
-    this.#all().set(key, value);
+    // A name that is there has a value to replace, or is the value of another.
+    const isNew = !this.#made && this.#fields.length === 0 && !this.#simple?.includes(key);
+    if (isNew && isSimple(key, value)) {
+      this.#encoded = undefined;
+      this.#simple ??= [];
+      this.#simple.push(key, value);
+    } else {
+      this.#all().set(key, value);
+    }
     return this;
   }
 
@@ -74,15 +84,16 @@ export class LazyMetadata implements Metadata {
   }
 
   delete(key: string): void {
-    this.#all().delete(key);
+    if (this.#made || !this.isEmpty) this.#all().delete(key);
   }
 
   get<Key extends string>(key: Key): MetadataValue<Key> | undefined {
     if (this.#made) return this.#made.get(key);
     // One value is asked for more often than all, and most often it is not there.
+    const fields = this.#simple ?? this.#fields;
     const name = key.toLowerCase();
-    if (!this.#fields.includes(name)) return undefined;
-    return decode(this.#fields, (other) => other === name).get(key);
+    if (!fields.includes(name)) return undefined;
+    return decode(fields, (other) => other === name).get(key);
   }
 
   getAll<Key extends string>(key: Key): MetadataValue<Key>[] {
@@ -100,9 +111,31 @@ export class LazyMetadata implements Metadata {
   #all(): Metadata {
     // Whoever asks for all of it may change it.
     this.#encoded = undefined;
-    this.#made ??= decode(this.#fields);
+    this.#made ??= decode(this.#simple ?? this.#fields);
     return this.#made;
   }
+}
+
+/** Names that were found to be simple. Code has few; whatever else comes is looked at each time. */
+const simpleNames = new Set<string>();
+const mostNames = 100;
+const longestName = 64;
+
+/** Whether that is sent as it is, whatever else is set. */
+function isSimple(key: string, value: unknown): value is string {
+  if (typeof value !== 'string' || !(simpleNames.has(key) || isSimpleName(key))) return false;
+  for (let at = 0; at < value.length; at++) {
+    const octet = value.charCodeAt(at);
+    // Visible ASCII.
+    if (octet < 0x21 || octet > 0x7e) return false;
+  }
+  return value.length > 0;
+}
+
+function isSimpleName(key: string): boolean {
+  if (!/^[0-9a-z_.-]+$/.test(key) || key.endsWith('-bin') || reserved.has(key)) return false;
+  if (simpleNames.size < mostNames && key.length <= longestName) simpleNames.add(key);
+  return true;
 }
 
 /** PROTOCOL-HTTP2.md, Custom-Metadata; what is no metadata is passed over. */
@@ -120,6 +153,11 @@ function decode(fields: readonly string[], wanted = (_name: string) => true): Me
     }
   }
   return metadata;
+}
+
+function encodeSimple(fields: readonly string[]): EncodedMetadata {
+  const size = listSize(fields);
+  return size <= mostListSize ? { fields, size, isWhole: true } : encode(decode(fields));
 }
 
 function encode(metadata: Metadata): EncodedMetadata {

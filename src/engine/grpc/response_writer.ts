@@ -321,10 +321,9 @@ interface Peer {
 export function responseHeaders(header: LazyMetadata, peer: Peer, encoding?: string): Buffer {
   if (header.isEmpty && encoding === undefined) return plainHeaders;
   checkHeader(header, peer);
-  const fields = [...ok];
-  if (encoding !== undefined) fields.push('grpc-encoding', encoding);
-  fields.push(...header.encode().fields);
-  return encodeHeaders(fields);
+  const { fields } = header.encode();
+  if (encoding === undefined) return encodeHeaders(fields, plainHeaders);
+  return encodeHeaders(['grpc-encoding', encoding, ...fields], plainHeaders);
 }
 
 /**

@@ -61,6 +61,11 @@ export class BlockWriter {
     this.bytes[this.at++] = octet;
   }
 
+  append(octets: Uint8Array): void {
+    // They are few, and a call of set() costs more than to copy them.
+    for (const octet of octets) this.bytes[this.at++] = octet;
+  }
+
   written(): Buffer {
     return this.bytes.subarray(0, this.at);
   }
@@ -205,8 +210,12 @@ export function writeHuffman(writer: BlockWriter, text: string): void {
 
 function lookUp(table: Uint32Array, octet: number): number {
   const found = octet <= 0xff ? table[octet] : undefined;
-  if (found === undefined) throw new RangeError('Cannot encode a header: one octet a character');
+  if (found === undefined) throw noOctet();
   return found;
+}
+
+function noOctet(): RangeError {
+  return new RangeError('Cannot encode a header: one octet a character');
 }
 
 const { huffman, plain } = stringRepresentation;
@@ -220,17 +229,27 @@ export function readString(reader: BlockReader): string {
   return reader.bytes.toString('latin1', from, reader.at);
 }
 
+/** Shorter strings go without the Huffman code: it would save some octets, and cost more time than all else of a header. */
+const leastHuffman = 64;
+
 /**
- * Writes a string of one octet a character, with the Huffman code if that is shorter (RFC 7541
+ * Writes a string of one octet a character, a long one with the Huffman code if that is shorter (RFC 7541
  * section 5.2). Throws a RangeError for a character above U+00FF.
  */
 export function writeString(writer: BlockWriter, text: string): void {
-  const length = huffmanLength(text);
-  if (length < text.length) {
-    writeInteger(writer, length, huffman);
-    writeHuffman(writer, text);
-  } else {
-    writeInteger(writer, text.length, plain);
-    writer.at += writer.bytes.write(text, writer.at, 'latin1');
+  if (text.length >= leastHuffman) {
+    const length = huffmanLength(text);
+    if (length < text.length) {
+      writeInteger(writer, length, huffman);
+      return writeHuffman(writer, text);
+    }
   }
+  writeInteger(writer, text.length, plain);
+  const { bytes, at: start } = writer;
+  for (let at = 0; at < text.length; at++) {
+    const octet = text.charCodeAt(at);
+    if (octet > 0xff) throw noOctet();
+    bytes[start + at] = octet;
+  }
+  writer.at = start + text.length;
 }
