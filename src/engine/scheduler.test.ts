@@ -80,6 +80,32 @@ test('a turn does a bounded amount of work, however many flows have some', async
   assert.ok(most * size <= 2 * 16_000 + size, `${most} pieces in a turn`);
 });
 
+test('turns are short while connections are accepted: each waits for a turn of its own', async () => {
+  const scheduler = new Scheduler(0);
+  const workers = Array.from({ length: 50 }, () =>
+    worker(scheduler.createFlow(), { pieces: 10_000 }),
+  );
+  const done = () => workers.reduce((sum, each) => sum + each.done, 0);
+  for (const each of workers) each.goOn();
+  const parts = async (accepted: (turn: number) => boolean) => {
+    const seen: number[] = [];
+    for (let turn = 0; turn < 20; turn++) {
+      const before = done();
+      if (accepted(turn)) scheduler.accepted();
+      await immediate();
+      seen.push(done() - before);
+    }
+    return seen;
+  };
+
+  const short = await parts(() => true);
+  const long = await parts(() => false);
+
+  assert.ok(Math.max(...short.slice(1)) * size <= 2000 + size, `parts of ${short.join(', ')}`);
+  assert.ok(Math.min(...short) > 0);
+  assert.ok(Math.min(...long.slice(1)) * size >= 10_000, `parts of ${long.join(', ')}`);
+});
+
 test('a flow that does in one piece what others do in many waits for as long', async () => {
   const scheduler = new Scheduler(0);
   const dear = worker(scheduler.createFlow(), { pieces: 100, work: 100 * size });

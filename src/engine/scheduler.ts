@@ -11,9 +11,14 @@ const mostQuantum = 4000;
 /** The same where many wait: less would be hardly a call. */
 const leastQuantum = 100;
 /** What all that wait may do in a turn, and again what all others may. */
-const half = 16_000;
-/** When all have done so much in a turn, nobody begins what may be large. */
-const fullTurn = 2 * half;
+const longHalf = 16_000;
+/**
+ * The same while connections come: Node accepts one in each turn and on each address (libuv 1.46), so that a
+ * client waits as many turns to be accepted as others came before it.
+ */
+const shortHalf = longHalf / 8;
+/** In halves: when all have done so much in a turn, nobody begins what may be large. */
+const fullTurn = 2;
 /** When they have done so much, what has begun does not go on, either. */
 const overfullTurn = 3 * fullTurn;
 
@@ -108,7 +113,7 @@ export class Scheduler {
   /** Which turn it is. */
   turn = 1;
   /** What flows that do not wait have left in this turn. */
-  fresh = half;
+  fresh = longHalf;
   /** What has been done in it, by all. */
   done = 0;
   /** Bytes of input that wait. */
@@ -120,6 +125,9 @@ export class Scheduler {
   readonly #mostPutOff: number;
   readonly #later: (task: () => void) => unknown;
   #isScheduled = false;
+  #half = longHalf;
+  /** The last turn that is a short one. */
+  #shortUntil = 0;
 
   /**
    * Of more than `mostPutOff` bytes of input that wait, none are put off: the sockets wait for us instead.
@@ -132,6 +140,20 @@ export class Scheduler {
 
   get isCrowded(): boolean {
     return this.putOff > this.#mostPutOff;
+  }
+
+  /** Whether all connections have done so much in this turn; see Flow. */
+  get isTurnFull(): boolean {
+    return this.done >= fullTurn * this.#half;
+  }
+
+  get isTurnOverfull(): boolean {
+    return this.done >= overfullTurn * this.#half;
+  }
+
+  /** A connection was accepted: others may wait for that, so the next turn is a short one. */
+  accepted(): void {
+    this.#shortUntil = this.turn + 1;
   }
 
   /** A flow of its own for one connection. */
@@ -164,7 +186,8 @@ export class Scheduler {
     this.#isScheduled = false;
     this.#endTurn();
     this.turn++;
-    this.fresh = half;
+    this.#half = this.turn <= this.#shortUntil ? shortHalf : longHalf;
+    this.fresh = this.#half;
     this.done = 0;
     this.#shareOut();
     if (this.#waiting.length > 0) this.schedule();
@@ -180,9 +203,9 @@ export class Scheduler {
 
   #shareOut(): void {
     const waiting = this.#waiting;
-    const quantum = Math.floor(half / Math.max(1, waiting.length));
+    const quantum = Math.floor(this.#half / Math.max(1, waiting.length));
     const granted = Math.min(mostQuantum, Math.max(leastQuantum, quantum));
-    for (let left = half; left > 0;) {
+    for (let left = this.#half; left > 0;) {
       const flow = waiting.shift();
       if (!flow) return;
       // Whoever has done more than its part lately has less of this round, or none.
@@ -235,11 +258,11 @@ class WaitingFlow implements Flow {
   }
 
   get isTurnFull(): boolean {
-    return this.#scheduler.done >= fullTurn;
+    return this.#scheduler.isTurnFull;
   }
 
   get isTurnOverfull(): boolean {
-    return this.#scheduler.done >= overfullTurn;
+    return this.#scheduler.isTurnOverfull;
   }
 
   get isCrowded(): boolean {

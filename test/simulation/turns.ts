@@ -90,7 +90,7 @@ class Meter implements Flow {
   #waiting = 0;
   /** When it had its part, or began to wait for one. */
   #since = 0;
-  /** What was begun beyond its part since then. */
+  /** What has gone beyond its part since then, at most. */
   #debt = 0;
 
   constructor(scheduler: MeteredScheduler, flow: Flow, work: Work) {
@@ -102,14 +102,12 @@ class Meter implements Flow {
   spend(units: number): void {
     const work = this.#thisTurn();
     this.#scheduler.total += units;
-    if (this.#flow.isSpent) {
-      work.late += units;
-      this.#debt += units;
-    }
+    if (this.#flow.isSpent) work.late += units;
     if (this.#flow.isCrowded) work.wasCrowded = true;
     work.done += units;
     work.largest = Math.max(work.largest, units);
     this.#flow.spend(units);
+    if (this.#flow.isSpent) this.#debt += units;
   }
 
   get turn(): number {

@@ -143,6 +143,7 @@ export function createWorld({ budget, tick }: WorldOptions): World {
     connect(keepsBodies = false) {
       const link = createLink(`${links.length}`, keepsBodies);
       links.push(link);
+      turns.scheduler.accepted();
       http2.attach(link.wire);
       return link;
     },

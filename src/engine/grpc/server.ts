@@ -247,6 +247,7 @@ function start(
     if (run.isOver) socket.destroy();
     else http2.attach(socket);
   };
-  const listeners = new Listeners({ onSocket, maxHandshakes, report });
+  const onAccept = () => http2.accepted();
+  const listeners = new Listeners({ onSocket, onAccept, maxHandshakes, report });
   return { ...parts, run, listeners };
 }

@@ -41,6 +41,8 @@ export interface Http2ServerOptions {
 
 /** The connections of one server, whatever listens for them. */
 export interface Http2Server {
+  /** To be called for each socket that was accepted, which attach() may get later: others may wait for that. */
+  accepted(): void;
   /** Takes a connected socket over: from a `net` server, or from a `tls` one with ALPN `h2`. */
   attach(socket: Socket): void;
   readonly openConnections: number;
@@ -123,6 +125,7 @@ export function createHttp2Server({
   let unended = 0;
 
   return {
+    accepted: () => scheduler.accepted(),
     attach,
     get openConnections() {
       return places.size;

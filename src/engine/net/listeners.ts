@@ -16,6 +16,8 @@ export type ReportOfSocket = (incident: Incident, socket: PeerAddress) => void;
 
 interface ListenersOptions {
   onSocket: (socket: Socket) => void;
+  /** Told of each socket that was accepted, before its handshake. */
+  onAccept?: () => void;
   /** TLS handshakes that may be under way at once, on all addresses together; see Handshakes. */
   maxHandshakes?: number | undefined;
   report?: ReportOfSocket | undefined;
@@ -40,6 +42,7 @@ const handshakeCost = 64 * 1024;
 /** The sockets that a server listens on. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
+  readonly #onAccept: () => void;
   readonly #handshakes: Handshakes;
   readonly #chains: ClientChains;
   readonly #report: ReportOfSocket;
@@ -48,10 +51,12 @@ export class Listeners {
 
   constructor({
     onSocket,
+    onAccept = () => {},
     maxHandshakes = defaultMaxHandshakes,
     report = () => {},
   }: ListenersOptions) {
     this.#onSocket = onSocket;
+    this.#onAccept = onAccept;
     this.#report = report;
     const message = `Cannot take more than ${maxHandshakes} TLS handshakes at once`;
     this.#handshakes = new Handshakes({
@@ -75,6 +80,7 @@ export class Listeners {
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
     const onSocket = 'path' in address ? this.#onSocket : (socket: Socket) => this.#onTcp(socket);
     const server = tls ? await this.#createTlsServer(tls, onSocket) : createServer(onSocket);
+    server.on('connection', this.#onAccept);
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
     // A connection that could not be accepted is lost; the next one may be.
