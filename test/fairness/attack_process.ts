@@ -6,8 +6,8 @@ import { rows } from './rows.ts';
 process.on('message', (order: AttackOrder) => void attack(order));
 process.on('disconnect', () => process.exit());
 
-async function attack({ row, port, ms }: AttackOrder) {
-  const hostile = new Hostile(port, ms);
+async function attack({ row, ...server }: AttackOrder) {
+  const hostile = new Hostile(server);
   const found = rows.find(({ name }) => name === row);
   if (!found) throw new Error(`Cannot attack so: no row is named "${row}"`);
   await found.attack(hostile);

@@ -121,6 +121,8 @@ type FloodOrder = Partial<Pick<Flood, 'connections' | 'streams' | 'uploads' | 'r
 /** A client that means no good, and what it can do to one server. */
 export class Hostile {
   readonly port: number;
+  /** Of the server. */
+  readonly pid: number;
   /** Milliseconds that a rate is kept up, or calls are held. */
   readonly rateMs: number;
   note = '';
@@ -131,8 +133,9 @@ export class Hostile {
   readonly #counts = noneYet();
   #isOver = false;
 
-  constructor(port: number, ms: number = rateMs) {
+  constructor({ port, pid, ms = rateMs }: { port: number; pid: number; ms?: number | undefined }) {
     this.port = port;
+    this.pid = pid;
     this.rateMs = ms;
   }
 

@@ -14,6 +14,7 @@ import type { Red, Row } from './rows.ts';
 export interface AttackOrder {
   row: string;
   port: number;
+  pid: number;
   /** How long a rate is kept up; see Hostile. */
   ms?: number;
 }
@@ -91,7 +92,7 @@ async function play(row: Row, rateMs?: number): Promise<Round> {
   const without = await seen(quietMs);
   const cpu = cpuTime(pid);
   const port = Number(address.split(':')[1]);
-  const order = { row: row.name, port, ...(rateMs !== undefined && { ms: rateMs }) };
+  const order = { row: row.name, port, pid, ...(rateMs !== undefined && { ms: rateMs }) };
   const done = await attacker.ask(order, attackMs);
   const during = await seen(settleMs);
   const after = await seen(afterMs);

@@ -33,7 +33,7 @@ for (const row of rows) {
   test(`a turn does no more than its quota: ${row.what}`, async (t) => {
     await using server = await serveMetered();
     const seen = watch(server);
-    const hostile = new Hostile(server.port, rateMs);
+    const hostile = new Hostile({ port: server.port, pid: process.pid, ms: rateMs });
 
     await row.attack(hostile);
     const { bytesSent } = await hostile.leave();
