@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Account, Accounts, Held, type Limited } from './account.ts';
+import { type Account, Accounts, type Limited } from './account.ts';
+import { Held } from './held.ts';
 
 /** What one connection holds, in parts; `stalled` of them are in the middle of a message that does not go on. */
 interface Fake {
@@ -45,7 +46,7 @@ function create(limits: Partial<Limited>, window = 1) {
   return { accounts, run };
 }
 
-const noSpare = { isIdle: true, drop() {} };
+const notReclaimable = { isIdle: true, drop() {} };
 
 test('what is charged is counted by category, and connections themselves are not limited', () => {
   const { accounts } = create({ bytes: 100 });
@@ -66,10 +67,10 @@ test('everybody is called back once when there is not too much any more', () => 
   const called: string[] = [];
   const left = () => void called.push('left');
   account.charge(Held.bodies, 150);
-  accounts.onRoom(() => void called.push('first'));
-  accounts.onRoom(() => void called.push('second'));
-  accounts.onRoom(left);
-  accounts.offRoom(left);
+  accounts.onMemoryAvailable(() => void called.push('first'));
+  accounts.onMemoryAvailable(() => void called.push('second'));
+  accounts.onMemoryAvailable(left);
+  accounts.offMemoryAvailable(left);
 
   account.charge(Held.bodies, -40);
   run();
@@ -192,15 +193,15 @@ test('a peer that is gone has no share', () => {
   one.account.charge(Held.bodies, -10);
   one.account.count('calls', -1);
   one.account.count('streams', -1);
-  accounts.close(one.account, noSpare);
+  accounts.close(one.account, notReclaimable);
   const room = other.account.room;
 
   assert.equal(room, 10);
   assert.deepEqual(accounts.used, { bytes: 90, calls: 1, streams: 1 });
 });
 
-/** A wish that says what became of it. */
-function wish(name: string, told: string[]) {
+/** A callbacks that says what became of it. */
+function callbacks(name: string, told: string[]) {
   return {
     granted: () => void told.push(`${name} granted`),
     refused: () => void told.push(`${name} refused`),
@@ -216,8 +217,8 @@ test('messages wait for room, those of the peer with the least first', () => {
   light.hold(5);
   const told: string[] = [];
 
-  const first = heavy.account.ask(40, wish('heavy', told));
-  const second = light.account.ask(40, wish('light', told));
+  const first = heavy.account.requestAdmission(40, callbacks('heavy', told));
+  const second = light.account.requestAdmission(40, callbacks('light', told));
   run();
   const before = [...told];
   holder.account.charge(Held.bodies, -40);
@@ -238,9 +239,11 @@ test('where too many messages wait, one is refused of the peer that has most of 
   modest.hold(60);
   const told: string[] = [];
 
-  const waiting = [0, 1, 2, 3, 4, 5].map((at) => greedy.account.ask(90, wish(`${at}`, told)));
-  const seventh = greedy.account.ask(90, wish('seventh', told));
-  const other = modest.account.ask(90, wish('other', told));
+  const waiting = [0, 1, 2, 3, 4, 5].map((at) =>
+    greedy.account.requestAdmission(90, callbacks(`${at}`, told)),
+  );
+  const seventh = greedy.account.requestAdmission(90, callbacks('seventh', told));
+  const other = modest.account.requestAdmission(90, callbacks('other', told));
 
   assert.ok(waiting.every((each) => typeof each === 'object'));
   assert.equal(seventh, 'refused');
@@ -254,7 +257,7 @@ test('a message that waits for ten seconds is refused', () => {
   holder.hold(100);
   holder.account.admit(1);
   const told: string[] = [];
-  const waits = holder.account.ask(50, wish('it', told));
+  const waits = holder.account.requestAdmission(50, callbacks('it', told));
 
   for (let second = 0; second < 9; second++) accounts.tick(second);
   const before = [...told];
@@ -271,15 +274,15 @@ test('what fits does not wait for what does not', () => {
   holder.hold(60);
   holder.account.admit(1);
   const told: string[] = [];
-  const waits = large.account.ask(75, wish('large', told));
+  const waits = large.account.requestAdmission(75, callbacks('large', told));
   run();
-  const fits = small.account.ask(20, wish('small', told));
+  const fits = small.account.requestAdmission(20, callbacks('small', told));
 
   // Once the other one is late, half of what there is is kept for it.
   accounts.tick(0);
   accounts.tick(1);
-  const half = small.account.ask(20, wish('half', told));
-  const more = small.account.ask(21, wish('more', told));
+  const half = small.account.requestAdmission(20, callbacks('half', told));
+  const more = small.account.requestAdmission(21, callbacks('more', told));
 
   assert.equal(typeof waits, 'object');
   assert.deepEqual([fits, half, typeof more], ['granted', 'granted', 'object']);
@@ -291,9 +294,9 @@ test('one message at a time gets through, whatever others hold', () => {
   holder.hold(50);
   other.hold(50);
   const told: string[] = [];
-  other.account.ask(60, wish('it', told));
+  other.account.requestAdmission(60, callbacks('it', told));
 
-  other.account.ask(60, wish('another', told));
+  other.account.requestAdmission(60, callbacks('another', told));
 
   run();
   other.account.admit(1);
@@ -322,7 +325,7 @@ test('what does not go on is ended for messages that wait, as far as it is more 
   idle.account.admit(1);
   idle.stalled = 8;
   const told: string[] = [];
-  other.account.ask(60, wish('it', told));
+  other.account.requestAdmission(60, callbacks('it', told));
 
   for (let second = 0; second < 3; second++) {
     accounts.tick(second);
@@ -384,7 +387,7 @@ test('a message that there is no room for gets through alone, and none does far 
   const [holder, other] = [open(accounts), open(accounts)];
   const granted: string[] = [];
   const ask = (name: string) =>
-    other.account.ask(60, { granted: () => granted.push(name), refused() {} });
+    other.account.requestAdmission(60, { granted: () => granted.push(name), refused() {} });
   holder.hold(90);
 
   assert.notEqual(ask('first'), 'granted');

@@ -124,12 +124,12 @@ test('a flow is crowded when all together have put off too much, and not after',
   const scheduler = new Scheduler(100);
   const flows = [scheduler.createFlow(), scheduler.createFlow()] as const;
 
-  flows[0].putOff(60);
-  assert.equal(flows[1].isCrowded, false);
-  flows[1].putOff(60);
-  assert.equal(flows[0].isCrowded, true);
-  flows[0].putOff(10);
-  assert.equal(flows[1].isCrowded, false);
+  flows[0].deferInput(60);
+  assert.equal(flows[1].isInputFull, false);
+  flows[1].deferInput(60);
+  assert.equal(flows[0].isInputFull, true);
+  flows[0].deferInput(10);
+  assert.equal(flows[1].isInputFull, false);
 });
 
 test('a turn in which much was done is full for every flow, and the next is not', async () => {

@@ -69,7 +69,7 @@ export function checkTurned(world: World): void {
   const { budget, http2, links, served, turns } = world;
   const held = served.filter(isHeld);
   const { bufferedBytes } = http2;
-  const waiting = turns.scheduler.putOff;
+  const waiting = turns.scheduler.deferredInput;
   const inflated = sum(served.filter(mayBeInflated), (each) => mostOfStream(each, undefined));
   const most = waiting + inflated + sum(links, (link) => mostHeld(link, ofLink(held, link)));
   hold(bufferedBytes <= most, `${bufferedBytes} bytes are counted`, most);

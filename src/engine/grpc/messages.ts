@@ -4,10 +4,11 @@ import { broken, tooLarge } from '../errors.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageRoom } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
 import { decompress, type Encoding, letGo, withInflationSlot } from './compression.ts';
-import { Held, type Account } from '../account.ts';
+import type { Account } from '../account.ts';
+import { Held } from '../held.ts';
 import { defaultMaxFrameSize } from '../http2/frames.ts';
 import type { Stream } from '../http2/stream.ts';
-import type { Waiting } from '../room.ts';
+import type { AdmissionRequest } from '../admission.ts';
 import { type EndReason, reasons } from './end_reason.ts';
 
 /** A message as it came. Its bytes are never written again, but share memory with others. */
@@ -336,7 +337,7 @@ export class MessageAdmission {
   #length = 0;
   /** What it is given. */
   #room = 0;
-  #waiting: Waiting<Account> | undefined;
+  #waiting: AdmissionRequest<Account> | undefined;
 
   constructor(call: Admitted, onGranted: () => void) {
     this.#call = call;
@@ -364,7 +365,7 @@ export class MessageAdmission {
   /** Nobody has that message any more, or waits for it. */
   release(): void {
     const { stream } = this.#call;
-    if (this.#waiting) stream.account.leave(this.#waiting);
+    if (this.#waiting) stream.account.cancelAdmission(this.#waiting);
     this.#waiting = undefined;
     stream.wait(false);
     if (this.#length === 0) return;
@@ -378,7 +379,7 @@ export class MessageAdmission {
     this.#length = length;
     this.#room = stream.account.mostOf(times * length);
     // It comes in place of the message before it.
-    const answer = stream.account.ask(Math.max(0, this.#room - inUse.held), {
+    const answer = stream.account.requestAdmission(Math.max(0, this.#room - inUse.held), {
       granted: () => {
         this.#waiting = undefined;
         stream.wait(false);

@@ -9,9 +9,9 @@ test('a message that comes when others have their turn is given room for its res
   const waiting: (() => void)[] = [];
   const flow = {
     isSpent: false,
-    isCrowded: false,
+    isInputFull: false,
     spend() {},
-    putOff() {},
+    deferInput() {},
     wait: (task: () => void) => void waiting.push(task),
   };
   let consumed = 0;

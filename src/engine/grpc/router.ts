@@ -3,7 +3,7 @@ import { ServerError, Status } from 'nice-grpc-common';
 import type { RequestHeaders } from '../http2/request_headers.ts';
 import type { Http2ServerOptions } from '../net/connections.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
-import { Held } from '../account.ts';
+import { Held } from '../held.ts';
 import { bounded } from '../bounded.ts';
 import { Call, type CallDeps, CallEvents, type Method } from './call.ts';
 import { type CallHead, readHead } from './call_head.ts';

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Server, ServerAddBuilder } from 'nice-grpc';
 import type { ServerMiddleware } from 'nice-grpc-common';
-import type { HeldBytes } from '../account.ts';
+import type { HeldBytes } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
 import {
   createHttp2Server,

@@ -10,7 +10,7 @@ import {
   trailer,
   word,
 } from '../../../test/support/http2_peer.ts';
-import { Held } from '../account.ts';
+import { Held } from '../held.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31, preface } from './frames.ts';

@@ -1,4 +1,5 @@
-import { type Account, Accounts, Held, type Limited } from '../account.ts';
+import { type Account, Accounts, type Limited } from '../account.ts';
+import { Held } from '../held.ts';
 import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
 import { type Frame, FrameType, maxInt31, FrameReader } from './frames.ts';
 import { Inbound } from './inbound.ts';
@@ -104,7 +105,7 @@ export class Connection {
       this.#inbound.onFrame(frame);
       if (this.isOverfull) throw tooMuch();
     };
-    this.#reader = new FrameReader(onFrame, () => flow.isSpent && !flow.isCrowded);
+    this.#reader = new FrameReader(onFrame, () => flow.isSpent && !flow.isInputFull);
     this.#sender.output.frame(FrameType.SETTINGS, 0, 0, ownSettings(limits));
     this.#sender.windowUpdate(0, limits.connectionWindowSize - 65_535);
   }
@@ -204,7 +205,7 @@ export class Connection {
       if (!(error instanceof ConnectionError)) throw error;
       this.fail(error);
     }
-    this.#flow.putOff(this.#reader.restBytes);
+    this.#flow.deferInput(this.#reader.restBytes);
     this.count();
   }
 
@@ -316,7 +317,7 @@ export class Connection {
   lost(error?: ConnectionError): void {
     this.#state = 'failed';
     this.#reader.stop();
-    this.#flow.putOff(0);
+    this.#flow.deferInput(0);
     this.#streams.end(error);
     this.count();
   }

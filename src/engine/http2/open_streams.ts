@@ -1,4 +1,5 @@
-import { type Account, Held, type Limited } from '../account.ts';
+import type { Account, Limited } from '../account.ts';
+import { Held } from '../held.ts';
 import { cost, type Flow } from '../scheduler.ts';
 import { ConnectionError, ErrorCode, lowerCase, StreamError } from './errors.ts';
 import { ReceiveWindow } from './flow_control.ts';

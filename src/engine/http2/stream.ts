@@ -1,4 +1,5 @@
-import { type Account, type Category, Held } from '../account.ts';
+import type { Account } from '../account.ts';
+import { type Category, Held } from '../held.ts';
 import type { Flow } from '../scheduler.ts';
 import { type Code, type ConnectionError, StreamError } from './errors.ts';
 import { ReceiveWindow, SendWindow, type Payload, SendQueue } from './flow_control.ts';

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { Accounts, type HeldBytes } from '../account.ts';
+import { Accounts } from '../account.ts';
+import type { HeldBytes } from '../held.ts';
 import type { SocketTimes } from './connection_times.ts';
 import { type Given, withDefaults } from './defaults.ts';
 import type { Incident } from '../http2/incident.ts';

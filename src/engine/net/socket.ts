@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
-import { type Accounts, Held } from '../account.ts';
-import type { Spare } from '../room.ts';
+import type { Accounts } from '../account.ts';
+import { Held } from '../held.ts';
+import type { Reclaimable } from '../admission.ts';
 import { Connection, type ConnectionDeps } from '../http2/connection.ts';
 import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';
@@ -103,7 +104,7 @@ export function bindSocket(
   let offered = false;
   /** What it had is not counted any more. */
   let closed = false;
-  const spare: Spare = {
+  const spare: Reclaimable = {
     get isIdle() {
       return connection.openStreams === 0;
     },
@@ -129,7 +130,7 @@ export function bindSocket(
     .on('error', () => {})
     .on('close', () => {
       closed = true;
-      accounts.offRoom(settle);
+      accounts.offMemoryAvailable(settle);
       account.charge(Held.connections, -ownCost);
       onClose();
       connection.close(() => {
@@ -255,7 +256,7 @@ export function bindSocket(
     behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
     const hasEnough = isBeyond || behind || connection.restBytes > mostRest;
     const pause = hasEnough && !connection.isOver;
-    if (isBeyond && pause) accounts.onRoom(settle);
+    if (isBeyond && pause) accounts.onMemoryAvailable(settle);
     if (pause === paused) return;
     paused = pause;
     if (pause) socket.pause();
