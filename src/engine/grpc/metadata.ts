@@ -2,7 +2,7 @@ import { Metadata, type MetadataValue } from 'nice-grpc-common';
 import { fieldOverhead } from '../http2/hpack/header_list.ts';
 import { stripped } from '../http2/request_headers.ts';
 
-/** Names that are ours or HTTP's: nobody finds them in metadata or sets them with it. */
+/** Names of HTTP and of gRPC itself, which metadata neither shows nor sets. */
 const reserved: ReadonlySet<string> = new Set([
   'te',
   'content-type',
@@ -22,42 +22,42 @@ const reserved: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What a response's header list may have, in bytes as RFC 9113 section 6.5.2 counts them: C-core and
- * grpc-java take no more where nobody tells them to.
+ * The limit of a response's header list in bytes, counted as in RFC 9113 section 6.5.2: the default of C-core and
+ * grpc-java.
  */
 export const mostListSize = 8192;
 
-/** Metadata as it is sent. */
+/** Encoded metadata. */
 export interface EncodedMetadata {
-  /** Names and values in turn. */
+  /** Names and values, alternating. */
   readonly fields: readonly string[];
-  /** Of that list. */
+  /** The size of the list. */
   readonly size: number;
-  /** Whether that is all: what would make the list larger than `mostListSize` is left out. */
+  /** False if entries beyond `mostListSize` were dropped. */
   readonly isWhole: boolean;
 }
 
 const nothing: EncodedMetadata = { fields: [], size: 0, isWhole: true };
 
-/** Metadata that is made when somebody asks for it. */
+/** Metadata that is parsed when it is first used. */
 export class LazyMetadata implements Metadata {
   readonly #fields: readonly string[];
   #made: Metadata | undefined;
   #encoded: EncodedMetadata | undefined;
 
-  /** Names and values in turn, as they came; none of them for metadata to fill. */
+  /** Names and values as received, alternating; undefined for metadata to be sent. */
   constructor(fields: readonly string[]) {
     this.#fields = fields;
   }
 
-  /** What somebody has put in, as it is sent. Throws a TypeError for what HTTP/2 cannot carry. */
+  /** Encodes the entries. Throws a TypeError for what HTTP/2 cannot carry. */
   encode(): EncodedMetadata {
     if (!this.#made) return nothing;
     this.#encoded ??= encode(this.#made);
     return this.#encoded;
   }
 
-  /** Whether somebody has put something in. */
+  /** True if there are no entries. */
   get isEmpty(): boolean {
     if (!this.#made) return this.#fields.length === 0;
     return this.#made[Symbol.iterator]().next().done === true;
@@ -79,7 +79,7 @@ export class LazyMetadata implements Metadata {
 
   get<Key extends string>(key: Key): MetadataValue<Key> | undefined {
     if (this.#made) return this.#made.get(key);
-    // One value is asked for more often than all, and most often it is not there.
+    // The common case is one value, usually of a name that is absent.
     const name = key.toLowerCase();
     if (!this.#fields.includes(name)) return undefined;
     return decode(this.#fields, (other) => other === name).get(key);
@@ -98,14 +98,14 @@ export class LazyMetadata implements Metadata {
   }
 
   #all(): Metadata {
-    // Whoever asks for all of it may change it.
+    // The caller may modify the returned object.
     this.#encoded = undefined;
     this.#made ??= decode(this.#fields);
     return this.#made;
   }
 }
 
-/** PROTOCOL-HTTP2.md, Custom-Metadata; what is no metadata is passed over. */
+/** PROTOCOL-HTTP2.md, Custom-Metadata; invalid entries are skipped. */
 function decode(fields: readonly string[], wanted = (_name: string) => true): Metadata {
   const metadata = Metadata();
   for (let at = 0; at < fields.length; at += 2) {
@@ -113,7 +113,7 @@ function decode(fields: readonly string[], wanted = (_name: string) => true): Me
     const value = fields[at + 1] ?? '';
     if (!wanted(key) || reserved.has(key) || !/^[0-9a-z_.-]+$/.test(key)) continue;
     if (key.endsWith('-bin')) {
-      // Values of one name may have been joined on the way.
+      // Proxies may join values of one name with commas.
       for (const part of value.split(',')) metadata.append(key, Buffer.from(part, 'base64'));
     } else if (/^[ -~]*$/.test(value)) {
       metadata.append(key, value);
@@ -133,7 +133,7 @@ function encode(metadata: Metadata): EncodedMetadata {
     if (size <= mostListSize) {
       for (const value of values) fields.push(key, encodeValue(key, value));
     } else {
-      // It is not even made: it may be of any length.
+      // Not encoded at all, as it may be of any length.
       size = before;
       isWhole = false;
     }
@@ -141,7 +141,7 @@ function encode(metadata: Metadata): EncodedMetadata {
   return { fields, size, isWhole };
 }
 
-/** At most so many octets. */
+/** An upper bound of the encoded length, in octets. */
 function encodedLength(key: string, value: string | Uint8Array): number {
   if (typeof value === 'string') return stripped(value).length;
   if (value instanceof Uint8Array) return Math.ceil((value.length * 4) / 3);
@@ -149,8 +149,8 @@ function encodedLength(key: string, value: string | Uint8Array): number {
 }
 
 /**
- * Nice-grpc has checked what was set; but those who are given the values can change them. Binary values
- * go without padding, as the specification wants it.
+ * nice-grpc checks values when they are set, but arrays may be modified afterwards. Binary values are sent without
+ * padding, as the specification recommends.
  */
 function encodeValue(key: string, value: string | Uint8Array): string {
   if (typeof value === 'string') {

@@ -9,17 +9,19 @@ import { staticIndex, staticNameIndex } from './static_table.ts';
 
 const { indexed, neverIndexed, sizeUpdate, withoutIndexing } = representation;
 
-/** Fields that nobody on the way may put into a table, where their value could be guessed (RFC 7541 section 7.1.3). */
+/**
+ * Never indexed, so that no intermediary puts them into a table where the value could be guessed (RFC 7541 section
+ * 7.1.3).
+ */
 const sensitive = new Set(['authorization', 'cookie', 'proxy-authorization', 'set-cookie']);
 
-/** Of a field: its index or its name's length, and its value's length. */
+/** The overhead of a field: an index or the length of its name, and the length of its value. */
 const mostOverhead = 1 + 2 * mostIntegerOctets;
 
 /**
- * Encodes names (in lower case) and values in turn, one octet a character. It inserts nothing into the
- * peer's dynamic table, so that a block is valid on every connection, any number of times; see
- * encodeTableSizeUpdate() for the one thing to do before. Throws a RangeError for a character above
- * U+00FF and for a name without a value.
+ * Encodes alternating names (lower case) and values, one octet per character. It adds nothing to the peer's dynamic
+ * table, so a block is valid on every connection and any number of times; encodeTableSizeUpdate() must come first.
+ * Throws a RangeError for a character above U+00FF and for a name without a value.
  */
 export function encodeHeaders(fields: readonly string[]): Buffer {
   const writer = new BlockWriter(roomFor(fields));
@@ -35,12 +37,10 @@ export function encodeHeaders(fields: readonly string[]): Buffer {
 }
 
 /**
- * Tells the peer how many octets our dynamic table has from now on (RFC 7541 section 6.3); it stands
- * before the first field of a block. We never insert, yet begin with a table of 4096 octets like
- * everybody: once we acknowledge a smaller SETTINGS_HEADER_TABLE_SIZE, the next block has to begin with
- * this (RFC 9113 section 4.3.1), or peers close the connection. With a 0 in the first block of a
- * connection that is done for good: a table of 0 octets is never too large, and a peer's table that may
- * grow need not (RFC 7541 section 4.2).
+ * Encodes a dynamic table size update (RFC 7541 section 6.3), which must come first in a block. The encoder never
+ * inserts, but its table is 4096 octets at first, and after a smaller SETTINGS_HEADER_TABLE_SIZE is acknowledged, the
+ * next block must start with an update (RFC 9113 section 4.3.1), or peers close the connection. An update to 0 in the
+ * first block settles that for good: 0 octets are never too large, and a table need not grow (RFC 7541 section 4.2).
  */
 export function encodeTableSizeUpdate(size: number): Buffer {
   const writer = new BlockWriter(mostIntegerOctets);
@@ -57,7 +57,7 @@ function writeField(writer: BlockWriter, name: string, value: string): void {
   writeString(writer, value);
 }
 
-/** A string never grows: the Huffman code is taken only where it is shorter. */
+/** Huffman coding is used only if it is shorter, so a string never grows. */
 function roomFor(fields: readonly string[]): number {
   return fields.reduce((room, text) => room + text.length, fields.length * mostOverhead);
 }
