@@ -46,13 +46,13 @@ function servePod(program: Program, args: readonly string[] = []) {
 }
 
 /** In MiB. */
-function mostMiB(pid: number): number {
+function maxMiB(pid: number): number {
   return peakMemory(pid) / 1024 ** 2;
 }
 
 /** The sources, which run where coverage is measured, take more than the built file. */
 function assertFits(t: TestContext, { command }: Program, pid: number): void {
-  const most = mostMiB(pid);
+  const most = maxMiB(pid);
   t.diagnostic(`${Math.round(most)} MiB at most`);
   assert.ok(most < (command.endsWith('.ts') ? 1.25 : 1) * podMiB, `${most} MiB`);
 }
@@ -238,7 +238,7 @@ test(
     using pod = await serveTlsPod(program);
     const { pid, port } = pod;
     const hello = await clientHello();
-    const before = mostMiB(pid);
+    const before = maxMiB(pid);
     const open = new Set<Socket>();
     t.after(() => {
       for (const socket of open) socket.destroy();
@@ -257,8 +257,8 @@ test(
 
     assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
     // What is dropped is freed at once.
-    t.diagnostic(`${Math.round(mostMiB(pid) - before)} MiB more than before`);
-    assert.ok(mostMiB(pid) - before < 64);
+    t.diagnostic(`${Math.round(maxMiB(pid) - before)} MiB more than before`);
+    assert.ok(maxMiB(pid) - before < 64);
     assertFits(t, program, pid);
   },
 );

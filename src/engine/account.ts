@@ -117,8 +117,8 @@ export class Account extends Usage {
   }
 
   /** Caps the bytes that one message may request. */
-  mostOf(bytes: number): number {
-    return this.#all.mostOf(bytes);
+  capAdmission(bytes: number): number {
+    return this.#all.capAdmission(bytes);
   }
 
   /** Requests admission for a message; see Accounts.requestAdmission(). */
@@ -162,7 +162,7 @@ const waitingPart = 3 / 8;
 /** Fraction of the byte limit by which all windows together may exceed their initial size. */
 const widerPart = 1 / 8;
 /** Fraction of the byte limit that one message can be admitted with; the rest is left for other calls. */
-const mostPart = 3 / 4;
+const maxPart = 3 / 4;
 /** The maximum number of evictions in one turn, as resetting a call takes time. */
 const evictionsAtOnce = 16;
 /** Seconds after which a queued request is refused, so that its caller can try another server. */
@@ -329,8 +329,8 @@ export class Accounts {
     return fits(this.#limits[limited]);
   }
 
-  mostOf(bytes: number): number {
-    return Math.min(bytes, this.#limits.bytes * mostPart);
+  capAdmission(bytes: number): number {
+    return Math.min(bytes, this.#limits.bytes * maxPart);
   }
 
   /**

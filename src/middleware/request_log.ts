@@ -44,9 +44,9 @@ const usableId = /^[!-~]{1,128}$/;
  * with lines has the pod evicted. With a request id of quotes, an unknown path, a client's name and the ids of
  * a trace, a line has some 1,200 bytes.
  */
-const mostReasonBytes = 128;
+const maxReasonBytes = 128;
 /** A SPIFFE id names a trust domain and a workload; those who sign certificates choose its length. */
-const mostNameBytes = 256;
+const maxNameBytes = 256;
 
 /** What those before it have added. */
 type Known = Timed & Connected & Sending & Traced;
@@ -239,12 +239,12 @@ function isExpected(thrown: unknown): thrown is ExpectedError {
  */
 function reasonOf(thrown: unknown): string | undefined {
   const reason = isExpected(thrown) ? thrown.reason : meantBy(thrown)?.details;
-  return reason ? bounded(reason, mostReasonBytes) : undefined;
+  return reason ? bounded(reason, maxReasonBytes) : undefined;
 }
 
 function nameOf({ connection }: Connected): string | undefined {
   const client = connection?.tls?.client;
-  return client && bounded(client, mostNameBytes);
+  return client && bounded(client, maxNameBytes);
 }
 
 /** Ids that no other call of this process has, and hardly one of another process. */

@@ -26,9 +26,9 @@ interface ConnectionErrorsOptions {
 /** A reason is logged once for each address in so many milliseconds. */
 const quietMs = 60_000;
 /** So many addresses are told apart, and so many lines written in that time; what is beyond is counted alone. */
-const mostLines = 1000;
+const maxLines = 1000;
 /** What is wrong may be a name of 16 KiB that the peer has sent. */
-const mostDetailBytes = 400;
+const maxDetailBytes = 400;
 
 /** Counts all, and logs one line for each reason and address a minute, with how many came since the last. */
 export function createConnectionErrors({
@@ -53,11 +53,11 @@ export function createConnectionErrors({
         last.since++;
         return;
       }
-      if (!last && logged.size >= mostLines) return;
+      if (!last && logged.size >= maxLines) return;
       logged.delete(key);
       logged.set(key, { at, since: 0 });
       const repeated = last && last.since > 0 ? { repeated: last.since } : {};
-      const detail = bounded(message, mostDetailBytes);
+      const detail = bounded(message, maxDetailBytes);
       log.warn({ reason, peer, detail, ...repeated }, 'connection error');
     },
     counts: () => counts,

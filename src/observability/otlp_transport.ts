@@ -21,11 +21,11 @@ export interface TransportOptions {
 }
 
 /** A batch is posted so often at most. */
-const mostAttempts = 6;
+const maxAttempts = 6;
 const firstBackoffMs = 1000;
 const longestBackoffMs = 5000;
 /** A collector that is too busy gets at least so long, whatever it says. */
-const leastWaitMs = 1000;
+const minWaitMs = 1000;
 /** Bytes; a longer response can only be that of something else. */
 const longestResponse = 4 * 1024 ** 2;
 /** By the specification of OTLP/HTTP; others say that the same batch would fail again. */
@@ -47,9 +47,9 @@ export function createTransport(options: TransportOptions): IExporterTransport {
     for (let attempt = 1; ; attempt++) {
       const left = end - performance.now();
       const response = await post(body, options, left);
-      if (response.status !== 'retryable' || attempt === mostAttempts) return response;
+      if (response.status !== 'retryable' || attempt === maxAttempts) return response;
       const { retryInMillis = backoff * (0.8 + 0.4 * random()) } = response;
-      const wait = Math.max(leastWaitMs, retryInMillis);
+      const wait = Math.max(minWaitMs, retryInMillis);
       if (performance.now() + wait > end) return response;
       await sleep(wait);
       backoff = Math.min(longestBackoffMs, backoff * 1.5);

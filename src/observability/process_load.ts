@@ -26,7 +26,7 @@ export interface LoadSources {
 }
 
 /** A look at it costs something, and one a second is enough; in milliseconds. */
-const leastWindow = 1000;
+const minWindow = 1000;
 
 /**
  * Gives the load since it was last asked for, a second ago at least; within that second the same object.
@@ -38,7 +38,7 @@ export function createProcessLoad(sources: LoadSources): () => ProcessLoad {
   let load = between(from, from, sources);
 
   return () => {
-    if (sources.now() - from.at < leastWindow) return load;
+    if (sources.now() - from.at < minWindow) return load;
     const to = { ...usage(sources), ...endedCalls(sources) };
     load = between(from, to, sources);
     from = to;

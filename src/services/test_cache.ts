@@ -5,7 +5,7 @@ import { createTimestamps } from './timestamps.ts';
 /** What `cache-control` allows: an answer may be given again for a minute, in milliseconds. */
 const keepMs = 60_000;
 /** Beyond it the oldest answer is forgotten. */
-const mostKept = 1000;
+const maxKept = 1000;
 
 /**
  * Gives equal requests equal answers for a minute, as a cache before the server would: a time in
@@ -24,7 +24,7 @@ export function createTestCache(now: () => number): (request: SimpleRequest) => 
     const answer = { type: PayloadType.COMPRESSABLE, body: Buffer.from(String(timeNs())) };
     kept.set(key, { answer, until: now() + keepMs });
     const [oldest] = kept.keys();
-    if (kept.size > mostKept && oldest !== undefined) kept.delete(oldest);
+    if (kept.size > maxKept && oldest !== undefined) kept.delete(oldest);
     return answer;
   };
 }

@@ -10,10 +10,10 @@ import {
 
 /** For one request: the C++ client does ask for so many, in slow_consumer. */
 const maxResponses = 2000;
-const mostMiB = 64;
+const maxMiB = 64;
 const maxRequests = 2000;
 /** Each takes some 100 bytes. */
-const mostWaiting = 100_000;
+const maxWaiting = 100_000;
 
 /** Throws INVALID_ARGUMENT or RESOURCE_EXHAUSTED for a payload that nobody can have. */
 export function checkPayload(type: PayloadType, size: number, maxSize: number): void {
@@ -43,8 +43,8 @@ export function checkResponses(
       bytes += size;
     }
   }
-  if (bytes > mostMiB * 1024 * 1024) {
-    throw exhausted('send these responses', `at most ${mostMiB} MiB for one request`);
+  if (bytes > maxMiB * 1024 * 1024) {
+    throw exhausted('send these responses', `at most ${maxMiB} MiB for one request`);
   }
 }
 
@@ -61,7 +61,7 @@ export function compress({ compression }: Call, wanted = false): void {
 }
 
 /** Of what is echoed in metadata, with room for the rest of the 8,192 bytes that clients take. */
-const mostEchoed = 6000;
+const maxEchoed = 6000;
 
 /**
  * Says where the server runs, and what the caller wants to hear again, once each. Throws RESOURCE_EXHAUSTED
@@ -72,8 +72,8 @@ export function echo({ metadata, header, trailer }: Call, hostname: string): voi
   const trailing = metadata.get('x-grpc-test-echo-trailing-bin');
   header.set('hostname', hostname);
   for (const asked of [initial, trailing]) {
-    if (asked && asked.length > mostEchoed) {
-      throw exhausted('echo this metadata', `at most ${mostEchoed} bytes`);
+    if (asked && asked.length > maxEchoed) {
+      throw exhausted('echo this metadata', `at most ${maxEchoed} bytes`);
     }
   }
   if (initial !== undefined) header.set('x-grpc-test-echo-initial', initial);
@@ -120,8 +120,8 @@ export function createBacklog(): () => Waiting {
     let own = 0;
     return {
       add(count) {
-        if (all + count > mostWaiting) {
-          throw exhausted('send these responses', `at most ${mostWaiting} for all calls together`);
+        if (all + count > maxWaiting) {
+          throw exhausted('send these responses', `at most ${maxWaiting} for all calls together`);
         }
         all += count;
         own += count;

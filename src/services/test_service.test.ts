@@ -186,11 +186,11 @@ test('a request gets 2,000 responses and 64 MiB, and not one more', async () => 
   const ask = (...responseParameters: ReturnType<typeof response>[]) =>
     sizes(running.test.streamingOutputCall({ responseParameters }));
   const many = (count: number, size: number) => Array.from({ length: count }, () => response(size));
-  const mostBytes = many(17, 4 * 1024 * 1024);
+  const maxBytes = many(17, 4 * 1024 * 1024);
 
   assert.equal((await ask(...many(2000, 0))).length, 2000);
   await assert.rejects(ask(...many(2001, 0)), { code: Status.RESOURCE_EXHAUSTED });
-  await assert.rejects(ask(...mostBytes), {
+  await assert.rejects(ask(...maxBytes), {
     code: Status.RESOURCE_EXHAUSTED,
     details: 'Cannot send these responses: at most 64 MiB for one request',
   });

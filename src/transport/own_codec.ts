@@ -49,11 +49,11 @@ function isOwn<Definition extends object>(
 }
 
 /** What grpc-js has any message become, beside twice what it was, as it does not say what it has room for. */
-const mostAnywhere = 8 * 1024 * 1024;
+const maxUncounted = 8 * 1024 * 1024;
 
 function counting(type: OwnType): object {
   const decode = (bytes: Uint8Array) =>
-    type.decode(new CountingReader(viewOf(bytes), mostAnywhere + 2 * bytes.length));
+    type.decode(new CountingReader(viewOf(bytes), maxUncounted + 2 * bytes.length));
   return {
     ...type,
     decode,
@@ -93,7 +93,7 @@ class CountingWriter extends BinaryWriter {
 
 let spare: CountingWriter | undefined = new CountingWriter();
 /** A writer never gives back what it has taken: after a longer message it is not used again. */
-const mostSpare = 64 * 1024;
+const maxSpare = 64 * 1024;
 
 /** Gives the message behind the room for its prefix. Who is called meanwhile, or fails with half a message written, does not share the writer. */
 function write(type: OwnType, message: unknown, work?: Work): Uint8Array {
@@ -105,7 +105,7 @@ function write(type: OwnType, message: unknown, work?: Work): Uint8Array {
   if (written !== writer) return withPrefix(written.finish());
   const framed = writer.finish();
   if (writer.joined > 0) work?.spend(writer.joined >> 1);
-  spare = framed.length > mostSpare ? new CountingWriter() : writer;
+  spare = framed.length > maxSpare ? new CountingWriter() : writer;
   return framed;
 }
 

@@ -4,9 +4,9 @@ import { nearestTo } from '../nearest.ts';
 /** Paths that are longer are nobody's mistake in typing. */
 const longestPath = 256;
 /** Of a path in a message, as JSON writes it. */
-const mostPathBytes = 200;
+const maxPathBytes = 200;
 /** Who asks for a method that there is not asks again. */
-const mostRemembered = 256;
+const maxRemembered = 256;
 
 /**
  * What callers of a method that is not served are told, by the path that they named: whether it is the
@@ -16,11 +16,11 @@ export function createUnknownMethods(paths: readonly string[]): (path: string) =
   const describe = describer(paths);
   const known = new Map<string, string>();
   return (path) => {
-    if (path.length > longestPath) return `Cannot find method ${bounded(path, mostPathBytes)}`;
+    if (path.length > longestPath) return `Cannot find method ${bounded(path, maxPathBytes)}`;
     const before = known.get(path);
     if (before !== undefined) return before;
     const message = describe(path);
-    if (known.size >= mostRemembered) forgetFirst(known);
+    if (known.size >= maxRemembered) forgetFirst(known);
     known.set(path, message);
     return message;
   };
@@ -48,18 +48,18 @@ function describer(paths: readonly string[]): (path: string) => string {
 
   return (path) => {
     const asked = split(path);
-    if (!asked) return `Cannot find method ${bounded(path, mostPathBytes)}`;
+    if (!asked) return `Cannot find method ${bounded(path, maxPathBytes)}`;
     const { service, method } = asked;
     const names = methods.get(service);
     if (names) {
       const nearest = nearestIn(names, method);
       return withNearest(
-        `method ${bounded(path, mostPathBytes)}`,
+        `method ${bounded(path, maxPathBytes)}`,
         nearest && `/${service}/${nearest}`,
       );
     }
     const nearest = nearestIn(services, service) ?? inOtherPackage(asked);
-    return withNearest(`service ${bounded(service, mostPathBytes)}`, nearest);
+    return withNearest(`service ${bounded(service, maxPathBytes)}`, nearest);
   };
 
   /** Who leaves the package out, or takes another one, has the rest of the name right. */

@@ -5,7 +5,7 @@ import {
   calmed,
   leave,
   maxBufferedBytes,
-  mostBuffered,
+  maxBuffered,
   untilServer,
   untilShed,
 } from '../http2_attacks/shedding.ts';
@@ -54,7 +54,7 @@ async function untilSettled(attackers: readonly Attacker[], calls: number): Prom
  */
 async function shed(attackers: readonly Attacker[], calls: number) {
   await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
-  const most = await mostBuffered(victim);
+  const most = await maxBuffered(victim);
   const openStreams = await untilSettled(attackers, calls);
   await leave(victim, attackers);
   assert.ok(openStreams < calls, 'none was given up');
@@ -125,7 +125,7 @@ test('requests are inflated as long as there is room for what they become, and t
     const attackers = await crowd(8, 5, { block, body, flags: Flag.END_STREAM });
     const refused = () => attackers.reduce((sum, attacker) => sum + answered(attacker), 0);
     await untilServer(victim, () => refused() >= 10);
-    const most = await mostBuffered(victim);
+    const most = await maxBuffered(victim);
     await leave(victim, attackers);
 
     // Some are inflated at the same time.

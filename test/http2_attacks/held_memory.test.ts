@@ -8,7 +8,7 @@ import {
   calmed,
   leave,
   maxBufferedBytes,
-  mostBuffered,
+  maxBuffered,
   refused,
   untilServer,
   untilShed,
@@ -157,7 +157,7 @@ test('what nobody consumes is not read, once there is too much of it, and then i
   await victim.survives(async () => {
     const attackers = sendMuch(8, '/silent');
     await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
-    const most = await mostBuffered(victim);
+    const most = await maxBuffered(victim);
     await untilShed(victim);
     await untilServer(victim, () => calmed(attackers) > 0);
     await leave(victim, attackers);
@@ -171,7 +171,7 @@ test('an echo that its peer does not read is not read far beyond the budget', as
   await victim.survives(async () => {
     const attackers = sendMuch(8, '/');
     await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
-    const most = await mostBuffered(victim);
+    const most = await maxBuffered(victim);
     await untilShed(victim);
     await untilServer(victim, () => calmed(attackers) > 0);
     await leave(victim, attackers);

@@ -18,7 +18,7 @@ const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 /** How many bytes there may be for each that is charged. */
-const mostRatio = 2;
+const maxRatio = 2;
 /** What a server takes for itself from one measurement to the next. */
 const noise = MiB / 2;
 /** What comes of a body that has hardly begun. */
@@ -59,7 +59,7 @@ const methods = methodsOf(services).map(({ path, type }): Method => {
 });
 
 test(
-  `what is held takes no more than ${mostRatio} bytes for each that is charged`,
+  `what is held takes no more than ${maxRatio} bytes for each that is charged`,
   { skip },
   async (t) => {
     await using server = await startMeasured({ GREETER_INTEROP: 'on' });
@@ -85,7 +85,7 @@ function sizeName(size: number): string {
 }
 
 function isTooMuch({ charged, taken }: Taken): boolean {
-  return taken > mostRatio * Math.max(0, charged) + noise;
+  return taken > maxRatio * Math.max(0, charged) + noise;
 }
 
 /** Of each kind of body some, where each was once more than was charged. */

@@ -36,7 +36,7 @@ test('an honest client among hostile ones is served, and the server keeps its ow
   const sum = (of: (each: Outcome) => number) => outcomes.reduce((all, each) => all + of(each), 0);
   const finished = sum((each) => each.finished);
   const refused = sum((each) => each.refused);
-  const turns = Math.max(...outcomes.map(({ mostTurns }) => mostTurns));
+  const turns = Math.max(...outcomes.map(({ maxTurns }) => maxTurns));
   t.diagnostic(
     `${finished} calls finished, ${refused} refused for want of room, ${turns} turns at most`,
   );

@@ -15,13 +15,13 @@ const large = 64 * 1024;
  * Limits concurrent compression. Node has four threads, so more jobs would not be faster, and each takes a quarter of
  * a MiB. One slot is reserved for small messages, so that they do not wait for large ones.
  */
-export const withCompressionSlot = createSemaphore({ most: 4, mostLarge: 3 });
+export const withCompressionSlot = createSemaphore({ most: 4, maxLarge: 3 });
 
 /**
  * Limits concurrent decompression: each job holds up to three times the maximum message size, and only one thread
  * decodes the results.
  */
-export const withInflationSlot = createSemaphore({ most: 2, mostLarge: 2 });
+export const withInflationSlot = createSemaphore({ most: 2, maxLarge: 2 });
 
 /** Loaded with the first compressed message, as most servers never see one. */
 let loaded: ReturnType<typeof loadCodecs> | undefined;
@@ -99,10 +99,10 @@ interface Job<T> {
 }
 
 /**
- * A semaphore of `most` concurrent jobs, `mostLarge` of them for large messages. Waiting jobs are served round robin
+ * A semaphore of `most` concurrent jobs, `maxLarge` of them for large messages. Waiting jobs are served round robin
  * by owner. Errors of a job are thrown to its caller.
  */
-function createSemaphore({ most, mostLarge }: { most: number; mostLarge: number }) {
+function createSemaphore({ most, maxLarge }: { most: number; maxLarge: number }) {
   /** Small messages first, as they finish soon. */
   const lines = { small: createLine(), large: createLine() };
   let going = 0;
@@ -120,7 +120,7 @@ function createSemaphore({ most, mostLarge }: { most: number; mostLarge: number 
   };
 
   function fits(isLarge: boolean): boolean {
-    return going < most && (!isLarge || goingLarge < mostLarge);
+    return going < most && (!isLarge || goingLarge < maxLarge);
   }
 
   function enter(isLarge: boolean): void {

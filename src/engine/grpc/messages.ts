@@ -114,7 +114,7 @@ export class MessageReader {
   /** Twice the bytes held, so that small frames are seldom copied; at most what the next message needs. */
   #roomFor(chunk: Buffer): number {
     const needed = this.heldBytes + chunk.length;
-    const generous = Math.max(2 * this.heldBytes, leastRoom, needed);
+    const generous = Math.max(2 * this.heldBytes, minCapacity, needed);
     if (this.heldBytes < prefixLength) return generous;
     const whole = prefixLength + this.#bytes.readUInt32BE(this.#at + 1);
     return needed > whole ? generous : Math.min(generous, whole);
@@ -124,8 +124,8 @@ export class MessageReader {
   #shrink(): void {
     const held = this.heldBytes;
     if (held === 0) this.clear();
-    else if (!this.#isBorrowed && this.#bytes.length > 4 * Math.max(held, leastRoom)) {
-      this.#move(Math.max(2 * held, leastRoom));
+    else if (!this.#isBorrowed && this.#bytes.length > 4 * Math.max(held, minCapacity)) {
+      this.#move(Math.max(2 * held, minCapacity));
     }
   }
 
@@ -138,7 +138,7 @@ export class MessageReader {
   }
 }
 
-const leastRoom = 256;
+const minCapacity = 256;
 const empty = Buffer.alloc(0);
 
 /** The type and the compression of a call's messages. */
@@ -182,7 +182,7 @@ function inflate(
     if (kind.isEnded) throw new AbortError();
     const { maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;
-    const most = Math.min(maxMessageSize, bytes.length * mostInflation);
+    const most = Math.min(maxMessageSize, bytes.length * maxInflation);
     if (most > kind.freeBytes + ownGrowth) throw kind.busy();
     // Reserves the maximum until the size is known, as other messages are decompressed concurrently.
     inUse.take(most);
@@ -220,7 +220,7 @@ function parseInTurn(bytes: Buffer, kind: MessageKind): unknown {
 }
 
 /** The maximum ratio of DEFLATE: a match of 258 bytes in two bits. */
-const mostInflation = 1032;
+const maxInflation = 1032;
 
 /** The bytes that any message may grow by when it is decoded, as its few fields become objects and strings. */
 const ownGrowth = 64 * 1024;
@@ -308,11 +308,11 @@ export class BytesInUse implements MessageRoom {
 }
 
 /** Smaller messages, in bytes, are read without admission. */
-const mostUnasked = 64 * 1024;
+const maxUnadmitted = 64 * 1024;
 
 /** True if a message of so many bytes must be admitted before it is read. */
 export function isLarge(length: number): boolean {
-  return length > mostUnasked;
+  return length > maxUnadmitted;
 }
 
 /**
@@ -381,7 +381,7 @@ export class MessageAdmission {
   #ask(length: number): void {
     const { inUse, stream } = this.#call;
     this.#length = length;
-    this.#room = stream.account.mostOf(times * length);
+    this.#room = stream.account.capAdmission(times * length);
     // It replaces the previous message.
     const answer = stream.account.requestAdmission(Math.max(0, this.#room - inUse.held), {
       granted: () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LazyMetadata, mostListSize } from './metadata.ts';
+import { LazyMetadata, maxListSize } from './metadata.ts';
 
 function fieldsOf(metadata: LazyMetadata): readonly string[] {
   return metadata.encode().fields;
@@ -87,5 +87,5 @@ test('LazyMetadata leaves out names whose values are too large, before they are 
   metadata.set('x-large-bin', Buffer.alloc(6000));
   const { size, isWhole } = metadata.encode();
   assert.deepEqual([size, isWhole], [8000 + 11 + 32 + 36, true]);
-  assert.ok(size <= mostListSize);
+  assert.ok(size <= maxListSize);
 });

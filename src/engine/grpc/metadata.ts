@@ -25,7 +25,7 @@ const reserved: ReadonlySet<string> = new Set([
  * The limit of a response's header list in bytes, counted as in RFC 9113 section 6.5.2: the default of C-core and
  * grpc-java.
  */
-export const mostListSize = 8192;
+export const maxListSize = 8192;
 
 /** Encoded metadata. */
 export interface EncodedMetadata {
@@ -33,7 +33,7 @@ export interface EncodedMetadata {
   readonly fields: readonly string[];
   /** The size of the list. */
   readonly size: number;
-  /** False if entries beyond `mostListSize` were dropped. */
+  /** False if entries beyond `maxListSize` were dropped. */
   readonly isWhole: boolean;
 }
 
@@ -130,7 +130,7 @@ function encode(metadata: Metadata): EncodedMetadata {
     if (reserved.has(key)) continue;
     const before = size;
     for (const value of values) size += key.length + encodedLength(key, value) + fieldOverhead;
-    if (size <= mostListSize) {
+    if (size <= maxListSize) {
       for (const value of values) fields.push(key, encodeValue(key, value));
     } else {
       // Not encoded at all, as it may be of any length.

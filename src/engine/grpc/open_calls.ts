@@ -112,7 +112,7 @@ export interface Deadline {
 }
 
 /** The maximum of deadlines to process in one turn: thousands of calls may share one, and ending each takes time. */
-const mostAtOnce = 100;
+const maxAtOnce = 100;
 
 /** The maximum delay of a Node timer, in milliseconds. */
 const longestTimer = 2 ** 31 - 1;
@@ -149,7 +149,7 @@ export class Deadlines {
   readonly #fire = (): void => {
     this.#firesAt = Number.POSITIVE_INFINITY;
     const now = this.#now();
-    let left = mostAtOnce;
+    let left = maxAtOnce;
     for (let first = this.#heap[0]; first && first.at <= now; first = this.#heap[0]) {
       if (left-- === 0) return void setImmediate(this.#fire);
       this.delete(first);

@@ -211,7 +211,7 @@ function wrongCount(count: string): ServerError {
 }
 
 /** Bytes of unread messages above which the stream window stays closed. */
-const mostWaiting = 64 * 1024;
+const maxWaiting = 64 * 1024;
 
 /** A request stream: its handler starts at once and reads the messages one by one. */
 class ManyRequests extends RequestBody implements RequestReader {
@@ -291,7 +291,7 @@ class ManyRequests extends RequestBody implements RequestReader {
 
   /** Keeps the stream window closed while messages are unread. */
   #giveRoom(): void {
-    this.giveRoom(this.reader.heldBytes < mostWaiting || this.#messages.isWaiting);
+    this.giveRoom(this.reader.heldBytes < maxWaiting || this.#messages.isWaiting);
   }
 
   /** A malformed message ends the call, even if the handler catches the error. */

@@ -4,7 +4,7 @@ import type { Stream } from '../http2/stream.ts';
 import { show, ExpectedError, isAbort, meantBy } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
 import { compress, type Encoding, letGo, withCompressionSlot } from './compression.ts';
-import { LazyMetadata, mostListSize } from './metadata.ts';
+import { LazyMetadata, maxListSize } from './metadata.ts';
 import { uncounted } from './messages.ts';
 import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
 import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
@@ -29,7 +29,7 @@ const none = new LazyMetadata(noFields);
 const warned = new WeakSet<MethodCodec>();
 
 /** If a call holds fewer bytes of messages, its response is encoded without delay. */
-const leastHeld = 16 * 1024;
+const minHeld = 16 * 1024;
 
 /** Default of `compressAbove`: compression of smaller messages does not pay. */
 const defaultAbove = 1024;
@@ -88,8 +88,7 @@ export class ResponseWriter {
   send(message: unknown): boolean | Promise<boolean> {
     const { flow } = this.#stream;
     // A response made from nothing that is charged would not be charged while it waits, either.
-    if (!flow.isTurnOverfull || this.#stream.messageBytes < leastHeld)
-      return this.#sendNow(message);
+    if (!flow.isTurnOverfull || this.#stream.messageBytes < minHeld) return this.#sendNow(message);
     // Deferred: the response may be as large as the request, and many may be ready.
     return inLaterTurn(flow, () => this.#stream.closed || this.#sendNow(message));
   }
@@ -336,8 +335,8 @@ export function responseHeaders(header: LazyMetadata, peer: Peer, encoding?: str
 function checkHeader(header: LazyMetadata, peer: Peer): void {
   const { size, isWhole } = header.encode();
   if (size === 0 && isWhole) return;
-  if (!isWhole || ownHeaders + size > mostListSize) {
-    throw new RangeError(`Cannot send response headers: at most ${mostListSize} bytes`);
+  if (!isWhole || ownHeaders + size > maxListSize) {
+    throw new RangeError(`Cannot send response headers: at most ${maxListSize} bytes`);
   }
   const { maxHeaderListSize: most } = peer;
   if (ownHeaders + size > most) {
@@ -378,7 +377,7 @@ function withStatus(
   { trailer, peer }: Ending,
 ): string[] {
   fields.push('grpc-status', String(code));
-  let room = Math.min(peer.maxHeaderListSize, mostListSize) - listSize(fields);
+  let room = Math.min(peer.maxHeaderListSize, maxListSize) - listSize(fields);
   if (details !== '') {
     const overhead = messageName.length + fieldOverhead;
     const message = percentEncode(details, Math.min(longestMessage, room - overhead));

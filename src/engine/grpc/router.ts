@@ -103,7 +103,7 @@ export function createRouter({
       const refusal = refuse(request);
       if (refusal) {
         const { method, path } = request;
-        const message = `${refusal.text.trim()}, not ${bounded(method, 20)} ${bounded(path, mostPathBytes)}`;
+        const message = `${refusal.text.trim()}, not ${bounded(method, 20)} ${bounded(path, maxPathBytes)}`;
         report({ reason: `http_${refusal.status}`, message }, socket);
         return new RefusedRequest(stream, refusal, deps);
       }
@@ -142,11 +142,11 @@ function described(method: Omit<Method, 'descriptor'>): Method {
 }
 
 /** The maximum length of an unknown path in messages and logs, in bytes as JSON. */
-const mostPathBytes = 200;
+const maxPathBytes = 200;
 
 /** The default description of an unknown method. */
 function namePath(path: string): string {
-  return `Cannot find method ${bounded(path, mostPathBytes)}`;
+  return `Cannot find method ${bounded(path, maxPathBytes)}`;
 }
 
 interface Unknown {
@@ -157,7 +157,7 @@ interface Unknown {
 /** An unknown method is handled as bidirectional streaming, and fails at once. */
 function unknownMethod(head: CallHead, { describe, chain }: Unknown) {
   // Truncated, as it is logged.
-  const path = bounded(head.path, mostPathBytes);
+  const path = bounded(head.path, maxPathBytes);
   const fault = head.isOversized
     ? head.fault
     : new ServerError(Status.UNIMPLEMENTED, describe(head.path));

@@ -18,7 +18,7 @@ interface OpenStreamsDeps {
 }
 
 /** A call that holds fewer bytes of messages is not evicted for memory. */
-const leastWorth = 1024;
+const minWorth = 1024;
 
 /** The streams of a connection that is over, and the error that they end with. */
 interface Ending {
@@ -170,7 +170,7 @@ export class OpenStreams implements StreamOwner {
   evictStalled(since: number): number {
     if (this.#ending) return this.#tellNext(this.#ending) ?? 0;
     const stalled = this.table.all().filter(({ progressedAt, messageBytes, isWaiting }) => {
-      return progressedAt <= since && messageBytes >= leastWorth && !isWaiting;
+      return progressedAt <= since && messageBytes >= minWorth && !isWaiting;
     });
     const stream = stalestOf(stalled);
     if (!stream) return 0;
@@ -370,7 +370,7 @@ export interface Indexed<T> {
 
 const fewest = 8;
 /** An empty index with more slots is replaced. */
-const mostKept = 64;
+const maxKept = 64;
 /** Consecutive identifiers in a run of 2^10, as those of one connection are, get a slot each. */
 const runBits = 10;
 
@@ -423,7 +423,7 @@ export class StreamIndex<T extends Indexed<T>> {
     else this.#slots[slot] = found.behind;
     found.behind = undefined;
     this.#size--;
-    if (this.#size === 0 && this.#slots.length > mostKept) this.#slots = emptySlots(fewest);
+    if (this.#size === 0 && this.#slots.length > maxKept) this.#slots = emptySlots(fewest);
   }
 
   #slotOf(id: number): number {

@@ -147,7 +147,7 @@ export class Sender {
     const room = Math.min(stream.sendWindow.available, this.window.available, this.#room / 2);
     let whole = stream.wholeParts(room);
     while (whole > 0) {
-      const length = Math.min(whole, this.#mostData);
+      const length = Math.min(whole, this.#maxData);
       this.#beginFrame(stream, length, false);
       this.#move(stream, length);
       whole -= length;
@@ -178,7 +178,7 @@ export class Sender {
 
   #sendFrame(stream: Stream): void {
     const { sendWindow } = stream;
-    const most = Math.min(sendWindow.available, this.window.available, this.#mostData);
+    const most = Math.min(sendWindow.available, this.window.available, this.#maxData);
     const length = Math.min(stream.queued, most);
     const last = length === stream.queued && stream.isEnding;
     const endStream = last && stream.trailers === undefined;
@@ -188,7 +188,7 @@ export class Sender {
     else if (last) this.#end(stream);
   }
 
-  get #mostData(): number {
+  get #maxData(): number {
     return Math.min(this.#peer.maxFrameSize, longestData);
   }
 
@@ -237,8 +237,8 @@ export class Sender {
 
 const chunkSize = 32 * 1024;
 /** A smaller remainder of a chunk is not reused. */
-const leastChunk = 1024;
-const mostSpare = 256;
+const minChunk = 1024;
+const maxSpare = 256;
 /** Remainders of chunks that any connection may use, so that an idle connection holds none. */
 const spare: Buffer[] = [];
 
@@ -261,7 +261,7 @@ export class Output {
     if (this.#filled > 0) taken.push(this.#chunk.subarray(0, this.#filled));
     // The rest of the chunk serves the next turn of any connection.
     const rest = this.#chunk.subarray(this.#filled);
-    if (rest.length >= leastChunk && spare.length < mostSpare) spare.push(rest);
+    if (rest.length >= minChunk && spare.length < maxSpare) spare.push(rest);
     this.#chunk = empty;
     this.#filled = 0;
     this.#fullLength = 0;

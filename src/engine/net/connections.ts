@@ -79,16 +79,16 @@ const tickMs = 1000;
  * A connection with a call within so many milliseconds is likely to have another one, and is only closed to even out
  * the shares.
  */
-const leastIdleMs = 2000;
+const minIdleMs = 2000;
 /**
  * The maximum rate per second, with a burst of twice as many, at which connections are closed for others that do not
  * even out the shares; a tenth of all connections if that is less.
  */
-const mostSwaps = 100;
+const maxSwaps = 100;
 /**
  * The rate for connections that have sent no more than the preface: refusing another costs a fifth of closing one.
  */
-const mostGreetings = 1000;
+const maxGreetings = 1000;
 
 /** Creates a server without listeners. */
 export function createHttp2Server({
@@ -106,8 +106,8 @@ export function createHttp2Server({
   scheduler = new Scheduler(maxBufferedBytes / 2),
 }: Http2ServerOptions): Http2Server {
   const places = new Places<SocketConnection>();
-  const swaps = new TokenBucket(Math.min(mostSwaps, Math.max(1, maxConnections / 10)), now);
-  const greetings = new TokenBucket(mostGreetings, now);
+  const swaps = new TokenBucket(Math.min(maxSwaps, Math.max(1, maxConnections / 10)), now);
+  const greetings = new TokenBucket(maxGreetings, now);
   const http2Limits = withDefaults(defaultLimits, limits);
   const accounts = new Accounts({
     bytes: maxBufferedBytes,
@@ -209,7 +209,7 @@ export function createHttp2Server({
    */
   function mayGo({ hasAnswered, usedAgo }: SocketConnection, evens: boolean): boolean {
     if (evens) return true;
-    return hasAnswered ? usedAgo >= leastIdleMs && swaps.take() : greetings.take();
+    return hasAnswered ? usedAgo >= minIdleMs && swaps.take() : greetings.take();
   }
 
   function leave(place: Place<SocketConnection>): void {

@@ -55,11 +55,11 @@ export class Listeners {
       max: maxHandshakes,
       onDrop: (socket) => report({ reason: 'handshake_dropped', message }, socket),
     });
-    const mostOfChains = chainForEach * maxHandshakes;
+    const maxChainBytes = chainForEach * maxHandshakes;
     this.#chains = new ClientChains({
-      max: mostOfChains,
+      max: maxChainBytes,
       onDrop: (socket) =>
-        report({ reason: 'handshake_dropped', message: tooLong(mostOfChains) }, socket),
+        report({ reason: 'handshake_dropped', message: tooLong(maxChainBytes) }, socket),
     });
   }
 

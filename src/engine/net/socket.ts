@@ -58,7 +58,7 @@ const plenty = 128 * 1024;
 const connectionCost = { plaintext: 4 * 1024, tls: 64 * 1024 };
 
 /** Bytes that are read ahead of processing. */
-const mostRest = 16 * 1024;
+const maxRest = 16 * 1024;
 
 /** The maximum size of one write: a socket reports progress only when the whole write is sent. */
 const longestWrite = 256 * 1024;
@@ -252,7 +252,7 @@ export function bindSocket(
     const { maxUnreadBytes } = deps.limits;
     // settle() runs again when the output drains.
     behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
-    const hasEnough = isBeyond || behind || connection.restBytes > mostRest;
+    const hasEnough = isBeyond || behind || connection.restBytes > maxRest;
     const pause = hasEnough && !connection.isOver;
     if (isBeyond && pause) accounts.onMemoryAvailable(settle);
     if (pause === paused) return;

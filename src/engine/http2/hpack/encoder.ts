@@ -1,6 +1,6 @@
 import {
   BlockWriter,
-  mostIntegerOctets,
+  maxIntegerOctets,
   representation,
   writeInteger,
   writeString,
@@ -16,7 +16,7 @@ const { indexed, neverIndexed, sizeUpdate, withoutIndexing } = representation;
 const sensitive = new Set(['authorization', 'cookie', 'proxy-authorization', 'set-cookie']);
 
 /** The overhead of a field: an index or the length of its name, and the length of its value. */
-const mostOverhead = 1 + 2 * mostIntegerOctets;
+const maxOverhead = 1 + 2 * maxIntegerOctets;
 
 /**
  * Encodes alternating names (lower case) and values, one octet per character. It adds nothing to the peer's dynamic
@@ -43,7 +43,7 @@ export function encodeHeaders(fields: readonly string[]): Buffer {
  * first block settles that for good: 0 octets are never too large, and a table need not grow (RFC 7541 section 4.2).
  */
 export function encodeTableSizeUpdate(size: number): Buffer {
-  const writer = new BlockWriter(mostIntegerOctets);
+  const writer = new BlockWriter(maxIntegerOctets);
   writeInteger(writer, size, sizeUpdate);
   return writer.written();
 }
@@ -59,5 +59,5 @@ function writeField(writer: BlockWriter, name: string, value: string): void {
 
 /** Huffman coding is used only if it is shorter, so a string never grows. */
 function roomFor(fields: readonly string[]): number {
-  return fields.reduce((room, text) => room + text.length, fields.length * mostOverhead);
+  return fields.reduce((room, text) => room + text.length, fields.length * maxOverhead);
 }

@@ -112,7 +112,7 @@ const largestInteger = 2 ** 31 - 1;
 const lastFactor = 128 ** 4;
 
 /** The maximum number of octets that writeInteger() writes. */
-export const mostIntegerOctets = 6;
+export const maxIntegerOctets = 6;
 
 /**
  * Reads an integer whose prefix is the `mask` bits of the next octet (RFC 7541 section 5.1). Throws an HpackError
@@ -129,7 +129,7 @@ export function readInteger(reader: BlockReader, mask: number): number {
     if (octet < 0x80) break;
   }
   throw new HpackError(
-    `an integer is at most ${largestInteger}, in at most ${mostIntegerOctets} octets`,
+    `an integer is at most ${largestInteger}, in at most ${maxIntegerOctets} octets`,
   );
 }
 
@@ -143,7 +143,7 @@ export function writeInteger(writer: BlockWriter, value: number, { pattern, mask
 }
 
 /** The shortest code has 5 bits. */
-const mostSymbolsPerOctet = 8 / 5;
+const maxSymbolsPerOctet = 8 / 5;
 /** The buffer for decoding; longer strings get their own. */
 const scratch = Buffer.allocUnsafeSlow(8192);
 
@@ -155,7 +155,7 @@ export function readHuffman(reader: BlockReader, length: number): string {
   const { bytes } = reader;
   const from = reader.skip(length);
   const { transitions, accepting } = huffmanMachine();
-  const room = Math.ceil(length * mostSymbolsPerOctet);
+  const room = Math.ceil(length * maxSymbolsPerOctet);
   const text = room <= scratch.length ? scratch : Buffer.allocUnsafeSlow(room);
   let end = 0;
   let state = 0;
