@@ -12,8 +12,8 @@ import { messageOf } from './message_of.ts';
 import { readGuideSettings } from './services/guides/settings.ts';
 
 /**
- * Every setting. A flag `--drain-timeout` is also the variable GREETER_DRAIN_TIMEOUT.
- * `--help`, `check-config` and docs/settings.md are made from this table.
+ * All settings. The flag `--drain-timeout` is the variable GREETER_DRAIN_TIMEOUT. `--help`, `check-config` and
+ * docs/settings.md are generated from this table.
  */
 function readSettings(read: Read) {
   return {
@@ -213,17 +213,17 @@ function readSettings(read: Read) {
   };
 }
 
-/** The value of every setting. Durations are milliseconds, sizes bytes. */
+/** The values of all settings. Durations are in milliseconds, sizes in bytes. */
 export type Config = Readonly<Omit<Settings, 'healthListen' | keyof ConnectionLimits>> &
   Readonly<ConnectionLimits> & {
     readonly healthListen: readonly Address[];
-    /** Undefined when nobody asks for spans. */
+    /** Undefined if tracing is disabled. */
     readonly tracing: TracingConfig | undefined;
   };
 
 type Settings = ReturnType<typeof readSettings>;
 
-/** A setting as people see it. */
+/** A setting as documented. */
 export interface SettingRow {
   /** The flag's name, without dashes. */
   name: string;
@@ -234,7 +234,7 @@ export interface SettingRow {
   help: string;
 }
 
-/** Every setting, in the order of the table. */
+/** All settings, in order. */
 export function settingRows(): readonly SettingRow[] {
   const rows: SettingRow[] = [];
   readSettings((name, { value, fallback, help, parse }) => {
@@ -244,7 +244,7 @@ export function settingRows(): readonly SettingRow[] {
   return rows;
 }
 
-/** What a command line has wrong: every problem found, so that they are mended at once. */
+/** All errors of a command line, so that they can be fixed at once. */
 export class UsageError extends Error {
   readonly problems: readonly string[];
 
@@ -255,20 +255,20 @@ export class UsageError extends Error {
   }
 }
 
-/** What the settings are read from. */
+/** The sources of settings. */
 export interface Sources {
-  /** The flags given, by name without dashes; `true` for one that came without its value. */
+  /** The flags given, by name without dashes; `true` for a flag without a value. */
   flags: Readonly<Record<string, string | true | undefined>>;
   env: Readonly<Record<string, string | undefined>>;
-  /** Bytes that the process may have; undefined for enough. */
+  /** Bytes of memory available to the process; undefined for enough. */
   memory?: number;
-  /** What is known to be wrong already. */
+  /** Errors found by the command line parser. */
   problems?: readonly string[];
-  /** Told what is wrong and stops nothing. */
+  /** Called for warnings. */
   complain?: (complaint: Complaint) => void;
 }
 
-/** Reads every setting: from its flag, or its variable, or its default. Throws a UsageError. */
+/** Reads every setting from its flag, else its variable, else its default. Throws a UsageError. */
 export function loadConfig({ flags, env, memory, complain = () => {}, ...known }: Sources): Config {
   const found = [...(known.problems ?? [])];
   const broken = new Set<string>();
@@ -307,10 +307,7 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
   return config;
 }
 
-/**
- * The same with the names of hosts looked up: all that can be known of settings before they are used.
- * Rejects with a UsageError.
- */
+/** Reads settings and resolves hostnames, to find all errors before they are used. Rejects with a UsageError. */
 export async function loadResolved(sources: Sources, lookup?: Lookup): Promise<Config> {
   const config = loadConfig(sources);
   const { problems, ...places } = await resolvePlaces(config, lookup);
@@ -319,13 +316,13 @@ export async function loadResolved(sources: Sources, lookup?: Lookup): Promise<C
   return { ...config, ...places };
 }
 
-/** With TLS, who probes in plaintext needs a port of its own. */
+/** With TLS, plaintext probes need a port of their own. */
 function healthListenOf({ healthListen, tlsCertFile }: Settings): readonly Address[] {
   if (healthListen !== 'auto') return healthListen;
   return tlsCertFile ? addresses(':50052') : [];
 }
 
-/** What is wrong with the settings of TLS that are right one by one. */
+/** Errors of TLS settings that are valid individually. */
 function tlsProblems(
   { tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: ca }: Config,
   broken: ReadonlySet<string>,
@@ -351,7 +348,7 @@ function problem(about: string, check: () => unknown): string[] {
   }
 }
 
-/** What limits must not be to each other. */
+/** Conflicts between limits. */
 function limitProblems(config: Config): string[] {
   const { defaultDeadline = 0, engine, keepaliveTime, keepaliveTimeout, maxDeadline } = config;
   const problems: string[] = [];
