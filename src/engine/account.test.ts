@@ -48,7 +48,7 @@ function create(limits: Partial<Limited>, window = 1) {
 
 const notReclaimable = { isIdle: true, drop() {} };
 
-test('what is charged is counted by category, and connections themselves are not limited', () => {
+test('Accounts counts bytes by category, and does not limit connections', () => {
   const { accounts } = create({ bytes: 100 });
   const { account } = open(accounts);
 
@@ -61,7 +61,7 @@ test('what is charged is counted by category, and connections themselves are not
   assert.deepEqual([accounts.used.bytes, account.bytes, accounts.isExceeded], [40, 40, false]);
 });
 
-test('everybody is called back once when there is not too much any more', () => {
+test('onMemoryAvailable() calls back once when the limit is no longer exceeded', () => {
   const { accounts, run } = create({ bytes: 100 });
   const { account } = open(accounts);
   const called: string[] = [];
@@ -85,7 +85,7 @@ test('everybody is called back once when there is not too much any more', () => 
   assert.deepEqual(called, ['first', 'second']);
 });
 
-test('where there is too much, what is kept for speed goes first, of those that are idle', () => {
+test('charge() above the limit frees reclaimable memory, idle memory first', () => {
   const { accounts } = create({ bytes: 160 });
   const { account } = open(accounts);
   const dropped: number[] = [];
@@ -112,7 +112,7 @@ test('where there is too much, what is kept for speed goes first, of those that 
   assert.deepEqual(dropped, [1, 3, 4, 5, 0, 2]);
 });
 
-test('one peer may have all, and where it has, another gets its share of what there is', () => {
+test('admits() lets one peer use a whole limit, and another one still gets its fair share', () => {
   const { accounts } = create({ bytes: 1000 });
   const greedy = open(accounts);
   for (let i = 0; i < 10; i++) greedy.hold(100);
@@ -133,7 +133,7 @@ test('one peer may have all, and where it has, another gets its share of what th
   assert.equal(aboveShare, false);
 });
 
-test('calls are shared likewise, and not one above the limit', () => {
+test('admits() shares calls fairly, and never exceeds their limit', () => {
   const { accounts } = create({ calls: 10 });
   const greedy = open(accounts);
   for (let i = 0; i < 10; i++) greedy.hold(1);
@@ -150,7 +150,7 @@ test('calls are shared likewise, and not one above the limit', () => {
   assert.equal(greedy.account.admits('calls', 1), false);
 });
 
-test('it is the peer with the most that makes room, of whichever connection has most', () => {
+test('admits() evicts from the peer with the most calls, even if another connection has more', () => {
   const { accounts } = create({ calls: 12 });
   const crowd = [open(accounts, 'one address'), open(accounts, 'one address')];
   const [less, more] = crowd;
@@ -169,7 +169,7 @@ test('it is the peer with the most that makes room, of whichever connection has 
   );
 });
 
-test('connections of one peer share what that one has', () => {
+test('admits() shares the calls of a peer among its connections', () => {
   const { accounts } = create({ calls: 10 });
   const greedy = open(accounts, 'proxy');
   for (let i = 0; i < 10; i++) greedy.hold(1);
@@ -184,7 +184,7 @@ test('connections of one peer share what that one has', () => {
   assert.deepEqual([greedy.parts.length, sixth], [5, false]);
 });
 
-test('a peer that is gone has no share', () => {
+test('close() removes a peer from fair sharing', () => {
   const { accounts } = create({ bytes: 100 });
   const [one, other] = [open(accounts, 'one'), open(accounts, 'other')];
   one.hold(10);
@@ -208,7 +208,7 @@ function callbacks(name: string, told: string[]) {
   };
 }
 
-test('messages wait for room, those of the peer with the least first', () => {
+test('requestAdmission() queues messages, and admits those of the peer with the fewest bytes first', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, heavy, light] = [open(accounts), open(accounts), open(accounts)];
   holder.hold(80);
@@ -229,7 +229,7 @@ test('messages wait for room, those of the peer with the least first', () => {
   assert.equal(told[0], 'light granted');
 });
 
-test('where too many messages wait, one is refused of the peer that has most of them', () => {
+test('requestAdmission() refuses a message of the peer with the most queued ones when the queue is full', () => {
   // Six may wait.
   const { accounts } = create({ bytes: 160 }, 10);
   const holder = open(accounts);
@@ -251,7 +251,7 @@ test('where too many messages wait, one is refused of the peer that has most of 
   assert.deepEqual(told, ['5 refused']);
 });
 
-test('a message that waits for ten seconds is refused', () => {
+test('requestAdmission() refuses a message after ten seconds in the queue', () => {
   const { accounts, run } = create({ bytes: 100 });
   const holder = open(accounts);
   holder.hold(100);
@@ -268,7 +268,7 @@ test('a message that waits for ten seconds is refused', () => {
   assert.deepEqual([before, told], [[], ['it refused']]);
 });
 
-test('what fits does not wait for what does not', () => {
+test('requestAdmission() admits a message that fits before one that does not', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, large, small] = [open(accounts), open(accounts), open(accounts)];
   holder.hold(60);
@@ -288,7 +288,7 @@ test('what fits does not wait for what does not', () => {
   assert.deepEqual([fits, half, typeof more], ['granted', 'granted', 'object']);
 });
 
-test('one message at a time gets through, whatever others hold', () => {
+test('requestAdmission() admits one message at a time, whatever others hold', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, other] = [open(accounts), open(accounts)];
   holder.hold(50);
@@ -305,7 +305,7 @@ test('one message at a time gets through, whatever others hold', () => {
   assert.deepEqual([holder.parts.length, told], [1, ['it granted']]);
 });
 
-test('windows are widened as long as there is room for what they let in', () => {
+test('widen() widens windows within their budget', () => {
   const { accounts } = create({ bytes: 800 });
   const { account } = open(accounts);
 
@@ -317,7 +317,7 @@ test('windows are widened as long as there is room for what they let in', () => 
   assert.deepEqual([first, second, third], [true, false, true]);
 });
 
-test('what does not go on is ended for messages that wait, as far as it is more than a share', () => {
+test('tick() evicts stalled messages above the fair share for queued ones', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [idle, other] = [open(accounts), open(accounts)];
   for (let i = 0; i < 9; i++) idle.hold(10);
@@ -336,7 +336,7 @@ test('what does not go on is ended for messages that wait, as far as it is more 
   assert.equal(idle.parts.length, 5);
 });
 
-test('who has no more than its share keeps it, however much there is', () => {
+test('tick() evicts nothing of a peer within its fair share, however much is held', () => {
   const { accounts } = create({ bytes: 100 });
   const [greedy, modest] = [open(accounts), open(accounts)];
   greedy.hold(80);
@@ -350,7 +350,7 @@ test('who has no more than its share keeps it, however much there is', () => {
   assert.equal(modest.parts.length, 1);
 });
 
-test('where there is too much for two seconds, what does not go on ends, and then what is largest', () => {
+test('tick() evicts stalled calls, then the largest, once the limit is exceeded for two seconds', () => {
   const { accounts } = create({ bytes: 100 });
   const [small, large] = [open(accounts), open(accounts)];
   for (let i = 0; i < 6; i++) small.hold(10);
@@ -365,7 +365,7 @@ test('where there is too much for two seconds, what does not go on ends, and the
   assert.deepEqual([small.parts.length, large.parts.length], [5, 5]);
 });
 
-test('far beyond the limit who has more than its share must stop, and others until there is half as much again', () => {
+test('mustStop is true far above the limit for peers above their share, and 50 % above it for all', () => {
   const { accounts } = create({ bytes: 100 });
   const [greedy, modest] = [open(accounts), open(accounts)];
   greedy.hold(120);
@@ -382,7 +382,7 @@ test('far beyond the limit who has more than its share must stop, and others unt
   assert.equal(overfull, true);
 });
 
-test('a message that there is no room for gets through alone, and none does far beyond the limit', () => {
+test('requestAdmission() admits a message that does not fit alone, and none far above the limit', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, other] = [open(accounts), open(accounts)];
   const granted: string[] = [];
