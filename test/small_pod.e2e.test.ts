@@ -87,7 +87,7 @@ function onStatus(stream: ClientHttp2Stream, take: (headers: IncomingHttpHeaders
 }
 
 test(
-  `${calls} calls that wait fit into ${podMiB} MiB, and one of another client takes the place of one`,
+  `${calls} idle calls fit into ${podMiB} MiB, and a call of another client replaces one`,
   { skip },
   async (t) => {
     using program = install();
@@ -117,7 +117,7 @@ test(
 
 for (const size of [16, 64]) {
   test(
-    `${calls} callers that read nothing of ${size} KiB take no more than ${podMiB} MiB`,
+    `${calls} callers that do not read responses of ${size} KiB take no more than ${podMiB} MiB`,
     { skip },
     async (t) => {
       using program = install();
@@ -158,7 +158,7 @@ async function readNothing(sessions: readonly ClientHttp2Session[], size: number
 }
 
 test(
-  `${calls} calls whose handlers wait with 1 MiB that was sent in 1 KiB take no more than ${podMiB} MiB`,
+  `${calls} calls whose handlers wait with 1 MiB sent in 1 KiB take no more than ${podMiB} MiB`,
   { skip },
   async (t) => {
     using program = install();
@@ -208,7 +208,7 @@ async function serveTlsPod(program: Program) {
 }
 
 test(
-  `as many TLS connections as ${podMiB} MiB have by default leave room for callers that read nothing`,
+  `the default number of TLS connections in ${podMiB} MiB leaves room for callers that do not read`,
   { skip },
   async (t) => {
     using program = install();
@@ -231,7 +231,7 @@ test(
 );
 
 test(
-  `${handshakes} TLS handshakes that do not end take no more than ${podMiB} MiB, and a client gets in`,
+  `${handshakes} TLS handshakes that do not end take no more than ${podMiB} MiB, and another client is served`,
   { skip },
   async (t) => {
     using program = install();

@@ -16,7 +16,7 @@ after(() => console.log(`ms without / with the attack\n${table.lines().join('\n'
 
 for (const row of rows) {
   const { name, what, known = [] } = row;
-  test(`an honest client's calls wait for no other peer: ${what}`, async (t) => {
+  test(`an honest client's calls are not delayed by another peer: ${what}`, async (t) => {
     const rate = row.isCounted ? {} : { rateMs };
     const played = await measure(row, { rounds: maxRounds, untilGreen: true, ...rate });
 

@@ -134,7 +134,7 @@ const worst: readonly Worst[] = [
 ];
 
 for (const { what, bytes, calls: count, work, out } of worst) {
-  test(`what is done, and sent, is bounded for each byte that comes: ${what}`, async (t) => {
+  test(`work and output per byte of input are limited: ${what}`, async (t) => {
     await using server = await serveMetered();
 
     const costs = await costsOf(server, { hello: wideOpen, bytes, calls: count, ends: true });
@@ -192,7 +192,7 @@ const held: readonly { what: string; bytes: Buffer; calls?: number; hello?: Buff
 ];
 
 for (const { what, bytes, calls: open = 0, hello = greeting(0) } of held) {
-  test(`what is held is what is charged: ${what}`, async (t) => {
+  test(`memory that is held matches the charges: ${what}`, async (t) => {
     await using server = await serveMetered();
     const sent = { hello, bytes, calls: Number.POSITIVE_INFINITY, weighs: true };
     // What is made once for all calls.

@@ -96,7 +96,7 @@ interface Column extends Pick<Flood, 'payload' | 'reads'> {
 const quick = new Set(['gzip', 'invalid UTF-8']);
 const played = columns.filter(({ name }) => isWhole || isChosen || quick.has(name));
 
-test(`${podMiB} MiB bear what every method is sent`, { skip }, async (t) => {
+test(`${podMiB} MiB are enough for every payload to every method`, { skip }, async (t) => {
   using load = startLoad();
   const peaks = createTable('MiB at most, 1/40 connections');
   const slowest = createTable('slowest probe, ms');

@@ -19,7 +19,7 @@ const cast = record({
 });
 const moves = array(move, { maxLength: 40, size: 'max' });
 
-test('an honest client among hostile ones is served, and the server keeps its own rules', async (t) => {
+test('an honest client among hostile ones is served, and the invariants of the server hold', async (t) => {
   const outcomes: Outcome[] = [];
   const property = asyncProperty(cast, moves, async (who, what) => {
     outcomes.push(await play(what, { ...who, tick }));
