@@ -15,7 +15,7 @@ const image = imageUnderTest();
 const podBytes = 256 * 1024 * 1024;
 const foreign = process.env['FOREIGN'] || join(homedir(), '.cache/greeter-foreign');
 
-test('a container serves, and its own commands say so', async () => {
+test('a container serves, and its own health command reports it', async () => {
   await using container = await serve(image);
   const { name, port } = container;
   const run = (...args: string[]) => podman('exec', name, ...image.config.Entrypoint, ...args);
@@ -28,7 +28,7 @@ test('a container serves, and its own commands say so', async () => {
 
 // The executable runs nothing but greeter.
 if (!image.isExe) {
-  test('the Node of a container knows every language, as its publisher built it', async () => {
+  test('the Node of a container supports every locale', async () => {
     await using container = await serve(image);
     const month = "new Date(0).toLocaleString('de', { month: 'long' })";
 
@@ -46,7 +46,7 @@ test("the kubelet's prober finds a container ready and alive", async () => {
   assert.throws(() => probe('missing'), { status: 1 });
 });
 
-test('a container is process 1 of user 65532, with no capability, on a root it cannot write', async () => {
+test('a container runs as process 1 of user 65532, without capabilities, on a read-only root', async () => {
   await using container = await serve(image);
   const status = container.status();
   const mounts = readFileSync(`/proc/${container.pid}/mountinfo`, 'utf8').split('\n');
@@ -62,7 +62,7 @@ test('a container is process 1 of user 65532, with no capability, on a root it c
   assert.match(mounts.find((line) => line.includes(' / / ')) ?? '', / \/ \/ ro[, ]/);
 });
 
-test('a container leaves within a second, with exit code 0', async (t) => {
+test('a container shuts down within a second, with exit code 0', async (t) => {
   await using container = await serve(image);
 
   const askedAt = performance.now();
@@ -75,7 +75,7 @@ test('a container leaves within a second, with exit code 0', async (t) => {
   assert.equal(await container.ended, 0);
 });
 
-test('a container listens soon, and finds what was compiled before', async (t) => {
+test('a container starts fast, and uses the compile cache of the image', async (t) => {
   await using container = await serve(image, ['--env', 'NODE_DEBUG_NATIVE=COMPILE_CACHE']);
   const { time } = await container.log.line({ msg: 'listening' });
   const ms = Date.parse(String(time)) - startedAt(container.pid);
@@ -86,7 +86,7 @@ test('a container listens soon, and finds what was compiled before', async (t) =
   if (!image.isExe) assert.match(container.errors(), /V8 code cache for ESM \S+ was accepted/);
 });
 
-test('a container has a heap that fits, and stays below its limit after 30,000 calls', async (t) => {
+test('a container limits its heap, and stays below its memory limit after 30,000 calls', async (t) => {
   await using container = await serve(image);
   const heapLimit = await metric(container, 'nodejs_heap_size_limit_bytes');
   const idle = memoryOf(container.pid);

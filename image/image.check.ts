@@ -21,7 +21,7 @@ const known = [
   /^usr\/share\/common-licenses\/L?GPL-[0-9.]+$|^usr\/share\/common-licenses\/GFDL-1.2$/,
 ];
 
-test('an image has a program, its libraries, names and licences, and nothing else', (t) => {
+test('an image contains a program, its libraries, names and licences, and nothing else', (t) => {
   withFiles(image, (entries) => {
     const files = entries.filter(({ isFolder }) => !isFolder);
     for (const { path, size } of files) t.diagnostic(`${path} ${size}`);
@@ -38,7 +38,7 @@ test('an image has a program, its libraries, names and licences, and nothing els
   });
 });
 
-test('all in an image belongs to root, and nobody else may change it', () => {
+test('all files of an image belong to root and are writable by root only', () => {
   withFiles(image, (entries) => {
     const strays = entries.filter(({ uid, gid, mode }) => uid + gid !== 0 || (mode & 0o6022) !== 0);
 
@@ -49,7 +49,7 @@ test('all in an image belongs to root, and nobody else may change it', () => {
   });
 });
 
-test('an image has the licence of all that is in it', () => {
+test('an image contains the licences of all of its software', () => {
   withFiles(image, (entries, root) => {
     const paths = entries.map(({ path }) => path);
     const texts = paths.filter((path) => path.endsWith('/copyright'));
@@ -66,7 +66,7 @@ test('an image has the licence of all that is in it', () => {
   });
 });
 
-test('an image runs as a user by number, without a shell, and says what it is', () => {
+test('an image runs as a numeric user, without a shell, and has labels', () => {
   const { User, Entrypoint, Labels, Env } = image.config;
   const label = (name: string) => Labels[`org.opencontainers.image.${name}`];
 
@@ -81,7 +81,7 @@ test('an image runs as a user by number, without a shell, and says what it is', 
   assert.ok(label('title') && label('description'));
 });
 
-test('an image is no larger than it must be', (t) => {
+test('an image does not exceed its maximum size', (t) => {
   t.diagnostic(`${image.size} bytes`);
   assert.ok(image.size <= mostBytes, `${image.size} bytes`);
 });

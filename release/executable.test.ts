@@ -37,7 +37,7 @@ const flagsOfNode = (file: string) => [
   [file],
 ];
 
-test('the executable serves, and asks a server for its health, in an empty folder', async () => {
+test('the executable serves and checks health in an empty folder', async () => {
   using program = install();
   const server = await program.serve();
 
@@ -49,7 +49,7 @@ test('the executable serves, and asks a server for its health, in an empty folde
 });
 
 test(
-  'the executable does the same where there is nothing but the libraries it needs',
+  'the executable runs with no files but the libraries that it needs',
   { skip: isRoot ? false : 'needs root' },
   async (t) => {
     const root = rootOf(t, executable);
@@ -68,7 +68,7 @@ test(
   },
 );
 
-test('no flag of Node makes the executable run other code', async (t) => {
+test("the executable runs no other code with Node's flags", async (t) => {
   using program = install();
   const file = fileOf(t, code);
 
@@ -79,7 +79,7 @@ test('no flag of Node makes the executable run other code', async (t) => {
   }
 });
 
-test('no variable of Node makes the executable run other code', async (t) => {
+test("the executable runs no other code with Node's variables", async (t) => {
   using program = install();
   const file = fileOf(t, code);
 
@@ -97,7 +97,7 @@ test('no variable of Node makes the executable run other code', async (t) => {
   assert.deepEqual([refused.code, refused.out], [9, '']);
 });
 
-test('SIGUSR1 lets nobody debug the executable', async () => {
+test('the executable opens no debugger port at SIGUSR1', async () => {
   using program = install();
   const server = await program.serve();
 
@@ -110,7 +110,7 @@ test('SIGUSR1 lets nobody debug the executable', async () => {
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
-test('the licences and the bill of materials beside the executable have what Node is made of', () => {
+test('the licences and the SBOM beside the executable list the components of Node', () => {
   const licences = readFileSync('dist/greeter.LEGAL.txt', 'utf8');
   const { components } = JSON.parse(readFileSync('dist/greeter.cdx.json', 'utf8'));
 

@@ -18,29 +18,29 @@ import { buildHealthServer } from './transport/health_server.ts';
 import { type Bound, listenOn } from './transport/listen.ts';
 import { buildServer } from './transport/server.ts';
 
-/** The whole server, running. */
+/** The running server. */
 export interface App extends Stoppable {
   readonly log: Logger;
-  /** The addresses of each kind. */
+  /** The bound addresses by kind. */
   readonly bound: Readonly<Record<'grpc' | 'health' | 'admin', readonly Bound[]>>;
   readonly services: readonly string[];
-  /** Reads the TLS files again, where there are any that can be. */
+  /** Reloads the TLS files; undefined without TLS, or if the engine cannot. */
   readonly reload: (() => void) | undefined;
   /**
-   * Writes text between the lines of the log, where people read them in a terminal. There they are told
-   * of its start and its stop in words, and those are no lines of the log.
+   * Writes text between the log lines of a terminal. In a terminal, start and stop are reported as text instead of
+   * log lines.
    */
   readonly tell: ((text: string) => void) | undefined;
-  /** How many calls are open that a shutdown waits for. */
+  /** The number of open calls that graceful shutdown waits for. */
   openCalls(): number;
 }
 
-/** A connection that is cut gets this long to take its last frames along. */
+/** Milliseconds for sending the last frames of a connection that is closed. */
 const lastFramesMs = 250;
 
 /**
- * Everything is made here, once, and handed down. Nothing below looks anything up. Throws a
- * ListenError when an address cannot be had.
+ * Creates everything once and passes it down: nothing below looks up anything. Throws a ListenError if an address
+ * cannot be opened.
  */
 export async function startApp(config: Config, processInfo: ProcessInfo): Promise<App> {
   const { logTo, isTerminal, version, hostname, figures } = processInfo;
@@ -114,7 +114,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
       const { shutdownDelay, drainTimeout } = config;
       if (!isForPeople) log.info({ shutdownDelay, drainTimeout }, 'shutting down');
       state.shuttingDown();
-      // While we still listen: a client that finds nobody else comes back here, and loses no call.
+      // The server still listens: a client that finds no other server reconnects here and loses no call.
       if (config.shutdownDelay > 0) for (const each of servers) each.retireConnections?.();
     },
     async drain() {
@@ -152,14 +152,14 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   }
 }
 
-/** What it takes is loaded only where load is reported. */
+/** Its modules are loaded only on a server that reports its load. */
 async function openLoadReports({ figures, capacity }: ProcessInfo, calls: CallCounts) {
   const { createLoadReports } = await import('./app/load_reports.ts');
   const now = performance.now.bind(performance);
   return createLoadReports({ calls, figures, capacity: capacity(), now });
 }
 
-/** What is open on all servers together; undefined where one of them cannot say. */
+/** Sums the counts of all servers; undefined if one of them cannot count. */
 function sumOf(servers: readonly Pick<Engine, 'counts'>[]): Engine['counts'] {
   return servers
     .map(({ counts }) => counts)

@@ -82,16 +82,16 @@ for (const [what, { cert, key: itsKey }, rule] of [
     'the key must be on a curve that TLS has, such as prime256v1: not secp256k1',
   ],
 ] as const) {
-  test(`checkServerPair() says what is wrong and what to do: ${what}`, () => {
+  test(`checkServerPair() names the problem and its solution: ${what}`, () => {
     assert.throws(() => checkServerPair({ cert, key: itsKey }), { message: rule });
   });
 }
 
-test('checkPair() takes what is for clients alone', () => {
+test('checkPair() accepts certificates for clients only', () => {
   assert.equal(checkPair(ofClient).leaf.subject, 'CN=localhost');
 });
 
-test('checkServerPair() takes text around certificates, white space and any line ends', () => {
+test('checkServerPair() accepts text around certificates, white space and any line breaks', () => {
   const cert = `# ours\n${leaf.cert.trim()}  \n\nintermediate:\n${intermediate.cert}`;
 
   for (const text of [cert, cert.replaceAll(/\r?\n/g, '\r\n')]) {
@@ -100,7 +100,7 @@ test('checkServerPair() takes text around certificates, white space and any line
   assert.equal(checkServerPair(ofServer).length, 1);
 });
 
-test('checkServerPair() says how far the chain leads on, and who is missing', () => {
+test('checkServerPair() reports the length of the chain and the missing issuer', () => {
   const of = (...signers: { cert: string }[]) => {
     const cert = [leaf, ...signers].map((each) => each.cert).join('\n');
     const { length, more, missing } = checkServerPair({ cert, key: leaf.key });
@@ -115,7 +115,7 @@ test('checkServerPair() says how far the chain leads on, and who is missing', ()
   assert.deepEqual(of(intermediate, other), [2, 2, 'CN=root']);
 });
 
-test('checkClientAuthorities() wants a root, and says which', () => {
+test('checkClientAuthorities() requires a root, and names the missing one', () => {
   const of = (...certificates: { cert: string }[]) =>
     checkClientAuthorities(certificates.map(({ cert }) => cert).join('\n')).map(
       ({ subject, missing }) => [subject, missing],
@@ -134,7 +134,7 @@ test('checkClientAuthorities() wants a root, and says which', () => {
   assert.throws(() => of(intermediate), { message });
 });
 
-test('checkAuthorities() comes to an end, however many empty lines there are', () => {
+test('checkAuthorities() takes linear time for many empty lines', () => {
   // A pattern that goes back takes 12 s for 200,000 of them, and an hour for these.
   const lines = '\n'.repeat(4_000_000);
   const cert = root.cert.replace('-----BEGIN CERTIFICATE-----', (line) => line + lines);

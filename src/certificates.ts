@@ -1,24 +1,24 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { messageOf } from './message_of.ts';
 
-/** A certificate, with what it is signed by, and its key; PEM. */
+/** A certificate chain and its private key, in PEM. */
 export interface Pair {
   cert: string;
   key: string;
 }
 
-/** What a certificate says of itself. */
+/** The fields of a certificate that are reported. */
 export interface CertificateInfo {
   subject: string;
   issuer: string;
   /** Hexadecimal. */
   serial: string;
-  /** From when to when it is valid, in seconds since the epoch. */
+  /** The validity, in seconds since the epoch. */
   notBefore: number;
   notAfter: number;
 }
 
-/** From when to when it is valid, as people read it. */
+/** The validity in readable form. */
 export function datesOf({
   notBefore,
   notAfter,
@@ -26,34 +26,34 @@ export function datesOf({
   return { notBefore: isoOf(notBefore), notAfter: isoOf(notAfter) };
 }
 
-/** What is shown to clients: a certificate, and what it is signed by. */
+/** The chain that is sent to clients: a leaf and its issuers. */
 export interface Chain {
   leaf: CertificateInfo;
-  /** The others of the file. */
+  /** The other certificates of the file. */
   more: readonly CertificateInfo[];
-  /** How many lead on from the leaf, each signed by the next, itself included. */
+  /** The number of certificates in the chain from the leaf on, each signed by the next. */
   length: number;
-  /** Who has signed the last of these; undefined where that is itself. */
+  /** The issuer of the last one; undefined if it is self-signed. */
   missing: string | undefined;
-  /** Whether the leaf says where its issuer can be had, as those of public authorities do. */
+  /** True if the leaf names the URL of its issuer's certificate, as those of public CAs do. */
   isOfPublicAuthority: boolean;
 }
 
-/** What a file of certificates or keys may take, in bytes: a bundle of every public authority is a quarter of it. */
+/** The maximum size of a file of certificates or keys in bytes; a bundle of all public CAs has a quarter of it. */
 export const longestPem = 1024 ** 2;
 
-/** The rule for what is read as PEM: a FIFO is waited for, and a device may have no end. */
+/** The rule for PEM files: reading a FIFO would block, and a device may have no end. */
 export const pemFileRule = 'must be a regular file of at most 1MiB';
 
-/** Reads a pair that TLS takes. Throws an Error whose message is the rule it breaks. */
+/** Validates a chain and key for TLS. Throws an Error whose message is the rule that is broken. */
 export function checkPair(pair: Pair): Chain {
   return chainOf(readPair(pair));
 }
 
-/** The same for a pair to serve with: one that no client would take is refused. */
+/** Validates a chain and key for a server; refuses one that no client would accept. */
 export function checkServerPair(pair: Pair): Chain {
   const read = readPair(pair);
-  // It has these only where it is not for everything.
+  // Set only if the certificate is limited to certain uses.
   const uses = read.leaf.keyUsage ?? [serverAuth];
   if (![serverAuth, anyUse].some((use) => uses.includes(use))) {
     const rule =
@@ -74,7 +74,7 @@ interface ReadPair {
 }
 
 function readPair({ cert, key }: Pair): ReadPair {
-  // Loaded only where there is TLS: node:tls takes memory and time.
+  // Loaded only with TLS: node:tls takes memory and time.
   const { createSecureContext } = process.getBuiltinModule('node:tls');
   const [leaf, ...more] = certificatesIn(cert);
   const privateKey = privateKeyIn(key);
@@ -83,11 +83,11 @@ function readPair({ cert, key }: Pair): ReadPair {
   return { leaf, more, privateKey };
 }
 
-/** Extended key usages (RFC 5280, section 4.2.1.12). */
+/** The extended key usage of servers (RFC 5280 section 4.2.1.12). */
 const serverAuth = '1.3.6.1.5.5.7.3.1';
 const anyUse = '2.5.29.37.0';
 
-/** Those that certificates of TLS 1.3 may have (RFC 8446, section 4.2.3; RFC 8734). Ed25519 is no such curve. */
+/** The curves of TLS 1.3 certificates (RFC 8446 section 4.2.3, RFC 8734), other than Ed25519, which is not one. */
 const curves: ReadonlySet<string> = new Set([
   'prime256v1',
   'secp384r1',
@@ -97,21 +97,24 @@ const curves: ReadonlySet<string> = new Set([
   'brainpoolP512r1',
 ]);
 
-/** Whether there are any, each whole. Throws an Error whose message is the rule they break. */
+/**
+ * Validates that there is at least one certificate, and that each is complete. Throws an Error whose message is the
+ * rule that is broken.
+ */
 export function checkAuthorities(pem: string): void {
   certificatesIn(pem);
 }
 
-/** One that may sign the certificates of clients. */
+/** A CA of client certificates. */
 export interface ClientAuthority extends CertificateInfo {
-  /** Who is not in the file, although without it this one counts for nothing. */
+  /** Its issuer, if the file lacks it: then this CA is useless. */
   missing: string | undefined;
 }
 
 /**
- * Reads those that clients' certificates are held against. OpenSSL goes on to a root: Node's servers cannot be
- * told to stop before it (their `allowPartialTrustChain` does nothing), so that where there is none, no client
- * is taken. Throws an Error whose message is the rule they break.
+ * Reads the CAs of client certificates. OpenSSL builds chains up to a root, and Node's servers cannot accept a
+ * partial chain (`allowPartialTrustChain` has no effect on them), so without a root every client would be refused.
+ * Throws an Error whose message is the rule that is broken.
  */
 export function checkClientAuthorities(pem: string): ClientAuthority[] {
   const all = certificatesIn(pem);
@@ -161,7 +164,7 @@ function pathOf(
   };
 }
 
-/** Clients sort what they are sent, so that the order says nothing. */
+/** Clients sort the chain, so the order does not matter. */
 function issuerIn(some: ReadonlySet<X509Certificate>, of: X509Certificate) {
   if (isSelfSigned(of)) return undefined;
   for (const each of some) if (isSignedBy(of, each)) return each;
@@ -172,7 +175,7 @@ function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): bool
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
-/** Whether its key usage lets it sign others, or not. */
+/** True if its key usage allows it to sign certificates, or is absent. */
 function isSelfSigned(certificate: X509Certificate): boolean {
   const { subject, issuer, publicKey } = certificate;
   return subject === issuer && certificate.verify(publicKey);
@@ -188,7 +191,7 @@ function infoOf(certificate: X509Certificate): CertificateInfo {
   };
 }
 
-/** Node gives none for an empty name. */
+/** Node returns undefined for an empty name. */
 function oneLine(name: string | undefined): string {
   return name?.split('\n').join(', ') ?? '';
 }
@@ -198,8 +201,8 @@ function isoOf(seconds: number): string {
 }
 
 /**
- * Looks at every one: OpenSSL leaves out what it cannot read, and a file may be half written, or two
- * put together without a new line between.
+ * Parses each certificate: OpenSSL skips those that it cannot read, and a file may be half written, or concatenated
+ * without a line break.
  */
 function certificatesIn(pem: string): [X509Certificate, ...X509Certificate[]] {
   const { X509Certificate } = process.getBuiltinModule('node:crypto');
@@ -214,13 +217,13 @@ function certificatesIn(pem: string): [X509Certificate, ...X509Certificate[]] {
   return [first, ...rest];
 }
 
-/** Each from its first line to its last; looks at no character again and again, however many there are. */
+/** The PEM blocks of a text, in linear time. */
 function blocksIn(pem: string, rule: string): string[] {
   return Array.from(pem.matchAll(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g), (begin) => {
     const [line] = begin;
     const bodyAt = begin.index + line.length;
     const lastLine = line.replace('BEGIN', 'END');
-    // No character of base64.
+    // `-` is no base64 character.
     const lastAt = pem.indexOf('-', bodyAt);
     const endAt = lastAt + lastLine.length;
     const isWhole =
@@ -233,7 +236,7 @@ function blocksIn(pem: string, rule: string): string[] {
   });
 }
 
-/** Whether nothing but white space is left of a line. */
+/** True if the rest of the line is white space. */
 function hasNoMore(text: string, from: number): boolean {
   let at = from;
   while (text.charAt(at) === ' ' || text.charAt(at) === '\t') at++;

@@ -17,7 +17,7 @@ function problemsOf(sources: Parameters<typeof loadConfig>[0]): readonly string[
   return [];
 }
 
-test('loadConfig() needs nothing: every setting has a default that works', () => {
+test('loadConfig() requires nothing: every setting has a valid default', () => {
   const config = loadConfig({ flags: {}, env: {} });
 
   assert.partialDeepStrictEqual(config, {
@@ -59,7 +59,7 @@ test('loadConfig() needs nothing: every setting has a default that works', () =>
   });
 });
 
-test('loadConfig() takes the flag before the variable before the default', () => {
+test('loadConfig() prefers the flag to the variable, and the variable to the default', () => {
   const env = { GREETER_DRAIN_TIMEOUT: '2s', GREETER_SHUTDOWN_DELAY: '3s', GREETER_LOG_LEVEL: '' };
 
   const config = loadConfig({ flags: { 'drain-timeout': '1s' }, env });
@@ -70,7 +70,7 @@ test('loadConfig() takes the flag before the variable before the default', () =>
   );
 });
 
-test('loadConfig() reports every problem at once, each with its name, value and rule', () => {
+test('loadConfig() reports every error at once, with name, value and rule', () => {
   const problems = problemsOf({
     flags: { 'log-level': 'loud', 'drain-timeout': true, 'max-message-size': '1TiB' },
     env: { GREETER_LISTEN: '50051', GREETER_MAX_CONCURRENT_STREAMS: '0' },
@@ -87,7 +87,7 @@ test('loadConfig() reports every problem at once, each with its name, value and 
   ]);
 });
 
-test('loadConfig() says which limits do not go together, all at once', () => {
+test('loadConfig() reports all conflicts between limits at once', () => {
   const flags = {
     'default-deadline': '2h',
     'keepalive-time': '5s',
@@ -107,7 +107,7 @@ test('loadConfig() says which limits do not go together, all at once', () => {
   );
 });
 
-test('loadConfig() names the variable where a variable was set, and the flag where a flag was', async (t) => {
+test('loadConfig() names the variable if a variable was set, and the flag if a flag was', async (t) => {
   const env = {
     GREETER_LISTEN: ':1',
     GREETER_ADMIN_LISTEN: ':1',
@@ -133,7 +133,7 @@ test('loadConfig() names the variable where a variable was set, and the flag whe
   ]);
 });
 
-test('loadResolved() is loadConfig(), and refuses what names turn out to be', async () => {
+test('loadResolved() resolves names, and rejects addresses that overlap then', async () => {
   const flags = { listen: 'localhost:1' };
   const env = { GREETER_ADMIN_LISTEN: '127.0.0.1:1' };
   const lookup = async () => ['127.0.0.1'];
@@ -144,7 +144,7 @@ test('loadResolved() is loadConfig(), and refuses what names turn out to be', as
   assert.deepEqual(await loadResolved({ flags: {}, env: {} }), loadConfig({ flags: {}, env: {} }));
 });
 
-test('loadConfig() takes none for times that need not end', () => {
+test('loadConfig() accepts none for times without a limit', () => {
   const names = ['max-connection-age', 'max-connection-age-grace', 'idle-timeout'];
   const flags = Object.fromEntries(names.map((name) => [name, 'none']));
 
@@ -157,7 +157,7 @@ test('loadConfig() takes none for times that need not end', () => {
   );
 });
 
-test('loadConfig() finds as many connections and handshakes as the memory there is can bear', () => {
+test('loadConfig() derives the numbers of connections and handshakes from the memory limit', () => {
   const limits = (memory: number, flags: Record<string, string> = {}) => {
     const config = loadConfig({ flags, env: {}, memory: memory * 1024 ** 2 });
     return [config.maxConnections, config.maxHandshakes];
@@ -185,13 +185,13 @@ test('no setting has a variable that Kubernetes sets for a Service named greeter
   );
 });
 
-test('loadConfig() leaves variables alone that it does not know', () => {
+test('loadConfig() ignores unknown variables', () => {
   const env = { GREETER_PORT: 'tcp://10.0.0.1:50051', GREETER_SERVICE_HOST: '10.0.0.1' };
 
   assert.deepEqual(problemsOf({ flags: {}, env }), []);
 });
 
-test('loadConfig() says what is wrong with the files of TLS, one by one and together', async (t) => {
+test('loadConfig() reports errors of the TLS files, individually and combined', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const [one, other] = await Promise.all([certificate(), certificate()]);
@@ -230,7 +230,7 @@ test('loadConfig() says what is wrong with the files of TLS, one by one and toge
   assert.match(String(problemsOf(flagsOf(cert, cert))), /must be a private key in PEM/);
 });
 
-test('loadConfig() serves health alone on :50052 with TLS, else nowhere, or where it is told to', async (t) => {
+test('loadConfig() serves plaintext health on :50052 with TLS, otherwise nowhere, unless it is set', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const { cert, key } = await certificate();
@@ -256,7 +256,7 @@ test('loadConfig() serves health alone on :50052 with TLS, else nowhere, or wher
   );
 });
 
-test('loadConfig() refuses a place that two lists name, in whatever words', () => {
+test('loadConfig() rejects an address that is in two lists, however it is written', () => {
   const problems = (flags: Record<string, string>) => problemsOf({ flags, env: {} });
 
   assert.deepEqual(problems({ 'admin-listen': ':9999' }), [
@@ -273,7 +273,7 @@ test('loadConfig() refuses a place that two lists name, in whatever words', () =
   assert.deepEqual(problems({ listen: '1', 'admin-listen': ':9999' }).length, 1);
 });
 
-test('loadConfig() gives a key that is no more than its path when it is printed', async (t) => {
+test('loadConfig() returns a key that prints as its path only', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];

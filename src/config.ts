@@ -12,45 +12,45 @@ import { messageOf } from './message_of.ts';
 import { readGuideSettings } from './services/guides/settings.ts';
 
 /**
- * Every setting. A flag `--drain-timeout` is also the variable GREETER_DRAIN_TIMEOUT.
- * `--help`, `check-config` and docs/settings.md are made from this table.
+ * All settings. The flag `--drain-timeout` is the variable GREETER_DRAIN_TIMEOUT. `--help`, `check-config` and
+ * docs/settings.md are generated from this table.
  */
 function readSettings(read: Read) {
   return {
     listen: read('listen', {
       value: 'ADDRESSES',
       fallback: ':50051,:9999',
-      help: 'addresses to serve gRPC on: :PORT for all interfaces, HOST:PORT, [V6]:PORT or unix:PATH; port 0 takes a free port',
+      help: 'addresses to serve gRPC on: :PORT for all interfaces, HOST:PORT, [V6]:PORT or unix:PATH',
       parse: addresses,
     }),
     healthListen: read('health-listen', {
       value: 'ADDRESSES',
       fallback: 'auto',
-      help: 'addresses for a plaintext server of grpc.health.v1.Health alone, for probes; off, or auto: :50052 with TLS, otherwise off',
+      help: 'addresses of a plaintext server for health checks alone; auto is :50052 with TLS, otherwise off',
       parse: addressesOrNone,
     }),
     adminListen: read('admin-listen', {
       value: 'ADDRESSES',
       fallback: ':9464',
-      help: 'addresses for /metrics, /livez and /readyz over HTTP/1.1; off disables them',
+      help: 'addresses for /metrics, /livez and /readyz over HTTP/1.1, or off',
       parse: or('off', addresses),
     }),
     engine: read('engine', {
       value: 'NAME',
       fallback: 'direct',
-      help: 'the gRPC server: direct (the built-in engine) or grpc-js; docs/engines.md lists the differences',
+      help: 'gRPC server: direct (the built-in engine) or grpc-js',
       parse: oneOf('direct', 'grpc-js'),
     }),
     interop: read('interop', {
       value: 'on|off',
       fallback: 'on',
-      help: "serves grpc.testing.TestService, gRPC's official interop test service, and the ORCA load reports that its tests ask for",
+      help: "serves grpc.testing.TestService, gRPC's official interop test service",
       parse: onOff,
     }),
     loadReports: read('load-reports', {
       value: 'on|off',
       fallback: 'off',
-      help: 'reports load to clients (ORCA): in the trailers of each call, and through xds.service.orca.v3.OpenRcaService',
+      help: 'reports the load to clients (ORCA)',
       parse: onOff,
     }),
     tlsCertFile: read('tls-cert-file', {
@@ -68,7 +68,7 @@ function readSettings(read: Read) {
     tlsClientCaFile: read('tls-client-ca-file', {
       value: 'FILE',
       fallback: 'off',
-      help: 'certificate authorities for client certificates, in PEM; enables mutual TLS, without session resumption',
+      help: 'certificate authorities for client certificates, in PEM; enables mutual TLS',
       parse: pemFile,
     }),
     tlsReloadInterval: read('tls-reload-interval', {
@@ -80,7 +80,7 @@ function readSettings(read: Read) {
     logLevel: read('log-level', {
       value: 'LEVEL',
       fallback: 'info',
-      help: 'debug, info, warn or error; calls are logged at info, those of health and reflection at debug, and at error if the server is at fault',
+      help: 'debug, info, warn or error',
       parse: oneOf('debug', 'info', 'warn', 'error'),
     }),
     logFormat: read('log-format', {
@@ -92,25 +92,25 @@ function readSettings(read: Read) {
     accessLog: read('access-log', {
       value: 'all|errors|off|1/N',
       fallback: 'all',
-      help: 'which calls are logged: all, errors (those that do not end OK), off, or 1/N (errors and a random one in N of the others); calls that fail by a fault of the server are always logged. Metrics and traces are not affected',
+      help: 'calls to log: all, errors, off, or 1/N for errors and a random one in N of the others',
       parse: accessLog,
     }),
     shutdownDelay: read('shutdown-delay', {
       value: 'DURATION',
       fallback: '0s',
-      help: 'time to keep serving after SIGTERM while health reports NOT_SERVING; connected clients get GOAWAY when it begins (direct engine)',
+      help: 'time between SIGTERM and the end of new calls; health reports NOT_SERVING meanwhile',
       parse: duration({ min: '0s' }),
     }),
     drainTimeout: read('drain-timeout', {
       value: 'DURATION',
       fallback: '20s',
-      help: 'time that open calls have to finish after that; then they are cut with UNAVAILABLE',
+      help: 'time for open calls to finish at shutdown',
       parse: duration({ min: '0s' }),
     }),
     defaultDeadline: read('default-deadline', {
       value: 'DURATION',
       fallback: 'none',
-      help: 'deadline of calls that come without one',
+      help: 'deadline of calls without one',
       parse: or('none', duration({ min: '1ms', max: '87600h' })),
     }),
     maxDeadline: read('max-deadline', {
@@ -122,31 +122,31 @@ function readSettings(read: Read) {
     maxConnections: read('max-connections', {
       value: 'COUNT',
       fallback: 'auto',
-      help: 'open connections; beyond it an idle connection of the client address with the most is closed, or the new one; auto is derived from the memory limit and --max-buffered-bytes, at most 15000 (direct engine)',
+      help: 'open connections; auto depends on the memory limit (direct engine)',
       parse: or('auto', integer(1, 1_000_000)),
     }),
     maxHandshakes: read('max-handshakes', {
       value: 'COUNT',
       fallback: 'auto',
-      help: 'TLS handshakes in progress; more wait in a queue of four times as many (32 with a client CA), and each has 10 s; auto is derived from the memory limit, at most 256 (direct engine)',
+      help: 'TLS handshakes in progress; auto depends on the memory limit (direct engine)',
       parse: or('auto', integer(1, 1_000_000)),
     }),
     maxConnectionAge: read('max-connection-age', {
       value: 'DURATION',
       fallback: '5m',
-      help: 'age at which a connection gets GOAWAY, with 0 to 10 % of jitter; its calls in flight finish, new ones go to other connections',
+      help: 'age at which a connection gets GOAWAY, with 0 to 10 % of jitter',
       parse: orForever(duration({ min: '1s' })),
     }),
     maxConnectionAgeGrace: read('max-connection-age-grace', {
       value: 'DURATION',
       fallback: '20s',
-      help: 'time that the calls of such a connection have to finish; then they are cut with UNAVAILABLE',
+      help: 'time for the calls of such a connection to finish',
       parse: orForever(duration({ min: '0s' })),
     }),
     idleTimeout: read('idle-timeout', {
       value: 'DURATION',
       fallback: '5m',
-      help: 'time without calls after which a connection gets GOAWAY; PINGs do not count as calls',
+      help: 'time without calls after which a connection gets GOAWAY',
       parse: orForever(duration({ min: '1s' })),
     }),
     keepaliveTime: read('keepalive-time', {
@@ -158,19 +158,19 @@ function readSettings(read: Read) {
     keepaliveTimeout: read('keepalive-timeout', {
       value: 'DURATION',
       fallback: '20s',
-      help: 'time to wait for the answer to that PING before the connection is closed; at most --keepalive-time',
+      help: 'time to wait for the answer to that PING; at most --keepalive-time',
       parse: duration({ min: '1s' }),
     }),
     maxBufferedBytes: read('max-buffered-bytes', {
       value: 'SIZE',
       fallback: '64MiB',
-      help: 'memory for messages, headers and output of all connections; large messages wait for room, and clients that use more than their share are paused, refused or end with RESOURCE_EXHAUSTED; at least twice --max-message-size and some KiB (direct engine)',
+      help: 'memory for messages, headers and output of all connections (direct engine)',
       parse: size({ min: '1MiB', max: '64GiB' }),
     }),
     maxInFlight: read('max-in-flight', {
       value: 'COUNT',
       fallback: '10000',
-      help: 'open calls on all connections, except health and reflection; more end with RESOURCE_EXHAUSTED and a RetryInfo. On the direct engine a client below its share gets the place of a call of the client with the most',
+      help: 'open calls on all connections, except health and reflection',
       parse: integer(1, 1_000_000),
     }),
     maxConcurrentStreams: read('max-concurrent-streams', {
@@ -182,19 +182,19 @@ function readSettings(read: Read) {
     maxResetsPerSecond: read('max-resets-per-second', {
       value: 'COUNT',
       fallback: '500',
-      help: 'unfinished calls that a connection may reset a second, with a burst of twice as many, plus one for each response; beyond it the connection ends with ENHANCE_YOUR_CALM, against rapid reset (direct engine)',
+      help: 'unfinished calls that a connection may reset each second (direct engine)',
       parse: integer(1, 1_000_000),
     }),
     maxControlFramesPerSecond: read('max-control-frames-per-second', {
       value: 'COUNT',
       fallback: '500',
-      help: 'PING, SETTINGS and other frames that ask for no response, a second and connection, plus one for each frame of a call; beyond it the connection ends with ENHANCE_YOUR_CALM (direct engine)',
+      help: 'PING, SETTINGS and other control frames that a connection may send each second (direct engine)',
       parse: integer(1, 1_000_000),
     }),
     maxHeaderSize: read('max-header-size', {
       value: 'SIZE',
       fallback: '16KiB',
-      help: 'largest list of request headers; a call with more ends with RESOURCE_EXHAUSTED (direct engine)',
+      help: 'largest list of request headers (direct engine)',
       parse: size({ min: '1KiB', max: '256KiB' }),
     }),
     maxMessageSize: read('max-message-size', {
@@ -206,24 +206,24 @@ function readSettings(read: Read) {
     compressResponsesAbove: read('compress-responses-above', {
       value: 'SIZE',
       fallback: 'off',
-      help: 'smallest response that is compressed, if the client accepts gzip or deflate; off: responses above 1KiB to requests that were compressed (direct engine)',
+      help: 'size above which responses are compressed; off compresses them as their requests are (direct engine)',
       parse: or('off', size({ min: '0', max: '1GiB' })),
     }),
     ...readGuideSettings(read),
   };
 }
 
-/** The value of every setting. Durations are milliseconds, sizes bytes. */
+/** The values of all settings. Durations are in milliseconds, sizes in bytes. */
 export type Config = Readonly<Omit<Settings, 'healthListen' | keyof ConnectionLimits>> &
   Readonly<ConnectionLimits> & {
     readonly healthListen: readonly Address[];
-    /** Undefined when nobody asks for spans. */
+    /** Undefined if tracing is disabled. */
     readonly tracing: TracingConfig | undefined;
   };
 
 type Settings = ReturnType<typeof readSettings>;
 
-/** A setting as people see it. */
+/** A setting as documented. */
 export interface SettingRow {
   /** The flag's name, without dashes. */
   name: string;
@@ -234,7 +234,7 @@ export interface SettingRow {
   help: string;
 }
 
-/** Every setting, in the order of the table. */
+/** All settings, in order. */
 export function settingRows(): readonly SettingRow[] {
   const rows: SettingRow[] = [];
   readSettings((name, { value, fallback, help, parse }) => {
@@ -244,7 +244,7 @@ export function settingRows(): readonly SettingRow[] {
   return rows;
 }
 
-/** What a command line has wrong: every problem found, so that they are mended at once. */
+/** All errors of a command line, so that they can be fixed at once. */
 export class UsageError extends Error {
   readonly problems: readonly string[];
 
@@ -255,20 +255,20 @@ export class UsageError extends Error {
   }
 }
 
-/** What the settings are read from. */
+/** The sources of settings. */
 export interface Sources {
-  /** The flags given, by name without dashes; `true` for one that came without its value. */
+  /** The flags given, by name without dashes; `true` for a flag without a value. */
   flags: Readonly<Record<string, string | true | undefined>>;
   env: Readonly<Record<string, string | undefined>>;
-  /** Bytes that the process may have; undefined for enough. */
+  /** Bytes of memory available to the process; undefined for enough. */
   memory?: number;
-  /** What is known to be wrong already. */
+  /** Errors found by the command line parser. */
   problems?: readonly string[];
-  /** Told what is wrong and stops nothing. */
+  /** Called for warnings. */
   complain?: (complaint: Complaint) => void;
 }
 
-/** Reads every setting: from its flag, or its variable, or its default. Throws a UsageError. */
+/** Reads every setting from its flag, else its variable, else its default. Throws a UsageError. */
 export function loadConfig({ flags, env, memory, complain = () => {}, ...known }: Sources): Config {
   const found = [...(known.problems ?? [])];
   const broken = new Set<string>();
@@ -307,10 +307,7 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
   return config;
 }
 
-/**
- * The same with the names of hosts looked up: all that can be known of settings before they are used.
- * Rejects with a UsageError.
- */
+/** Reads settings and resolves hostnames, to find all errors before they are used. Rejects with a UsageError. */
 export async function loadResolved(sources: Sources, lookup?: Lookup): Promise<Config> {
   const config = loadConfig(sources);
   const { problems, ...places } = await resolvePlaces(config, lookup);
@@ -319,13 +316,13 @@ export async function loadResolved(sources: Sources, lookup?: Lookup): Promise<C
   return { ...config, ...places };
 }
 
-/** With TLS, who probes in plaintext needs a port of its own. */
+/** With TLS, plaintext probes need a port of their own. */
 function healthListenOf({ healthListen, tlsCertFile }: Settings): readonly Address[] {
   if (healthListen !== 'auto') return healthListen;
   return tlsCertFile ? addresses(':50052') : [];
 }
 
-/** What is wrong with the settings of TLS that are right one by one. */
+/** Errors of TLS settings that are valid individually. */
 function tlsProblems(
   { tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: ca }: Config,
   broken: ReadonlySet<string>,
@@ -351,7 +348,7 @@ function problem(about: string, check: () => unknown): string[] {
   }
 }
 
-/** What limits must not be to each other. */
+/** Conflicts between limits. */
 function limitProblems(config: Config): string[] {
   const { defaultDeadline = 0, engine, keepaliveTime, keepaliveTimeout, maxDeadline } = config;
   const problems: string[] = [];

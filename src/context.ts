@@ -23,13 +23,13 @@ export type {
 
 /** Added by middleware/trace.ts, on servers that trace. */
 export interface Traced {
-  /** The call's span: a parent for others, and a place for what a service wants to have in it. */
+  /** The span of the call: a parent for further spans; services may add attributes. */
   span?: Span;
-  /** Ends it, where it is recorded: told by middleware/request_log.ts, which decides how a call ended. */
+  /** Ends the span, if it is recorded. Called by middleware/request_log.ts, which determines the status. */
   endSpan?: ((how: { ended: unknown; code: Status }) => void) | undefined;
 }
 
-/** Writes lines that name a call. */
+/** A logger whose lines name the call. */
 export type CallLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
 /** Added by middleware/request_log.ts. */
@@ -37,7 +37,7 @@ export interface Logged {
   log: CallLog;
 }
 
-/** What engine and middleware have added by the time a call reaches a service. */
+/** What the engine and the middleware add before a call reaches its service. */
 export type Additions = Timed &
   Abortable &
   Connected &
@@ -47,5 +47,5 @@ export type Additions = Timed &
   Logged &
   Drainable;
 
-/** What every call carries by then. */
+/** The context of every call. */
 export type Call = CallContext & Additions;

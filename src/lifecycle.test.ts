@@ -21,7 +21,7 @@ function recorder(drained: Promise<void>): Stoppable & { steps: string[] } {
   };
 }
 
-test('stop() begins, drains and flushes, and is clean, when every call ends by itself', async () => {
+test('stop() shuts down gracefully, and returns true if every call completes', async () => {
   const app = recorder(Promise.resolve());
 
   const clean = await stop(app, { shutdownDelay: 0, drainTimeout: 60_000 });
@@ -30,7 +30,7 @@ test('stop() begins, drains and flushes, and is clean, when every call ends by i
   assert.deepEqual(app.steps, ['begin', 'drain', 'flush']);
 });
 
-test('stop() cuts what is left at the drain timeout, and is not clean', async () => {
+test('stop() cuts open calls at the drain timeout, and returns false', async () => {
   const app = recorder(new Promise(() => {}));
 
   const clean = await stop(app, { shutdownDelay: 0, drainTimeout: 1 });
@@ -39,7 +39,7 @@ test('stop() cuts what is left at the drain timeout, and is not clean', async ()
   assert.deepEqual(app.steps, ['begin', 'drain', 'kill', 'flush']);
 });
 
-test('stop() goes on serving for the shutdown delay', async () => {
+test('stop() keeps serving for the shutdown delay', async () => {
   const app = recorder(Promise.resolve());
 
   const stopped = stop(app, { shutdownDelay: 20, drainTimeout: 60_000 });
@@ -50,7 +50,7 @@ test('stop() goes on serving for the shutdown delay', async () => {
   assert.deepEqual(app.steps, ['begin', 'drain', 'flush']);
 });
 
-test('stop() leaves no timer behind that would keep the process', async () => {
+test('stop() leaves no timer that would keep the process alive', async () => {
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
   const before = timers();
 
@@ -60,7 +60,7 @@ test('stop() leaves no timer behind that would keep the process', async () => {
   assert.equal(timers(), before);
 });
 
-test('heedSignals() misses no SIGTERM that came before and was not told yet', async () => {
+test('heedSignals() handles a SIGTERM that is pending', async () => {
   const script = `
     import { endAtSignals, heedSignals } from ${JSON.stringify(lifecycle)};
     endAtSignals();
@@ -76,7 +76,7 @@ test('heedSignals() misses no SIGTERM that came before and was not told yet', as
   assert.deepEqual([out, err], ['stop SIGTERM\n', '']);
 });
 
-test('heedSignals() takes SIGHUP for the end of the terminal only where that has gone', async () => {
+test('heedSignals() treats SIGHUP as a hangup only if the terminal is closed', async () => {
   const script = `
     import { heedSignals } from ${JSON.stringify(lifecycle)};
     let isGone = false;
@@ -104,7 +104,7 @@ test('heedSignals() takes SIGHUP for the end of the terminal only where that has
   ]);
 });
 
-test('surviveStrays() logs what is thrown outside of a call, whatever it is, and the process goes on', async () => {
+test('surviveStrays() logs uncaught errors of any kind, and the process continues', async () => {
   const script = `
     import { surviveStrays } from ${JSON.stringify(lifecycle)};
     surviveStrays({

@@ -2,25 +2,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { logThrown } from './observability/log_thrown.ts';
 
-/** Something that runs, and can be asked to stop in steps: politely first. */
+/** A server that stops in steps, gracefully first. */
 export interface Stoppable {
-  /** Says "not ready" while still answering, so that callers move away. */
+  /** Reports "not ready" and keeps serving, so that callers move away. */
   beginShutdown(): void;
-  /** Takes no new connections; resolves when the last call has ended. */
+  /** Accepts no new connections; resolves when the last call has ended. */
   drain(): Promise<void>;
-  /** Ends now, cutting the calls that are left. */
+  /** Ends now, and cuts the calls that are left. */
   kill(): Promise<void>;
-  /** Sends out what is still held: log lines. Always comes last. */
+  /** Flushes buffered log lines. Always the last step. */
   flush(): Promise<void>;
 }
 
-/** How long each step may take, in milliseconds. */
+/** The time limit of each step, in milliseconds. */
 export interface StopTimes {
   shutdownDelay: number;
   drainTimeout: number;
 }
 
-/** Stops in the one order that loses nothing. True when every call ended by itself. */
+/** Stops a server in the order that loses nothing. Resolves to true if every call completed. */
 export async function stop(
   app: Stoppable,
   { shutdownDelay, drainTimeout }: StopTimes,
@@ -40,9 +40,8 @@ export async function stop(
 }
 
 /**
- * Has SIGTERM end the process at once, with exit code 143, and as process 1 SIGINT too, with 130, until
- * heedSignals() takes over: the kernel lets no signal end process 1, such as a command in a container, that
- * nobody listens for.
+ * Lets SIGTERM end the process at once with exit code 143, and in process 1 also SIGINT with 130, until heedSignals()
+ * takes over. The kernel delivers no signal to process 1, such as a container's command, without a listener.
  */
 export function endAtSignals(): void {
   process.on('SIGTERM', exitTerminated);
@@ -57,36 +56,35 @@ function exitInterrupted(): void {
   process.exit(130);
 }
 
-/** A terminal's Ctrl-C under npm arrives twice at once: npm passes it on, and it is one wish. */
+/** npm forwards Ctrl-C of a terminal, so SIGINT may arrive twice; within so many milliseconds it counts once. */
 const sameWishMs = 500;
 
-/** A server that runs, as far as signals are for it. */
+/** The part of a running server that signals control. */
 interface Signalled {
   readonly log: Pick<Logger, 'info'>;
-  /** Reads its files again, where it has any. */
+  /** Reloads the TLS files; undefined if there are none. */
   readonly reload: (() => void) | undefined;
 }
 
-/** What signals ask for. */
+/** The requests made by signals. */
 export interface Signals {
-  /** Resolves with the first that asks the server to stop. */
+  /** Resolves with the first signal that stops the server. */
   readonly stopped: Promise<NodeJS.Signals>;
-  /** From now on signals that do not stop this server reach it, and are in its log. */
+  /** From now on, other signals are handled by this server, and logged. */
   attach(server: Signalled): void;
 }
 
 interface SignalDeps {
-  /** Whether there was a terminal, and is no more. */
+  /** True if the process had a terminal that has been closed. */
   terminalIsGone: () => boolean;
-  /** Milliseconds, that never go back. */
+  /** Milliseconds on a monotonic clock. */
   now?: () => number;
 }
 
 /**
- * Listens to signals, and leaves none to its default, which would cut every call. SIGTERM, SIGINT and
- * SIGQUIT stop the server; another of them, if it comes 500 ms after the first or later, ends the process
- * at once with exit code 1. SIGHUP has its files read again, but stops it where it says that the terminal
- * has gone. SIGUSR2 is ignored.
+ * Handles all signals, as their default would cut every call. SIGTERM, SIGINT and SIGQUIT stop the server; a second
+ * one, at least 500 ms later, ends the process at once with exit code 1. SIGHUP reloads the TLS files, but stops the
+ * server if the terminal was closed. SIGUSR2 is ignored.
  */
 export function heedSignals({
   terminalIsGone,
@@ -101,7 +99,7 @@ export function heedSignals({
       resolve(signal);
     };
     process.on('SIGTERM', onStop).on('SIGINT', onStop).on('SIGQUIT', onStop);
-    // Only now: without a listener Node drops a signal that has come and has not been told.
+    // Removed only now: without any listener, Node drops a pending signal.
     process.off('SIGTERM', exitTerminated).off('SIGINT', exitInterrupted);
     process.on('SIGHUP', (signal) => {
       if (terminalIsGone()) resolve(signal);
@@ -120,8 +118,8 @@ export function heedSignals({
 }
 
 /**
- * From now on what is thrown where nobody waits for it, such as in a timer or an abort listener of a
- * service, is in the log and ends nothing: it is a fault in one call, and all others would pay for it.
+ * From now on, uncaught errors and unhandled rejections, such as in a service's timer, are logged and do not end the
+ * process: a fault in one call must not cut all others.
  */
 export function surviveStrays(log: Pick<Logger, 'error'>): void {
   process.on('uncaughtException', (thrown, origin) => {

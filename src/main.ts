@@ -12,10 +12,10 @@ import { UsageError } from './config.ts';
 import { endAtSignals } from './lifecycle.ts';
 import { printable } from './printable.ts';
 
-// Before all else: a container may be told to stop while it starts.
+// First of all, as a container may be stopped while it starts.
 endAtSignals();
 
-/** Each is loaded when it is asked for: a server has no use for the clients' libraries. */
+/** Loaded on demand: a server does not need the clients' libraries. */
 const commands = new Map<string, () => Promise<Command>>([
   ['serve', async () => (await import('./cli/serve.ts')).serve],
   ['guide', async () => (await import('./services/guides/command.ts')).guide],
@@ -23,10 +23,10 @@ const commands = new Map<string, () => Promise<Command>>([
   ['check-config', async () => (await import('./cli/check_config.ts')).checkConfig],
 ]);
 
-/** Written into the file by build.mjs; the sources have none. */
+/** Defined by build.mjs in the built file; undefined when the sources run. */
 declare const builtFromCommit: string | undefined;
 
-// Node opens a port for debuggers to whoever may send SIGUSR1, unless somebody listens.
+// Without a listener, SIGUSR1 opens Node's debugger port.
 process.on('SIGUSR1', () => {});
 
 const terminals = [0, 1, 2].filter((fd) => isatty(fd));
@@ -36,11 +36,11 @@ const io: Io = {
   program: programName(),
   firstCall: 'guide hello',
   version: packageJson.version,
-  // What servers say is shown, and does nothing to the terminal.
+  // Output may quote servers, and must not control the terminal.
   write: (text) => void process.stdout.write(printable(text)),
   error: (line) => console.error(printable(line)),
   input: process.stdin,
-  // One that hangs up is none any more; where there is no SIGHUP but of a console, it has.
+  // After a hangup there is no terminal. On Windows, SIGHUP always means that the console was closed.
   terminalIsGone: () => process.platform === 'win32' || !terminals.every((fd) => isatty(fd)),
   logTo: process.stdout.fd,
   isTerminal: process.stdout.isTTY,
@@ -55,13 +55,13 @@ const io: Io = {
     startedAt: performance.timeOrigin,
     cpuUsage: () => process.cpuUsage(),
     memoryUsage: () => process.memoryUsage(),
-    // Loaded when somebody reads metrics.
+    // Loaded when metrics are read.
     heapLimit: () => process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit,
     eventLoop: () => performance.eventLoopUtilization(),
   },
   atExit: (work) => void process.on('exit', work),
   onWarning(take) {
-    // There is no listener where Node is told not to warn.
+    // There is no listener if Node's warnings are disabled.
     if (process.listenerCount('warning') > 0)
       process.removeAllListeners('warning').on('warning', take);
   },
@@ -69,9 +69,9 @@ const io: Io = {
 
 io.onWarning(({ name, message }) => io.error(`${name}: ${message}`));
 process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-  // Who reads no more needs no reason.
+  // A closed pipe needs no message.
   if (code !== 'EPIPE') io.error(`Cannot write to standard output: ${message}`);
-  // Nothing that is still to be said has anywhere to go.
+  // There is no output left to write.
   process.exit(process.exitCode || 1);
 });
 
@@ -82,7 +82,7 @@ try {
   io.error(error instanceof UsageError ? error.message : inspect(error));
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
-// A peer that does not let go of its connection keeps nothing alive.
+// A peer that keeps its connection open must not keep the process alive.
 setTimeout(() => process.exit(), 200).unref();
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -95,7 +95,7 @@ async function main(argv: readonly string[]): Promise<number> {
     io.write(await help());
     return 0;
   }
-  // Flags without a command are those of serve.
+  // Flags without a command belong to serve.
   const [name, args] = first.startsWith('-') ? ['serve', argv] : [first, rest];
   const load = commands.get(name);
   if (!load) {
@@ -136,16 +136,16 @@ Examples:
 `;
 }
 
-/** What to type to call this program again. */
+/** How to invoke this program again. */
 function programName(): string {
   if (process.env['npm_lifecycle_event'] === 'start') return 'npm start --';
   const script = process.argv[1];
   if (script === undefined) return 'greeter';
-  // An executable has its own name there, as it was typed.
+  // For an executable, this is its name as typed.
   return script === process.argv0 ? shellWord(script) : `node ${shellWord(fromHere(script))}`;
 }
 
-/** As it may be typed; as it stands where the working directory is gone. */
+/** A path relative to the working directory, or unchanged if that is gone. */
 function fromHere(path: string): string {
   try {
     return relative(process.cwd(), path);

@@ -1,4 +1,4 @@
-/** What an error says; what is thrown need not be an error. */
+/** The message of a thrown value, which may not be an Error. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
-/** The name that may have been meant: in which at most three letters are others, in short names fewer. */
+/** The most similar name, at an edit distance of at most three, less for short names; undefined if there is none. */
 export function nearestTo(typed: string, names: Iterable<string>): string | undefined {
-  // With more it is another word.
+  // A greater distance means another word.
   let least = Math.min(3, typed.length * 0.4);
   let nearest: string | undefined;
   for (const name of names) {
@@ -12,7 +12,7 @@ export function nearestTo(typed: string, names: Iterable<string>): string | unde
   return nearest;
 }
 
-/** The same, or the only name that begins so, where that leaves no doubt. */
+/** The most similar name, or the only one that starts like this. */
 export function nearestOrBegun(typed: string, names: readonly string[]): string | undefined {
   return nearestTo(typed, names) ?? onlyBeginning(typed, names);
 }
@@ -23,8 +23,8 @@ function onlyBeginning(typed: string, names: readonly string[]): string | undefi
 }
 
 /**
- * How many letters are to be put in, taken out, replaced, or put in their neighbour's place; Infinity
- * where that is more than `most`. It looks at no more than it needs to know that.
+ * The edit distance with transpositions (optimal string alignment), or Infinity above `most`. It examines no more
+ * than it needs.
  */
 function distanceWithin(one: string, other: string, most: number): number {
   if (Math.abs(one.length - other.length) > most) return Number.POSITIVE_INFINITY;

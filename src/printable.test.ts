@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { bounded } from './engine/bounded.ts';
 import { printable } from './printable.ts';
 
-test('printable() escapes what moves a cursor, ends a line, or turns or hides text', () => {
+test('printable() escapes control characters, line separators, and format characters', () => {
   const escaped = {
     '\u001B]0;title\u0007': '\\u001b]0;title\\u0007',
     '\r\u0000\b': '\\u000d\\u0000\\u0008',
@@ -18,14 +18,14 @@ test('printable() escapes what moves a cursor, ends a line, or turns or hides te
   for (const [text, expected] of Object.entries(escaped)) assert.equal(printable(text), expected);
 });
 
-test('printable() leaves lines, tabs, letters of all languages and emoji as they are', () => {
+test('printable() keeps line breaks, tabs, letters of all languages and emoji', () => {
   const text =
     'one\n\ttwo é ß 日本 \u0645\u06CC\u200C\u062E\u0648\u0627\u0647\u0645 👩\u200D🚀 \\u001b';
 
   assert.equal(printable(text), text);
 });
 
-test('bounded() cuts a text so that its JSON, with what printable() escapes, has so many bytes', () => {
+test('bounded() truncates a text to a number of bytes as escaped JSON', () => {
   const characters = [
     'x',
     '"',
@@ -49,7 +49,7 @@ test('bounded() cuts a text so that its JSON, with what printable() escapes, has
   }
 });
 
-test('bounded() leaves a text that is short enough as it is', () => {
+test('bounded() keeps a text that is short enough', () => {
   assert.equal(bounded('x'.repeat(200), 200), 'x'.repeat(200));
   assert.equal(bounded('"'.repeat(64), 128), '"'.repeat(64));
   assert.equal(bounded('日本', 12), '日本');

@@ -2,10 +2,10 @@ import { type Metadata, ServerError, Status } from 'nice-grpc-common';
 import { BadRequest, RetryInfo } from './gen/google/rpc/error_details.ts';
 import { Status as RichStatus } from './gen/google/rpc/status.ts';
 
-/** Trailers by their names; bytes for those that end in `-bin`. */
+/** Trailers by name; bytes for names that end with `-bin`. */
 type Trailers = Readonly<Record<string, string | Uint8Array>>;
 
-/** A ServerError whose trailers say more than a code and a message can. */
+/** A ServerError with details in its trailers. */
 export class RichError extends ServerError {
   readonly trailers: Trailers;
 
@@ -15,13 +15,13 @@ export class RichError extends ServerError {
     this.trailers = trailers;
   }
 
-  /** Puts what it says into the trailers of its call. */
+  /** Adds the details to the trailers of a call. */
   tell(trailer: Metadata): void {
     for (const [name, value] of Object.entries(this.trailers)) trailer.set(name, value);
   }
 }
 
-/** INVALID_ARGUMENT with a google.rpc.BadRequest that names the field and the rule it breaks. */
+/** INVALID_ARGUMENT with google.rpc.BadRequest, which names the field and the rule that it breaks. */
 export function badRequest(field: string, rule: string): RichError {
   const status = {
     code: Status.INVALID_ARGUMENT,
@@ -31,16 +31,16 @@ export function badRequest(field: string, rule: string): RichError {
   return new RichError(status.code, status.message, details(status, 'BadRequest', detail));
 }
 
-/** Callers that are refused together are told to come back apart, in milliseconds. */
+/** Retry delays in milliseconds; several, so that refused callers do not return together. */
 const retryDelays = [500, 750, 1000, 1250, 1500];
 
 /**
- * Makes RESOURCE_EXHAUSTED errors of one message, with a google.rpc.RetryInfo and with
- * `grpc-retry-pushback-ms`, which says the same to a client's own retries.
+ * Creates RESOURCE_EXHAUSTED errors with one message, google.rpc.RetryInfo, and the same delay as
+ * `grpc-retry-pushback-ms` for gRPC's built-in retries.
  */
 export function createBusy(message: string): () => RichError {
   const status = { code: Status.RESOURCE_EXHAUSTED, message };
-  // Made once: who is overloaded has no time for it.
+  // Created once, as it must be cheap under load.
   const all = retryDelays.map((ms) => {
     const retryDelay = { seconds: Math.trunc(ms / 1000), nanos: (ms % 1000) * 1e6 };
     const detail = RetryInfo.encode({ retryDelay }).finish();
@@ -50,7 +50,7 @@ export function createBusy(message: string): () => RichError {
   return () => new RichError(status.code, message, all[turn++ % all.length] ?? {});
 }
 
-/** A google.rpc.Status, where gRPC has it (https://grpc.io/docs/guides/error/). */
+/** A google.rpc.Status as `grpc-status-details-bin` (https://grpc.io/docs/guides/error/). */
 function details(
   status: { code: Status; message: string },
   type: 'BadRequest' | 'RetryInfo',

@@ -11,7 +11,7 @@ async function namesWith(settings: Partial<ServiceSettings>): Promise<readonly s
   return services.map(({ definition }) => definition.fullName);
 }
 
-test('loadServices() adds the services that settings turn on, each once', async () => {
+test('loadServices() adds the services that settings enable, each once', async () => {
   const base = await namesWith({});
 
   assert.ok(base.includes('grpc.health.v1.Health'));
@@ -21,7 +21,7 @@ test('loadServices() adds the services that settings turn on, each once', async 
   assert.deepEqual(await namesWith({ interop: true, loadReports: true }), interop);
 });
 
-test('exemptIn() gives the paths of the methods that policies name', async () => {
+test('exemptIn() returns the paths of the methods that policies name', async () => {
   const { longLived, unlimited, essential } = exemptIn(
     await loadServices({ ...off, interop: true }),
   );

@@ -7,15 +7,15 @@ import { createReflection } from './services/reflection.ts';
 import { optional, type OptionalService, type Service, service } from './services/service.ts';
 
 /**
- * Every service, in the order in which health and reflection list them. The server, its metrics, traces,
- * health and reflection, and which calls are exempt from limits, are made from this list.
+ * All services, in the order in which health and reflection list them. The server, its metrics, traces, health,
+ * reflection and exemptions from limits are made from this list.
  */
 const all = [
   ...guides,
 
   // On every server.
   service({
-    // Watch is not essential: it stays open, and is refused for want of memory as any other call is.
+    // Watch is not essential: it is a long-lived call, refused like any other when memory is short.
     definition: HealthDefinition,
     implementation: createHealth,
     policy: {
@@ -48,13 +48,13 @@ const all = [
   }),
 ];
 
-/** The settings that turn services on. */
+/** The settings that enable services. */
 export type ServiceSettings = Intersection<SettingsOf<(typeof all)[number]>>;
 
-/** What the services are made from, all of them together. */
+/** The dependencies of all services. */
 export type ServiceDeps = Intersection<DepsOf<(typeof all)[number]>>;
 
-/** The services of a server with these settings. */
+/** The services that are enabled by the given settings. */
 export async function loadServices(
   settings: ServiceSettings,
 ): Promise<readonly Service<ServiceDeps>[]> {
@@ -75,5 +75,5 @@ type DepsOf<Entry> =
       ? (taken: Deps) => void
       : never;
 
-/** The intersection of the types that a union of functions takes. */
+/** The intersection of the parameter types of a union of functions. */
 type Intersection<Taking> = [Taking] extends [(taken: infer Taken) => void] ? Taken : never;

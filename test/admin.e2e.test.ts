@@ -20,7 +20,7 @@ async function adminOf({ log }: Served) {
   };
 }
 
-test('/metrics is what Prometheus reads, and has the calls, the health and the version', async () => {
+test("/metrics has the calls, the health and the version in Prometheus' format", async () => {
   using program = install();
   const server = await program.serve(flags);
   const admin = await adminOf(server);
@@ -49,7 +49,7 @@ test('/metrics is what Prometheus reads, and has the calls, the health and the v
   assert.ok((find('nodejs_eventloop_active_seconds_total')?.value ?? 0) > 0);
 });
 
-test('when the server leaves, /readyz says so, and the admin port is the last to close', async () => {
+test('/readyz answers 503 during shutdown, and the admin port closes last', async () => {
   using program = install();
   const server = await program.serve([...flags, '--drain-timeout', '1h']);
   const admin = await adminOf(server);
@@ -92,7 +92,7 @@ test('an admin port in use is one clear line, and exit code 1', async (t) => {
   assert.deepEqual({ code, out }, { code: 1, out: '' });
 });
 
-test('a port in use ends the admin port as well', async (t) => {
+test('a gRPC port in use also closes the admin port', async (t) => {
   using program = install();
   const other = createServer();
   t.after(() => other.close());

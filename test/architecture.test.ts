@@ -51,14 +51,14 @@ const engineMayImport: Record<string, readonly string[]> = {
 const files = globSync('**/*.ts', { cwd: src });
 const ours = files.filter((file) => !file.startsWith('gen/') && !file.endsWith('.test.ts'));
 
-test('every file belongs to a room of the table', () => {
+test('every file belongs to a known folder', () => {
   assert.deepEqual(
     [...new Set(files.map(roomOf))].filter((room) => !(room in mayImport)),
     [],
   );
 });
 
-test('every room imports only the rooms it may see', () => {
+test('every folder imports only the folders it may', () => {
   const strays = ours.flatMap((file) => {
     const allowed = [roomOf(file), ...(mayImport[roomOf(file)] ?? [])];
     return importsOf(file)
@@ -68,7 +68,7 @@ test('every room imports only the rooms it may see', () => {
   assert.deepEqual(strays, []);
 });
 
-test('every room of the engine imports only those it may see, and others its doors alone', () => {
+test('every folder of the engine imports only those it may, and other code only the shared files', () => {
   const strays = ours.flatMap((file) => {
     const from = engineRoomOf(file);
     const allowed = from === undefined ? ['doors'] : [from, ...(engineMayImport[from] ?? [])];
@@ -80,7 +80,7 @@ test('every room of the engine imports only those it may see, and others its doo
   assert.deepEqual(strays, []);
 });
 
-test('the transport knows what a service is, and no service', () => {
+test('the transport does not import services, except for their type', () => {
   const strays = ours
     .filter((file) => roomOf(file) === 'transport')
     .flatMap((file) => importsOf(file).map((target) => `${file} -> ${target}`))
@@ -88,7 +88,7 @@ test('the transport knows what a service is, and no service', () => {
   assert.deepEqual(strays, []);
 });
 
-test('no file imports itself by way of others, types included', () => {
+test('no file imports itself indirectly, types included', () => {
   const circles = ours.flatMap((file) => {
     const way = wayBack(file);
     return way ? [way.join(' -> ')] : [];
@@ -110,7 +110,7 @@ test('only transport/engine.ts knows which server is behind the services', () =>
   assert.deepEqual(knowing.toSorted(), ['transport/engine.ts', 'transport/grpc_js.ts']);
 });
 
-test('what a start with the direct engine loads is no grpc-js, OpenTelemetry, admin port or optional service', () => {
+test('a start with the direct engine loads no grpc-js, OpenTelemetry, admin port or optional service', () => {
   const loaded = new Set<string>();
   const load = (file: string) => {
     if (loaded.has(file)) return;
@@ -130,7 +130,7 @@ test('what a start with the direct engine loads is no grpc-js, OpenTelemetry, ad
   );
 });
 
-test('no file is so long that it must hold several ideas: at most 550 lines', () => {
+test('no file has more than 550 lines', () => {
   const long = ours.filter((file) => read(file).split('\n').length - 1 > 550);
   assert.deepEqual(long, []);
 });

@@ -7,7 +7,7 @@ import { type Running, serve } from './support/harness.ts';
 import { paths } from './support/kinds.ts';
 import { connectRaw, frame, type RawClient, unframe } from './support/raw_client.ts';
 
-test('a bidirectional stream whose client reads nothing is not read far ahead', async () => {
+test('a bidirectional stream is not read far ahead of a client that does not read', async () => {
   const read = { count: 0 };
   await using running = await serveEcho(read);
   const client = await connectRaw(running.address, { initialWindowSize: 0 });
@@ -21,7 +21,7 @@ test('a bidirectional stream whose client reads nothing is not read far ahead', 
   client.close();
 });
 
-test('streams whose client sends and does not read hold up no other call of their connection', async () => {
+test('streams of clients that do not read delay no other call of their connection', async () => {
   const read = { count: 0 };
   await using running = await serveEcho(read);
   const client = await connectRaw(running.address);
@@ -42,7 +42,7 @@ test('streams whose client sends and does not read hold up no other call of thei
   client.close();
 });
 
-test('a server stream whose client reads nothing stops after a bounded number of replies', async () => {
+test('a server stream stops after a limited number of responses if its client does not read', async () => {
   let made = 0;
   await using running = await serve({
     echo: {
@@ -60,7 +60,7 @@ test('a server stream whose client reads nothing stops after a bounded number of
   client.close();
 });
 
-test('a stream of 1,000 small messages leaves in a handful of writes', async (t) => {
+test('a stream of 1,000 small messages is sent in a few writes', async (t) => {
   await using running = await serve({
     engine: 'direct',
     echo: {

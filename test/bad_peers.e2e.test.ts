@@ -62,7 +62,7 @@ const requests: Record<string, { headers?: Record<string, string>; body?: Buffer
   },
 };
 
-test('nothing that a peer sends ends the server, or keeps it from ending', async () => {
+test('no input of a peer ends the server, or prevents its shutdown', async () => {
   using program = install();
   const server = await program.serve(['--drain-timeout', '5s']);
   const client = createClient(TestServiceDefinition, server.channel);

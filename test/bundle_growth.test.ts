@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bundleSizes, growthOf } from '../release/bundle_growth.ts';
 
-test('bundleSizes() adds up the bytes of each package, and of each folder of src', () => {
+test('bundleSizes() sums up the bytes of each package, and of each folder of src', () => {
   const inputs = {
     'src/main.ts': 10,
     'src/cli/serve.ts': 20,
@@ -30,7 +30,7 @@ test('bundleSizes() adds up the bytes of each package, and of each folder of src
   });
 });
 
-test('growthOf() names what has grown most, and nothing where that is little', () => {
+test('growthOf() names what has grown most, and nothing if growth is small', () => {
   const recorded = { a: 500, b: 500 };
 
   assert.equal(growthOf({ a: 510, b: 510 }, recorded), undefined);

@@ -43,7 +43,7 @@ for (const [direction, by] of [
   ['back', -hour],
   ['forward', hour],
 ] as const) {
-  test(`a wall clock set ${direction} by an hour changes no call's time, deadline or code`, async () => {
+  test(`setting the wall clock ${direction} by an hour changes no duration, deadline or code of a call`, async () => {
     using program = install();
     const args = ['--admin-listen', '127.0.0.1:0'];
     const server = await program.serve(args, { nodeFlags: clockSetter(by) });

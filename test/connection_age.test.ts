@@ -37,7 +37,7 @@ async function grow(): Promise<void> {
   await victim.pass(maxConnectionAge / 10);
 }
 
-test('an old connection is told to go, and serves its calls to their end', async () => {
+test('an old connection gets GOAWAY, and its calls complete', async () => {
   const attacker = attack(victim);
   const { frames, sees, write } = attacker;
   write(headers(1, callOf(paths.bidi)));
@@ -59,7 +59,7 @@ test('an old connection is told to go, and serves its calls to their end', async
   assert.deepEqual(goAways(attacker), [maxInt31, 3]);
 });
 
-test('calls that an old connection has after its grace end UNAVAILABLE, and it is closed', async () => {
+test('calls that are open after the grace period end with UNAVAILABLE, and the connection is closed', async () => {
   const session = connectHttp2(`http://127.0.0.1:${victim.plain}`);
   const goAway = once(session, 'goaway');
   const closed = once(session, 'close');
@@ -82,7 +82,7 @@ test('calls that an old connection has after its grace end UNAVAILABLE, and it i
   assert.equal(fields['grpc-message'], 'Connection has reached its age');
 });
 
-test('an old connection whose peer gives no window is closed after its grace, its calls with a status', async () => {
+test('an old connection whose peer grants no window is closed after the grace period, its calls with a status', async () => {
   const attacker = attack(victim, 0);
   attacker.write(product.sized(1, 1000));
   await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > 1000);
@@ -96,7 +96,7 @@ test('an old connection whose peer gives no window is closed after its grace, it
   assert.equal(ends.length, 1);
 });
 
-test('connections that came together do not all go together', async () => {
+test('connections opened together are not closed together', async () => {
   const attackers = Array.from({ length: 100 }, () => attack(victim));
   const told = () => attackers.filter((attacker) => goAways(attacker).length > 0).length;
   for (const { sees } of attackers) await sees(({ length }) => length === 3);
@@ -114,7 +114,7 @@ test('connections that came together do not all go together', async () => {
   assert.ok(half < 100, `${half} of 100`);
 });
 
-test("grpc-js's client connects anew, and loses no call", async (t) => {
+test('a client on grpc-js reconnects, and loses no call', async (t) => {
   let connections = 0;
   const relay = createServer((socket) => {
     connections++;

@@ -22,7 +22,7 @@ function run(cwd: string, script: string) {
   return stdout;
 }
 
-test('docs/copy.md makes a project of its own, whose types, lint and unit tests pass', (t) => {
+test('docs/copy.md creates a project whose types, lint and unit tests pass', (t) => {
   const folder = copyOfProject(t);
   const page = readFileSync(join(folder, 'docs/copy.md'), 'utf8');
   const blocks = [...page.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);

@@ -11,7 +11,7 @@ import { dial } from '../src/transport/client.ts';
 import { eventually, feed } from './support/harness.ts';
 import { copyOfProject } from './support/project_copy.ts';
 
-test('npm run dev serves what was saved by rename, whatever calls are open', async (t) => {
+test('npm run dev restarts after a save by rename, whatever calls are open', async (t) => {
   const folder = copyOfProject(t);
   const dev = runDev(t, folder);
   const { port } = await dev.serving(1);
@@ -23,7 +23,7 @@ test('npm run dev serves what was saved by rename, whatever calls are open', asy
   assert.match(String(await call.ended), /UNAVAILABLE/);
 });
 
-test('npm run dev goes on after npm run generate', async (t) => {
+test('npm run dev continues after npm run generate', async (t) => {
   const folder = copyOfProject(t);
   const dev = runDev(t, folder);
   await dev.serving(1);
@@ -35,7 +35,7 @@ test('npm run dev goes on after npm run generate', async (t) => {
   await dev.serving(before + 1);
 });
 
-test('npm run dev -- --inspect lets debuggers in', async (t) => {
+test('npm run dev -- --inspect accepts debuggers', async (t) => {
   const dev = runDev(t, copyOfProject(t), '--inspect=127.0.0.1:0');
 
   await dev.serving(1);

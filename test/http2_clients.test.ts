@@ -57,7 +57,7 @@ function* patternOf(length: number): Generator<Buffer> {
   for (let at = 0; at < length; at += pattern.length) yield pattern.subarray(0, length - at);
 }
 
-test('bodies of 0 bytes to 1 MB come back as they were sent, and trailers after them', async (t) => {
+test('bodies of 0 bytes to 1 MB are echoed unchanged, with trailers', async (t) => {
   const { dial } = await serve(t);
   const session = await dial();
 
@@ -70,7 +70,7 @@ test('bodies of 0 bytes to 1 MB come back as they were sent, and trailers after 
   }
 });
 
-test('bodies of 100 MB come as they are, got and sent', async (t) => {
+test('bodies of 100 MB are sent and received unchanged', async (t) => {
   const { dial, server } = await serve(t);
   const session = await dial();
   const length = 100_000_000;
@@ -87,7 +87,7 @@ test('bodies of 100 MB come as they are, got and sent', async (t) => {
   assert.ok(server.bufferedBytes < 1e6, `${server.bufferedBytes} bytes`);
 });
 
-test('informational responses are told before the final one', async (t) => {
+test('informational responses are sent before the final one', async (t) => {
   const { dial } = await serve(t);
   const session = await dial();
 
@@ -102,7 +102,7 @@ test('informational responses are told before the final one', async (t) => {
   assert.deepEqual(told, [[103, '0'], [103, '1'], [103, '2'], 200]);
 });
 
-test('a client with a window of 1 byte, or of 2^31 - 1, gets every byte', async (t) => {
+test('a client with a window of 1 byte, or of 2^31 - 1, receives every byte', async (t) => {
   const { dial } = await serve(t);
 
   for (const [initialWindowSize, size] of [
@@ -114,7 +114,7 @@ test('a client with a window of 1 byte, or of 2^31 - 1, gets every byte', async 
   }
 });
 
-test('a client that grants no dynamic table understands every response', async (t) => {
+test('a client with a dynamic table of 0 decodes every response', async (t) => {
   const { dial } = await serve(t);
   const session = await dial({ headerTableSize: 0 });
 
@@ -125,7 +125,7 @@ test('a client that grants no dynamic table understands every response', async (
   }
 });
 
-test('1,000 streams at once on one connection each get their own', async (t) => {
+test('1,000 concurrent streams on one connection each get their own response', async (t) => {
   const { dial, server } = await serve(t);
   const session = await dial();
   const bodies = Array.from({ length: 1000 }, (_, i) => Buffer.alloc(i * 10, `${i} `));
@@ -136,7 +136,7 @@ test('1,000 streams at once on one connection each get their own', async (t) => 
   await until(() => server.openStreams === 0);
 });
 
-test('a reader that stops is held back after a bounded number of bytes', async (t) => {
+test('a response to a reader that pauses stops after a limited number of bytes', async (t) => {
   const { dial, server } = await serve(t);
   const session = await dial({ initialWindowSize: 0 });
   const stream = session.request({ ':method': 'POST', ':path': '/' });
@@ -158,7 +158,7 @@ test('a reader that stops is held back after a bounded number of bytes', async (
   await until(() => server.openConnections === 0);
 });
 
-test('shutdown() answers what is open, and then every connection is closed', async (t) => {
+test('shutdown() completes open requests, and then closes every connection', async (t) => {
   const { dial, server } = await serve(t);
   const session = await dial();
   const stream = session.request({ ':method': 'POST', ':path': '/' });
@@ -174,7 +174,7 @@ test('shutdown() answers what is open, and then every connection is closed', asy
   assert.equal(server.openConnections, 0);
 });
 
-test('connections beyond the limit are closed where none is idle, and the others go on', async (t) => {
+test('connections above the limit are closed if none is idle, and the others continue', async (t) => {
   const { dial, plain, server } = await serve(t, { maxConnections: 1 });
   const session = await dial();
   const open = session.request({ ':method': 'POST' }, { endStream: false });
@@ -187,7 +187,7 @@ test('connections beyond the limit are closed where none is idle, and the others
   assert.equal(server.openConnections, 1);
 });
 
-test('a client that speaks no HTTP/2, or goes away, is let go', async (t) => {
+test('a client that does not speak HTTP/2, or disconnects, is released', async (t) => {
   const { dial, plain, server, tls } = await serve(t);
   const session = await dial();
   for (const said of ['GET / HTTP/1.1\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxxxxxxxxx', '']) {
@@ -204,7 +204,7 @@ test('a client that speaks no HTTP/2, or goes away, is let go', async (t) => {
   await until(() => server.openConnections === 0);
 });
 
-test('a connection that stays silent is asked, and dropped when it does not answer', async (t) => {
+test('a silent connection gets a PING, and is closed without an answer', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   let now = 0;
   const { plain, server } = await serve(t, { now: () => now });

@@ -40,7 +40,7 @@ async function incidentOf(running: Running, said: Buffer) {
   return running.incidents[0];
 }
 
-test('HTTP/1.1 on the gRPC port is answered 400, in words', async () => {
+test('HTTP/1.1 on the gRPC port is answered with 400 and an explanation', async () => {
   await using running = await serve();
   const socket = dial(running);
 
@@ -53,7 +53,7 @@ test('HTTP/1.1 on the gRPC port is answered 400, in words', async () => {
   assert.partialDeepStrictEqual(running.incidents, [{ reason: 'http1' }]);
 });
 
-test('HTTP/1.1 inside TLS is answered 400, in words', async () => {
+test('HTTP/1.1 inside TLS is answered with 400 and an explanation', async () => {
   const tls = await localCertificate();
   await using running = await serve({ tls });
   const [host = '', port = ''] = running.address.split(':');
@@ -82,7 +82,7 @@ test('HTTP/1.1 on a TLS port is reported', async () => {
   assert.equal(incident?.reason, 'handshake_plaintext');
 });
 
-test('a connection that goes for another one beyond --max-connections is reported', async () => {
+test('a connection that is evicted at --max-connections is reported', async () => {
   await using running = await serve({ limits: { maxConnections: 1 } });
   const first = dial(running);
   first.resume().write(greeting);
@@ -97,7 +97,7 @@ test('a connection that goes for another one beyond --max-connections is reporte
   assert.partialDeepStrictEqual(running.incidents, [{ reason: 'evicted', peer }]);
 });
 
-test('a connection that is refused beyond --max-connections is reported', async () => {
+test('a connection that is refused at --max-connections is reported', async () => {
   await using running = await serve({ limits: { maxConnections: 1 } });
   const first = dial(running);
   // It does not go, since it has a call.
@@ -115,7 +115,7 @@ for (const [reason, fields] of Object.entries({
   http_415: { 'content-type': 'application/json' },
   http_431: { 'content-type': 'text/plain', x: 'x'.repeat(20_000) },
 })) {
-  test(`a request that is answered ${reason} is reported`, async () => {
+  test(`a request that is answered with ${reason} is reported`, async () => {
     await using running = await serve();
     const client = await connectRaw(running.address);
 
@@ -127,7 +127,7 @@ for (const [reason, fields] of Object.entries({
   });
 }
 
-test('calls that a GOAWAY of ours cuts are UNAVAILABLE, with the reason in the log', async () => {
+test('calls that a GOAWAY of the server ends are UNAVAILABLE, with the reason in the log', async () => {
   await using running = await serve();
 
   const incident = await incidentOf(
@@ -141,7 +141,7 @@ test('calls that a GOAWAY of ours cuts are UNAVAILABLE, with the reason in the l
   assert.partialDeepStrictEqual(line, { 'rpc.status_code': 'UNAVAILABLE', reason, level: 30 });
 });
 
-test('a call that we reset is logged with the code that its caller makes of that, and the reason', async () => {
+test('a call that the server resets is logged with the status that its caller derives, and the reason', async () => {
   await using running = await serve();
   const socket = dial(running);
 
@@ -158,7 +158,7 @@ test('a call that we reset is logged with the code that its caller makes of that
   });
 });
 
-test('a malformed request, and a stream beyond the limit, are reported', async () => {
+test('a malformed request, and a stream above the limit, are reported', async () => {
   await using running = await serve({ limits: { maxConcurrentStreams: 1 } });
   const socket = dial(running);
   const malformed = headers(3, Buffer.from([0x83]), Flag.END_STREAM);
@@ -174,7 +174,7 @@ test('a malformed request, and a stream beyond the limit, are reported', async (
   );
 });
 
-test('a connection whose peer does not answer a PING is reported, its calls UNAVAILABLE', async () => {
+test('a connection whose peer does not answer a PING is reported, its calls as UNAVAILABLE', async () => {
   await using running = await serve({ limits: { keepaliveTime: 1000, keepaliveTimeout: 1000 } });
   const socket = dial(running);
 
@@ -189,7 +189,7 @@ test('a connection whose peer does not answer a PING is reported, its calls UNAV
   });
 });
 
-test('what ends well, or by the peer, is no incident', async () => {
+test('a connection that ends normally, or that its peer ends, is not reported', async () => {
   await using running = await serve();
   const client = await connectRaw(running.address);
   const call = client.open(paths.clientStream);

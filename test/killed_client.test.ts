@@ -9,7 +9,7 @@ import { connectRaw, frame } from './support/raw_client.ts';
 const message = frame(EchoRequest.encode({ text: 'Bello Keys' }).finish());
 
 for (const kind of kinds) {
-  test(`a client that is killed in the middle of ${kind} calls leaves none open`, async () => {
+  test(`a client that is killed during ${kind} calls leaves none open`, async () => {
     await using running = await serve({ echo: waiting() });
     const client = await connectRaw(running.address);
     for (let i = 0; i < 10; i++) {
@@ -49,7 +49,7 @@ test('a client that is killed while it reads nothing leaves no call open', async
   await running.log.line({ 'rpc.method': rpcMethods.serverStream, 'rpc.status_code': 'CANCELLED' });
 });
 
-test('a client that resets a half-sent stream gets no reply made of its half', async () => {
+test('a client that resets an incomplete stream gets no response to it', async () => {
   await using running = await serve();
   const client = await connectRaw(running.address);
   for (const kind of ['clientStream', 'bidi'] as const) {

@@ -28,7 +28,7 @@ async function run(t: TestContext, ...lines: string[]) {
 /** Ends of itself in ten minutes. */
 const patient = 'patient() { step bash -c "echo \\$\\$ >pid; sleep 600 & wait"; echo never; }';
 
-test('steps of a lane print all they print at once, when they end', async (t) => {
+test('each step of a lane prints all of its output at once, when it ends', async (t) => {
   const { code, out } = await run(
     t,
     'one() { step bash -c "echo one; touch begun; wait_for ended; echo one"; }',
@@ -44,7 +44,7 @@ test('steps of a lane print all they print at once, when they end', async (t) =>
   assert.deepEqual(said, ['two', 'one', 'one', 'three']);
 });
 
-test('a step that fails ends all lanes, and is named with what it printed', async (t) => {
+test('a failed step ends all lanes, and is named with its output', async (t) => {
   const { code, out, err, cwd } = await run(
     t,
     patient,
@@ -62,7 +62,7 @@ test('a step that fails ends all lanes, and is named with what it printed', asyn
   assertEnded(cwd);
 });
 
-test('a script that is ended ends its lanes', async (t) => {
+test('a script that is terminated terminates its lanes', async (t) => {
   const lines = [patient, 'beside patient', 'wait_for pid', 'kill -TERM $$', 'until_all'];
   const { code, out, cwd } = await run(t, ...lines);
 

@@ -18,7 +18,7 @@ import { preface } from '../src/engine/http2/frames.ts';
 
 /** The built file, with its times as short as they can be. */
 void suite('the limits that are flags', { concurrency: true }, () => {
-  test('--max-in-flight refuses what is more', async () => {
+  test('--max-in-flight refuses calls above the limit', async () => {
     using program = install();
     const { channel } = await program.serve(['--max-in-flight', '1']);
     const client = createClient(TestServiceDefinition, channel);
@@ -28,7 +28,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     await assert.rejects(client.emptyCall({}), { code: Status.RESOURCE_EXHAUSTED });
   });
 
-  test('--max-in-flight counts no watch of the health port, and metrics count all that is open', async () => {
+  test('--max-in-flight does not count watches of the health port, and metrics count everything open', async () => {
     using program = install();
     const ports = ['--health-listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
     const { channel, log } = await program.serve(['--max-in-flight', '5', ...ports]);
@@ -50,7 +50,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     healthChannel.close();
   });
 
-  test('--max-buffered-bytes is refused below what the largest messages take, and takes them from there', async () => {
+  test('--max-buffered-bytes is rejected below what the largest messages need', async () => {
     using program = install();
     const env = { GREETER_ENGINE: 'direct' };
     const size = 4 * 1024 * 1024;
@@ -74,7 +74,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     assert.deepEqual(await sizes(responses), Array(4).fill(size - 40));
   });
 
-  test('--max-connections has idle connections go for others, and none with a call', async (t) => {
+  test('--max-connections closes idle connections in favour of others, and none with a call', async (t) => {
     using program = install();
     const { address, channel } = await program.serve(['--max-connections', '200'], {
       env: { GREETER_ENGINE: 'direct' },
@@ -106,7 +106,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     requests.end();
   });
 
-  test('--max-connection-age and its grace end what is open with UNAVAILABLE', async () => {
+  test('--max-connection-age and its grace period end open calls with UNAVAILABLE', async () => {
     using program = install();
     const age = ['--max-connection-age', '1s', '--max-connection-age-grace', '0s'];
     const { channel } = await program.serve(age);
@@ -117,7 +117,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     });
   });
 
-  test('--idle-timeout leaves a connection without calls', async () => {
+  test('--idle-timeout closes a connection without calls', async () => {
     using program = install();
     const { address } = await program.serve(['--idle-timeout', '1s']);
     const { session } = await connectRaw(address);
@@ -128,7 +128,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     assert.equal(code, 0);
   });
 
-  test('--keepalive-time and --keepalive-timeout drop a client that is gone', async () => {
+  test('--keepalive-time and --keepalive-timeout close the connection of a vanished client', async () => {
     using program = install();
     const times = ['--keepalive-time', '1s', '--keepalive-timeout', '1s'];
     const { address } = await program.serve(times);
@@ -140,7 +140,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     await once(socket, 'close');
   });
 
-  test('--max-header-size refuses longer lists of headers', async () => {
+  test('--max-header-size rejects longer header lists', async () => {
     using program = install();
     const { channel } = await program.serve(['--max-header-size', '1KiB'], {
       env: { GREETER_ENGINE: 'direct' },

@@ -36,7 +36,7 @@ async function losesLines(server: ServedUnread): Promise<void> {
 }
 
 for (const format of ['json', 'human']) {
-  test(`a log in format ${format} that has no room loses lines, counted, and nothing else`, async (t) => {
+  test(`a log in format ${format} whose output is full loses lines, counted, and nothing else`, async (t) => {
     using program = install();
     const server = await program.serveUnread(['--log-format', format], { out: openFull(t) });
 
@@ -47,7 +47,7 @@ for (const format of ['json', 'human']) {
     assert.deepEqual(await server.ended, { code: 0, err: '' });
   });
 
-  test(`a log in format ${format} whose reader has gone loses lines, counted, and nothing else`, async () => {
+  test(`a log in format ${format} whose reader has closed it loses lines, counted, and nothing else`, async () => {
     using program = install();
     const server = await program.serveUnread(['--log-format', format], {});
 
@@ -78,7 +78,7 @@ for (const format of ['json', 'human']) {
   });
 }
 
-test('a log goes on, in whole lines, when its file has room again', async (t) => {
+test('a log continues, in whole lines, when its file system has space again', async (t) => {
   using program = install();
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -111,7 +111,7 @@ test('a log goes on, in whole lines, when its file has room again', async (t) =>
   assert.equal(messages.at(-1), 'stopped');
 });
 
-test('--access-log errors writes no line for a call that ends OK, and check-config shows a share', async () => {
+test('--access-log errors writes no line for a call that ends with OK, and check-config accepts 1/N', async () => {
   using program = install();
   const server = await program.serve(['--access-log', 'errors', '--log-level', 'debug']);
   const health = createClient(HealthDefinition, server.channel);
@@ -128,7 +128,7 @@ test('--access-log errors writes no line for a call that ends OK, and check-conf
   assert.deepEqual(JSON.parse(out).accessLog, { oneIn: 100 });
 });
 
-test('what a caller names is no title, colour or line of its own in the log of a terminal', async () => {
+test("the terminal log escapes a caller's text, which cannot start a line or control the terminal", async () => {
   using program = install();
   const env = { GREETER_ENGINE: 'direct' };
   const server = await program.serveUnread(['--log-format', 'human'], { env });
@@ -149,7 +149,7 @@ test('what a caller names is no title, colour or line of its own in the log of a
   assert.match(line, /request_id="a=b" /);
 });
 
-test('what a server says does nothing to the terminal of those who call it', async () => {
+test("the commands escape a server's text, which cannot control the terminal", async () => {
   using program = install();
   const server = await program.serve();
   const at = ['--addr', server.address, ...(serverTls ? ['--tls', '--tls-no-verify'] : [])];
@@ -161,7 +161,7 @@ test('what a server says does nothing to the terminal of those who call it', asy
   assert.doesNotMatch(health.err, /[\u001B\u0007]/);
 });
 
-test('what cannot be written to standard output or error is no crash', async (t) => {
+test('an error of standard output or standard error is no crash', async (t) => {
   using program = install();
   const full = openFull(t);
 

@@ -17,7 +17,7 @@ const [container] = pod.containers;
 const [{ mountPath }] = container.volumeMounts;
 const { spec: wanted } = read('tls/certificate.yaml');
 
-test('the TLS component serves with the files of its Secret, and probes the port of health', async () => {
+test('the TLS component serves with the files of its Secret, and probes the health port', async () => {
   using secret = await mountCertificate();
 
   const config = loadConfig({ flags: {}, env: variablesOf([tls], secret) });
@@ -40,7 +40,7 @@ test('the Certificate has every name of the Services', () => {
   );
 });
 
-test('the health check of the Job succeeds where the server serves', async () => {
+test("the Job's health check succeeds when the server serves", async () => {
   using program = install();
   const { address } = await program.serve();
   const job = read('health-check-job/job.yaml');
@@ -48,7 +48,7 @@ test('the health check of the Job succeeds where the server serves', async () =>
   assert.deepEqual(await program.run(argsOf(job, address)), serving);
 });
 
-test('the health check of the Job trusts who signed, over TLS', async () => {
+test("the Job's health check trusts the CA, over TLS", async () => {
   using program = install();
   using secret = await mountCertificate();
   const env = variablesOf([tls], secret);
@@ -62,7 +62,7 @@ test('the health check of the Job trusts who signed, over TLS', async () => {
   assert.deepEqual(ended, serving);
 });
 
-test('the health check of the Job shows its certificate where the server asks for one', async () => {
+test("the Job's health check sends its certificate if the server requires one", async () => {
   using program = install();
   const authority = await certificate({ name: 'internal-ca' });
   const own = read('tls-clients/certificate.yaml').spec;

@@ -18,7 +18,7 @@ const literals: string[] = kustomization.configMapGenerator[0].literals;
 const env = Object.fromEntries(literals.map((literal) => literal.split('=', 2)));
 const config = loadConfig({ flags: {}, env });
 
-test('the manifests set variables that are settings, to values that they can have', () => {
+test('the manifests set existing settings to valid values', () => {
   const known = settingRows().map((row) => row.env);
   const set = files.flatMap((file) => [...text(file).matchAll(/\b(GREETER_\w+)=?(.*)/g)]);
 
@@ -33,7 +33,7 @@ test('the manifests set variables that are settings, to values that they can hav
   for (const pair of plain) loadConfig({ flags: {}, env: Object.fromEntries([pair]) });
 });
 
-test('the manifests run the version that this is', () => {
+test('the manifests run the version of the package', () => {
   const tags = files.flatMap((file) => [
     ...text(file).matchAll(/(?:newTag|image): (?:\S+:)?(\d\S*)/g),
   ]);
@@ -44,7 +44,7 @@ test('the manifests run the version that this is', () => {
   );
 });
 
-test('a pod has the time to stop in order: preStop, shutdown delay, drain timeout, and 10 s to spare', () => {
+test('a pod has time for preStop, shutdown delay and drain timeout, and 10 s to spare', () => {
   const { seconds } = container.lifecycle.preStop.sleep;
   const spareMs = 10_000;
   const stopMs = seconds * 1000 + config.shutdownDelay + config.drainTimeout + spareMs;
@@ -52,7 +52,7 @@ test('a pod has the time to stop in order: preStop, shutdown delay, drain timeou
   assert.ok(stopMs <= pod.terminationGracePeriodSeconds * 1000, `${stopMs} ms`);
 });
 
-test('a pod may store what the kubelet keeps of its log where each call has the longest line', () => {
+test("a pod's ephemeral storage fits the log that the kubelet keeps, with the longest lines", () => {
   const MB = 1e6;
   // KubeletConfiguration: containerLogMaxSize, containerLogMaxFiles, containerLogMonitorInterval.
   const [maxSize, maxFiles, interval] = [10 * 2 ** 20, 5, 10];
@@ -80,7 +80,7 @@ test('the status of every container says why it ended', () => {
   }
 });
 
-test('the ports are those that are served, and the Services have all but the admin port', () => {
+test('the ports are those that are served, and the Services have all except the admin port', () => {
   const ports: { name: string; containerPort: number }[] = container.ports;
 
   assert.deepEqual(
@@ -99,7 +99,7 @@ test('the ports are those that are served, and the Services have all but the adm
   }
 });
 
-test('the network policy lets clients in to every port for them, and out to where spans go', () => {
+test('the network policy allows clients to every gRPC port, and spans to their collector', () => {
   const { ingress, egress } = read('components/network-policy/networkpolicy.yaml').spec;
   const numbers = (rule: { ports: { port: number }[] }) => rule.ports.map(({ port }) => port);
   const otlp = { OTEL_TRACES_EXPORTER: 'otlp' };
@@ -112,7 +112,7 @@ test('the network policy lets clients in to every port for them, and out to wher
   assert.deepEqual(egress.map(numbers), [[53, 53], [Number(new URL(tracing?.url ?? '').port)]]);
 });
 
-test('the probes ask for names that health knows, on a port that is served', () => {
+test('the probes call names that health knows, on a port that is served', () => {
   const names = createHealthState([]).statuses;
 
   for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe']) {
@@ -122,7 +122,7 @@ test('the probes ask for names that health knows, on a port that is served', () 
   }
 });
 
-test('the autoscaler takes no pod away before a new one has got its share of connections', () => {
+test('the autoscaler removes no pod before a new one has its share of connections', () => {
   const { minReplicas, behavior } = read('components/hpa/horizontalpodautoscaler.yaml').spec;
   const oldestMs = config.maxConnectionAge * 1.1;
 
@@ -130,7 +130,7 @@ test('the autoscaler takes no pod away before a new one has got its share of con
   assert.equal(minReplicas, read('base/deployment.yaml').spec.replicas);
 });
 
-test("the documents' commands for a cluster name what is in the manifests", () => {
+test('the commands in the docs name what is in the manifests', () => {
   const documents = ['../README.md', '../docs/kubernetes.md'].map(text).join('\n');
   const commands = shellBlocks(documents)
     .filter((block) => block.includes('kubectl'))
@@ -166,7 +166,7 @@ function bytesOf(quantity: string): number {
   return Number(count) * 1024 ** ' KMG'.indexOf(unit.charAt(0));
 }
 
-test('a script that waits for the health check has seen the rollout end before the Job was made', () => {
+test("the docs' script creates the Job that it waits for after the rollout has ended", () => {
   const job = read('components/health-check-job/job.yaml').metadata.name;
   const [script = assert.fail('no script waits for the Job'), ...others] = shellBlocks(
     text('../docs/kubernetes.md'),
@@ -189,7 +189,7 @@ test('a script that waits for the health check has seen the rollout end before t
   );
 });
 
-test("the documents' Secrets have every file that a pod reads of them", () => {
+test("the docs' Secrets have every file that a pod reads", () => {
   const [made = ''] = shellBlocks(text('../docs/kubernetes.md')).filter((block) =>
     block.includes('create secret'),
   );

@@ -52,7 +52,7 @@ async function statusOf(address: string, path: string, body: Buffer, fields = {}
   return { code: Number(all['grpc-status']), message };
 }
 
-test('a string that is not UTF-8 ends a call of every method INTERNAL', async () => {
+test('a string that is not UTF-8 ends a call of every method with INTERNAL', async () => {
   await using running = await serve();
   const wrong = {
     'a byte that is none': Buffer.from([0xff]),
@@ -77,7 +77,7 @@ test('a string that is not UTF-8 ends a call of every method INTERNAL', async ()
   }
 });
 
-test('a string that is UTF-8 is taken as it is, however long and whatever is in it', async () => {
+test('a UTF-8 string is accepted unchanged, whatever its length and contents', async () => {
   await using running = await serve();
   const texts = ['', 'x', '\0', 'é', '\uFEFFx', '\uFFFD', '漢字 😈 é x', '\u{10FFFF}'];
 
@@ -125,7 +125,7 @@ for (const [what, [path, message]] of Object.entries(swollen)) {
   );
 }
 
-test('fields that nobody knows become nothing, and groups of them may be 100 deep', async () => {
+test('unknown fields are dropped, and groups may be nested 100 deep', async () => {
   await using running = await serve();
   const known = Buffer.from(EchoRequest.encode({ text: 'Hello you' }).finish());
   const groups = (depth: number) =>
@@ -165,7 +165,7 @@ test('fields that nobody knows become nothing, and groups of them may be 100 dee
   client.close();
 });
 
-test('a message of nothing but small fields that nobody knows is refused before it takes long', async () => {
+test('a message of many small unknown fields is rejected early', async () => {
   await using running = await serve({ engine: 'direct' });
   const tooMany = {
     numbers: Buffer.alloc(4 * MiB - 64, Buffer.from([0x18, 1])),
@@ -178,7 +178,7 @@ test('a message of nothing but small fields that nobody knows is refused before 
   }
 });
 
-test('a message counts for what it has become, not for what it was on the wire', async () => {
+test('a message is charged for its decoded size', async () => {
   await using running = await serve({ engine: 'direct', echo: waiting() });
   const client = await connectRaw(running.address);
   const counted = () => running.counts().bufferedBytes ?? 0;
@@ -192,7 +192,7 @@ test('a message counts for what it has become, not for what it was on the wire',
   client.close();
 });
 
-test('a message that there is no room for is refused, before it has become what it would', async () => {
+test('a message that does not fit is rejected before it is fully decoded', async () => {
   const limits = { maxBufferedBytes: 5 * MiB };
   await using running = await serve({ engine: 'direct', limits });
   const largest = { text: `${'x'.repeat(4 * MiB - 20)}漢` };
@@ -208,7 +208,7 @@ test('a message that there is no room for is refused, before it has become what 
   assert.equal(small.text, 'Hello you');
 });
 
-test('compressed messages are inflated as long as there is room for the most that they could be', async () => {
+test('compressed messages are decompressed while their maximum size fits', async () => {
   const limits = { maxBufferedBytes: 6 * MiB };
   await using running = await serve({ engine: 'direct', echo: waiting(), limits });
   const clients = await Promise.all(Array.from({ length: 10 }, () => connectRaw(running.address)));
@@ -231,7 +231,7 @@ test('compressed messages are inflated as long as there is room for the most tha
   for (const client of clients) client.close();
 });
 
-test('a status message of 4 MiB that a caller asks for is cut to what a header can have', async () => {
+test('a status message of 4 MiB is truncated to what a header field can hold', async () => {
   await using running = await serve();
   const request = (message: string) =>
     SimpleRequest.fromPartial({ responseStatus: { code: Status.NOT_FOUND, message } });

@@ -109,7 +109,7 @@ function statusOf(heard: Heard): unknown {
   return typeof last === 'object' ? last['grpc-status'] : last;
 }
 
-test('white space at the ends of values is no fault: 2,000 calls on one connection', async () => {
+test('white space around values is accepted: 2,000 calls on one connection', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
   const path = paths.unary;
@@ -123,7 +123,7 @@ test('white space at the ends of values is no fault: 2,000 calls on one connecti
   assert.equal(wire.goAway(), undefined);
 });
 
-test('NUL, CR and LF in any value reset the stream, and the connection serves on', async () => {
+test('NUL, CR and LF in any value reset the stream, and the connection continues', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
 
@@ -135,7 +135,7 @@ test('NUL, CR and LF in any value reset the stream, and the connection serves on
   }
 });
 
-test('headers above the limit end their call RESOURCE_EXHAUSTED, and the connection serves on', async () => {
+test('headers above the limit end their call with RESOURCE_EXHAUSTED, and the connection continues', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
   const details = 'Cannot take request headers of more than 16384 bytes';
@@ -161,7 +161,7 @@ test('headers above the limit end their call RESOURCE_EXHAUSTED, and the connect
   assert.equal(running.calls.of(paths.unary).handled[8], 3);
 });
 
-test('headers above the limit are told by what is known of the call', async () => {
+test('headers above the limit are logged with what is known of the call', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
   const large = kilobytes(20);
@@ -185,7 +185,7 @@ test('headers above 1 MiB end the connection', async () => {
   assert.equal(wire.goAway(), 0xb);
 });
 
-test('trailers above the limit end their call RESOURCE_EXHAUSTED, too', async () => {
+test('trailers above the limit end their call with RESOURCE_EXHAUSTED, too', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
 
@@ -203,7 +203,7 @@ test('trailers above the limit end their call RESOURCE_EXHAUSTED, too', async ()
   assert.equal(statusOf(await wire.call(request(paths.unary), { trailers: ['x', ' '] })), '0');
 });
 
-test('a status message that ends with a space arrives whole, and as no field value ends', async () => {
+test('a status message that ends with a space arrives unchanged, as a valid field value', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
   const path = '/echo.Echo/Nope ';
@@ -221,7 +221,7 @@ test('a status message that ends with a space arrives whole, and as no field val
   });
 });
 
-test('a status message of megabytes is cut at 4 KiB', async () => {
+test('a status message of megabytes is truncated to 4 KiB', async () => {
   const details = '\u00e9'.repeat(4_000_000);
   const unary = () => Promise.reject(new ServerError(Status.ABORTED, details));
   await using running = await serve({ engine: 'direct', echo: { unary } });
@@ -251,7 +251,7 @@ function serveWith(touch: (context: CallContext) => void, messages = 1) {
 
 const internal = { 'grpc-status': '13', 'grpc-message': 'Internal error' };
 
-test('response metadata has no white space at the ends of values', async () => {
+test('response metadata has no white space around values', async () => {
   await using running = await serveWith(({ header, trailer }) => {
     header.set('x-a', ' a b ');
     trailer.set('x-b', 'c ');
@@ -278,7 +278,7 @@ function spoil({ header, trailer }: CallContext, which: 'header' | 'trailer'): v
 }
 
 for (const which of ['header', 'trailer'] as const) {
-  test(`a ${which} that HTTP/2 cannot carry ends its call INTERNAL before a byte leaves`, async (t) => {
+  test(`a ${which} that HTTP/2 cannot carry ends its call with INTERNAL before anything is sent`, async (t) => {
     const emitWarning = t.mock.method(process, 'emitWarning', () => {});
     await using running = await serveWith((context) => spoil(context, which), 0);
     using wire = await connectWire(running);
@@ -301,7 +301,7 @@ for (const which of ['header', 'trailer'] as const) {
   });
 }
 
-test('a trailer that HTTP/2 cannot carry ends a stream INTERNAL after its messages', async (t) => {
+test('a trailer that HTTP/2 cannot carry ends a stream with INTERNAL after its messages', async (t) => {
   t.mock.method(process, 'emitWarning', () => {});
   await using running = await serveWith((context) => spoil(context, 'trailer'), 2);
   using wire = await connectWire(running);
@@ -313,7 +313,7 @@ test('a trailer that HTTP/2 cannot carry ends a stream INTERNAL after its messag
   await running.log.line({ 'rpc.method': rpcMethods.serverStream, 'rpc.status_code': 'INTERNAL' });
 });
 
-test('headers above 8,192 end their call INTERNAL, and trailers are left out', async (t) => {
+test('headers above 8,192 bytes end their call with INTERNAL, and trailers are dropped', async (t) => {
   t.mock.method(process, 'emitWarning', () => {});
   const large = 'x'.repeat(8192);
   for (const which of ['header', 'trailer'] as const) {
@@ -329,7 +329,7 @@ test('headers above 8,192 end their call INTERNAL, and trailers are left out', a
   }
 });
 
-test('what a client says that it takes is not exceeded, and the status goes all the same', async () => {
+test("the client's own header limit is respected, and the status is always sent", async () => {
   await using running = await serveWith(({ header, trailer }) => {
     header.set('x-a', 'x'.repeat(1000));
     trailer.set('x-b', 'x'.repeat(1000));

@@ -32,7 +32,7 @@ test('new:service writes a service that passes types, lint and its own test', (t
   assert.match(readme, /^\| `shop\.v1beta1\.LineItemService` +\| `GetLineItem` /m);
 });
 
-test('new:service refuses a name that is none, or that is there already, and writes nothing', (t) => {
+test('new:service rejects an invalid or existing name, and writes nothing', (t) => {
   const folder = copyOfProject(t);
   const none = 'must be PACKAGE.VERSION.NAMEService, such as todo.v1.TodoService';
   const refused = {

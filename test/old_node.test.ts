@@ -17,7 +17,7 @@ function run(node: string, ...args: string[]) {
   return { status, stdout, stderr };
 }
 
-test('the built file says what to do on a Node that is too old, and exits 1', () => {
+test('the built file says what to do on an old Node, and exits 1', () => {
   const older = `${oldest - 1}.9.0`;
   const posing = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${older}' } })`;
 
@@ -26,7 +26,7 @@ test('the built file says what to do on a Node that is too old, and exits 1', ()
   assert.deepEqual(said, { status: 1, stdout: '', stderr: refusal(older) });
 });
 
-test('every Node of this machine runs the built file, or is told that it is too old', () => {
+test('every Node of this machine runs the built file, or gets that message', () => {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
   const nodes = new Set(folders.map((folder) => join(folder, 'node')).filter(existsSync));
 
@@ -41,7 +41,7 @@ test('every Node of this machine runs the built file, or is told that it is too 
   }
 });
 
-test('a Node that is too old can read the built file', () => {
+test('an old Node can parse the built file', () => {
   const code = readFileSync(built, 'utf8');
   const written = (target: string) => transformSync(code, { target, charset: 'utf8' }).code;
 

@@ -15,13 +15,13 @@ async function callAndStop(server: Served): Promise<void> {
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 }
 
-test('serve starts, and serves, where the working directory is gone', async () => {
+test('serve starts even if the working directory is gone', async () => {
   using program = install();
 
   await callAndStop(await program.serve([], { inRemovedFolder: true }));
 });
 
-test('check-config names a file that cannot be found where the working directory is gone', async () => {
+test('check-config names a missing file even if the working directory is gone', async () => {
   using program = install();
   const args = ['check-config', '--tls-cert-file', 'cert.pem', '--tls-key-file', 'key.pem'];
 
@@ -31,7 +31,7 @@ test('check-config names a file that cannot be found where the working directory
   assert.match(err, /--tls-cert-file "cert.pem": must be a file that can be read: ENOENT/);
 });
 
-test('SIGUSR1 opens no port for debuggers, and the server goes on', async () => {
+test('SIGUSR1 opens no debugger port, and the server continues', async () => {
   using program = install();
   const server = await program.serve();
 
@@ -68,7 +68,7 @@ for (const [command, more] of [['health', ['-connect-timeout', '20s']]] as const
     ['SIGTERM', 143],
     ...(canBeFirst ? [['SIGINT', 130] as const] : []),
   ] as const) {
-    test(`${command} ends at once at ${signal}, as process 1 too, while it waits for a server`, async (t) => {
+    test(`${command} ends at once at ${signal} while it waits for a server, also as process 1`, async (t) => {
       using program = install();
       const { server, address } = await silentServer(t);
       let pid = 0;
@@ -98,7 +98,7 @@ function lookingUpAt(address: string): readonly string[] {
   return ['--import', `data:text/javascript,${encodeURIComponent(slow)}`];
 }
 
-test('serve ends at once at SIGTERM, as process 1 too, while it starts', async (t) => {
+test('serve ends at once at SIGTERM while it starts, also as process 1', async (t) => {
   using program = install();
   const { server, address } = await silentServer(t);
   let pid = 0;
@@ -115,7 +115,7 @@ test('serve ends at once at SIGTERM, as process 1 too, while it starts', async (
   assert.deepEqual(await ended, { code: 143, out: '', err: '' });
 });
 
-test('serve leaves at SIGTERM as process 1', async () => {
+test('serve shuts down at SIGTERM as process 1', async () => {
   using program = install();
   const server = await program.serve([], { launcher: canBeFirst ? asFirst : [] });
 

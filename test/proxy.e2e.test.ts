@@ -24,7 +24,7 @@ async function openProxy(t: TestContext, port: number) {
   return { url: `http://me:secret@127.0.0.1:${await listenTcp(proxy)}`, asked };
 }
 
-test('health asks this machine itself, however it is written, where everybody is given a proxy', async () => {
+test('health connects to this machine without a proxy, however it is written', async () => {
   using program = install();
   const server = await program.serve(['--listen', '127.0.0.1:0,[::1]:0', '--engine', 'direct']);
   const [port4, port6] = server.log.lines.flatMap(({ msg, port }) =>
@@ -47,7 +47,7 @@ test('health asks this machine itself, however it is written, where everybody is
   }
 });
 
-test('health asks others through the proxy, but for those of no_proxy', async (t) => {
+test('health connects to others through the proxy, except to those in no_proxy', async (t) => {
   using program = install();
   const server = await program.serve();
   const { url, asked } = await openProxy(t, Number(server.address.split(':')[1]));

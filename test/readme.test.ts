@@ -11,7 +11,7 @@ import { copyOfProject, projectRoot as root } from './support/project_copy.ts';
 
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 
-test('docs/settings.md has every setting, with its variable, its default and what it is', () => {
+test('docs/settings.md has every setting with its variable, default and help', () => {
   const page = readFileSync(join(root, 'docs/settings.md'), 'utf8');
   const table = page.split('<!-- settings')[1]?.split('<!-- /settings')[0] ?? '';
   const cells = table.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
@@ -48,7 +48,7 @@ test('the README has the defaults of the settings that it names', () => {
   );
 });
 
-test('docs/README.md names every page', () => {
+test('docs/README.md links to every page', () => {
   const index = readFileSync(join(root, 'docs/README.md'), 'utf8');
   const pages = globSync('*.md', { cwd: join(root, 'docs') }).filter(
     (page) => page !== 'README.md',
@@ -60,7 +60,7 @@ test('docs/README.md names every page', () => {
   );
 });
 
-test('links of README and docs lead to files, and to their headings', () => {
+test('links in README and docs lead to existing files and headings', () => {
   const pages = ['README.md', 'CONTRIBUTING.md', 'src/engine/README.md'].concat(
     globSync('docs/*.md', { cwd: root }),
   );

@@ -8,7 +8,7 @@ import { bundle } from '../release/bundle.ts';
 
 const built = join(import.meta.dirname, '../dist/greeter.mjs');
 
-test('bundle() gives the same bytes when it runs again', async (t) => {
+test('bundle() is reproducible', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const [one, two] = [join(folder, 'one/greeter.mjs'), join(folder, 'two/greeter.mjs')];
@@ -19,7 +19,7 @@ test('bundle() gives the same bytes when it runs again', async (t) => {
   assert.ok(readFileSync(one).equals(readFileSync(two)));
 });
 
-test('the source map beside the built file has a stack name the sources', () => {
+test('the source map beside the built file maps stacks to the sources', () => {
   const failing = `import os from 'node:os';
     import { syncBuiltinESMExports } from 'node:module';
     os.hostname = () => { throw new Error('on purpose'); };
@@ -33,7 +33,7 @@ test('the source map beside the built file has a stack name the sources', () => 
   assert.match(stderr, /^Error: on purpose\n(.*\n)?.* \(\S+\/src\/main\.ts:\d+:\d+\)$/m);
 });
 
-test('the licences beside the built file name every package that is in it', () => {
+test('the licences beside the built file name every bundled package', () => {
   const licences = readFileSync(`${built}.LEGAL.txt`, 'utf8');
 
   const packages = packagesInside();
@@ -44,7 +44,7 @@ test('the licences beside the built file name every package that is in it', () =
   }
 });
 
-test('the bill of materials beside the built file has the packages that are in it', () => {
+test('the SBOM beside the built file has the bundled packages', () => {
   const sbom = JSON.parse(readFileSync(`${built}.cdx.json`, 'utf8'));
 
   const known = packagesInside().map(({ name, version }) => `${name}@${version}`);

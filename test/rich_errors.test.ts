@@ -16,7 +16,7 @@ function detailOf(trailer: Metadata) {
   return { code, message, type: typeUrl.replace('type.googleapis.com/google.rpc.', ''), value };
 }
 
-test('INVALID_ARGUMENT says which field breaks which rule', async () => {
+test('INVALID_ARGUMENT names the field and the rule', async () => {
   await using running = await serve();
   const health = createClient(HealthDefinition, running.channel);
   let trailer = Metadata();
@@ -34,7 +34,7 @@ test('INVALID_ARGUMENT says which field breaks which rule', async () => {
   assert.equal(message, `Cannot accept "service": ${fieldViolations[0]?.description}`);
 });
 
-test('the engine says when to try again, when it refuses a call as it keeps too much', async () => {
+test('the engine sends a retry delay when it refuses a call above the memory limit', async () => {
   // One call finds room, and a second does not.
   const limits = { maxBufferedBytes: 4000 };
   await using running = await serve({ engine: 'direct', echo: waiting(), limits });

@@ -11,7 +11,7 @@ const files = globSync(
   { cwd: root, exclude: ['**/*.test.ts'] },
 );
 
-test('no run of tests can go on for ever: wherever one is begun it has --test-timeout', () => {
+test('every test run has --test-timeout', () => {
   const runs = files.flatMap((file) => {
     const lines = readFileSync(join(root, file), 'utf8').split('\n');
     return lines
@@ -26,7 +26,7 @@ test('no run of tests can go on for ever: wherever one is begun it has --test-ti
   );
 });
 
-test('reading.mjs finds the tests that read a variable, by what they import or start as well', (t) => {
+test('reading.mjs finds the tests that read a variable, also through imports and child processes', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const files = {

@@ -18,7 +18,7 @@ const human = ['--log-format', 'human'];
 
 const inUse = 'address already in use';
 
-test('the built file serves alone in an empty folder, and says what, where and how to try it', async () => {
+test('the built file serves on its own in an empty folder, and shows how to try it', async () => {
   using program = install();
   const server = await program.serve();
 
@@ -30,7 +30,7 @@ test('the built file serves alone in an empty folder, and says what, where and h
   assert.ok(line.startsWith(`${program.command} `) && line.endsWith(` --addr ${server.address}`));
 });
 
-test('serve says how to try it at an address that it listens on, and a shell takes it as it is', async () => {
+test('serve suggests a command with an address that it listens on, quoted for a shell', async () => {
   using program = install();
   const places = [
     '127.0.0.1:0',
@@ -53,7 +53,7 @@ test('serve says how to try it at an address that it listens on, and a shell tak
   }
 });
 
-test('serve says how to try it at the one address that it listens on, whoever else has the port', async () => {
+test('serve suggests the only address that it listens on, whoever else has the port', async () => {
   using program = install();
   for (const host of ['127.0.0.1', '127.0.0.2', '[::1]']) {
     const server = await program.serve(['--listen', `${host}:0`]);
@@ -66,7 +66,7 @@ test('serve says how to try it at the one address that it listens on, whoever el
   }
 });
 
-test('serve is what it does without a command, and every --listen address gets every service', async () => {
+test('serve is the default command, and serves every service on every --listen address', async () => {
   using program = install();
   const server = await program.serve(['--listen', '127.0.0.1:0,[::1]:0']);
   const lines = server.log.lines.filter(({ msg }) => msg === 'listening');
@@ -79,7 +79,7 @@ test('serve is what it does without a command, and every --listen address gets e
   assert.equal(lines.length, 2);
 });
 
-test('--interop off serves all but what interop tests call', async () => {
+test('--interop off serves everything but the interop services', async () => {
   using program = install();
   const server = await program.serve(['--interop', 'off']);
   const client = createClient(TestServiceDefinition, server.channel);
@@ -94,7 +94,7 @@ test('--interop off serves all but what interop tests call', async () => {
   await assert.rejects(client.emptyCall({}), { code: Status.UNIMPLEMENTED });
 });
 
-test('--load-reports on tells with each call, and out of band, how busy the process is', async () => {
+test('--load-reports on reports the load with each call, and out of band', async () => {
   using program = install();
   const server = await program.serve(['--load-reports', 'on', '--interop', 'off']);
   const health = createClient(HealthDefinition, server.channel);
@@ -113,7 +113,7 @@ test('--load-reports on tells with each call, and out of band, how busy the proc
   }
 });
 
-test('a unix socket that a killed server left behind is taken over, one in use is not', async () => {
+test('a unix socket that a killed server left behind is replaced, one in use is not', async () => {
   using program = install();
   const listen = ['--listen', 'unix:greeter.sock'];
   const killed = await program.serve(listen);
@@ -135,7 +135,7 @@ test('a unix socket that a killed server left behind is taken over, one in use i
   assert.deepEqual(await next.ended, { code: 0, err: '' });
 });
 
-test('--log-format human writes lines for people', async () => {
+test('--log-format human writes human-readable lines', async () => {
   using program = install();
 
   const { code, out } = await program.run(['--listen', '127.0.0.1:0', '--log-format', 'human'], {
@@ -146,7 +146,7 @@ test('--log-format human writes lines for people', async () => {
   assert.match(out, /INFO.*listening.*127\.0\.0\.1:0/);
 });
 
-test('a reader of the log that stalls stops neither the calls nor the end', async () => {
+test('a stalled reader of the log delays neither calls nor shutdown', async () => {
   using program = install();
   const server = await program.serve();
   const client = createClient(TestServiceDefinition, server.channel);
@@ -173,7 +173,7 @@ test('a port in use is one clear line, and exit code 1', async (t) => {
   assert.deepEqual({ code, out }, { code: 1, out: '' });
 });
 
-test('a port that another greeter has is one clear line that says so, and names what sets another', async () => {
+test('a port in use by another greeter is one clear line that says so, and names the setting', async () => {
   using program = install();
   const plaintext = { GREETER_TLS_CERT_FILE: 'off', GREETER_TLS_KEY_FILE: 'off' };
   const other = await program.serve(['--admin-listen', '127.0.0.1:0'], { env: plaintext });
@@ -195,7 +195,7 @@ test('a port that another greeter has is one clear line that says so, and names 
   );
 });
 
-test('wrong settings are named all at once, and the exit code is 2', async () => {
+test('invalid settings are all reported at once, with exit code 2', async () => {
   using program = install();
   const env = { GREETER_DRAIN_TIMEOUT: '3', GREETER_PORT: 'tcp://10.0.0.1:50051' };
 
@@ -217,7 +217,7 @@ test('wrong settings are named all at once, and the exit code is 2', async () =>
   assert.equal(code, 2);
 });
 
-test('where the log is JSON, why the server has not started is a line of it, on standard error', async (t) => {
+test('a failed start is a JSON log line on standard error if the log is JSON', async (t) => {
   using program = install();
   const other = createServer();
   t.after(() => other.close());
@@ -251,7 +251,7 @@ test('where the log is JSON, why the server has not started is a line of it, on 
   );
 });
 
-test('an unknown command is named with those there are, and the exit code is 2', async () => {
+test('an unknown command lists the existing ones, with exit code 2', async () => {
   using program = install();
 
   const { code, err } = await program.run(['toString']);
@@ -263,7 +263,7 @@ test('an unknown command is named with those there are, and the exit code is 2',
   assert.equal(code, 2);
 });
 
-test('check-config prints the settings, or what is wrong with them', async () => {
+test('check-config prints the settings, or their errors', async () => {
   using program = install();
 
   const good = await program.run(['check-config', '--drain-timeout', '1m30s'], {
@@ -284,7 +284,7 @@ test('check-config prints the settings, or what is wrong with them', async () =>
   assert.equal(bad.code, 2);
 });
 
-test('--version and --help answer, and every command has examples', async () => {
+test('--version and --help print, and every command has examples', async () => {
   using program = install();
 
   const version = await program.run(['--version']);

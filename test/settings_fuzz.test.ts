@@ -13,7 +13,7 @@ const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const sessions = Number(process.env['FUZZ_SESSIONS'] ?? 30);
 const atOnce = 2;
 
-test('check-config and serve agree on any settings, without a stack trace and without a secret', async (t) => {
+test('check-config and serve agree on random settings, without a stack trace or a secret', async (t) => {
   using program = install();
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));

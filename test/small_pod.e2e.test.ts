@@ -46,13 +46,13 @@ function servePod(program: Program, args: readonly string[] = []) {
 }
 
 /** In MiB. */
-function mostMiB(pid: number): number {
+function maxMiB(pid: number): number {
   return peakMemory(pid) / 1024 ** 2;
 }
 
 /** The sources, which run where coverage is measured, take more than the built file. */
 function assertFits(t: TestContext, { command }: Program, pid: number): void {
-  const most = mostMiB(pid);
+  const most = maxMiB(pid);
   t.diagnostic(`${Math.round(most)} MiB at most`);
   assert.ok(most < (command.endsWith('.ts') ? 1.25 : 1) * podMiB, `${most} MiB`);
 }
@@ -87,7 +87,7 @@ function onStatus(stream: ClientHttp2Stream, take: (headers: IncomingHttpHeaders
 }
 
 test(
-  `${calls} calls that wait fit into ${podMiB} MiB, and one of another client takes the place of one`,
+  `${calls} idle calls fit into ${podMiB} MiB, and a call of another client replaces one`,
   { skip },
   async (t) => {
     using program = install();
@@ -117,7 +117,7 @@ test(
 
 for (const size of [16, 64]) {
   test(
-    `${calls} callers that read nothing of ${size} KiB take no more than ${podMiB} MiB`,
+    `${calls} callers that do not read responses of ${size} KiB take no more than ${podMiB} MiB`,
     { skip },
     async (t) => {
       using program = install();
@@ -158,7 +158,7 @@ async function readNothing(sessions: readonly ClientHttp2Session[], size: number
 }
 
 test(
-  `${calls} calls whose handlers wait with 1 MiB that was sent in 1 KiB take no more than ${podMiB} MiB`,
+  `${calls} calls whose handlers wait with 1 MiB sent in 1 KiB take no more than ${podMiB} MiB`,
   { skip },
   async (t) => {
     using program = install();
@@ -208,7 +208,7 @@ async function serveTlsPod(program: Program) {
 }
 
 test(
-  `as many TLS connections as ${podMiB} MiB have by default leave room for callers that read nothing`,
+  `the default number of TLS connections in ${podMiB} MiB leaves room for callers that do not read`,
   { skip },
   async (t) => {
     using program = install();
@@ -231,14 +231,14 @@ test(
 );
 
 test(
-  `${handshakes} TLS handshakes that do not end take no more than ${podMiB} MiB, and a client gets in`,
+  `${handshakes} TLS handshakes that do not end take no more than ${podMiB} MiB, and another client is served`,
   { skip },
   async (t) => {
     using program = install();
     using pod = await serveTlsPod(program);
     const { pid, port } = pod;
     const hello = await clientHello();
-    const before = mostMiB(pid);
+    const before = maxMiB(pid);
     const open = new Set<Socket>();
     t.after(() => {
       for (const socket of open) socket.destroy();
@@ -257,8 +257,8 @@ test(
 
     assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
     // What is dropped is freed at once.
-    t.diagnostic(`${Math.round(mostMiB(pid) - before)} MiB more than before`);
-    assert.ok(mostMiB(pid) - before < 64);
+    t.diagnostic(`${Math.round(maxMiB(pid) - before)} MiB more than before`);
+    assert.ok(maxMiB(pid) - before < 64);
     assertFits(t, program, pid);
   },
 );

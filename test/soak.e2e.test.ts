@@ -84,7 +84,7 @@ function codeLabel(code: string): string {
     .replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted as their callers do`, async (t) => {
+test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted correctly`, async (t) => {
   using program = install();
   const folder = mkdtempSync(join(tmpdir(), 'soak-'));
   t.after(() => rmSync(folder, { recursive: true }));

@@ -54,7 +54,7 @@ async function openStreams({ channel }: Served) {
 type Ping = ReturnType<typeof ping>;
 
 for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
-  test(`${name} lets streams of every kind run to their end, ends a Watch, and exits 0`, async () => {
+  test(`${name} lets streams of every kind complete, ends a Watch, and exits 0`, async () => {
     using program = install();
     const server = await program.serve();
     const health = createClient(HealthDefinition, server.channel);
@@ -76,7 +76,7 @@ for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
   });
 }
 
-test('SIGTERM ends a process without open calls, whatever connections are left open', async () => {
+test('SIGTERM ends a process without open calls, whatever connections are open', async () => {
   using program = install();
   const server = await program.serve(['--drain-timeout', '1h']);
   const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
@@ -93,7 +93,7 @@ test('SIGTERM ends a process without open calls, whatever connections are left o
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
-test('SIGTERM waits for a request that is still on its way, and for a reader that is slow', async () => {
+test('SIGTERM waits for a request in flight, and for a slow reader', async () => {
   using program = install();
   const server = await program.serve();
   const client = await connectRaw(server.address, { initialWindowSize: 0 });
@@ -131,7 +131,7 @@ test('a reader that never reads is cut at the drain timeout', async () => {
   assert.deepEqual(await server.ended, { code: 1, err: '' });
 });
 
-test('calls that are left at the drain timeout end with UNAVAILABLE, and the exit code is 1', async () => {
+test('calls that are open at the drain timeout end with UNAVAILABLE, and the exit code is 1', async () => {
   using program = install();
   const server = await program.serve(['--drain-timeout', '50ms']);
   const client = createClient(TestServiceDefinition, server.channel);
@@ -154,7 +154,7 @@ test('calls that are left at the drain timeout end with UNAVAILABLE, and the exi
   assert.deepEqual([served, count, server.log.lines.at(-1)?.['msg']], [1, 3, 'stopped']);
 });
 
-test('for the leave delay the server goes on serving, NOT_SERVING in all but liveness', async () => {
+test('for the shutdown delay the server keeps serving, NOT_SERVING in all but liveness', async () => {
   using program = install();
   const server = await program.serve(['--shutdown-delay', '1h']);
   const health = createClient(HealthDefinition, server.channel);
@@ -173,7 +173,7 @@ test('for the leave delay the server goes on serving, NOT_SERVING in all but liv
   assert.equal(reply.payload?.body.length, 10);
 });
 
-test('at the beginning of the leave delay clients are sent elsewhere, and those that come back are served', async () => {
+test('at the start of the shutdown delay clients get GOAWAY, and those that reconnect are served', async () => {
   using program = install();
   const server = await program.serve(['--engine', 'direct', '--shutdown-delay', '1h']);
   const before = await connectRaw(server.address);
@@ -197,7 +197,7 @@ test('at the beginning of the leave delay clients are sent elsewhere, and those 
   came.close();
 });
 
-test('SIGHUP and SIGUSR2 are lines of the log, and cut nothing, before a drain and in it', async () => {
+test('SIGHUP and SIGUSR2 are logged, and cut nothing, before and during a shutdown', async () => {
   using program = install();
   const server = await program.serve();
   const streams = await openStreams(server);
@@ -218,7 +218,7 @@ test('SIGHUP and SIGUSR2 are lines of the log, and cut nothing, before a drain a
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
-test('two signals at once are one wish; a later one ends the process at once with exit code 1', async () => {
+test('two signals at once count as one; a later one ends the process at once with exit code 1', async () => {
   using program = install();
   const server = await program.serve(['--shutdown-delay', '1h']);
 

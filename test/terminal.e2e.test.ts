@@ -7,7 +7,7 @@ import { install } from './support/program.ts';
 const inTerminal = ['sh', '-c', 'exec script -qec "exec $*" /dev/null', 'sh'];
 const listen = ['--listen', '127.0.0.1:0'];
 
-test('serve in a terminal says how to try it and to stop it, and what it waits for at Ctrl-C', async () => {
+test('serve in a terminal shows how to try it and to stop it, and what it waits for at Ctrl-C', async () => {
   using program = install();
 
   const { code, out } = await program.run(listen, {
@@ -24,7 +24,7 @@ test('serve in a terminal says how to try it and to stop it, and what it waits f
   assert.equal(code, 0);
 });
 
-test('serve in a terminal writes JSON where it is told to', async () => {
+test('serve in a terminal writes JSON with --log-format json', async () => {
   using program = install();
 
   const { out } = await program.run([...listen, '--log-format', 'json'], {

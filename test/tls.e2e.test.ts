@@ -55,7 +55,7 @@ async function serveSecret(pair: CertificatePair, args: readonly string[] = []) 
   };
 }
 
-test('serve takes a certificate that is renewed on disk, keeps its connections, and leaves as ever', async () => {
+test('serve loads a renewed certificate, keeps its connections, and shuts down as usual', async () => {
   const [first, second] = await Promise.all([certificate(), certificate()]);
   using running = await serveSecret(first, ['--engine=direct', '--tls-reload-interval=1s']);
   const { port, server } = running;
@@ -75,7 +75,7 @@ test('serve takes a certificate that is renewed on disk, keeps its connections, 
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
-test('serve bounds TLS handshakes by --max-handshakes, and says so in its log', async () => {
+test('serve limits TLS handshakes by --max-handshakes, and logs that', async () => {
   const args = ['--engine=direct', '--max-handshakes=1'];
   using running = await serveSecret(await certificate(), args);
   const silent = connect(running.port, '127.0.0.1').on('error', () => {});
@@ -90,7 +90,7 @@ test('serve bounds TLS handshakes by --max-handshakes, and says so in its log', 
   await running.server.log.line({ reason: 'handshake_dropped', detail });
 });
 
-test('serve keeps its certificate while there is a FIFO in the place of the file, and leaves as ever', async () => {
+test('serve keeps its certificate while the file is a FIFO, and shuts down as usual', async () => {
   using running = await serveSecret(await certificate(), [
     '--engine=direct',
     '--tls-reload-interval=1s',
@@ -107,7 +107,7 @@ test('serve keeps its certificate while there is a FIFO in the place of the file
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
-test('serve with TLS logs and counts a handshake that fails, with the reason and the peer', async () => {
+test('serve with TLS logs and counts a failed handshake, with the reason and the peer', async () => {
   const [own, authority] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
   using authorities = mountSecret({ 'ca.crt': authority.cert });
   using running = await serveSecret(own, [
@@ -143,7 +143,7 @@ async function text(url: string): Promise<string> {
   return (await fetch(url)).text();
 }
 
-test('serve reads its certificate again at SIGHUP, and cuts nothing', async () => {
+test('serve reloads its certificate at SIGHUP, and cuts nothing', async () => {
   const [first, second] = await Promise.all([certificate(), certificate()]);
   using running = await serveSecret(first, ['--engine=direct', '--tls-reload-interval=1h']);
   const { port, server } = running;
@@ -171,7 +171,7 @@ test('serve with TLS suggests a first call that works', async () => {
   assert.equal(probe.code, 0);
 });
 
-test('serve with TLS answers probes in plaintext on a port of its own, and nothing else there', async () => {
+test('serve with TLS answers plaintext probes on the health port, and nothing else there', async () => {
   using running = await serveSecret(await certificate(), ['--log-level', 'debug']);
   const { program, healthAddress, server } = running;
   const channel = dial({ address: healthAddress });
@@ -194,7 +194,7 @@ test('serve with TLS answers probes in plaintext on a port of its own, and nothi
   assert.equal((await program.run(inPlaintext)).code, 2);
 });
 
-test('the port of health says NOT_SERVING while the server leaves, in all but liveness', async () => {
+test('the health port reports NOT_SERVING in all but liveness during shutdown', async () => {
   using running = await serveSecret(await certificate(), ['--shutdown-delay', '1h']);
   const channel = dial({ address: running.healthAddress });
   const health = createClient(HealthDefinition, channel);
@@ -212,7 +212,7 @@ test('the port of health says NOT_SERVING while the server leaves, in all but li
   channel.close();
 });
 
-test('the port of health ends what watches when the server has left, and exits 0 with it', async () => {
+test('the health port ends watches when the server has shut down, and exits 0 with it', async () => {
   using running = await serveSecret(await certificate(), ['--drain-timeout', '1h']);
   const channel = dial({ address: running.healthAddress });
   const health = createClient(HealthDefinition, channel);
@@ -227,7 +227,7 @@ test('the port of health ends what watches when the server has left, and exits 0
   channel.close();
 });
 
-test('a port of health that is taken is one clear line, and exit code 1', async (t) => {
+test('a health port in use is one clear line, and exit code 1', async (t) => {
   using program = install();
   const other = createServer();
   t.after(() => other.close());
@@ -242,7 +242,7 @@ test('a port of health that is taken is one clear line, and exit code 1', async 
   assert.deepEqual(ended, { code: 1, out: '', err });
 });
 
-test('wrong settings of TLS are named all at once, and the exit code is 2', async () => {
+test('invalid TLS settings are all reported at once, with exit code 2', async () => {
   const [first, second] = await Promise.all([certificate(), certificate()]);
   using secret = mountSecret({ ...files({ ...first, key: second.key }), 'ca.crt': first.key });
   using program = install();
@@ -270,7 +270,7 @@ test('wrong settings of TLS are named all at once, and the exit code is 2', asyn
   assert.equal(code, 2);
 });
 
-test('health takes a server name that is an address, where the certificate is for it', async () => {
+test('health accepts an IP address as server name if the certificate has it', async () => {
   using running = await serveSecret(await certificate());
   const trust = ['-tls', '-tls-ca-cert', running.secret.path('tls.crt')];
   const ask = (host: string, name: string) => {

@@ -23,7 +23,7 @@ const [own, ofIntermediate, ofRoot] = await Promise.all([
 ]);
 
 for (const engine of ['direct', 'grpc-js'] as const) {
-  test(`client authorities without a root let nobody in, which is why they are refused, on ${engine}`, async () => {
+  test(`client CAs without a root accept no client, so they are rejected, on ${engine}`, async () => {
     using running = await serveTls(engine, { ...own, clientCa: intermediate.cert });
 
     const taken = await handshake(running.port, ofIntermediate);
@@ -32,7 +32,7 @@ for (const engine of ['direct', 'grpc-js'] as const) {
     assert.throws(() => checkClientAuthorities(intermediate.cert), /^Error: must hold a root/);
   });
 
-  test(`a client of a root shows its intermediates, or is refused, on ${engine}`, async () => {
+  test(`a client whose CA is a root must send its intermediates, on ${engine}`, async () => {
     using running = await serveTls(engine, { ...own, clientCa: root.cert });
     const isTaken = async (client: typeof own) =>
       'serial' in (await handshake(running.port, client));

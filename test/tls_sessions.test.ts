@@ -42,7 +42,7 @@ async function mutualTls(about: { notAfter?: Date } = {}) {
 for (const protocol of protocols) {
   const only = { minVersion: protocol, maxVersion: protocol };
 
-  test(`a server resumes a ${protocol} session where clients need no certificate`, async () => {
+  test(`a server without client CAs resumes a ${protocol} session`, async () => {
     using server = await serveTls(await certificate());
     const [session] = await sessionsOf(server.port, only);
 
@@ -51,7 +51,7 @@ for (const protocol of protocols) {
     assert.partialDeepStrictEqual(again, { protocol, resumed: true });
   });
 
-  test(`a server with client authorities resumes no ${protocol} session`, async () => {
+  test(`a server with client CAs resumes no ${protocol} session`, async () => {
     const { files, client } = await mutualTls();
     using server = await serveTls(files);
     const sessions = await sessionsOf(server.port, { ...only, ...client });
@@ -66,7 +66,7 @@ for (const protocol of protocols) {
     }
   });
 
-  test(`a ${protocol} session does not outlive the certificate of its client`, async () => {
+  test(`a ${protocol} session does not outlive the client's certificate`, async () => {
     const notAfter = new Date(Date.now() + 4000);
     const { files, client } = await mutualTls({ notAfter });
     using server = await serveTls(files);

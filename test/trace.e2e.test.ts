@@ -25,7 +25,7 @@ async function callAndStop(server: Served) {
   return line;
 }
 
-test('a server with a collector sends its spans before it ends, and logs their ids', async () => {
+test('a server with a collector sends its spans before it exits, and logs their IDs', async () => {
   using program = install();
   await using collector = await startCollector();
   const env = { ...json, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: 'mine' };
@@ -44,7 +44,7 @@ test('a server with a collector sends its spans before it ends, and logs their i
   });
 });
 
-test('a span names the host that was dialled and the peer, over IPv6 and unix sockets too', async () => {
+test('a span has the dialled host and the peer, also over IPv6 and unix sockets', async () => {
   using program = install();
   await using collector = await startCollector();
   const off = { GREETER_TLS_CERT_FILE: 'off', GREETER_TLS_KEY_FILE: 'off' };
@@ -76,7 +76,7 @@ const collectors: [string, (response: ServerResponse) => void][] = [
 ];
 
 for (const [does, answer] of collectors) {
-  test(`a server whose collector ${does} serves, and ends in time with 0`, async () => {
+  test(`a server whose collector ${does} serves, and exits in time with 0`, async () => {
     using program = install();
     await using collector = await startCollector({ answer });
     const env = {
@@ -91,7 +91,7 @@ for (const [does, answer] of collectors) {
   });
 }
 
-test('a server whose collector is away serves, warns once, and ends in time with 0', async () => {
+test('a server whose collector is unreachable serves, warns once, and exits in time with 0', async () => {
   using program = install();
   const away = createServer();
   const port = await listenTcp(away);
@@ -120,7 +120,7 @@ const grpcReasons = [
 const unusable = { OTEL_EXPORTER_OTLP_CERTIFICATE: '/nowhere', OTEL_EXPORTER_OTLP_ENDPOINT: 'a:1' };
 const unusableReason = `OTEL_EXPORTER_OTLP_ENDPOINT "a:1": must be a URL, http://HOST:PORT or https://HOST:PORT; OTEL_EXPORTER_OTLP_CERTIFICATE "/nowhere": must be a file that can be read: ENOENT: no such file or directory, open '/nowhere'`;
 
-test('words of OpenTelemetry that it does not know are warnings, and spans are sent', async () => {
+test("unknown words in OpenTelemetry's variables are warnings, and spans are sent", async () => {
   using program = install();
   await using collector = await startCollector();
   const env = { ...grpc, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
@@ -136,7 +136,7 @@ test('words of OpenTelemetry that it does not know are warnings, and spans are s
   assert.ok(collector.posts.length > 0);
 });
 
-test('a server that could not send its spans says so in one line, and serves without', async () => {
+test('a server that could not send its spans reports it in one line, and serves without', async () => {
   using program = install();
   const server = await program.serve([], { env: unusable });
 
@@ -150,7 +150,7 @@ test('a server that could not send its spans says so in one line, and serves wit
   );
 });
 
-test('check-config says on standard error what serve would log of these variables', async () => {
+test('check-config prints to standard error what serve would log of these variables', async () => {
   using program = install();
   const on = { OTEL_TRACES_EXPORTER: 'otlp' };
 
@@ -167,7 +167,7 @@ test('check-config says on standard error what serve would log of these variable
   assert.equal(JSON.parse(off.out).tracing, null);
 });
 
-test('check-config shows what OpenTelemetry is told, but no header, no key and no password', async (t) => {
+test("check-config shows OpenTelemetry's settings, but no header, no key and no password", async (t) => {
   using program = install();
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -219,7 +219,7 @@ async function loadedBy(env: Record<string, string>): Promise<string> {
   return text(child.stderr);
 }
 
-test('a server that nobody asks for spans loads nothing of OpenTelemetry', async () => {
+test('a server without tracing loads nothing of OpenTelemetry', async () => {
   assert.equal(await loadedBy({}), '');
   assert.equal(await loadedBy({ OTEL_SDK_DISABLED: 'true', OTEL_TRACES_EXPORTER: 'otlp' }), '');
   assert.match(await loadedBy({ OTEL_TRACES_EXPORTER: 'otlp' }), /^@opentelemetry\/sdk-trace$/m);

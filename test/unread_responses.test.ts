@@ -39,7 +39,7 @@ async function codesLogged({ log }: Running, count: number): Promise<unknown[]> 
 
 for (const kind of responding) {
   test(
-    `a ${kind} call whose caller gives no window ends at its deadline`,
+    `a ${kind} call whose caller grants no window ends at its deadline`,
     { timeout },
     async () => {
       const { running, client } = await serveUnread(0);
@@ -64,18 +64,22 @@ for (const kind of responding) {
   );
 }
 
-test('our own ceiling ends a call whose caller gives no window, too', { timeout }, async () => {
-  const { running, client } = await serveUnread(0, { deadlines: { max: 50, fallback: 50 } });
-  await using _ = running;
+test(
+  "the server's deadline ends a call whose caller grants no window, too",
+  { timeout },
+  async () => {
+    const { running, client } = await serveUnread(0, { deadlines: { max: 50, fallback: 50 } });
+    await using _ = running;
 
-  const end = await callUnread(client, 'unary').end;
+    const end = await callUnread(client, 'unary').end;
 
-  assert.equal(end['grpc-status'], '4');
-  assert.deepEqual(await codesLogged(running, 1), ['DEADLINE_EXCEEDED']);
-  client.close();
-});
+    assert.equal(end['grpc-status'], '4');
+    assert.deepEqual(await codesLogged(running, 1), ['DEADLINE_EXCEEDED']);
+    client.close();
+  },
+);
 
-test('shutting down by force ends calls whose callers give no window', { timeout }, async () => {
+test('forceShutdown() ends calls whose callers grant no window', { timeout }, async () => {
   const { running, client } = await serveUnread(0);
   await using _ = running;
   const calls = responding.map((kind) => callUnread(client, kind));
@@ -91,18 +95,14 @@ test('shutting down by force ends calls whose callers give no window', { timeout
   assert.deepEqual(await codesLogged(running, 4), Array(4).fill('UNAVAILABLE'));
 });
 
-test(
-  'a caller that resets a response it has not read is logged as CANCELLED',
-  { timeout },
-  async () => {
-    const { running, client } = await serveUnread(0);
-    await using _ = running;
-    const { stream } = callUnread(client, 'unary');
-    await once(stream, 'response');
+test('a caller that resets an unread response is logged as CANCELLED', { timeout }, async () => {
+  const { running, client } = await serveUnread(0);
+  await using _ = running;
+  const { stream } = callUnread(client, 'unary');
+  await once(stream, 'response');
 
-    stream.close(constants.NGHTTP2_CANCEL);
+  stream.close(constants.NGHTTP2_CANCEL);
 
-    assert.deepEqual(await codesLogged(running, 1), ['CANCELLED']);
-    client.close();
-  },
-);
+  assert.deepEqual(await codesLogged(running, 1), ['CANCELLED']);
+  client.close();
+});

@@ -20,7 +20,7 @@ function verifyIn(t: TestContext, scripts: { generate: string; check: string; li
   return spawnSync(process.execPath, ['verify.mjs'], { cwd: folder, encoding: 'utf8' });
 }
 
-test('verify runs every check before it fails, and names those that fail', (t) => {
+test('verify runs every check before it fails, and names the failed ones', (t) => {
   const { status, stdout, stderr } = verifyIn(t, {
     generate: 'echo generated',
     check: 'echo checked; exit 2',
@@ -35,7 +35,7 @@ test('verify runs every check before it fails, and names those that fail', (t) =
   assert.equal(stderr, 'verify: failed: echo checked; exit 2\nverify: failed: echo one; false\n');
 });
 
-test('verify finds generated files that are new, changed or gone, and says what to do', (t) => {
+test('verify finds generated files that are new, changed or deleted, and says what to do', (t) => {
   const { status, stderr } = verifyIn(t, {
     generate: 'echo > src/gen/known.ts; echo > src/gen/new.ts; rm test/conformance/gen/known.ts',
     check: 'true',
@@ -50,7 +50,7 @@ test('verify finds generated files that are new, changed or gone, and says what 
   );
 });
 
-test('verify passes where nothing is wrong', (t) => {
+test('verify passes if nothing is wrong', (t) => {
   const { status, stderr } = verifyIn(t, { generate: 'true', check: 'true', lint: 'true && true' });
 
   assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });

@@ -6,7 +6,7 @@ import { install } from './support/program.ts';
 const warner = `process.on('SIGUSR2', () => process.emitWarning('odd: \\u001B[2J\\u009B'))`;
 const nodeFlags = ['--import', `data:text/javascript,${encodeURIComponent(warner)}`];
 
-test('what Node warns of is a line of the log, and nothing on standard error', async () => {
+test("Node's warnings are logged, and not on standard error", async () => {
   using program = install();
   const server = await program.serve([], { nodeFlags });
 

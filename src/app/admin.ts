@@ -21,8 +21,7 @@ interface AdminParts {
 }
 
 /**
- * The admin port, where there is to be one. The metrics' library is loaded by the first who reads them.
- * Throws a ListenError.
+ * Opens the admin port, if it is enabled. The metrics library is loaded at the first scrape. Throws a ListenError.
  */
 export async function openAdmin(
   addresses: readonly Address[] | undefined,

@@ -7,7 +7,7 @@ import {
 } from '../observability/process_load.ts';
 import { loadReportTrailer } from '../services/load_reports.ts';
 
-/** How busy this process is, for each call and for who asks out of band. */
+/** The load of this process, for each call and for out-of-band reports. */
 export function createLoadReports(sources: LoadSources) {
   const report = createProcessLoad(sources);
   let last: { load: ProcessLoad; bytes: Buffer } | undefined;

@@ -1,21 +1,21 @@
 import type { ProcessFigures } from '../observability/process_metrics.ts';
 
-/** The process that the app runs in, and the machine. */
+/** The process that the app runs in, and its machine. */
 export interface ProcessInfo {
-  /** The log goes here: a file descriptor. */
+  /** The file descriptor of the log. */
   logTo: number;
-  /** Whether people read it. */
+  /** True if the log is a terminal. */
   isTerminal: boolean;
   version: string;
-  /** The machine's name. */
+  /** The hostname. */
   hostname: string;
-  /** Processors, and bytes of memory, that the process may have. */
+  /** The processors, and the bytes of memory, available to the process. */
   capacity: () => { cpus: number; memory: number };
-  /** What it was built from; empty where nobody knows. */
+  /** The git commit it was built from; empty if unknown. */
   commit: string;
   figures: ProcessFigures;
-  /** Has it done when the process ends, however that comes; it cannot wait for anything. */
+  /** Runs synchronous work when the process exits, for whatever reason. */
   atExit: (work: () => void) => void;
-  /** Gives what Node warns of to this one, in place of whoever had it before. */
+  /** Receives Node's warnings, in place of any earlier listener. */
   onWarning: (take: (warning: Error) => void) => void;
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { Tls } from '../transport/tls.ts';
 
-/** The certificate of the settings, if there is one; what it takes is loaded only then. */
+/** Loads the configured certificate, if there is one; its modules are loaded only then. */
 export async function openTls(config: Config, log: Logger): Promise<Tls | undefined> {
   const { tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: clientCa } = config;
   if (!cert || !key) return undefined;

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { CountedMethod } from '../observability/call_counts.ts';
 
-/** What makes a span of each call, on a server that is told to; what it takes is loaded only then. */
+/** Creates the tracer of calls, if tracing is enabled; its modules are loaded only then. */
 export async function openTracing(
   { tracing }: Config,
   { log, version, methods }: { log: Logger; version: string; methods: readonly CountedMethod[] },
@@ -15,7 +15,7 @@ export async function openTracing(
     const paths = methods.map(({ path }) => path);
     return { middleware: trace({ tracer, methods: paths }), close };
   } catch (err) {
-    // Who wants spans wants the service first.
+    // A failure of tracing must not stop the service.
     log.error({ err }, 'tracing is off');
     return undefined;
   }

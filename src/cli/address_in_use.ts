@@ -9,8 +9,8 @@ interface Start extends Pick<Args, 'flags'>, Pick<Io, 'env'> {
 }
 
 /**
- * What a start has failed with. Of an address that is in use it also says whether another greeter has it,
- * and which setting, as it was given, takes another one. Never rejects.
+ * Explains why the server did not start. For an address in use, it adds whether another greeter listens there and
+ * which setting changes the address. Never rejects.
  */
 export async function explainInUse(error: unknown, { config, ...given }: Start): Promise<unknown> {
   if (!(error instanceof ListenError) || !error.isInUse) return error;
@@ -24,9 +24,9 @@ export async function explainInUse(error: unknown, { config, ...given }: Start):
     if (!place) continue;
     const port = 'port' in place ? place.port : undefined;
     const address = callable({ address: place.text, port });
-    // What a client takes is loaded by nobody else.
+    // Loaded here, as no other part of `serve` needs a client.
     const { hasMetrics, isServing } = await import('./server_at.ts');
-    // What speaks otherwise than we would have it is another's, and would log that we do not.
+    // A server that speaks another protocol is not a greeter, and would log the attempt.
     const tls = setting === 'listen' && config.tlsCertFile ? { noVerify: true } : undefined;
     const isGreeter = await (setting === 'admin-listen'
       ? hasMetrics(address)

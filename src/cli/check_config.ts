@@ -4,7 +4,7 @@ import type { Complaint } from '../config/tracing.ts';
 import type { Command } from './command.ts';
 import { settingFlags } from './serve.ts';
 
-/** Exits 0, or 2 with a UsageError. What is wrong and stops no start is on standard error. */
+/** Exits 0, or 2 with a UsageError. Warnings go to standard error. */
 export const checkConfig: Command = {
   summary: 'Print the settings that these flags and this environment give, or all that is wrong',
   flags: settingFlags,
@@ -21,7 +21,10 @@ export const checkConfig: Command = {
   },
 };
 
-/** JSON has no undefined: a setting that is "none" is null. What stands in headers and URLs may open doors. */
+/**
+ * JSON has no undefined, so a setting that is "none" becomes null. Headers and URLs may contain secrets and are
+ * redacted.
+ */
 function show(key: string, value: unknown): unknown {
   if (key === 'url' && typeof value === 'string') return shownUrl(value);
   return key === 'headers' ? 'hidden' : (value ?? null);

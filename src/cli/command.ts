@@ -1,19 +1,19 @@
 import type { Readable } from 'node:stream';
 import type { ProcessInfo } from '../app/process_info.ts';
 
-/** What a command may touch of the process. Tests hand in their own. */
+/** The parts of the process that a command uses; tests pass their own. */
 export interface Io extends ProcessInfo {
   env: Readonly<Record<string, string | undefined>>;
-  /** How this program was called, for the commands it suggests. */
+  /** How this program was invoked, for the commands that it suggests. */
   program: string;
-  /** The command that `serve` suggests as a first call, which takes `--addr` and knows no TLS; left out, it is `health`. */
+  /** The command that `serve` suggests as a first call: it takes `--addr` and no TLS flags. Defaults to `health`. */
   firstCall?: string;
-  /** Writes text to standard output as it is. */
+  /** Writes text to standard output unchanged. */
   write: (text: string) => void;
   /** Writes a line to standard error. */
   error: (line: string) => void;
   input: Readable;
-  /** Whether there was a terminal, and is no more. */
+  /** True if the process had a terminal that has been closed. */
   terminalIsGone: () => boolean;
 }
 
@@ -21,35 +21,35 @@ export interface Io extends ProcessInfo {
 export interface Flag {
   /** Without dashes. */
   name: string;
-  /** A word for the value that must follow; without one, the flag stands alone. */
+  /** The placeholder of its value; undefined for a flag without a value. */
   value?: string;
-  /** Whatever follows is its value, dashes and all, as getopt has it. */
+  /** The next argument is its value even if it starts with a dash, as in getopt. */
   isText?: boolean;
-  /** It may be given more than once, and each of its values counts. */
+  /** May be repeated; all values count. */
   repeats?: boolean;
   help: string;
 }
 
-/** What was found on the command line. */
+/** The parsed command line. */
 export interface Args {
-  /** The flags given, by name without dashes; `true` for one that came without a value. */
+  /** Flags by name without dashes; `true` for a flag without a value. */
   flags: Readonly<Record<string, string | true | undefined>>;
-  /** The values of flags that may be given more than once. */
+  /** The values of repeatable flags. */
   lists?: Readonly<Record<string, readonly string[]>>;
   operands: readonly string[];
-  /** A line for each argument that the command does not know. */
+  /** An error line for each unknown argument. */
   problems: readonly string[];
 }
 
-/** One subcommand. */
+/** A subcommand. */
 export interface Command {
   summary: string;
-  /** What follows the flags in the usage line, such as `NAME`. */
+  /** Operands in the usage line, such as `NAME`. */
   operands?: string;
   flags: readonly Flag[];
-  /** Arguments that work, each with what they do. */
+  /** Example arguments, each with a description. */
   examples: readonly (readonly [args: string, does: string])[];
-  /** Reads its arguments as programs in Go do (`-addr`); see go_flags.ts. */
+  /** Parses arguments like Go programs (`-addr`); see go_flags.ts. */
   goFlags?: boolean;
   /** Returns the exit code. */
   run(args: Args, io: Io): Promise<number>;

@@ -3,22 +3,22 @@ import { messageOf } from '../message_of.ts';
 import type { Args } from './command.ts';
 import { parseGoDuration } from './go_duration.ts';
 
-/** Reads flags one by one and gathers what is wrong with them. */
+/** Reads flags one by one and collects errors. */
 export interface FlagReader {
-  /** Every problem so far, the command line's own first. */
+  /** All errors so far, those of the command line first. */
   readonly problems: string[];
-  /** Whether a flag without a value was given. */
+  /** True if a flag without a value is set. */
   given(name: string): boolean;
   text(name: string): string | undefined;
-  /** All that was given, parsed; the parser's RangeError says the rule. */
+  /** All values of a flag, parsed; a RangeError of the parser has the rule. */
   list<T>(name: string, parse: (text: string) => T): T[];
-  /** Milliseconds, of a duration as Go writes it; NaN where it cannot be read. */
+  /** A Go duration in milliseconds; NaN if it is invalid. */
   duration(name: string, fallback: string): number;
-  /** What the parser makes of the file that the flag names; none is an empty name too. */
+  /** Parses the file that the flag names; undefined if the flag is unset or empty. */
   file<T>(name: string, parse: (content: Buffer) => T): T | undefined;
 }
 
-/** A reader for what a command was given. */
+/** Creates the reader of a parsed command line. */
 export function readFlags({ flags, lists, problems: known }: Args): FlagReader {
   const problems = [...known];
   const given = (name: string) => flags[name] === true;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatGoDuration, parseGoDuration } from './go_duration.ts';
 
-test('parseGoDuration() reads what time.ParseDuration of Go reads', () => {
+test("parseGoDuration() parses what Go's time.ParseDuration parses", () => {
   const known: Record<string, number> = {
     '0': 0,
     '0s': 0,
@@ -22,7 +22,7 @@ test('parseGoDuration() reads what time.ParseDuration of Go reads', () => {
   for (const [text, ms] of Object.entries(known)) assert.equal(parseGoDuration(text), ms, text);
 });
 
-test('parseGoDuration() refuses what it refuses', () => {
+test('parseGoDuration() rejects what time.ParseDuration rejects', () => {
   for (const text of [
     '',
     '5',
@@ -44,7 +44,7 @@ test('parseGoDuration() refuses what it refuses', () => {
   }
 });
 
-test('formatGoDuration() writes as Go prints a duration', () => {
+test('formatGoDuration() formats as Go prints a duration', () => {
   const known: Record<string, number> = {
     '0s': 0,
     '100ns': 1e-4,

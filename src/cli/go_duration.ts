@@ -1,4 +1,4 @@
-/** Nanoseconds in each unit that Go has; both letters that look like a Greek mu are one. */
+/** Nanoseconds per unit of Go; both characters that look like a Greek mu mean micro. */
 const units: Record<string, number> = {
   ns: 1,
   us: 1e3,
@@ -9,10 +9,10 @@ const units: Record<string, number> = {
   m: 6e10,
   h: 3.6e12,
 };
-/** It counts them in 63 bits. */
+/** Go counts nanoseconds in 63 bits. */
 const longest = 2 ** 63;
 
-/** Reads a duration as Go's time.ParseDuration does, in milliseconds; throws a RangeError. */
+/** Parses a duration like Go's time.ParseDuration; returns milliseconds. Throws a RangeError. */
 export function parseGoDuration(text: string): number {
   const { sign, parts = '' } =
     /^(?<sign>[-+]?)(?<parts>0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)$/.exec(text)?.groups ??
@@ -26,7 +26,7 @@ export function parseGoDuration(text: string): number {
   return (sign === '-' ? -ns : ns) / 1e6;
 }
 
-/** Writes milliseconds, from 0 up, as Go prints a time.Duration: `1m30s`, `2.5ms`. */
+/** Formats milliseconds, from 0 up, like Go's time.Duration: `1m30s`, `2.5ms`. */
 export function formatGoDuration(ms: number): string {
   const ns = Math.round(ms * 1e6);
   if (ns === 0) return '0s';

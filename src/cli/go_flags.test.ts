@@ -12,7 +12,7 @@ const known = [
 const empty = { flags: {}, lists: {}, operands: [], problems: [] };
 const read = (line: string) => parseGoFlags(known, line === '' ? [] : line.split(' '));
 
-test('parseGoFlags() reads values after "=" or as the next argument, whatever that is', () => {
+test('parseGoFlags() reads values after "=" and from the next argument, whatever it is', () => {
   assert.deepEqual(read(''), empty);
   for (const line of ['-addr x', '--addr x', '-addr=x', '--addr=x', '-addr=y -addr x']) {
     assert.deepEqual(read(line), { ...empty, flags: { addr: 'x' } }, line);
@@ -22,13 +22,13 @@ test('parseGoFlags() reads values after "=" or as the next argument, whatever th
   assert.deepEqual(read('-addr -tls'), { ...empty, flags: { addr: '-tls' } });
 });
 
-test('parseGoFlags() keeps every value of a flag that repeats', () => {
+test('parseGoFlags() keeps every value of a repeated flag', () => {
   const lists = { 'rpc-header': ['a:1', '', 'b:2'] };
 
   assert.deepEqual(read('-rpc-header a:1 -rpc-header= --rpc-header=b:2'), { ...empty, lists });
 });
 
-test('parseGoFlags() takes a switch alone or with a word for true or false', () => {
+test('parseGoFlags() accepts a switch alone and with a boolean', () => {
   for (const word of ['1', 't', 'T', 'true', 'TRUE', 'True']) {
     assert.deepEqual(read(`-tls=${word}`), { ...empty, flags: { tls: true } }, word);
   }
@@ -41,7 +41,7 @@ test('parseGoFlags() takes a switch alone or with a word for true or false', () 
   }
 });
 
-test('parseGoFlags() ends where something else comes first: `-tls false` is such a case', () => {
+test('parseGoFlags() stops at the first operand, such as in `-tls false`', () => {
   const flags = { tls: true };
 
   assert.deepEqual(read('-tls false -nope'), { ...empty, flags, operands: ['false', '-nope'] });
@@ -49,7 +49,7 @@ test('parseGoFlags() ends where something else comes first: `-tls false` is such
   assert.deepEqual(read('-tls - -v'), { ...empty, flags, operands: ['-', '-v'] });
 });
 
-test('parseGoFlags() names all that is wrong', () => {
+test('parseGoFlags() reports all errors', () => {
   assert.deepEqual(read('-nope 1 ---addr -=x -nope=y --tls -addr'), {
     ...empty,
     flags: { tls: true },
@@ -63,7 +63,7 @@ test('parseGoFlags() names all that is wrong', () => {
   });
 });
 
-test('parseGoFlags() gives help to who asks for it', () => {
+test('parseGoFlags() returns the help that arguments ask for', () => {
   for (const line of ['-h', '--help', '-help', '-tls -h', '-nope -h'])
     assert.equal(read(line), 'help');
   assert.deepEqual(read('-addr -h'), { ...empty, flags: { addr: '-h' } });

@@ -1,15 +1,15 @@
 import type { Args, Flag } from './command.ts';
 import { unknownFlag } from './unknown_flag.ts';
 
-/** What Go's strconv.ParseBool takes. */
+/** The values that Go's strconv.ParseBool accepts. */
 const booleans = new Map([
   ...['1', 't', 'T', 'true', 'TRUE', 'True'].map((word) => [word, true] as const),
   ...['0', 'f', 'F', 'false', 'FALSE', 'False'].map((word) => [word, false] as const),
 ]);
 
 /**
- * Reads arguments as Go's package flag does, one dash or two, but does not stop at the first problem.
- * What follows the first argument that is no flag is left as operands.
+ * Parses arguments like Go's package flag, with one dash or two, but reports all errors. Operands start at the first
+ * argument that is not a flag.
  */
 export function parseGoFlags(known: readonly Flag[], argv: readonly string[]): Args | 'help' {
   const flags: Record<string, string | true | undefined> = {};
@@ -31,7 +31,7 @@ export function parseGoFlags(known: readonly Flag[], argv: readonly string[]): A
           known.map((each) => each.name),
         ),
       );
-      // It may be its value.
+      // The next argument may be meant as its value.
       if (text === undefined && !(rest[0] ?? '-').startsWith('-')) rest.shift();
     }
   }
@@ -39,7 +39,7 @@ export function parseGoFlags(known: readonly Flag[], argv: readonly string[]): A
 
   function take({ name, value, repeats }: Flag, text: string | undefined): void {
     if (value === undefined) return takeSwitch(name, text ?? 'true');
-    // Whatever comes next: `-addr -tls` asks for the address "-tls".
+    // Any next argument is the value: `-addr -tls` sets the address to "-tls".
     const given = text ?? rest.shift();
     if (given === undefined) problems.push(`--${name}: needs a value`);
     else if (repeats) (lists[name] ??= []).push(given);

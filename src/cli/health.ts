@@ -16,10 +16,10 @@ import { versionLine } from './version.ts';
 /** The exit codes of grpc-health-probe (https://github.com/grpc-ecosystem/grpc-health-probe). */
 const exit = { serving: 0, arguments: 1, connect: 2, rpc: 3, notServing: 4 } as const;
 
-/** The longest that a Node timer takes, in milliseconds. */
+/** The maximum delay of a Node timer, in milliseconds. */
 const maxTimer = 2 ** 31 - 1;
 
-/** Never throws for what the network does: the exit code says it. */
+/** Never throws for network errors: they are exit codes. */
 export const health: Command = {
   summary: 'Ask a server for its health, with the flags and exit codes of grpc-health-probe',
   goFlags: true,
@@ -66,7 +66,7 @@ function open(probe: Probe, problems: string[]): Channel | undefined {
 
 interface AskDeps {
   io: Io;
-  /** Takes what only `-v` shows. */
+  /** Receives the lines that only `-v` shows. */
   say: (line: string) => void;
   read: FlagReader;
 }
@@ -105,13 +105,13 @@ async function ask(channel: Channel, probe: Probe, { io, say, read }: AskDeps): 
   } catch (cause) {
     if (signal.aborted) io.error(`Cannot check health at ${address} within ${rpcTimeout} ms`);
     else if (cause instanceof ClientError) io.error(`Cannot check health: ${cause.message}`);
-    // Metadata that cannot be sent.
+    // The metadata cannot be sent.
     else io.error(`Cannot check health: ${messageOf(cause)}`);
     return exit.rpc;
   }
 }
 
-/** A channel tells nobody why it has no connection, but a call that waits for none. */
+/** A channel does not report why it cannot connect, but a call without wait-for-ready does. */
 async function whyUnconnected(channel: Channel, probe: Probe): Promise<string> {
   const unanswered = 'no answer';
   if (channel.getConnectivityState(false) !== connectivityState.TRANSIENT_FAILURE) {
@@ -132,7 +132,7 @@ function stopwatch(): () => string {
   return () => formatGoDuration(performance.now() - start);
 }
 
-/** What grpc-go leaves out when it is given as metadata. */
+/** Metadata that grpc-go ignores. */
 const reserved: ReadonlySet<string> = new Set([
   'content-type',
   'user-agent',
@@ -144,9 +144,9 @@ const reserved: ReadonlySet<string> = new Set([
   'te',
 ]);
 
-/** Throws for what cannot be sent. */
+/** Throws for metadata that cannot be sent. */
 function metadataOf({ headers }: Probe, rpcTimeout: number): Metadata {
-  // The header has eight digits at most.
+  // `grpc-timeout` has at most eight digits.
   const metadata = Metadata({ 'grpc-timeout': `${Math.min(rpcTimeout, 99_999_999)}m` });
   for (const [name, value] of headers) {
     if (reserved.has(name)) continue;

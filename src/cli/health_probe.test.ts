@@ -29,7 +29,7 @@ test('readProbe() has the defaults of grpc-health-probe', () => {
   });
 });
 
-test('readProbe() reads headers in order: names in lower case, values without space in front', () => {
+test('readProbe() reads headers in order, with names in lower case and values without leading space', () => {
   const headers = ['A:1', 'b: \t2 3 ', 'a:x:y', 'empty:', ':none'].flatMap((text) => [
     '-rpc-header',
     text,
@@ -48,7 +48,7 @@ test('readProbe() reads headers in order: names in lower case, values without sp
   ]);
 });
 
-test('an empty value is none where grpc-health-probe takes it for none', () => {
+test('readProbe() treats an empty value as unset where grpc-health-probe does', () => {
   const flags = ['ca-cert', 'client-cert', 'client-key', 'server-name'].map(
     (name) => `-tls-${name}=`,
   );
@@ -57,7 +57,7 @@ test('an empty value is none where grpc-health-probe takes it for none', () => {
   assert.deepEqual(readLine('-addr=').problems, ['--addr: is required']);
 });
 
-test('what grpc-health-probe alone has is named, and refused only where it is asked for', () => {
+test('readProbe() accepts the unsupported flags of grpc-health-probe unless they are used', () => {
   assert.deepEqual(readLine('-addr=x:1', '-alts=false', '-spiffe=false').problems, []);
   assert.deepEqual(readLine('-addr=x:1', '-alts', '-spiffe').problems, [
     '--alts: greeter has no such thing; grpc-health-probe does',
@@ -65,7 +65,7 @@ test('what grpc-health-probe alone has is named, and refused only where it is as
   ]);
 });
 
-test('problems are those at which grpc-health-probe exits 1', () => {
+test('readProbe() reports the errors for which grpc-health-probe exits 1', () => {
   const file = import.meta.filename;
   const known: Record<string, readonly string[]> = {
     '-connect-timeout 0': ['--connect-timeout: must be more than 0s'],
@@ -95,7 +95,7 @@ test('problems are those at which grpc-health-probe exits 1', () => {
   }
 });
 
-test('parsedOptions() says what grpc-health-probe says, and hides what headers hold', () => {
+test('parsedOptions() prints what grpc-health-probe prints, and hides header values', () => {
   const plain = readLine(
     '-addr=x:1',
     '-rpc-timeout=90s',

@@ -3,18 +3,18 @@ import type { Flag } from './command.ts';
 import type { FlagReader } from './flags.ts';
 import { formatGoDuration } from './go_duration.ts';
 
-/** What to ask, of whom, and for how long. */
+/** The target and options of a probe. */
 export interface Probe extends Target {
   service: string;
   /** Milliseconds. */
   connectTimeout: number;
   /** Milliseconds. */
   rpcTimeout: number;
-  /** Metadata as it was given, in order: names in lower case. */
+  /** Metadata as given, in order; names are lower case. */
   headers: readonly (readonly [name: string, value: string])[];
 }
 
-/** The flags of grpc-health-probe 0.4.62, with what we say of those that only it has. */
+/** The flags of grpc-health-probe 0.4.62; those that are not supported say why. */
 export const probeFlags: readonly Flag[] = [
   { name: 'addr', value: 'HOST:PORT', help: 'the server; required' },
   {
@@ -43,7 +43,7 @@ export const probeFlags: readonly Flag[] = [
   { name: 'spiffe', help: 'not here: grpc-health-probe alone has it' },
 ];
 
-/** Reads the flags; what cannot be read stands in the reader's problems. */
+/** Reads the flags; errors are added to the reader's problems. */
 export function readProbe(read: FlagReader): Probe {
   return {
     address: read.text('addr') ?? '',
@@ -56,7 +56,7 @@ export function readProbe(read: FlagReader): Probe {
   };
 }
 
-/** Reads the certificates; what does not go together stands in the reader's problems. */
+/** Reads the certificates; conflicts are added to the reader's problems. */
 export function readTls(read: FlagReader, probe: Probe): ClientTls | undefined {
   const unless = (right: boolean, problem: string) => void (right || read.problems.push(problem));
   unless(probe.address !== '', '--addr: is required');
@@ -83,7 +83,7 @@ export function readTls(read: FlagReader, probe: Probe): ClientTls | undefined {
   return { ca, serverName, noVerify, clientCertificate: cert && key && { cert, key } };
 }
 
-/** What `-v` says first, in the words of grpc-health-probe: it hides what headers hold. */
+/** The first line of `-v`, as grpc-health-probe prints it: header values are hidden. */
 export function parsedOptions(read: FlagReader, probe: Probe): string[] {
   const [connect, rpc] = [probe.connectTimeout, probe.rpcTimeout].map(formatGoDuration);
   const names = new Set(probe.headers.map(([name]) => name));
@@ -112,7 +112,7 @@ function parseHeader(text: string): readonly [name: string, value: string] {
   return [text.slice(0, colon).toLowerCase(), text.slice(colon + 1).trimStart()];
 }
 
-/** The certificates of a PEM file, as Go finds them: whatever else is there is passed over. */
+/** The certificates of a PEM file; other contents are skipped, as in Go. */
 function certificatesIn(file: Buffer): Buffer {
   const { X509Certificate } = process.getBuiltinModule('node:crypto');
   const blocks = file

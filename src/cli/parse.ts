@@ -3,7 +3,7 @@ import type { Args, Command, Flag } from './command.ts';
 import { parseGoFlags } from './go_flags.ts';
 import { unknownFlag } from './unknown_flag.ts';
 
-/** Reads a command's arguments, or gives its help when they ask for it. */
+/** Parses a command's arguments, or returns its help if they ask for it. */
 export function parse(
   name: string,
   command: Command,
@@ -31,7 +31,7 @@ export function parse(
   return { flags, ...sortRest(parser.args, command) };
 }
 
-/** Every flag's value is optional and unknown ones pass, so that all problems come out together. */
+/** Every flag's value is optional and unknown flags are allowed, so that all errors are reported together. */
 function createParser(name: string, { summary, operands, flags, examples }: Command): Parser {
   const parser = new Parser(`greeter ${name}`)
     .description(summary)
@@ -49,7 +49,7 @@ function createParser(name: string, { summary, operands, flags, examples }: Comm
   return parser;
 }
 
-/** To commander, what begins with a dash is no value, unless it is part of the argument. */
+/** commander takes an argument that starts with a dash for a flag, unless it is joined to its flag with `=`. */
 function withTexts(known: readonly Flag[], argv: readonly string[]): string[] {
   const rest = [...argv];
   const joined: string[] = [];
@@ -78,7 +78,7 @@ function sortRest(rest: readonly string[], command: Command): Pick<Args, 'operan
   rest.forEach((arg, index) => {
     if (arg.startsWith('-')) problems.push(unknownFlag(arg, names));
     else if (command.operands && operands.length === 0) operands.push(arg);
-    // What follows an unknown flag without a value may be its value.
+    // The argument after an unknown flag may be meant as its value.
     else if (!/^-[^=]*$/.test(rest[index - 1] ?? '')) {
       problems.push(`"${arg}": unexpected argument`);
     }

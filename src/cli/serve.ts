@@ -7,14 +7,14 @@ import type { Command, Flag } from './command.ts';
 import { reportStartError } from './start_error.ts';
 import { callToTry, startLines, stopLine } from './start_lines.ts';
 
-/** The flags of every setting. */
+/** A flag for each setting. */
 export const settingFlags: readonly Flag[] = settingRows().map((row) => ({
   name: row.name,
   value: row.value,
   help: `${row.help} (default "${row.fallback}", env ${row.env})`,
 }));
 
-/** Exits 0 when every call ended by itself, 1 when calls were cut or no address could be had. */
+/** Exits 0 if all calls completed, 1 if calls were cut or no address could be opened. */
 export const serve: Command = {
   summary: 'Serve until SIGTERM',
   flags: settingFlags,

@@ -2,12 +2,11 @@ import { createClient } from 'nice-grpc';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { type ClientTls, dial } from '../transport/client.ts';
 
-/** Whoever is on this machine answers in time, unless that is very busy. */
+/** Milliseconds to wait: a local server answers in time, unless the machine is very busy. */
 const patienceMs = 2000;
 
 /**
- * Whether a greeter serves gRPC at this address, as far as it says so in time: its health has names that
- * those of other servers hardly have. Never rejects.
+ * True if a greeter serves gRPC at this address, judging by the names that its health service knows. Never rejects.
  */
 export async function isServing(address: string, tls: ClientTls | undefined): Promise<boolean> {
   const channel = dial({ address, tls });
@@ -22,7 +21,7 @@ export async function isServing(address: string, tls: ClientTls | undefined): Pr
   }
 }
 
-/** The same of its admin port; of a unix socket it is not known. */
+/** True if a greeter's admin port is at this address; false for a unix socket. Never rejects. */
 export async function hasMetrics(address: string): Promise<boolean> {
   try {
     const signal = AbortSignal.timeout(patienceMs);

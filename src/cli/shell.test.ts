@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { shellWord } from './shell.ts';
 
-test('shellWord() leaves plain words as they are', () => {
+test('shellWord() does not quote plain words', () => {
   for (const word of ['greeter', './dist/greeter', 'localhost:50051', 'unix:/run/greeter.sock']) {
     assert.equal(shellWord(word), word);
   }
@@ -13,7 +13,7 @@ test('shellWord() leaves plain words as they are', () => {
   );
 });
 
-test('shellWord() is one word to a shell, and the same', () => {
+test('shellWord() quotes a word so that a shell reads the same word', () => {
   const words = [
     '',
     ' ',

@@ -1,7 +1,7 @@
-/** A word as it may be typed in a shell: quoted where it has to be, for people on Windows as well if it can be. */
+/** Quotes a word for a POSIX shell if necessary, and so that cmd.exe accepts it if possible. */
 export function shellWord(word: string): string {
   if (/^[\w%+,./:=@-]+$/.test(word)) return word;
-  // What cmd.exe takes, and a POSIX shell reads as it stands.
+  // Valid in cmd.exe, and unchanged by a POSIX shell.
   if (/^[A-Za-z]:\\[^"%]*$/.test(word) || /^[^"$`\\!%]*$/.test(word)) return `"${word}"`;
   return `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

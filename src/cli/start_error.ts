@@ -4,8 +4,8 @@ import { ListenError } from '../transport/listen.ts';
 import type { Args, Io } from './command.ts';
 
 /**
- * Says on standard error why the server has not started, and gives the exit code: 2 for wrong settings, else
- * 1. Where the log is JSON this is a line of it: what gathers the log of a container takes both streams.
+ * Reports on standard error why the server did not start; returns the exit code: 2 for invalid settings, otherwise 1.
+ * If the log format is JSON, the report is a JSON line, as log collectors read both streams of a container.
  */
 export function reportStartError(error: unknown, { flags }: Args, io: Io): number {
   const isUsage = error instanceof UsageError;
@@ -13,13 +13,13 @@ export function reportStartError(error: unknown, { flags }: Args, io: Io): numbe
   return isUsage ? 2 : 1;
 }
 
-/** Other settings may be wrong, and this one too: then it is as if it had not been set. */
+/** Settings may be invalid, this one as well: then its default applies. */
 function logsJson({ flags }: Pick<Args, 'flags'>, { env, isTerminal }: Io): boolean {
   const format = flags['log-format'] ?? env['GREETER_LOG_FORMAT'];
   return format === 'json' || (format !== 'human' && !isTerminal);
 }
 
-/** As observability/log.ts writes one. */
+/** In the format of observability/log.ts. */
 function jsonLine(error: unknown): string {
   const head = { level: 'error', time: new Date().toISOString() };
   const msg = 'cannot start';

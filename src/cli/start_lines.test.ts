@@ -19,7 +19,7 @@ const grpc = [
 const admin = [{ address: ':9464', port: 9464 }];
 const app = { bound: { grpc, health: [], admin }, services };
 
-test('startLines() says where, what and how to try it and to stop, in five short lines', () => {
+test('startLines() shows addresses, services, metrics, a command to try and how to stop, in five short lines', () => {
   const lines = startLines({
     app,
     config,
@@ -39,7 +39,7 @@ Stop      Ctrl-C; open calls have 20s to finish
   assert.ok(lines.split('\n').every((line) => line.length <= 80));
 });
 
-test('startLines() names every service where there is room, and the port for health', () => {
+test('startLines() names every service that fits, and the health port', () => {
   const health = [{ address: ':50052', port: 50_052 }];
   const few = { bound: { grpc, health, admin: [] }, services: services.slice(0, 4) };
 
@@ -53,7 +53,7 @@ test('startLines() names every service where there is room, and the port for hea
 const times = { shutdownDelay: 0, drainTimeout: 90_000 };
 const again = 'Press Ctrl-C again to end now.';
 
-test('stopLine() says what the server waits for, and that a second Ctrl-C ends it', () => {
+test('stopLine() shows what the server waits for, and that a second Ctrl-C ends it', () => {
   const cases = [
     [{ calls: 0, ...times }, 'Shutting down: no call is open.\n'],
     [{ calls: 1, ...times }, `Shutting down: waiting at most 1m30s for 1 open call. ${again}\n`],
@@ -67,7 +67,7 @@ test('stopLine() says what the server waits for, and that a second Ctrl-C ends i
   for (const [state, line] of cases) assert.equal(stopLine({ signal: 'SIGTERM', ...state }), line);
 });
 
-test('stopLine() begins a line of its own behind the ^C of the terminal', () => {
+test('stopLine() starts a new line after the ^C of the terminal', () => {
   const line = stopLine({ signal: 'SIGINT', calls: 0, ...times });
 
   assert.equal(line, '\nShutting down: no call is open.\n');

@@ -9,7 +9,7 @@ interface Started extends Pick<Io, 'program' | 'firstCall'> {
   config: Pick<Config, 'tlsCertFile' | 'tlsClientCaFile' | 'drainTimeout'>;
 }
 
-/** A first call to make, as it may be typed; none where the caller needs a certificate of its own. */
+/** A first call to try, as a shell command; undefined if it needs a client certificate. */
 export function callToTry({ app, config, program, firstCall }: Started): string | undefined {
   const [first] = app.bound.grpc;
   const address = first && callable(first);
@@ -20,7 +20,10 @@ export function callToTry({ app, config, program, firstCall }: Started): string 
   return `${program} ${firstCall}${address === 'localhost:50051' ? '' : ` ${addr}`}`;
 }
 
-/** Where it can be called from this machine: one address alone is no other's, another's may be on the same port. */
+/**
+ * An address that reaches this server from this machine; the same port of another address may belong to another
+ * server.
+ */
 export function callable({ address, port }: Bound): string {
   if (port === undefined) return address;
   const host = address.replace(/:\d+$/, '');
@@ -28,10 +31,13 @@ export function callable({ address, port }: Bound): string {
   return `${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
 }
 
-/** Of a line. */
+/** The maximum width of a line. */
 const width = 80;
 
-/** What people are told when the server has started: a line each for addresses, services, metrics, a command to try and how to stop. */
+/**
+ * The lines that a terminal shows when the server has started: addresses, services, metrics, a command to try, and
+ * how to stop.
+ */
 export function startLines(started: Started): string {
   const { app, config } = started;
   const { grpc, health, admin } = app.bound;
@@ -60,7 +66,7 @@ function urlOf(bound: Bound): string {
   return bound.port === undefined ? `${address}, /metrics` : `http://${address}/metrics`;
 }
 
-/** As many names as there is room for, and how many more there are. */
+/** As many names as fit, and the number of the others. */
 function fitting(names: readonly string[], room: number): string {
   let text = '';
   for (const [index, name] of names.entries()) {
@@ -75,16 +81,16 @@ function fitting(names: readonly string[], room: number): string {
 
 interface Stopping {
   signal: NodeJS.Signals;
-  /** How many are open, of those that end by themselves. */
+  /** The open calls that end on their own. */
   calls: number;
   /** Milliseconds. */
   shutdownDelay: number;
   drainTimeout: number;
 }
 
-/** What people are told when the server shuts down: what it waits for, and how to end that. */
+/** The line that a terminal shows at shutdown: what the server waits for, and how to stop at once. */
 export function stopLine({ signal, calls, shutdownDelay, drainTimeout }: Stopping): string {
-  // A terminal has shown ^C.
+  // The terminal has shown ^C.
   const start = signal === 'SIGINT' ? '\n' : '';
   if (calls === 0 && shutdownDelay === 0) return `${start}Shutting down: no call is open.\n`;
   const open = calls === 1 ? '1 open call' : `${calls} open calls`;
@@ -95,7 +101,7 @@ export function stopLine({ signal, calls, shutdownDelay, drainTimeout }: Stoppin
   return `${start}Shutting down: ${waits.join(', then ')}. Press Ctrl-C again to end now.\n`;
 }
 
-/** As a setting has it. */
+/** In the format of a setting. */
 function duration(ms: number): string {
   if (ms % 1000 !== 0) return `${ms}ms`;
   const [minutes, seconds] = [Math.floor(ms / 60_000), (ms % 60_000) / 1000];

@@ -5,7 +5,7 @@ import { unknownFlag } from './unknown_flag.ts';
 
 const names = settingRows().map(({ name }) => name);
 
-test('unknownFlag() names the flag that is nearest to what was mistyped or cut short', () => {
+test('unknownFlag() names the flag most similar to a misspelt or truncated one', () => {
   const meant: Record<string, string> = {
     '--listn': 'listen',
     '--lisetn=:1': 'listen',
@@ -25,7 +25,7 @@ test('unknownFlag() names the flag that is nearest to what was mistyped or cut s
   }
 });
 
-test('unknownFlag() names none where all are far, and comes to an end with any text', () => {
+test('unknownFlag() names no flag if none is similar, and terminates for any text', () => {
   for (const typed of [
     '--nope',
     '-p',

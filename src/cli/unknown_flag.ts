@@ -1,17 +1,17 @@
 import { nearestOrBegun } from '../nearest.ts';
 
-/** What is to say of a flag that is none: with the one that may have been meant, where one is near. */
+/** The error for an unknown flag, with the most similar known one, if there is one. */
 export function unknownFlag(arg: string, names: readonly string[]): string {
   const nearest = nearestOrBegun(nameIn(arg), names);
   return `${arg}: unknown flag${nearest === undefined ? '' : `; the nearest is --${nearest}`}`;
 }
 
-/** The name alone, as names are written: `--No_Interop=x` is interop. */
+/** The name in canonical form: `--No_Interop=x` becomes interop. */
 function nameIn(arg: string): string {
   const [name = ''] = arg.split('=', 1);
   const plain = name.replace(/^-+/, '').toLowerCase().replaceAll('_', '-');
   return plain.replace(/^no-(?=.)/, '').slice(0, longestName);
 }
 
-/** Names of ours have fewer; what is longer is none of them. */
+/** Longer than any known name. */
 const longestName = 64;

@@ -1,6 +1,6 @@
 import type { Io } from './command.ts';
 
-/** What `--version` prints. */
+/** The output of `--version`. */
 export function versionLine({ version, commit }: Pick<Io, 'version' | 'commit'>): string {
   return `greeter ${version}${commit && ` (${commit})`}\n`;
 }

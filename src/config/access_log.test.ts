@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accessLog } from './access_log.ts';
 
-test('accessLog() takes three words, and one call in so many', () => {
+test('accessLog() accepts three words, and 1/N', () => {
   for (const word of ['all', 'errors', 'off']) assert.equal(accessLog(word), word);
   assert.deepEqual(accessLog('1/1'), { oneIn: 1 });
   assert.deepEqual(accessLog('1/1000000'), { oneIn: 1_000_000 });
 });
 
-test('accessLog() refuses what only looks like it, and says the rule', () => {
+test('accessLog() rejects similar text, with the rule', () => {
   const wrong = ['', 'on', 'ALL', '1', '1/', '1/0', '1/01', '1/-5', '1/1.5', '1/1e3', '1/1000001'];
 
   for (const text of [

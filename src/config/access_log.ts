@@ -1,9 +1,9 @@
-/** Which calls have a line in the log; see middleware/request_log.ts. */
+/** Which calls are logged; see middleware/request_log.ts. */
 type AccessLog = 'all' | 'errors' | 'off' | { readonly oneIn: number };
 
 const most = 1_000_000;
 
-/** Reads `all`, `errors`, `off` or `1/N`; throws a RangeError. */
+/** Parses `all`, `errors`, `off` or `1/N`; throws a RangeError. */
 export function accessLog(text: string): AccessLog {
   if (text === 'all' || text === 'errors' || text === 'off') return text;
   const oneIn = Number(/^1\/(?<count>[1-9]\d*)$/.exec(text)?.groups?.['count']);

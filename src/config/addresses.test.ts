@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { addresses, overlap } from './addresses.ts';
 
-test('addresses() reads ports, hosts, IPv6 and unix sockets', () => {
+test('addresses() parses ports, hosts, IPv6 and unix sockets', () => {
   assert.deepEqual(addresses(':1, 127.0.0.1:2,[::1]:3,localhost:0,localhost:0,unix:/tmp/a.sock'), [
     { text: ':1', host: undefined, port: 1 },
     { text: '127.0.0.1:2', host: '127.0.0.1', port: 2 },
@@ -17,7 +17,7 @@ test('addresses() reads ports, hosts, IPv6 and unix sockets', () => {
   ]);
 });
 
-test('addresses() refuses what is none, and one that is named twice', () => {
+test('addresses() rejects invalid addresses and repeated ones', () => {
   const wrong = [
     '',
     '50051',
@@ -53,7 +53,7 @@ test('addresses() refuses what is none, and one that is named twice', () => {
   });
 });
 
-test('addresses() says how to write all interfaces, and how long a path of a unix socket may be', () => {
+test('addresses() explains how to write all interfaces, and the maximum length of a unix socket path', () => {
   assert.throws(() => addresses('*:50051'), { message: 'must be :50051 for all interfaces' });
   assert.equal(addresses(`unix:${'x'.repeat(107)}`).length, 1);
   for (const path of ['x'.repeat(108), '\u00e9'.repeat(54), '/tmp/']) {
@@ -63,7 +63,7 @@ test('addresses() says how to write all interfaces, and how long a path of a uni
   }
 });
 
-test('addresses() takes what the system may know: short addresses, and names of any kind', () => {
+test('addresses() accepts what the system can resolve: short addresses and names of any kind', () => {
   for (const text of [
     '0:1',
     '127.1:1',
@@ -78,7 +78,7 @@ test('addresses() takes what the system may know: short addresses, and names of 
 
 const [anInterface = ''] = Object.keys(networkInterfaces());
 
-test('addresses() takes an IPv6 address of an interface there is, and a link-local one only so', () => {
+test('addresses() accepts the zone of an existing interface, and requires one for a link-local address', () => {
   const text = `[fe80::1%${anInterface}]:1`;
 
   assert.deepEqual(addresses(text), [{ text, host: `[fe80::1%${anInterface}]`, port: 1 }]);
@@ -93,7 +93,7 @@ test('addresses() takes an IPv6 address of an interface there is, and a link-loc
   assert.equal(addresses('[fe8::1]:1,[fec0::1]:1').length, 2);
 });
 
-test('addresses() refuses a path where there can be no socket of ours, and says why', async (t) => {
+test('addresses() rejects a path where no socket can be created, with the reason', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = (name: string) => join(folder, name);
@@ -120,7 +120,7 @@ test('addresses() refuses a path where there can be no socket of ours, and says 
   assert.equal(addresses(`unix:${path('socket')},unix:${path('./@name')}`).length, 2);
 });
 
-test('overlap() knows what cannot be listened on beside each other', () => {
+test('overlap() finds addresses that cannot be listened on together', () => {
   const pairs: [string, string, boolean][] = [
     [':1', ':1', true],
     [':1', ':2', false],

@@ -4,19 +4,19 @@ import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { messageOf } from '../message_of.ts';
 
-/** Where to listen: a TCP port, on one interface or on all, or a unix socket. */
+/** An address to listen on: a TCP port of one or all interfaces, or a unix socket. */
 export type Address = TcpAddress | { readonly text: string; readonly path: string };
 
 interface TcpAddress {
   readonly text: string;
-  /** As it is written; undefined for all interfaces. */
+  /** The host as written; undefined for all interfaces. */
   readonly host: string | undefined;
-  /** What a name stands for, once it has been looked up. */
+  /** The addresses that the host name resolves to, once resolved. */
   readonly hosts?: readonly string[];
   readonly port: number;
 }
 
-/** Addresses with commas between them. */
+/** Parses comma-separated addresses. */
 export function addresses(text: string): readonly Address[] {
   const all = text.split(',').map((part) => address(part.trim()));
   for (const [index, one] of all.entries()) {
@@ -28,7 +28,10 @@ export function addresses(text: string): readonly Address[] {
   return all;
 }
 
-/** Whether nobody can listen on both. A name stands for itself until it is looked up; port 0 is a new one each time. */
+/**
+ * True if the two addresses cannot be listened on together. An unresolved name only overlaps itself; port 0 is a new
+ * port each time.
+ */
 export function overlap(one: Address, other: Address): boolean {
   if ('path' in one || 'path' in other) {
     return 'path' in one && 'path' in other && resolve(one.path) === resolve(other.path);
@@ -38,7 +41,7 @@ export function overlap(one: Address, other: Address): boolean {
   return hostsOf(one).some((a) => others.some((b) => a === b || takes(a, b) || takes(b, a)));
 }
 
-/** All interfaces are those of IPv4 too; `0.0.0.0` is them alone. */
+/** An IPv6 wildcard includes IPv4; `0.0.0.0` is IPv4 only. */
 function takes(all: string, host: string): boolean {
   return all === '[::]' || (all === '0.0.0.0' && isIPv4(host));
 }
@@ -48,8 +51,8 @@ function hostsOf({ host = '[::]', hosts }: TcpAddress): readonly string[] {
 }
 
 /**
- * Addresses are written in many ways, and a URL has one: `127.1` is 127.0.0.1. One of IPv4 on a socket of
- * IPv6 is itself, and a zone is a part of link-local addresses alone.
+ * Normalizes an address as URLs do: `127.1` is 127.0.0.1. An IPv4-mapped address becomes IPv4, and only link-local
+ * addresses keep their zone.
  */
 function canonical(host: string): string {
   const { zone = '' } = zoned.exec(host)?.groups ?? {};
@@ -64,7 +67,7 @@ function canonical(host: string): string {
 const mapped = /^\[::ffff:(?<high>[0-9a-f]{1,4}):(?<low>[0-9a-f]{1,4})\]$/;
 const linkLocal = /^\[fe[89ab][0-9a-f]:/;
 
-/** Addresses, `off` for none, or `auto`: then the other settings say which. */
+/** Parses addresses, `off` for none, or `auto`, which depends on other settings. */
 export function addressesOrNone(text: string): readonly Address[] | 'auto' {
   if (text === 'auto') return text;
   if (text === 'off') return [];
@@ -87,15 +90,15 @@ function address(text: string): Address {
   return { text, host: host === '' ? undefined : host, port: Number(port) };
 }
 
-/** Names may be in somebody's DNS. A URL's host knows which addresses there cannot be: 256.0.0.1, say. */
+/** A name may be in any DNS zone, but a URL parser rejects impossible addresses such as 256.0.0.1. */
 function canBeHost(host: string): boolean {
   return host === '' || URL.canParse(`http://${host.replace(zoned, '$<address>]')}`);
 }
 
-/** An address of IPv6 with the interface that it is of, which URLs do not have. */
+/** An IPv6 address with a zone, which URLs do not support. */
 const zoned = /^(?<address>.+)(?<zone>%.+)\]$/;
 
-/** A link-local address is one of each interface, and the system has to be told of which (RFC 4007). */
+/** A link-local address needs the zone of its interface (RFC 4007). */
 function checkZone(host: string): void {
   const { zone } = /%(?<zone>.+)\]$/.exec(host)?.groups ?? {};
   const interfaces = Object.keys(networkInterfaces());
@@ -107,10 +110,10 @@ function checkZone(host: string): void {
   }
 }
 
-/** What sun_path holds (unix(7)) before the zero at its end. */
+/** The maximum length of sun_path (unix(7)), without the terminating zero. */
 const longestPath = 107;
 
-/** A path where the system lets us have a socket; whether somebody else listens there is not looked at. */
+/** Validates a path for a unix socket; another server may listen on it. */
 function unixPath(path: string): string {
   if (path.startsWith('@')) {
     throw new RangeError(

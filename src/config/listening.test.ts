@@ -19,7 +19,7 @@ function places(listen: string, health = '', admin = ''): Places {
   };
 }
 
-test('resolvePlaces() gives a name every address that it stands for, once', async () => {
+test('resolvePlaces() resolves a name to all of its addresses, without duplicates', async () => {
   const { listen, adminListen, problems } = await resolvePlaces(
     places('localhost:1,127.0.0.1:2,[::1]:2,unix:a'),
     lookup,
@@ -33,7 +33,7 @@ test('resolvePlaces() gives a name every address that it stands for, once', asyn
   assert.deepEqual(problems, []);
 });
 
-test('resolvePlaces() refuses names of a place that is taken, in one list or in two', async () => {
+test('resolvePlaces() rejects names that resolve to a used address, in one list or two', async () => {
   const cases: [Places, string[]][] = [
     [
       places('localhost:1,127.0.0.1:1'),
@@ -57,7 +57,7 @@ test('resolvePlaces() refuses names of a place that is taken, in one list or in 
   }
 });
 
-test('resolvePlaces() names every name that nobody knows', async () => {
+test('resolvePlaces() reports every name that cannot be resolved', async () => {
   const { problems } = await resolvePlaces(places('a..b:1,localhost:2', 'nowhere:3'), lookup);
 
   assert.deepEqual(problems, [
@@ -66,7 +66,7 @@ test('resolvePlaces() names every name that nobody knows', async () => {
   ]);
 });
 
-test('resolvePlaces() asks the system, which knows localhost, and short addresses', async () => {
+test("resolvePlaces() uses the system's resolver, which knows localhost and short addresses", async () => {
   const { listen } = await resolvePlaces(places('localhost:1,127.2:1'));
 
   const [localhost, short] = listen.map((address) => ('hosts' in address ? address.hosts : []));

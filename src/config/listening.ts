@@ -2,17 +2,17 @@ import { isIP } from 'node:net';
 import { messageOf } from '../message_of.ts';
 import { type Address, overlap } from './addresses.ts';
 
-/** Where to listen, by setting. */
+/** Addresses to listen on, by setting. */
 export interface Places {
   readonly listen: readonly Address[];
   readonly healthListen: readonly Address[];
   readonly adminListen: readonly Address[] | undefined;
 }
 
-/** Gives every address that a name stands for. */
+/** Resolves a name to all of its addresses. */
 export type Lookup = (name: string) => Promise<readonly string[]>;
 
-/** Places that cannot be had beside each other would be refused by the system, and only then. */
+/** Reports overlapping addresses, which the system would refuse only at the start. */
 export function overlapProblems(places: Places, broken: ReadonlySet<string> = new Set()): string[] {
   const all = namedPlaces(places).filter(({ name }) => !broken.has(name));
   return all.flatMap(({ name, address }, index) => {
@@ -26,7 +26,7 @@ export function overlapProblems(places: Places, broken: ReadonlySet<string> = ne
   });
 }
 
-/** The places with every name looked up, and what is wrong with them then. */
+/** Resolves all names; returns the addresses and the errors. */
 export async function resolvePlaces(
   places: Places,
   lookup: Lookup = lookUp,
@@ -66,13 +66,13 @@ function namedPlaces({ listen, healthListen, adminListen = [] }: Places) {
   return lists.flatMap(({ name, list }) => list.map((address) => ({ name, address })));
 }
 
-/** Short addresses such as 127.1 are names to Node: the system reads them. */
+/** Short IPv4 addresses such as 127.1 are names for Node; the system's resolver reads them. */
 function isName(host: string | undefined): host is string {
   return host !== undefined && !host.startsWith('[') && isIP(host) === 0;
 }
 
 async function lookUp(name: string): Promise<readonly string[]> {
-  // Loaded only where there is a name.
+  // Loaded only if there is a name.
   const { lookup } = await import('node:dns/promises');
   return (await lookup(name, { all: true })).map(({ address }) => address);
 }

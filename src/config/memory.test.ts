@@ -10,7 +10,7 @@ const plaintext = { ...nothing, ...none, healthListen: [] };
 const tls = { ...plaintext, tlsCertFile: {}, healthListen: [':50052'] };
 const mutualTls = { ...tls, tlsClientCaFile: {} };
 
-test('connectionLimits() is what is used to the full in a pod of 256 MiB with 32 MiB of buffers', () => {
+test('connectionLimits() uses the whole memory of a pod of 256 MiB with 32 MiB of buffers', () => {
   const pod = { memory: 256 * MiB, maxBufferedBytes: 32 * MiB };
 
   assert.deepEqual(connectionLimits({ ...pod, ...plaintext }).maxConnections, 5032);
@@ -24,7 +24,7 @@ test('connectionLimits() is what is used to the full in a pod of 256 MiB with 32
   });
 });
 
-test('connectionLimits() comes to 15000 connections and 256 handshakes where there is memory, and no further', () => {
+test('connectionLimits() allows at most 15000 connections and 256 handshakes, however much memory there is', () => {
   const most = { maxConnections: 15_000, maxHandshakes: 256 };
   const buffers = { maxBufferedBytes: 64 * MiB };
 
@@ -36,7 +36,7 @@ test('connectionLimits() comes to 15000 connections and 256 handshakes where the
   assert.deepEqual(less, { maxConnections: 3655, maxHandshakes: 256 });
 });
 
-test('connectionLimits() leaves room for some where memory is short', () => {
+test('connectionLimits() allows some connections even if memory is short', () => {
   const short = { memory: 64 * MiB, maxBufferedBytes: 64 * MiB };
 
   assert.deepEqual(connectionLimits({ ...short, ...plaintext }).maxConnections, 1170);
@@ -46,7 +46,7 @@ test('connectionLimits() leaves room for some where memory is short', () => {
   });
 });
 
-test('connectionLimits() changes nothing that is set', () => {
+test('connectionLimits() keeps limits that are set', () => {
   const set = { maxConnections: 7, maxHandshakes: 1_000_000 };
   const short = { memory: 64 * MiB, maxBufferedBytes: 64 * MiB };
 
@@ -54,7 +54,7 @@ test('connectionLimits() changes nothing that is set', () => {
   assert.equal(connectionLimits({ ...short, ...tls, maxHandshakes: 1000 }).maxConnections, 76);
 });
 
-test('memoryOf() is the limit of the container where it has one, else what the machine has', () => {
+test("memoryOf() is the container's limit, or else the machine's memory", () => {
   const total = 8 * GiB;
   const memory = (constrained: number | undefined) => memoryOf({ constrained, total });
 
@@ -65,7 +65,7 @@ test('memoryOf() is the limit of the container where it has one, else what the m
   }
 });
 
-test('leastBufferedBytes() has room for two messages, and for what comes with them', () => {
+test('leastBufferedBytes() is enough for two messages and their overhead', () => {
   const least = leastBufferedBytes({ maxMessageSize: 4 * MiB, maxHeaderSize: 16 * 1024 });
 
   assert.equal(least, 8 * MiB + 80 * 1024);

@@ -1,4 +1,4 @@
-/** The environment variable of a setting: `GREETER_LISTEN` of `listen`. */
+/** The environment variable of a setting: `GREETER_LISTEN` for `listen`. */
 export function envName(setting: string): string {
   return `GREETER_${setting.replaceAll('-', '_').toUpperCase()}`;
 }
@@ -8,7 +8,7 @@ interface Given {
   env: Readonly<Record<string, string | undefined>>;
 }
 
-/** What a setting is called by whoever set it: its variable, where no flag goes before it. */
+/** The name of a setting as the user set it: its variable if that is set and its flag is not. */
 export function nameAsGiven({ flags, env }: Given): (setting: string) => string {
   return (setting) => {
     const variable = envName(setting);
@@ -16,7 +16,7 @@ export function nameAsGiven({ flags, env }: Given): (setting: string) => string 
   };
 }
 
-/** A problem that names flags, with each called by `nameOf`. What stands in quotes is a value, and stays. */
+/** Replaces the flags that a message names by `nameOf`. Text in quotes is a value, and is kept. */
 export function withNames(problem: string, nameOf: (setting: string) => string): string {
   return problem.replace(/"[^"]*"|--(?<setting>[a-z]+(?:-[a-z]+)*)/g, (found, setting?: string) =>
     setting === undefined ? found : nameOf(setting),

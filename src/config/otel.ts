@@ -2,7 +2,7 @@ import { checkAuthorities } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
 import { oneOf, type Parse, pemFile } from './parse.ts';
 
-/** Whether the variables ask for spans. */
+/** True if the variables enable tracing. */
 export function isOn(env: Readonly<Record<string, string | undefined>>): boolean {
   const exporter = env['OTEL_TRACES_EXPORTER'];
   if (lower(env['OTEL_SDK_DISABLED']) === 'true' || lower(exporter) === 'none') return false;
@@ -10,17 +10,17 @@ export function isOn(env: Readonly<Record<string, string | undefined>>): boolean
   return [exporter, ...endpoints].some((text) => text !== undefined && text !== '');
 }
 
-/** The names of a variable of the exporter: the one for traces goes before the one for everything. */
+/** The names of an exporter variable: the one for traces takes precedence. */
 export function otlp(name: string): readonly string[] {
   return [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`];
 }
 
-/** The names of a limit on attributes: the one for spans goes before the one for everything. */
+/** The names of an attribute limit: the one for spans takes precedence. */
 export function attributeLimit(name: string): readonly string[] {
   return [`OTEL_SPAN_ATTRIBUTE_${name}_LIMIT`, `OTEL_ATTRIBUTE_${name}_LIMIT`];
 }
 
-/** The names of the samplers there are. */
+/** The names of the supported samplers. */
 export const samplers = [
   'always_on',
   'always_off',
@@ -30,13 +30,13 @@ export const samplers = [
   'parentbased_traceidratio',
 ] as const;
 
-/** One of the words, in any case, as OpenTelemetry has it. */
+/** One of the words, case-insensitively, as OpenTelemetry defines. */
 export function word<const T extends string>(...words: readonly T[]): Parse<T> {
   const parse = oneOf(...words);
   return (text) => parse(lower(text));
 }
 
-/** What batches are written in. */
+/** The encoding of batches. */
 export function protocol(text: string): 'http/protobuf' | 'http/json' {
   try {
     return word('http/protobuf', 'http/json')(text);
@@ -46,19 +46,19 @@ export function protocol(text: string): 'http/protobuf' | 'http/json' {
   }
 }
 
-/** How a word is compared; nothing is the empty one. */
+/** Normalizes a word; undefined becomes empty. */
 function lower(text = ''): string {
   return text.trim().toLowerCase();
 }
 
-/** A URL that can be posted to. */
+/** A URL for POST requests. */
 export function httpUrl(text: string): URL {
   const url = URL.parse(text);
   if (!url || !['http:', 'https:'].includes(url.protocol)) {
     throw new RangeError('must be a URL, http://HOST:PORT or https://HOST:PORT');
   }
   try {
-    // As Node's client does, at each batch.
+    // Node's HTTP client does the same, at each batch.
     decodeURIComponent(url.username);
     decodeURIComponent(url.password);
   } catch {
@@ -68,8 +68,8 @@ export function httpUrl(text: string): URL {
 }
 
 /**
- * A URL that can be shown: without its user, password and query. It may be none, and then a password may
- * stand anywhere before the last `@`.
+ * A URL without user, password and query, for display. It may be invalid, so everything before the last `@` is
+ * removed.
  */
 export function shownUrl(text: string): string {
   return text
@@ -77,14 +77,14 @@ export function shownUrl(text: string): string {
     .replace(/[?#].*/s, '?hidden');
 }
 
-/** The URL of a collector's traces, under the one of everything it takes. */
+/** The traces URL of a collector's base URL. */
 export function tracesUnder(text: string): string {
   const url = httpUrl(text);
   url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/traces`;
   return url.href;
 }
 
-/** NAME=VALUE with commas between; values are percent-encoded. */
+/** Parses comma-separated NAME=VALUE pairs with percent-encoded values. */
 export function pairs(text: string): Readonly<Record<string, string>> {
   const all = text.split(',').filter((part) => part.trim() !== '');
   return Object.fromEntries(all.map(pair));
@@ -96,12 +96,12 @@ function pair(text: string): [string, string] {
     const decoded = decodeURIComponent(value.trim());
     if (name.trim() !== '') return [name.trim(), decoded];
   } catch {
-    // A percent sign that encodes nothing.
+    // The percent sign encodes nothing.
   }
   throw new RangeError('must be NAME=VALUE with commas between, values percent-encoded');
 }
 
-/** Pairs that can be HTTP headers. */
+/** Pairs that are valid HTTP headers. */
 export function headers(text: string): Readonly<Record<string, string>> {
   const all = pairs(text);
   if (!Object.entries(all).every(isHeader)) {
@@ -112,7 +112,7 @@ export function headers(text: string): Readonly<Record<string, string>> {
   return all;
 }
 
-/** What says how a request is sent and what its body is (RFC 9110, RFC 9112): whoever sends it knows. */
+/** Header fields that belong to the HTTP client (RFC 9110, RFC 9112). */
 const ofHttp: ReadonlySet<string> = new Set([
   'connection',
   'content-encoding',
@@ -132,21 +132,21 @@ function isHeader([name, value]: [string, string]): boolean {
   return /^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\t -~]*$/.test(value);
 }
 
-/** A file of certificates to trust; `off` for none. */
+/** A file of trusted certificates; `off` for none. */
 export function authorities(text: string): ReturnType<typeof pemFile> {
   const file = pemFile(text);
   if (file) checkAuthorities(file.pem);
   return file;
 }
 
-/** A part of one. */
+/** A number from 0 to 1. */
 export function ratio(text: string): number {
   const value = /^\s*[\d.]+(e-?\d+)?\s*$/i.test(text) ? Number(text) : Number.NaN;
   if (!(value >= 0 && value <= 1)) throw new RangeError('must be a number from 0 to 1');
   return value;
 }
 
-/** Names of propagators. Calls go no further from here, so that the one of traces is enough. */
+/** Names of propagators. Only that of trace context matters, as the server makes no calls of its own. */
 export function propagators(text: string): readonly string[] {
   const names = text.split(',').map(lower);
   if (!names.includes('tracecontext')) throw new RangeError('must have tracecontext among them');

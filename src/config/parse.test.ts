@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { duration, integer, oneOf, onOff, or, pemFile, size } from './parse.ts';
 
-test('duration() reads what Go writes', () => {
+test('duration() parses Go durations', () => {
   const parse = duration({ min: '0s' });
   const texts = ['0', '0s', '250ms', '5s', '1m30s', '1h', '1.5h', '1h2m3s4ms', '576h'];
 
@@ -16,7 +16,7 @@ test('duration() reads what Go writes', () => {
   );
 });
 
-test('duration() refuses everything else, with the rule', () => {
+test('duration() rejects everything else, with the rule', () => {
   const parse = duration({ min: '1ms' });
 
   for (const text of ['', '5', '5 s', '-5s', '5x', 's', '1e3s', '0s', '577h', '5s5', 'Infinity']) {
@@ -26,7 +26,7 @@ test('duration() refuses everything else, with the rule', () => {
   }
 });
 
-test('size() reads bytes and binary units', () => {
+test('size() parses bytes and binary units', () => {
   const parse = size({ min: '1', max: '2GiB' });
 
   assert.deepEqual(
@@ -35,7 +35,7 @@ test('size() reads bytes and binary units', () => {
   );
 });
 
-test('size() refuses everything else, with the rule', () => {
+test('size() rejects everything else, with the rule', () => {
   const parse = size({ min: '1KiB', max: '1GiB' });
 
   for (const text of ['', '4', '4MB', '4 MiB', '-1', '2GiB', '1.5MiB', 'MiB', 'toString']) {
@@ -45,7 +45,7 @@ test('size() refuses everything else, with the rule', () => {
   }
 });
 
-test('integer() reads whole numbers in its range alone', () => {
+test('integer() parses whole numbers in its range only', () => {
   const parse = integer(1, 10);
 
   assert.deepEqual(['1', '10', '007'].map(parse), [1, 10, 7]);
@@ -54,14 +54,14 @@ test('integer() reads whole numbers in its range alone', () => {
   }
 });
 
-test('onOff() takes on and off, true and false', () => {
+test('onOff() accepts on and off, true and false', () => {
   assert.deepEqual(['on', 'true', 'off', 'false'].map(onOff), [true, true, false, false]);
   for (const text of ['', 'yes', 'On', '0']) {
     assert.throws(() => onOff(text), { message: 'must be on or off' });
   }
 });
 
-test('oneOf() takes its words alone', () => {
+test('oneOf() accepts its words only', () => {
   const parse = oneOf('a', 'b');
 
   assert.equal(parse('b'), 'b');
@@ -75,7 +75,7 @@ test('or() adds a word for undefined', () => {
   assert.throws(() => parse('0'), { message: 'must be a whole number from 1 to 10, or none' });
 });
 
-test('pemFile() waits for no FIFO, and reads no device and nothing that is large', (t) => {
+test('pemFile() rejects a FIFO without waiting, devices and large files', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const fifo = join(folder, 'fifo');
@@ -91,7 +91,7 @@ test('pemFile() waits for no FIFO, and reads no device and nothing that is large
   assert.equal(pemFile(most)?.path, most);
 });
 
-test('pemFile() takes no UTF-16, and says so', (t) => {
+test('pemFile() rejects UTF-16, and says so', (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'wide.pem');

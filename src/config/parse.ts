@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { longestPem, pemFileRule } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
 
-/** Turns a setting's text into its value, or throws a RangeError whose message is the rule. */
+/** Parses a setting, or throws a RangeError whose message is the rule. */
 export type Parse<T> = (text: string) => T;
 
 /** Exactly one of the words. */
@@ -21,7 +21,7 @@ export function onOff(text: string): boolean {
   throw new RangeError('must be on or off');
 }
 
-/** A whole number. */
+/** An integer. */
 export function integer(min: number, max: number): Parse<number> {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -37,8 +37,8 @@ const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000
 const maxDuration = '576h';
 
 /**
- * A duration as Go writes it (`250ms`, `5s`, `1m30s`), in milliseconds; a `max` of more than 576h is
- * more than a timer takes.
+ * Parses a Go duration (`250ms`, `5s`, `1m30s`); returns milliseconds. `max` must not exceed 576h, the range of a
+ * timer.
  */
 export function duration({ min, max = maxDuration }: { min: string; max?: string }): Parse<number> {
   return (text) => {
@@ -69,7 +69,7 @@ const unitBytes: Record<string, number> = {
   GiB: 1024 ** 3,
 };
 
-/** A size (`4MiB`, `64KiB`, `1000`), in bytes. */
+/** Parses a size (`4MiB`, `64KiB`, `1000`); returns bytes. */
 export function size({ min, max }: { min: string; max: string }): Parse<number> {
   return (text) => {
     const bytes = sizeBytes(text);
@@ -85,7 +85,7 @@ function sizeBytes(text: string): number {
   return Number(count) * (unitBytes[unit ?? '?'] ?? Number.NaN);
 }
 
-/** What another parser takes, or a word for undefined. */
+/** Accepts another parser's values, or a word for undefined. */
 export function or<T>(word: 'none' | 'off' | 'auto', parse: Parse<T>): Parse<T | undefined> {
   return (text) => {
     if (text === word) return undefined;
@@ -97,13 +97,13 @@ export function or<T>(word: 'none' | 'off' | 'auto', parse: Parse<T>): Parse<T |
   };
 }
 
-/** What another parser takes, or the word `none` for Infinity. */
+/** Accepts another parser's values, or `none` for Infinity. */
 export function orForever(parse: Parse<number>): Parse<number> {
   const parseSome = or('none', parse);
   return (text) => parseSome(text) ?? Number.POSITIVE_INFINITY;
 }
 
-/** A file with PEM in it, read here; `off` for none. */
+/** Reads a PEM file; `off` for none. */
 export function pemFile(text: string): PemFile | undefined {
   if (text === 'off') return undefined;
   const stats = readable(() => statSync(text, { throwIfNoEntry: false }));
@@ -122,7 +122,7 @@ function readable<T>(read: () => T): T {
   }
 }
 
-/** What a file holds. It may be a key: printed in JSON it is its path alone. */
+/** A file and its contents, which may be a key, so JSON shows the path only. */
 interface PemFile {
   readonly path: string;
   readonly pem: string;

@@ -1,8 +1,8 @@
 import type { Parse } from './parse.ts';
 
-/** A setting as the tables of settings describe it. */
+/** A setting, as the tables of settings define it. */
 interface Setting<T> {
-  /** A word for the value in `--help`. */
+  /** The placeholder of the value in `--help`. */
   value: string;
   /** The default, as a user would write it. */
   fallback: string;

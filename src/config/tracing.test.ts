@@ -18,7 +18,7 @@ function read(env: Env) {
 
 const on = { OTEL_TRACES_EXPORTER: 'otlp' };
 
-test('readTracing() asks for spans only when a standard variable does', () => {
+test('readTracing() enables tracing only if a standard variable does', () => {
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
   const environments: [Env, boolean][] = [
     [{}, false],
@@ -60,7 +60,7 @@ test('readTracing() has the defaults of the specification', () => {
   });
 });
 
-test('readTracing() reads every variable, those of traces before those of everything', () => {
+test('readTracing() reads every variable, and prefers those for traces', () => {
   const { tracing, told } = read({
     OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector/under/',
     OTEL_EXPORTER_OTLP_HEADERS: 'x-for=all',
@@ -100,7 +100,7 @@ test('readTracing() reads every variable, those of traces before those of everyt
   });
 });
 
-test('readTracing() posts to the endpoint of traces as it stands', () => {
+test('readTracing() uses the endpoint for traces unchanged', () => {
   const { tracing } = read({
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a:4318',
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://b:4318/spans',
@@ -112,7 +112,7 @@ test('readTracing() posts to the endpoint of traces as it stands', () => {
 const pairs = 'must be NAME=VALUE with commas between, values percent-encoded';
 const whole = (max: number) => `must be a whole number from 1 to ${max}`;
 
-test('readTracing() warns of words and numbers that it does not know, and takes the defaults', () => {
+test('readTracing() warns of invalid words and numbers, and uses the defaults', () => {
   const { tracing, told } = read({
     OTEL_SDK_DISABLED: 'perhaps',
     OTEL_TRACES_EXPORTER: 'zipkin',
@@ -157,7 +157,7 @@ test('readTracing() warns of words and numbers that it does not know, and takes 
 
 const off = 'error, tracing is off: ';
 
-test('readTracing() turns tracing off, in one line with no secret in it, where spans could not be sent', () => {
+test('readTracing() disables tracing, with one error without secrets, if spans could not be sent', () => {
   const { tracing, told } = read({
     OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
     OTEL_EXPORTER_OTLP_HEADERS: 'my password',
@@ -172,7 +172,7 @@ test('readTracing() turns tracing off, in one line with no secret in it, where s
   ]);
 });
 
-test('readTracing() has no use for the endpoint of everything where traces have their own', () => {
+test('readTracing() ignores the general endpoint if there is one for traces', () => {
   const { tracing, told } = read({
     OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://b:4318/spans',
@@ -182,7 +182,7 @@ test('readTracing() has no use for the endpoint of everything where traces have 
   assert.equal(tracing?.url, 'http://b:4318/spans');
 });
 
-test('readTracing() wants a certificate and its key together, and of one pair', async (t) => {
+test('readTracing() requires a certificate with its own key', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const [one, other] = await Promise.all([certificate(), certificate()]);
@@ -209,7 +209,7 @@ test('readTracing() wants a certificate and its key together, and of one pair', 
   assert.equal(good.tracing?.clientKey?.pem, one.key);
 });
 
-test('readTracing() takes headers only where HTTP can send them', () => {
+test('readTracing() accepts only valid HTTP headers', () => {
   const { told } = read({ ...on, OTEL_EXPORTER_OTLP_HEADERS: 'a=line%0Abreak' });
 
   assert.deepEqual(told, [
@@ -217,7 +217,7 @@ test('readTracing() takes headers only where HTTP can send them', () => {
   ]);
 });
 
-test('readTracing() takes no header that says how HTTP sends a batch', () => {
+test('readTracing() rejects headers that belong to the HTTP client', () => {
   const names = ['Content-Length', 'host', 'connection', 'transfer-encoding', 'content-type', 'te'];
 
   for (const name of [...names, 'upgrade', 'expect', 'content-encoding']) {
@@ -229,7 +229,7 @@ test('readTracing() takes no header that says how HTTP sends a batch', () => {
   }
 });
 
-test('readTracing() takes a user and a password in a URL only where they can be decoded', () => {
+test('readTracing() rejects a user and a password in a URL that cannot be decoded', () => {
   const endpoint = 'OTEL_EXPORTER_OTLP_ENDPOINT';
   const rule = 'must have its user and password percent-encoded';
 
@@ -243,7 +243,7 @@ test('readTracing() takes a user and a password in a URL only where they can be 
   assert.equal(read({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url }).tracing?.url, url);
 });
 
-test('readTracing() shows no password of a URL that is none', () => {
+test('readTracing() shows no password of an invalid URL', () => {
   const shown = {
     'user:secret@collector:4318': 'hidden@collector:4318',
     'ftp://user:secret@collector/x': 'hidden@collector/x',
@@ -259,7 +259,7 @@ test('readTracing() shows no password of a URL that is none', () => {
   }
 });
 
-test('readTracing() reads no file that may have no end', () => {
+test('readTracing() rejects a file that may have no end', () => {
   for (const path of ['/dev/zero', tmpdir()]) {
     const { tracing, told } = read({ ...on, OTEL_EXPORTER_OTLP_CERTIFICATE: path });
     assert.equal(tracing, undefined);

@@ -18,31 +18,33 @@ import {
 } from './otel.ts';
 import { integer, type Parse, pemFile } from './parse.ts';
 
-/** Which spans are made and where they go. Times are milliseconds. */
+/** The exporter, sampler and limits of spans. Times are in milliseconds. */
 export interface TracingConfig {
-  /** Where batches are posted; a password may be in it. */
+  /** The URL of the collector; may contain a password. */
   readonly url: string;
-  /** Sent with each batch; may be secret. */
+  /** HTTP headers of each batch; may be secret. */
   readonly headers: Readonly<Record<string, string>>;
   readonly protocol: 'http/protobuf' | 'http/json';
   readonly compression: 'none' | 'gzip';
-  /** What one batch may take, with every retry. */
+  /** The time limit of a batch, including retries. */
   readonly timeout: number;
   readonly ca: PemFile;
   readonly clientCertificate: PemFile;
   readonly clientKey: PemFile;
-  /** What every span says of this server. */
+  /** Resource attributes of all spans. */
   readonly resource: Readonly<Record<string, string>>;
   readonly sampler: (typeof samplers)[number];
-  /** The part of the traces that a sampler by ratio takes, from 0 to 1. */
+  /** The ratio of traces that are sampled, from 0 to 1. */
   readonly samplerRatio: number;
-  /** A batch leaves this long after its first span. */
+  /** The maximum delay of a span before its batch is sent. */
   readonly scheduleDelay: number;
   readonly exportTimeout: number;
   /** Spans beyond it are dropped. */
   readonly maxQueueSize: number;
   readonly maxExportBatchSize: number;
-  /** Attributes that a span may have, and characters of each; our spans have no events and no links. */
+  /**
+   * The maximum number of attributes of a span, and their length in characters; spans have no events and no links.
+   */
   readonly spanLimits: Readonly<
     Record<'attributeCountLimit' | 'attributeValueLengthLimit', number>
   >;
@@ -50,11 +52,11 @@ export interface TracingConfig {
 
 type PemFile = ReturnType<typeof pemFile>;
 
-/** What is wrong with what operators say to a whole cluster: it is told, and stops no start. */
+/** A warning about a variable that is set for a whole cluster and must not prevent the start. */
 export interface Complaint {
   readonly level: 'warn' | 'error';
   readonly message: string;
-  /** The variable, what it says, and the rule. */
+  /** The variable, its value, and the rule. */
   readonly reason: string;
 }
 
@@ -64,9 +66,9 @@ const hourMs = 3_600_000;
 const million = 1_000_000;
 
 /**
- * Reads OpenTelemetry's own variables: undefined where they ask for no spans. Of a word or a number that
- * is none the default counts, with a warning; where spans could not be sent, or not to whom they are
- * meant for, none are made. https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
+ * Reads OpenTelemetry's environment variables; undefined if tracing is disabled. An invalid word or number is
+ * replaced by the default, with a warning; if spans could not be sent, or would go to the wrong place, tracing is
+ * disabled. https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
  */
 export function readTracing(
   env: Readonly<Record<string, string | undefined>>,
@@ -144,7 +146,7 @@ export function readTracing(
         parse: integer(0, million),
       }),
       attributeValueLengthLimit: read(attributeLimit('VALUE_LENGTH'), {
-        // The specification has no limit; no attribute of ours comes near this one.
+        // The specification has no limit; no attribute comes near this one.
         fallback: String(million),
         parse: integer(0, million),
       }),
@@ -154,7 +156,7 @@ export function readTracing(
   complain({ level: 'error', message: 'tracing is off', reason: unusable.join('; ') });
   return undefined;
 
-  /** The first of the variables that is set; an empty one is not. */
+  /** Reads the first variable that is set and not empty. */
   function read<T>(names: readonly string[], variable: Variable<T>): T {
     const { fallback, parse, show = (value) => value, isNeeded } = variable;
     const name = names.find((each) => env[each]);
@@ -174,12 +176,12 @@ export function readTracing(
 }
 
 interface Variable<T> {
-  /** What to parse when none is set; it is right. */
+  /** The value to parse if none is set; must be valid. */
   fallback: string;
   parse: Parse<T>;
-  /** What may be seen of it; undefined for nothing. */
+  /** The part of the value that may be shown; undefined for nothing. */
   show?: (text: string) => string | undefined;
-  /** Whether spans cannot be sent, or not to whom they are meant for, without it. */
+  /** True if tracing is disabled when the value is invalid. */
   isNeeded?: boolean;
 }
 

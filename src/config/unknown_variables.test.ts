@@ -5,7 +5,7 @@ import { unknownVariables } from './unknown_variables.ts';
 
 const settings = settingRows().map(({ name }) => name);
 
-test('unknownVariables() names the setting that was meant, once for each variable', () => {
+test('unknownVariables() names the intended setting, once for each variable', () => {
   const meant: Record<string, string> = {
     GREETER_DRAIN_TIMEOT: 'GREETER_DRAIN_TIMEOUT',
     GREETER_LISTN: 'GREETER_LISTEN',
@@ -24,7 +24,7 @@ test('unknownVariables() names the setting that was meant, once for each variabl
   );
 });
 
-test('unknownVariables() is silent about settings, what Kubernetes sets, and what is near to none', () => {
+test('unknownVariables() ignores settings, variables of Kubernetes, and names that resemble no setting', () => {
   const known = settingRows().map(({ env }) => env);
   const ofKubernetes = [
     'GREETER_PORT',

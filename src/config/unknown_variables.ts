@@ -4,10 +4,10 @@ import type { Complaint } from './tracing.ts';
 
 const prefix = envName('');
 
-/** Beside a Service named `greeter` Kubernetes sets GREETER_PORT, GREETER_SERVICE_HOST and more in every pod. */
+/** For a Service named `greeter`, Kubernetes sets GREETER_PORT, GREETER_SERVICE_HOST and more in every pod. */
 const ofKubernetes = /_SERVICE_|_PORT(?:_|$)/;
 
-/** A complaint for each variable that is no setting's, but nearly has the name of one. */
+/** Warns of each variable that is not a setting, but resembles one. */
 export function unknownVariables(
   env: Readonly<Record<string, string | undefined>>,
   settings: readonly string[],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Account, Accounts, Held, type Limited } from './account.ts';
+import { type Account, Accounts, type Limited } from './account.ts';
+import { Held } from './held.ts';
 
 /** What one connection holds, in parts; `stalled` of them are in the middle of a message that does not go on. */
 interface Fake {
@@ -45,9 +46,9 @@ function create(limits: Partial<Limited>, window = 1) {
   return { accounts, run };
 }
 
-const noSpare = { isIdle: true, drop() {} };
+const notReclaimable = { isIdle: true, drop() {} };
 
-test('what is charged is counted by category, and connections themselves are not limited', () => {
+test('Accounts counts bytes by category, and does not limit connections', () => {
   const { accounts } = create({ bytes: 100 });
   const { account } = open(accounts);
 
@@ -60,16 +61,16 @@ test('what is charged is counted by category, and connections themselves are not
   assert.deepEqual([accounts.used.bytes, account.bytes, accounts.isExceeded], [40, 40, false]);
 });
 
-test('everybody is called back once when there is not too much any more', () => {
+test('onMemoryAvailable() calls back once when the limit is no longer exceeded', () => {
   const { accounts, run } = create({ bytes: 100 });
   const { account } = open(accounts);
   const called: string[] = [];
   const left = () => void called.push('left');
   account.charge(Held.bodies, 150);
-  accounts.onRoom(() => void called.push('first'));
-  accounts.onRoom(() => void called.push('second'));
-  accounts.onRoom(left);
-  accounts.offRoom(left);
+  accounts.onMemoryAvailable(() => void called.push('first'));
+  accounts.onMemoryAvailable(() => void called.push('second'));
+  accounts.onMemoryAvailable(left);
+  accounts.offMemoryAvailable(left);
 
   account.charge(Held.bodies, -40);
   run();
@@ -84,7 +85,7 @@ test('everybody is called back once when there is not too much any more', () => 
   assert.deepEqual(called, ['first', 'second']);
 });
 
-test('where there is too much, what is kept for speed goes first, of those that are idle', () => {
+test('charge() above the limit frees reclaimable memory, idle memory first', () => {
   const { accounts } = create({ bytes: 160 });
   const { account } = open(accounts);
   const dropped: number[] = [];
@@ -111,7 +112,7 @@ test('where there is too much, what is kept for speed goes first, of those that 
   assert.deepEqual(dropped, [1, 3, 4, 5, 0, 2]);
 });
 
-test('one peer may have all, and where it has, another gets its share of what there is', () => {
+test('admits() lets one peer use a whole limit, and another one still gets its fair share', () => {
   const { accounts } = create({ bytes: 1000 });
   const greedy = open(accounts);
   for (let i = 0; i < 10; i++) greedy.hold(100);
@@ -132,7 +133,7 @@ test('one peer may have all, and where it has, another gets its share of what th
   assert.equal(aboveShare, false);
 });
 
-test('calls are shared likewise, and not one above the limit', () => {
+test('admits() shares calls fairly, and never exceeds their limit', () => {
   const { accounts } = create({ calls: 10 });
   const greedy = open(accounts);
   for (let i = 0; i < 10; i++) greedy.hold(1);
@@ -149,7 +150,7 @@ test('calls are shared likewise, and not one above the limit', () => {
   assert.equal(greedy.account.admits('calls', 1), false);
 });
 
-test('it is the peer with the most that makes room, of whichever connection has most', () => {
+test('admits() evicts from the peer with the most calls, even if another connection has more', () => {
   const { accounts } = create({ calls: 12 });
   const crowd = [open(accounts, 'one address'), open(accounts, 'one address')];
   const [less, more] = crowd;
@@ -168,7 +169,7 @@ test('it is the peer with the most that makes room, of whichever connection has 
   );
 });
 
-test('connections of one peer share what that one has', () => {
+test('admits() shares the calls of a peer among its connections', () => {
   const { accounts } = create({ calls: 10 });
   const greedy = open(accounts, 'proxy');
   for (let i = 0; i < 10; i++) greedy.hold(1);
@@ -183,7 +184,7 @@ test('connections of one peer share what that one has', () => {
   assert.deepEqual([greedy.parts.length, sixth], [5, false]);
 });
 
-test('a peer that is gone has no share', () => {
+test('close() removes a peer from fair sharing', () => {
   const { accounts } = create({ bytes: 100 });
   const [one, other] = [open(accounts, 'one'), open(accounts, 'other')];
   one.hold(10);
@@ -192,22 +193,22 @@ test('a peer that is gone has no share', () => {
   one.account.charge(Held.bodies, -10);
   one.account.count('calls', -1);
   one.account.count('streams', -1);
-  accounts.close(one.account, noSpare);
+  accounts.close(one.account, notReclaimable);
   const room = other.account.room;
 
   assert.equal(room, 10);
   assert.deepEqual(accounts.used, { bytes: 90, calls: 1, streams: 1 });
 });
 
-/** A wish that says what became of it. */
-function wish(name: string, told: string[]) {
+/** A callbacks that says what became of it. */
+function callbacks(name: string, told: string[]) {
   return {
     granted: () => void told.push(`${name} granted`),
     refused: () => void told.push(`${name} refused`),
   };
 }
 
-test('messages wait for room, those of the peer with the least first', () => {
+test('requestAdmission() queues messages, and admits those of the peer with the fewest bytes first', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, heavy, light] = [open(accounts), open(accounts), open(accounts)];
   holder.hold(80);
@@ -216,8 +217,8 @@ test('messages wait for room, those of the peer with the least first', () => {
   light.hold(5);
   const told: string[] = [];
 
-  const first = heavy.account.ask(40, wish('heavy', told));
-  const second = light.account.ask(40, wish('light', told));
+  const first = heavy.account.requestAdmission(40, callbacks('heavy', told));
+  const second = light.account.requestAdmission(40, callbacks('light', told));
   run();
   const before = [...told];
   holder.account.charge(Held.bodies, -40);
@@ -228,7 +229,7 @@ test('messages wait for room, those of the peer with the least first', () => {
   assert.equal(told[0], 'light granted');
 });
 
-test('where too many messages wait, one is refused of the peer that has most of them', () => {
+test('requestAdmission() refuses a message of the peer with the most queued ones when the queue is full', () => {
   // Six may wait.
   const { accounts } = create({ bytes: 160 }, 10);
   const holder = open(accounts);
@@ -238,9 +239,11 @@ test('where too many messages wait, one is refused of the peer that has most of 
   modest.hold(60);
   const told: string[] = [];
 
-  const waiting = [0, 1, 2, 3, 4, 5].map((at) => greedy.account.ask(90, wish(`${at}`, told)));
-  const seventh = greedy.account.ask(90, wish('seventh', told));
-  const other = modest.account.ask(90, wish('other', told));
+  const waiting = [0, 1, 2, 3, 4, 5].map((at) =>
+    greedy.account.requestAdmission(90, callbacks(`${at}`, told)),
+  );
+  const seventh = greedy.account.requestAdmission(90, callbacks('seventh', told));
+  const other = modest.account.requestAdmission(90, callbacks('other', told));
 
   assert.ok(waiting.every((each) => typeof each === 'object'));
   assert.equal(seventh, 'refused');
@@ -248,13 +251,13 @@ test('where too many messages wait, one is refused of the peer that has most of 
   assert.deepEqual(told, ['5 refused']);
 });
 
-test('a message that waits for ten seconds is refused', () => {
+test('requestAdmission() refuses a message after ten seconds in the queue', () => {
   const { accounts, run } = create({ bytes: 100 });
   const holder = open(accounts);
   holder.hold(100);
   holder.account.admit(1);
   const told: string[] = [];
-  const waits = holder.account.ask(50, wish('it', told));
+  const waits = holder.account.requestAdmission(50, callbacks('it', told));
 
   for (let second = 0; second < 9; second++) accounts.tick(second);
   const before = [...told];
@@ -265,35 +268,35 @@ test('a message that waits for ten seconds is refused', () => {
   assert.deepEqual([before, told], [[], ['it refused']]);
 });
 
-test('what fits does not wait for what does not', () => {
+test('requestAdmission() admits a message that fits before one that does not', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, large, small] = [open(accounts), open(accounts), open(accounts)];
   holder.hold(60);
   holder.account.admit(1);
   const told: string[] = [];
-  const waits = large.account.ask(75, wish('large', told));
+  const waits = large.account.requestAdmission(75, callbacks('large', told));
   run();
-  const fits = small.account.ask(20, wish('small', told));
+  const fits = small.account.requestAdmission(20, callbacks('small', told));
 
   // Once the other one is late, half of what there is is kept for it.
   accounts.tick(0);
   accounts.tick(1);
-  const half = small.account.ask(20, wish('half', told));
-  const more = small.account.ask(21, wish('more', told));
+  const half = small.account.requestAdmission(20, callbacks('half', told));
+  const more = small.account.requestAdmission(21, callbacks('more', told));
 
   assert.equal(typeof waits, 'object');
   assert.deepEqual([fits, half, typeof more], ['granted', 'granted', 'object']);
 });
 
-test('one message at a time gets through, whatever others hold', () => {
+test('requestAdmission() admits one message at a time, whatever others hold', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, other] = [open(accounts), open(accounts)];
   holder.hold(50);
   other.hold(50);
   const told: string[] = [];
-  other.account.ask(60, wish('it', told));
+  other.account.requestAdmission(60, callbacks('it', told));
 
-  other.account.ask(60, wish('another', told));
+  other.account.requestAdmission(60, callbacks('another', told));
 
   run();
   other.account.admit(1);
@@ -302,7 +305,7 @@ test('one message at a time gets through, whatever others hold', () => {
   assert.deepEqual([holder.parts.length, told], [1, ['it granted']]);
 });
 
-test('windows are widened as long as there is room for what they let in', () => {
+test('widen() widens windows within their budget', () => {
   const { accounts } = create({ bytes: 800 });
   const { account } = open(accounts);
 
@@ -314,7 +317,7 @@ test('windows are widened as long as there is room for what they let in', () => 
   assert.deepEqual([first, second, third], [true, false, true]);
 });
 
-test('what does not go on is ended for messages that wait, as far as it is more than a share', () => {
+test('tick() evicts stalled messages above the fair share for queued ones', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [idle, other] = [open(accounts), open(accounts)];
   for (let i = 0; i < 9; i++) idle.hold(10);
@@ -322,7 +325,7 @@ test('what does not go on is ended for messages that wait, as far as it is more 
   idle.account.admit(1);
   idle.stalled = 8;
   const told: string[] = [];
-  other.account.ask(60, wish('it', told));
+  other.account.requestAdmission(60, callbacks('it', told));
 
   for (let second = 0; second < 3; second++) {
     accounts.tick(second);
@@ -333,7 +336,7 @@ test('what does not go on is ended for messages that wait, as far as it is more 
   assert.equal(idle.parts.length, 5);
 });
 
-test('who has no more than its share keeps it, however much there is', () => {
+test('tick() evicts nothing of a peer within its fair share, however much is held', () => {
   const { accounts } = create({ bytes: 100 });
   const [greedy, modest] = [open(accounts), open(accounts)];
   greedy.hold(80);
@@ -347,7 +350,7 @@ test('who has no more than its share keeps it, however much there is', () => {
   assert.equal(modest.parts.length, 1);
 });
 
-test('where there is too much for two seconds, what does not go on ends, and then what is largest', () => {
+test('tick() evicts stalled calls, then the largest, once the limit is exceeded for two seconds', () => {
   const { accounts } = create({ bytes: 100 });
   const [small, large] = [open(accounts), open(accounts)];
   for (let i = 0; i < 6; i++) small.hold(10);
@@ -362,7 +365,7 @@ test('where there is too much for two seconds, what does not go on ends, and the
   assert.deepEqual([small.parts.length, large.parts.length], [5, 5]);
 });
 
-test('far beyond the limit who has more than its share must stop, and others until there is half as much again', () => {
+test('mustStop is true far above the limit for peers above their share, and 50 % above it for all', () => {
   const { accounts } = create({ bytes: 100 });
   const [greedy, modest] = [open(accounts), open(accounts)];
   greedy.hold(120);
@@ -379,12 +382,12 @@ test('far beyond the limit who has more than its share must stop, and others unt
   assert.equal(overfull, true);
 });
 
-test('a message that there is no room for gets through alone, and none does far beyond the limit', () => {
+test('requestAdmission() admits a message that does not fit alone, and none far above the limit', () => {
   const { accounts, run } = create({ bytes: 100 });
   const [holder, other] = [open(accounts), open(accounts)];
   const granted: string[] = [];
   const ask = (name: string) =>
-    other.account.ask(60, { granted: () => granted.push(name), refused() {} });
+    other.account.requestAdmission(60, { granted: () => granted.push(name), refused() {} });
   holder.hold(90);
 
   assert.notEqual(ask('first'), 'granted');

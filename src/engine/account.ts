@@ -1,52 +1,35 @@
-import { UnorderedSet, type Placed } from './unordered_set.ts';
-import { type Spare, Spares, type Waiting, WaitingLine, type Wish } from './room.ts';
+import {
+  type AdmissionCallbacks,
+  AdmissionQueue,
+  type AdmissionRequest,
+  type Reclaimable,
+  ReclaimableSet,
+} from './admission.ts';
+import { type Category, Held, type HeldBytes } from './held.ts';
+import { type Placed, UnorderedSet } from './unordered_set.ts';
 
-/** What peers make a server hold, by what it is for: an index for each. */
-export const Held = {
-  /** Connections themselves: sockets, and what TLS keeps. */
-  connections: 0,
-  /** Open streams themselves, and what serves them. */
-  calls: 1,
-  /** Header lists of requests, blocks that came in part, HPACK's tables and caches. */
-  headers: 2,
-  /** Bodies of requests as they came. */
-  bodies: 3,
-  /** What those have become, inflated and decoded, and room that is kept for it. */
-  messages: 4,
-  /** What services keep of messages that they have had. */
-  retained: 5,
-  /** Encoded responses that wait to be framed. */
-  responses: 6,
-  /** Frames that have come in part, or wait for their turn. */
-  input: 7,
-  /** Frames that wait for the socket, or in it. */
-  output: 8,
-} as const;
-
-/** One of them. */
-export type Category = (typeof Held)[keyof typeof Held];
-
-/** Bytes by the names of their categories. */
-export type HeldBytes = Readonly<Record<string, number>>;
-
-/** What is limited for all peers of a server together. */
+/** Resources with a limit that all peers of a server share. */
 export interface Limited {
-  /** Of all that is held, but for connections themselves. */
+  /** Bytes of all categories except `connections`. */
   bytes: number;
-  /** Open calls, but for those that nothing limits. */
+  /** Open calls, except those that are exempt from limits. */
   calls: number;
   /** Open streams. */
   streams: number;
 }
 
-/** A connection, as far as it can let go of what it holds. */
+/** Frees what a connection holds. */
 export interface Holder {
   /**
-   * Ends what takes of something that is limited, the longest without progress first, but no message that has been
-   * given room and has gone on since that turn. Gives how much it was: 0 where there is nothing to end.
+   * Resets the call or stream that uses the resource and has gone longest without progress. It spares a call whose
+   * admitted message has made progress since turn `since`. Returns the amount freed, 0 if there is nothing to
+   * reset.
    */
   evict(limited: keyof Limited, since: number): number;
-  /** The same of what is in the middle of a message, and has made no progress since that turn. */
+  /**
+   * Does the same, but only for a call that waits in the middle of a message and has made no progress since turn
+   * `since`.
+   */
   evictStalled(since: number): number;
 }
 
@@ -57,11 +40,11 @@ class Usage implements Limited, Placed {
   streams = 0;
 }
 
-/** The connections of one address. */
+/** All connections from one address. */
 class Peer extends Usage {
   readonly name: string;
   readonly accounts = new UnorderedSet<Account>();
-  /** How many of those have open streams. */
+  /** The number of these connections that have open streams. */
   active = 0;
 
   constructor(name: string) {
@@ -70,15 +53,15 @@ class Peer extends Usage {
   }
 }
 
-/** What one connection holds. One that shares with no other is a peer by itself. */
+/** The memory, calls and streams of one connection. An account without a peer is a peer of its own. */
 export class Account extends Usage {
   readonly peer: Peer | undefined;
-  /** Set as soon as it is there. */
+  /** Set once the connection exists. */
   holder: Holder | undefined;
   readonly #all: Accounts;
-  /** Bytes of bodies: the peer's, and ours that it has not taken. */
+  /** Bytes of request bodies, and of responses that the peer has not taken. */
   bodies = 0;
-  /** Messages on their way that have been given room. */
+  /** The number of admitted messages that are being received. */
   #admitted = 0;
 
   constructor(all: Accounts, peer: Peer | undefined, holder: Holder | undefined) {
@@ -88,7 +71,7 @@ export class Account extends Usage {
     this.holder = holder;
   }
 
-  /** See Holder. */
+  /** See Holder.evict(); 0 until the connection exists. */
   evict(limited: keyof Limited, since: number): number {
     return this.holder?.evict(limited, since) ?? 0;
   }
@@ -97,24 +80,24 @@ export class Account extends Usage {
     return this.holder?.evictStalled(since) ?? 0;
   }
 
-  /** Counts so many bytes more, or with a negative number fewer. */
+  /** Adds bytes to a category; a negative number subtracts them. */
   charge(category: Category, bytes: number): void {
     this.#all.charge(this, category, bytes);
   }
 
-  /** Counts a stream that was opened, or with -1 one that is over. */
+  /** Counts an opened (1) or closed (-1) call or stream. */
   count(limited: 'calls' | 'streams', more: 1 | -1): void {
     this.#all.count(this, limited, more);
   }
 
-  /** Whether there is room for so much more of it: see Accounts. */
+  /** True if the account may use `amount` more of a resource; see Accounts.admit(). */
   admits(limited: keyof Limited, amount: number): boolean {
     return this.#all.admit(this, limited, amount);
   }
 
   /**
-   * Whether it may go on to have more: there is room, or not much too little, and it has no more than its share or
-   * receives a message that has been given room.
+   * True if the account may hold more bytes: the limit is not exceeded, or it is exceeded by less than a quarter
+   * and this account is within its fair share or receives an admitted message.
    */
   get mayGrow(): boolean {
     if (!this.#all.isExceeded) return true;
@@ -122,98 +105,105 @@ export class Account extends Usage {
     return this.#admitted > 0 || !this.#all.isAboveShare(this);
   }
 
-  /** Whether there is so much that it may not even end what it has, where that adds to it. */
+  /** True if the limit is exceeded so far that even completing a call may not add bytes. */
   get mustStop(): boolean {
     if (!this.#all.isFarExceeded) return false;
     return this.#all.isOverfull || this.#all.isAboveShare(this);
   }
 
-  /** Bytes that it may have more; negative where it has too many. */
+  /** Bytes that the account may still be charged; negative if it holds too many. */
   get room(): number {
     return this.#all.roomOf(this);
   }
 
-  /** Of what a message would take, as much as anybody is given. */
-  mostOf(bytes: number): number {
-    return this.#all.mostOf(bytes);
+  /** Caps the bytes that one message may request. */
+  capAdmission(bytes: number): number {
+    return this.#all.capAdmission(bytes);
   }
 
-  /** Asks for room for a message; see Accounts. */
-  ask(bytes: number, wish: Wish): Waiting<Account> | 'granted' | 'refused' {
-    return this.#all.ask(this, bytes, wish);
+  /** Requests admission for a message; see Accounts.requestAdmission(). */
+  requestAdmission(
+    bytes: number,
+    callbacks: AdmissionCallbacks,
+  ): AdmissionRequest<Account> | 'granted' | 'refused' {
+    return this.#all.requestAdmission(this, bytes, callbacks);
   }
 
-  /** Begins to receive a message that there is room for, or ends that with -1. */
+  /** Counts an admitted message whose receipt begins (1) or ends (-1). */
   admit(more: 1 | -1): void {
     this.#admitted += more;
     this.#all.countAdmitted(more);
   }
 
-  /** Whether the window of a stream may be so much wider; what it is narrower again is negative. */
+  /**
+   * Reserves bytes for a wider stream window; a negative number releases them. Returns false if the budget is used
+   * up.
+   */
   widen(bytes: number): boolean {
     return this.#all.widen(bytes);
   }
 
-  /** Takes a wish back. */
-  leave(waiting: Waiting<Account>): void {
-    this.#all.leave(waiting);
+  /** Cancels an admission request. */
+  cancelAdmission(waiting: AdmissionRequest<Account>): void {
+    this.#all.cancelAdmission(waiting);
   }
 }
 
-/** Of the limit: where there is no room, spares are dropped until so much is free. */
+/** Fraction of the byte limit that is made free when reclaimable memory is dropped. */
 const roomMade = 1 / 16;
 /**
- * So far beyond the limit of bytes nobody who has more than its share may add to them but by what others lose, whatever
- * it would free later; and so far, nobody at all.
+ * Multiples of the byte limit. Above the first, a peer above its fair share may not add bytes, even to complete a
+ * call that would free more later; above the second, no peer may.
  */
 const far = 5 / 4;
 const overfull = 3 / 2;
-/** Messages that wait have sent a window each: for so much of the limit they may. */
+/** Fraction of the byte limit that bounds the queue: each queued message has already received up to one window. */
 const waitingPart = 3 / 8;
-/** Of the limit, what windows may be wider than at first: those may have been sent, too. */
+/** Fraction of the byte limit by which all windows together may exceed their initial size. */
 const widerPart = 1 / 8;
-/** Of the limit, what one message is given: there is always something else that takes a little. */
-const mostPart = 3 / 4;
-/** To end a call takes a while: others have their turn after so many. */
+/** Fraction of the byte limit that one message can be admitted with; the rest is left for other calls. */
+const maxPart = 3 / 4;
+/** The maximum number of evictions in one turn, as resetting a call takes time. */
 const evictionsAtOnce = 16;
-/** They are refused after so many seconds: their callers may try elsewhere. */
+/** Seconds after which a queued request is refused, so that its caller can try another server. */
 const patience = 10;
 const none = Number.POSITIVE_INFINITY;
 
 interface AccountsOptions extends Partial<Limited> {
-  /** Bytes that a message may have sent before there must be room for it. */
+  /** The receive window in bytes: what a message may have sent before it is admitted. */
   window?: number;
-  /** Runs a task when what goes on has been done. */
+  /** Runs a task in a later turn of the event loop. */
   later?: (task: () => void) => void;
 }
 
 /**
- * What all connections of a server hold, against limits that their peers share. A peer may use a whole limit
- * while nobody else asks. When it is used up, a peer below limit ÷ peers gets in all the same, and the peer with
- * the most loses what has made no progress for longest. The connections of a peer share what it has likewise.
- * Those count that have open streams.
+ * Enforces the limits of bytes, calls and streams that all peers of a server share.
+ *
+ * A peer may use a whole limit while no other peer needs it. Once the limit is reached, a peer below its fair share
+ * (limit ÷ active peers) is still admitted, and the call that has gone longest without progress is evicted from the
+ * peer with the highest use. The connections of one peer share in the same way. A peer or connection is active
+ * while it has open streams.
  */
 export class Accounts {
   readonly used: Limited = { bytes: 0, calls: 0, streams: 0 };
   #admitted = 0;
-  /** Bytes that a message was given though they were not there. */
+  /** Bytes granted to one message beyond the limit. */
   #overdraft = 0;
-  /** Bytes by category. */
   readonly held: number[] = Object.keys(Held).map(() => 0);
   readonly #limits: Limited;
   readonly #later: (task: () => void) => void;
   readonly #peers = new Map<string, Peer>();
-  /** Who shares: peers of several connections, and connections that are peers. */
+  /** The parties of fair sharing: peers with a name, and accounts without a peer. */
   readonly #sharers = new UnorderedSet<Peer | Account>();
-  /** How many of those have open streams. */
+  /** The number of sharers that have open streams. */
   #active = 0;
-  readonly #spares = new Spares();
+  readonly #reclaimables = new ReclaimableSet();
   readonly #resumes = new Set<() => void>();
-  readonly #waiting: WaitingLine<Account>;
+  readonly #waiting: AdmissionQueue<Account>;
   #widened = 0;
   #isServing = false;
   #tick = 0;
-  /** The turn of the last tick, and of the one before: what has not gone on since then makes no progress. */
+  /** The turns of the last two ticks. A call that has not progressed since `#since` is stalled. */
   #lastTurn = -1;
   #since = -1;
   #wasExceeded = false;
@@ -222,22 +212,20 @@ export class Accounts {
   constructor({ window = 1, later = setImmediate, ...limits }: AccountsOptions = {}) {
     this.#limits = { bytes: none, calls: none, streams: none, ...limits };
     this.#later = later;
-    this.#waiting = new WaitingLine((this.#limits.bytes * waitingPart) / window);
+    this.#waiting = new AdmissionQueue((this.#limits.bytes * waitingPart) / window);
   }
 
-  /** Bytes by the names of their categories. */
   get heldBytes(): HeldBytes {
     const held: Record<string, number> = {};
     for (const [name, at] of Object.entries(Held)) held[name] = this.held[at] ?? 0;
     return held;
   }
 
-  /** Messages that wait for room. */
   get waitingMessages(): number {
     return this.#waiting.size;
   }
 
-  /** Whether there are more bytes than may be. */
+  /** True while more bytes are held than the limit. */
   get isExceeded(): boolean {
     return this.used.bytes > this.#limits.bytes;
   }
@@ -250,12 +238,12 @@ export class Accounts {
     return this.used.bytes > this.#limits.bytes * overfull + this.#overdraft;
   }
 
-  /** One message gets through: what it is given beyond the limit stops nobody else. */
+  /** The overdraft of an admitted message does not count against other calls. */
   get #farLimit(): number {
     return this.#limits.bytes * far + this.#overdraft;
   }
 
-  /** Messages on their way that have been given room: one more, or with -1 one fewer. */
+  /** Counts an admitted message that begins (1) or ends (-1). */
   countAdmitted(more: 1 | -1): void {
     this.#admitted += more;
     if (this.#admitted === 0) this.#overdraft = 0;
@@ -265,7 +253,10 @@ export class Accounts {
     return this.#limits.bytes - this.used.bytes;
   }
 
-  /** Opens an account for a connection. Those of one `peer` share; where there is no name, it is a peer itself. */
+  /**
+   * Opens an account for a connection. Accounts with the same `peer` share; without one, the account is a peer of
+   * its own.
+   */
   open(peer: string | undefined, holder?: Holder): Account {
     if (peer === undefined) {
       const account = new Account(this, undefined, holder);
@@ -290,7 +281,7 @@ export class Accounts {
     if (account.peer) account.peer.bytes += bytes;
     this.used.bytes += bytes;
     if (bytes > 0) {
-      if (this.#spares.size > 0 && this.isExceeded) this.#dropSpares();
+      if (this.#reclaimables.size > 0 && this.isExceeded) this.#reclaim();
     } else if (this.#resumes.size + this.#waiting.size > 0) this.#serveLater();
   }
 
@@ -300,7 +291,7 @@ export class Accounts {
     account[limited] += more;
     if (peer) peer[limited] += more;
     if (limited === 'calls' || account.streams !== (more === 1 ? 1 : 0)) return;
-    // It has its first stream, or has had its last.
+    // The connection has its first stream, or no stream any more.
     if (peer) peer.active += more;
     if (!peer || peer.active === (more === 1 ? 1 : 0)) this.#active += more;
   }
@@ -317,8 +308,8 @@ export class Accounts {
   }
 
   /**
-   * Whether there is room for so much more of an account. Where there is none, one that has less than its share gets
-   * it all the same: of bytes there may be a quarter more for that, and beyond it others have to make room.
+   * True if the account may use `amount` more of a resource. Above the limit, an account within its fair share is
+   * still admitted: other peers are evicted to make room, and bytes may exceed the limit by a quarter meanwhile.
    */
   admit(account: Account, limited: keyof Limited, amount: number): boolean {
     const limit = this.#limits[limited];
@@ -331,62 +322,68 @@ export class Accounts {
     for (let left = evictionsAtOnce; victim && left > 0; left--) {
       if (fits(limited === 'bytes' ? this.#farLimit : this.#limits[limited])) return true;
       if (limited !== 'bytes') victim.evict(limited, this.#since);
-      // What goes on is over soon, and little is asked for.
+      // Calls that make progress end soon, and the amount is small.
       else if (victim.evictStalled(this.#since) <= 0) return true;
       victim = this.#victim(account, limited, amount);
     }
     return fits(this.#limits[limited]);
   }
 
-  mostOf(bytes: number): number {
-    return Math.min(bytes, this.#limits.bytes * mostPart);
+  capAdmission(bytes: number): number {
+    return Math.min(bytes, this.#limits.bytes * maxPart);
   }
 
   /**
-   * Asks for room for a message on its way. Where there is none it waits, with those of peers that have least
-   * first, but what fits need not wait for what does not. Where too many wait, one is refused of the peer that has
-   * most of them.
+   * Requests admission for a message. If there is too little free memory, the request is queued, sorted by the
+   * bytes that peers hold; a smaller message may still be admitted before it. If the queue is full, a request of
+   * the peer with the most queued requests is refused.
    */
-  ask(account: Account, bytes: number, wish: Wish): Waiting<Account> | 'granted' | 'refused' {
+  requestAdmission(
+    account: Account,
+    bytes: number,
+    callbacks: AdmissionCallbacks,
+  ): AdmissionRequest<Account> | 'granted' | 'refused' {
     if (this.#fitsBeside(bytes)) return 'granted';
-    const waiting = this.#waiting.enter({ ...wish, account, bytes, since: this.#tick });
+    const waiting = this.#waiting.add({ ...callbacks, account, bytes, since: this.#tick });
     if (waiting) this.#serveLater();
     return waiting ?? 'refused';
   }
 
-  /** Beside what waits, and is not to wait for ever: once that is late, others have half of what there is. */
+  /**
+   * Prevents starvation: once the oldest queued request is late, new messages may take only half of the free bytes.
+   */
   #fitsBeside(bytes: number): boolean {
     return bytes <= (this.#isLate ? this.freeBytes / 2 : this.freeBytes);
   }
 
-  /** Whether a message has waited for a second or two. */
+  /** True if the oldest request has been queued for more than one second. */
   get #isLate(): boolean {
     const { first } = this.#waiting;
     return first !== undefined && this.#tick - first.since > 1;
   }
 
-  leave(waiting: Waiting<Account>): void {
-    this.#waiting.leave(waiting);
+  cancelAdmission(waiting: AdmissionRequest<Account>): void {
+    this.#waiting.delete(waiting);
   }
 
-  /** Calls back once there is not more any more than may be. */
-  onRoom(resume: () => void): void {
+  /** Calls back, once, when the byte limit is no longer exceeded. */
+  onMemoryAvailable(resume: () => void): void {
     this.#resumes.add(resume);
   }
 
-  /** Takes onRoom() back. */
-  offRoom(resume: () => void): void {
+  /** Cancels onMemoryAvailable(). */
+  offMemoryAvailable(resume: () => void): void {
     this.#resumes.delete(resume);
   }
 
-  /** Has something dropped, once, where there is no room for what is of use. */
-  offer(spare: Spare): void {
-    this.#spares.add(spare);
+  /** Registers memory that is freed, once, when the limit is exceeded. */
+  offer(spare: Reclaimable): void {
+    this.#reclaimables.add(spare);
   }
 
-  /** A connection is over, and holds nothing: its spare is taken back. */
-  close(account: Account, spare: Spare): void {
-    this.#spares.delete(spare);
+  /** Closes the account of a connection that holds nothing any more, and unregisters its reclaimable memory. */
+  close(account: Account, spare: Reclaimable): void {
+    this.#reclaimables.delete(spare);
     const { peer } = account;
     if (!peer) return this.#sharers.delete(account);
     peer.accounts.delete(account);
@@ -396,8 +393,8 @@ export class Accounts {
   }
 
   /**
-   * To be called every second, with the turn that it is. What has been too much for a second is ended, and where
-   * messages have waited as long, so are those that others are in the middle of and do not go on with.
+   * Must be called every second with the current turn. It evicts calls if the limit has been exceeded for a second,
+   * or if a message has been queued for more than one, stalled calls first.
    */
   tick(turn: number): void {
     this.#tick++;
@@ -413,13 +410,15 @@ export class Accounts {
     return (account.peer ?? account).bytes > this.#share('bytes', account);
   }
 
-  /** What each sharer may have where all want more than there is. */
+  /** The fair share: the limit divided by the number of active peers, this one included. */
   #share(limited: keyof Limited, { peer, streams }: Account): number {
     const others = (peer ? peer.active : streams) > 0 ? this.#active : this.#active + 1;
     return this.#limits[limited] / Math.max(1, others);
   }
 
-  /** Who has to make room for an account: nobody, where it has its share already. */
+  /**
+   * The account to evict from in favour of the given one; undefined if the given one is not within its fair share.
+   */
   #victim(account: Account, limited: keyof Limited, amount: number): Account | undefined {
     const { peer } = account;
     const own = peer ?? account;
@@ -450,7 +449,7 @@ export class Accounts {
     this.#later(this.#goOnRelieving);
   };
 
-  /** Ends what others are in the middle of and do not go on with, and where that is not enough, of who has too much. */
+  /** Evicts stalled calls first, and then other calls of peers above their fair share. */
   *#evictions(): Generator<undefined, void> {
     const accounts = this.#accounts().toSorted(byUse);
     for (const account of accounts) {
@@ -468,7 +467,10 @@ export class Accounts {
     yield* this.#evictionsForWaiting();
   }
 
-  /** Calls that go on make room, too, for a message within its peer's share, but for the last message on its way. */
+  /**
+   * Evicts calls in progress for a late message that is within its peer's fair share, unless only one admitted
+   * message is being received.
+   */
   *#evictionsForWaiting(): Generator<undefined, void> {
     for (let { next } = this.#waiting; next; { next } = this.#waiting) {
       if (!this.#isLate || next.bytes <= this.freeBytes || this.#admitted === 1) return;
@@ -479,7 +481,7 @@ export class Accounts {
     }
   }
 
-  /** Whether there is too much, or not enough for what waits. */
+  /** True if the limit is exceeded, or if the next queued message does not fit. */
   #isShort(): boolean {
     const { next } = this.#waiting;
     return next ? next.bytes > this.freeBytes : this.isExceeded;
@@ -491,10 +493,10 @@ export class Accounts {
       .flatMap((sharer) => (sharer instanceof Account ? [sharer] : sharer.accounts.all()));
   }
 
-  /** More than is needed, so that not every byte that comes has all spares looked at. */
-  #dropSpares(): void {
+  /** Frees more than needed, so that the set is not searched again at every charge. */
+  #reclaim(): void {
     const enough = this.#limits.bytes * (1 - roomMade);
-    this.#spares.dropUntil(() => this.used.bytes <= enough);
+    this.#reclaimables.dropUntil(() => this.used.bytes <= enough);
   }
 
   #serveLater(): void {
@@ -514,8 +516,8 @@ export class Accounts {
     for (const resume of resumes) resume();
   };
 
-  #serveNext(next: Waiting<Account>): void {
-    // One at a time gets through, though there is too little room.
+  #serveNext(next: AdmissionRequest<Account>): void {
+    // One message at a time is admitted beyond the limit, so that there is always progress.
     if (next.bytes <= this.freeBytes) this.#grant(next);
     else if (this.#admitted === 0 && !this.isFarExceeded) {
       this.#overdraft = next.bytes - Math.max(0, this.freeBytes);
@@ -523,14 +525,14 @@ export class Accounts {
     }
   }
 
-  #grant(waiting: Waiting<Account>): void {
-    this.#waiting.leave(waiting);
+  #grant(waiting: AdmissionRequest<Account>): void {
+    this.#waiting.delete(waiting);
     waiting.granted();
     if (this.#waiting.size > 0) this.#serveLater();
   }
 }
 
-/** Those of the peer that has most come first. */
+/** Sorts by the bytes of the peer, then of the account, highest first. */
 function byUse(a: Account, b: Account): number {
   return (b.peer ?? b).bytes - (a.peer ?? a).bytes || b.bytes - a.bytes;
 }

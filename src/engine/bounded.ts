@@ -1,6 +1,6 @@
 /**
- * As much of the beginning of a text as has at most so many bytes where it is written as JSON with what
- * is not printable escaped, too. What is not ASCII is taken for six bytes each, as some of it is: `\u009b`.
+ * Truncates a text to at most `most` bytes of its JSON encoding, with non-printable characters escaped. Each
+ * non-ASCII character counts as six bytes, as in `\u009b`.
  */
 export function bounded(text: string, most: number): string {
   if (text.length * longestEscape <= most) return text;

@@ -3,9 +3,8 @@ import { AbortError, isAbortError } from 'abort-controller-x';
 import { ServerError, Status } from 'nice-grpc-common';
 
 /**
- * The status that a service meant by what it threw; undefined where that is no ServerError. Never throws,
- * though what was thrown may, when it is looked at. A code that is none is UNKNOWN, and details that are no
- * text are left out.
+ * The status that a service threw on purpose, as a ServerError; undefined for anything else. Never throws, even if a
+ * property of the thrown value does. An invalid code becomes UNKNOWN; details that are not a string are dropped.
  */
 export function meantBy(thrown: unknown): { code: Status; details: string } | undefined {
   try {
@@ -20,7 +19,7 @@ export function meantBy(thrown: unknown): { code: Status; details: string } | un
   }
 }
 
-/** Whether it says that somebody's work was aborted. Never throws. */
+/** True for an AbortError. Never throws. */
 export function isAbort(thrown: unknown): boolean {
   try {
     return isAbortError(thrown);
@@ -29,21 +28,21 @@ export function isAbort(thrown: unknown): boolean {
   }
 }
 
-/** What a call's signal aborts with; whyAborted() finds the error that ended the call. */
+/** The reason of an aborted call's signal; whyAborted() finds the error that ended the call. */
 export function abortFor(error: unknown): AbortError {
   return Object.assign(new AbortError(), { cause: error });
 }
 
 /**
- * What a call ends with of which an abort was thrown: the ServerError that it was ended by, where its signal
- * has one, as whoever waits with a signal does not know that. Never throws.
+ * Replaces an AbortError by the ServerError that aborted the call's signal, if there is one, because code that waits
+ * on a signal only throws the AbortError. Never throws.
  */
 export function whyAborted(thrown: unknown, { aborted, reason }: AbortSignal): unknown {
   if (!aborted || !isAbort(thrown) || !(reason instanceof Error)) return thrown;
   return meantBy(reason.cause) ? reason.cause : thrown;
 }
 
-/** It in words, with its stack, as far as it can be shown. Never throws. */
+/** Formats a thrown value with its stack for the log. Never throws. */
 export function show(thrown: unknown): string {
   try {
     return inspect(thrown);
@@ -52,24 +51,24 @@ export function show(thrown: unknown): string {
   }
 }
 
-/** Numbers that gRPC has not given a name yet are for clients to judge. */
+/** Accepts numbers that gRPC does not name yet: clients decide what they mean. */
 function isCode(code: unknown): boolean {
   return Number.isSafeInteger(code) && Number(code) >= 0;
 }
 
 interface FaultOptions extends ErrorOptions {
-  /** The one that the caller asks for, with this message; INTERNAL, if it is left out. */
+  /** The status code; INTERNAL by default. With a code, the message is sent to the caller as well. */
   code?: Status;
-  /** What the log says of it; the message, if `code` is left out. */
+  /** The text for the log. Defaults to the message if `code` is omitted. */
   reason?: string;
 }
 
 /**
- * INTERNAL, or another code that says we failed, though it is the caller who asks for it: by not keeping
- * to the protocol, or in so many words. The log does not take it for a fault of ours.
+ * An INTERNAL (or similar) status that the caller causes, by violating the protocol or by asking for it. The log does
+ * not report it as a server fault.
  */
 export class ExpectedError extends ServerError {
-  /** What the log says of it, if that is not in the caller's own words. */
+  /** The text for the log, if it does not quote the caller. */
   readonly reason: string | undefined;
 
   constructor(message: string, { code, cause, reason }: FaultOptions = {}) {
@@ -80,13 +79,13 @@ export class ExpectedError extends ServerError {
   }
 }
 
-/** RESOURCE_EXHAUSTED that names the bound, in bytes. */
+/** RESOURCE_EXHAUSTED; the message names the limit in bytes. */
 export function tooLarge(maxSize: number): ServerError {
   const message = `Cannot take a message of more than ${maxSize} bytes`;
   return new ServerError(Status.RESOURCE_EXHAUSTED, message);
 }
 
-/** INTERNAL: the caller does not keep to the protocol. */
+/** INTERNAL: the caller violates the protocol. */
 export function broken(what: string, options?: ErrorOptions): ExpectedError {
   return new ExpectedError(`Cannot take ${what}`, options);
 }

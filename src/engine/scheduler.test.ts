@@ -19,7 +19,7 @@ function worker(flow: Flow, { pieces, work = size }: { pieces: number; work?: nu
   }
 }
 
-test('a flow does all of a small work at once', () => {
+test('a flow does a small amount of work at once', () => {
   const small = worker(new Scheduler(0).createFlow(), { pieces: 10 });
 
   small.goOn();
@@ -27,7 +27,7 @@ test('a flow does all of a small work at once', () => {
   assert.equal(small.done, 10);
 });
 
-test('a flow with much to do has a part of each turn, and comes to an end', async () => {
+test('a flow with much work gets a quota in each turn, and finishes', async () => {
   const large = worker(new Scheduler(0).createFlow(), { pieces: 2000 });
 
   large.goOn();
@@ -42,7 +42,7 @@ test('a flow with much to do has a part of each turn, and comes to an end', asyn
   assert.ok(Math.max(...parts) <= 200, `parts of ${parts.join(', ')}`);
 });
 
-test('a flow that comes when many wait does its work at once, and they go on alike', async () => {
+test('a new flow works at once while many are queued, and those continue evenly', async () => {
   const scheduler = new Scheduler(0);
   const workers = Array.from({ length: 50 }, () =>
     worker(scheduler.createFlow(), { pieces: 1000 }),
@@ -60,7 +60,7 @@ test('a flow that comes when many wait does its work at once, and they go on ali
   assert.ok(Math.max(...done) - Math.min(...done) <= 80, `done: ${done.join(', ')}`);
 });
 
-test('a turn does a bounded amount of work, however many flows have some', async () => {
+test('a turn does a limited amount of work, however many flows have some', async () => {
   const scheduler = new Scheduler(0);
   const workers = Array.from({ length: 1000 }, () =>
     worker(scheduler.createFlow(), { pieces: 100 }),
@@ -80,7 +80,7 @@ test('a turn does a bounded amount of work, however many flows have some', async
   assert.ok(most * size <= 2 * 16_000 + size, `${most} pieces in a turn`);
 });
 
-test('turns are short while connections are accepted: each waits for a turn of its own', async () => {
+test('accepted() makes the next turn short, because each turn accepts one connection', async () => {
   const scheduler = new Scheduler(0);
   const workers = Array.from({ length: 50 }, () =>
     worker(scheduler.createFlow(), { pieces: 10_000 }),
@@ -106,7 +106,7 @@ test('turns are short while connections are accepted: each waits for a turn of i
   assert.ok(Math.min(...long.slice(1)) * size >= 10_000, `parts of ${long.join(', ')}`);
 });
 
-test('a flow that does in one piece what others do in many waits for as long', async () => {
+test('a flow that exceeds its quota waits as long as flows that do not', async () => {
   const scheduler = new Scheduler(0);
   const dear = worker(scheduler.createFlow(), { pieces: 100, work: 100 * size });
   const cheap = worker(scheduler.createFlow(), { pieces: 10_000 });
@@ -119,7 +119,7 @@ test('a flow that does in one piece what others do in many waits for as long', a
   assert.ok(ratio > 0.7 && ratio < 1.5, `${dear.done} and ${cheap.done}`);
 });
 
-test('inTurn() works at once for a flow that has not done its part, and else once in a turn', async () => {
+test('inTurn() works at once within the quota, and otherwise once per turn', async () => {
   const scheduler = new Scheduler(0);
   const flow = scheduler.createFlow();
   const work = () => {
@@ -135,7 +135,7 @@ test('inTurn() works at once for a flow that has not done its part, and else onc
   assert.notEqual(await second, await third);
 });
 
-test('inTurn() rejects with what its work throws', async () => {
+test('inTurn() rejects with the error that its work throws', async () => {
   const flow = new Scheduler(0).createFlow();
   flow.spend(1_000_000);
 
@@ -146,19 +146,19 @@ test('inTurn() rejects with what its work throws', async () => {
   await assert.rejects(Promise.resolve(failing), /no/);
 });
 
-test('a flow is crowded when all together have put off too much, and not after', () => {
+test('isInputFull is true while all flows together defer more than the maximum', () => {
   const scheduler = new Scheduler(100);
   const flows = [scheduler.createFlow(), scheduler.createFlow()] as const;
 
-  flows[0].putOff(60);
-  assert.equal(flows[1].isCrowded, false);
-  flows[1].putOff(60);
-  assert.equal(flows[0].isCrowded, true);
-  flows[0].putOff(10);
-  assert.equal(flows[1].isCrowded, false);
+  flows[0].deferInput(60);
+  assert.equal(flows[1].isInputFull, false);
+  flows[1].deferInput(60);
+  assert.equal(flows[0].isInputFull, true);
+  flows[0].deferInput(10);
+  assert.equal(flows[1].isInputFull, false);
 });
 
-test('a turn in which much was done is full for every flow, and the next is not', async () => {
+test('isTurnFull is true for every flow after much work, and false in the next turn', async () => {
   const scheduler = new Scheduler(0);
   const [one, other] = [scheduler.createFlow(), scheduler.createFlow()];
   one.spend(31_999);

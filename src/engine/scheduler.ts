@@ -1,81 +1,82 @@
 /**
- * Shares the event loop between connections: deficit round robin (Shreedhar and Varghese, 1995), with new
- * flows first as in FQ-CoDel (RFC 8290 section 4.2). A turn is one round of the event loop. In each, a
- * connection may do so much work; what is left waits, and others have their part before it goes on.
+ * Shares the event loop between connections with deficit round robin (Shreedhar and Varghese, 1995), new flows
+ * first as in FQ-CoDel (RFC 8290 section 4.2). A turn is one iteration of the event loop. A connection has a quota
+ * of work in each turn; the rest of its work is deferred until the other connections have had their quota.
  *
- * Work is counted in units of some quarter of a microsecond, never timed: the same input does the same work.
+ * Work is counted in units of about a quarter of a microsecond, never timed, so the same input always costs the
+ * same.
  */
 
-/** What a connection may do in a turn, at most. */
-const mostQuantum = 4000;
-/** The same where many wait: less would be hardly a call. */
-const leastQuantum = 100;
-/** What all that wait may do in a turn, and again what all others may. */
-const longHalf = 16_000;
+/** The maximum quota of a flow in a turn. */
+const maxQuantum = 4000;
+/** The minimum quota of a queued flow when many are queued: less would not serve a call. */
+const minQuantum = 100;
+/** The work that all queued flows may do in a turn, and separately the work that all other flows may do. */
+const turnShare = 16_000;
 /**
- * The same while connections come: Node accepts one in each turn and on each address (libuv 1.46), so that a
- * client waits as many turns to be accepted as others came before it.
+ * The same while connections come: Node accepts one connection in each turn and on each address (libuv since 1.46),
+ * so a client waits as many turns to be accepted as there are connections before its own.
  */
-const shortHalf = longHalf / 8;
-/** In halves: when all have done so much in a turn, nobody begins what may be large. */
+const shortTurnShare = turnShare / 8;
+/** The work in a turn, in shares, after which no message is decoded or encoded that may be large. */
 const fullTurn = 2;
-/** When they have done so much, what has begun does not go on, either. */
+/** The work in a turn, in shares, after which even work in progress is deferred. */
 const overfullTurn = 3 * fullTurn;
 
-/** What work costs, in units. */
+/** The cost of each kind of work, in units. */
 export const cost = {
-  /** Any frame that comes. */
+  /** Receiving any frame. */
   frame: 1,
-  /** A stream that is opened, and what serves it. */
+  /** Opening a stream, with the call that it carries. */
   stream: 50,
-  /** A call that takes or gives more than one message: generators and promises that go on from each to the next. */
+  /** A call with more than one request or response: generators and promises resume for each message. */
   streaming: 50,
-  /** A stream that is refused, or ends before its time. */
+  /** Refusing a stream, or ending it with RST_STREAM. */
   reset: 20,
-  /** A message of a request. */
+  /** Receiving a request message. */
   request: 5,
-  /** One of a response, on its way through the middleware. */
+  /** Passing a response message through the middleware. */
   response: 15,
-  /** A call that does not end well: what was thrown has a stack. */
+  /** A call that fails: the error that was thrown captures a stack. */
   failure: 150,
-  /** A message that is compressed or was: whatever does that is made for it. */
+  /** Compressing or decompressing a message: a zlib stream is created for each. */
   coding: 150,
 } as const;
 
-/** What so many bytes of header lists cost, which are looked at one by one. */
+/** The cost of a header list of so many bytes, each of which is examined. */
 export function headerWork(bytes: number): number {
   return bytes >> 6;
 }
 
-/** What so many bytes cost that are copied: out of the system, into a message, out of it, into a response. */
+/** The cost of copying so many bytes, from the socket, into a message, or into a response. */
 export function copyWork(bytes: number): number {
   return bytes >> 8;
 }
 
-/** One connection's part of the work. */
+/** The share of the event loop that one connection has. */
 export interface Flow {
-  /** Which turn it is. */
+  /** The number of the current turn. */
   readonly turn: number;
   /** Counts work that has been done. */
   spend(work: number): void;
-  /** Whether what is left to do had better wait(). */
+  /** True if the quota of this turn is used up, and further work should wait(). */
   readonly isSpent: boolean;
   /**
-   * Whether all connections have done so much in this turn that a message, which may take far longer than a quota,
-   * had better wait(): so there is one such step in a turn, however many connections have some.
+   * True if all connections together have done so much work in this turn that a message, which may cost far more
+   * than a quota, should wait(). It limits a turn to one such message, however many connections have one.
    */
   readonly isTurnFull: boolean;
-  /** Whether it is so much more that even what has begun had better wait. */
+  /** True if even work in progress should wait(). */
   readonly isTurnOverfull: boolean;
-  /** Runs a task in a later turn, when this flow has its part again. */
+  /** Runs a task in a later turn, once this flow has quota again. */
   wait(task: () => void): void;
-  /** Says how many bytes of input wait for that. */
-  putOff(bytes: number): void;
-  /** Whether no more of them may. */
-  readonly isCrowded: boolean;
+  /** Sets the number of input bytes that this flow has deferred. */
+  deferInput(bytes: number): void;
+  /** True if all flows together have deferred the maximum of input, and no more may be deferred. */
+  readonly isInputFull: boolean;
 }
 
-/** A flow that never has to wait. */
+/** A flow without a quota, which never has to wait. */
 export const unbounded: Flow = {
   turn: 0,
   spend() {},
@@ -83,19 +84,20 @@ export const unbounded: Flow = {
   isTurnFull: false,
   isTurnOverfull: false,
   wait: (task) => void setImmediate(task),
-  putOff() {},
-  isCrowded: false,
+  deferInput() {},
+  isInputFull: false,
 };
 
 /**
- * Does some work when a flow may go on: at once, if neither it nor the turn has done its part. It is done by the task
- * that waits, not after it: the next one would begin before this one's work counted.
+ * Does work at once if neither the flow nor the turn has used up its quota, and otherwise in a later turn. The work
+ * runs inside the deferred task, not after it: otherwise the next task would start before this one's work is
+ * counted.
  */
 export function inTurn<T>(flow: Flow, work: () => T): T | Promise<T> {
   return flow.isSpent || flow.isTurnFull ? inLaterTurn(flow, work) : work();
 }
 
-/** Does some work when a flow has its part again. */
+/** Does work in a later turn, once the flow has quota again. */
 export function inLaterTurn<T>(flow: Flow, work: () => T | Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     flow.wait(() => {
@@ -108,69 +110,69 @@ export function inLaterTurn<T>(flow: Flow, work: () => T | Promise<T>): Promise<
   });
 }
 
-/** The work of all connections of a server. */
+/** Schedules the work of all connections of a server. */
 export class Scheduler {
-  /** Which turn it is. */
+  /** The number of the current turn. */
   turn = 1;
-  /** What flows that do not wait have left in this turn. */
-  fresh = longHalf;
-  /** What has been done in it, by all. */
+  /** The work that flows which are not queued may still do in this turn. */
+  fresh = turnShare;
+  /** The work done in this turn by all flows. */
   done = 0;
-  /** Bytes of input that wait. */
-  putOff = 0;
+  /** Deferred bytes of input of all flows. */
+  deferredInput = 0;
   #atEnd: (() => void)[] = [];
-  /** Swapped with those, so that a turn makes no array. */
+  /** The other of two arrays that are swapped each turn, so that a turn allocates none. */
   #ending: (() => void)[] = [];
   readonly #waiting: WaitingFlow[] = [];
-  readonly #mostPutOff: number;
+  readonly #maxDeferredInput: number;
   readonly #later: (task: () => void) => unknown;
   #isScheduled = false;
-  #half = longHalf;
-  /** The last turn that is a short one. */
+  #share = turnShare;
+  /** The last turn that is short. */
   #shortUntil = 0;
 
   /**
-   * Of more than `mostPutOff` bytes of input that wait, none are put off: the sockets wait for us instead.
-   * `later` runs a task in the next turn of the event loop.
+   * `maxDeferredInput` is the maximum of deferred input in bytes; above it, sockets are paused instead. `later` runs a
+   * task in the next turn of the event loop.
    */
-  constructor(mostPutOff: number, later: (task: () => void) => unknown = setImmediate) {
-    this.#mostPutOff = mostPutOff;
+  constructor(maxDeferredInput: number, later: (task: () => void) => unknown = setImmediate) {
+    this.#maxDeferredInput = maxDeferredInput;
     this.#later = later;
   }
 
-  get isCrowded(): boolean {
-    return this.putOff > this.#mostPutOff;
+  get isInputFull(): boolean {
+    return this.deferredInput > this.#maxDeferredInput;
   }
 
-  /** Whether all connections have done so much in this turn; see Flow. */
+  /** See Flow. */
   get isTurnFull(): boolean {
-    return this.done >= fullTurn * this.#half;
+    return this.done >= fullTurn * this.#share;
   }
 
   get isTurnOverfull(): boolean {
-    return this.done >= overfullTurn * this.#half;
+    return this.done >= overfullTurn * this.#share;
   }
 
-  /** A connection was accepted: others may wait for that, so the next turn is a short one. */
+  /** Makes the next turn a short one: a connection was accepted, and others may wait for that. */
   accepted(): void {
     this.#shortUntil = this.turn + 1;
   }
 
-  /** A flow of its own for one connection. */
+  /** Creates the flow of one connection. */
   createFlow(): Flow {
     return new WaitingFlow(this);
   }
 
   /**
-   * Runs a task at the end of this turn, when every socket that had something has been read: what a
-   * connection produces meanwhile leaves in one write. One task of the event loop serves all connections.
+   * Runs a task at the end of this turn, after every readable socket has been read: what a connection produces in a
+   * turn is sent in one write. One event loop task serves all connections.
    */
   atEnd(task: () => void): void {
     this.#atEnd.push(task);
     this.schedule();
   }
 
-  /** There is work to share out in the next turn, or at least one to begin. */
+  /** Schedules the next turn, unless it is scheduled. */
   schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -186,8 +188,8 @@ export class Scheduler {
     this.#isScheduled = false;
     this.#endTurn();
     this.turn++;
-    this.#half = this.turn <= this.#shortUntil ? shortHalf : longHalf;
-    this.fresh = this.#half;
+    this.#share = this.turn <= this.#shortUntil ? shortTurnShare : turnShare;
+    this.fresh = this.#share;
     this.done = 0;
     this.#shareOut();
     if (this.#waiting.length > 0) this.schedule();
@@ -203,15 +205,15 @@ export class Scheduler {
 
   #shareOut(): void {
     const waiting = this.#waiting;
-    const quantum = Math.floor(this.#half / Math.max(1, waiting.length));
-    const granted = Math.min(mostQuantum, Math.max(leastQuantum, quantum));
-    for (let left = this.#half; left > 0;) {
+    const quantum = Math.floor(this.#share / Math.max(1, waiting.length));
+    const granted = Math.min(maxQuantum, Math.max(minQuantum, quantum));
+    for (let left = this.#share; left > 0;) {
       const flow = waiting.shift();
       if (!flow) return;
-      // Whoever has done more than its part lately has less of this round, or none.
+      // A flow with a deficit from earlier rounds gets a smaller quota, or none.
       if (flow.grant(granted)) {
         const done = flow.run();
-        // What its tasks have begun may go on when they have returned.
+        // The tasks may have started work that continues after they returned.
         left -= Math.max(granted, done);
       }
       if (flow.hasTasks) waiting.push(flow);
@@ -223,12 +225,12 @@ class WaitingFlow implements Flow {
   readonly #scheduler: Scheduler;
   readonly #tasks: (() => void)[] = [];
   #turn = 0;
-  /** What it may do in that turn; below zero when it did more. */
+  /** The quota left in `#turn`; negative after an overrun. */
   #left = 0;
-  /** Whether that was granted to it, and does not come out of what others have. */
+  /** True if the quota was granted to a queued flow, and does not count against `fresh`. */
   #isGranted = false;
   #isRunning = false;
-  #putOff = 0;
+  #deferred = 0;
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
@@ -253,7 +255,7 @@ class WaitingFlow implements Flow {
   get isSpent(): boolean {
     this.#renew();
     if (this.#left <= 0) return true;
-    // Who waits already is not to overtake itself.
+    // A flow with queued tasks must not overtake itself.
     return !this.#isGranted && (this.#scheduler.fresh <= 0 || this.#tasks.length > 0);
   }
 
@@ -265,13 +267,13 @@ class WaitingFlow implements Flow {
     return this.#scheduler.isTurnOverfull;
   }
 
-  get isCrowded(): boolean {
-    return this.#scheduler.isCrowded;
+  get isInputFull(): boolean {
+    return this.#scheduler.isInputFull;
   }
 
-  putOff(bytes: number): void {
-    this.#scheduler.putOff += bytes - this.#putOff;
-    this.#putOff = bytes;
+  deferInput(bytes: number): void {
+    this.#scheduler.deferredInput += bytes - this.#deferred;
+    this.#deferred = bytes;
   }
 
   wait(task: () => void): void {
@@ -279,7 +281,7 @@ class WaitingFlow implements Flow {
     if (isFirst && !this.#isRunning) this.#scheduler.enqueue(this);
   }
 
-  /** Whether it may do something in this round, with so much more. */
+  /** Adds the quota of a round to the deficit counter; returns whether the flow may run. */
   grant(quantum: number): boolean {
     this.#left = Math.min(quantum, this.#left + quantum);
     this.#turn = this.#scheduler.turn;
@@ -287,11 +289,11 @@ class WaitingFlow implements Flow {
     return this.#left > 0;
   }
 
-  /** Runs what waits, as far as that goes; gives the work that was done. */
+  /** Runs tasks until the quota is used up; returns the work that was done. */
   run(): number {
     const before = this.#left;
     this.#isRunning = true;
-    // What waits again meanwhile is for the next time.
+    // Tasks that are queued meanwhile wait for the next round.
     for (let count = this.#tasks.length; count > 0 && this.#left > 0; count--) {
       const task = this.#tasks.shift();
       if (task) guard(task);
@@ -300,17 +302,17 @@ class WaitingFlow implements Flow {
     return before - this.#left;
   }
 
-  /** Each turn that has passed has given it its part. */
+  /** Adds the quota of each turn that has passed. */
   #renew(): void {
     const { turn } = this.#scheduler;
     if (turn === this.#turn) return;
-    this.#left = Math.min(mostQuantum, this.#left + (turn - this.#turn) * mostQuantum);
+    this.#left = Math.min(maxQuantum, this.#left + (turn - this.#turn) * maxQuantum);
     this.#turn = turn;
     this.#isGranted = false;
   }
 }
 
-/** A fault of ours in one connection is no reason to forget the others. */
+/** Rethrows an error outside the turn, so that a fault in one connection does not stop the others. */
 function guard(task: () => void): void {
   try {
     task();

@@ -7,7 +7,7 @@ interface Item extends Placed {
   name: number;
 }
 
-test('UnorderedSet holds what a Set would', async () => {
+test('UnorderedSet has the same items as a Set', async () => {
   await withRandom((random) => {
     const items = Array.from({ length: 50 }, (_, name): Item => ({ name, slot: -1 }));
     const unordered = new UnorderedSet<Item>();

@@ -1,13 +1,13 @@
 /** An item of an UnorderedSet, which stores its position. */
 export interface Placed {
-  /** Position in the set, written by the set; -1 outside of it. */
+  /** The position in the set, written by the set; -1 outside of it. */
   slot: number;
 }
 
 /**
- * Things that come and go by the thousand, in no order. A Set would do, but for V8's collector: a table
- * that a Set has outgrown points to the one that follows it, and once such a table is old, all that
- * follow and what stood in them wait for a major collection (half of the time went there).
+ * An unordered set with cheap insertion and deletion. A JavaScript Set stresses V8's garbage collector: a table that
+ * a Set has outgrown points to the next one, and once it is in the old generation, it keeps all later tables and
+ * their entries alive until a major collection, which took half of the time.
  */
 export class UnorderedSet<T extends Placed> {
   readonly #items: T[] = [];
@@ -16,7 +16,7 @@ export class UnorderedSet<T extends Placed> {
     return this.#items.length;
   }
 
-  /** What is in it now; more may come and go meanwhile. */
+  /** A snapshot of the items; the set may change meanwhile. */
   all(): T[] {
     return this.#items.slice();
   }
@@ -25,7 +25,7 @@ export class UnorderedSet<T extends Placed> {
     item.slot = this.#items.push(item) - 1;
   }
 
-  /** Takes out what is in it; what is not makes no difference. */
+  /** Removes an item, if it is in the set. */
   delete(item: T): void {
     const { slot } = item;
     if (this.#items[slot] !== item) return;

@@ -29,7 +29,7 @@ for (const kind of kinds) {
     await until(() => running.openCalls.inChain === 0);
   });
 
-  test(`deadline() shortens what the caller of a ${kind} call allows`, async () => {
+  test(`deadline() shortens a long deadline of a ${kind} call`, async () => {
     const deadlines = { max: 20, fallback: undefined };
     await using running = await serve({ echo: waiting(), deadlines });
 
@@ -43,7 +43,7 @@ for (const kind of kinds) {
     await until(() => running.openCalls.inChain === 0);
   });
 
-  test(`deadline() logs DEADLINE_EXCEEDED when the caller's own time for a ${kind} call is over`, async () => {
+  test(`deadline() logs DEADLINE_EXCEEDED when the caller's deadline of a ${kind} call expires`, async () => {
     await using running = await serve({ echo: waiting() });
 
     await assert.rejects(
@@ -59,7 +59,7 @@ for (const kind of kinds) {
   });
 }
 
-test('deadline() tells the service when the call must have ended', async () => {
+test('deadline() passes the effective deadline to the service', async () => {
   const seen: (number | undefined)[] = [];
   await using running = await serve({
     deadlines: { max: 60_000, fallback: undefined },
@@ -90,7 +90,7 @@ for (const [asked, max] of [
   ['600H', 60_000],
   ['99999999H', longestTimer + 5000],
 ] as const) {
-  test(`deadline() ends a call that asked for ${asked} after ${max} ms, and not before`, async (t) => {
+  test(`deadline() ends a call with a deadline of ${asked} after ${max} ms, and not before`, async (t) => {
     // A time that 60,000 is added to and taken from with an error: 60,000.00000000001 are left.
     t.mock.method(performance, 'now', () => 6000.1);
     await using running = await serve({
@@ -117,7 +117,7 @@ for (const [asked, max] of [
   });
 }
 
-test('deadline() leaves Health.Watch alone', async () => {
+test('deadline() does not apply to Health.Watch', async () => {
   await using running = await serve({ deadlines: { max: 1, fallback: 1 } });
   const health = createClient(HealthDefinition, running.channel);
   const watch = health.watch({ service: '' })[Symbol.asyncIterator]();

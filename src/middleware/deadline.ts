@@ -2,21 +2,21 @@ import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-g
 import type { Abortable, Sending, Timed } from '../context.ts';
 import { deadlineExceeded } from '../errors.ts';
 
-/** Our own limits on a call's time, in milliseconds. */
+/** The server's limits on the duration of a call, in milliseconds. */
 export interface DeadlineOptions {
-  /** The longest a call with a deadline may take, however much its caller allows. */
+  /** The maximum duration of a call with a deadline. */
   max: number;
-  /** What a call without a deadline gets; undefined leaves it without. */
+  /** The duration of a call without a deadline; undefined for no limit. */
   fallback: number | undefined;
-  /** The paths of the methods that neither applies to: calls that are meant to stay. */
+  /** The paths of long-lived methods, which are exempt from both. */
   exempt: ReadonlySet<string>;
-  /** Milliseconds, on the clock of the context's deadline. */
+  /** Milliseconds on the clock of the context's deadline. */
   now?: () => number;
 }
 
 /**
- * Ends a call with DEADLINE_EXCEEDED when its time is over. The engine keeps the caller's own
- * deadline; only where ours is closer does a call get a timer, and a generator, from here.
+ * Ends a call with DEADLINE_EXCEEDED at the server's deadline. The engine enforces the caller's own; this middleware
+ * adds a timer and a generator only to a call whose server deadline is earlier.
  */
 export function deadline({
   max,
@@ -38,7 +38,7 @@ export function deadline({
   return middleware;
 }
 
-/** The longest that a Node timer takes, in milliseconds: 24.8 days. */
+/** The maximum delay of a Node timer, in milliseconds: 24.8 days. */
 const longestTimer = 2 ** 31 - 1;
 
 async function* endingAt<Req, Res>(

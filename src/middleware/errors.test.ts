@@ -8,7 +8,7 @@ import { connectRaw, frame } from '../../test/support/raw_client.ts';
 import { reasons } from '../engine/grpc/end_reason.ts';
 
 for (const kind of kinds) {
-  test(`hideInternalErrors() lets a ${kind} call fail as its service meant it`, async () => {
+  test(`hideInternalErrors() sends the error of a ${kind} call that its service intended`, async () => {
     const meant = () => new ServerError(Status.ALREADY_EXISTS, 'Cannot add "x": it is there');
     await using running = await serve({ echo: failing(meant) });
 
@@ -18,7 +18,7 @@ for (const kind of kinds) {
     });
   });
 
-  test(`hideInternalErrors() tells the caller of a ${kind} call nothing of what we did not mean`, async () => {
+  test(`hideInternalErrors() hides an unexpected error of a ${kind} call`, async () => {
     for (const thrown of [new Error('password is 1234'), 'text', undefined, new AbortError()]) {
       await using running = await serve({ echo: failing(() => thrown) });
 
@@ -35,7 +35,7 @@ for (const kind of kinds) {
     }
   });
 
-  test(`hideInternalErrors() cuts the message of a ${kind} call before it is a header`, async () => {
+  test(`hideInternalErrors() truncates the message of a ${kind} call before it is encoded`, async () => {
     const long = () => new ServerError(Status.NOT_FOUND, '\u{1F608}'.repeat(1024 * 1024));
     await using running = await serve({ echo: failing(long) });
 
@@ -46,7 +46,7 @@ for (const kind of kinds) {
     });
   });
 
-  test(`hideInternalErrors() mends a lone surrogate in the message of a ${kind} call`, async () => {
+  test(`hideInternalErrors() replaces a lone surrogate in the message of a ${kind} call`, async () => {
     const lone = () => new ServerError(Status.NOT_FOUND, 'no \ud83d here');
     await using running = await serve({ echo: failing(lone) });
 
@@ -57,7 +57,7 @@ for (const kind of kinds) {
   });
 }
 
-test('hideInternalErrors() tells an abort that a service throws as what its call was aborted for', async () => {
+test('hideInternalErrors() replaces an AbortError by the reason for which its call was aborted', async () => {
   let isBegun = false;
   await using running = await serve({
     engine: 'direct',

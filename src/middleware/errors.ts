@@ -4,9 +4,8 @@ import { RichError } from '../rich_error.ts';
 import { isAbort, meantBy, whyAborted } from '../engine/errors.ts';
 
 /**
- * Turns anything we did not mean to throw into INTERNAL with a fixed message. The original stays
- * on `cause`, for the log; the caller never sees it. An abort counts as meant only when the call
- * was aborted, and is told as what that was for. What we did mean tells the caller all that it has to say.
+ * Replaces an unexpected error by INTERNAL with a fixed message; the original is its `cause`, for the log only. An
+ * AbortError of an aborted call is replaced by the reason of the abort. A RichError adds its details to the trailers.
  */
 export async function* hideInternalErrors<Req, Res>(
   call: ServerMiddlewareCall<Req, Res>,
@@ -19,17 +18,20 @@ export async function* hideInternalErrors<Req, Res>(
   }
 }
 
-/** More would not be sent; to encode it would take several times as much. In characters. */
+/**
+ * The maximum length of details in characters. More would not be sent, but encoding it takes several times as much
+ * memory.
+ */
 const longestDetails = 4096;
 
-/** What the caller is told of what was thrown, which may be anything and throw when it is looked at. */
+/** Maps a thrown value, which may be anything, to the error for the caller. */
 function told(thrown: unknown, { signal, trailer }: CallContext): unknown {
   if (signal.aborted && isAbort(thrown)) return thrown;
   const meant = meantBy(thrown);
   if (!meant) return internal(thrown);
   try {
     if (thrown instanceof RichError) thrown.tell(trailer);
-    // grpc-js percent-encodes the message with encodeURI, which a lone surrogate makes throw.
+    // grpc-js encodes the message with encodeURI, which throws for a lone surrogate.
     const details = meant.details.slice(0, longestDetails).toWellFormed();
     const isSo =
       thrown instanceof ServerError && thrown.code === meant.code && thrown.details === details;

@@ -66,7 +66,7 @@ for (const kind of kinds) {
     assert.notEqual((await call(running.client, kind)).length, 0);
   });
 
-  test(`limit() counts no ${kind} call that has been refused, failed or left`, async () => {
+  test(`limit() does not count a ${kind} call that was refused, failed or cancelled`, async () => {
     await using running = await serve({ maxInFlight: 1, echo: waiting() });
     for (let round = 0; round < 3; round++) {
       const cancel = new AbortController();
@@ -81,7 +81,7 @@ for (const kind of kinds) {
   });
 }
 
-test('limit() says in the trailers when to try again, and not the same to all', async () => {
+test('limit() sends retry delays in the trailers, which differ', async () => {
   await using running = await serve({ maxInFlight: 1 });
   const leave = await occupy(running);
 
@@ -131,7 +131,7 @@ test('limit() neither refuses nor counts health and reflection', async () => {
 
 const limits = { maxConcurrentStreams: 10, maxMessageSize: 1000 };
 
-test('limit() counts the calls of its own server alone', async () => {
+test('limit() counts the calls of its own server only', async () => {
   await using running = await serve({ maxInFlight: 1 });
   const engine = await createEngine('direct', limits, { exempt });
   const others = withChain(engine, {
@@ -161,7 +161,7 @@ test('limit() counts the calls of its own server alone', async () => {
   await leave();
 });
 
-test('a call that is reset before its handler runs takes nobody’s place', async () => {
+test('limit() does not count a call that is reset before its handler runs', async () => {
   await using running = await serve({
     engine: 'direct',
     maxInFlight: 2,

@@ -2,14 +2,14 @@ import type { CallContext, ServerMiddleware, ServerMiddlewareCall } from 'nice-g
 import type { Counted } from '../context.ts';
 import { createBusy } from '../rich_error.ts';
 
-/** How many calls may be open, of all connections of one server together. */
+/** The maximum number of open calls of a server. */
 export interface LimitOptions {
   max: number;
 }
 
 /**
- * Ends a call with RESOURCE_EXHAUSTED where there are too many, and says when to try again. The engine has
- * counted it already.
+ * Refuses a call with RESOURCE_EXHAUSTED and a retry delay if there are too many. The engine has counted the call
+ * already.
  */
 export function limit({ max }: LimitOptions) {
   const tooMany = createBusy(`Cannot take more calls: at most ${max} at once`);

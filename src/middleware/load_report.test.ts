@@ -21,7 +21,7 @@ function reportOf() {
   return { reports, options: { onTrailer } };
 }
 
-test('loadReport() says in the trailers of every call how busy the server is', async () => {
+test('loadReport() adds the load to the trailers of every call', async () => {
   await using running = await serveTests({
     loadReport: loadReport({ trailer, report: () => report }),
     echo: {
@@ -40,7 +40,7 @@ test('loadReport() says in the trailers of every call how busy the server is', a
   assert.deepEqual(reports, [0.5, 0.5, 0.5]);
 });
 
-test('loadReport() leaves a report of the call itself as it is', async () => {
+test('loadReport() keeps a report that the service has set', async () => {
   await using running = await serveTests({
     loadReport: loadReport({ trailer, report: () => report }),
   });

@@ -1,14 +1,14 @@
 import type { ServerMiddleware } from 'nice-grpc-common';
 
-/** What is reported, and in which trailer. */
+/** The report and its trailer. */
 export interface LoadReportOptions {
-  /** Ends in `-bin`. */
+  /** Ends with `-bin`. */
   trailer: string;
-  /** Asked for with every call: it makes nothing anew that it has just made. */
+  /** Called for every call; it must be cached for a short time. */
   report: () => Uint8Array;
 }
 
-/** Says in the trailers of each call how busy the server is; a service may put its own report there. */
+/** Adds the server's load to the trailers of each call; a service may set its own report. */
 export function loadReport({ trailer, report }: LoadReportOptions) {
   const middleware: ServerMiddleware = (call, context) => {
     context.trailer.set(trailer, report());

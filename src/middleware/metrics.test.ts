@@ -51,7 +51,7 @@ const endings = [
 
 for (const kind of kinds) {
   for (const { code, ...options } of endings) {
-    test(`a ${kind} call that ends ${code} is counted once, with the code of its line`, async () => {
+    test(`metrics count a ${kind} call that ends with ${code} once, with the logged code`, async () => {
       await using running = await serve(options);
       const requests = code === 'OK' ? undefined : unending();
       const cancel = new AbortController();
@@ -74,7 +74,7 @@ for (const kind of kinds) {
   }
 }
 
-test('messages are counted both ways, as many as there are', async () => {
+test('metrics count request and response messages', async () => {
   await using running = await serve();
   async function* three(): AsyncGenerator<Partial<EchoRequest>> {
     for (const text of ['A', 'B', 'C']) yield { text };
@@ -95,7 +95,7 @@ test('messages are counted both ways, as many as there are', async () => {
   });
 });
 
-test('messages of a stream are counted while it is open', async () => {
+test('metrics count the messages of a stream while it is open', async () => {
   await using running = await serve();
   const counts = running.calls.of(paths.bidi);
   const chat = running.client.bidi(unending())[Symbol.asyncIterator]();
@@ -107,7 +107,7 @@ test('messages of a stream are counted while it is open', async () => {
   assert.equal(counts.handled.indexOf(1), -1);
 });
 
-test('a stream that its caller leaves counts what was sent, and CANCELLED', async () => {
+test('metrics count the responses sent before a stream is cancelled, and CANCELLED', async () => {
   await using running = await serve({
     echo: {
       async *serverStream() {
@@ -123,7 +123,7 @@ test('a stream that its caller leaves counts what was sent, and CANCELLED', asyn
   assert.ok(sent > 0);
 });
 
-test('a call that fails has sent no response', async () => {
+test('metrics count no response of a call that fails', async () => {
   const notFound = () => new ServerError(Status.NOT_FOUND, 'no');
   await using running = await serve({ echo: failing(notFound) });
 
@@ -136,7 +136,7 @@ test('a call that fails has sent no response', async () => {
 /** What grpc-js answers by itself, and no middleware hears of. */
 const onDirect = { engine: 'direct' } as const;
 
-test('a message that cannot be decoded is INTERNAL, and not received', async () => {
+test('metrics count a message that cannot be decoded as INTERNAL, and not as received', async () => {
   await using running = await serve(onDirect);
   const client = await connectRaw(running.address);
 
@@ -148,7 +148,7 @@ test('a message that cannot be decoded is INTERNAL, and not received', async () 
   assert.deepEqual(logged(running, paths.unary), ['INTERNAL']);
 });
 
-test('calls of methods that are not served count as one, whatever they name', async () => {
+test('metrics count calls of all unknown methods as one method', async () => {
   await using running = await serve(onDirect);
   const before = running.calls.all().length;
   const client = await connectRaw(running.address);

@@ -1,7 +1,7 @@
 import type { ServerMiddlewareCall } from 'nice-grpc-common';
 import type { MethodCounts } from '../observability/call_counts.ts';
 
-/** The request for the service; a stream's messages are counted as they are taken. */
+/** The request for the service; messages of a stream are counted as they are read. */
 export function countRequests<Req, Res>(
   call: ServerMiddlewareCall<Req, Res>,
   counts: MethodCounts,
@@ -28,7 +28,7 @@ class CountedRequests<T> implements AsyncIterableIterator<T> {
     };
   }
 
-  /** A service may never look at what it gets: counting beside it, we take the failure for handled. */
+  /** A service may never await the promise, so its rejection is marked as handled. */
   next(): Promise<IteratorResult<T>> {
     const next = this.#requests.next();
     next.then(this.#count, ignore);
@@ -46,7 +46,9 @@ class CountedRequests<T> implements AsyncIterableIterator<T> {
 
 function ignore(): void {}
 
-/** Who asks for the next response has sent the last: to count so costs no promise. */
+/**
+ * A request for the next response means that the previous one was sent. Counting like this needs no extra promise.
+ */
 class CountedResponses<T> implements AsyncGenerator<T, void, undefined> {
   readonly #responses: AsyncGenerator<T, void, undefined>;
   readonly #counts: MethodCounts;

@@ -1,15 +1,15 @@
 import { Status } from 'nice-grpc-common';
 import { isAbort, meantBy } from '../engine/errors.ts';
 
-/** Stands for a call that its caller ended, by cancelling it or by the caller's deadline. */
+/** Marks a call that its caller ended, by cancellation or by deadline. */
 export const callersEnd = Symbol('ended by the caller');
 
-/** Stands for a call that ended well: undefined can be thrown. */
+/** Marks a successful call, as undefined can be thrown. */
 export const endedWell = Symbol('ended well');
 
 /**
- * The status a call ends with, for all who report it: from what it threw, `callersEnd`, or `endedWell`.
- * Whether it is late matters only to a call that its caller ended.
+ * The status of a call for logs, metrics and traces: from what it threw, `callersEnd`, or `endedWell`. `late` matters
+ * only if its caller ended it.
  */
 export function codeOf(ended: unknown, late: boolean): Status {
   if (ended === endedWell) return Status.OK;
@@ -19,13 +19,10 @@ export function codeOf(ended: unknown, late: boolean): Status {
   return late ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
 }
 
-/**
- * A caller whose own time is over cancels a little before we would: its clock started when it sent
- * the call, ours when the call came in.
- */
+/** A caller's deadline expires slightly earlier than the server's copy of it, which starts when the call arrives. */
 const headStartMs = 10;
 
-/** Whether a call's time is over, for its caller at least; both in milliseconds on one clock. */
+/** True if the deadline has passed, at least for the caller; both are milliseconds on the same clock. */
 export function isLate(deadline: number | undefined, now: number): boolean {
   return deadline !== undefined && now >= deadline - headStartMs;
 }

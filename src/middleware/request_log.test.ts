@@ -22,7 +22,7 @@ import { createEngine } from '../transport/engine.ts';
 import { requestLog, type RequestLogOptions } from './request_log.ts';
 
 for (const kind of kinds) {
-  test(`requestLog() writes one line for a ${kind} call that ends well`, async () => {
+  test(`requestLog() writes one line for a ${kind} call that succeeds`, async () => {
     await using running = await serve();
 
     await call(running.client, kind);
@@ -48,7 +48,7 @@ for (const kind of kinds) {
     });
   });
 
-  test(`requestLog() writes an error, with its cause, for a ${kind} call that we broke`, async () => {
+  test(`requestLog() writes an error, with its cause, for a ${kind} call with a server fault`, async () => {
     await using running = await serve({ echo: failing(() => new Error('no such table')) });
 
     await assert.rejects(call(running.client, kind), { code: Status.INTERNAL });
@@ -95,7 +95,7 @@ function responseTo(client: Client<typeof EchoDefinition>, id?: string) {
   return response.catch(() => {}).then(() => found);
 }
 
-test("requestLog() keeps the caller's request id, if it is at most 128 visible ASCII characters, and makes others", async () => {
+test("requestLog() uses the caller's request ID if it is at most 128 visible ASCII characters, and generates others", async () => {
   await using running = await serve();
   const usable = ['abc-123', '"'.repeat(128), '~!'];
   const others = ['x'.repeat(129), 'a b', '', undefined];
@@ -108,7 +108,7 @@ test("requestLog() keeps the caller's request id, if it is at most 128 visible A
   assert.ok(ids.every((id) => /^[!-~]{1,128}$/.test(id)));
 });
 
-test('requestLog() returns the request id in the headers of every response', async () => {
+test('requestLog() returns the request ID in the headers of every response', async () => {
   await using running = await serve();
 
   const own = await responseTo(running.client, 'abc-123');
@@ -121,7 +121,7 @@ test('requestLog() returns the request id in the headers of every response', asy
   assert.deepEqual(silent, { header: third, trailer: undefined });
 });
 
-test('requestLog() returns the request id of a call that fails in the trailers alone, as headers would keep clients from retrying', async () => {
+test('requestLog() returns the request ID of a failed call in the trailers only, as headers would prevent retries', async () => {
   const unavailable = () => new ServerError(Status.UNAVAILABLE, 'not yet');
   await using running = await serve({ echo: failing(unavailable) });
 
@@ -133,7 +133,7 @@ test('requestLog() returns the request id of a call that fails in the trailers a
   assert.deepEqual(silent, { header: undefined, trailer: made });
 });
 
-test('requestLog() writes how long a call took with three decimals', async (t) => {
+test('requestLog() writes the duration with three decimals', async (t) => {
   const times = [1000, 1001.234567];
   const { log, client } = await serveLogged(t, { now: () => times.shift() ?? Number.NaN });
 
@@ -143,7 +143,7 @@ test('requestLog() writes how long a call took with three decimals', async (t) =
   assert.equal(duration_ms, 1.235);
 });
 
-test('requestLog() calls a method that nobody serves _OTHER, and says what was asked', async () => {
+test('requestLog() writes _OTHER for an unknown method, and its name', async () => {
   await using running = await serve({ engine: 'direct' });
   const nope = { ...EchoDefinition.methods.unary, name: 'Nope' };
   const client = createClient({ ...EchoDefinition, methods: { nope } }, running.channel);
@@ -179,7 +179,7 @@ test('requestLog() writes calls of health and reflection at debug, whatever thei
   );
 });
 
-test('requestLog() writes a quiet call that the server breaks as an error', async (t) => {
+test('requestLog() writes a server fault of a quiet call as an error', async (t) => {
   const { log, client } = await serveLogged(t, { quiet: new Set(['/echo.Ping/Ping']) });
 
   await assert.rejects(client.ping({ text: 'bug' }));
@@ -203,7 +203,7 @@ test('requestLog() gives the service a logger that names the call', async () => 
   assert.partialDeepStrictEqual(line, { 'rpc.method': rpcMethods.unary, request_id: 'mine' });
 });
 
-test('requestLog() writes why a call was refused or cut, as its caller is told', async () => {
+test('requestLog() writes the reason of a call that was refused or cut, as sent to its caller', async () => {
   const notFound = () => new ServerError(Status.NOT_FOUND, 'Cannot find table "x"');
   await using full = await serve({ maxInFlight: 1, echo: waiting() });
   await using failingServer = await serve({ echo: failing(notFound) });
@@ -232,7 +232,7 @@ test('requestLog() writes why a call was refused or cut, as its caller is told',
   ]);
 });
 
-test('requestLog() gives no reason for a call that ends well or that its caller cancels', async () => {
+test('requestLog() writes no reason for a call that succeeds or that its caller cancels', async () => {
   await using running = await serve({ echo: { ...waiting(), unary: async () => ({}) } });
   const cancel = new AbortController();
   const cancelled = call(running.client, 'serverStream', { signal: cancel.signal });
@@ -301,7 +301,7 @@ async function serveLogged(t: TestContext, options: Partial<RequestLogOptions>) 
   return { log, client: createClient(PingDefinition, channel) };
 }
 
-test('requestLog() draws one in N of the calls that end OK, and writes all others', async (t) => {
+test('requestLog() writes a random one in N of the calls that end with OK, and all others', async (t) => {
   const draws = [0, 0.99, 0.09, 0.1, 0.11];
   const { log, client } = await serveLogged(t, {
     accessLog: { oneIn: 10 },

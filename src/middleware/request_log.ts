@@ -16,51 +16,51 @@ import { countRequests, countResponses } from './metrics.ts';
 import { callersEnd, codeOf, endedWell, isLate } from './outcome.ts';
 
 /**
- * Which calls have a line: all, those that did not end OK, none, or those that did not and one in so many
- * of the others. One that we broke has its line whatever this is.
+ * Which calls are logged: all, those with a status other than OK, none, or those and one in N of the others. Server
+ * faults are always logged.
  */
 type AccessLog = 'all' | 'errors' | 'off' | { readonly oneIn: number };
 
-/** What the request log needs; `now` gives milliseconds, on the clock of deadlines. */
+/** Dependencies of the request log; `now` returns milliseconds on the clock of deadlines. */
 export interface RequestLogOptions {
   log: Logger;
   counts: CallCounts;
   accessLog?: AccessLog | undefined;
-  /** Paths of calls that are logged at debug, unless the server is at fault. */
+  /** Paths of calls that are logged at debug, except for server faults. */
   quiet?: ReadonlySet<string>;
   now?: () => number;
-  /** At least 0, and less than 1. */
+  /** Returns at least 0 and less than 1. */
   random?: () => number;
 }
 
-/** In requests, and in responses; what is usable of the first is in the second. */
+/** The name in requests and in responses; a valid request ID is returned. */
 const requestIdName = 'x-request-id';
 
-/** Visible ASCII, which a line of the log and a header field hold as it is. */
+/** Visible ASCII, which needs no escaping in logs and header fields. */
 const usableId = /^[!-~]{1,128}$/;
 
 /**
- * What callers can lengthen is bounded as it is written, escapes and all: who fills the disk of a node
- * with lines has the pod evicted. With a request id of quotes, an unknown path, a client's name and the ids of
- * a trace, a line has some 1,200 bytes.
+ * Values that callers choose are limited to so many bytes as written, including escapes, because a full disk makes
+ * Kubernetes evict pods. With a request ID of quotes, an unknown path, a client name and trace IDs, a line has about
+ * 1,200 bytes.
  */
-const mostReasonBytes = 128;
-/** A SPIFFE id names a trust domain and a workload; those who sign certificates choose its length. */
-const mostNameBytes = 256;
+const maxReasonBytes = 128;
+/** A SPIFFE ID names a trust domain and a workload; its length is up to the CA. */
+const maxNameBytes = 256;
 
-/** What those before it have added. */
+/** Context added by earlier middleware. */
 type Known = Timed & Connected & Sending & Traced;
 
 /**
- * Gives every call a logger of its own, and writes one line when the call has ended and its response has left:
- * rpc.method, rpc.status_code, duration_ms, peer, request_id (the caller's `x-request-id`, or one of ours),
- * where the client has shown a certificate, whose that is: `client`, and where the call was refused or cut,
- * the reason. On servers that trace, every line of the call has trace_id and span_id too, as OpenTelemetry
- * names them in logs. It also counts the call, and ends its span, whether it has a line or not: others would
- * cost more, and could differ.
+ * Gives every call a logger, and writes one line when its response has been sent: rpc.method, rpc.status_code,
+ * duration_ms, peer, request_id (the caller's `x-request-id`, or a new one), client (the name in the client's
+ * certificate), and the reason if the call was refused or cut. On servers that trace, each line also has trace_id and
+ * span_id, as OpenTelemetry names them.
  *
- * The request id is in the headers of every response, and in the trailers of a call that fails before it has any:
- * as headers it would keep clients from retrying (gRFC A6).
+ * It also counts the call and ends its span, whether it is logged or not, so that all three agree.
+ *
+ * The request ID is in the headers of every response, and in the trailers of every failed call: headers would keep
+ * clients from retrying (gRFC A6).
  */
 export function requestLog({
   log,
@@ -85,14 +85,13 @@ export function requestLog({
     const requestId = sentId !== undefined && usableId.test(sentId) ? sentId : nextId();
     context.header.set(requestIdName, requestId);
     const about = { method: count.name, path, requestId, context };
-    // When the caller leaves a response stream, this generator is returned, not thrown into:
-    // then this first value is what the line says.
+    // If the caller cancels a response stream, return() is called on this generator, and this initial value remains.
     let ended: unknown = callersEnd;
 
     try {
       const inside = { ...context, log: new LateLog(log, about) };
       const request = countRequests(call, count);
-      // One that is over before its handler runs had no message, or none that could be read.
+      // A call that ended before its handler had no readable message.
       if (!call.requestStream && !context.signal.aborted) count.received++;
       const response = yield* call.responseStream
         ? countResponses(call.next(request, inside), count)
@@ -130,29 +129,29 @@ export function requestLog({
   return middleware;
 }
 
-/** What the lines of a call say of it. */
+/** What each line of a call contains. */
 interface About {
-  /** As metrics and spans name it. */
+  /** The method as in metrics and spans. */
   method: string;
   path: string;
   requestId: string;
   context: CallContext & Known;
 }
 
-/** What the last of them says, too. */
+/** What the last line adds. */
 interface End {
   code: Status;
   ms: number;
   reason: string | undefined;
 }
 
-/** The fields of a line, named as the attributes of spans. The log leaves out what is undefined. */
+/** The fields of a line, named as span attributes. The logger omits undefined values. */
 function fieldsOf({ method, path, requestId, context }: About, end?: End) {
   const ids = context.span?.spanContext();
   return {
     'rpc.method': method,
     'rpc.method_original': method === otherMethod ? methodName(path) : undefined,
-    // A service may end a call with a number that has no name.
+    // A service may return a code without a name.
     'rpc.status_code': end && (Status[end.code] ?? String(end.code)),
     duration_ms: end && Math.round(end.ms * 1000) / 1000,
     peer: context.peer,
@@ -165,8 +164,8 @@ function fieldsOf({ method, path, requestId, context }: About, end?: End) {
 }
 
 /**
- * Whether a call that ended so has a line; undefined where each has. One in N is drawn, not counted off:
- * of a client that repeats the same N calls, only one of them would ever be seen.
+ * Decides whether a call is logged; undefined if all are. One in N is chosen at random: with a counter, a client that
+ * repeats the same N calls would always show the same one.
  */
 function lineRule(
   accessLog: AccessLog,
@@ -179,7 +178,7 @@ function lineRule(
   return (code) => code !== Status.OK || random() * oneIn < 1;
 }
 
-/** A call's own logger, which is made when a service has something to say: few have. */
+/** The logger of a call, created when a service first logs, as few do. */
 class LateLog implements CallLog {
   readonly #parent: Logger;
   readonly #about: About;
@@ -216,7 +215,7 @@ function isOurFault(code: Status): boolean {
   return code === Status.INTERNAL || code === Status.UNKNOWN || code === Status.DATA_LOSS;
 }
 
-/** Looking at what was thrown may throw. */
+/** Property access on a thrown value may throw. */
 function causeOf(thrown: unknown): unknown {
   try {
     return thrown instanceof ServerError && 'cause' in thrown ? thrown.cause : thrown;
@@ -234,20 +233,20 @@ function isExpected(thrown: unknown): thrown is ExpectedError {
 }
 
 /**
- * Why a call was refused or cut, as its caller is told, or for the log alone where there are other words.
- * Undefined where the caller ended it, or where the words are the caller's own.
+ * The reason why a call was refused or cut: its status message, or the text for the log. Undefined if the caller
+ * ended it or chose the message.
  */
 function reasonOf(thrown: unknown): string | undefined {
   const reason = isExpected(thrown) ? thrown.reason : meantBy(thrown)?.details;
-  return reason ? bounded(reason, mostReasonBytes) : undefined;
+  return reason ? bounded(reason, maxReasonBytes) : undefined;
 }
 
 function nameOf({ connection }: Connected): string | undefined {
   const client = connection?.tls?.client;
-  return client && bounded(client, mostNameBytes);
+  return client && bounded(client, maxNameBytes);
 }
 
-/** Ids that no other call of this process has, and hardly one of another process. */
+/** IDs that are unique in this process and random across processes. */
 function requestIds(): () => string {
   const prefix = Math.random().toString(36).slice(2, 14);
   let last = 0;

@@ -34,7 +34,7 @@ async function ended({ running, spans }: Traced, method: string) {
 }
 
 for (const kind of kinds) {
-  test(`trace() makes one span for a ${kind} call that ends well`, async () => {
+  test(`trace() creates one span for a ${kind} call that succeeds`, async () => {
     await using traced = await serveTraced();
 
     await call(traced.running.client, kind);
@@ -63,7 +63,7 @@ for (const kind of kinds) {
     });
   });
 
-  test(`trace() ends the span of a ${kind} call that fails for its caller without a fault`, async () => {
+  test(`trace() ends the span of a ${kind} call that fails by its caller's fault without an error`, async () => {
     const notFound = () => new ServerError(Status.NOT_FOUND, 'no');
     await using traced = await serveTraced({ echo: failing(notFound) });
 
@@ -75,7 +75,7 @@ for (const kind of kinds) {
     assert.equal(span.attributes['error.type'], undefined);
   });
 
-  test(`trace() ends the span of a ${kind} call that we broke as an error, without its cause`, async () => {
+  test(`trace() ends the span of a ${kind} call with a server fault as an error, without its cause`, async () => {
     await using traced = await serveTraced({ echo: failing(() => new Error('no such table')) });
 
     await assert.rejects(call(traced.running.client, kind), { code: Status.INTERNAL });
@@ -103,7 +103,7 @@ for (const kind of kinds) {
     assert.deepEqual(span.status, { code: 0 });
   });
 
-  test(`trace() ends the span of a ${kind} call whose caller has no more time`, async () => {
+  test(`trace() ends the span of a ${kind} call whose caller's deadline expires`, async () => {
     await using traced = await serveTraced({ echo: waiting() });
     const metadata = Metadata({ 'grpc-timeout': '50m' });
 
@@ -114,7 +114,7 @@ for (const kind of kinds) {
     assert.equal(code, 'DEADLINE_EXCEEDED');
   });
 
-  test(`trace() ends the span of a ${kind} call whose time is over`, async () => {
+  test(`trace() ends the span of a ${kind} call whose server deadline expires`, async () => {
     await using traced = await serveTraced({
       echo: waiting(),
       deadlines: { max: 20, fallback: 20 },
@@ -129,7 +129,7 @@ for (const kind of kinds) {
   });
 }
 
-test('trace() ends the span of a call that is cancelled, and responds all the same, as the log does', async () => {
+test('trace() ends the span of a cancelled call that responds anyway, with the logged status', async () => {
   await using traced = await serveTraced({
     echo: {
       async unary(_request, { signal }) {
@@ -151,7 +151,7 @@ test('trace() ends the span of a call that is cancelled, and responds all the sa
 });
 
 // On grpc-js they are answered below every middleware.
-test('trace() gives a method that there is not a span without its name', async () => {
+test('trace() does not name the span of an unknown method after its path', async () => {
   await using traced = await serveTraced({ engine: 'direct' });
   const nobody = { ...PingDefinition, fullName: 'nobody.Knows' } as const;
 
@@ -170,7 +170,7 @@ test('trace() gives a method that there is not a span without its name', async (
 });
 
 // The engine knows before there is a request to decode.
-test('trace() gives a call that cannot be served a span', async () => {
+test('trace() creates a span for a call that cannot be served', async () => {
   await using traced = await serveTraced({ engine: 'direct' });
   const metadata = Metadata({ 'grpc-timeout': 'soon' });
 
@@ -185,7 +185,7 @@ test('trace() gives a call that cannot be served a span', async () => {
 const parent = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331' };
 const traceparent = `00-${parent.traceId}-${parent.spanId}-01`;
 
-test("trace() takes the parent, and what vendors say of it, from the caller's headers", async () => {
+test("trace() reads the parent and the tracestate from the caller's headers", async () => {
   await using traced = await serveTraced();
   const metadata = Metadata({ traceparent, tracestate: 'congo=t61rcWkgMzE,rojo=1' });
 
@@ -205,7 +205,7 @@ for (const malformed of [
   `${traceparent}-more`,
   traceparent.toUpperCase(),
 ]) {
-  test(`trace() starts a new trace when the caller's is "${malformed}"`, async () => {
+  test(`trace() starts a new trace if the caller's is "${malformed}"`, async () => {
     await using traced = await serveTraced();
     const metadata = Metadata({ traceparent: malformed });
 
@@ -223,7 +223,7 @@ for (const [version, first] of [
   ['00', traceparent],
   ['01', laterVersion],
 ] as const) {
-  test(`trace() starts a new trace when the caller has two parents of version ${version}`, async () => {
+  test(`trace() starts a new trace if the caller sends two parents of version ${version}`, async () => {
     await using traced = await serveTraced();
     const { socket } = dialSocket(traced.running.address);
     const fields = block(
@@ -249,7 +249,7 @@ for (const [version, first] of [
   });
 }
 
-test('trace() takes a parent of a later version, with what that has more', async () => {
+test('trace() accepts a parent of a later version with additional fields', async () => {
   await using traced = await serveTraced();
 
   await call(traced.running.client, 'unary', { metadata: Metadata({ traceparent: laterVersion }) });
@@ -258,7 +258,7 @@ test('trace() takes a parent of a later version, with what that has more', async
   assert.equal(span.parentSpanId, parent.spanId);
 });
 
-test("trace() sends no span of a trace that its caller does not sample, and the log has the caller's ids", async () => {
+test("trace() sends no span of an unsampled trace, and the log has the caller's IDs", async () => {
   await using traced = await serveTraced();
   const metadata = Metadata({ traceparent: traceparent.replace(/01$/, '00') });
 
@@ -279,7 +279,7 @@ for (const [sampler, samplerRatio, count] of [
   ['parentbased_traceidratio', 0, 0],
   ['parentbased_traceidratio', 1, 1],
 ] as const) {
-  test(`createTracing() sends ${count} of one span when the sampler is ${sampler} ${samplerRatio}`, async () => {
+  test(`createTracing() sends ${count} of one span with the sampler ${sampler} ${samplerRatio}`, async () => {
     await using traced = await serveTraced({}, { sampler, samplerRatio });
 
     await call(traced.running.client, 'unary');
@@ -288,7 +288,7 @@ for (const [sampler, samplerRatio, count] of [
   });
 }
 
-test('trace() hands the span to the service, and its ids to the lines that the service logs', async () => {
+test("trace() passes the span to the service, and its IDs to the service's log lines", async () => {
   await using traced = await serveTraced({
     echo: {
       async unary(_request, { log, span }) {
@@ -307,7 +307,7 @@ test('trace() hands the span to the service, and its ids to the lines that the s
   assert.deepEqual([line['trace_id'], line['span_id']], [span?.traceId, span?.spanId]);
 });
 
-test('trace() cuts what a service says too much, where it is told to', async () => {
+test('trace() truncates attributes if a limit is set', async () => {
   const echo = {
     async unary(_request: object, { span }: Call) {
       span?.setAttribute('greeting.text', 'Bello Keys');
@@ -325,7 +325,7 @@ test('trace() cuts what a service says too much, where it is told to', async () 
   assert.equal(span?.attributes['greeting.text'], 'Bello');
 });
 
-test('a chain without trace() gives calls no span, and their lines no ids', async () => {
+test('a chain without trace() creates no spans, and its log lines have no IDs', async () => {
   const spans: unknown[] = [];
   await using running = await serve({
     echo: {

@@ -13,18 +13,18 @@ import type { Dialled, Timed, Traced } from '../context.ts';
 import { meantBy } from '../engine/errors.ts';
 import { methodName, otherMethod } from '../observability/method_names.ts';
 
-/** What makes the spans of calls. */
+/** Dependencies of tracing. */
 export interface TraceOptions {
   tracer: Tracer;
-  /** The paths of the methods that are served: `/package.Service/Method`. */
+  /** The paths of all served methods: `/package.Service/Method`. */
   methods: Iterable<string>;
 }
 
 /**
- * Gives every call a span, whose parent is the one in the caller's traceparent; the request log, which
- * stands behind it, ends it with the code that is in the log line. Attributes have the names of
- * OpenTelemetry's conventions, of which those for RPC are stable since 1.45, and have no events for
- * messages and no address of the client any more: https://opentelemetry.io/docs/specs/semconv/rpc/grpc
+ * Creates a span for every call, with the parent of the caller's traceparent. The request log, which runs inside of
+ * it, ends the span with the logged status. Attributes follow OpenTelemetry's semantic conventions for RPC, stable
+ * since 1.45, which no longer have message events or client addresses:
+ * https://opentelemetry.io/docs/specs/semconv/rpc/grpc
  */
 export function trace({ tracer, methods }: TraceOptions) {
   const known = new Map(Array.from(methods, (path) => [path, knownMethod(path)]));
@@ -35,7 +35,7 @@ export function trace({ tracer, methods }: TraceOptions) {
     const { name, attributes } = known.get(path) ?? unknownMethod(path);
     const parent = propagator.extract(ROOT_CONTEXT, context.metadata, metadataGetter);
     const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
-    // What is not sampled still has ids, for the log, and costs little more.
+    // A span that is not sampled still has IDs for the log, and costs little.
     if (!span.isRecording()) return call.next(call.request, { ...context, span });
     describePeers(span, context);
     const endSpan = (how: Ended) => endAs(span, how);
@@ -54,7 +54,7 @@ function knownMethod(path: string): MethodNames {
   return { name, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name } };
 }
 
-/** Names that strangers make up are no names of spans: there is no end of them. */
+/** Unknown paths are not used as span names, as callers can make up any number of them. */
 function unknownMethod(path: string): MethodNames {
   const attributes = { 'rpc.method': otherMethod, 'rpc.method_original': methodName(path) };
   return { name: 'grpc', attributes: { 'rpc.system.name': 'grpc', ...attributes } };
@@ -64,8 +64,8 @@ const metadataGetter: TextMapGetter<Metadata> = {
   keys: (metadata) => Array.from(metadata, ([key]) => key),
   get(metadata, key) {
     const value = metadata.get(key);
-    // What came more than once is joined here. Of two parents nobody can say which is meant, and the
-    // propagator would take the first of those of a version to come, as it passes over the rest of them.
+    // Repeated header fields are joined. Two traceparents are ambiguous, and of a future version the propagator would
+    // take the first.
     if (typeof value !== 'string' || (key === 'traceparent' && value.includes(',')))
       return undefined;
     return value;
@@ -77,16 +77,16 @@ function describePeers(span: Span, { authority, peer }: CallContext & Dialled): 
   if (server?.host) span.setAttribute('server.address', server.host);
   if (server?.port) span.setAttribute('server.port', server.port);
   const { host, port } = hostAndPort(peer);
-  // A unix socket has no port, and its client no name.
+  // A unix socket has no port, and its client no address.
   if (!port) return;
   span.setAttribute('network.peer.address', host);
   span.setAttribute('network.peer.port', port);
 }
 
-/** Names of hosts have 253 characters at most. */
+/** Hostnames have at most 253 characters. */
 const longestHost = 255;
 
-/** `HOST:PORT` or `[V6]:PORT`, or either without a port. */
+/** Splits `HOST:PORT` or `[V6]:PORT`; the port is optional. */
 function hostAndPort(text: string): { host: string; port: number | undefined } {
   const colon = text.lastIndexOf(':');
   const number = colon < 0 ? 0 : Number(text.slice(colon + 1));
@@ -96,7 +96,7 @@ function hostAndPort(text: string): { host: string; port: number | undefined } {
   return { host: (isV6 ? host.slice(1, -1) : host).slice(0, longestHost), port };
 }
 
-/** A server's faults, by the conventions; the other codes are the caller's. */
+/** Codes that the conventions define as server errors; the others are the caller's. */
 const faults: ReadonlySet<Status> = new Set([
   Status.UNKNOWN,
   Status.DEADLINE_EXCEEDED,
@@ -112,7 +112,7 @@ function endAs(span: Span, { ended, code }: Ended): void {
   span.setAttribute('rpc.status_code', Status[code] ?? String(code));
   if (faults.has(code)) {
     span.setAttribute('error.type', Status[code]);
-    // What the caller is told; the cause is in the log.
+    // What the caller gets; the cause is in the log.
     const meant = meantBy(ended);
     const told = meant ? { message: meant.details } : {};
     span.setStatus({ code: SpanStatusCode.ERROR, ...told });

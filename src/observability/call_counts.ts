@@ -1,47 +1,47 @@
 import { Status } from 'nice-grpc-common';
 import { methodName, otherMethod } from './method_names.ts';
 
-/** A method that has counts of its own, and how metrics call it. */
+/** A method with its own counters, and its names in metrics. */
 export interface CountedMethod {
-  /** `/service/method`, as calls name it. */
+  /** `/service/method`, as in calls. */
   path: string;
   service: string;
   method: string;
   type: 'unary' | 'client_stream' | 'server_stream' | 'bidi_stream' | 'unknown';
 }
 
-/** What the calls of a method have come to: plain numbers, as a call that counts makes no object. */
+/** The counters of a method: plain numbers, so that counting allocates nothing. */
 export interface MethodCounts extends Readonly<CountedMethod> {
-  /** As `rpc.method` has it. */
+  /** The value of `rpc.method`. */
   readonly name: string;
   started: number;
   /** Request messages. */
   received: number;
   /** Response messages. */
   sent: number;
-  /** What all calls that have ended took together, in milliseconds. */
+  /** The total duration of ended calls, in milliseconds. */
   tookMs: number;
-  /** Calls that have ended, by status code. */
+  /** Ended calls by status code. */
   readonly handled: Float64Array;
-  /** Calls that have ended, by the first of `bucketsMs` that they fit in; in the last, in none. */
+  /** Ended calls by the first of `bucketsMs` that they fit in; the last element counts those that fit in none. */
   readonly buckets: Float64Array;
-  /** Counts a call's end; ms is how long it took. */
+  /** Counts an ended call and its duration in milliseconds. */
   ended(code: Status, ms: number): void;
 }
 
-/** The counts of all methods. */
+/** The counters of all methods. */
 export interface CallCounts {
-  /** Those of a method, or those of all calls that name none that is served. */
+  /** The counters of a method; all unknown methods share one. */
   of(path: string): MethodCounts;
   all(): readonly MethodCounts[];
 }
 
-/** Upper bounds in milliseconds: those of Prometheus' own libraries, and below them some for calls that wait for nothing. */
+/** Upper bounds in milliseconds: those of Prometheus client libraries, with smaller ones for fast calls. */
 export const bucketsMs: readonly number[] = [
   0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
 ];
 
-/** Makes counts for these methods, and one more for whatever else calls may name: no caller adds to them. */
+/** Creates counters for these methods, and one for all others, so that callers cannot add series. */
 export function createCallCounts(methods: readonly CountedMethod[]): CallCounts {
   const served = new Map(methods.map((method) => [method.path, createMethodCounts(method)]));
   const others = createMethodCounts(unknown, otherMethod);
@@ -49,7 +49,7 @@ export function createCallCounts(methods: readonly CountedMethod[]): CallCounts 
   return { of: (path) => served.get(path) ?? others, all: () => all };
 }
 
-/** How many calls have ended, whatever their status. */
+/** The number of ended calls. */
 export function endedCalls(counts: CallCounts): number {
   let sum = 0;
   for (const { handled } of counts.all()) for (const count of handled) sum += count;
@@ -63,7 +63,7 @@ const unknown: CountedMethod = {
   type: 'unknown',
 };
 
-/** The highest of gRPC's codes. */
+/** The highest gRPC status code. */
 const lastCode = Status.UNAUTHENTICATED;
 
 function createMethodCounts(method: CountedMethod, name = methodName(method.path)): MethodCounts {

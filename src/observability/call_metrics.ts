@@ -3,7 +3,7 @@ import { bucketsMs, type CallCounts, type MethodCounts } from './call_counts.ts'
 
 const labelNames = ['grpc_type', 'grpc_service', 'grpc_method'] as const;
 
-/** gRPC's codes as grpc-go spells them, and with it everybody's dashboards. */
+/** Status codes as grpc-go spells them, and so most dashboards. */
 const codeNames = [
   'OK',
   'Canceled',
@@ -24,7 +24,7 @@ const codeNames = [
   'Unauthenticated',
 ];
 
-/** The counts of calls, named as in grpc-ecosystem's go-grpc-middleware; read when somebody asks. */
+/** Adds the metrics of calls, named as in grpc-ecosystem's go-grpc-middleware; they are read at each scrape. */
 export function addCallMetrics(registry: Registry, calls: CallCounts): void {
   const series = calls.all().map((counts) => ({ counts, labels: labelsOf(counts) }));
   const counter = (name: string, help: string, value: (counts: MethodCounts) => number) =>
@@ -70,7 +70,9 @@ function labelsOf({ type, service, method }: MethodCounts): Series['labels'] {
   return { grpc_type: type, grpc_service: service, grpc_method: method };
 }
 
-/** prom-client fills its buckets one observation at a time; ours are full, so they are told as they are. */
+/**
+ * prom-client's histograms take single observations; these buckets are already counted, so this adds them directly.
+ */
 function addHistogram(registry: Registry, series: readonly Series[]): void {
   const name = 'grpc_server_handling_seconds';
   const help = 'How long calls took, until they ended';

@@ -12,7 +12,7 @@ function create() {
   return { clock, lines, errors, record, counts: () => Object.fromEntries(errors.counts()) };
 }
 
-test('record() logs a reason once a minute for each address, and counts all', () => {
+test('record() logs a reason once a minute for each address, and counts all errors', () => {
   const { clock, lines, record, counts } = create();
 
   for (let port = 1; port <= 3; port++) record('refused', `10.0.0.1:${port}`);
@@ -44,7 +44,7 @@ test('record() writes at most 1,000 lines a minute, however many addresses there
   assert.deepEqual(counts(), { refused: 5001 });
 });
 
-test('record() writes few bytes of what a peer sent', () => {
+test('record() truncates what a peer has sent', () => {
   const { lines, errors } = create();
 
   errors.record({ reason: 'protocol', message: '\u0085'.repeat(16_384), peer: '10.0.0.1:1' });

@@ -1,42 +1,48 @@
 import type { Logger } from 'pino';
 import { bounded } from '../engine/bounded.ts';
 
-/** What went wrong with a connection. */
+/** A connection error. */
 interface ConnectionEvent {
-  /** One of a few. */
+  /** One of a fixed set. */
   reason: string;
   message: string;
   /** `ADDRESS:PORT`. */
   peer: string;
 }
 
-/** Tells operators what connections come to that are refused, cut or answered in no call. */
+/** Counts and logs connections that were refused or closed with an error, and requests that are not gRPC calls. */
 export interface ConnectionErrors {
   record: (event: ConnectionEvent) => void;
-  /** How often each reason has been recorded. */
+  /** The counts by reason. */
   counts: () => Iterable<readonly [reason: string, count: number]>;
 }
 
 interface ConnectionErrorsOptions {
   log: Pick<Logger, 'warn'>;
-  /** Milliseconds. */
+  /** Milliseconds on a monotonic clock. */
   now?: () => number;
 }
 
-/** A reason is logged once for each address in so many milliseconds. */
+/** A reason is logged once per address in so many milliseconds. */
 const quietMs = 60_000;
-/** So many addresses are told apart, and so many lines written in that time; what is beyond is counted alone. */
-const mostLines = 1000;
-/** What is wrong may be a name of 16 KiB that the peer has sent. */
-const mostDetailBytes = 400;
+/**
+ * The maximum number of addresses that are distinguished, and of lines written, in that time; the rest is only
+ * counted.
+ */
+const maxLines = 1000;
+/** Details may quote a name of 16 KiB from the peer. */
+const maxDetailBytes = 400;
 
-/** Counts all, and logs one line for each reason and address a minute, with how many came since the last. */
+/**
+ * Counts all errors, and logs one line per reason and address in a minute, with the number of errors since the last
+ * line.
+ */
 export function createConnectionErrors({
   log,
   now = performance.now.bind(performance),
 }: ConnectionErrorsOptions): ConnectionErrors {
   const counts = new Map<string, number>();
-  /** By reason and address, the oldest first. */
+  /** By reason and address, oldest first. */
   const logged = new Map<string, { at: number; since: number }>();
 
   return {
@@ -53,11 +59,11 @@ export function createConnectionErrors({
         last.since++;
         return;
       }
-      if (!last && logged.size >= mostLines) return;
+      if (!last && logged.size >= maxLines) return;
       logged.delete(key);
       logged.set(key, { at, since: 0 });
       const repeated = last && last.since > 0 ? { repeated: last.since } : {};
-      const detail = bounded(message, mostDetailBytes);
+      const detail = bounded(message, maxDetailBytes);
       log.warn({ reason, peer, detail, ...repeated }, 'connection error');
     },
     counts: () => counts,

@@ -14,7 +14,7 @@ async function fileLog(t: TestContext, options: Omit<LogOptions, 'to'>) {
   return { ...(await createLog({ ...options, to })), written: () => readFileSync(file, 'utf8') };
 }
 
-test('createLog() writes JSON, a line for each object, with level and time as words', async (t) => {
+test('createLog() writes one JSON object per line, with level and time as text', async (t) => {
   const { log, close, written } = await fileLog(t, { level: 'info', format: 'json' });
 
   log.info({ code: 'OK' }, 'call ended');
@@ -27,7 +27,7 @@ test('createLog() writes JSON, a line for each object, with level and time as wo
   assert.ok(Math.abs(Date.parse(line.time) - Date.now()) < 60_000);
 });
 
-test('createLog() writes for people: a time, a level, words and fields', async (t) => {
+test('createLog() writes time, level, message and fields in the human format', async (t) => {
   const { log, close, written } = await fileLog(t, { level: 'debug', format: 'human' });
 
   log.info({ port: 50_051, services: ['a', 'b'], try: 'npm start -- guide hello' }, 'serving');
@@ -49,7 +49,7 @@ test('createLog() writes for people: a time, a level, words and fields', async (
 /** A title for the window, a cursor that moves, a line of its own, and text that runs backwards. */
 const evil = '/\u001B]0;x\u0007\u009B2J\u007F\n[12:00:00.000] INFO: forged\u2028\u202Ex\uD83D';
 
-test('createLog() keeps what a peer says in its field, and gives it back whole, in JSON', async (t) => {
+test("createLog() escapes a peer's text in JSON without loss", async (t) => {
   const { log, close, written } = await fileLog(t, { level: 'info', format: 'json' });
 
   log.info({ rpc: evil, requestId: '","code":"OK' }, 'call ended');
@@ -66,7 +66,7 @@ test('createLog() keeps what a peer says in its field, and gives it back whole, 
   assert.partialDeepStrictEqual(failed, { rpc: evil, err: { message: evil } });
 });
 
-test('createLog() keeps what a peer says in its field for people too', async (t) => {
+test("createLog() escapes a peer's text in the human format", async (t) => {
   const { log, close, written } = await fileLog(t, { level: 'info', format: 'human' });
   const error = new Error(evil, { cause: new Error(evil) });
 
@@ -100,7 +100,7 @@ test('createLog() keeps what a peer says in its field for people too', async (t)
   );
 });
 
-test('createLog() holds lines back, to write many at once, and flush() sends them', async (t) => {
+test('createLog() gathers lines, and flush() writes them', async (t) => {
   const { log, close, written } = await fileLog(t, { level: 'info', format: 'json' });
 
   for (let i = 0; i < 5; i++) log.info('line');
@@ -113,7 +113,7 @@ test('createLog() holds lines back, to write many at once, and flush() sends the
   assert.equal(after.split('\n').length, 6);
 });
 
-test('createLog() takes lines after close(), and lets go of them', async (t) => {
+test('createLog() drops lines after close()', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { log, close, written } = await fileLog(t, { level: 'info', format: 'json' });
   log.info('before');
@@ -125,7 +125,7 @@ test('createLog() takes lines after close(), and lets go of them', async (t) => 
   assert.match(written(), /^[^\n]*"before"[^\n]*\n$/);
 });
 
-test('createLog() holds 8 MiB that cannot be written yet, and counts the lines beyond', async (t) => {
+test('createLog() buffers 8 MiB that cannot be written yet, and counts lost lines', async (t) => {
   const { log, dropped, close, written } = await fileLog(t, { level: 'info', format: 'json' });
   const pad = 'x'.repeat(1024 * 1024);
 

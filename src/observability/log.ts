@@ -3,25 +3,25 @@ import { constants, openSync, write as fsWrite, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { printable } from '../printable.ts';
 
-/** How and where the log is written. */
+/** The level, format and destination of the log. */
 export interface LogOptions {
   level: Level;
-  /** `human` for lines that people read, `json` for one object a line. */
+  /** `human` for a terminal, `json` for one object per line. */
   format: 'human' | 'json';
   /** A file descriptor. */
   to: number;
 }
 
-/** A logger, and the way to see its last line out. */
+/** A logger that can be flushed and closed. */
 export interface Log extends Pick<Sink, 'dropped' | 'flushNow' | 'close'> {
   log: Logger;
-  /** Writes text for people as it is, between the lines of the log. */
+  /** Writes text unchanged between the lines of the log. */
   print: (text: string) => void;
 }
 
 const gatherBytes = 8 * 1024;
 
-/** Makes the process's logger. Nothing that happens to its file reaches those who log. */
+/** Creates the logger of the process. Errors of its file do not reach the callers. */
 export async function createLog({ level, format, to }: LogOptions): Promise<Log> {
   const isHuman = format === 'human';
   const sink = createSink({ to, gatherBytes: isHuman ? 1 : gatherBytes });
@@ -32,7 +32,7 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
     timestamp: createTimestamp(),
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  // Whatever a peer has put into a field: here it stays a part of that field. JSON itself leaves C1 as it is.
+  // Escapes what a peer may have put into a field. JSON leaves C1 control characters as they are.
   const write = (line: string) => {
     const json = printable(line);
     sink.write(human ? human(json) : json);
@@ -41,7 +41,7 @@ export async function createLog({ level, format, to }: LogOptions): Promise<Log>
   return { ...sink, log: pino(options, { ...sink, write }), print };
 }
 
-/** The member of a line that says when, made once for all lines of a millisecond. */
+/** The timestamp of a line, formatted once per millisecond. */
 function createTimestamp(): () => string {
   let made = 0;
   let member = '';
@@ -55,13 +55,13 @@ function createTimestamp(): () => string {
   };
 }
 
-/** Loaded only where people read, so that a server elsewhere starts without it. */
+/** Loaded only for terminals, so that other starts are faster. */
 async function humanLines(): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty');
   return prettyFactory({
     translateTime: 'SYS:HH:MM:ss.l',
     hideObject: true,
-    // Else it would show these as they are, before the message or below.
+    // pino-pretty would show these raw, before or below the message.
     ignore: 'name,pid,hostname,caller,type,stack',
     messageFormat: ({ level: _level, time: _time, msg, err, ...fields }) => {
       const { stack }: { stack?: unknown } = Object(err);
@@ -74,7 +74,7 @@ async function humanLines(): Promise<(line: string) => string> {
   });
 }
 
-/** Quoted where it could be taken for the end of its field, or for another one. */
+/** Quotes a value that could be mistaken for the end of its field, or for another field. */
 function humanText(value: unknown): string {
   const text = Array.isArray(value) ? value.join(', ') : textOf(value);
   const isPlain = /^[^\s"=\\]+$/.test(text) && printable(text) === text;
@@ -85,68 +85,68 @@ function textOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** What an error says may hold a peer's words: no line of it begins where the log's own lines do. */
+/** Indents a stack, as it may quote a peer: none of its lines must look like a log line. */
 function humanStack(stack: string): string {
   const [first = '', ...rest] = printable(stack).split('\n');
   const lines = rest.map((line) => (line.startsWith('    ') ? line : `    ${line}`));
   return [/^\w/.test(first) ? first : `    ${first}`, ...lines].join('\n');
 }
 
-/** Where a sink writes, and how much it gathers. */
+/** The destination and the buffer size of a sink. */
 export interface SinkOptions {
   /** A file descriptor. */
   to: number;
-  /** So many bytes are written at once; fewer have to wait for others, for 100 ms at most. */
+  /** The number of bytes to write at once; fewer bytes wait for up to 100 ms. */
   gatherBytes: number;
 }
 
-/** Takes lines, and writes them when it can. */
+/** Buffers lines and writes them asynchronously. */
 export interface Sink {
-  /** Takes a line, with its end. It may be several for those who read it, as a stack is. */
+  /** Adds a line, with its line break. It may contain several lines, such as a stack. */
   write(line: string): void;
-  /** Writes what is held; calls back when that is written, or lost. */
+  /** Writes buffered lines; calls back when they are written or lost. */
   flush(done?: () => void): void;
-  /** Writes what is held before it returns, where that can be done without waiting. For the process's end. */
+  /** Writes buffered lines synchronously, as far as that does not block. For the exit of the process. */
   flushNow(): void;
-  /** Lines that are lost: there was no room for them, or an error in their place. */
+  /** The number of lost lines, due to a full buffer or an error. */
   dropped(): number;
-  /** Writes what is held, and nothing after it; gives up after a second. */
+  /** Writes buffered lines and ignores later ones; gives up after a second. */
   close(): Promise<void>;
 }
 
-/** Whole lines, in one write. */
+/** Whole lines that are written at once. */
 interface Chunk {
   bytes: Buffer;
-  /** Where each of them ends. */
+  /** The end offsets of the lines. */
   ends: readonly number[];
   done: (() => void)[];
 }
 
-/** Lines gather for at most 100 ms, so that many leave in one write. */
+/** The maximum delay of a line in milliseconds. */
 const gatherMs = 100;
 const maxChunkBytes = 64 * 1024;
-/** What a reader that stalls can make us hold; beyond it lines are lost, and calls go on. */
+/** The maximum of buffered bytes while the reader stalls; further lines are lost, and calls continue. */
 const maxHeldBytes = 8 * 1024 * 1024;
-/** Where there is no room we look again after 1 ms, and twice as long each time, up to this. */
+/** A full pipe is retried after 1 ms, then twice as long each time, up to this. */
 const longestRetryMs = 100;
-/** After an error it is tried again a second later, with the lines that have come since. */
+/** Milliseconds before a retry after an error, with the lines that have arrived since. */
 const failedMs = 1000;
 const closeMs = 1000;
 
 /**
- * Makes a sink for a log. Whatever the operating system says, the process goes on: an error loses the
- * lines that are held, and they are counted. A line of which a part is written is the exception: its
- * rest comes first when there is room again, as a reader could make nothing of two halves in one line.
+ * Creates the sink of a log. No error of the operating system ends the process: buffered lines are lost and counted.
+ * A partly written line is kept, and completed once there is room, as a reader could not parse two halves in one
+ * line.
  */
 export function createSink({ to, gatherBytes }: SinkOptions): Sink {
   const fd = withoutBlocking(to);
   const chunks: Chunk[] = [];
-  /** Bytes of the first chunk that are written. */
+  /** The bytes of the first chunk that are written. */
   let sent = 0;
   let gathered = '';
   let gatheredBytes = 0;
   let ends: number[] = [];
-  /** All bytes of the chunks, and of what is gathered. */
+  /** The bytes of all chunks and of gathered lines. */
   let held = 0;
   let dropped = 0;
   let state: 'idle' | 'writing' | 'waiting' | 'closed' = 'idle';
@@ -179,7 +179,7 @@ export function createSink({ to, gatherBytes }: SinkOptions): Sink {
   }
 
   function flushNow(): void {
-    // What is being written would be written twice.
+    // Otherwise the chunk being written would be written twice.
     if (state === 'writing' || state === 'closed') return;
     seal();
     try {
@@ -188,7 +188,7 @@ export function createSink({ to, gatherBytes }: SinkOptions): Sink {
         if (sent === first.bytes.length) shift(first);
       }
     } catch {
-      // Nobody is left to be told.
+      // There is nowhere to report it.
     }
   }
 
@@ -196,7 +196,7 @@ export function createSink({ to, gatherBytes }: SinkOptions): Sink {
     const { promise, resolve } = Promise.withResolvers<void>();
     const enough = setTimeout(resolve, closeMs);
     flush(resolve);
-    // What failed is tried once more, now.
+    // Retries at once what failed.
     if (state === 'waiting') writeFirst();
     await promise;
     clearTimeout(enough);
@@ -205,14 +205,14 @@ export function createSink({ to, gatherBytes }: SinkOptions): Sink {
     chunks.length = 0;
   }
 
-  /** Writes what is worth a write, and has the rest wait for more. */
+  /** Writes full chunks; the rest waits for more lines. */
   function goOn(): void {
     if (chunks.length === 0 && gatheredBytes >= gatherBytes) seal();
     if (chunks.length > 0) writeFirst();
     else if (gatheredBytes > 0) timer ??= setTimeout(() => flush(), gatherMs).unref();
   }
 
-  /** Makes a chunk of what is gathered. */
+  /** Makes a chunk of the gathered lines. */
   function seal(): void {
     if (gatheredBytes === 0) return;
     chunks.push({ bytes: Buffer.from(gathered), ends, done: [] });
@@ -233,7 +233,7 @@ export function createSink({ to, gatherBytes }: SinkOptions): Sink {
       if (state === 'closed') return;
       state = 'idle';
       if (error && !isForNow(error)) return lose();
-      // None at all would be no progress.
+      // A write of zero bytes would be retried forever.
       if (error || written === 0)
         return tryAgain((retryMs = Math.min(retryMs * 2, longestRetryMs)));
       retryMs = 1;
@@ -255,7 +255,7 @@ export function createSink({ to, gatherBytes }: SinkOptions): Sink {
     timer = setTimeout(writeFirst, ms).unref();
   }
 
-  /** Lets go of all lines but the one of which a part is written. */
+  /** Drops all lines except a partly written one. */
   function lose(): void {
     seal();
     const lost = chunks.splice(0);
@@ -274,15 +274,14 @@ export function createSink({ to, gatherBytes }: SinkOptions): Sink {
   }
 }
 
-/** Whether the same write may do in a moment: nobody has read what came before. */
+/** True for errors that pass soon: the reader is slow. */
 function isForNow({ code }: NodeJS.ErrnoException): boolean {
   return code === 'EAGAIN' || code === 'EBUSY' || code === 'EINTR';
 }
 
 /**
- * A terminal can be stopped (Ctrl-S), and a write to it then waits: so does the process's exit, for the
- * thread that writes. Opened anew it does not. Pipes and sockets do not wait once Node has made a
- * stream of them.
+ * A write to a stopped terminal (Ctrl-S) blocks, and with it the exit of the process, which waits for the thread. A
+ * terminal reopened with O_NONBLOCK does not. Pipes and sockets are non-blocking once Node has made a stream of them.
  */
 function withoutBlocking(fd: number): number {
   try {
@@ -292,7 +291,7 @@ function withoutBlocking(fd: number): number {
       constants.O_WRONLY | constants.O_NOCTTY | constants.O_NONBLOCK,
     );
   } catch {
-    // One that is gone, that is another user's, or that has no such name.
+    // The terminal is gone, belongs to another user, or has no such name.
     return fd;
   }
 }

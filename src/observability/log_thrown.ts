@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import { show } from '../engine/errors.ts';
 
 /**
- * Writes a line at `error` with what was thrown as `err`. That may be anything: what cannot be a field,
- * such as a frozen error, is told in words.
+ * Logs a thrown value at `error`, as `err`. A value that cannot be a field, such as a frozen error, is formatted as
+ * text.
  */
 export function logThrown(
   log: Pick<Logger, 'error'>,
@@ -11,7 +11,7 @@ export function logThrown(
   { message, ...fields }: { readonly message: string; readonly [field: string]: unknown },
 ): void {
   try {
-    // JSON has no word for undefined or a symbol, and the line would have no cause.
+    // JSON omits undefined and symbols, and the line would lack its cause.
     const err = typeof thrown === 'object' || typeof thrown === 'string' ? thrown : show(thrown);
     log.error({ ...fields, err }, message);
   } catch {

@@ -1,7 +1,7 @@
-/** What `rpc.method` says of a method that is not served; `rpc.method_original` has what was asked for then. */
+/** The `rpc.method` of unknown methods; `rpc.method_original` has the requested name. */
 export const otherMethod = '_OTHER';
 
-/** A method as OpenTelemetry's `rpc.method` has it, `package.Service/Method`, from its path. */
+/** OpenTelemetry's `rpc.method`, `package.Service/Method`, for a path. */
 export function methodName(path: string): string {
   return path.startsWith('/') ? path.slice(1) : path;
 }

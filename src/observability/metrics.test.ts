@@ -57,7 +57,7 @@ function valuesOf(samples: readonly Sample[], name: string) {
     ]);
 }
 
-test('createMetrics() gives every method its series from the start, with 0', async () => {
+test('createMetrics() has series of every method from the start, with 0', async () => {
   const samples = await create().read();
 
   const names = ['started_total', 'msg_received_total', 'msg_sent_total', 'handling_seconds_count'];
@@ -74,7 +74,7 @@ test('createMetrics() gives every method its series from the start, with 0', asy
   assert.deepEqual(valuesOf(samples, 'grpc_server_handled_total'), [['OK', 0]]);
 });
 
-test('createMetrics() tells calls by the codes of grpc-go, each time as they are', async () => {
+test("createMetrics() counts calls with grpc-go's code names, and reads them at each scrape", async () => {
   const { counts, read } = create();
   counts.started = 4;
   for (const code of [Status.OK, Status.CANCELLED, Status.CANCELLED]) counts.ended(code, 1);
@@ -91,7 +91,7 @@ test('createMetrics() tells calls by the codes of grpc-go, each time as they are
   ]);
 });
 
-test('createMetrics() tells how long calls took, in buckets from 100 µs to 10 s', async () => {
+test('createMetrics() has a histogram of durations, from 100 µs to 10 s', async () => {
   const { counts, read } = create();
   for (const ms of [0, 0.1, 0.2, 5, 6, 10_000, 10_001, -3]) counts.ended(Status.OK, ms);
 
@@ -111,7 +111,7 @@ test('createMetrics() tells how long calls took, in buckets from 100 µs to 10 s
   assert.deepEqual(valuesOf(samples, 'grpc_server_handling_seconds_sum'), [[20.0123]]);
 });
 
-test('createMetrics() tells what is open, what health says, what is built and the process', async () => {
+test('createMetrics() shows what is open, health, the build and the process', async () => {
   const samples = await create({
     certificates: { notAfter: () => 2_000_000_000, clientCaNotAfter: () => 2_100_000_000 },
   }).read();
@@ -154,7 +154,7 @@ test('createMetrics() tells what is open, what health says, what is built and th
   });
 });
 
-test('createMetrics() has no value for what nobody can say', async () => {
+test('createMetrics() omits values that are unknown', async () => {
   const samples = await create({
     open: () => ({
       ...open,

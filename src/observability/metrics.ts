@@ -3,41 +3,41 @@ import type { CallCounts } from './call_counts.ts';
 import { addCallMetrics } from './call_metrics.ts';
 import { addProcessMetrics, type ProcessFigures } from './process_metrics.ts';
 
-/** What metrics are read from, when somebody asks. */
+/** The sources of metrics, read at each scrape. */
 export interface MetricsSources {
   calls: CallCounts;
-  /** What is open now; undefined where the engine cannot say. */
+  /** What is open now; undefined if the engine cannot count it. */
   open: () => {
     calls: number;
     streams: number;
     connections: number | undefined;
     bufferedBytes: number | undefined;
     heldBytes: Readonly<Record<string, number>> | undefined;
-    /** Large messages that have begun and are not read on until there is room. */
+    /** Large messages that wait for admission. */
     waitingMessages: number | undefined;
   };
-  /** What went wrong with connections, by reason; see connection_errors.ts. */
+  /** Connection errors by reason; see connection_errors.ts. */
   connectionErrors: () => Iterable<readonly [reason: string, count: number]>;
-  /** Log lines that were lost; see log.ts. */
+  /** Lost log lines; see log.ts. */
   droppedLogLines: () => number;
-  /** Every name that health knows, and whether it is SERVING. */
+  /** All names of the health service, and whether they are SERVING. */
   health: () => Iterable<readonly [service: string, isServing: boolean]>;
-  /** What is running; the commit is empty where nobody knows it. */
+  /** The version; the commit is empty if unknown. */
   build: Readonly<Record<'version' | 'commit', string>>;
   process: ProcessFigures;
-  /** With TLS: when the first expires of what is served, and of client authorities; in seconds since the epoch. */
+  /** With TLS: when the first served certificate and the first client CA expire, in seconds since the epoch. */
   certificates?: Record<'notAfter' | 'clientCaNotAfter', () => number | undefined> | undefined;
 }
 
-/** Metrics as Prometheus reads them. */
+/** Metrics in Prometheus' text format. */
 export interface Metrics {
   /** The media type of the text. */
   contentType: string;
-  /** All of them, as they are now. */
+  /** The current values. */
   text: () => Promise<string>;
 }
 
-/** Names all metrics; nothing is measured until their text is asked for. */
+/** Creates the registry; values are read when the text is requested. */
 export function createMetrics({ calls, process, ...sources }: MetricsSources): Metrics {
   const registry = new Registry();
   addCallMetrics(registry, calls);
@@ -47,7 +47,7 @@ export function createMetrics({ calls, process, ...sources }: MetricsSources): M
   return { contentType: registry.contentType, text: () => registry.metrics() };
 }
 
-/** What the reasons of connection errors begin with that are failed TLS handshakes. */
+/** The prefix of connection errors that are failed TLS handshakes. */
 const ofHandshake = 'handshake_';
 
 function addOwnMetrics(

@@ -13,16 +13,16 @@ import {
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 import { createTransport } from './otlp_transport.ts';
 
-/** Where batches of spans go, and how. */
+/** The collector and how to reach it. */
 export interface ExporterOptions {
   url: string;
-  /** Sent with each batch. */
+  /** HTTP headers of each batch. */
   headers: Readonly<Record<string, string>>;
   protocol: 'http/protobuf' | 'http/json';
   compression: 'none' | 'gzip';
-  /** Milliseconds for a batch, with every retry. */
+  /** The time limit of a batch in milliseconds, including retries. */
   timeout: number;
-  /** PEM, where the URL begins with https. */
+  /** PEM, for https URLs. */
   ca: Pem;
   clientCertificate: Pem;
   clientKey: Pem;
@@ -30,12 +30,12 @@ export interface ExporterOptions {
 
 type Pem = { readonly pem: string } | undefined;
 
-/** As many batches may be on their way at once; in steady running it is one. */
+/** The maximum number of concurrent batches; usually there is one. */
 const concurrencyLimit = 30;
 
 /**
- * Posts spans to a collector, and tries again when it is away. The exporters that are packages of their
- * own read the process's environment; what is in them is used here, and takes all it needs as options.
+ * Creates an exporter that posts spans to a collector and retries. OpenTelemetry's exporter packages read the
+ * process's environment; this uses their parts and takes everything as options.
  */
 export function createExporter(options: ExporterOptions): SpanExporter {
   const { url, headers, compression, timeout } = options;

@@ -28,7 +28,7 @@ function busy(response: ServerResponse, retryAfter?: string): void {
 
 const past = 'Wed, 21 Oct 2015 07:28:00 GMT';
 for (const retryAfter of ['0', '-5', '0.4', 'soon', past, '99999999999', undefined]) {
-  test(`createTransport() waits a second at least where a collector says ${retryAfter}`, async (t) => {
+  test(`createTransport() waits at least a second if a collector sends Retry-After ${retryAfter}`, async (t) => {
     const warnings = warningsOf(t);
     await using collector = await startCollector({
       answer: (response) => busy(response, retryAfter),
@@ -46,7 +46,7 @@ for (const retryAfter of ['0', '-5', '0.4', 'soon', past, '99999999999', undefin
 }
 
 for (const compression of ['none', 'gzip'] as const) {
-  test(`createTransport() posts again what a collector was too busy for, with ${compression}`, async (t) => {
+  test(`createTransport() retries a batch for which a collector was too busy, with ${compression}`, async (t) => {
     const warnings = warningsOf(t);
     const answers = [(response: ServerResponse) => busy(response, '0')];
     await using collector = await startCollector({
@@ -79,7 +79,7 @@ const failures: [string, (response: ServerResponse) => void, RegExp][] = [
 ];
 
 for (const [does, answer, reason] of failures) {
-  test(`createTransport() posts once to a collector that ${does}`, async () => {
+  test(`createTransport() does not retry for a collector that ${does}`, async () => {
     await using collector = await startCollector({ answer });
     const transport = transportTo(collector.url);
 
@@ -92,7 +92,7 @@ for (const [does, answer, reason] of failures) {
   });
 }
 
-test('createTransport() gives up in time on a collector that is silent, or away', async () => {
+test('createTransport() gives up in time if a collector is silent or unreachable', async () => {
   await using collector = await startCollector({ answer: () => {} });
   const [silent, away] = [transportTo(collector.url), transportTo('http://127.0.0.1:1')];
 

@@ -9,31 +9,31 @@ import {
   OTLPExporterError,
 } from '@opentelemetry/otlp-exporter-base';
 
-/** How batches are posted. */
+/** Options of the HTTP transport. */
 export interface TransportOptions {
   url: string;
-  /** Sent with each batch. */
+  /** HTTP headers of each batch. */
   headers: Readonly<Record<string, string>>;
   compression: 'none' | 'gzip';
   agent: Agent;
-  /** From 0 to 1: servers that lost their collector together do not all come back at once. */
+  /** Returns 0 to 1: jitter, so that servers do not retry at the same time. */
   random?: () => number;
 }
 
-/** A batch is posted so often at most. */
-const mostAttempts = 6;
+/** The maximum number of attempts per batch. */
+const maxAttempts = 6;
 const firstBackoffMs = 1000;
 const longestBackoffMs = 5000;
-/** A collector that is too busy gets at least so long, whatever it says. */
-const leastWaitMs = 1000;
-/** Bytes; a longer response can only be that of something else. */
+/** The minimum delay before a retry in milliseconds, whatever `Retry-After` says. */
+const minWaitMs = 1000;
+/** The maximum size of a response in bytes; a longer one is not from a collector. */
 const longestResponse = 4 * 1024 ** 2;
-/** By the specification of OTLP/HTTP; others say that the same batch would fail again. */
+/** The retryable status codes of OTLP/HTTP; with others the same batch would fail again. */
 const retryable: ReadonlySet<number | undefined> = new Set([429, 502, 503, 504]);
 
 /**
- * Posts over HTTP, and again where that may help. OpenTelemetry's own transport takes a `Retry-After` of 0,
- * or of a time that has passed, for at once, and has Node warn of timers with negative durations.
+ * Posts batches over HTTP, with retries. OpenTelemetry's own transport retries at once after a `Retry-After` of 0 or
+ * in the past, and makes Node warn of negative timer durations.
  * https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
  */
 export function createTransport(options: TransportOptions): IExporterTransport {
@@ -47,9 +47,9 @@ export function createTransport(options: TransportOptions): IExporterTransport {
     for (let attempt = 1; ; attempt++) {
       const left = end - performance.now();
       const response = await post(body, options, left);
-      if (response.status !== 'retryable' || attempt === mostAttempts) return response;
+      if (response.status !== 'retryable' || attempt === maxAttempts) return response;
       const { retryInMillis = backoff * (0.8 + 0.4 * random()) } = response;
-      const wait = Math.max(leastWaitMs, retryInMillis);
+      const wait = Math.max(minWaitMs, retryInMillis);
       if (performance.now() + wait > end) return response;
       await sleep(wait);
       backoff = Math.min(longestBackoffMs, backoff * 1.5);
@@ -82,7 +82,7 @@ async function post(
   }
 }
 
-/** The network may do otherwise next time; a certificate or a response that cannot be read stays what it is. */
+/** True for network errors, which may pass, unlike an invalid certificate or response. */
 function isOfTheSystem(error: NodeJS.ErrnoException): boolean {
   return /^E(?!RR_)/.test(error.code ?? '');
 }
@@ -107,7 +107,7 @@ async function outcomeOf(response: IncomingMessage): Promise<ExportResponse> {
   return { status: 'retryable', error, ...(retryInMillis !== undefined && { retryInMillis }) };
 }
 
-/** Seconds, or a date (RFC 9110 section 10.2.3), as milliseconds from now; undefined for neither. */
+/** Parses seconds or a date (RFC 9110 section 10.2.3) to milliseconds from now; undefined if invalid. */
 function retryAfter(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const ms = /^\s*-?\d+\s*$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();

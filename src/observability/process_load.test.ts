@@ -21,7 +21,7 @@ function busyProcess() {
   return { is, load, ended: (code: Status) => counts.of('').ended(code, 1) };
 }
 
-test('processLoad() tells what has happened since it was last asked', () => {
+test('processLoad() measures the load since the last measurement', () => {
   const { is, load, ended } = busyProcess();
   for (const code of [Status.OK, Status.OK, Status.OK, Status.NOT_FOUND]) ended(code);
   Object.assign(is, { now: 7000, cpuMs: 1700, rss: 300, active: 550, idle: 1550 });
@@ -46,7 +46,7 @@ test('processLoad() tells what has happened since it was last asked', () => {
   });
 });
 
-test('processLoad() looks once a second, however often it is asked', () => {
+test('processLoad() measures at most once a second', () => {
   const { is, load } = busyProcess();
   is.now += 1000;
   const first = load();

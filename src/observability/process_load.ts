@@ -2,43 +2,43 @@ import { Status } from 'nice-grpc-common';
 import type { CallCounts } from './call_counts.ts';
 import type { ProcessFigures } from './process_metrics.ts';
 
-/** How busy the process is; parts of what it may have, and calls in a second. */
+/** The load of the process: utilization as ratios, and rates per second. */
 export interface ProcessLoad {
-  /** May be above 1, where there is more than it may have. */
+  /** May exceed 1, if the process uses more than its CPU limit. */
   readonly cpuUtilization: number;
   readonly memUtilization: number;
-  /** Of the time of the event loop, which is what a server of this kind runs out of first. */
+  /** The utilization of the event loop, which is this server's bottleneck. */
   readonly applicationUtilization: number;
-  /** Calls that have ended, in a second. */
+  /** Ended calls per second. */
   readonly rpsFractional: number;
-  /** Those of them that did not end with OK. */
+  /** Those with a status other than OK. */
   readonly eps: number;
 }
 
-/** What the load is read from. */
+/** The sources of the load. */
 export interface LoadSources {
   calls: Pick<CallCounts, 'all'>;
   figures: Pick<ProcessFigures, 'cpuUsage' | 'memoryUsage' | 'eventLoop'>;
-  /** Processors, and bytes of memory, that the process may have. */
+  /** The processors, and the bytes of memory, available to the process. */
   capacity: { cpus: number; memory: number };
-  /** Milliseconds, on a clock that nobody sets. */
+  /** Milliseconds on a monotonic clock. */
   now: () => number;
 }
 
-/** A look at it costs something, and one a second is enough; in milliseconds. */
-const leastWindow = 1000;
+/** The minimum interval between measurements in milliseconds, as each has a cost. */
+const minWindow = 1000;
 
 /**
- * Gives the load since it was last asked for, a second ago at least; within that second the same object.
- * Nothing is measured but when somebody asks.
+ * Returns the load since the last measurement, at least a second ago; within a second it returns the same object. It
+ * measures only when it is called.
  */
 export function createProcessLoad(sources: LoadSources): () => ProcessLoad {
-  // No call has ended before there is a server.
+  // No call has ended before the server starts.
   let from: Look = { ...usage(sources), ended: 0, fine: 0 };
   let load = between(from, from, sources);
 
   return () => {
-    if (sources.now() - from.at < leastWindow) return load;
+    if (sources.now() - from.at < minWindow) return load;
     const to = { ...usage(sources), ...endedCalls(sources) };
     load = between(from, to, sources);
     from = to;

@@ -2,15 +2,15 @@ import { readdir } from 'node:fs/promises';
 import type { EventLoopUtilization } from 'node:perf_hooks';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** What a process can say of itself: a part of Node's `process` and `performance`. */
+/** The parts of Node's `process` and `performance` that metrics use. */
 export interface ProcessFigures {
   /** Microseconds. */
   cpuUsage: () => { user: number; system: number };
   /** Bytes. */
   memoryUsage: () => Pick<NodeJS.MemoryUsage, 'rss' | 'heapTotal' | 'heapUsed' | 'external'>;
-  /** Bytes that V8's heap may grow to. */
+  /** The limit of V8's heap, in bytes. */
   heapLimit: () => number;
-  /** Milliseconds in which the event loop had work, and had none. */
+  /** Active and idle time of the event loop, in milliseconds. */
   eventLoop: () => Pick<EventLoopUtilization, 'active' | 'idle'>;
   /** Milliseconds since the epoch. */
   startedAt: number;
@@ -18,8 +18,8 @@ export interface ProcessFigures {
 }
 
 /**
- * The process, named as in Prometheus' own libraries, and read when somebody asks. prom-client's default
- * metrics also watch the event loop and the collector all the time, asked or not.
+ * Adds metrics of the process, named as in Prometheus client libraries and read at each scrape. prom-client's default
+ * metrics would observe the event loop and the garbage collector all the time.
  */
 export function addProcessMetrics(registry: Registry, figures: ProcessFigures): void {
   const { cpuUsage, memoryUsage, heapLimit, eventLoop, startedAt } = figures;

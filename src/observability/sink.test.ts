@@ -34,7 +34,7 @@ function openPipe(t: TestContext) {
 const lines = Array.from({ length: 2000 }, (_, i) => `${i} ${'é'.repeat((i * 7) % 300)}\n`);
 const all = Buffer.from(lines.join('')).toString('latin1');
 
-test('createSink() loses nothing to a reader that stops for a while, and writes whole lines', async (t) => {
+test('createSink() loses nothing if its reader pauses, and writes whole lines', async (t) => {
   const { to, read } = openPipe(t);
   const sink = createSink({ to, gatherBytes: 1 });
   let text = '';
@@ -49,7 +49,7 @@ test('createSink() loses nothing to a reader that stops for a while, and writes 
   assert.equal(sink.dropped(), 0);
 });
 
-test('createSink() gives up the lines that nobody reads when it is closed, after a second', async (t) => {
+test('close() drops lines that nothing reads after a second', async (t) => {
   const { to, read } = openPipe(t);
   const sink = createSink({ to, gatherBytes: 1 });
   for (const line of lines) sink.write(line);
@@ -61,7 +61,7 @@ test('createSink() gives up the lines that nobody reads when it is closed, after
   assert.ok(text.length > 0 && text.length < all.length && all.startsWith(text));
 });
 
-test('createSink() writes all there is room for before flushNow() returns, and waits for no more', (t) => {
+test('flushNow() writes as much as fits without waiting', (t) => {
   const { to, read } = openPipe(t);
   const sink = createSink({ to, gatherBytes: 1024 * 1024 });
 
@@ -75,7 +75,7 @@ test('createSink() writes all there is room for before flushNow() returns, and w
   assert.equal(text.split('\n').length, 51);
 });
 
-test('createSink() loses what an error keeps it from writing, and counts it', async (t) => {
+test('createSink() drops and counts lines that an error prevents it from writing', async (t) => {
   const to = openSync('/dev/full', 'w');
   t.after(() => closeSync(to));
   const sink = createSink({ to, gatherBytes: 1024 * 1024 });

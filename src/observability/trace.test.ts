@@ -35,7 +35,7 @@ const name = 'echo.Echo/Unary';
 const firstSpan = [1, 2, 2] as const;
 
 for (const compression of ['none', 'gzip'] as const) {
-  test(`createTracing() posts protobuf with the headers given, compressed with ${compression}`, async () => {
+  test(`createTracing() posts protobuf with the given headers, compressed with ${compression}`, async () => {
     await using collector = await startCollector({ answer: (response) => void response.end() });
     const { log, lines } = warnings();
     const { tracer, close } = createTracing({
@@ -65,7 +65,7 @@ for (const compression of ['none', 'gzip'] as const) {
   });
 }
 
-test('createTracing() posts over TLS to a collector whose authority it is given', async () => {
+test('createTracing() posts over TLS to a collector with the given CA', async () => {
   const tls = await localCertificate();
   await using collector = await startCollector({ tls });
   const { log, lines } = warnings();
@@ -85,7 +85,7 @@ test('createTracing() posts over TLS to a collector whose authority it is given'
   assert.match(String(lines[0]?.['reason']), /self-signed certificate/);
 });
 
-test('createTracing() drops what does not fit in its queue, and says how much was lost', async () => {
+test('createTracing() drops spans that exceed its queue, and logs their number', async () => {
   await using collector = await startCollector();
   const { log, lines } = warnings();
   const url = collector.url;
@@ -103,7 +103,7 @@ test('createTracing() drops what does not fit in its queue, and says how much wa
   assert.match(String(lines[0]?.['reason']), /80 spans/);
 });
 
-test('createTracing() posts a batch once a second at most, though a collector says at once', async () => {
+test('createTracing() posts a batch at most once a second, even if a collector asks for an immediate retry', async () => {
   await using collector = await startCollector({
     answer: (response) => void response.writeHead(429, { 'retry-after': '0' }).end(),
   });
@@ -121,7 +121,7 @@ test('createTracing() posts a batch once a second at most, though a collector sa
   );
 });
 
-test('createTracing() warns once a minute of a collector that takes nothing', async () => {
+test('createTracing() warns once a minute of a collector that fails', async () => {
   let time = 0;
   await using collector = await startCollector({
     answer: (response) => void response.writeHead(503).end(),

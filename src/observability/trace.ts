@@ -14,44 +14,44 @@ import {
 } from '@opentelemetry/sdk-trace';
 import { createExporter, type ExporterOptions } from './otlp.ts';
 
-/** What spans are made with; times are milliseconds. */
+/** Options of tracing; times are in milliseconds. */
 export interface TracingOptions extends ExporterOptions {
   log: { warn(fields: object, message: string): void };
-  /** Of this server. */
+  /** The version of this server. */
   version: string;
-  /** What every span says of this server. */
+  /** Resource attributes of all spans. */
   resource: Readonly<Record<string, string>>;
   sampler: `${'' | 'parentbased_'}${'always_on' | 'always_off' | 'traceidratio'}`;
-  /** From 0 to 1, for a sampler by ratio. */
+  /** The sampling ratio, from 0 to 1. */
   samplerRatio: number;
   scheduleDelay: number;
   exportTimeout: number;
   maxQueueSize: number;
   maxExportBatchSize: number;
   spanLimits: SpanLimits;
-  /** Milliseconds. */
+  /** Milliseconds on a monotonic clock. */
   now?: () => number;
 }
 
-/** Makes spans, and sends them. */
+/** Creates and exports spans. */
 export interface Tracing {
   tracer: Tracer;
-  /** Sends what is held; gives up after two seconds, when nobody takes it. Never rejects. */
+  /** Exports pending spans; gives up after two seconds. Never rejects. */
   close: () => Promise<void>;
 }
 
 const closeMs = 2000;
-/** A collector that is away makes one line of the log in this time. */
+/** The minimum interval of warnings about the collector, in milliseconds. */
 const warnEveryMs = 60_000;
 
 /**
- * Makes the process's tracer. Spans wait in a bounded queue: calls never wait for the collector, and what
- * it does not take is dropped, with a warning now and then.
+ * Creates the tracer of the process. Spans wait in a bounded queue, so calls never wait for the collector; spans that
+ * it does not take are dropped, with an occasional warning.
  */
 export function createTracing(options: TracingOptions): Tracing {
   const { version, resource, scheduleDelay, exportTimeout } = options;
   const warn = createWarning(options);
-  // The SDK has one place for the whole process to say what goes wrong.
+  // The SDK has one global diagnostics logger.
   const words = (...args: unknown[]) => warn(args.map(String).join(' '));
   diag.setLogger(
     { error: words, warn: words, info: ignore, debug: ignore, verbose: ignore },
@@ -90,7 +90,7 @@ export function createTracing(options: TracingOptions): Tracing {
 
 function ignore(): void {}
 
-/** Says what goes wrong once in a while, and how often it did. */
+/** Logs an error at most once per interval, with the number of occurrences. */
 function createWarning({ log, url, now = performance.now.bind(performance) }: TracingOptions) {
   const collector = new URL(url).host;
   let quietUntil = -Infinity;
@@ -106,7 +106,7 @@ function createWarning({ log, url, now = performance.now.bind(performance) }: Tr
   };
 }
 
-/** Where several addresses fail, the error has no message of its own. */
+/** If several addresses fail, the AggregateError has no message. */
 function reasonOf(error: unknown): string {
   const { message, code }: { message?: unknown; code?: unknown } = Object(error);
   return [message, code].filter((part) => part !== undefined && part !== '').join(' ');

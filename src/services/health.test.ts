@@ -15,7 +15,7 @@ import {
 const { UNKNOWN, SERVING, NOT_SERVING, SERVICE_UNKNOWN } = ServingStatus;
 const names = ['', 'liveness', 'readiness', ...serviceNames];
 
-test('check() is SERVING for every known name, and NOT_FOUND names an unknown one', async () => {
+test('check() returns SERVING for every known name, and NOT_FOUND for an unknown one', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
 
@@ -28,7 +28,7 @@ test('check() is SERVING for every known name, and NOT_FOUND names an unknown on
   });
 });
 
-test('check() cuts what it repeats of a very long name', async () => {
+test('check() truncates a very long name in its error', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
 
@@ -40,7 +40,7 @@ test('check() cuts what it repeats of a very long name', async () => {
   });
 });
 
-test('a leaving server is NOT_SERVING in everything but liveness', async () => {
+test('check() returns NOT_SERVING for all but liveness during shutdown', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
 
@@ -52,7 +52,7 @@ test('a leaving server is NOT_SERVING in everything but liveness', async () => {
   assert.deepEqual(serving, [['liveness', { status: SERVING }]]);
 });
 
-test('list() holds 100 names, and is RESOURCE_EXHAUSTED above', async () => {
+test('list() returns up to 100 names, and RESOURCE_EXHAUSTED above', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
 
@@ -64,7 +64,7 @@ test('list() holds 100 names, and is RESOURCE_EXHAUSTED above', async () => {
   await assert.rejects(client.list({}), { code: Status.RESOURCE_EXHAUSTED });
 });
 
-test('watch() sends the present state at once, then each change', async () => {
+test('watch() sends the current status at once, then each change', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
   const watch = client.watch({ service: 'grpc.health.v1.Health' })[Symbol.asyncIterator]();
@@ -78,7 +78,7 @@ test('watch() sends the present state at once, then each change', async () => {
   assert.deepEqual(states, [SERVING, NOT_SERVING, SERVING]);
 });
 
-test('watch() of an unknown name says SERVICE_UNKNOWN, and goes on until it is known', async () => {
+test('watch() of an unknown name sends SERVICE_UNKNOWN, and continues until it is known', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
   const watch = client.watch({ service: 'later' })[Symbol.asyncIterator]();
@@ -90,7 +90,7 @@ test('watch() of an unknown name says SERVICE_UNKNOWN, and goes on until it is k
   assert.deepEqual([unknown.value?.status, known.value?.status], [SERVICE_UNKNOWN, SERVING]);
 });
 
-test('watch() refuses to hold a name of more than 1000 characters', async () => {
+test('watch() refuses a name of more than 1000 characters', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
   const watch = client.watch({ service: 'x'.repeat(1001) })[Symbol.asyncIterator]();
@@ -101,7 +101,7 @@ test('watch() refuses to hold a name of more than 1000 characters', async () => 
   });
 });
 
-test('watch() is open 300 times on one connection, and each hears of a change', async () => {
+test('watch() serves 300 watchers on one connection, and each gets a change', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);
   const watches = Array.from({ length: 300 }, () =>
@@ -119,7 +119,7 @@ test('watch() is open 300 times on one connection, and each hears of a change', 
   assert.deepEqual([[...atFirst], [...later]], [[SERVING], [NOT_SERVING]]);
 });
 
-test('watch() ends 1,000 watchers on the last of 100 changes, slow readers among them', async (t) => {
+test('watch() sends 1,000 watchers, slow readers included, the last of 100 changes', async (t) => {
   const warnings: Error[] = [];
   const onWarning = (warning: Error) => void warnings.push(warning);
   process.on('warning', onWarning);

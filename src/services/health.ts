@@ -11,12 +11,12 @@ interface HealthDeps {
 }
 
 const maxListed = 100;
-/** A watch holds its name for as long as it is open. */
+/** A watch keeps its name while it is open. */
 const maxNameLength = 1000;
 
 /**
- * grpc.health.v1.Health (https://grpc.io/docs/guides/health-checking/) over one state. How many watches
- * may be open is for the limits of any call: a client takes one that is refused for a failed server.
+ * grpc.health.v1.Health (https://grpc.io/docs/guides/health-checking/). Watches have no limit of their own, because a
+ * client takes a refused watch for a failed server.
  */
 export function createHealth({
   healthState: state,

@@ -1,22 +1,22 @@
 import { execute } from 'abort-controller-x';
 import { HealthCheckResponse_ServingStatus as ServingStatus } from '../gen/grpc/health/v1/health.ts';
 
-/** Whether each service can take calls. One value drives Check, Watch and List. */
+/** The serving status of each service, for Check, Watch and List. */
 export interface HealthState {
   /** The status of every known name. */
   readonly statuses: ReadonlyMap<string, ServingStatus>;
   isServing(name: string): boolean;
-  /** Makes a name known, or changes its status. */
+  /** Adds a name, or changes its status. */
   set(name: string, status: ServingStatus): void;
-  /** Everything takes calls. */
+  /** Sets all names to SERVING. */
   serving(): void;
-  /** Nothing takes new calls, yet the process is well: `liveness` stays SERVING. */
+  /** Sets all names but `liveness` to NOT_SERVING. */
   shuttingDown(): void;
   /** Resolves at the next change of any name; rejects with AbortError. */
   changed(signal: AbortSignal): Promise<void>;
 }
 
-/** Knows "", "liveness", "readiness" and the services; only "liveness" is SERVING at first. */
+/** Creates the state of "", "liveness", "readiness" and the services; only "liveness" is SERVING at first. */
 export function createHealthState(services: readonly string[]): HealthState {
   const statuses = new Map<string, ServingStatus>();
   const waiting = new Set<() => void>();

@@ -6,12 +6,12 @@ import { ServedTestDefinition } from './test_definition.ts';
 import { createTestService, type TestServiceOptions } from './test_service.ts';
 
 /**
- * Interop clients do not wait half a minute: grpc-go's orca_oob asks for a second. More often, a thousand
- * streams would keep a core busy. In milliseconds.
+ * The minimum report interval in milliseconds: grpc-go's orca_oob test requests one second. With a shorter one, a
+ * thousand streams would keep a core busy.
  */
 export const interopInterval = 1000;
 
-/** What interop clients call: the test service, and the load reports that it has told to others. */
+/** The services that interop clients call: the test service, and the load reports that it controls. */
 export function createInterop(): readonly Service<
   Omit<TestServiceOptions, 'reports'> & LoadReportDeps
 >[] {

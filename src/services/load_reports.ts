@@ -3,13 +3,13 @@ import { exhausted } from '../errors.ts';
 import type { TestOrcaReport } from '../gen/grpc/testing/messages.ts';
 import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
 
-/** The trailer that holds a call's own report. */
+/** The trailer of a call's own report. */
 export const loadReportTrailer = 'endpoint-load-metrics-bin';
 
-/** It travels in headers, which most clients take 8 KiB of. */
+/** It is sent in header fields, for which most clients accept 8 KiB. */
 const maxReportSize = 4096;
 
-/** The report that a test asks for, on the wire, and no figure more. Throws RESOURCE_EXHAUSTED above 4 KiB. */
+/** Encodes the report that a test asks for. Throws RESOURCE_EXHAUSTED above 4 KiB. */
 export function encodeTestReport(report: TestOrcaReport): Buffer {
   const { cpuUtilization, memoryUtilization: memUtilization, requestCost, utilization } = report;
   const bytes = OrcaLoadReport.encode(
@@ -21,17 +21,17 @@ export function encodeTestReport(report: TestOrcaReport): Buffer {
   return Buffer.from(bytes);
 }
 
-/** What is reported out of band where tests say what. */
+/** The out-of-band report that tests control. */
 export interface TestReports {
-  /** The newest; undefined as long as no test has asked for one. */
+  /** The latest report; undefined before the first. */
   current(): OrcaLoadReport | undefined;
-  /** Takes the place of the one before, with all that was in it. */
+  /** Replaces the report. */
   replace(report: TestOrcaReport): void;
-  /** Waits until nobody else says what is reported; gives what ends that. Rejects with AbortError. */
+  /** Waits for exclusive use of the report; resolves to the function that releases it. Rejects with AbortError. */
   claim(signal: AbortSignal): Promise<() => void>;
 }
 
-/** Knows no report yet. */
+/** Creates the state without a report. */
 export function createTestReports(): TestReports {
   const waiting = new Set<() => void>();
   let newest: OrcaLoadReport | undefined;

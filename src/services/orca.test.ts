@@ -47,7 +47,7 @@ function reporter({ test: client }: Awaited<ReturnType<typeof serveTests>>) {
   };
 }
 
-test('unaryCall() reports the load that is asked for in its trailers, and none where none is', async () => {
+test('unaryCall() sends the requested load report in its trailers, and none by default', async () => {
   await using running = await serveTests();
   let trailer = Metadata();
   const onTrailer = (got: Metadata) => void (trailer = got);
@@ -60,7 +60,7 @@ test('unaryCall() reports the load that is asked for in its trailers, and none w
   assert.equal(trailer.has('endpoint-load-metrics-bin'), false);
 });
 
-test('a report of more than 4 KiB is refused', async () => {
+test('unaryCall() rejects a report of more than 4 KiB', async () => {
   await using running = await serveTests();
   const report = { ...idle, utilization: { ['x'.repeat(4096)]: 1 } };
   const tooLarge = { code: Status.RESOURCE_EXHAUSTED };
@@ -69,7 +69,7 @@ test('a report of more than 4 KiB is refused', async () => {
   await assert.rejects(reporter(running).report(report), tooLarge);
 });
 
-test('streamCoreMetrics() reports at once, and what tests have last said with every interval', async () => {
+test('streamCoreMetrics() reports at once, and then the latest report of a test at each interval', async () => {
   await using running = await serveReports();
   const reports = running.orca.streamCoreMetrics(anInstant)[Symbol.asyncIterator]();
   const next = async () => (await reports.next()).value;
@@ -91,14 +91,14 @@ test('streamCoreMetrics() reports at once, and what tests have last said with ev
   assert.deepEqual([second, third], [reported(busy), reported(idle)]);
 });
 
-test('intervalOf() is what is asked for, but for what is too short, too long or no interval', () => {
+test('intervalOf() returns the requested interval, within its limits', () => {
   const of = (seconds: number, min = 30_000) => intervalOf({ seconds, nanos: 500_000_000 }, min);
 
   assert.deepEqual([of(0), of(0, 10), of(60), of(1e12)], [30_000, 500, 60_500, 2 ** 31 - 1]);
   assert.deepEqual([intervalOf(undefined, 10), of(-5, 10)], [30_000, 30_000]);
 });
 
-test('streamCoreMetrics() reports the costs that are asked for', async () => {
+test('streamCoreMetrics() reports the requested costs', async () => {
   await using running = await serveReports();
   await reporter(running).report(busy);
   const reports = running.orca.streamCoreMetrics({ requestCostNames: ['other', 'none'] });
@@ -108,7 +108,7 @@ test('streamCoreMetrics() reports the costs that are asked for', async () => {
   assert.deepEqual(value?.requestCost, { other: 1 });
 });
 
-test('a call reports no load of its own once a test has said what is reported out of band', async () => {
+test('unaryCall() reports no measured load once a test has set the out-of-band report', async () => {
   const trailer = 'endpoint-load-metrics-bin';
   const own = loadReport({ trailer, report: () => Buffer.from('the load of this process') });
   await using running = await serveTests({ loadReport: own });
@@ -127,7 +127,7 @@ test('a call reports no load of its own once a test has said what is reported ou
   assert.deepEqual(reported, [true, true, true, false, false, false]);
 });
 
-test('only one call at a time says what is reported; the next waits for its end', async () => {
+test('only one call at a time sets the out-of-band report; the next waits for its end', async () => {
   await using running = await serveReports();
   const [first, second] = [reporter(running), reporter(running)];
   await first.report(busy);
@@ -142,7 +142,7 @@ test('only one call at a time says what is reported; the next waits for its end'
   await second.end();
 });
 
-test('streamCoreMetrics() ends with UNAVAILABLE when the server leaves, and leaves nothing open', async () => {
+test('streamCoreMetrics() ends with UNAVAILABLE at shutdown, and leaves nothing open', async () => {
   await using running = await serveReports();
   const cancel = new AbortController();
   const { signal } = cancel;
@@ -158,7 +158,7 @@ test('streamCoreMetrics() ends with UNAVAILABLE when the server leaves, and leav
   await until(() => running.openCalls.inChain === 0);
 });
 
-test('streamCoreMetrics() refuses to look for more than 100 names', async () => {
+test('streamCoreMetrics() rejects more than 100 names', async () => {
   await using running = await serveReports();
   const ask = (count: number) => {
     const requestCostNames = Array.from({ length: count }, (_, i) => `${i}`);
@@ -173,13 +173,13 @@ test('streamCoreMetrics() refuses to look for more than 100 names', async () => 
   });
 });
 
-test('interop clients have reports once a second, and no more often; others every 30 s', () => {
+test('streamCoreMetrics() reports once a second with --interop on, otherwise every 30 s', () => {
   assert.equal(intervalOf({ seconds: 1, nanos: 0 }, interopInterval), 1000);
   assert.equal(intervalOf({ seconds: 0, nanos: 10_000_000 }, interopInterval), 1000);
   assert.equal(intervalOf({ seconds: 1, nanos: 0 }, minInterval), 30_000);
 });
 
-test('streamCoreMetrics() has no deadline but that of its caller', async () => {
+test("streamCoreMetrics() is exempt from the server's deadlines", async () => {
   await using running = await serveTests({ deadlines: { max: 1, fallback: 1 } });
   const orca = createClient(OpenRcaServiceDefinition, running.channel);
   const reports = orca.streamCoreMetrics(anInstant)[Symbol.asyncIterator]();

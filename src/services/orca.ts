@@ -9,25 +9,25 @@ import {
 } from '../gen/xds/service/orca/v3/orca.ts';
 import { service } from './service.ts';
 
-/** What is reported, and how often. */
+/** The source and interval of reports. */
 export interface OrcaOptions {
   report: () => Partial<OrcaLoadReport>;
-  /** The shortest interval, in milliseconds: a client that wants another sooner waits so long. */
+  /** The minimum interval in milliseconds; shorter ones are raised to it. */
   minInterval: number;
 }
 
-/** What a server knows of load reports. */
+/** The dependencies of load reports. */
 export interface LoadReportDeps {
   /** Undefined on a server that does not measure its load. */
   report: OrcaOptions['report'] | undefined;
-  /** In milliseconds, in place of the interval that the service has by itself. */
+  /** Milliseconds; overrides the minimum interval of the service. */
   minReportInterval?: number;
 }
 
-/** The shortest interval of measured figures, in milliseconds: that of other gRPC servers. */
+/** The minimum interval of measured reports in milliseconds, as in other gRPC servers. */
 export const minInterval = 30_000;
 
-/** The service on servers that report the load they measure. */
+/** The service on servers that report their measured load. */
 export const loadReportService = service({
   definition: OpenRcaServiceDefinition,
   implementation: ({ report, minReportInterval = minInterval }: LoadReportDeps) =>
@@ -35,16 +35,16 @@ export const loadReportService = service({
   policy: { longLived: 'all' },
 });
 
-/** They are looked through for each report. */
+/** The maximum number of names, as each report is filtered by them. */
 const maxNames = 100;
-/** What a client gets that names no interval, in milliseconds. */
+/** The interval of a client that requests none, in milliseconds. */
 const defaultInterval = 30_000;
-/** The longest that a Node timer takes, in milliseconds. */
+/** The maximum delay of a Node timer, in milliseconds. */
 const maxInterval = 2 ** 31 - 1;
 
 /**
- * xds.service.orca.v3.OpenRcaService: how busy the server is, out of band
- * (https://github.com/grpc/proposal/blob/master/A51-custom-backend-metrics.md).
+ * xds.service.orca.v3.OpenRcaService: out-of-band load reports (gRFC A51,
+ * https://github.com/grpc/proposal/blob/master/A51-custom-backend-metrics.md).
  */
 export function createOrca({
   report,
@@ -65,13 +65,13 @@ export function createOrca({
   };
 }
 
-/** What a client gets of the interval that it asks for, in milliseconds. */
+/** The interval that a client gets, in milliseconds. */
 export function intervalOf(asked: Duration | undefined, minInterval: number): number {
   const ms = asked ? asked.seconds * 1000 + asked.nanos / 1e6 : 0;
   return Math.min(Math.max(ms > 0 ? ms : defaultInterval, minInterval), maxInterval);
 }
 
-/** Without the costs that are not asked for, where any are. */
+/** Keeps only the requested costs, if any are requested. */
 function only(names: readonly string[], report: Partial<OrcaLoadReport>): Partial<OrcaLoadReport> {
   if (names.length === 0 || !report.requestCost) return report;
   const costs = Object.entries(report.requestCost).filter(([name]) => names.includes(name));

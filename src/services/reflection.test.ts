@@ -34,7 +34,7 @@ function fileNames({ fileDescriptorResponse }: ServerReflectionResponse): string
   return files.map((file) => fromBinary(FileDescriptorProtoSchema, file).name);
 }
 
-test('list_services names every service', async () => {
+test('list_services returns every service', async () => {
   const [answer] = await ask({ host: 'here', listServices: '*' });
 
   const names = answer?.listServicesResponse?.service.map(({ name }) => name);
@@ -43,7 +43,7 @@ test('list_services names every service', async () => {
   assert.equal(answer?.originalRequest?.listServices, '*');
 });
 
-test('a file is found by its name and by every kind of symbol in it, comments included', async () => {
+test('file_by_filename and file_containing_symbol return a file with its comments', async () => {
   const symbols = [
     'grpc.health.v1.Health',
     'grpc.health.v1.Health.Check',
@@ -62,7 +62,7 @@ test('a file is found by its name and by every kind of symbol in it, comments in
   assert.match(String(file), /Asks for everything/);
 });
 
-test('symbols of every kind are found by their scope', async () => {
+test('file_containing_symbol finds nested symbols of every kind', async () => {
   const files: Record<string, readonly string[]> = {
     'grpc/health/v1/health.proto': [
       'grpc.health.v1.HealthCheckResponse.ServingStatus',
@@ -95,7 +95,7 @@ test('symbols of every kind are found by their scope', async () => {
   assert.deepEqual(found, expected);
 });
 
-test('what there is not is NOT_FOUND, an empty question INVALID_ARGUMENT, and the stream goes on', async () => {
+test('an unknown name is NOT_FOUND, an empty request INVALID_ARGUMENT, and the stream continues', async () => {
   const answers = await ask(
     { fileByFilename: 'nope.proto' },
     { fileContainingSymbol: 'nope.Nope' },
@@ -122,7 +122,7 @@ test('what there is not is NOT_FOUND, an empty question INVALID_ARGUMENT, and th
   assert.equal(answers[1]?.errorResponse?.errorMessage, 'Cannot find symbol "nope.Nope"');
 });
 
-test('a question of more than 1,000 characters is not repeated, and the stream goes on', async () => {
+test('a request of more than 1,000 characters is not repeated in the response, and the stream continues', async () => {
   const [half, name] = ['x'.repeat(500), 'x'.repeat(1001)];
   const answers = await ask(
     { fileByFilename: name },
@@ -153,7 +153,7 @@ test('a question of more than 1,000 characters is not repeated, and the stream g
   assert.deepEqual(fileNames(found ?? assert.fail()), ['grpc/testing/empty.proto']);
 });
 
-test('a file is encoded once, however often and for whatever it is asked for', async () => {
+test('a file is encoded once, whatever requests ask for it', async () => {
   const files: unknown[][] = [];
   // Innermost, where the answers are as the service has made them.
   await using running = await serve({
@@ -192,7 +192,7 @@ test('a file is encoded once, however often and for whatever it is asked for', a
   );
 });
 
-test('a message type without extensions has an empty list of them', async () => {
+test('all_extension_numbers_of_type returns an empty list for a message without extensions', async () => {
   const [answer] = await ask({ allExtensionNumbersOfType: 'grpc.health.v1.HealthCheckRequest' });
 
   assert.deepEqual(answer?.allExtensionNumbersResponse, {

@@ -29,7 +29,7 @@ interface ReflectionDeps {
 }
 
 /**
- * grpc.reflection.v1.ServerReflection, and v1alpha, whose messages are the same
+ * grpc.reflection.v1.ServerReflection, and v1alpha, which has the same messages
  * (https://grpc.io/docs/guides/reflection/), from the descriptors built into this file.
  */
 export function createReflection({
@@ -72,7 +72,7 @@ export function createReflection({
   }
 }
 
-/** What a request says in words is repeated in the answer: of all its strings, in characters. */
+/** The maximum length of all strings of a request, in characters, as the response repeats the request. */
 const longestWords = 1000;
 
 function isTooLong(request: ServerReflectionRequest): boolean {
@@ -91,11 +91,11 @@ const tooLong = failed(
 
 interface Known {
   registry: FileRegistry;
-  /** Where each name is declared. */
+  /** The declaring file of each symbol. */
   symbols: ReadonlyMap<string, DescFile>;
-  /** The numbers of the extensions of each message that has any. */
+  /** The extension numbers of each extended message. */
   extensions: ReadonlyMap<string, number[]>;
-  /** The answer that has a file and all that it imports, each once, itself first. */
+  /** The response with a file and its transitive imports, each once, the file first. */
   files: (file: DescFile | undefined) => Answer | undefined;
 }
 
@@ -116,7 +116,7 @@ function readDescriptors(): Known {
   return { registry, symbols, extensions, files: createAnswers() };
 }
 
-/** To encode them takes a thousand times as long as to ask: each is made once, when somebody does. */
+/** Encoded once, on demand: that takes a thousand times as long as a request. */
 function createAnswers(): Known['files'] {
   const encoded = new Map<DescFile, Buffer>();
   const answers = new Map<DescFile, Answer>();
@@ -140,7 +140,7 @@ function createAnswers(): Known['files'] {
   }
 }
 
-/** The full name of all that a file declares, as grpc-go's protoregistry finds it. */
+/** The full names of a file's declarations, as grpc-go's protoregistry has them. */
 function* namesOf(file: FileDescriptorProto): Generator<string> {
   const { package: scope, messageType: nestedType, enumType, extension, service } = file;
   yield* namesIn(scope, { nestedType, enumType, extension, field: [], oneofDecl: [] });
@@ -164,7 +164,7 @@ function* namesIn(scope: string, declared: Declared): Generator<string> {
     yield path;
     for (const each of value) {
       yield inScope(scope, each.name);
-      // protobuf has no such name, so it can mean nothing else, and it is what many would write.
+      // An enum value in the scope of its enum: protobuf does not use that name, but many users would write it.
       yield inScope(path, each.name);
     }
   }
@@ -185,7 +185,7 @@ function extensionNumbers({ registry, extensions }: Known, name: string): Answer
   return { allExtensionNumbersResponse: { baseTypeName: name, extensionNumber } };
 }
 
-/** No error is made of it: its stack would take ten times as long as the answer. */
+/** Not an Error, whose stack would take ten times as long as the response. */
 function missing(kind: string, name: string): Answer {
   return failed(Status.NOT_FOUND, notFoundText(kind, name));
 }

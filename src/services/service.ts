@@ -2,37 +2,37 @@ import type { ServiceImplementation, TsProtoServiceDefinition } from 'nice-grpc'
 import type { Additions } from '../context.ts';
 import type { GrpcServer } from '../engine/index.ts';
 
-/** How the server treats the calls of a service; what is left out is treated as any other call. */
+/** How the server treats calls of a service; omitted properties mean like any other call. */
 export interface Policy<Method extends string = string> {
-  /** Calls that stay open until their client ends them: exempt from --default-deadline and --max-deadline. */
+  /** Calls that stay open until the client ends them: exempt from --default-deadline and --max-deadline. */
   longLived?: Methods<Method>;
-  /** Calls that a busy server still accepts, as they tell what it is and how it is: exempt from --max-in-flight. */
+  /** Calls that a busy server still accepts, because they report its state: exempt from --max-in-flight. */
   unlimited?: Methods<Method>;
-  /** Short unary probes that are answered without free memory, too, or a busy server would be restarted. */
+  /** Short unary probes that are answered even above the memory limit; otherwise a busy server would be restarted. */
   essential?: Methods<Method>;
-  /** Calls that probes and tools make over and over: logged at debug, unless the server is at fault. */
+  /** Calls that probes and tools repeat: logged at debug, except for server faults. */
   quiet?: Methods<Method>;
 }
 
 /** Methods by their names in the definition, such as `sayHello`. */
 type Methods<Method extends string> = 'all' | readonly Method[];
 
-/** A service of the list in services.ts; `Deps` is what its implementation is made from. */
+/** A service of the list in services.ts; `Deps` are the dependencies of its implementation. */
 export interface Service<Deps> {
   readonly definition: TsProtoServiceDefinition;
   readonly policy: Policy;
-  /** Makes the implementation and adds it to a server. */
+  /** Creates the implementation and adds it to a server. */
   readonly addTo: (server: Pick<GrpcServer<Additions>, 'add'>, deps: Deps) => void;
 }
 
-/** Services that only some servers have, because of a setting. */
+/** Services that a setting enables. */
 export interface OptionalService<Settings, Deps> {
   readonly isEnabled: (settings: Settings) => boolean;
-  /** Imports the services and all they need: a server without them does not load it. */
+  /** Imports the services on demand, so that other servers do not load them. */
   readonly load: () => Promise<readonly Service<Deps>[]>;
 }
 
-/** Checks that definition, implementation and policy fit each other, and makes a `Service` of them. */
+/** Creates a `Service`; the types check that definition, implementation and policy match. */
 export function service<Of extends TsProtoServiceDefinition, Deps>({
   definition,
   implementation,
@@ -49,7 +49,7 @@ export function service<Of extends TsProtoServiceDefinition, Deps>({
   };
 }
 
-/** An `OptionalService` of the list in services.ts. */
+/** Creates an `OptionalService` of the list in services.ts. */
 export function optional<Settings, Deps>(
   entry: OptionalService<Settings, Deps>,
 ): OptionalService<Settings, Deps> {

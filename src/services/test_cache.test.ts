@@ -5,7 +5,7 @@ import { createTestCache } from './test_cache.ts';
 
 const request = (responseSize: number) => SimpleRequest.fromPartial({ responseSize });
 
-test('createTestCache() gives a request its answer for a minute, and then a new one', () => {
+test('createTestCache() caches the response to a request for a minute', () => {
   let now = 1_700_000_000_000;
   const cached = createTestCache(() => now);
   const answer = (size: number) => String(cached(request(size)).body);
@@ -17,7 +17,7 @@ test('createTestCache() gives a request its answer for a minute, and then a new 
   assert.equal(answer(1), '1700000060000000000');
 });
 
-test('createTestCache() gives no two requests the same answer, and keeps the last thousand', () => {
+test('createTestCache() returns unique responses, and keeps the last thousand', () => {
   const cached = createTestCache(() => 1);
   const answer = (size: number) => String(cached(request(size)).body);
   const sizes = Array.from({ length: 1001 }, (_, i) => i);

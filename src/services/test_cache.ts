@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { type Payload, PayloadType, SimpleRequest } from '../gen/grpc/testing/messages.ts';
 import { createTimestamps } from './timestamps.ts';
 
-/** What `cache-control` allows: an answer may be given again for a minute, in milliseconds. */
+/** `cache-control` allows responses to be reused for so many milliseconds. */
 const keepMs = 60_000;
-/** Beyond it the oldest answer is forgotten. */
-const mostKept = 1000;
+/** The maximum number of responses; the oldest is dropped first. */
+const maxKept = 1000;
 
 /**
- * Gives equal requests equal answers for a minute, as a cache before the server would: a time in
- * nanoseconds, and no two requests have the same.
+ * Returns equal responses to equal requests for a minute, like a cache in front of the server: a timestamp in
+ * nanoseconds, unique per request.
  */
 export function createTestCache(now: () => number): (request: SimpleRequest) => Payload {
   const kept = new Map<string, { answer: Payload; until: number }>();
@@ -24,7 +24,7 @@ export function createTestCache(now: () => number): (request: SimpleRequest) => 
     const answer = { type: PayloadType.COMPRESSABLE, body: Buffer.from(String(timeNs())) };
     kept.set(key, { answer, until: now() + keepMs });
     const [oldest] = kept.keys();
-    if (kept.size > mostKept && oldest !== undefined) kept.delete(oldest);
+    if (kept.size > maxKept && oldest !== undefined) kept.delete(oldest);
     return answer;
   };
 }

@@ -43,7 +43,7 @@ function download(compressed: ({ value: boolean } | undefined)[], size: number):
   return Buffer.from(StreamingOutputCallRequest.encode(message).finish());
 }
 
-test('unaryCall() refuses a request that should have come compressed and has not, on the direct engine', async () => {
+test('unaryCall() rejects an uncompressed request that should be compressed, on the direct engine', async () => {
   const expected = simple({ expectCompressed: yes, responseSize: 10 });
 
   assert.equal((await play('UnaryCall', frame(expected))).code, Status.INVALID_ARGUMENT);
@@ -52,7 +52,7 @@ test('unaryCall() refuses a request that should have come compressed and has not
   assert.equal((await play('UnaryCall', packed(gzipSync(notExpected)))).code, Status.OK);
 });
 
-test('unaryCall() compresses its response where it is asked to, however small, and not else', async () => {
+test('unaryCall() compresses its response only if it is requested, however small it is', async () => {
   const small = await play('UnaryCall', frame(simple({ responseCompressed: yes })));
   const large = simple({ responseCompressed: no, responseSize: 314_159 });
   const unsaid = simple({ responseSize: 314_159 });
@@ -62,7 +62,7 @@ test('unaryCall() compresses its response where it is asked to, however small, a
   assert.deepEqual((await play('UnaryCall', packed(gzipSync(unsaid)))).flags, [false]);
 });
 
-test('streamingInputCall() looks at each message, whether it came compressed', async () => {
+test('streamingInputCall() checks for each message whether it was compressed', async () => {
   const large = packed(gzipSync(upload(271_828)));
   const both = [packed(gzipSync(upload(27_182))), large, frame(upload(45_904, no))];
   const wrong = [...both, frame(upload(1))];
@@ -76,7 +76,7 @@ test('streamingInputCall() looks at each message, whether it came compressed', a
 });
 
 for (const method of ['StreamingOutputCall', 'FullDuplexCall', 'HalfDuplexCall']) {
-  test(`${method} compresses each response that is to be, and no other`, async () => {
+  test(`${method} compresses each response for which it is requested, and no other`, async () => {
     const wanted = [no, yes, undefined, yes, no];
     // A request that came compressed makes no difference.
     const { flags } = await play(method, packed(gzipSync(download(wanted, 5000))));

@@ -2,10 +2,7 @@ import { TestServiceDefinition } from '../gen/grpc/testing/test.ts';
 
 const { methods } = TestServiceDefinition;
 
-/**
- * What is served of grpc.testing.TestService: all but UnimplementedCall, which nobody serves, so that
- * clients learn what comes of it.
- */
+/** grpc.testing.TestService without UnimplementedCall, which clients expect to be unimplemented. */
 export const ServedTestDefinition = {
   ...TestServiceDefinition,
   methods: {

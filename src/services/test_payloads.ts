@@ -3,20 +3,20 @@ import { exhausted } from '../errors.ts';
 import { type Payload, PayloadType } from '../gen/grpc/testing/messages.ts';
 import { checkPayload } from './test_responses.ts';
 
-/** What bounds the payloads of all calls together. */
+/** Limits of the payloads of all calls. */
 export interface PayloadLimits {
-  /** Of one payload, in bytes. */
+  /** The maximum of one payload, in bytes. */
   maxMessageSize: number;
-  /** How many bytes the server has room for; Infinity where it does not know. */
+  /** Free bytes of the server; Infinity if unknown. */
   freeBytes: () => number;
 }
 
-/** What is made in one turn of the event loop, in bytes: by the next, the server knows that it holds it. */
+/** Bytes that are created in one turn of the event loop; by the next, they are charged. */
 const bytesPerTurn = 4 * 1024 * 1024;
 
 /**
- * Makes payloads of zeros: few bytes ask for many, and a thousand calls may come at once. What is too
- * much for one turn waits for the next, and what the server has no room for is RESOURCE_EXHAUSTED.
+ * Creates payloads of zeros. A small request can ask for a large payload, and a thousand calls may come at once: what
+ * exceeds the quota of a turn waits for the next, and what exceeds the free memory is RESOURCE_EXHAUSTED.
  */
 export function createPayloads({ maxMessageSize, freeBytes }: PayloadLimits) {
   const waiting: { size: number; resolve: () => void }[] = [];
@@ -57,7 +57,7 @@ export function createPayloads({ maxMessageSize, freeBytes }: PayloadLimits) {
     }
   }
 
-  /** One that is larger than any turn has one for itself. */
+  /** A payload larger than the quota gets a turn of its own. */
   function fits(size: number): boolean {
     return size <= left || left === bytesPerTurn;
   }

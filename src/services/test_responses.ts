@@ -8,14 +8,14 @@ import {
   type StreamingOutputCallRequest,
 } from '../gen/grpc/testing/messages.ts';
 
-/** For one request: the C++ client does ask for so many, in slow_consumer. */
+/** The maximum per request; the C++ client's slow_consumer test asks for as many. */
 const maxResponses = 2000;
-const mostMiB = 64;
+const maxMiB = 64;
 const maxRequests = 2000;
-/** Each takes some 100 bytes. */
-const mostWaiting = 100_000;
+/** Each takes about 100 bytes. */
+const maxWaiting = 100_000;
 
-/** Throws INVALID_ARGUMENT or RESOURCE_EXHAUSTED for a payload that nobody can have. */
+/** Throws INVALID_ARGUMENT or RESOURCE_EXHAUSTED for a payload that cannot be created. */
 export function checkPayload(type: PayloadType, size: number, maxSize: number): void {
   if (type !== PayloadType.COMPRESSABLE) {
     throw invalidArgument('response_type', 'must be COMPRESSABLE');
@@ -28,7 +28,7 @@ function tooManyResponses() {
   return exhausted('send these responses', `at most ${maxResponses} for one request`);
 }
 
-/** Throws what is wrong with the responses that some requests ask for together, before any is made. */
+/** Validates all responses that the requests ask for, before any is created. */
 export function checkResponses(
   requests: readonly Pick<Asked, 'responseType' | 'responseParameters'>[],
   maxSize: number,
@@ -43,54 +43,54 @@ export function checkResponses(
       bytes += size;
     }
   }
-  if (bytes > mostMiB * 1024 * 1024) {
-    throw exhausted('send these responses', `at most ${mostMiB} MiB for one request`);
+  if (bytes > maxMiB * 1024 * 1024) {
+    throw exhausted('send these responses', `at most ${maxMiB} MiB for one request`);
   }
 }
 
-/** Throws INVALID_ARGUMENT where the message that was taken last should have come compressed, and has not. */
+/** Throws INVALID_ARGUMENT if the last message should have been compressed and was not. */
 export function checkCompressed(expected: BoolValue | undefined, { compression }: Call): void {
   if (expected?.value && compression && !compression.requestCompressed) {
     throw invalidArgument('expect_compressed', 'this message came uncompressed');
   }
 }
 
-/** Compresses what follows, or not: clients look whether what they have not asked to be is not. */
+/** Enables or disables compression of the following responses; clients verify both. */
 export function compress({ compression }: Call, wanted = false): void {
   if (compression) compression.compressResponses = wanted;
 }
 
-/** Of what is echoed in metadata, with room for the rest of the 8,192 bytes that clients take. */
-const mostEchoed = 6000;
+/** The maximum of echoed metadata in bytes, leaving room for the rest of the 8,192 bytes that clients accept. */
+const maxEchoed = 6000;
 
 /**
- * Says where the server runs, and what the caller wants to hear again, once each. Throws RESOURCE_EXHAUSTED
- * for more than a client takes.
+ * Echoes the metadata that the caller asks for, and the hostname. Throws RESOURCE_EXHAUSTED for more than clients
+ * accept.
  */
 export function echo({ metadata, header, trailer }: Call, hostname: string): void {
   const initial = metadata.get('x-grpc-test-echo-initial');
   const trailing = metadata.get('x-grpc-test-echo-trailing-bin');
   header.set('hostname', hostname);
   for (const asked of [initial, trailing]) {
-    if (asked && asked.length > mostEchoed) {
-      throw exhausted('echo this metadata', `at most ${mostEchoed} bytes`);
+    if (asked && asked.length > maxEchoed) {
+      throw exhausted('echo this metadata', `at most ${maxEchoed} bytes`);
     }
   }
   if (initial !== undefined) header.set('x-grpc-test-echo-initial', initial);
   if (trailing !== undefined) trailer.set('x-grpc-test-echo-trailing-bin', trailing);
 }
 
-/** Throws the status that the caller asks for, if that is not OK. */
+/** Throws the status that the caller asks for, unless it is OK. */
 export function throwAsked(status: EchoStatus | undefined): void {
   if (!status || status.code === 0) return;
   if (status.code < 0) throw invalidArgument('response_status.code', 'must not be negative');
   throw new ExpectedError(status.message.slice(0, longestMessage), { code: status.code });
 }
 
-/** What a caller hears of a status' message at most, in characters. */
+/** The maximum length of an echoed status message, in characters. */
 const longestMessage = 4096;
 
-/** What a stream of requests may ask for, and what of that is kept until it is sent. */
+/** The parts of a streaming request that are kept until its responses are sent. */
 export interface Asked extends Pick<
   StreamingOutputCallRequest,
   'responseType' | 'responseParameters'
@@ -98,30 +98,27 @@ export interface Asked extends Pick<
   responseStatus: EchoStatus | undefined;
 }
 
-/** Bytes that a request takes in memory as it is kept, and each response that it asks for. */
+/** The memory of a pending request, and of each pending response, in bytes. */
 const requestCost = 150;
 const responseCost = 150;
 
-/** The responses that one call has still to send, as they count among those of all. */
+/** The pending responses of one call. */
 export interface Waiting {
-  /** Throws RESOURCE_EXHAUSTED where there are too many. */
+  /** Throws RESOURCE_EXHAUSTED if all calls have too many. */
   add(count: number): void;
-  /** The call is over. */
+  /** Must be called when the call ends. */
   clear(): void;
 }
 
-/**
- * Counts the responses that all calls together have still to send: two bytes ask for one, and it is kept
- * as long as nobody reads.
- */
+/** Limits the pending responses of all calls: two bytes ask for one, which is kept while the client does not read. */
 export function createBacklog(): () => Waiting {
   let all = 0;
   return () => {
     let own = 0;
     return {
       add(count) {
-        if (all + count > mostWaiting) {
-          throw exhausted('send these responses', `at most ${mostWaiting} for all calls together`);
+        if (all + count > maxWaiting) {
+          throw exhausted('send these responses', `at most ${maxWaiting} for all calls together`);
         }
         all += count;
         own += count;
@@ -135,9 +132,8 @@ export function createBacklog(): () => Waiting {
 }
 
 /**
- * All requests of a stream, as far as they are answered: the first status that is not OK ends the call, and
- * no other is looked at. Throws RESOURCE_EXHAUSTED for more of them, or of the responses that they ask for,
- * than one call may have waiting.
+ * Collects the requests of a stream up to the first status other than OK, which ends the call. Throws
+ * RESOURCE_EXHAUSTED if the requests, or the responses that they ask for, exceed the limits of a call.
  */
 export async function collectRequests(
   requests: AsyncIterable<StreamingOutputCallRequest>,
@@ -164,7 +160,7 @@ export async function collectRequests(
   return collected;
 }
 
-/** A part of a string keeps the whole of it, as long as it is no string of its own. */
+/** Copies the substring, as V8 keeps the whole string for a slice. */
 function shortened(status: EchoStatus | undefined): EchoStatus | undefined {
   if (!status || status.code === 0) return undefined;
   const { code, message } = status;

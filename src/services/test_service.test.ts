@@ -30,7 +30,7 @@ async function* all<T>(...requests: T[]) {
   yield* requests;
 }
 
-test('emptyCall() answers nothing with nothing, and says where the server runs', async () => {
+test('emptyCall() returns an empty response, and the hostname', async () => {
   await using running = await serveTests();
   const { heard, options } = echoed();
 
@@ -39,7 +39,7 @@ test('emptyCall() answers nothing with nothing, and says where the server runs',
   assert.equal(heard.header.get('hostname'), 'host');
 });
 
-test('unaryCall() answers with a payload of the size and the figures that are asked for', async () => {
+test('unaryCall() returns a payload of the requested size, and the requested report', async () => {
   await using running = await serveTests();
 
   const { payload, ...more } = await running.test.unaryCall({
@@ -60,7 +60,7 @@ test('unaryCall() answers with a payload of the size and the figures that are as
   });
 });
 
-test('unaryCall() names the client by its certificate, on the direct engine', async () => {
+test("unaryCall() returns the name in the client's certificate, on the direct engine", async () => {
   const [own, signer] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
   const pair = await certificate({ dns: ['cart.test'], signer });
   await using running = await serveTests({
@@ -78,7 +78,7 @@ test('unaryCall() names the client by its certificate, on the direct engine', as
   assert.equal(username, 'cart.test');
 });
 
-test('unaryCall() refuses payloads that it cannot send, before there are any', async () => {
+test('unaryCall() rejects payloads that it cannot send, before it creates them', async () => {
   await using running = await serveTests({ maxMessageSize: 1000 });
   const refused = (request: object, details: string | RegExp, code: Status) =>
     assert.rejects(running.test.unaryCall(request), { code, details });
@@ -92,7 +92,7 @@ test('unaryCall() refuses payloads that it cannot send, before there are any', a
   await refused({ responseType: 1 }, /"response_type": must be COMPRESSABLE/, INVALID_ARGUMENT);
 });
 
-test('a call that asks for a status ends with it, byte for byte, and with all that it wants to hear again', async () => {
+test('a call that requests a status ends with it, and with all echoed metadata', async () => {
   await using running = await serveTests();
   const message = '\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈, 100 %\t\n';
   for (let code = Status.CANCELLED; code <= Status.UNAUTHENTICATED; code++) {
@@ -123,7 +123,7 @@ test('a call that asks for a status ends with it, byte for byte, and with all th
   assert.ok(await running.test.unaryCall({ responseStatus: { code: 0, message } }));
 });
 
-test('cacheableUnaryCall() tells the time, the same for the same request, and lets caches keep it', async () => {
+test('cacheableUnaryCall() returns the same timestamp for equal requests, and allows caching', async () => {
   await using running = await serveTests();
   const { heard, options } = echoed();
   const ask = async (responseSize: number) => {
@@ -138,7 +138,7 @@ test('cacheableUnaryCall() tells the time, the same for the same request, and le
   assert.equal(heard.header.get('cache-control'), 'max-age=60, public');
 });
 
-test('streamingOutputCall() sends the responses that are asked for, in their order', async () => {
+test('streamingOutputCall() sends the requested responses in order', async () => {
   await using running = await serveTests();
   const wanted = [31_415, 9, 2653, 58_979];
   const responseParameters = wanted.map((size) => response(size));
@@ -148,7 +148,7 @@ test('streamingOutputCall() sends the responses that are asked for, in their ord
   assert.deepEqual(got, wanted);
 });
 
-test('streamingOutputCall() tells who asks, where it wants to know', async () => {
+test("streamingOutputCall() returns the client's name if it is requested", async () => {
   await using running = await serveTests();
   const responseParameters = [response(1, { fillPeerSocketAddress: { value: true } }), response(1)];
 
@@ -158,7 +158,7 @@ test('streamingOutputCall() tells who asks, where it wants to know', async () =>
   assert.equal(got[1]?.peerSocketAddress, '');
 });
 
-test('streamingOutputCall() pauses before a response, and a cancel ends the pause', async () => {
+test('streamingOutputCall() pauses before a response until it is cancelled', async () => {
   await using running = await serveTests();
   const cancel = new AbortController();
   const halfAnHour = 2 ** 31 - 1;
@@ -181,22 +181,22 @@ test('streamingOutputCall() pauses before a response, and a cancel ends the paus
   });
 });
 
-test('a request gets 2,000 responses and 64 MiB, and not one more', async () => {
+test('streamingOutputCall() sends up to 2,000 responses and 64 MiB, and not one more', async () => {
   await using running = await serveTests();
   const ask = (...responseParameters: ReturnType<typeof response>[]) =>
     sizes(running.test.streamingOutputCall({ responseParameters }));
   const many = (count: number, size: number) => Array.from({ length: count }, () => response(size));
-  const mostBytes = many(17, 4 * 1024 * 1024);
+  const maxBytes = many(17, 4 * 1024 * 1024);
 
   assert.equal((await ask(...many(2000, 0))).length, 2000);
   await assert.rejects(ask(...many(2001, 0)), { code: Status.RESOURCE_EXHAUSTED });
-  await assert.rejects(ask(...mostBytes), {
+  await assert.rejects(ask(...maxBytes), {
     code: Status.RESOURCE_EXHAUSTED,
     details: 'Cannot send these responses: at most 64 MiB for one request',
   });
 });
 
-test('a request that asks for millions of responses in few bytes is not decoded', async () => {
+test('streamingOutputCall() rejects a small request for millions of responses before it is decoded', async () => {
   await using running = await serveTests({ engine: 'direct' });
   const client = await connectRaw(running.address);
   const emptyParameters = Buffer.alloc(4 * 1024 * 1024, Buffer.from([0x12, 0x00]));
@@ -211,7 +211,7 @@ test('a request that asks for millions of responses in few bytes is not decoded'
   assert.equal(headers['grpc-status'], String(Status.RESOURCE_EXHAUSTED));
 });
 
-test('streamingInputCall() adds up the payloads of all requests', async () => {
+test('streamingInputCall() returns the total size of all payloads', async () => {
   await using running = await serveTests();
   const requests = [27_182, 8, 1828, 45_904].map((size) => ({
     payload: { body: Buffer.alloc(size) },
@@ -222,7 +222,7 @@ test('streamingInputCall() adds up the payloads of all requests', async () => {
   assert.equal(aggregatedPayloadSize, 74_922);
 });
 
-test('fullDuplexCall() answers each request before it takes the next', async () => {
+test('fullDuplexCall() answers each request before it reads the next', async () => {
   await using running = await serveTests();
   const requests = feed<Partial<StreamingOutputCallRequest>>();
   const responses = running.test.fullDuplexCall(requests);
@@ -239,13 +239,13 @@ test('fullDuplexCall() answers each request before it takes the next', async () 
   assert.equal((await iterator.next()).done, true);
 });
 
-test('fullDuplexCall() without requests has no responses', async () => {
+test('fullDuplexCall() without requests sends no responses', async () => {
   await using running = await serveTests();
 
   assert.deepEqual(await sizes(running.test.fullDuplexCall(all())), []);
 });
 
-test('halfDuplexCall() sends nothing before the last request has come', async () => {
+test('halfDuplexCall() sends nothing before the last request has arrived', async () => {
   await using running = await serveTests();
   const requests = feed<Partial<StreamingOutputCallRequest>>();
   const responses = running.test.halfDuplexCall(requests)[Symbol.asyncIterator]();
@@ -266,7 +266,7 @@ test('halfDuplexCall() sends nothing before the last request has come', async ()
   assert.deepEqual(await sizes({ [Symbol.asyncIterator]: () => responses }), [2, 1]);
 });
 
-test('halfDuplexCall() keeps 2,000 requests, and as many responses to send', async () => {
+test('halfDuplexCall() keeps up to 2,000 requests, and as many pending responses', async () => {
   await using running = await serveTests();
   const call = (count: number, request: Partial<StreamingOutputCallRequest>) =>
     sizes(running.test.halfDuplexCall(all(...Array.from({ length: count }, () => request))));
@@ -278,7 +278,7 @@ test('halfDuplexCall() keeps 2,000 requests, and as many responses to send', asy
   await assert.rejects(call(2001, {}), tooMuch);
 });
 
-test('halfDuplexCall() keeps of its requests what it answers, and says how much that is', async () => {
+test('halfDuplexCall() retains only what it needs of its requests, and reports the bytes', async () => {
   await using running = await serveTests({ engine: 'direct' });
   const client = await connectRaw(running.address);
   const path = '/grpc.testing.TestService/HalfDuplexCall';
@@ -321,7 +321,7 @@ test('halfDuplexCall() keeps of its requests what it answers, and says how much 
   assert.equal(message, '5'.repeat(4096));
 });
 
-test('what nobody serves is UNIMPLEMENTED, though its contract is known', async () => {
+test('unimplementedCall() and UnimplementedService are UNIMPLEMENTED', async () => {
   await using running = await serveTests();
   const nobody = createClient(UnimplementedServiceDefinition, running.channel);
   const unimplemented = { code: Status.UNIMPLEMENTED };

@@ -17,10 +17,10 @@ import {
   throwAsked,
 } from './test_responses.ts';
 
-/** What the test service tells of its server, and what it may send. */
+/** Options of the test service. */
 export interface TestServiceOptions extends PayloadLimits {
   hostname: string;
-  /** Another one for every server. */
+  /** Unique per server. */
   serverId: string;
   reports: TestReports;
   /** Milliseconds since the epoch. */
@@ -28,7 +28,7 @@ export interface TestServiceOptions extends PayloadLimits {
 }
 
 /**
- * grpc.testing.TestService: what the interop clients of all languages call
+ * grpc.testing.TestService, which the interop clients of all languages call
  * (https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md).
  */
 export function createTestService({
@@ -37,7 +37,7 @@ export function createTestService({
   hostname,
   serverId,
   reports,
-  // A time of day that nobody sets: answers are kept by it.
+  // A monotonic clock, as the cache depends on it.
   now = () => performance.timeOrigin + performance.now(),
 }: TestServiceOptions): Omit<TestServiceImplementation<Call>, 'unimplementedCall'> {
   const makePayload = createPayloads({ maxMessageSize, freeBytes });
@@ -118,10 +118,10 @@ export function createTestService({
     },
   };
 
-  /** A stream's headers leave at once, and say that its messages may be compressed. */
+  /** Sends the headers of a stream at once, and announces that its messages may be compressed. */
   function enterCall(context: Call): void {
     echo(context, hostname);
-    // Clients that balance by load take what a call reports first, and would not see what a test has said.
+    // Clients prefer a call's own report, which would hide the one that a test has set.
     if (reports.current()) context.trailer.delete(loadReportTrailer);
   }
 

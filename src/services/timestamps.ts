@@ -1,4 +1,4 @@
-/** Gives the time in nanoseconds since the epoch, never the same twice; `now` is in milliseconds. */
+/** Returns unique timestamps in nanoseconds since the epoch; `now` returns milliseconds. */
 export function createTimestamps(now: () => number): () => bigint {
   let last = 0n;
   return () => {

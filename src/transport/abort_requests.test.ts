@@ -5,7 +5,7 @@ import { Status } from 'nice-grpc-common';
 import { feed, serve, until } from '../../test/support/harness.ts';
 import { call, unending } from '../../test/support/kinds.ts';
 
-test('abortRequests() lets whole request streams through as they are', async () => {
+test('abortRequests() passes whole request streams through', async () => {
   await using running = await serve();
   const [texts, chat] = [feed<{ text: string }>(), feed<{ text: string }>()];
   for (const requests of [texts, chat]) {
@@ -23,7 +23,7 @@ test('abortRequests() lets whole request streams through as they are', async () 
 });
 
 for (const kind of ['clientStream', 'bidi'] as const) {
-  test(`abortRequests() ends the wait for the next request of a ${kind} call with its signal`, async () => {
+  test(`abortRequests() rejects a pending read of a ${kind} call when its signal aborts`, async () => {
     const seen: unknown[] = [];
     const watch = async (requests: AsyncIterable<{ text: string }>) => {
       try {
@@ -53,7 +53,7 @@ for (const kind of ['clientStream', 'bidi'] as const) {
     assert.deepEqual(seen, ['A', true]);
   });
 
-  test(`abortRequests() frees a ${kind} call whose service stops reading early`, async () => {
+  test(`abortRequests() releases a ${kind} call whose service stops reading early`, async () => {
     await using running = await serve({
       echo: {
         async clientStream(requests) {

@@ -2,9 +2,8 @@ import { AbortError, abortable } from 'abort-controller-x';
 import type { CallContext, ServerMiddlewareCall } from 'nice-grpc-common';
 
 /**
- * Makes a request stream throw AbortError as soon as the call's signal aborts, whoever aborted it.
- * Without it a handler that waits for the next request would outlive its deadline, and on grpc-js
- * take a cancelled stream for one that has come to its end.
+ * Makes a request stream throw AbortError as soon as the call's signal aborts. Otherwise a handler that waits for the
+ * next request would outlive its deadline, and on grpc-js take a cancelled stream for a complete one.
  */
 export async function* abortRequests<Req, Res>(
   call: ServerMiddlewareCall<Req, Res>,
@@ -24,7 +23,7 @@ async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal) {
       yield value;
     }
   } finally {
-    // Not awaited: after an abort it ends only when the engine lets go of the stream.
+    // Not awaited: after an abort it ends only when the engine releases the stream.
     void leave(iterator);
   }
 }
@@ -33,6 +32,6 @@ async function leave(iterator: AsyncIterator<unknown>): Promise<void> {
   try {
     await iterator.return?.();
   } catch {
-    // Nobody takes anything of it any more.
+    // Nothing reads the stream any more.
   }
 }

@@ -74,7 +74,7 @@ test('createAdmin() answers 404 to other paths and 405 to other methods', async 
   assert.equal(post.headers.get('allow'), 'GET, HEAD');
 });
 
-test('createAdmin() answers /readyz as it is when it is asked', async () => {
+test('createAdmin() answers /readyz with the current state', async () => {
   let isReady = false;
   await using port = await open({ isReady: () => isReady });
 
@@ -86,7 +86,7 @@ test('createAdmin() answers /readyz as it is when it is asked', async () => {
   assert.equal(after.status, 200);
 });
 
-test('createAdmin() reads the metrics once for all who ask at once', async () => {
+test('createAdmin() reads the metrics once for concurrent scrapes', async () => {
   let reads = 0;
   const { promise, resolve } = Promise.withResolvers<void>();
   await using port = await open({
@@ -107,7 +107,7 @@ test('createAdmin() reads the metrics once for all who ask at once', async () =>
   assert.deepEqual([...bodies, later], ['a 1\n', 'a 1\n', 'a 2\n']);
 });
 
-test('createAdmin() answers 500 where metrics cannot be read, and logs why', async () => {
+test('createAdmin() answers 500 if metrics cannot be read, and logs the reason', async () => {
   await using port = await open({ loadMetrics: () => Promise.reject(new Error('no such file')) });
 
   const { status } = await port.get('/metrics');
@@ -116,7 +116,7 @@ test('createAdmin() answers 500 where metrics cannot be read, and logs why', asy
   await port.log.line({ msg: 'metrics failed', level: 50 });
 });
 
-test('createAdmin() drops a peer that does not come to the end of its request', async () => {
+test('createAdmin() closes a connection whose request is not complete in time', async () => {
   await using port = await open({ times: { patience: 50 } });
   const halves = ['', 'GET /metrics HTTP/1.1\r\nhost: a\r\nx: ', 'POST / HTTP/1.1\r\nhost: a\r\n'];
 
@@ -125,7 +125,7 @@ test('createAdmin() drops a peer that does not come to the end of its request', 
   assert.deepEqual(heard, ['', '', '']);
 });
 
-test('createAdmin() waits for no body', async () => {
+test('createAdmin() does not wait for a body', async () => {
   await using port = await open();
   const head = 'POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n';
 
@@ -134,7 +134,7 @@ test('createAdmin() waits for no body', async () => {
   assert.match(heard, /^HTTP\/1\.1 405 /);
 });
 
-test('createAdmin() answers one request of a connection, and closes it', async () => {
+test('createAdmin() answers one request per connection, and closes it', async () => {
   await using port = await open();
 
   const heard = await hears(port.port, livez);
@@ -154,7 +154,7 @@ async function crowd(port: number, count: number, said: string) {
   return sockets;
 }
 
-test('createAdmin() with 50 connections drops for another the one that has waited longest to ask', async () => {
+test('createAdmin() with 50 connections closes the one that has been idle longest in favour of a new one', async () => {
   const incidents: { reason: string; peer: string }[] = [];
   await using port = await open({ onIncident: (event) => void incidents.push(event) });
   const sockets = await crowd(port.port, 50, 'GET /livez HTTP/1.1\r\n');
@@ -170,7 +170,7 @@ test('createAdmin() with 50 connections drops for another the one that has waite
   for (const socket of sockets) socket.destroy();
 });
 
-test('createAdmin() answers while 50 connections that say nothing come again and again', async () => {
+test('createAdmin() answers while 50 idle connections are reopened again and again', async () => {
   await using port = await open();
   const sockets: Socket[] = [];
 
@@ -182,7 +182,7 @@ test('createAdmin() answers while 50 connections that say nothing come again and
   for (const socket of sockets) socket.destroy();
 });
 
-test('createAdmin() drops none of 50 that wait for their answers, and refuses another', async () => {
+test('createAdmin() refuses a new connection while 50 wait for their responses', async () => {
   const incidents: { reason: string }[] = [];
   const { promise, resolve } = Promise.withResolvers<string>();
   await using port = await open({
@@ -203,7 +203,7 @@ test('createAdmin() drops none of 50 that wait for their answers, and refuses an
   for (const answer of answers) assert.match(answer, /a 1\n$/);
 });
 
-test('createAdmin() drops a peer that does not read its answers', async () => {
+test('createAdmin() closes a connection that does not read its response', async () => {
   const asked = Promise.withResolvers<void>();
   await using port = await open({
     times: { patience: 1000, lastAnswers: 60_000 },
@@ -221,7 +221,7 @@ test('createAdmin() drops a peer that does not read its answers', async () => {
   socket.destroy();
 });
 
-test('createAdmin() refuses headers that are too large, and what is no HTTP/1.1', async () => {
+test('createAdmin() rejects headers that are too large, and other protocols', async () => {
   await using port = await open();
 
   const large = await hears(port.port, `GET / HTTP/1.1\r\nx: ${'x'.repeat(9000)}\r\n\r\n`);
@@ -231,7 +231,7 @@ test('createAdmin() refuses headers that are too large, and what is no HTTP/1.1'
   assert.match(http2, /^HTTP\/1\.1 400 /);
 });
 
-test('createAdmin() closes with an answer under way, which leaves, and with a request that does not end', async () => {
+test('createAdmin() closes after a pending response, and despite an incomplete request', async () => {
   const { promise, resolve } = Promise.withResolvers<string>();
   const asked = Promise.withResolvers<void>();
   const port = await open({

@@ -6,48 +6,51 @@ import type { ConnectionErrors } from '../observability/connection_errors.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Engine } from './engine_types.ts';
 
-/** What the admin port tells of. */
+/** Dependencies of the admin port. */
 interface AdminDeps {
   log: Pick<Logger, 'error'>;
-  /** Whether new calls are welcome. */
+  /** True if new calls are accepted. */
   isReady: () => boolean;
-  /** Called by the first who asks for metrics. */
+  /** Called at the first scrape. */
   loadMetrics: () => Promise<Metrics>;
-  /** Told of connections that are refused, or dropped for others. */
+  /** Called for connections that are refused, or closed in favour of others. */
   onIncident?: ConnectionErrors['record'];
   times?: Partial<AdminTimes>;
 }
 
 interface Peer {
   socket: Socket;
-  /** Until its request has come, and it has no more than one; see Places. */
+  /** Idle until its request arrives, and after that it has no other; see Places. */
   isIdle: true;
 }
 
 interface AdminTimes {
-  /** How long a connection may be open: time for one request and its answer, in milliseconds. */
+  /** The maximum duration of a connection in milliseconds: one request and its response. */
   patience: number;
-  /** When the port is closed, how long answers may take that are on their way, in milliseconds. */
+  /** The time for pending responses when the port is closed, in milliseconds. */
   lastAnswers: number;
 }
 
 const defaultTimes: AdminTimes = { patience: 10_000, lastAnswers: 250 };
 
-/** Beyond it one that has asked for nothing goes for one that comes, or that one is closed. */
+/**
+ * The maximum number of connections. Above it, a connection without a request is closed in favour of a new one, or
+ * the new one is refused.
+ */
 const maxConnections = 50;
 const maxHeaderSize = 8 * 1024;
 
-/** The admin port: HTTP/1.1, with /metrics, /livez and /readyz. */
+/** The admin port: HTTP/1.1 with /metrics, /livez and /readyz. */
 export interface Admin extends Pick<Engine, 'forceShutdown'> {
-  /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */
+  /** Listens on an address; returns the port, if it has one. Throws Node's own errors. */
   listen: (...address: Parameters<Engine['listen']>) => Promise<number | undefined>;
-  /** Lets answers that are on their way leave; then no connection is open. */
+  /** Sends pending responses, then closes all connections. */
   close(): Promise<void>;
 }
 
 /**
- * Makes the admin port, which listens on nothing yet. Every connection has one request and a time by which
- * it is gone, whatever its peer does. node:http is loaded by the first: a start does not wait for it.
+ * Creates the admin port, which does not listen yet. Every connection has one request and a time limit, whatever its
+ * peer does. node:http is loaded with the first connection, so that the server starts faster.
  */
 export function createAdmin({
   log,
@@ -106,7 +109,7 @@ export function createAdmin({
     void hear(socket);
   }
 
-  /** Drops whoever keeps the port from others by asking for nothing. */
+  /** Closes a connection that has sent no request. */
   function makeRoom(owner: string): boolean {
     const place = places.find(owner, () => true);
     if (!place) return false;
@@ -156,7 +159,7 @@ export function createAdmin({
     try {
       metrics ??= loadMetrics();
       const { contentType: type, text } = await metrics;
-      // Those who ask at once get one answer: however many ask, it is made once at a time.
+      // Concurrent scrapes share one response.
       reading ??= text().finally(() => (reading = undefined));
       reply(response, { status: 200, type, body: await reading });
     } catch (err) {
@@ -172,7 +175,7 @@ interface Reply {
   body: string;
 }
 
-/** Node leaves the body away where HEAD was asked for. */
+/** Node omits the body of a response to HEAD. */
 function reply(
   response: ServerResponse,
   { status, type = 'text/plain; charset=utf-8', body }: Reply,

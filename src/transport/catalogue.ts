@@ -4,7 +4,7 @@ import { pathOf, pathsOf } from './paths.ts';
 
 type Listed = Pick<Service<never>, 'definition' | 'policy'>;
 
-/** Every method, as metrics name it. */
+/** Every method, with its names in metrics. */
 export function methodsOf(services: readonly Listed[]): readonly CountedMethod[] {
   return services.flatMap(({ definition }) =>
     Object.values(definition.methods).map((method) => ({
@@ -16,7 +16,7 @@ export function methodsOf(services: readonly Listed[]): readonly CountedMethod[]
   );
 }
 
-/** The paths of the methods that are exempt from what all others have to keep; see services/service.ts. */
+/** The paths of methods that are exempt from limits; see services/service.ts. */
 export interface Exempt {
   longLived: ReadonlySet<string>;
   unlimited: ReadonlySet<string>;
@@ -24,7 +24,7 @@ export interface Exempt {
   quiet: ReadonlySet<string>;
 }
 
-/** What the policies of services exempt. */
+/** The exemptions that the services' policies define. */
 export function exemptIn(services: readonly Listed[]): Exempt {
   const paths = (policy: keyof Exempt) =>
     new Set(services.flatMap((service) => pathsUnder(service, policy)));

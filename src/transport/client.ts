@@ -7,28 +7,28 @@ import {
 } from '@grpc/grpc-js';
 import { type Env, type HostPort, type Proxy, proxyFor } from './proxy.ts';
 
-/** How a client secures its connection. Certificates and keys are PEM. */
+/** The TLS options of a client. Certificates and keys are PEM. */
 export interface ClientTls {
   ca?: Buffer | undefined;
   clientCertificate?: { cert: Buffer; key: Buffer } | undefined;
-  /** The name to expect in the server's certificate, where it is not the host dialled. */
+  /** The name to expect in the server's certificate, if it is not the dialled host. */
   serverName?: string | undefined;
-  /** Take any certificate. */
+  /** Accept any certificate. */
   noVerify?: boolean;
 }
 
-/** What to dial: HOST:PORT, :PORT on this machine, or unix:PATH. */
+/** The target: HOST:PORT, :PORT on this machine, or unix:PATH. */
 export interface Target {
   address: string;
   tls?: ClientTls | undefined;
   userAgent?: string | undefined;
   /** Compress requests. */
   gzip?: boolean;
-  /** Variables that may name a proxy; without them there is none. */
+  /** Environment variables that may name a proxy; none by default. */
   env?: Env;
 }
 
-/** Opens a channel; it connects with the first call. Throws when a certificate is no PEM. */
+/** Creates a channel, which connects at the first call. Throws for an invalid certificate. */
 export function dial({ address, tls, userAgent, gzip, env = {} }: Target): Channel {
   const target = address.startsWith(':') ? `localhost${address}` : address;
   const dialled = splitTarget(target);
@@ -39,7 +39,7 @@ export function dial({ address, tls, userAgent, gzip, env = {} }: Target): Chann
     ...options,
     ...(userAgent && { 'grpc.primary_user_agent': userAgent }),
     ...(gzip && { 'grpc.default_compression_algorithm': compressionAlgorithms.gzip }),
-    // Its own rules send this machine's addresses and those of `no_proxy` to the proxy.
+    // grpc-js would use the proxy for local addresses and for those in `no_proxy`.
     'grpc.enable_http_proxy': 0,
     ...(proxy && dialled && through(proxy, dialled)),
   });
@@ -58,12 +58,12 @@ function secure(
 ): Security {
   const { cert = null, key = null } = clientCertificate ?? {};
   const expected = withoutBrackets(serverName ?? dialled);
-  // An address is no server name: Node refuses to send it as one, and grpc-js sends what it dials.
+  // An IP address cannot be a server name: Node does not send it in SNI, and grpc-js sends the dialled host.
   const byAddress = isIP(expected) !== 0;
   const name = byAddress ? 'localhost' : serverName;
-  // An import would be loaded by servers as well, since one file holds both.
+  // A static import would be loaded by servers as well, as the built file contains both.
   const { checkServerIdentity, getCACertificates } = process.getBuiltinModule('node:tls');
-  // Node trusts its own list alone, and a company's authority is in the system's.
+  // Node trusts its bundled CAs only, and a company's CA is in the system's store.
   const known = () => [...getCACertificates('system'), ...getCACertificates('default')].join('\n');
   const trusted = noVerify ? null : (ca ?? Buffer.from(known()));
   return {
@@ -77,7 +77,7 @@ function secure(
   };
 }
 
-/** Undefined for what is no host, or several. */
+/** Undefined if the target is not one host. */
 function splitTarget(target: string): HostPort | undefined {
   if (/^unix:/i.test(target)) return undefined;
   const [, path = ''] = /^(?:(?:dns|ipv4|ipv6):)?(?:\/\/[^/]*\/)?(.*)$/.exec(target) ?? [];
@@ -87,7 +87,7 @@ function splitTarget(target: string): HostPort | undefined {
   return host === undefined ? undefined : { host, port };
 }
 
-/** What grpc-js itself sets where it finds a proxy. */
+/** The channel options that grpc-js itself sets for a proxy. */
 function through({ credentials }: Proxy, { host, port }: HostPort): ChannelOptions {
   const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
   return {

@@ -1,11 +1,11 @@
 import type { Target } from './client.ts';
 
-/** What was dialled, as far as it explains why nobody answered. */
+/** The TLS options that help to explain a failed connection. */
 export type Dialled = Pick<Target, 'tls'>;
 
 type Words = string | ((found: RegExpExecArray, dialled: Dialled) => string);
 
-/** What says why Node's sockets and OpenSSL have given up, first match first. */
+/** Errors of Node's sockets and OpenSSL with their explanations; the first match wins. */
 const causes: readonly (readonly [RegExp, Words])[] = [
   [/\bECONNREFUSED\b/, 'connection refused'],
   [/\bENOENT\b/, 'there is no such socket'],
@@ -17,7 +17,7 @@ const causes: readonly (readonly [RegExp, Words])[] = [
     /^Name resolution failed for target (?:dns:)?(?<name>.*)/,
     ([, name]) => `no address for "${name}"`,
   ],
-  // Why not is on standard error: grpc-js writes it there itself.
+  // grpc-js writes the reason to standard error itself.
   [/^undefined$/, 'the proxy makes no connection'],
   [
     /ERR_TLS_CERT_ALTNAME_INVALID.*altnames: (?<why>.*)/,
@@ -64,7 +64,7 @@ const causes: readonly (readonly [RegExp, Words])[] = [
   ],
 ];
 
-/** Why there is no connection, in words, where that is what grpc-js says of a call. */
+/** Explains why a call has no connection, if grpc-js's message says so. */
 export function connectFailure(details: string, dialled: Dialled): string | undefined {
   const [, said = ''] =
     /^No connection established\. Last error: (.*?)(?: \(\d[^)]*\))?\. Resolution note: /s.exec(
@@ -73,7 +73,7 @@ export function connectFailure(details: string, dialled: Dialled): string | unde
     /^(Name resolution failed.*)/.exec(details) ??
     [];
   if (said === '') return undefined;
-  // Advice to whoever starts Node.
+  // Advice for Node's developers.
   const [text = ''] = said
     .replace(/; if the root CA is installed locally.*/s, '')
     .trim()
@@ -86,7 +86,7 @@ export function connectFailure(details: string, dialled: Dialled): string | unde
   return plain;
 }
 
-/** With TLS 1.3 a server looks at the client's certificate when the client has a connection. */
+/** With TLS 1.3, a server verifies the client's certificate after the client's handshake is complete. */
 function refused({ clientCertificate }: NonNullable<Dialled['tls']>): string {
   return clientCertificate
     ? ': it may not take the client certificate'

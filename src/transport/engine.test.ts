@@ -34,7 +34,7 @@ async function servePing(name: EngineName, see: (context: Timed) => void = () =>
 }
 
 for (const name of ['direct', 'grpc-js'] as const) {
-  test(`${name} takes messages up to the limit, and ends larger ones RESOURCE_EXHAUSTED`, async () => {
+  test(`${name} accepts messages up to the limit, and ends calls with larger ones with RESOURCE_EXHAUSTED`, async () => {
     await using running = await servePing(name);
     // A text of n letters is n + 3 bytes on the wire, when n takes two bytes to write.
     const largest = 'x'.repeat(1024 - 3);
@@ -47,7 +47,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
     });
   });
 
-  test(`${name} tells each connection how many calls it can have open`, async () => {
+  test(`${name} announces the maximum number of open calls to each connection`, async () => {
     await using running = await servePing(name);
     const session = connect(`http://${running.address}`);
 
@@ -57,7 +57,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
     assert.equal(settings.maxConcurrentStreams, 7);
   });
 
-  test(`${name} puts the caller's deadline into the context, whatever is made up in metadata`, async () => {
+  test(`${name} passes the caller's deadline in the context, whatever metadata contains`, async () => {
     const seen: (number | undefined)[] = [];
     await using running = await servePing(name, ({ deadline }) => void seen.push(deadline));
     const madeUp = { 'greeter-deadline-ms': '1' };
@@ -71,7 +71,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
     assert.ok(some >= before + 30_000 && some <= performance.now() + 30_000);
   });
 
-  test(`${name} names a method that it does not have`, async () => {
+  test(`${name} names an unknown method`, async () => {
     await using running = await servePing(name);
     const method = { ...PingDefinition.methods.ping, name: 'Goodbye' };
     const definition = { ...PingDefinition, methods: { goodbye: method } };

@@ -4,17 +4,15 @@ import { type Exempt, exemptIn } from './catalogue.ts';
 import type { Engine, EngineName, Limits } from './engine_types.ts';
 import { createUnknownMethods } from './unknown_method.ts';
 
-/** What an engine is told beside its limits. */
+/** Options of an engine other than limits. */
 export interface EngineOptions {
-  /** Told what goes wrong with connections; grpc-js has no word of it. */
+  /** Called for connection errors; grpc-js reports none. */
   onIncident?: GrpcServerOptions['onIncident'];
-  /** Which methods are exempt from limits; none, if it is left out. */
+  /** The methods that are exempt from limits; none by default. */
   exempt?: Pick<Exempt, 'unlimited' | 'essential'>;
 }
 
-/**
- * Makes the server, which listens on nothing yet; grpc-js is loaded only for its own.
- */
+/** Creates the server, which does not listen yet; grpc-js is loaded only if it is chosen. */
 export async function createEngine(
   name: EngineName,
   limits: Limits,

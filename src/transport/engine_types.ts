@@ -2,47 +2,50 @@ import type { Abortable, Compressible, Connected, Counted, Drainable, Timed } fr
 import type { GrpcServer } from '../engine/index.ts';
 
 /**
- * What a server may be asked for by its peers, and how long; times are milliseconds, and Infinity for
- * ever. What is left out has the default of the engine.
+ * Limits and timeouts of a server; times are in milliseconds, and Infinity means no limit. Omitted ones have the
+ * engine's default.
  */
 export interface Limits {
-  /** Open connections; for one more an idle one goes, or it is closed as it comes. */
+  /**
+   * The maximum number of open connections; above it, an idle one is closed in favour of a new one, or the new one is
+   * refused.
+   */
   maxConnections?: number | undefined;
-  /** TLS handshakes under way at once; more wait, see engine/net/handshakes.ts. */
+  /** The maximum number of concurrent TLS handshakes; more are queued, see engine/net/handshakes.ts. */
   maxHandshakes?: number | undefined;
-  /** Bytes that all connections together may keep; see engine/net/connections.ts. */
+  /** The maximum of buffered bytes of all connections; see engine/net/connections.ts. */
   maxBufferedBytes?: number | undefined;
-  /** Open calls of all connections, as middleware limits them; far more are refused before they are calls. */
+  /** The maximum number of open calls, enforced by middleware; far above it, streams are refused earlier. */
   maxInFlight?: number | undefined;
-  /** Open calls on one connection. */
+  /** The maximum number of open calls per connection. */
   maxConcurrentStreams: number;
-  /** The largest request message, in bytes; a larger one ends RESOURCE_EXHAUSTED. */
+  /** The maximum request message in bytes; larger ones end with RESOURCE_EXHAUSTED. */
   maxMessageSize: number;
-  /** Calls that one connection may reset before their response is complete; see engine/http2/limits.ts. */
+  /** The rate of resets per connection before the response is complete; see engine/http2/limits.ts. */
   maxResetsPerSecond?: number | undefined;
-  /** Frames of one connection that ask for no response; see engine/http2/limits.ts. */
+  /** The rate of control frames per connection; see engine/http2/limits.ts. */
   maxControlFramesPerSecond?: number | undefined;
-  /** Responses of more bytes are compressed where the caller takes it. */
+  /** Responses of more bytes are compressed if the caller accepts it. */
   compressResponsesAbove?: number | undefined;
-  /** The largest list of request headers, in bytes; a larger one ends RESOURCE_EXHAUSTED. */
+  /** The maximum list of request headers in bytes; a larger one ends with RESOURCE_EXHAUSTED. */
   maxHeaderSize?: number | undefined;
-  /** Until a silent client is asked whether it is there. */
+  /** Inactivity before a keepalive PING is sent. */
   keepaliveTime?: number | undefined;
-  /** Until it must have answered. */
+  /** Time to answer it. */
   keepaliveTimeout?: number | undefined;
-  /** Until a connection without calls is left. */
+  /** Time without calls before a connection is shut down gracefully. */
   idleTimeout?: number | undefined;
-  /** Until any connection is left, its calls aside. */
+  /** The maximum age of a connection before it is shut down gracefully. */
   maxConnectionAge?: number | undefined;
-  /** From then until those calls are cut. */
+  /** Time from then until its calls are cut. */
   maxConnectionAgeGrace?: number | undefined;
 }
 
-/** What both engines add to nice-grpc's context, or one of them may. */
+/** What the engines add to nice-grpc's context. */
 export type EngineAdditions = Timed & Abortable & Drainable & Counted & Connected & Compressible;
 
-/** A server behind the services, whichever it is: nice-grpc's `Server`, and `listen` on any address. */
+/** The server behind the services: nice-grpc's `Server`, with `listen` on any address. */
 export type Engine<Ext = EngineAdditions> = GrpcServer<Ext>;
 
-/** Which server is behind the services. */
+/** The engine behind the services. */
 export type EngineName = 'direct' | 'grpc-js';

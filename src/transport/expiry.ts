@@ -7,28 +7,28 @@ interface ExpiryDeps {
   now: () => number;
 }
 
-/** What is served, and whose certificates are taken. */
+/** The served certificates and the client CAs. */
 interface Certificates {
   chain: Pick<Chain, 'leaf' | 'more'>;
   authorities: readonly CertificateInfo[];
 }
 
-/** Warns of certificates by the clock. */
+/** Warns of certificates that expire. */
 export interface Expiry {
-  /** Looks at others, or at the same anew: all there is to say of them is said. */
+  /** Sets the certificates, and logs all warnings about them. */
   begin(certificates: Certificates): void;
-  /** Says what has not been said of them today. */
+  /** Logs the warnings that were not logged today. */
   look(certificates: Certificates): void;
 }
 
 const daySeconds = 24 * 3600;
 
-/** So long before its end a certificate is warned of, in seconds. */
+/** Seconds before expiry when warnings begin. */
 const soon = 7 * daySeconds;
 
-/** Warns once a day of each certificate that is about to expire, has expired, or is not valid yet. */
+/** Warns once a day of each certificate that expires soon, has expired, or is not valid yet. */
 export function createExpiry({ log, now }: ExpiryDeps): Expiry {
-  /** What was said last, by the certificate. */
+  /** The last warning by certificate. */
   const told = new Map<string, string>();
 
   return {

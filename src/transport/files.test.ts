@@ -11,7 +11,7 @@ const names = Array.from({ length: 10 }, (_, i) => `file${i}`);
 /** The same text in each. */
 const all = (text: string) => Object.fromEntries(names.map((name) => [name, text]));
 
-test('createFiles() never gives files of two generations', async () => {
+test('createFiles() never mixes files of two generations', async () => {
   using secret = mountSecret(all('0'));
   const read = createFiles(
     names.map((name) => secret.path(name)),
@@ -27,7 +27,7 @@ test('createFiles() never gives files of two generations', async () => {
   }
 });
 
-test('createFiles() reads files once, unless they have changed not long before, and gives what is the same as the same', async () => {
+test('createFiles() reads unchanged files once, unless they changed recently, and returns the same snapshot', async () => {
   using secret = mountSecret({ a: '0', b: '1' });
   let now = Date.now();
   const read = createFiles([secret.path('a'), secret.path('b')], { now: () => now });
@@ -42,7 +42,7 @@ test('createFiles() reads files once, unless they have changed not long before, 
   assert.deepEqual((await read())?.texts, ['1', '1']);
 });
 
-test('createFiles() takes regular files alone, and waits for no FIFO', async () => {
+test('createFiles() accepts regular files only, and does not wait for a FIFO', async () => {
   using secret = mountSecret({ a: '0' });
   const fifo = secret.path('fifo');
   assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
@@ -54,7 +54,7 @@ test('createFiles() takes regular files alone, and waits for no FIFO', async () 
   }
 });
 
-test('createFiles() has so much patience with a file system, and goes on when that answers', async () => {
+test('createFiles() gives up on a slow file system, and continues when it answers', async () => {
   using secret = mountSecret({ a: '0' });
   let signal = AbortSignal.abort();
   const read = createFiles([secret.path('a')], { now: Date.now, patience: () => signal });

@@ -3,34 +3,33 @@ import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { abortable } from 'abort-controller-x';
 import { longestPem, pemFileRule } from '../certificates.ts';
 
-/** What files held at one moment. */
+/** The contents of files at one moment. */
 export interface Snapshot {
   /** In the order of their paths. */
   texts: readonly string[];
-  /** Names this state of the files; another state has another name. */
+  /** Identifies this state of the files. */
   mark: string;
 }
 
 interface FilesOptions {
   /** Milliseconds since the epoch. */
   now: () => number;
-  /** Made for each reading: when it aborts, the reading has taken too long. */
+  /** Creates the signal that aborts a read that takes too long. */
   patience?: () => AbortSignal;
 }
 
-/** A file system's clock may tick in steps as long as this: what changes twice in one looks the same. */
+/** The coarsest timestamps of file systems, in milliseconds: two changes within it may look like one. */
 const tickMs = 2000;
 
-/** Files that change under our hands are looked at again so often, before the next time. */
+/** The number of attempts if files change while they are read. */
 const tries = 3;
 
-/** A file system that hangs is not waited for longer. */
+/** The time limit of a hanging file system, in milliseconds. */
 const patienceMs = 5000;
 
 /**
- * Makes what reads files that belong together: regular files of PEM alone. It gives the same snapshot again
- * while they are as they were, which costs no reading as a rule, and undefined while they change; it throws
- * Node's own errors.
+ * Creates a reader of PEM files that belong together; they must be regular files. It returns the same snapshot while
+ * they are unchanged, usually without reading them, and undefined while they change. Throws Node's own errors.
  */
 export function createFiles(
   paths: readonly string[],
@@ -42,7 +41,7 @@ export function createFiles(
 
   return async () => {
     const signal = patience();
-    // What hangs keeps a thread of Node's few: never two of them.
+    // A hanging read blocks one of Node's few threads, so there is only one at a time.
     reading ??= read().finally(() => (reading = undefined));
     try {
       return await abortable(signal, reading);
@@ -63,7 +62,7 @@ export function createFiles(
         if (mark === last?.mark && !isFresh) return last;
         const texts = await Promise.all(paths.map(textOf));
         failure = undefined;
-        // Never the halves of two generations.
+        // Never mixes two generations.
         if ((await stateOf(paths)).mark !== mark) continue;
         isFresh = at - changedAt <= tickMs;
         const isSame = mark === last?.mark && texts.every((text, n) => text === last?.texts[n]);
@@ -79,12 +78,12 @@ export function createFiles(
   }
 }
 
-/** One after the other, so that the same fault is found every time. */
+/** Sequentially, so that the same error is found every time. */
 async function stateOf(paths: readonly string[]): Promise<{ mark: string; changedAt: number }> {
   const marks: (string | bigint)[] = [];
   let changedAt = 0;
   for (const path of paths) {
-    // Kubernetes swaps a Secret by another target of a link on the way.
+    // Kubernetes updates a Secret by replacing a symbolic link.
     const real = await realpath(path);
     const stats = await stat(path, { bigint: true });
     if (!stats.isFile() || stats.size > longestPem) throw ruleOf(path);
@@ -95,7 +94,7 @@ async function stateOf(paths: readonly string[]): Promise<{ mark: string; change
   return { mark: marks.join(' '), changedAt };
 }
 
-/** Whatever has come in its place since it was looked at: a FIFO that nobody writes is not waited for. */
+/** Opened without blocking, as the file may have been replaced by a FIFO. */
 async function textOf(path: string): Promise<string> {
   await using file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   if (!(await file.stat()).isFile()) throw ruleOf(path);
@@ -104,7 +103,7 @@ async function textOf(path: string): Promise<string> {
   return bytes.toString('utf8');
 }
 
-/** As far as it is too much. */
+/** Reads up to one byte more than the limit. */
 async function bytesOf(file: FileHandle): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(longestPem + 1);
   let length = 0;

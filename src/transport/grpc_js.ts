@@ -33,18 +33,18 @@ import type { Engine, Limits } from './engine_types.ts';
 import { credentialsOf, textOf } from './grpc_js_address.ts';
 import { countOpenStreams, type OpenStreams } from './open_streams.ts';
 
-/** A peer that has no call open gets this long to close its connection: it may be long gone. */
+/** Milliseconds for a peer without open calls to close its connection; it may be gone. */
 const closingMs = 500;
 
 /**
- * nice-grpc's own server, on grpc-js. It can listen once, so there is one for each address, built by
- * doing to it what was done to this one.
+ * nice-grpc's server on grpc-js. It can listen only once, so each address has its own, built by repeating the calls
+ * made to this one.
  */
 export function createServer(
   limits: Limits,
   { unlimited }: { unlimited: ReadonlySet<string> },
 ): Engine {
-  // What grpc-js would print, it also throws; standard error is for our own words.
+  // grpc-js also throws what it would print.
   setLogVerbosity(logVerbosity.NONE);
   const options = {
     'grpc.max_concurrent_streams': limits.maxConcurrentStreams,
@@ -62,7 +62,7 @@ export function createServer(
   );
 }
 
-/** What grpc-js takes for ever; a tenth more than the longest time must still fit a timer. */
+/** grpc-js's value for no limit; 10 % more than the longest time must still fit into a timer. */
 const forever = 2 ** 31 - 1;
 const longest = 540 * 3_600_000;
 
@@ -70,11 +70,11 @@ function forGrpcJs(ms = Number.POSITIVE_INFINITY): number {
   return ms === Number.POSITIVE_INFINITY ? forever : Math.min(ms, longest);
 }
 
-/** What there is while an engine listens: a server for each of its addresses. */
+/** The state of a listening engine: a server for each address. */
 interface Running {
   run: Run;
   servers: Pick<Server, 'shutdown' | 'forceShutdown'>[];
-  /** The port of each, or the path of its socket. */
+  /** The ports, or the paths of sockets. */
   places: Set<number | string>;
   streams: OpenStreams;
 }
@@ -88,7 +88,7 @@ function engineOf<Ext extends object>(create: (calls: OpenCalls) => Server<Ext>)
     if (!running || running.run.isOver) return;
     const { run, servers, streams } = running;
     for (const server of servers) server.forceShutdown();
-    // Without channelz grpc-js 1.14.7 knows no connection that it could drop.
+    // Without channelz, grpc-js 1.14.7 does not track connections, so it cannot close them.
     streams.cut();
     run.end();
   };
@@ -117,7 +117,7 @@ function engineOf<Ext extends object>(create: (calls: OpenCalls) => Server<Ext>)
     shutdown,
     forceShutdown,
     get counts() {
-      // A call is a stream here, and grpc-js keeps the rest to itself.
+      // A call is counted as a stream, as grpc-js exposes no calls.
       const open = running?.streams.count() ?? 0;
       return {
         connections: undefined,
@@ -172,7 +172,7 @@ function engineOf<Ext extends object>(create: (calls: OpenCalls) => Server<Ext>)
 }
 
 function start(services: readonly AddedService[]): Running {
-  // What nice-grpc and grpc-js say of a service that cannot be served does not name it.
+  // The errors of nice-grpc and grpc-js do not name the service.
   handlersOf(services);
   const places = new Set<number | string>();
   const streams = countOpenStreams((place) => places.has(place));
@@ -180,8 +180,8 @@ function start(services: readonly AddedService[]): Running {
 }
 
 /**
- * nice-grpc's context has no deadline, and metadata is the one way into it from an interceptor.
- * The key never holds what a caller sent: it is written or removed on every call.
+ * nice-grpc's context has no deadline, and metadata is the only way to pass one from an interceptor. The key is
+ * written or removed at every call, so it never holds a caller's value.
  */
 const deadlineKey = 'greeter-deadline-ms';
 
@@ -190,20 +190,20 @@ const fillGaps: ServerInterceptor = (method, call) =>
     start(next) {
       next({
         onReceiveMetadata(metadata, pass) {
-          // Made a moment ago: by the wall clock, which may be set before the call is over.
+          // Computed just now from the wall clock, which may jump later.
           const left = Number(call.getDeadline()) - Date.now();
           if (Number.isFinite(left)) metadata.set(deadlineKey, String(performance.now() + left));
           else metadata.remove(deadlineKey);
           pass(metadata);
         },
-        // node:http2 ends a stream that is reset before it says that it was reset. A turn later
-        // grpc-js knows, and a handler does not take half a request stream for the whole.
+        // node:http2 emits the end of a reset stream before the reset. A turn later, grpc-js knows of it, and the
+        // handler does not take half of a request stream for the whole.
         ...(method.requestStream && { onReceiveHalfClose: (pass) => void setImmediate(pass) }),
       });
     },
   });
 
-/** A call that has entered the middleware: before that, grpc-js says nothing of it. */
+/** A call from the middleware on; grpc-js reports nothing earlier. */
 class CallInChain implements OpenCall {
   slot = -1;
   entry = 0;
@@ -261,19 +261,19 @@ function fillContext(calls: OpenCalls, unlimited: ReadonlySet<string>) {
 
 type Filled = Timed & Abortable & Drainable & Counted;
 
-/** As the direct engine has it: for a call that is over when it gets there, no handler runs. */
+/** As in the direct engine: no handler runs for a call that is already over. */
 const unlessOver: ServerMiddleware = (call, context) => {
   context.signal.throwIfAborted();
   return call.next(call.request, context);
 };
 
-/** As the direct engine has it: grpc-js puts no brackets around an address of IPv6. */
+/** As in the direct engine: grpc-js writes IPv6 addresses without brackets. */
 function peerOfText(text: string): string {
   const { address, port } = /^(?<address>.+):(?<port>\d+)$/.exec(text)?.groups ?? {};
   return address === undefined ? text : peerOf(address, port);
 }
 
-/** What nice-grpc and grpc-js can tell: anything else that is thrown would end the process. */
+/** An error that nice-grpc and grpc-js can send; any other would end the process. */
 function presentable(thrown: unknown): unknown {
   const meant = meantBy(thrown);
   if (meant) return new ServerError(meant.code, meant.details.toWellFormed());

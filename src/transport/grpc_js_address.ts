@@ -6,7 +6,7 @@ import {
   type TlsFiles,
 } from '../engine/index.ts';
 
-/** An address as grpc-js has it. */
+/** An address in grpc-js's format. */
 export function textOf(address: string | ListenAddress): string {
   if (typeof address === 'string') return address;
   if ('path' in address) return `unix:${address.path}`;
@@ -14,7 +14,7 @@ export function textOf(address: string | ListenAddress): string {
   return `${host}:${address.port}`;
 }
 
-/** What to serve with, as grpc-js has it. */
+/** TLS files as grpc-js's credentials. */
 export function credentialsOf(tls: TlsFiles | ServerCredentials | undefined): ServerCredentials {
   if (!tls) return ServerCredentials.createInsecure();
   if (tls instanceof ServerCredentials) return tls;
@@ -24,7 +24,7 @@ export function credentialsOf(tls: TlsFiles | ServerCredentials | undefined): Se
   return new SslCredentials(ServerCredentials.createSsl(ca, pairs, ca !== null), ca !== null);
 }
 
-/** Those of grpc-js, with what its createSsl() takes no word of. */
+/** grpc-js's credentials with options that createSsl() does not accept. */
 class SslCredentials extends ServerCredentials {
   constructor(ssl: ServerCredentials, needsCertificate: boolean) {
     // These two are in its types, and its own wrappers of credentials call them.

@@ -4,18 +4,18 @@ import { createEngine, type EngineOptions } from './engine.ts';
 import type { Engine, Limits } from './engine_types.ts';
 import { buildServer } from './server.ts';
 
-/** Probes are short and few. They have limits of their own: a server that is full still answers them. */
+/** Probes are short and few. They have limits of their own, so that a full server still answers them. */
 const limits: Limits = {
   maxConnections: 1000,
   maxBufferedBytes: 4 * 1024 * 1024,
-  // A proxy may bring the watches of many on one connection, and a check must not wait behind them.
+  // A proxy may multiplex the watches of many clients on one connection, and must not delay checks.
   maxConcurrentStreams: 1000,
   maxMessageSize: 4 * 1024,
 };
 
 /**
- * Builds a server of health alone, not yet listening, for who probes in plaintext: a kubelet knows no
- * TLS. It is the direct engine, whatever serves the rest.
+ * Builds a server with the health service only, for plaintext probes, as a kubelet does not use TLS. It always uses
+ * the direct engine.
  */
 export async function buildHealthServer<Deps>({
   onIncident,

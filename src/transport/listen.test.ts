@@ -51,7 +51,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
     await engine.shutdown();
   });
 
-  test(`listenOn() on ${name} says which address is taken, and listens on none`, async () => {
+  test(`listenOn() on ${name} reports an address in use, and listens on none`, async () => {
     const [other, free] = [createTcpServer(), createTcpServer()];
     const [taken, before] = [local(await listenTcp(other)), local(await listenTcp(free))];
     free.close();
@@ -84,7 +84,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
     await engine.shutdown();
   });
 
-  test(`listenOn() on ${name} says when an address is not one of this machine`, async () => {
+  test(`listenOn() on ${name} reports an address that is not of this machine`, async () => {
     const elsewhere = { text: '192.0.2.1:1', host: '192.0.2.1', port: 1 };
 
     await assert.rejects(listenOn(await build(name), [elsewhere]), {
@@ -92,7 +92,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
     });
   });
 
-  test(`listenOn() on ${name} says when the folder of a unix socket does not exist`, async () => {
+  test(`listenOn() on ${name} reports that the folder of a unix socket does not exist`, async () => {
     const nowhere = { text: 'unix:/nowhere/a.sock', path: '/nowhere/a.sock' };
 
     await assert.rejects(listenOn(await build(name), [nowhere]), {
@@ -101,7 +101,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
   });
 }
 
-test('listenOn() leaves out what a name has of IPv6 on a machine without it, unless that is all', async () => {
+test('listenOn() skips IPv6 addresses of a name on a machine without IPv6, unless there are no others', async () => {
   const withoutIpv6 = {
     async listen(address: ListenAddress) {
       if ('host' in address && address.host === '127.0.0.1') return 7;
@@ -121,7 +121,7 @@ test('listenOn() leaves out what a name has of IPv6 on a machine without it, unl
   }
 });
 
-test('listenOn() takes all IPv4 interfaces on a machine without IPv6', async () => {
+test('listenOn() uses all IPv4 interfaces on a machine without IPv6', async () => {
   const asked: string[] = [];
   const withoutIpv6 = {
     async listen(address: ListenAddress) {

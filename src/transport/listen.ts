@@ -8,8 +8,8 @@ import { messageOf } from '../message_of.ts';
 import type { Engine } from './engine_types.ts';
 
 /**
- * A TCP port, on one interface or (host undefined) on all of them, or a unix socket. A host that is a name
- * may come with every address that it stands for.
+ * A TCP port, of one interface or (host undefined) of all, or a unix socket. A hostname may come with all of its
+ * addresses.
  */
 export type Address =
   | {
@@ -20,17 +20,17 @@ export type Address =
     }
   | { readonly text: string; readonly path: string };
 
-/** What was asked for, and the port it came to. */
+/** The requested address and the bound port. */
 export interface Bound {
   readonly address: string;
   readonly port: number | undefined;
 }
 
-/** Says which address could not be listened on, and why; `hint` is what else is known of that. */
+/** An address that could not be listened on, with the reason and an optional hint. */
 export class ListenError extends Error {
-  /** As it was written. */
+  /** The address as written. */
   readonly address: string;
-  /** Whether somebody else listens there. */
+  /** True if another server listens there. */
   readonly isInUse: boolean;
 
   constructor(address: string, cause: unknown, hint = '') {
@@ -41,7 +41,9 @@ export class ListenError extends Error {
   }
 }
 
-/** Listens on every address, with TLS if there are files for it, or on none: then it throws a ListenError. */
+/**
+ * Listens on every address, with TLS if there are files for it. If one fails, it closes all and throws a ListenError.
+ */
 export async function listenOn(
   engine: CanListen & Pick<Engine, 'forceShutdown'>,
   addresses: readonly Address[],
@@ -78,7 +80,7 @@ async function listen(engine: CanListen, address: Address): Promise<number | und
   }
 }
 
-/** On the same port of each; a name such as localhost may have an address of IPv6 where the machine has none. */
+/** Listens on the same port of each host; an IPv6 address of localhost may not be configured. */
 async function listenOnHosts(
   engine: CanListen,
   { hosts, port }: { hosts: readonly string[]; port: number },
@@ -101,12 +103,12 @@ function withoutBrackets(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1');
 }
 
-/** A server that was killed leaves its socket behind, where no other can listen and nobody answers. */
+/** Replaces the socket that a killed server left behind, if nothing answers on it. */
 async function listenOnPath(engine: CanListen, path: string): Promise<undefined> {
   try {
     await engine.listen({ path });
   } catch (error) {
-    // Node says EACCES where there is no folder to bind in.
+    // Node reports EACCES if the folder does not exist.
     if (errnoOf(error) === 'EACCES' && (await isMissing(dirname(path)))) {
       throw new Error(`the folder "${dirname(path)}" does not exist`, { cause: error });
     }
@@ -148,7 +150,7 @@ function reasonOf(error: unknown): string {
   return known?.[1] ?? messageOf(error);
 }
 
-/** grpc-js keeps the errno of a failed bind in the message alone. */
+/** grpc-js has the errno of a failed bind in its message only. */
 function errnoOf(error: unknown): string | undefined {
   return error instanceof Error ? /\bE[A-Z]{3,}\b/.exec(error.message)?.[0] : undefined;
 }

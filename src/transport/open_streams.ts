@@ -1,24 +1,23 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ServerHttp2Session } from 'node:http2';
 
-/** The streams, and so the calls, that are open on some HTTP/2 servers of this process. */
+/** The open streams, and so the calls, of HTTP/2 servers in this process. */
 export interface OpenStreams extends Disposable {
   count(): number;
-  /** Resolves as soon as there is none, or nobody counts any more. */
+  /** Resolves when there is none, or when counting has stopped. */
   none(): Promise<void>;
-  /** Cancels them, and drops the connections that have, or had, any. */
+  /** Cancels all streams, and closes connections that have or had any. */
   cut(): void;
 }
 
 /**
- * Counts, from now on, the streams of servers at these addresses: a port, or the path of a unix socket.
- * grpc-js keeps its servers to itself, and a middleware sees a call neither before its request is whole
- * nor after its status is written; Node's own channels see it all.
+ * Counts the streams of servers at these ports or socket paths, from now on. grpc-js does not expose its servers, and
+ * middleware see a call only after its request and before its status; Node's diagnostics channels see all of it.
  */
 export function countOpenStreams(isOurs: (at: number | string) => boolean): OpenStreams {
   const open = new Set<ServerStream>();
   const sessions = new Set<ServerHttp2Session>();
-  /** A server has no address any more when it has closed, and streams all the same. */
+  /** A closed server has no address any more, but may still have streams. */
   const servers = new WeakMap<object, boolean>();
   const waiting = new Set<() => void>();
   subscribe('http2.server.stream.start', onStart);
@@ -33,7 +32,7 @@ export function countOpenStreams(isOurs: (at: number | string) => boolean): Open
       }),
     cut() {
       for (const stream of open) stream.close(cancel);
-      // Their resets leave first.
+      // RST_STREAM is sent first.
       const dropped = [...sessions];
       setImmediate(() => dropped.forEach((session) => session.destroy()));
     },

@@ -31,7 +31,7 @@ const packed: Record<
 };
 
 for (const [type, { bytes, read, values }] of Object.entries(packed)) {
-  test(`CountingReader counts for a packed ${type} what it takes in an array, within twice as much`, async () => {
+  test(`CountingReader charges a packed ${type} for its memory in an array, within a factor of two`, async () => {
     const field = Buffer.alloc(bytes.length * count, Buffer.from(bytes));
     const reader = new CountingReader(field, Infinity);
     const before = await usedMemory();
@@ -54,7 +54,7 @@ test('CountingReader reads numbers as they were written', () => {
   assert.deepEqual(message, { passed: true, backoffMs });
 });
 
-test('CountingReader counts whatever generated code reads', () => {
+test('CountingReader charges everything that generated code reads', () => {
   const folder = join(import.meta.dirname, '../gen');
   const read = new Set<string>();
   for (const file of globSync('**/*.ts', { cwd: folder })) {
@@ -68,7 +68,7 @@ test('CountingReader counts whatever generated code reads', () => {
   assert.deepEqual([...read.difference(counted)], []);
 });
 
-test('withOwnCodec() counts the messages in a message that it writes', () => {
+test('withOwnCodec() counts nested messages that it encodes', () => {
   let work = 0;
   const by = { spend: (units: number) => void (work += units) };
   const { responseType } = withOwnCodec(EchoDefinition).methods.clientStream;

@@ -12,17 +12,17 @@ import {
 } from '../engine/index.ts';
 import { broken } from '../engine/errors.ts';
 
-/** What ts-proto makes of a message; see src/gen. */
+/** A message type of ts-proto; see src/gen. */
 interface OwnType {
   decode(reader: BinaryReader): unknown;
   encode(message: unknown, writer: BinaryWriter): BinaryWriter;
 }
 
 /**
- * A service of src/gen whose requests are read by a CountingReader, and whose responses are all written by
- * one writer: a new one for each would be a quarter of what a call costs. An engine calls `decode(bytes)`
- * and `encode(message)` alone, as a foreign definition may know no reader or writer, or another kind; that
- * ours take these, and keep nothing of them, we know.
+ * Wraps a service of src/gen so that a CountingReader decodes its requests and one shared writer encodes its
+ * responses: a new writer for each would be a quarter of a call's cost. Engines call `decode(bytes)` and
+ * `encode(message)` without a reader or writer, as other generators may not have them; the types of src/gen accept
+ * these and keep no reference.
  */
 export function withOwnCodec<Definition extends CompatServiceDefinition>(
   definition: Definition,
@@ -39,7 +39,7 @@ export function withOwnCodec<Definition extends CompatServiceDefinition>(
   return { ...definition, methods: Object.fromEntries(methods) };
 }
 
-/** Whether it is of ts-proto: so are all in src/gen. */
+/** True for types of ts-proto, as all in src/gen are. */
 function isOwn<Definition extends object>(
   definition: Definition,
 ): definition is Definition & {
@@ -48,19 +48,19 @@ function isOwn<Definition extends object>(
   return 'fullName' in definition && 'methods' in definition;
 }
 
-/** What grpc-js has any message become, beside twice what it was, as it does not say what it has room for. */
-const mostAnywhere = 8 * 1024 * 1024;
+/** The maximum growth of a decoded message with grpc-js, beyond twice its size, as grpc-js does not limit memory. */
+const maxUncounted = 8 * 1024 * 1024;
 
 function counting(type: OwnType): object {
   const decode = (bytes: Uint8Array) =>
-    type.decode(new CountingReader(viewOf(bytes), mostAnywhere + 2 * bytes.length));
+    type.decode(new CountingReader(viewOf(bytes), maxUncounted + 2 * bytes.length));
   return {
     ...type,
     decode,
     [decodeCounted](bytes: Uint8Array, room?: MessageRoom) {
       if (!room) return decode(bytes);
       const reader = new CountingReader(viewOf(bytes), room.most);
-      // ts-proto copies what it has of bytes.
+      // ts-proto copies bytes fields.
       room.isCopied = true;
       try {
         const message = type.decode(reader);
@@ -81,7 +81,7 @@ function reusing(type: OwnType): object {
   };
 }
 
-/** Counts the messages in a message: each takes as long as hundreds of bytes. */
+/** Counts nested messages: each takes as long as hundreds of bytes. */
 class CountingWriter extends BinaryWriter {
   joined = 0;
 
@@ -92,10 +92,13 @@ class CountingWriter extends BinaryWriter {
 }
 
 let spare: CountingWriter | undefined = new CountingWriter();
-/** A writer never gives back what it has taken: after a longer message it is not used again. */
-const mostSpare = 64 * 1024;
+/** A writer never shrinks, so it is replaced after a longer message. */
+const maxSpare = 64 * 1024;
 
-/** Gives the message behind the room for its prefix. Who is called meanwhile, or fails with half a message written, does not share the writer. */
+/**
+ * Encodes a message with free octets for the prefix. A nested call, or one after an error in the middle of a message,
+ * gets another writer.
+ */
 function write(type: OwnType, message: unknown, work?: Work): Uint8Array {
   const writer = spare ?? new CountingWriter();
   spare = undefined;
@@ -105,7 +108,7 @@ function write(type: OwnType, message: unknown, work?: Work): Uint8Array {
   if (written !== writer) return withPrefix(written.finish());
   const framed = writer.finish();
   if (writer.joined > 0) work?.spend(writer.joined >> 1);
-  spare = framed.length > mostSpare ? new CountingWriter() : writer;
+  spare = framed.length > maxSpare ? new CountingWriter() : writer;
   return framed;
 }
 
@@ -122,36 +125,36 @@ class Encoded {
 }
 
 /**
- * What a tag or a length counts for, in bytes: two of them make an object or a string, of some 64 bytes, and
- * its place in an array. A uint32 is read as they are, and counts as much.
+ * The charge of a tag or length, in bytes: two of them make an object or string of about 64 bytes, and its slot in an
+ * array. A uint32 is read in the same way and charged as much.
  */
 const tagCost = 40;
-/** The same of any other number: a place in an array, which has half as many to spare while it grows. */
+/** The charge of any other number: a slot in an array, which over-allocates by half as it grows. */
 const numberCost = 12;
-/** As far as this the library makes strings of ASCII itself, the fastest way; they are within what is counted. */
+/** Shorter strings are decoded by the library, the fastest way for ASCII; they are within the charge of a tag. */
 const shortString = 16;
-/** Strings of more bytes are looked at before they are made. */
+/** Longer strings are validated before they are decoded. */
 const longString = 1024;
-/** Groups in groups, as the library has it. */
+/** The maximum nesting of groups, as in the library. */
 const deepest = 100;
 
-/** What is skipped may be as many as if each took so many bytes. */
+/** The charge of a skipped field, in bytes. */
 const skippedCost = 32;
 
 const nothing = new Uint8Array(0);
-/** The library has it as a member of each reader. */
+/** The library defines it as an own property of each reader. */
 const { uint32: readUint32 } = new BinaryReader(nothing);
 
 /**
- * Reads a message for the code of src/gen, which hands one reader down to all that the message has in it.
- * It throws an INTERNAL for strings that are not UTF-8, as the specification wants it (a byte that is none
- * would come out as three), and a BecomesTooMuch as soon as the message takes more than `most` bytes.
+ * Decodes a message for the code of src/gen, which passes one reader to all nested messages. It throws INTERNAL for
+ * strings that are not UTF-8, as the specification requires (each invalid byte would become three), and
+ * BecomesTooMuch as soon as the message takes more than `most` bytes.
  */
 export class CountingReader extends BinaryReader {
   readonly #bytes: Buffer;
   readonly #most: number;
   #skipped = 0;
-  /** Bytes that the message takes in memory, so far. */
+  /** The memory that the message takes so far, in bytes. */
   spent = 0;
 
   constructor(bytes: Buffer, most: number) {
@@ -161,28 +164,28 @@ export class CountingReader extends BinaryReader {
     this.uint32 = readCounted;
   }
 
-  /** What it has cost to read so far, in units of engine/scheduler.ts: a quarter of a microsecond or so. */
+  /** The work so far, in units of engine/scheduler.ts: about a quarter of a microsecond. */
   get work(): number {
     return (this.spent >> 6) + (this.#skipped >> 1);
   }
 
-  /** Throws if that is too much. */
+  /** Throws if the limit is exceeded. */
   spend(bytes: number): void {
     this.spent += bytes;
     if (this.spent > this.#most) throw new BecomesTooMuch(this.#most);
   }
 
   override string(): string {
-    // A length above 127 begins with such a byte, too.
+    // The first byte of a length above 127 exceeds it as well.
     if ((this.#bytes[this.pos] ?? 0) <= shortString) return super.string();
     const length = this.uint32();
     const start = this.pos;
     this.#advance(length);
-    // To put something in for each byte that is none would take ten times as long as to look for one.
+    // Checked first, as replacing each invalid byte takes ten times as long.
     if (length > longString) check(this.#bytes.subarray(start, this.pos));
     const text = this.#bytes.toString('utf8', start, this.pos);
     if (length <= longString && !isWhole(text)) check(this.#bytes.subarray(start, this.pos));
-    // V8 has two bytes for each character where one is beyond Latin-1.
+    // V8 uses two bytes per character if one is outside of Latin-1.
     this.spend(text.length === length ? length : 2 * text.length);
     return text;
   }
@@ -219,9 +222,9 @@ export class CountingReader extends BinaryReader {
     return bytes;
   }
 
-  /** Nobody asks for what is skipped, and to make a view of each field would take longer than all else. */
+  /** Skipped fields are not used, and creating a view of each would take longer than the rest. */
   override skip(wireType: WireType, fieldNo?: number): Uint8Array {
-    // Its tag has become nothing.
+    // Its tag creates nothing.
     this.spent -= tagCost;
     this.#countSkipped();
     this.#skip(wireType, fieldNo, deepest);
@@ -261,7 +264,7 @@ export class CountingReader extends BinaryReader {
     }
   }
 
-  /** They take no memory, but as much time as others, and may be of one byte each. */
+  /** They take no memory but time, and may be one byte each. */
   #countSkipped(): void {
     if (++this.#skipped > this.#most / skippedCost) throw new BecomesTooMuch(this.#most);
   }
@@ -274,7 +277,7 @@ export class CountingReader extends BinaryReader {
 
 const endGroup = 4;
 
-/** Its own member of each reader, in place of the library's. */
+/** Set as an own property of each reader, in place of the library's. */
 function readCounted(this: CountingReader): number {
   this.spend(tagCost);
   return readUint32.call(this);
@@ -286,17 +289,17 @@ function decodeUtf8(bytes: Uint8Array): string {
   return text;
 }
 
-/** Whether nothing can have been put in for bytes that are not UTF-8. */
+/** True if the text contains no replacement character. */
 function isWhole(text: string): boolean {
   return !text.includes('\uFFFD');
 }
 
-/** The caller may have sent that character. */
+/** The caller may have sent the replacement character itself. */
 function check(bytes: Uint8Array): void {
   if (!isUtf8(bytes)) throw broken('a message with a string that is not UTF-8');
 }
 
-/** The same bytes, as Buffer has them. */
+/** A Buffer view of the same bytes. */
 function viewOf(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -1,4 +1,4 @@
-/** Of a service, what its methods are called by. */
+/** The parts of a service definition that make up its paths. */
 interface Definition {
   readonly fullName: string;
   readonly methods: object;

@@ -6,7 +6,7 @@ const http_proxy = 'http://proxy.test:3128';
 const isProxied = (host: string, no_proxy: string, port = '80') =>
   proxyFor({ host, port }, { http_proxy, no_proxy }) !== undefined;
 
-test('proxyFor() leaves this machine alone, however it is written', () => {
+test('proxyFor() uses no proxy for this machine, however it is written', () => {
   for (const host of [
     'localhost',
     'LocalHost',
@@ -56,7 +56,7 @@ const proxied: Record<string, boolean> = {
   'awildcard.io': true,
 };
 
-test('proxyFor() leaves alone what no_proxy lists: domains, addresses, CIDRs, ports', () => {
+test('proxyFor() uses no proxy for what no_proxy lists: domains, addresses, CIDRs, ports', () => {
   for (const [host, expected] of Object.entries(proxied)) {
     assert.equal(isProxied(host, noProxy), expected, host);
     assert.equal(isProxied(host, '*'), false, host);
@@ -70,7 +70,7 @@ test('proxyFor() leaves alone what no_proxy lists: domains, addresses, CIDRs, po
   assert.equal(isProxied('示例.com', 'xn--fsq092h.com'), false);
 });
 
-test('proxyFor() reads the variables in the order of gRPC, then those of Go', () => {
+test("proxyFor() reads the variables in gRPC's order, then Go's", () => {
   const proxyOf = (env: Record<string, string>) => proxyFor({ host: 'a.test', port: '1' }, env);
   const three = { grpc_proxy: 'http://g:1', https_proxy: 'http://s:1', http_proxy: 'http://h:1' };
 

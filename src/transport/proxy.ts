@@ -1,17 +1,17 @@
 import { BlockList, isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 
-/** Variables by name. */
+/** Environment variables by name. */
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** What is dialled, in parts. */
+/** The parts of a target. */
 export interface HostPort {
   /** Without brackets. */
   host: string;
   port: string;
 }
 
-/** An HTTP proxy, which is asked to CONNECT. */
+/** An HTTP proxy that supports CONNECT. */
 export interface Proxy {
   /** HOST:PORT. */
   address: string;
@@ -20,9 +20,8 @@ export interface Proxy {
 }
 
 /**
- * The proxy that the environment names for this host, if any. Which one is as in grpc-js, and HTTPS_PROXY
- * is read as well; for whom is as in grpc-go (golang.org/x/net/http/httpproxy): never for this machine or
- * what `no_proxy` lists.
+ * The proxy that the environment defines for a host, if any. The variables are those of grpc-js, plus HTTPS_PROXY;
+ * the exceptions are those of grpc-go (golang.org/x/net/http/httpproxy): this machine, and what `no_proxy` lists.
  */
 export function proxyFor(dialled: HostPort, env: Env): Proxy | undefined {
   const proxy = parseProxy(
@@ -38,17 +37,17 @@ function firstOf(env: Env, names: readonly string[]): string | undefined {
   return names.map((name) => env[name]).find((value) => value !== undefined && value !== '');
 }
 
-/** Undefined for what is no URL of http, or a host with a port: there is no way to ask it. */
+/** Undefined for what is not an http URL or HOST:PORT. */
 function parseProxy(text: string): Proxy | undefined {
   const url = URL.parse(/^[a-z0-9+.-]+:\/\//i.test(text) ? text : `http://${text}`);
   if (url?.protocol !== 'http:') return undefined;
   const { username, password, hostname, port } = url;
   const credentials = username === '' ? undefined : decoded(`${username}:${password}`);
-  // URL leaves out the port that its scheme has, and gRPC has another.
+  // URL drops the default port of its scheme, which is not gRPC's default.
   return { address: `${hostname}:${port || '80'}`, credentials };
 }
 
-/** A percent sign may be one. */
+/** The percent sign may be literal. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -57,7 +56,7 @@ function decoded(text: string): string {
   }
 }
 
-/** A proxy that a cluster sets for everybody cannot reach this machine. */
+/** A cluster-wide proxy cannot reach this machine's loopback. */
 function isThisMachine(host: string): boolean {
   return /^localhost\.?$/.test(host) || isIn(host, thisMachine());
 }
@@ -71,7 +70,7 @@ function thisMachine(): BlockList {
   return list;
 }
 
-/** Whether one entry of `no_proxy` is for this host: `*`, an address, a CIDR, or a domain and all in it. */
+/** True if an entry of `no_proxy` matches: `*`, an address, a CIDR, or a domain with its subdomains. */
 function matches(entry: string, { host, port }: HostPort): boolean {
   if (entry === '' || entry === '*') return entry === '*';
   const { cidr, bits } = /^(?<cidr>[^/]+)\/(?<bits>\d+)$/.exec(entry)?.groups ?? {};
@@ -105,7 +104,7 @@ function subnet(address: string, bits: number): BlockList {
   return list;
 }
 
-/** In lower case; a name in another script as DNS has it. */
+/** Lower case, with internationalized names in their DNS form. */
 function ascii(name: string): string {
   return /[^ -~]/.test(name) ? domainToASCII(name) : name.toLowerCase();
 }

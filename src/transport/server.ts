@@ -11,35 +11,35 @@ import { exemptIn } from './catalogue.ts';
 import type { Engine, EngineAdditions } from './engine_types.ts';
 import { withOwnCodec } from './own_codec.ts';
 
-/** What the chain is made of. */
+/** Dependencies of the chain. */
 export interface ChainDeps {
-  /** Outermost, on a server that traces; see middleware/trace.ts. */
+  /** The outermost middleware, on a server that traces; see middleware/trace.ts. */
   trace?: ServerMiddleware<Traced, Timed & Dialled> | undefined;
   log: Logger;
-  /** Which calls have a line there; all, if it is left out. */
+  /** Which calls are logged; all by default. */
   accessLog?: RequestLogOptions['accessLog'];
   counts: CallCounts;
   /** Milliseconds; see middleware/deadline.ts. */
   deadlines: { max: number; fallback: number | undefined };
-  /** How many calls may be open on this server; see middleware/limit.ts. */
+  /** The maximum number of open calls; see middleware/limit.ts. */
   maxInFlight: number;
-  /** Innermost, on a server that reports its load with each call; see middleware/load_report.ts. */
+  /** The innermost middleware, on a server that reports its load with each call; see middleware/load_report.ts. */
   loadReport?: ServerMiddleware | undefined;
 }
 
-/** What the server serves, and what that is made from. */
+/** The services and their dependencies. */
 interface Served<Deps> {
   services: readonly Service<Deps>[];
   deps: Deps;
 }
 
-/** Puts the chain before every service. Read it top to bottom: that is a call's way in. */
+/** Adds the middleware chain. From top to bottom, it is the order in which a call passes. */
 export function withChain(
   engine: Engine,
   { trace, log, accessLog, counts, deadlines, maxInFlight, loadReport }: ChainDeps,
   services: readonly Service<never>[] = [],
 ): Engine<Additions> {
-  // use() returns a new server: keep the last one, or the chain is lost.
+  // use() returns a new server, so the last one must be used.
   const traced: Engine<EngineAdditions & Traced> = trace ? engine.use(trace) : engine;
   const { longLived, quiet } = exemptIn(services);
   const limited = traced
@@ -50,7 +50,7 @@ export function withChain(
   return loadReport ? limited.use(loadReport) : limited;
 }
 
-/** Builds the server, not yet listening: the chain, and behind it the services. */
+/** Builds the server, which does not listen yet: the chain, then the services. */
 export function buildServer<Deps>(
   engine: Engine,
   { services, deps, ...chain }: ChainDeps & Served<Deps>,

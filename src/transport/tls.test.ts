@@ -71,7 +71,7 @@ async function serveSecret({ pair = first, ca, now = Date.now }: ServeOptions = 
   };
 }
 
-test('createTls() serves a secret that Kubernetes has swapped once it was still for a look, and goes on with open connections', async () => {
+test('createTls() loads a Secret that Kubernetes has replaced once it is unchanged, and keeps open connections', async () => {
   using running = await serveSecret();
   const open = dialTls(running.port);
   await heard(open);
@@ -93,7 +93,7 @@ test('createTls() serves a secret that Kubernetes has swapped once it was still 
   assert.doesNotMatch(JSON.stringify(running.log.lines), /BEGIN/);
 });
 
-test('createTls() serves files that are overwritten in place, one after the other, once they belong together', async () => {
+test('createTls() loads files that are overwritten one after the other once they match', async () => {
   using running = await serveSecret();
 
   writeFileSync(running.secret.path('tls.crt'), second.cert);
@@ -105,7 +105,7 @@ test('createTls() serves files that are overwritten in place, one after the othe
   assert.equal(await running.serial(), serialOf(second));
 });
 
-test('createTls() keeps the last good pair while the files are bad, and warns once of each bad state', async () => {
+test('createTls() keeps the last valid pair while files are invalid, and warns once of each state', async () => {
   using running = await serveSecret();
   const bad: [RegExp, () => void][] = [
     [
@@ -139,7 +139,7 @@ test('createTls() keeps the last good pair while the files are bad, and warns on
   assert.equal(running.warnings().length, bad.length);
 });
 
-test('createTls() says that all is well again when the files come back as they were', async () => {
+test('createTls() reports when the files are valid again', async () => {
   using running = await serveSecret();
   running.secret.swap(files({ ...first, key: second.key }));
   await running.poll();
@@ -153,7 +153,7 @@ test('createTls() says that all is well again when the files come back as they w
   assert.deepEqual(said, [serving, keeping, serving]);
 });
 
-test('createTls() refuses no handshake while secrets are swapped', async () => {
+test('createTls() fails no handshake while Secrets are replaced', async () => {
   using running = await serveSecret();
   const seen = new Set<string>();
   const done = new AbortController();
@@ -177,7 +177,7 @@ test('createTls() refuses no handshake while secrets are swapped', async () => {
   assert.deepEqual([...seen].toSorted(), pairs.map(serialOf).toSorted());
 });
 
-test('createTls() takes other client authorities', async () => {
+test('createTls() loads new client CAs', async () => {
   const [one, other] = await Promise.all([
     certificate({ name: 'one' }),
     certificate({ name: 'other' }),
@@ -213,7 +213,7 @@ async function chainedPair(about: { leafEnds?: Date; intermediateEnds?: Date } =
   return { root, intermediate, leaf, cert: `${leaf.cert}\n${intermediate.cert}`, key: leaf.key };
 }
 
-test('createTls() takes no half of a chain from a writer that is slow, and one that stays so with a warning', async () => {
+test('createTls() does not load half a chain from a slow writer, and warns if it stays so', async () => {
   const [before, after] = await Promise.all([chainedPair(), chainedPair()]);
   using running = await serveSecret({ pair: before });
 
@@ -239,7 +239,7 @@ test('createTls() takes no half of a chain from a writer that is slow, and one t
   ]);
 });
 
-test('createTls() takes no first of two authorities from a writer that is slow, and one that stays alone with a warning', async () => {
+test('createTls() does not load one of two CAs from a slow writer, and warns if it stays so', async () => {
   const [one, two, next] = await Promise.all(
     ['one', 'two', 'next'].map((name) => certificate({ name })),
   );
@@ -263,7 +263,7 @@ test('createTls() takes no first of two authorities from a writer that is slow, 
   ]);
 });
 
-test('createTls() warns of a chain that does not lead on, and says who is missing', async () => {
+test('createTls() warns of an incomplete chain, and names the missing issuer', async () => {
   const { leaf, root, cert, key } = await chainedPair();
   using running = await serveSecret({ pair: { cert: `${leaf.cert}\n${root.cert}`, key } });
 
@@ -279,7 +279,7 @@ test('createTls() warns of a chain that does not lead on, and says who is missin
   ]);
 });
 
-test('createTls() says that the issuer is not in the file, unless clients have it signed by the same', async () => {
+test('createTls() warns that the issuer is missing, unless the client CA is the same', async () => {
   const authority = await certificate({ name: 'authority' });
   const pair = await certificate({ signer: authority });
   const msg = 'the certificate comes without its issuer';
@@ -294,7 +294,7 @@ test('createTls() says that the issuer is not in the file, unless clients have i
   );
 });
 
-test('createTls() takes what is there at once when it is told to, and says what it serves', async () => {
+test('reload() loads the files at once, and reports what is served', async () => {
   using running = await serveSecret();
   running.secret.swap(files(second));
 
@@ -318,7 +318,7 @@ test('createTls() takes what is there at once when it is told to, and says what 
   ]);
 });
 
-test('createTls() waits for no FIFO in the place of a file, and reads nothing that is large', async () => {
+test('createTls() does not wait for a FIFO, and reads no large file', async () => {
   using running = await serveSecret();
   const path = running.secret.path('tls.crt');
   rmSync(path);
@@ -340,7 +340,7 @@ test('createTls() waits for no FIFO in the place of a file, and reads nothing th
 
 const day = 24 * 3_600_000;
 
-test('createTls() warns of each certificate from 7 days before its end, once a day, by the clock alone', async () => {
+test('createTls() warns of each certificate from 7 days before its expiry, once a day', async () => {
   const noon = Date.UTC(2030, 0, 1, 12);
   const at = (days: number) => new Date(noon + days * day);
   const pair = await chainedPair({ leafEnds: at(20), intermediateEnds: at(10) });
@@ -373,7 +373,7 @@ test('createTls() warns of each certificate from 7 days before its end, once a d
   assert.equal(running.tls.clientCaNotAfter(), at(15).getTime() / 1000);
 });
 
-test('createTls() serves certificates that are not valid, and warns of each once', async () => {
+test('createTls() serves certificates outside of their validity, and warns of each once', async () => {
   const noon = Date.UTC(2030, 0, 1);
   const [expired, early] = await Promise.all([
     certificate({ notBefore: new Date(noon - 2 * day), notAfter: new Date(noon - day) }),

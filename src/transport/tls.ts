@@ -11,23 +11,23 @@ import { messageOf } from '../message_of.ts';
 import { createExpiry } from './expiry.ts';
 import { createFiles, type Snapshot } from './files.ts';
 
-/** What TLS is served with, in PEM: a whole that has been checked. */
+/** Validated PEM files of TLS. */
 interface TlsPems {
   readonly cert: string;
   readonly key: string;
   readonly clientCa: string | undefined;
 }
 
-/** What certificates are served with, and what tells when to look at them. */
+/** Dependencies of TLS. */
 export interface TlsDeps {
-  /** The files, with what they held at start. */
+  /** The files, with their contents at start. */
   cert: PemFile;
   key: PemFile;
   clientCa: PemFile | undefined;
   log: Pick<Logger, 'info' | 'warn'>;
   /** Milliseconds since the epoch. */
   now: () => number;
-  /** Does the work again and again; gives what stops it. */
+  /** Repeats work periodically; returns the function that stops it. */
   every: (work: () => Promise<void>) => () => void;
 }
 
@@ -36,22 +36,22 @@ interface PemFile {
   readonly pem: string;
 }
 
-/** The certificate that is served, as it is renewed on disk. */
+/** The served certificate, with reload when it is renewed on disk. */
 export interface Tls {
-  /** What is good now. */
+  /** The current files. */
   readonly pems: TlsPems;
-  /** When the first of the certificates that are served expires, in seconds since the epoch. */
+  /** When the first of the served certificates expires, in seconds since the epoch. */
   notAfter(): number;
-  /** The same of the client authorities; undefined where there are none. */
+  /** When the first of the client CAs expires; undefined if there are none. */
   clientCaNotAfter(): number | undefined;
   /**
-   * Warns of what expires, and calls back with what is good whenever it has changed, until it is stopped. An
-   * engine that cannot take it has no callback: then files are not looked at.
+   * Warns of expiry, and calls back with new valid files until stopped. Without a callback, for an engine that cannot
+   * replace them, files are not watched.
    */
   watch(apply: ((pems: TlsPems) => void) | undefined): () => void;
   /**
-   * Takes what the files hold now, without waiting for them to be still, and says what is served; for whoever
-   * knows that they are complete. It never throws, and does nothing where nobody watches files.
+   * Reloads the files now, without waiting for them to be unchanged, and logs what is served; for a user who knows
+   * that they are complete. It never throws, and does nothing if files are not watched.
    */
   reload(): Promise<void>;
 }
@@ -59,15 +59,14 @@ export interface Tls {
 interface Served {
   pems: TlsPems;
   chain: Chain;
-  /** Who may sign the certificates of clients. */
+  /** The CAs of client certificates. */
   authorities: readonly ClientAuthority[];
 }
 
 /**
- * Serves what the files held at start, and then what they hold: taken together, of one moment, once they
- * have been still from one look to the next, and only when certificate and key belong together. Otherwise the
- * last good ones stay. It looks again and again, as mounted volumes do not reliably tell of changes. Throws
- * when the files at start are no pair.
+ * Serves the files as they were at start, and later as they are on disk: read together, unchanged between two checks,
+ * and with a certificate that matches its key. Otherwise the last valid ones stay in use. It polls, as mounted
+ * volumes do not reliably report changes. Throws if the files at start are invalid.
  */
 export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tls {
   const paths = [cert.path, key.path, ...(clientCa ? [clientCa.path] : [])];
@@ -75,7 +74,7 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
   const expiry = createExpiry({ log, now });
   let served = checked({ cert: cert.pem, key: key.pem, clientCa: clientCa?.pem });
   let apply: ((pems: TlsPems) => void) | undefined;
-  /** What the last look found, and what nothing is left to be done for. */
+  /** The result of the last check, and the state that is already handled. */
   let seen: Snapshot | undefined;
   let settled: Snapshot | undefined;
   let rejected: string | undefined;
@@ -102,7 +101,7 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
     reload: () => begin({ isAsked: true }),
   };
 
-  /** One look after the other. */
+  /** Checks run one after the other. */
   async function begin(how: { isAsked: boolean }): Promise<void> {
     if (!apply) return;
     const before = looking;
@@ -126,7 +125,7 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
       const pems = pemsOf(snapshot.texts);
       const isAsServed = isSame(pems, served.pems);
       const next = isAsServed ? served : checked(pems);
-      // Whoever writes it may not have come to the end: half a chain looks like a shorter one.
+      // A file may be half written, and half a chain looks like a shorter one.
       if (!isAsServed && !isStill) return;
       settled = snapshot;
       if (isAsServed && rejected === undefined && !isAsked) return;
@@ -146,7 +145,7 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
     }
   }
 
-  /** One that is not valid is served as well: what its clients make of it is for them to say. */
+  /** A certificate outside of its validity is served as well: clients decide. */
   function tell(before?: Served): void {
     const { chain, authorities } = served;
     const { leaf, length } = chain;
@@ -158,7 +157,7 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
     expiry.begin(served);
   }
 
-  /** Clients may know the certificates that are not there: it is served as well. */
+  /** Clients may know the missing certificates, so the chain is served as well. */
   function tellOfChain(before?: Served): void {
     const { chain } = served;
     const { leaf, more, length, missing } = chain;
@@ -190,7 +189,7 @@ export function createTls({ cert, key, clientCa, log, now, every }: TlsDeps): Tl
     }
   }
 
-  /** A root that signs both sides is no intermediate: nothing is left out. */
+  /** A root that signs both is no intermediate, so nothing is missing. */
   function isAuthority(name: string): boolean {
     return served.authorities.some(({ subject, issuer }) => subject === name && issuer === name);
   }

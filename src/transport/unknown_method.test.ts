@@ -9,7 +9,7 @@ const paths = [
   '/Hello/Hello',
 ];
 
-test('createUnknownMethods() names the nearest method of the service', () => {
+test('createUnknownMethods() names the most similar method of the service', () => {
   const describe = createUnknownMethods(paths);
   const meant: Record<string, string> = {
     '/greet.Greeter/SayHelo': 'SayHello',
@@ -23,7 +23,7 @@ test('createUnknownMethods() names the nearest method of the service', () => {
   }
 });
 
-test('createUnknownMethods() names the nearest service, and the same in another package', () => {
+test('createUnknownMethods() names the most similar service, and one of that name in another package', () => {
   const describe = createUnknownMethods(paths);
   const meant: Record<string, string> = {
     '/greet.Greter/SayHello': 'greet.Greeter',
@@ -40,7 +40,7 @@ test('createUnknownMethods() names the nearest service, and the same in another 
   }
 });
 
-test('createUnknownMethods() names none where all are far', () => {
+test('createUnknownMethods() names nothing if nothing is similar', () => {
   const describe = createUnknownMethods(paths);
 
   assert.equal(describe('/greet.Greeter/Sing'), 'Cannot find method /greet.Greeter/Sing');
@@ -51,7 +51,7 @@ test('createUnknownMethods() names none where all are far', () => {
   assert.equal(createUnknownMethods([])('/a/b'), 'Cannot find service a');
 });
 
-test('createUnknownMethods() takes a path of more than 256 characters for no mistake, and cuts it', () => {
+test('createUnknownMethods() truncates a path of more than 256 characters, and suggests nothing', () => {
   const describe = createUnknownMethods(paths);
 
   const long = describe(`/greet.Greeter/SayHelo${'o'.repeat(235)}`);
@@ -59,7 +59,7 @@ test('createUnknownMethods() takes a path of more than 256 characters for no mis
   assert.equal(long, `Cannot find method /greet.Greeter/SayHelo${'o'.repeat(178)}`);
 });
 
-test('createUnknownMethods() says the same of a path again, however many others came between', () => {
+test('createUnknownMethods() describes a path in the same way again, however many others came between', () => {
   const describe = createUnknownMethods(paths);
   const first = describe('/greet.Greeter/SayHelo');
 

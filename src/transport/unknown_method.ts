@@ -1,26 +1,26 @@
 import { bounded } from '../engine/bounded.ts';
 import { nearestTo } from '../nearest.ts';
 
-/** Paths that are longer are nobody's mistake in typing. */
+/** Longer paths are not typing errors. */
 const longestPath = 256;
-/** Of a path in a message, as JSON writes it. */
-const mostPathBytes = 200;
-/** Who asks for a method that there is not asks again. */
-const mostRemembered = 256;
+/** The maximum length of a path in a message, in bytes as JSON. */
+const maxPathBytes = 200;
+/** Callers of an unknown method usually repeat the call. */
+const maxRemembered = 256;
 
 /**
- * What callers of a method that is not served are told, by the path that they named: whether it is the
- * service or the method, and the nearest that is served, where one is near. The last 256 answers are kept.
+ * Describes an unknown method to its caller: whether the service or the method is unknown, and the most similar one,
+ * if there is one. The last 256 descriptions are cached.
  */
 export function createUnknownMethods(paths: readonly string[]): (path: string) => string {
   const describe = describer(paths);
   const known = new Map<string, string>();
   return (path) => {
-    if (path.length > longestPath) return `Cannot find method ${bounded(path, mostPathBytes)}`;
+    if (path.length > longestPath) return `Cannot find method ${bounded(path, maxPathBytes)}`;
     const before = known.get(path);
     if (before !== undefined) return before;
     const message = describe(path);
-    if (known.size >= mostRemembered) forgetFirst(known);
+    if (known.size >= maxRemembered) forgetFirst(known);
     known.set(path, message);
     return message;
   };
@@ -33,7 +33,7 @@ function forgetFirst(map: Map<string, unknown>): void {
   }
 }
 
-/** Names by what they are in lower case: a letter in the wrong case is no mistake at all. */
+/** Names by their lower-case form, as case is ignored. */
 type Names = Map<string, string>;
 
 function describer(paths: readonly string[]): (path: string) => string {
@@ -48,21 +48,21 @@ function describer(paths: readonly string[]): (path: string) => string {
 
   return (path) => {
     const asked = split(path);
-    if (!asked) return `Cannot find method ${bounded(path, mostPathBytes)}`;
+    if (!asked) return `Cannot find method ${bounded(path, maxPathBytes)}`;
     const { service, method } = asked;
     const names = methods.get(service);
     if (names) {
       const nearest = nearestIn(names, method);
       return withNearest(
-        `method ${bounded(path, mostPathBytes)}`,
+        `method ${bounded(path, maxPathBytes)}`,
         nearest && `/${service}/${nearest}`,
       );
     }
     const nearest = nearestIn(services, service) ?? inOtherPackage(asked);
-    return withNearest(`service ${bounded(service, mostPathBytes)}`, nearest);
+    return withNearest(`service ${bounded(service, maxPathBytes)}`, nearest);
   };
 
-  /** Who leaves the package out, or takes another one, has the rest of the name right. */
+  /** Finds a service whose name matches in another package, or without one. */
   function inOtherPackage({ service, method }: Asked): string | undefined {
     const name = unqualified(service.toLowerCase());
     const found = services.entries().filter(([lower]) => unqualified(lower) === name);

@@ -12,7 +12,7 @@ import {
 import { readSized, sized } from './sized.ts';
 
 // The suite itself calls only with a certificate, and cannot tell whether that is looked at.
-test('the conformance server serves only clients that show a certificate, when told whose', async (t) => {
+test('the conformance server requires client certificates if it is given a CA', async (t) => {
   const [own, clients, others] = await Promise.all([newPair(), newPair(), newPair()]);
   const server = spawn(process.execPath, [join(import.meta.dirname, 'server.ts')], {
     stdio: ['pipe', 'pipe', 'ignore'],

@@ -24,8 +24,8 @@ interface State {
 export const states: readonly State[] = [
   { name: 'the connection', id: 0, flights: [] },
   { name: 'idle', id: 1, flights: [] },
-  { name: "a server's", id: 2, flights: [] },
-  { name: 'left out', id: 3, flights: [{ bytes: whole(5), ended: [5] }] },
+  { name: 'even-numbered', id: 2, flights: [] },
+  { name: 'skipped', id: 3, flights: [{ bytes: whole(5), ended: [5] }] },
   { name: 'open', id: 1, flights: [{ bytes: begun(1, '/hold') }] },
   {
     name: 'half-closed (remote)',
@@ -39,28 +39,28 @@ export const states: readonly State[] = [
   },
   { name: 'closed', id: 1, flights: [{ bytes: whole(1), ended: [1] }] },
   {
-    name: 'closed by its reset',
+    name: 'reset by the client',
     id: 1,
     flights: [{ bytes: begun(1, '/hold') }, { bytes: reset(1) }],
   },
   {
-    name: "closed by the server's reset",
+    name: 'reset by the server',
     id: 1,
     flights: [{ bytes: block(begun(1, '/hold'), malformed(1)), ended: [1] }],
   },
   // Two kinds, as Go tells them apart.
   {
-    name: 'refused for a field',
+    name: 'malformed by a bad field',
     id: 1,
     flights: [{ bytes: malformed(1), ended: [1] }],
   },
   {
-    name: 'refused for what it lacks',
+    name: 'malformed by a missing field',
     id: 1,
     flights: [{ bytes: headers(1, requestFields('/').slice(2), END_STREAM), ended: [1] }],
   },
   {
-    name: 'answered before its end',
+    name: 'answered early',
     id: 1,
     flights: [{ bytes: begun(1, '/early'), ended: [1] }],
   },

@@ -25,14 +25,14 @@ export const settingsFrames: readonly Case[] = [
   one('SETTINGS NO_RFC7540_PRIORITIES = 1, then 0', block(set([9, 1]), set([9, 0]))),
   one('SETTINGS, the same twice', set([4, 10], [4, 20])),
   one('SETTINGS, the second of the same wrong', set([5, 16_384], [5, 1])),
-  one('SETTINGS, the first of the same wrong', set([5, 1], [5, 16_384])),
+  one('SETTINGS, the same twice, the first invalid', set([5, 1], [5, 16_384])),
   ...[1, 5, 7, 13].map((length) =>
     one(`SETTINGS, ${length} bytes`, frameOf(SETTINGS, 0, 0, Buffer.alloc(length))),
   ),
-  one('SETTINGS, ACK, one more than there were', frameOf(SETTINGS, ACK, 0, Buffer.alloc(0))),
+  one('SETTINGS, ACK, more than there were frames', frameOf(SETTINGS, ACK, 0, Buffer.alloc(0))),
   one('SETTINGS, ACK, 6 bytes', frameOf(SETTINGS, ACK, 0, Buffer.alloc(6))),
   one('SETTINGS, ACK, 1 byte', frameOf(SETTINGS, ACK, 0, Buffer.alloc(1))),
-  one('SETTINGS, flags that nobody knows', frameOf(SETTINGS, 0xfe, 0, Buffer.alloc(0))),
+  one('SETTINGS, unknown flags', frameOf(SETTINGS, 0xfe, 0, Buffer.alloc(0))),
   one('SETTINGS, 100 in one frame', set(...Array.from({ length: 100 }, () => [4, 10] as const))),
 ];
 
@@ -42,14 +42,14 @@ export const connectionFrames: readonly Case[] = [
     one(`PING, ${length} bytes`, frameOf(PING, 0, 0, Buffer.alloc(length))),
   ),
   one('PING, ACK, 7 bytes', frameOf(PING, ACK, 0, Buffer.alloc(7))),
-  one('PING, flags that nobody knows', frameOf(PING, 0xfe, 0, Buffer.alloc(8))),
+  one('PING, unknown flags', frameOf(PING, 0xfe, 0, Buffer.alloc(8))),
   ...[0, 7].map((length) =>
     one(`GOAWAY, ${length} bytes`, frameOf(GOAWAY, 0, 0, Buffer.alloc(length))),
   ),
   one('GOAWAY, debug data', frameOf(GOAWAY, 0, 0, Buffer.alloc(20))),
   one('GOAWAY, PROTOCOL_ERROR', frameOf(GOAWAY, 0, 0, block(word(0), word(1)))),
-  one('GOAWAY, a code that nobody knows', frameOf(GOAWAY, 0, 0, block(word(0), word(0xdead)))),
-  one('GOAWAY, the last stream an odd one', frameOf(GOAWAY, 0, 0, block(word(7), word(0)))),
+  one('GOAWAY, an unknown code', frameOf(GOAWAY, 0, 0, block(word(0), word(0xdead)))),
+  one('GOAWAY, an odd last stream', frameOf(GOAWAY, 0, 0, block(word(7), word(0)))),
   one(
     'GOAWAY twice',
     block(frameOf(GOAWAY, 0, 0, Buffer.alloc(8)), frameOf(GOAWAY, 0, 0, Buffer.alloc(8))),
@@ -113,7 +113,7 @@ export const prefaces: readonly Case[] = [
     ungreeted: true,
   },
   {
-    ...one('a preface in small letters', Buffer.from(preface.toString().toLowerCase())),
+    ...one('a preface in lower case', Buffer.from(preface.toString().toLowerCase())),
     ungreeted: true,
   },
   ...(

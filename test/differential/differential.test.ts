@@ -34,7 +34,7 @@ after(() => {
   for (const server of Object.values(servers)) server.close();
 });
 
-test('what we answer otherwise than others is in the list, with its reason', async () => {
+test('the engine answers every case like Node and Go, or as the list says', async () => {
   const known = readDifferences();
   const found: Difference[] = [];
   for (const [name, { ours, node, go: played }] of await outcomes()) {
@@ -60,7 +60,7 @@ test('docs/http2.md shows the list', () => {
   assert.ok(page.after === page.before, 'it has been written anew');
 });
 
-test('frames in any order are answered as others answer them, or as the list says', async () => {
+test('the engine answers random frames like Node and Go, or as the list says', async () => {
   const seeds = Array.from({ length: sessions }, (_, i) => seed + i);
   const deps = { servers, known: readDifferences(), fatal: await fatalCases() };
   await inTurns(seeds, async (each) => {

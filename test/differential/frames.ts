@@ -78,13 +78,13 @@ export const streamFrames: readonly NamedFrame[] = [
   { name: 'DATA, END_STREAM', of: (id) => data(id, 'xxxxx', END_STREAM), ends: 'data' },
   { name: 'DATA, empty, END_STREAM', of: (id) => data(id, '', END_STREAM), ends: 'data' },
   { name: 'DATA, padded', of: (id) => data(id, '\u0002xxx\0\0', PADDED) },
-  { name: 'DATA, padded with nothing', of: (id) => data(id, '\u0000xxx', PADDED) },
-  { name: 'DATA, nothing but padding', of: (id) => data(id, '\u0002\0\0', PADDED) },
+  { name: 'DATA, padding of length 0', of: (id) => data(id, '\u0000xxx', PADDED) },
+  { name: 'DATA, only padding', of: (id) => data(id, '\u0002\0\0', PADDED) },
   { name: 'DATA, padding that is not 0', of: (id) => data(id, '\u0002xxxab', PADDED) },
   { name: 'DATA, PADDED without a length', of: (id) => data(id, '', PADDED) },
   { name: 'DATA, more padding than bytes', of: (id) => data(id, '\u0006xxxxx', PADDED) },
   { name: 'DATA, padding as long as the frame', of: (id) => data(id, '\u0003xx', PADDED) },
-  { name: 'DATA, flags that nobody knows', of: (id) => data(id, 'xxxxx', 0xf6) },
+  { name: 'DATA, unknown flags', of: (id) => data(id, 'xxxxx', 0xf6) },
   {
     name: 'HEADERS of a request',
     of: (id) => frameOf(HEADERS, END_HEADERS | END_STREAM, id, request),
@@ -138,7 +138,7 @@ export const streamFrames: readonly NamedFrame[] = [
       ),
   },
   {
-    name: 'HEADERS, nothing but padding',
+    name: 'HEADERS, only padding',
     of: (id) =>
       frameOf(HEADERS, END_HEADERS | END_STREAM | PADDED, id, Buffer.from([4, 0, 0, 0, 0])),
     ends: 'trailers',
@@ -180,7 +180,7 @@ export const streamFrames: readonly NamedFrame[] = [
     of: (id) => frameOf(HEADERS, END_HEADERS | END_STREAM | PADDED | PRIORITY, id, Buffer.alloc(5)),
   },
   {
-    name: 'HEADERS, flags that nobody knows',
+    name: 'HEADERS, unknown flags',
     of: (id) => frameOf(HEADERS, 0xd2 | END_HEADERS | END_STREAM, id, request),
     answered: true,
   },
@@ -212,7 +212,7 @@ export const streamFrames: readonly NamedFrame[] = [
   })),
   { name: 'RST_STREAM', of: (id) => reset(id) },
   { name: 'RST_STREAM, NO_ERROR', of: (id) => reset(id, ErrorCode.NO_ERROR) },
-  { name: 'RST_STREAM, a code that nobody knows', of: (id) => reset(id, 0xdead) },
+  { name: 'RST_STREAM, an unknown code', of: (id) => reset(id, 0xdead) },
   { name: 'RST_STREAM, flags', of: (id) => frameOf(RST_STREAM, 0xff, id, word(8)) },
   ...[0, 3, 5].map((length) => ({
     name: `RST_STREAM, ${length} bytes`,
@@ -231,7 +231,7 @@ export const streamFrames: readonly NamedFrame[] = [
   { name: 'WINDOW_UPDATE by 0', of: (id) => grow(id, 0) },
   { name: 'WINDOW_UPDATE by 0, reserved bit', of: (id) => grow(id, 2 ** 31) },
   { name: 'WINDOW_UPDATE by 1, reserved bit', of: (id) => grow(id, 2 ** 31 + 1) },
-  { name: 'WINDOW_UPDATE above the most', of: (id) => grow(id, 2 ** 31 - 1) },
+  { name: 'WINDOW_UPDATE above 2^31 - 1', of: (id) => grow(id, 2 ** 31 - 1) },
   ...[0, 3, 5].map((length) => ({
     name: `WINDOW_UPDATE, ${length} bytes`,
     of: (id: number) => frameOf(WINDOW_UPDATE, 0, id, Buffer.alloc(length)),

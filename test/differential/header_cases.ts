@@ -16,7 +16,7 @@ const next = (part: Buffer, flags = 0, id = 1) => frameOf(CONTINUATION, flags, i
 /** Header blocks in several frames (RFC 9113 section 6.10). */
 export const continuations: readonly Case[] = [
   one(
-    'a block in one frame a byte',
+    'a block in frames of one byte',
     block(
       first(END_STREAM, request.subarray(0, 1)),
       ...Array.from(request.subarray(1), (_, i) =>
@@ -42,7 +42,7 @@ export const continuations: readonly Case[] = [
   one('CONTINUATION of another stream', block(first(), next(request.subarray(4), END_HEADERS, 3))),
   one('CONTINUATION of stream 0', block(first(), next(request.subarray(4), END_HEADERS, 0))),
   one(
-    'CONTINUATION, flags that nobody knows',
+    'CONTINUATION, unknown flags',
     block(first(), next(request.subarray(4), END_HEADERS | 0xfb)),
     1,
   ),
@@ -117,7 +117,7 @@ export const hpack: readonly Case[] = [
   one('HPACK, an integer cut short', send(1, literal, Buffer.from([0xff])), 1),
   one('HPACK, a literal cut short', send(1, literal, Buffer.from([0x00, 0x05, 0x61])), 1),
   one('HPACK, a literal without a value', send(1, literal, Buffer.from([0x00, 0x01, 0x61])), 1),
-  one('HPACK, a name of no octets', send(1, literal, Buffer.from([0x00, 0x00, 0x01, 0x61])), 1),
+  one('HPACK, an empty name', send(1, literal, Buffer.from([0x00, 0x00, 0x01, 0x61])), 1),
   one(
     'HPACK, Huffman with EOS',
     send(1, literal, plain('x', huffmanOctets(Buffer.from('ffffffff', 'hex')))),
@@ -206,7 +206,7 @@ export const hpack: readonly Case[] = [
   },
   one('HPACK, never indexed', send(1, literal, Buffer.from('1001610162', 'hex')), 1),
   {
-    name: 'HPACK, a list of 40000 bytes out of the table',
+    name: 'HPACK, a list of 40000 bytes from the table',
     about: 3,
     flights: [
       { bytes: send(1, request, insert('x', 'y'.repeat(3900))), ended: [1] },
@@ -215,7 +215,7 @@ export const hpack: readonly Case[] = [
   },
   one('HPACK, an error in trailers', block(begun(1), send(1, field(62))), 1),
   {
-    name: 'HPACK, an error in a block for a stream that is over',
+    name: 'HPACK, an error in a block for a closed stream',
     flights: [{ bytes: block(begun(1, '/hold'), reset(1)) }, { bytes: send(1, field(62)) }],
   },
   {

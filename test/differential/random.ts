@@ -71,11 +71,11 @@ const alsoAs = [
   [/INITIAL_WINDOW_SIZE = 2147483647/, () => 'window of a stream: above by INITIAL_WINDOW_SIZE'],
   [/INITIAL_WINDOW_SIZE = 2147483647/, () => 'window of a stream that was answered early: above'],
   // By 1, where SETTINGS have granted all there can be.
-  [/^WINDOW_UPDATE/, (name: string) => name.replace(/.* →/, 'WINDOW_UPDATE above the most →')],
+  [/^WINDOW_UPDATE/, (name: string) => name.replace(/.* →/, 'WINDOW_UPDATE above 2^31 - 1 →')],
   // To Go, not all that is refused is alike.
-  [/refused for a field$/, (name: string) => name.replace('a field', 'what it lacks')],
+  [/malformed by a bad field$/, (name: string) => name.replace('a bad field', 'a missing field')],
 ] as const;
-const answeredEarly = 'answered before its end';
+const answeredEarly = 'answered early';
 const paths = ['/', '/', '/hold', '/hold', '/early', '/7'] as const;
 const move: Arbitrary<Move> = record({
   kind: constantFrom('open', 'open', 'open', 'frame', 'frame', 'frame', 'request', 'connection'),
@@ -205,7 +205,7 @@ function createClient(isLast: (name: string) => boolean) {
       learn(outcome) {
         nextId = id + 2;
         const isRefused = outcome.startsWith('RST_STREAM');
-        const state = isRefused ? 'refused for a field' : after(outcome, 'closed');
+        const state = isRefused ? 'malformed by a bad field' : after(outcome, 'closed');
         streams.push({ id, state, isAnswered: true });
       },
     };
@@ -215,7 +215,7 @@ function createClient(isLast: (name: string) => boolean) {
     const others = [
       { id: 0, state: 'the connection', isAnswered: false },
       { id: nextId, state: 'idle', isAnswered: named.answered === true },
-      { id: 2, state: "a server's", isAnswered: false },
+      { id: 2, state: 'even-numbered', isAnswered: false },
     ];
     const isOther = where % 8 === 0 || streams.length === 0;
     const stream = at(isOther ? others : streams, Math.trunc(where / 8));
@@ -239,7 +239,7 @@ function createClient(isLast: (name: string) => boolean) {
         const isEnd = named.ends !== undefined || named.name.startsWith('RST_STREAM');
         const isBegin = named.name === 'HEADERS of a request, more to come';
         const differs =
-          (state === answeredEarly && isEnd) || (state === 'refused for a field' && isBegin);
+          (state === answeredEarly && isEnd) || (state === 'malformed by a bad field' && isBegin);
         if (differs) streams.splice(streams.indexOf(stream), 1);
       },
     };
@@ -254,14 +254,14 @@ function connection(what: number): Step {
 /** Where the server has said nothing. */
 function stateAfter({ name, ends }: NamedFrame, state: string): string {
   if (state !== 'open' && !state.startsWith('half-closed')) return state;
-  if (name.startsWith('RST_STREAM')) return 'closed by its reset';
+  if (name.startsWith('RST_STREAM')) return 'reset by the client';
   if (state !== 'open' || ends === undefined) return state;
   return ends === 'data' ? 'half-closed (remote)' : 'half-closed (remote) by trailers';
 }
 
 function after(outcome: string, state: string): string {
   if (outcome.includes('RST_STREAM')) {
-    return outcome.startsWith('200') ? answeredEarly : "closed by the server's reset";
+    return outcome.startsWith('200') ? answeredEarly : 'reset by the server';
   }
   return outcome.startsWith('200') ? 'closed' : state;
 }

@@ -69,10 +69,10 @@ function lists(): [name: string, fields: readonly string[]][] {
   add('OPTIONS of *', base.with(1, 'OPTIONS').with(7, '*'));
   add('GET', base.with(1, 'GET'));
   add('an unknown method', base.with(1, 'BREW'));
-  add('a method in small letters', base.with(1, 'post'));
+  add('a method in lower case', base.with(1, 'post'));
   add('scheme https', base.with(3, 'https'));
-  add('scheme that nobody knows', base.with(3, 'gopher'));
-  add('scheme in capitals', base.with(3, 'HTTP'));
+  add('an unknown scheme', base.with(3, 'gopher'));
+  add('an upper-case scheme', base.with(3, 'HTTP'));
   add('a path without "/"', base.with(7, 'x'));
   add('a path that is a URL', base.with(7, 'http://localhost/'));
   add('a path with "#"', base.with(7, '/#x'));

@@ -42,7 +42,7 @@ export const order: readonly Case[] = [
     flights: [{ bytes: block(...Array.from({ length: 10 }, (_, i) => whole(1 + 2 * i, '/hold'))) }],
   },
   {
-    name: 'one stream more than may be open',
+    name: 'one stream above the limit',
     about: 21,
     flights: [
       { bytes: block(...Array.from({ length: 10 }, (_, i) => whole(1 + 2 * i, '/hold'))) },
@@ -50,14 +50,14 @@ export const order: readonly Case[] = [
     ],
   },
   {
-    name: 'three streams more than may be open',
+    name: 'three streams above the limit',
     flights: [
       { bytes: block(...Array.from({ length: 10 }, (_, i) => whole(1 + 2 * i, '/hold'))) },
       { bytes: block(...[21, 23, 25].map((id) => whole(id))) },
     ],
   },
   {
-    name: 'DATA for a stream that was too many',
+    name: 'DATA for a refused stream',
     about: 21,
     flights: [
       { bytes: block(...Array.from({ length: 10 }, (_, i) => whole(1 + 2 * i, '/hold'))) },
@@ -66,7 +66,7 @@ export const order: readonly Case[] = [
     ],
   },
   {
-    name: 'another one when one of those is reset',
+    name: 'a further stream after one was reset',
     about: 21,
     flights: [
       { bytes: block(...Array.from({ length: 10 }, (_, i) => whole(1 + 2 * i, '/hold'))) },
@@ -196,7 +196,7 @@ export const windows: readonly Case[] = [
     flights: [{ bytes: block(begun(1, '/hold')) }, { bytes: block(full(1), full(1)) }],
   },
   {
-    name: 'WINDOW_UPDATE of a stream that is over, above the most',
+    name: 'WINDOW_UPDATE of a stream that is over, above 2^31 - 1',
     flights: [
       { bytes: whole(1), ended: [1] },
       { bytes: block(grow(1, maxInt31), grow(1, maxInt31)) },

@@ -2,20 +2,20 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { reasons } from './reasons.ts';
 
-/** A case that we answer otherwise than one of the others. */
+/** A case that the engine answers differently from node:http2 or x/net/http2. */
 export interface Difference {
   name: string;
   ours: string;
   node: string;
   go: string;
-  /** Why, by its name in reasons.ts. */
+  /** A key of reasons.ts. */
   reason: string;
 }
 
 const list = join(import.meta.dirname, 'differences.tsv');
 const page = join(import.meta.dirname, '../../docs/http2.md');
 
-/** The differences that are known, by their cases. */
+/** The known differences, by case. */
 export function readDifferences(): Map<string, Difference> {
   const [, ...lines] = readFileSync(list, 'utf8').trimEnd().split('\n');
   return new Map(
@@ -26,7 +26,7 @@ export function readDifferences(): Map<string, Difference> {
   );
 }
 
-/** Writes them, to be read and committed. */
+/** Writes the list, to be reviewed and committed. */
 export function writeDifferences(differences: readonly Difference[]): void {
   const lines = differences.map(({ name, ours, node, go, reason }) =>
     [name, ours, node, go, reason].join('\t'),
@@ -34,12 +34,16 @@ export function writeDifferences(differences: readonly Difference[]): void {
   writeFileSync(list, `${['case\tours\tnode\tgo\treason', ...lines].join('\n')}\n`);
 }
 
-/** The page of the docs that shows them: as it is, and as it is to be. */
+/** docs/http2.md, as it is and as it should be. */
 export function readPage(differences: readonly Difference[]) {
   const before = readFileSync(page, 'utf8');
-  const tables = Object.entries(reasons).map(([reason, why]) => {
+  const tables = Object.entries(reasons).map(([reason, { title, text }]) => {
     const rows = rowsOf(differences.filter((difference) => difference.reason === reason));
-    return [`${why}\n`, '| what | ours | node | Go |', '| - | - | - | - |', ...rows, ''].join('\n');
+    const head = [
+      '| case → stream state | this engine | node:http2 | x/net/http2 |',
+      '| - | - | - | - |',
+    ];
+    return [`### ${title}\n\n${text}\n`, ...head, ...rows, ''].join('\n');
   });
   const [head = ''] = before.split(/(?<=^## Differences\n)/m);
   return { before, after: `${head}\n${tables.join('\n')}` };
@@ -49,7 +53,7 @@ export function writePage(text: string): void {
   writeFileSync(page, text);
 }
 
-/** A row for all cases that have the same outcomes, and frames together that have them in the same states. */
+/** One row for the cases with the same outcomes, with the frames grouped that have them in the same states. */
 function rowsOf(differences: readonly Difference[]): string[] {
   const byOutcome = Map.groupBy(differences, ({ ours, node, go }) => [ours, node, go].join(' | '));
   return [...byOutcome].flatMap(([outcomes, those]) => {
@@ -64,7 +68,7 @@ function rowsOf(differences: readonly Difference[]): string[] {
   });
 }
 
-/** Many frames of a type by their number: the list has them all. */
+/** Abbreviates more than three frames of one type to their number; differences.tsv has them all. */
 function briefly(frames: readonly string[]): string {
   const byType = Map.groupBy(frames, (frame) => frame.split(/[ ,:]/)[0] ?? '');
   return [...byType]

@@ -3,19 +3,19 @@ import { EchoRequest } from '../echo/gen/echo.ts';
 import { type Kind, paths } from '../support/kinds.ts';
 import { frame, packed } from '../support/raw_client.ts';
 
-/** Something that a client does on the wire, and what becomes of it. */
+/** What a client sends, and the expected outcome. */
 export interface Behaviour {
   name: string;
   path: string;
   headers?: Record<string, string>;
-  /** What it sends; it ends its side after that, unless it says otherwise. */
+  /** The bytes that it sends; then it ends its side, unless `after` says otherwise. */
   body: Buffer;
   after?: 'end' | 'reset' | 'nothing';
-  /** The status that the caller sees: a code, or that of HTTP; none after it has reset. */
+  /** The status that the caller gets: a gRPC or HTTP status; empty after a reset by the caller. */
   status: string;
-  /** The code of each line in the log. */
+  /** The status of each log line. */
   logged: string[];
-  /** How many handlers run. */
+  /** The number of handlers that run. */
   handled: number;
 }
 
@@ -29,7 +29,7 @@ function fault(
   status: string,
   more: Partial<Behaviour> & { body: Buffer },
 ): Behaviour {
-  // What only shows in a message that is streamed comes when the handler is at work.
+  // The handler of a request stream runs before its messages are read.
   const handled = kind === 'unary' || kind === 'serverStream' ? 0 : 1;
   return {
     name: `${name} (${kind})`,
@@ -44,27 +44,27 @@ function fault(
 const single = ['unary', 'serverStream'] as const;
 const all = ['unary', 'serverStream', 'clientStream', 'bidi'] as const;
 
-/** Every fault that a call can have before, or without, a handler's doing. */
+/** Every fault that a call can have before its handler, or without it. */
 export const behaviours: readonly Behaviour[] = [
   ...single.flatMap((kind) => [
     fault(kind, 'no message', 'UNIMPLEMENTED', { body: none }),
     fault(kind, 'two messages', 'UNIMPLEMENTED', { body: Buffer.concat([message, message]) }),
   ]),
   ...all.flatMap((kind) => [
-    fault(kind, 'a message cut short', 'INTERNAL', { body: message.subarray(0, -1) }),
-    fault(kind, 'a prefix cut short', 'INTERNAL', { body: message.subarray(0, 3) }),
-    fault(kind, 'a message that is no protobuf', 'INTERNAL', {
+    fault(kind, 'a truncated message', 'INTERNAL', { body: message.subarray(0, -1) }),
+    fault(kind, 'a truncated prefix', 'INTERNAL', { body: message.subarray(0, 3) }),
+    fault(kind, 'an invalid protobuf message', 'INTERNAL', {
       body: frame(Buffer.from([0xff, 0xff])),
     }),
     fault(kind, 'a message above the limit', 'RESOURCE_EXHAUSTED', {
       body: frame(Buffer.alloc(100_000)),
     }),
-    fault(kind, 'a message that says it has 4 GiB', 'RESOURCE_EXHAUSTED', {
+    fault(kind, 'a prefix that announces 4 GiB', 'RESOURCE_EXHAUSTED', {
       body: Buffer.from([0, 0xff, 0xff, 0xff, 0xff, 1]),
     }),
-    fault(kind, 'flags that nobody knows', 'INTERNAL', { body: Buffer.from([2, 0, 0, 0, 0]) }),
-    fault(kind, 'compressed, and no encoding named', 'INTERNAL', { body: packed(gzipSync(keys)) }),
-    fault(kind, 'an encoding that nobody knows', 'UNIMPLEMENTED', {
+    fault(kind, 'unknown flags', 'INTERNAL', { body: Buffer.from([2, 0, 0, 0, 0]) }),
+    fault(kind, 'compressed, without grpc-encoding', 'INTERNAL', { body: packed(gzipSync(keys)) }),
+    fault(kind, 'an unknown encoding', 'UNIMPLEMENTED', {
       body: packed(keys),
       headers: { 'grpc-encoding': 'brotli' },
       handled: 0,
@@ -82,12 +82,12 @@ export const behaviours: readonly Behaviour[] = [
       headers: { 'grpc-timeout': 'soon' },
       handled: 0,
     }),
-    fault(kind, 'a reset before the end', '', {
+    fault(kind, 'RST_STREAM before the end', '', {
       body: message.subarray(0, 7),
       after: 'reset',
       logged: ['CANCELLED'],
     }),
-    fault(kind, 'a deadline before the message', 'DEADLINE_EXCEEDED', {
+    fault(kind, 'a deadline that expires before the message', 'DEADLINE_EXCEEDED', {
       body: none,
       headers: { 'grpc-timeout': '30m' },
       after: 'nothing',
@@ -103,7 +103,7 @@ export const behaviours: readonly Behaviour[] = [
     headers: { 'grpc-encoding': 'deflate' },
     handled: 1,
   }),
-  fault('unary', 'a plain message where gzip is named', 'OK', {
+  fault('unary', 'an uncompressed message with grpc-encoding gzip', 'OK', {
     body: message,
     headers: { 'grpc-encoding': 'gzip' },
     handled: 1,
@@ -122,7 +122,7 @@ export const behaviours: readonly Behaviour[] = [
     headers: { 'content-type': 'application/json' },
     logged: [],
   }),
-  fault('unary', 'another verb', 'HTTP 405', {
+  fault('unary', 'the HTTP method PUT', 'HTTP 405', {
     body: message,
     headers: { ':method': 'PUT' },
     logged: [],

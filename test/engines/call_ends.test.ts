@@ -151,7 +151,7 @@ for (const kind of kinds) {
   for (const phase of phases) {
     for (const [name, row] of Object.entries(rows)) {
       if (row.in && !row.in.includes(phase)) continue;
-      test(`${name} ends a ${kind} call ${phase} once, in one way for its caller, the log and the counts`, async (t) => {
+      test(`${name} ends a ${kind} call ${phase} once, with one status for its caller, the log and the metrics`, async (t) => {
         const call = await openCall(t, kind);
         await call.reach(phase);
         const isLate = phase === 'sending its response';
@@ -185,7 +185,7 @@ for (const kind of kinds) {
 }
 
 for (const kind of kinds) {
-  test(`a ${kind} call that is cut does not wait for its middleware, and ends no second time`, async (t) => {
+  test(`a ${kind} call that is cut does not wait for its middleware, and ends only once`, async (t) => {
     const call = await openCall(t, kind);
     const { promise, resolve } = Promise.withResolvers<void>();
     call.leaving = promise;

@@ -109,7 +109,7 @@ const encoders: Record<string, Encoder> = {
 
 for (const name of ['direct', 'grpc-js'] as const) {
   for (const [does, encoder] of Object.entries(encoders)) {
-    test(`${name}: an encoder that ${does} sends its own messages, and spoils no others`, async () => {
+    test(`${name}: an encoder that ${does} sends its own messages, and damages no others`, async () => {
       await using client = await dial(name, encodedBy(encoder));
 
       for (const value of ['a', 'bc', '']) {
@@ -119,7 +119,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
     });
   }
 
-  test(`${name}: an encoder that fails half-way ends its call INTERNAL, and spoils no others`, async (t) => {
+  test(`${name}: an encoder that fails half-way ends its call with INTERNAL, and damages no others`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
     const half = encodedBy({
       encode(message, writer: unknown = new BinaryWriter()) {
@@ -135,7 +135,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
   });
 }
 
-test('withOwnCodec() encodes messages apart, where one makes us encode another meanwhile', async () => {
+test('withOwnCodec() encodes nested calls of the encoder separately', async () => {
   const own = withOwnCodec(PingDefinition);
   const { responseType } = own.methods.ping;
   const nesting = {
@@ -159,7 +159,7 @@ test('withOwnCodec() encodes messages apart, where one makes us encode another m
   );
 });
 
-test('withOwnCodec() keeps nothing of a message that was long', async () => {
+test('withOwnCodec() frees its buffer after a long message', async () => {
   const { responseType } = withOwnCodec(PingDefinition).methods.ping;
   // Not of parts that are put together later.
   const text = Buffer.alloc(4 * 1024 * 1024, 'x').toString();

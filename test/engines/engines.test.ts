@@ -8,7 +8,7 @@ import { type Outcome, play } from './play.ts';
 const file = join(import.meta.dirname, '../../docs/engines.md');
 
 for (const behaviour of behaviours) {
-  test(`direct: ${behaviour.name} ends ${behaviour.status || 'unseen'}, and is seen once`, async () => {
+  test(`direct: ${behaviour.name} ends with ${behaviour.status || 'no status'}, logged once`, async () => {
     const { status, logged, handled } = behaviour;
     assert.deepEqual(await play('direct', behaviour), { status, logged, handled });
   });

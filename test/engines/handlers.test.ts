@@ -54,7 +54,7 @@ const streams: Record<string, [Partial<EchoServiceImplementation<Call>>, Status]
 
 for (const name of names) {
   for (const [what, [echo, code]] of Object.entries(streams)) {
-    test(`${name}: a response stream ${what} ends its call ${code}`, async () => {
+    test(`${name}: a response stream ${what} ends its call with ${code}`, async () => {
       await using running = await serve({ engine: name, echo });
 
       const replies = Array.fromAsync(running.client.serverStream({}));
@@ -71,7 +71,7 @@ for (const name of names) {
     'has a return() that rejects': { return: rejects },
   };
   for (const [what, more] of Object.entries(leavings)) {
-    test(`${name}: a response stream that ${what} can be left by its caller`, async () => {
+    test(`${name}: a response stream that ${what} can be cancelled`, async () => {
       let asked = 0;
       const next = () => (asked++ === 0 ? Promise.resolve(reply) : new Promise(() => {}));
       await using running = await serve({ engine: name, echo: stream({ next, ...more }) });
@@ -90,7 +90,7 @@ for (const name of names) {
     });
   }
 
-  test(`${name}: a unary service that gives a thenable that throws ends its call INTERNAL`, async () => {
+  test(`${name}: a unary service that returns a thenable that throws ends its call with INTERNAL`, async () => {
     await using running = await serve({
       engine: name,
       echo: { unary: () => Object.create(thenable) },
@@ -99,7 +99,7 @@ for (const name of names) {
     await assert.rejects(running.client.unary({}), { code: Status.INTERNAL });
   });
 
-  test(`${name}: a service may ask for a request ahead and never look at it, whatever comes`, async () => {
+  test(`${name}: a service may request a message and never await it`, async () => {
     const asked = Promise.withResolvers<void>();
     const release = Promise.withResolvers<void>();
     await using running = await serve({
@@ -135,7 +135,7 @@ for (const name of names) {
     // An unhandled rejection would have failed this test by now.
   });
 
-  test(`${name}: a decoder that does not take an empty message is no fault of who resets a call`, async () => {
+  test(`${name}: a reset call is not a server fault if the decoder rejects an empty message`, async () => {
     const { unary } = EchoDefinition.methods;
     const requestType = {
       ...EchoRequest,

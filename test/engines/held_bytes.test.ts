@@ -8,7 +8,7 @@ import { serve, until } from '../support/harness.ts';
 import { paths, waiting } from '../support/kinds.ts';
 import { connectRaw } from '../support/raw_client.ts';
 
-test('what a call makes the server hold is counted by what it is, and nothing of it when it is over', async () => {
+test('heldBytes counts what a call holds by category, and nothing once it is over', async () => {
   await using running = await serve({ engine: 'direct', echo: waiting() });
   const held = (category: string) => running.counts().heldBytes?.[category] ?? -1;
   const client = await connectRaw(running.address);
@@ -40,7 +40,7 @@ test('what a call makes the server hold is counted by what it is, and nothing of
   assert.deepEqual(new Set(Object.values(running.counts().heldBytes ?? {})), new Set([0]));
 });
 
-test('a message that waits for room holds its first window, and one that is let in all that it may take', async () => {
+test('heldBytes counts the first window of a queued message, and the full reservation of an admitted one', async () => {
   const MiB = 1024 ** 2;
   await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
   const held = (category: string) => running.counts().heldBytes?.[category] ?? -1;
@@ -67,7 +67,7 @@ test('a message that waits for room holds its first window, and one that is let 
   second.close();
 });
 
-test('handshakes that are under way are counted', async () => {
+test('heldBytes counts handshakes in progress', async () => {
   const { cert, key } = await localCertificate();
   await using running = await serve({ engine: 'direct', tls: { cert, key } });
   const [host = '', port = ''] = running.address.split(':');

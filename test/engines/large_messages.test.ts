@@ -27,7 +27,7 @@ async function chat({ client }: Running, calls: number, count: number, size: num
   return Promise.all(Array.from({ length: calls }, one));
 }
 
-test('streams of large messages, more than there is room for at once, all get through', async () => {
+test('streams of more large messages than fit at once all complete', async () => {
   await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
 
   const answered = await chat(running, 20, 4, 500_000);
@@ -35,7 +35,7 @@ test('streams of large messages, more than there is room for at once, all get th
   assert.deepEqual(answered, Array(20).fill(4));
 });
 
-test('a stream that has got the next message counts nothing of a large one before it', async () => {
+test('a stream is not charged for a large message after it gets the next one', async () => {
   await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
   const raw = await connectRaw(running.address, { initialWindowSize: 4 * MiB });
   const stream = raw.open(paths.bidi, {}, { endStream: false });
@@ -52,7 +52,7 @@ test('a stream that has got the next message counts nothing of a large one befor
   raw.close();
 });
 
-test('a large message that is cut short fails at once, though it would wait for room', async () => {
+test('a truncated large message fails at once, without waiting for admission', async () => {
   await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
   const [holder, other] = [await connectRaw(running.address), await connectRaw(running.address)];
   const large = message('x'.repeat(3 * MiB));
@@ -68,7 +68,7 @@ test('a large message that is cut short fails at once, though it would wait for 
   other.close();
 });
 
-test('a large message that does not go on makes room for one that waits', async () => {
+test('a stalled large message is evicted for a queued one', async () => {
   await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes: 16 * MiB } });
   const [holder, other] = [await connectRaw(running.address), await connectRaw(running.address)];
   const large = message('x'.repeat(3 * MiB));

@@ -112,7 +112,7 @@ for (const name of names) {
     'changes a response': (response) => Object.assign(response, { text: 'changed' }),
   };
   for (const [does, change] of Object.entries(changes)) {
-    test(`${name}: middleware that ${does} has its caller see that, encoded once`, async () => {
+    test(`${name}: middleware that ${does} changes the response, which is encoded once`, async () => {
       const limits = { maxConcurrentStreams: 100, maxMessageSize: 10_000 };
       const engine = (await createEngine(name, limits)).use(async function* changing<Req, Res>(
         call: ServerMiddlewareCall<Req, Res>,
@@ -156,7 +156,7 @@ const lastActs: Record<string, [(response: object, context: CallContext) => bool
   ],
 };
 for (const [does, [act, code]] of Object.entries(lastActs)) {
-  test(`direct: whenSent() tells an inner middleware how its call ended where the outer ${does}`, async (t) => {
+  test(`direct: whenSent() tells an inner middleware how its call ended if the outer one ${does}`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
     const failures: unknown[] = [];
     const limits = { maxConcurrentStreams: 100, maxMessageSize: 10_000 };

@@ -54,7 +54,7 @@ function noting(note: string, notes: string[]) {
 for (const name of names) {
   const create = (): Promise<Engine> => createEngine(name, limits);
 
-  test(`${name}: middleware run from the first used to the last, with() only for its service`, async () => {
+  test(`${name}: middleware run in the order of use(), with() only for its service`, async () => {
     const notes: string[] = [];
     const engine = (await create()).use(noting('a', notes)).use(noting('b', notes));
     engine
@@ -75,7 +75,7 @@ for (const name of names) {
     assert.deepEqual(notes.slice(2), ['b out', 'a out']);
   });
 
-  test(`${name}: header and trailer reach the caller, with a reply and with an error`, async () => {
+  test(`${name}: header and trailer reach the caller, with a response and with an error`, async () => {
     const engine = await create();
     engine.add(PingDefinition, {
       async ping({ text }, { header, trailer, metadata }) {
@@ -102,7 +102,7 @@ for (const name of names) {
     assert.deepEqual(seen, ['in', [0, 255], 'in', [0, 255]]);
   });
 
-  test(`${name}: sendHeader() sends the header before the first reply`, async () => {
+  test(`${name}: sendHeader() sends the header before the first response`, async () => {
     const engine = await create();
     const { promise, resolve } = Promise.withResolvers<void>();
     engine.add(PingDefinition, {
@@ -125,7 +125,7 @@ for (const name of names) {
     );
   });
 
-  test(`${name}: middleware that yields, or returns nothing, where one reply is meant ends UNKNOWN`, async (t) => {
+  test(`${name}: middleware that yield, or return nothing, for a unary call end it with UNKNOWN`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
     const engine = (await create()).use(async function* wrong<Req, Res>(
       call: ServerMiddlewareCall<Req, Res>,
@@ -142,7 +142,7 @@ for (const name of names) {
     await assert.rejects(client.ping.ping({}, yielding), { code: Status.UNKNOWN });
   });
 
-  test(`${name}: an error that is no ServerError is not told to the caller`, async (t) => {
+  test(`${name}: an error that is not a ServerError is not sent to the caller`, async (t) => {
     const warned = t.mock.method(process, 'emitWarning', () => {});
     const engine = await create();
     engine.add(PingDefinition, { ping: () => Promise.reject(new Error('secret')) });
@@ -155,7 +155,7 @@ for (const name of names) {
     assert.match(String(warned.mock.calls.at(-1)?.arguments[0]), /secret/);
   });
 
-  test(`${name}: large messages go both ways whole, and replies in their order`, async () => {
+  test(`${name}: large messages arrive unchanged in both directions, and responses in order`, async () => {
     const engine = await create();
     engine.add(PingDefinition, { ping: async ({ text }) => ({ text: `${text}!` }) });
     engine.add(EchoDefinition, {
@@ -177,7 +177,7 @@ for (const name of names) {
     );
   });
 
-  test(`${name}: a peer is ADDRESS:PORT, an IPv4 one on a socket of IPv6 too, and V6 is in brackets`, async () => {
+  test(`${name}: context.peer is ADDRESS:PORT, without IPv4 mapping, and with IPv6 in brackets`, async () => {
     const engine = await create();
     engine.add(PingDefinition, { ping: async (_request, { peer }) => ({ text: peer }) });
     const port = await engine.listen({ host: '::', port: 0 });
@@ -193,7 +193,7 @@ for (const name of names) {
     await engine.shutdown();
   });
 
-  test(`${name}: serves on as many addresses as it is told to`, async () => {
+  test(`${name}: listen() serves on several addresses`, async () => {
     const engine = await create();
     engine.add(PingDefinition, { ping: async ({ text }) => ({ text }) });
     for (let i = 0; i < 3; i++) {
@@ -207,7 +207,7 @@ for (const name of names) {
     await engine.shutdown();
   });
 
-  test(`${name}: call.method is nice-grpc's descriptor, one for each method, with nothing else in it`, async () => {
+  test(`${name}: call.method is nice-grpc's descriptor, one object for each method, with no other fields`, async () => {
     const seen: MethodDescriptor[] = [];
     const engine = (await create())
       .use(async function* look<Req, Res>(
@@ -253,7 +253,7 @@ for (const name of names) {
     }
   });
 
-  test(`${name}: middleware that spoil call.method change no call`, async () => {
+  test(`${name}: middleware that modify call.method change no call`, async () => {
     const engine = (await create())
       .use(async function* spoil<Req, Res>(
         call: ServerMiddlewareCall<Req, Res>,
@@ -277,7 +277,7 @@ for (const name of names) {
     }
   });
 
-  test(`${name}: takes definitions that were generated for grpc-js, with message classes`, async () => {
+  test(`${name}: add() accepts definitions generated for grpc-js, with message classes`, async () => {
     const server = (await create()).use(noting('', []));
     server.add(classDefinition, {
       unary: async (request) => new ReplyClass(`Bello ${request.getName()}`),
@@ -292,7 +292,7 @@ for (const name of names) {
     assert.deepEqual(replies, [{ text: 'Keys' }]);
   });
 
-  test(`${name}: a request of another kind than the method's, from a middleware, ends UNKNOWN`, async (t) => {
+  test(`${name}: middleware that pass on a request of the wrong kind end the call with UNKNOWN`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
     const engine = (await create()).use(async function* swap<Req, Res>(
       call: ServerMiddlewareCall<Req, Res>,
@@ -330,7 +330,7 @@ for (const name of names) {
     'a promise of null': async () => null,
   };
   for (const [what, give] of Object.entries(noResponses)) {
-    test(`${name}: a service that gives ${what} ends UNKNOWN`, async (t) => {
+    test(`${name}: a service that returns ${what} ends its call with UNKNOWN`, async (t) => {
       t.mock.method(process, 'emitWarning', () => {});
       const engine = await create();
       const wrong = { ...unusedEcho, unary: give, serverStream: give };
@@ -342,7 +342,7 @@ for (const name of names) {
     });
   }
 
-  test(`${name}: an array in place of a stream ${name === 'direct' ? 'ends UNKNOWN' : 'is sent'}`, async (t) => {
+  test(`${name}: an array as a response stream ${name === 'direct' ? 'ends its call with UNKNOWN' : 'is sent'}`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
     const engine = await create();
     const serverStream = () => Object.assign([{ text: 'a' }, { text: 'b' }]);
@@ -355,7 +355,7 @@ for (const name of names) {
     else assert.deepEqual(await replies, [{ text: 'a' }, { text: 'b' }]);
   });
 
-  test(`${name}: an unknown method ends UNIMPLEMENTED, in the words of the engine`, async () => {
+  test(`${name}: an unknown method ends with UNIMPLEMENTED, with the message of the engine`, async () => {
     const engine = await create();
     engine.add(EchoDefinition, unusedEcho);
     await using client = await dial(engine);
@@ -370,7 +370,7 @@ for (const name of names) {
     });
   });
 
-  test(`${name}: the peer of a unix socket is "${name === 'direct' ? 'unix' : 'unknown'}"`, async (t) => {
+  test(`${name}: context.peer is "${name === 'direct' ? 'unix' : 'unknown'}" on a unix socket`, async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'seam-'));
     t.after(() => rmSync(folder, { recursive: true }));
     const engine = await create();

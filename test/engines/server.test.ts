@@ -62,7 +62,7 @@ async function* addName<Req, Res>(
 }
 
 for (const name of names) {
-  test(`${name}: use() gives a server with services and addresses of its own`, async (t) => {
+  test(`${name}: use() returns a server with its own services and addresses`, async (t) => {
     const server = await creator(name, t)();
     const other = server.use(pass);
     other.add(PingDefinition, ping);
@@ -78,7 +78,7 @@ for (const name of names) {
     await other.shutdown();
   });
 
-  test(`${name}: shutdown() of one server does not wait for the calls of another`, async (t) => {
+  test(`${name}: shutdown() does not wait for the calls of another server`, async (t) => {
     const server = await creator(name, t)();
     const other = server.use(pass);
     other.add(EchoDefinition, { ...unusedEcho, ...waiting() });
@@ -119,7 +119,7 @@ for (const name of names) {
     assert.deepEqual(await client.echo.unary({}), { text: 'x' });
   });
 
-  test(`${name}: use() after add() throws, after with().add() too`, async (t) => {
+  test(`${name}: use() after add() throws, also after with().add()`, async (t) => {
     const tooLate = { message: 'Cannot use middleware: use() must come before add()' };
     const create = creator(name, t);
     const [one, two] = [await create(), await create()];
@@ -155,7 +155,7 @@ for (const name of names) {
     ],
   };
   for (const [what, [add, message]] of Object.entries(unserved)) {
-    test(`${name}: listen() rejects with a service ${what}, and says so`, async (t) => {
+    test(`${name}: listen() rejects with a clear error for a service ${what}`, async (t) => {
       const server = await creator(name, t)();
       add(server);
 
@@ -164,7 +164,7 @@ for (const name of names) {
     });
   }
 
-  test(`${name}: a service is that of its class, with its this, as it is when listen() begins`, async (t) => {
+  test(`${name}: a service's methods are those of its class, with its this, when listen() starts`, async (t) => {
     class Base {
       protected greeting = 'Bello';
       async ping({ text }: { text: string }) {
@@ -182,7 +182,7 @@ for (const name of names) {
     assert.deepEqual(await client.ping.ping({ text: 'Keys' }), { text: 'Ciao Keys' });
   });
 
-  test(`${name}: an address that cannot be had leaves the server as it was`, async (t) => {
+  test(`${name}: listen() that fails leaves the server unchanged`, async (t) => {
     const create = creator(name, t);
     const [taken, server] = [await create(), await create()];
     taken.add(PingDefinition, ping);
@@ -196,7 +196,7 @@ for (const name of names) {
     assert.deepEqual(await client.echo.unary({}), { text: 'x' });
   });
 
-  test(`${name}: shutdown() and forceShutdown() before listen(), and again, do nothing`, async (t) => {
+  test(`${name}: shutdown() and forceShutdown() before listen(), or repeated, do nothing`, async (t) => {
     const server = await creator(name, t)();
     server.forceShutdown();
     await server.shutdown();
@@ -212,7 +212,7 @@ for (const name of names) {
     await assert.rejects(client.ping.ping({}), { code: Status.UNAVAILABLE });
   });
 
-  test(`${name}: listen() while the server shuts down rejects`, async (t) => {
+  test(`${name}: listen() rejects while the server shuts down`, async (t) => {
     const server = await creator(name, t)();
     server.add(EchoDefinition, { ...unusedEcho, ...waiting() });
     const client = await dial(server, t);
@@ -231,7 +231,7 @@ for (const name of names) {
 
   for (const kind of kinds) {
     const code = name === 'direct' ? Status.UNAVAILABLE : Status.CANCELLED;
-    test(`${name}: forceShutdown() ends a ${kind} call ${Status[code]}, and aborts its signal`, async (t) => {
+    test(`${name}: forceShutdown() ends a ${kind} call with ${Status[code]}, and aborts its signal`, async (t) => {
       let signal: AbortSignal | undefined;
       const engine = (await creator(name, t)()).use(async function* look<Req, Res>(
         call: ServerMiddlewareCall<Req, Res>,
@@ -253,7 +253,7 @@ for (const name of names) {
     });
   }
 
-  test(`${name}: with() gives its service a context that others do not have`, async (t) => {
+  test(`${name}: with() adds context for its service only`, async (t) => {
     const server: Server = await creator(name, t)();
     server.with(addName).add(PingDefinition, {
       ping: async (_request, context) => ({ text: context.name }),
@@ -269,7 +269,7 @@ for (const name of names) {
     assert.deepEqual(await client.echo.unary({}), { text: 'false' });
   });
 
-  test(`${name}: use() gives all services a context, checked by their types`, async (t) => {
+  test(`${name}: use() adds context for all services, checked by their types`, async (t) => {
     const server: Server<{ name: string }> = (await creator(name, t)()).use(addName);
     const needing = async function* needing<Req, Res>(
       call: ServerMiddlewareCall<Req, Res, { length: number }>,
@@ -291,7 +291,7 @@ for (const name of names) {
     assert.deepEqual(await client.ping.ping({}), { text: 'Keys 4' });
   });
 
-  test(`${name}: listen() takes the credentials of grpc-js`, async (t) => {
+  test(`${name}: listen() accepts grpc-js's credentials`, async (t) => {
     const [own, ca] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
     const client = await certificate({ signer: ca });
     const pair = { cert_chain: Buffer.from(own.cert), private_key: Buffer.from(own.key) };
@@ -320,7 +320,7 @@ for (const name of names) {
     });
   });
 
-  test(`${name}: listen() takes unix:PATH, and gives 1 as its port`, async (t) => {
+  test(`${name}: listen() accepts unix:PATH, and returns 1 as its port`, async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'seam-'));
     t.after(() => rmSync(folder, { recursive: true }));
     const server = await creator(name, t)();
@@ -355,7 +355,7 @@ test('direct: forceShutdown() closes a connection whose handshake ends later', a
   assert.equal(heard, 0);
 });
 
-test('direct: listen() refuses what is no address', async () => {
+test('direct: listen() rejects an invalid address', async () => {
   const server: Server = await createEngine('direct', limits);
   for (const address of ['localhost', ':1', '127.0.0.1:65536', '::1:1', 'dns:localhost:1', '']) {
     await assert.rejects(server.listen(address), {
@@ -364,7 +364,7 @@ test('direct: listen() refuses what is no address', async () => {
   }
 });
 
-test('direct: listen() refuses credentials that say more than a certificate, a key and who signs clients', async () => {
+test('direct: listen() rejects credentials with more than a certificate, a key and client CAs', async () => {
   const { cert, key } = await certificate();
   const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key) };
   const root = Buffer.from(cert);

@@ -145,14 +145,14 @@ async function codeOf(client: Parameters<typeof call>[0], kind: Kind): Promise<n
 for (const name of ['direct', 'grpc-js'] as const) {
   for (const [what, { make, code, throughChain = code }] of Object.entries(things)) {
     for (const [how, service] of Object.entries(ways)) {
-      test(`${name}: ${what}, thrown ${how}, ends every kind of call ${code}`, async (t) => {
+      test(`${name}: ${what}, thrown ${how}, ends every kind of call with ${code}`, async (t) => {
         t.mock.method(process, 'emitWarning', () => {});
         await using server = await dial(name, service(make));
         for (const kind of kinds) assert.equal(await codeOf(server.client, kind), code, kind);
       });
     }
 
-    test(`${name}: ${what}, thrown by middleware, ends every kind of call ${code}`, async (t) => {
+    test(`${name}: ${what}, thrown by middleware, ends every kind of call with ${code}`, async (t) => {
       t.mock.method(process, 'emitWarning', () => {});
       const fine = each(
         async () => ({}),
@@ -162,7 +162,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
       for (const kind of kinds) assert.equal(await codeOf(server.client, kind), code, kind);
     });
 
-    test(`${name}: ${what}, thrown behind the chain, ends every kind of call ${throughChain}, and is in the log`, async () => {
+    test(`${name}: ${what}, thrown behind the chain, ends every kind of call with ${throughChain}, and is logged`, async () => {
       for (const service of [failing(make), ways['at once']?.(make)]) {
         await using running = await serve({ engine: name, echo: service });
         for (const kind of kinds) {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 /** A process that answers what it is told, one thing at a time. Use with `using`. */
 export interface Helper<Order, Answer> extends Disposable {
   /** Rejects where there is no answer in so many milliseconds. */
-  ask(order: Order, mostMs: number): Promise<Answer>;
+  ask(order: Order, maxMs: number): Promise<Answer>;
 }
 
 /** Files that a process may have open: for the largest crowd. */
@@ -35,12 +35,12 @@ export function startHelper<Order extends string | object, Answer>(
   // It is killed when nobody waits for it.
   ended.catch(() => {});
   return {
-    async ask(order, mostMs) {
+    async ask(order, maxMs) {
       const answered = Promise.withResolvers<Answer>();
       child.once('message', (answer: Answer) => answered.resolve(answer));
       const late = setTimeout(() => {
-        answered.reject(new Error(`Cannot wait longer for ${program}: ${mostMs} ms`));
-      }, mostMs);
+        answered.reject(new Error(`Cannot wait longer for ${program}: ${maxMs} ms`));
+      }, maxMs);
       if (child.connected) child.send(order);
       try {
         return await Promise.race([answered.promise, ended]);

@@ -17,7 +17,7 @@ import {
 const callEveryMs = 5;
 const probeEveryMs = 100;
 /** Probes that wait for their answers at once, at most: a server that answers none gets no more of them. */
-const mostProbes = 50;
+const maxProbes = 50;
 
 const calls = new Tally();
 const probes = new Tally();
@@ -33,7 +33,7 @@ process.on('disconnect', () => process.exit());
 function begin({ address, pid, gzip }: HonestOrder): void {
   void callAgain(address, pid, gzip ? compressed(smallCall) : smallCall);
   setInterval(() => {
-    if (pending.size < mostProbes) void track(probes.time(pid, () => probe(address)));
+    if (pending.size < maxProbes) void track(probes.time(pid, () => probe(address)));
   }, probeEveryMs);
   watchLag();
   process.send?.('begun');

@@ -34,12 +34,12 @@ export interface Done {
 /** Not that of the honest client: a server may tell its peers apart by their addresses. */
 const localAddress = '127.0.0.2';
 /** How many are on their way at once: a listener has only so long a queue. */
-const mostConnecting = 100;
+const maxConnecting = 100;
 const connectMs = 10_000;
 /** A server that closes connections gets new ones, but not without end. */
-const mostReconnects = 2000;
+const maxReconnects = 2000;
 /** Bytes that wait to be written: what the server does not read it does not see, either. */
-const mostQueued = 256 * 1024;
+const maxQueued = 256 * 1024;
 /** How long a rate is kept up, or calls are held, where nothing else is said. */
 const rateMs = 3000;
 /** What a burst has been answered by, or never is. */
@@ -143,7 +143,7 @@ export class Hostile {
   async connect(count: number, hello?: Buffer): Promise<readonly Line[]> {
     const lines: Line[] = [];
     while (lines.length < count) {
-      const some = Array.from({ length: Math.min(mostConnecting, count - lines.length) }, () =>
+      const some = Array.from({ length: Math.min(maxConnecting, count - lines.length) }, () =>
         this.#dial(hello),
       );
       await Promise.race([Promise.all(some.map((line) => line.ready())), sleep(connectMs)]);
@@ -162,7 +162,7 @@ export class Hostile {
   /** Writes as much as is taken, on so many connections, each opened anew when it is closed. */
   async pour(connections: number, { hello, first, again, takes = 0 }: Stream): Promise<void> {
     const end = performance.now() + this.rateMs;
-    let left = mostReconnects;
+    let left = maxReconnects;
     const isOver = () => this.#isOver || performance.now() > end;
     const one = async (): Promise<void> => {
       while (!isOver() && left-- > 0) {
@@ -170,7 +170,7 @@ export class Hostile {
         const { socket } = line;
         if (first) socket.write(first);
         for (let round = 0; !isOver() && !socket.closed;) {
-          if (socket.writableLength > mostQueued) await next('drain', socket, end);
+          if (socket.writableLength > maxQueued) await next('drain', socket, end);
           else if (line.room < takes) await next('data', socket, end);
           else {
             socket.write(again(round++));
@@ -189,7 +189,7 @@ export class Hostile {
     { connections = 40, streams = 250, uploads = 4, reads = 'all' }: FloodOrder = {},
   ): Promise<void> {
     const counts = this.#counts;
-    let left = connections + mostReconnects;
+    let left = connections + maxReconnects;
     const add = (): void => {
       if (this.#isOver || left-- <= 0) return;
       counts.connected++;
@@ -199,8 +199,8 @@ export class Hostile {
         if (!this.#isOver) counts.closed++;
         setImmediate(add);
       };
-      const mostCalls = Number.POSITIVE_INFINITY;
-      const options = { reads, streams, uploads, shapes, mostCalls, counts, onClose };
+      const maxCalls = Number.POSITIVE_INFINITY;
+      const options = { reads, streams, uploads, shapes, maxCalls, counts, onClose };
       const flooder = new Flooder(socket, options);
       this.#flooders.add(flooder);
     };
@@ -241,8 +241,8 @@ export class Hostile {
 }
 
 /** Resolves when the condition holds, or after so many milliseconds; says whether it does. */
-export async function until(condition: () => boolean, mostMs: number): Promise<boolean> {
-  const end = performance.now() + mostMs;
+export async function until(condition: () => boolean, maxMs: number): Promise<boolean> {
+  const end = performance.now() + maxMs;
   while (!condition() && performance.now() < end) await sleep(5);
   return condition();
 }

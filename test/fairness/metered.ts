@@ -126,8 +126,8 @@ export interface Sent {
 /** A server that has done nothing so long, in turns and in milliseconds, is done: other threads may inflate. */
 const idleTurns = 20;
 const idleMs = 50;
-const mostMs = 3000;
-const mostEndMs = 30_000;
+const maxMs = 3000;
+const maxEndMs = 30_000;
 
 /** Sends a server some bytes, waits until it has dealt with them, and then with the end of the connections. */
 export async function costsOf(server: Metered, sent: Sent): Promise<Costs> {
@@ -173,7 +173,7 @@ async function settled({ isDone, progress, ends = false }: Settling) {
   const began = cpuTime();
   let [last, lastCpu, since, turns] = [-1, began, performance.now(), 0];
   let [longest, turnBegan] = [0, began];
-  const late = since + (ends ? mostEndMs : mostMs);
+  const late = since + (ends ? maxEndMs : maxMs);
   for (; !isDone() || turns < 3; turns++) {
     await setImmediate();
     const [now, cpu] = [performance.now(), cpuTime()];

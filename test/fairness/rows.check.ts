@@ -6,7 +6,7 @@ import { rows } from './rows.ts';
 import { addRow, createRowTable, lineOf } from './table.ts';
 
 /** What else runs on the machine may make one round slow, and hardly every one. */
-const mostRounds = 3;
+const maxRounds = 3;
 /** CI has some minutes for all rows. */
 const rateMs = 1500;
 
@@ -16,9 +16,9 @@ after(() => console.log(`ms without / with the attack\n${table.lines().join('\n'
 
 for (const row of rows) {
   const { name, what, known = [] } = row;
-  test(`an honest client's calls wait for no other peer: ${what}`, async (t) => {
+  test(`an honest client's calls are not delayed by another peer: ${what}`, async (t) => {
     const rate = row.isCounted ? {} : { rateMs };
-    const played = await measure(row, { rounds: mostRounds, untilGreen: true, ...rate });
+    const played = await measure(row, { rounds: maxRounds, untilGreen: true, ...rate });
 
     const fine = played.find((round) => news(row, round).length === 0);
     const round = fine ?? best(played) ?? assert.fail('was not played');

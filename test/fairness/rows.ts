@@ -415,10 +415,13 @@ const clients = [6, 12, 20, 50];
 /** How long each number of clients calls, in times of a rate. */
 const echoTimes = 5 / 3;
 const dialMs = 5000;
-/** What fifty clients get done is at least so much of what fewer do, */
-const leastOfBest = 0.9;
-/** or so much, and that part for each second of the server's processor time: clients in one process slow each other down. */
-const leastOfAll = 0.75;
+/** The minimum of what fifty clients complete, relative to the best of fewer clients, */
+const minOfBest = 0.9;
+/**
+ * or this, if they complete `minOfBest` for each second of the server's processor time: many clients in one process
+ * slow each other down.
+ */
+const minOfMost = 0.75;
 
 /** Calls that are made anew at once, whatever has come of the one before. */
 async function echo(hostile: Hostile): Promise<void> {
@@ -452,7 +455,7 @@ async function echo(hostile: Hostile): Promise<void> {
   }
   hostile.note = notes.join(', ');
   const [ofTime, ofCpu] = [lastOfBest(oks), lastOfBest(rates)];
-  if (ofTime < leastOfAll || Math.max(ofTime, ofCpu) < leastOfBest) {
+  if (ofTime < minOfMost || Math.max(ofTime, ofCpu) < minOfBest) {
     const part = `${ofTime.toFixed(2)} of the best, ${ofCpu.toFixed(2)} a CPU second`;
     hostile.wrong.push(`${clients.at(-1)} clients have ${part}`);
   }

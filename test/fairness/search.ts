@@ -21,7 +21,7 @@ const seconds = Number(process.env['SEARCH_SECONDS'] ?? 60);
 const seed = Number(process.env['SEARCH_SEED'] ?? randomInt(2 ** 31));
 const listed = 10;
 /** Fewer bytes count as so many: what each connection costs says nothing of what comes on it. */
-const leastBytes = 4096;
+const minBytes = 4096;
 /** Memory that is no input's own: code that was compiled, caches. */
 const anyMemory = 256 * 1024;
 
@@ -54,7 +54,7 @@ for (const end = performance.now() + seconds * 1000; performance.now() < end; tr
   // The first time, a server may have compiled what it needed.
   const { bytes, costs } = await play(input);
   for (const [score, of] of Object.entries(scores)) {
-    const found = { ...costs, input, bytes, score: of(costs, Math.max(leastBytes, bytes)) };
+    const found = { ...costs, input, bytes, score: of(costs, Math.max(minBytes, bytes)) };
     const known = worst.get(score);
     if (found.score > (known?.get(keyOf(input))?.score ?? 0)) known?.set(keyOf(input), found);
   }
@@ -79,7 +79,7 @@ async function isWorse(input: Input): Promise<boolean> {
   const { bytes, costs } = await play(input);
   return Object.entries(scores).some(([name, of]) => {
     const known = worst.get(name)?.get(keyOf(input))?.score ?? 0;
-    return of(costs, Math.max(leastBytes, bytes)) > known;
+    return of(costs, Math.max(minBytes, bytes)) > known;
   });
 }
 

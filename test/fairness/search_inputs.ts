@@ -30,11 +30,11 @@ export interface Input {
   reads: boolean;
 }
 
-const mostConnections = 40;
+const maxConnections = 40;
 /** Bytes of a connection, at most: what costs much for its bytes is looked for. */
-const mostBytes = 256 * 1024;
+const maxBytes = 256 * 1024;
 /** Bytes of a header list, less what every request has. */
-const mostFields = 15 * 1024;
+const maxFields = 15 * 1024;
 
 const repeated = (...bytes: number[]) => {
   const pattern = Buffer.from(bytes);
@@ -73,9 +73,9 @@ const payloads: Record<string, (size: number) => Buffer> = {
 const fields: Record<string, () => Buffer[]> = {
   none: () => [],
   'many tiny': () => Array.from({ length: 400 }, (_, i) => plain(i.toString(36), '')),
-  'one large': () => [plain('x', 'x'.repeat(mostFields))],
-  'large binary': () => [plain('x-bin', ','.repeat(mostFields))],
-  'user-agent': () => [plain('user-agent', 'x'.repeat(mostFields))],
+  'one large': () => [plain('x', 'x'.repeat(maxFields))],
+  'large binary': () => [plain('x-bin', ','.repeat(maxFields))],
+  'user-agent': () => [plain('user-agent', 'x'.repeat(maxFields))],
   timeout: () => [plain('grpc-timeout', '1m')],
   traceparent: () => [plain('traceparent', `00-${'1'.repeat(32)}-${'1'.repeat(16)}-01`)],
   'echoed metadata': () => [plain('x-grpc-test-echo-initial', 'x'.repeat(6000))],
@@ -91,7 +91,7 @@ const flips = [true, false] as const;
 export function anyInput(random: Random, methods: readonly string[]): Input {
   const scale = (limit: number) => Math.ceil(limit ** (random.below(1001) / 1000));
   return {
-    connections: random.oneIn(2) ? 1 : Math.ceil(mostConnections ** (random.below(1001) / 1000)),
+    connections: random.oneIn(2) ? 1 : Math.ceil(maxConnections ** (random.below(1001) / 1000)),
     path: oneOf(random, methods),
     calls: scale(1000),
     messages: random.oneIn(2) ? 1 : scale(1000),
@@ -130,8 +130,8 @@ export function bytesOf(input: Omit<Input, 'connections'>): { bytes: Buffer; cal
   const message = Buffer.from(payloads[input.payload]?.(input.size) ?? []);
   const whole = isZipped ? packed(gzipSync(message.subarray(0, most))) : frame(message);
   const framed = (size: number) => size + Math.ceil(size / frameSize) * 9;
-  const room = clamp(mostBytes / framed(whole.length), 1, input.messages);
-  const body = times(room, whole).subarray(0, mostBytes);
+  const room = clamp(maxBytes / framed(whole.length), 1, input.messages);
+  const body = times(room, whole).subarray(0, maxBytes);
   const encoding = isZipped ? { 'grpc-encoding': 'gzip', 'grpc-accept-encoding': 'gzip' } : {};
   const block = Buffer.concat([callOf(path, encoding), ...(fields[input.fields]?.() ?? [])]);
   const one = (streamId: number): Buffer[] => [
@@ -140,7 +140,7 @@ export function bytesOf(input: Omit<Input, 'connections'>): { bytes: Buffer; cal
     ...(end === 'RST_STREAM' ? [frameBytes('RST_STREAM', word(8), { streamId })] : []),
   ];
   const each = Buffer.concat(one(1)).length;
-  const count = clamp(mostBytes / each, 1, input.calls);
+  const count = clamp(maxBytes / each, 1, input.calls);
   return { bytes: Buffer.concat(ids(count).flatMap(one)), calls: count };
 }
 

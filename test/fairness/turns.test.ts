@@ -70,7 +70,7 @@ test('a turn does no more than its quota: 120 client streams of 3,000 messages t
   assert.deepEqual([...seen.broken], []);
 });
 
-test('a turn does no more than its quota, and nothing late, for calls of a method that nobody serves', async (t) => {
+test('a turn does no more than its quota for calls of an unknown method', async (t) => {
   const count = 1000;
   await using server = await serveMetered();
   const peer = server.connect();
@@ -86,7 +86,7 @@ test('a turn does no more than its quota, and nothing late, for calls of a metho
   assert.ok(seen.most <= most, `${seen.most} units, not ${most}`);
 });
 
-test('calls that lose their connection end a few in each turn', async (t) => {
+test('calls that lose their connection end a few per turn', async (t) => {
   const count = 1000;
   await using server = await serveMetered();
   const { scheduler, http2 } = server;
@@ -110,7 +110,7 @@ test('calls that lose their connection end a few in each turn', async (t) => {
   assert.ok(seen.turns >= (count * cost.failure) / quota.waited, `${seen.turns} turns`);
 });
 
-test('a shutdown waits for the end of calls that have lost their connection', async () => {
+test('shutdown() waits for calls that have lost their connection', async () => {
   const count = 1000;
   await using server = await serveMetered();
   const { http2 } = server;

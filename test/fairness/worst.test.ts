@@ -129,13 +129,13 @@ const worst: readonly Worst[] = [
     what: 'responses that are compressed',
     ...many(`${interop}UnaryCall`, 500, compressedResponse(1), { 'grpc-accept-encoding': 'gzip' }),
     work: [4, 8],
-    // The request id of each response, too.
+    // The request ID of each response, too.
     out: 5,
   },
 ];
 
 for (const { what, bytes, calls: count, work, out } of worst) {
-  test(`what is done, and sent, is bounded for each byte that comes: ${what}`, async (t) => {
+  test(`work and output per byte of input are limited: ${what}`, async (t) => {
     await using server = await serveMetered();
 
     const costs = await costsOf(server, { hello: wideOpen, bytes, calls: count, ends: true });
@@ -193,7 +193,7 @@ const held: readonly { what: string; bytes: Buffer; calls?: number; hello?: Buff
 ];
 
 for (const { what, bytes, calls: open = 0, hello = greeting(0) } of held) {
-  test(`what is held is what is charged: ${what}`, async (t) => {
+  test(`memory that is held matches the charges: ${what}`, async (t) => {
     await using server = await serveMetered();
     const sent = { hello, bytes, calls: Number.POSITIVE_INFINITY, weighs: true };
     // What is made once for all calls.

@@ -18,7 +18,7 @@ export function attack(victim: Victim, initialWindowSize?: number): Attacker {
 export function data(
   streamId: number,
   bytes: Buffer,
-  { flags = 0, size = mostData }: { flags?: number; size?: number } = {},
+  { flags = 0, size = maxData }: { flags?: number; size?: number } = {},
 ): Buffer {
   const parts: Buffer[] = [];
   for (let at = 0; at === 0 || at < bytes.length; at += size) {
@@ -28,13 +28,13 @@ export function data(
   }
   return Buffer.concat(parts);
 }
-const mostData = 16_384;
+const maxData = 16_384;
 
 /** Sends a body as the server's windows allow, in frames of so many bytes, and ends it. */
 export async function upload(
   attacker: Attacker,
   streamId: number,
-  { body, size = mostData }: { body: Buffer; size?: number },
+  { body, size = maxData }: { body: Buffer; size?: number },
 ): Promise<void> {
   const { frames, sees, write } = attacker;
   let room = defaultLimits.initialWindowSize;

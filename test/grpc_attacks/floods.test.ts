@@ -14,7 +14,7 @@ const victim = await startVictim(product);
 /** `npm test` has few of them; each makes a thousand calls. */
 const connections = Number(process.env['ATTACK_CONNECTIONS'] ?? 2);
 
-test('calls that are reset, a thousand on each of many connections, are all over', async () => {
+test('a thousand calls that are reset on each of many connections all end', async () => {
   const reset = (id: number) => frameOf(FrameType.RST_STREAM, 0, id, word(ErrorCode.CANCEL));
   const calls = ids(1000).flatMap((id) => [headers(id, product.silent), reset(id)]);
   const all = Buffer.concat([...calls, frameOf(FrameType.PING, 0, 0, Buffer.alloc(8))]);
@@ -31,7 +31,7 @@ test('calls that are reset, a thousand on each of many connections, are all over
   });
 });
 
-test('calls with a deadline of 1 ns, thousands at once, all end DEADLINE_EXCEEDED', async () => {
+test('thousands of calls with a deadline of 1 ns all end with DEADLINE_EXCEEDED', async () => {
   const call = callOf(paths.clientStream, { 'grpc-timeout': '1n' });
   await victim.survives(async () => {
     // Ten thousand at once are all there may be, and others want to be answered, too.
@@ -59,7 +59,7 @@ const fields: Record<string, Record<string, string>> = {
 
 for (const [name, more] of Object.entries(fields)) {
   // They took 140 and 10 ms a call, which nobody else got.
-  test(`1,000 calls with ${name} are soon answered`, { timeout: 15_000 }, async () => {
+  test(`1,000 calls with ${name} are answered soon`, { timeout: 15_000 }, async () => {
     const call = callOf('/no.Service/Method', more);
     await victim.survives(async () => {
       const attacker = attack(victim);

@@ -5,7 +5,7 @@ import {
   calmed,
   leave,
   maxBufferedBytes,
-  mostBuffered,
+  maxBuffered,
   untilServer,
   untilShed,
 } from '../http2_attacks/shedding.ts';
@@ -54,14 +54,14 @@ async function untilSettled(attackers: readonly Attacker[], calls: number): Prom
  */
 async function shed(attackers: readonly Attacker[], calls: number) {
   await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
-  const most = await mostBuffered(victim);
+  const most = await maxBuffered(victim);
   const openStreams = await untilSettled(attackers, calls);
   await leave(victim, attackers);
   assert.ok(openStreams < calls, 'none was given up');
   return { most, ended: { CANCELLED: openStreams, RESOURCE_EXHAUSTED: calls - openStreams } };
 }
 
-test('endless responses without a window hold no more than the server may keep', async () => {
+test('endless responses to closed windows hold no more than the limit', async () => {
   const block = callOf(paths.serverStream);
   const body = message(`endless ${'x'.repeat(1000)}`);
   await victim.survives(async () => {
@@ -76,7 +76,7 @@ test('endless responses without a window hold no more than the server may keep',
 
 const thousands = Buffer.concat(Array.from({ length: 62 }, () => message('x'.repeat(1000))));
 
-test('uploads that nobody reads are not read on, once there is too much of them', async () => {
+test('uploads that no handler reads are paused above the limit', async () => {
   await victim.survives(async () => {
     const block = callOf(paths.clientStream);
     const attackers = await crowd(8, 16, { block, body: thousands });
@@ -88,7 +88,7 @@ test('uploads that nobody reads are not read on, once there is too much of them'
   });
 });
 
-test('uploads that are echoed without a window are given up, once there is too much of them', async () => {
+test('uploads that are echoed to closed windows are reset above the limit', async () => {
   await victim.survives(async () => {
     const attackers = await crowd(8, 16, { block: callOf(paths.bidi), body: thousands });
     const { most, ended } = await shed(attackers, 128);
@@ -99,7 +99,7 @@ test('uploads that are echoed without a window are given up, once there is too m
   });
 });
 
-test('messages that are whole count, as long as their calls are not', async () => {
+test('complete messages are charged while their calls are open', async () => {
   const body = message('x'.repeat(60_000));
   await victim.survives(async () => {
     const attackers = await crowd(8, 16, { block: callOf(paths.unary), body });
@@ -108,7 +108,7 @@ test('messages that are whole count, as long as their calls are not', async () =
   });
 });
 
-test('requests that their handlers still have count', async () => {
+test('requests that handlers keep are charged', async () => {
   const body = message(`wait ${'x'.repeat(60_000)}`);
   await victim.survives(async () => {
     const block = callOf(paths.serverStream);
@@ -118,14 +118,14 @@ test('requests that their handlers still have count', async () => {
   });
 });
 
-test('requests are inflated as long as there is room for what they become, and then refused', async () => {
+test('requests are decompressed while they fit into memory, and then refused', async () => {
   const block = callOf(paths.serverStream, { 'grpc-encoding': 'gzip' });
   const body = zipped(`wait ${'x'.repeat(200_000)}`);
   await victim.survives(async () => {
     const attackers = await crowd(8, 5, { block, body, flags: Flag.END_STREAM });
     const refused = () => attackers.reduce((sum, attacker) => sum + answered(attacker), 0);
     await untilServer(victim, () => refused() >= 10);
-    const most = await mostBuffered(victim);
+    const most = await maxBuffered(victim);
     await leave(victim, attackers);
 
     // Some are inflated at the same time.
@@ -134,7 +134,7 @@ test('requests are inflated as long as there is room for what they become, and t
   });
 });
 
-test('what a service keeps of the messages of its callers counts', async () => {
+test('messages that a service retains are charged', async () => {
   const block = callOf(paths.clientStream, { 'x-keep': '1' });
   await victim.survives(async () => {
     const attackers = await crowd(8, 16, { block, body: thousands });
@@ -143,7 +143,7 @@ test('what a service keeps of the messages of its callers counts', async () => {
   });
 });
 
-test('100 zip bombs at once end RESOURCE_EXHAUSTED, and take the memory of a few', async () => {
+test('100 zip bombs at once end with RESOURCE_EXHAUSTED, and take the memory of a few', async () => {
   const block = callOf(paths.unary, { 'grpc-encoding': 'gzip' });
   const bomb = zipped('x'.repeat(10_000_000));
   await victim.survives(async () => {

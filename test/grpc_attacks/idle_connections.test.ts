@@ -44,7 +44,7 @@ async function assertServed(attackers: readonly Attacker[]): Promise<void> {
 }
 
 test(
-  'header lists of idle connections are dropped before a call is refused',
+  'cached header lists of idle connections are freed before a call is refused',
   { timeout },
   async () => {
     const attackers = await crowd(async (attacker) => {
@@ -57,7 +57,7 @@ test(
 );
 
 test(
-  'header lists of connections with calls are dropped before a call is refused',
+  'cached header lists of active connections are freed before a call is refused',
   { timeout },
   async () => {
     const attackers = await crowd(async (attacker) => {

@@ -13,7 +13,7 @@ import { call, kinds, rpcMethods, paths } from '../support/kinds.ts';
 import { connectRaw, frame } from '../support/raw_client.ts';
 import { message } from './calls.ts';
 
-test('the log has no more of a path than a line holds, however long it is', async () => {
+test('the log truncates a long path', async () => {
   await using running = await serve({ engine: 'direct' });
   const client = await connectRaw(running.address);
   client.open(`/${'x'.repeat(10_000)}`).end();
@@ -26,7 +26,7 @@ test('the log has no more of a path than a line holds, however long it is', asyn
 /** Bytes of a line as src/observability/log.ts writes it. */
 const written = (line: Line) => Buffer.byteLength(printable(JSON.stringify(line)));
 
-test('a caller makes the line of its call no longer than 800 bytes as written, escapes and all', async () => {
+test('a caller cannot make the log line of its call longer than 800 bytes, including escapes', async () => {
   await using running = await serve({ engine: 'direct' });
   const client = await connectRaw(running.address);
   const long = (text: string) => text.repeat(4000);
@@ -50,7 +50,7 @@ test('a caller makes the line of its call no longer than 800 bytes as written, e
   assert.match(String(malformed['reason']), /^Cannot take a request with "content-length: /);
 });
 
-test('the name in a certificate is no longer in the log than a line bears', async () => {
+test('the log truncates the name in a certificate', async () => {
   const [own, signer] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
   const uri = `spiffe://example.org/${'"'.repeat(1000)}`;
   const pair = await certificate({ uris: [uri], signer });
@@ -70,7 +70,7 @@ test('the name in a certificate is no longer in the log than a line bears', asyn
   assert.ok(written(line) <= 800, `${written(line)}`);
 });
 
-test('what the caller does wrong is logged at level info, with a reason and no stack, though gRPC calls it INTERNAL', async () => {
+test('errors of the caller are logged at info, with a reason and no stack, even if gRPC calls them INTERNAL', async () => {
   await using running = await serve({ engine: 'direct' });
   const client = await connectRaw(running.address);
   const whole = message('Keys');
@@ -99,7 +99,7 @@ test('what the caller does wrong is logged at level info, with a reason and no s
   client.close();
 });
 
-test('every refusal of the engine has its reason in the log', async () => {
+test('the log has the reason of every refusal by the engine', async () => {
   const limits = { maxHeaderSize: 4096, maxBufferedBytes: 1024 ** 2 };
   await using running = await serve({ engine: 'direct', limits, maxMessageSize: 1024 });
   const client = await connectRaw(running.address);
@@ -127,7 +127,7 @@ test('every refusal of the engine has its reason in the log', async () => {
   ]);
 });
 
-test('a call that is cut while its response is compressed ends as the log says', async () => {
+test('a call that is cut while its response is compressed ends with the logged status', async () => {
   await using running = await serve({
     engine: 'direct',
     echo: {
@@ -166,7 +166,7 @@ const unencodable = {
 };
 
 for (const kind of kinds) {
-  test(`the log says INTERNAL, and why, where the reply to a ${kind} call cannot be encoded`, async (t) => {
+  test(`the log has INTERNAL and the reason if the response of a ${kind} call cannot be encoded`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
     const one = async () => unencodable;
     const some = async function* some() {
@@ -192,7 +192,7 @@ for (const kind of kinds) {
   });
 }
 
-test('the log says INTERNAL, and why, where a service gives no reply', async () => {
+test('the log has INTERNAL and the reason if a service returns no response', async () => {
   const echo = Object.assign({ unary: async () => {} });
   await using running = await serve({ engine: 'direct', echo });
 

@@ -16,7 +16,7 @@ const victim = await startVictim(product);
 const unary = callOf(paths.unary);
 const unaryZipped = callOf(paths.unary, { 'grpc-encoding': 'gzip' });
 
-test('a compressed message is not inflated before its call is whole', async () => {
+test('a compressed message is not decompressed before its request is complete', async () => {
   const body = zipped('x'.repeat(4_000_000));
   await victim.survives(async () => {
     const before = await victim.collected();
@@ -34,7 +34,7 @@ test('a compressed message is not inflated before its call is whole', async () =
   });
 });
 
-test('200 messages of corrupt gzip end INTERNAL', async () => {
+test('200 messages of corrupt gzip end with INTERNAL', async () => {
   const corrupt = packed(Buffer.from('this is no gzip'));
   await victim.survives(async () => {
     const attacker = attack(victim);
@@ -49,7 +49,7 @@ test('200 messages of corrupt gzip end INTERNAL', async () => {
   });
 });
 
-test('100,000 empty messages in a client stream end it where its service has enough', async () => {
+test('100,000 empty messages in a client stream end it when its service stops reading', async () => {
   await victim.survives(async () => {
     const attacker = attack(victim);
     attacker.write(headers(1, callOf('/grpc.testing.TestService/HalfDuplexCall')));
@@ -61,7 +61,7 @@ test('100,000 empty messages in a client stream end it where its service has eno
   });
 });
 
-test('5,000 empty messages in a bidi stream are answered, each of them', async () => {
+test('5,000 empty messages in a bidi stream are all answered', async () => {
   const windows = frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535));
   const reply = 5;
   await victim.survives(async () => {
@@ -80,7 +80,7 @@ test('5,000 empty messages in a bidi stream are answered, each of them', async (
   });
 });
 
-test('1,000 calls that announce 4 MiB and send little take little', async () => {
+test('1,000 calls that announce 4 MiB and send little use little memory', async () => {
   const begun = Buffer.concat([Buffer.from([0]), word(4 * megabyte), Buffer.alloc(10)]);
   await victim.survives(async () => {
     const before = await victim.collected();
@@ -99,7 +99,7 @@ test('1,000 calls that announce 4 MiB and send little take little', async () => 
   });
 });
 
-test('a message of 4 MiB that comes in frames of 64 bytes is taken', async () => {
+test('a message of 4 MiB in frames of 64 bytes is accepted', async () => {
   const body = message('x'.repeat(4 * megabyte - 5));
   await victim.survives(async () => {
     const attacker = attack(victim);
@@ -113,7 +113,7 @@ test('a message of 4 MiB that comes in frames of 64 bytes is taken', async () =>
   });
 });
 
-test('messages that come byte by byte on 100 streams are answered', async () => {
+test('messages sent byte by byte on 100 streams are answered', async () => {
   const body = message('x'.repeat(100));
   await victim.survives(async () => {
     const attacker = attack(victim);
@@ -130,7 +130,7 @@ test('messages that come byte by byte on 100 streams are answered', async () => 
   });
 });
 
-test('a prefix that comes byte by byte, and then nothing, keeps one call and no more', async () => {
+test('a prefix sent byte by byte, and then nothing, keeps one call and no more', async () => {
   const body = message('x');
   await victim.survives(async () => {
     const attacker = attack(victim);

@@ -15,7 +15,7 @@ const bodies = {
 };
 
 for (const [method, body] of Object.entries(bodies)) {
-  test(`${method} of 200 payloads at once, which nobody reads, keeps no more than there is room for`, async () => {
+  test(`${method} with 200 payloads at once that nobody reads holds no more than the limit`, async () => {
     await using running = await serve({
       engine: 'direct',
       limits: { maxBufferedBytes: 16 * MiB },
@@ -38,7 +38,7 @@ for (const [method, body] of Object.entries(bodies)) {
   });
 }
 
-test('calls that nobody reads keep 100,000 responses to send, all together', async () => {
+test('calls that nobody reads keep at most 100,000 pending responses in total', async () => {
   await using running = await serve({ engine: 'direct' });
   const client = await connectRaw(running.address, { initialWindowSize: 0 });
   const thousand = Array.from({ length: 1000 }, () => ({ size: 1 }));
@@ -61,7 +61,7 @@ test('calls that nobody reads keep 100,000 responses to send, all together', asy
   client.close();
 });
 
-test('payloads that are compressed wait for it within what there is room for', async () => {
+test('payloads that wait for compression stay within the limit', async () => {
   await using running = await serve({
     engine: 'direct',
     limits: { maxBufferedBytes: 16 * MiB },

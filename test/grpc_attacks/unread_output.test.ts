@@ -43,7 +43,7 @@ function echoes(from: number, count: number): Buffer {
   );
 }
 
-test('echoes of metadata wait for a peer that does not read, which is not read on, and lose nothing', async () => {
+test('echoed metadata waits for a peer that does not read, which is paused, and none is lost', async () => {
   await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes } });
   const { address, incidents, log } = running;
   const { socket } = dialSocket(address);

@@ -74,7 +74,7 @@ function attacker(socket: Socket): Attacker {
   };
 }
 
-const mostRounds = 100;
+const maxRounds = 100;
 
 /**
  * Writes again and again, with a request of the other client in between, until the server has had
@@ -86,7 +86,7 @@ export async function flood(
   bytes: (round: number) => Buffer,
 ): Promise<number | undefined> {
   for (let round = 0; !socket.closed; round++) {
-    assert.ok(round < mostRounds, 'was never cut off');
+    assert.ok(round < maxRounds, 'was never cut off');
     write(bytes(round));
     await victim.ask();
   }

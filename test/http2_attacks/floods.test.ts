@@ -59,7 +59,7 @@ function attack(victim: Victim, target: Target): void {
   }
 
   // Who reads little at a time says so often, and it costs us no answer: it is no flood.
-  test('100,000 WINDOW_UPDATE of 1 are taken, keep nothing and hold up nobody', async () => {
+  test('100,000 WINDOW_UPDATE of 1 are accepted, keep nothing and delay nobody', async () => {
     const pair = Buffer.concat([grow(0, 1), grow(1, 1)]);
     const many = Buffer.concat(Array.from({ length: 2500 }, () => pair));
     await victim.survives(async () => {
@@ -84,11 +84,11 @@ function attack(victim: Victim, target: Target): void {
     frameOf(FrameType.RST_STREAM, 0, id, word(ErrorCode.CANCEL)),
   ];
 
-  test('rapid reset (CVE-2023-44487) is cut off with ENHANCE_YOUR_CALM', async () => {
+  test('rapid reset (CVE-2023-44487) ends with ENHANCE_YOUR_CALM', async () => {
     await assertCalmed(hundredStreams(rapidReset));
   });
 
-  test('rapid reset over TLS is cut off with ENHANCE_YOUR_CALM', async () => {
+  test('rapid reset over TLS ends with ENHANCE_YOUR_CALM', async () => {
     const connect = (victim: Victim) => attackTls(victim, ['h2']);
     await assertCalmed(hundredStreams(rapidReset), { connect });
   });
@@ -109,7 +109,7 @@ function attack(victim: Victim, target: Target): void {
   };
 
   for (const [name, frames] of Object.entries(provocations)) {
-    test(`MadeYouReset (CVE-2025-8671) by ${name} is cut off with ENHANCE_YOUR_CALM`, async () => {
+    test(`MadeYouReset (CVE-2025-8671) by ${name} ends with ENHANCE_YOUR_CALM`, async () => {
       const areCalls = name !== malformed;
       await assertCalmed(hundredStreams(frames), { areCalls, code: 'INTERNAL' });
     });
@@ -132,12 +132,12 @@ function attack(victim: Victim, target: Target): void {
 
   const idle = target === echo ? { ...idleFrames, ...moreIdleFrames } : idleFrames;
   for (const [name, frame] of Object.entries(idle)) {
-    test(`a flood of ${name} is cut off with ENHANCE_YOUR_CALM`, async () => {
+    test(`a flood of ${name} ends with ENHANCE_YOUR_CALM`, async () => {
       await assertCalmed(onOneStream(frame));
     });
   }
 
-  test('a data dribble by SETTINGS, a byte more for every stream, is cut off', async () => {
+  test('a data dribble by SETTINGS, one byte more for every stream, is ended', async () => {
     await victim.survives(async () => {
       const attacker = attackPlain(victim);
       attacker.write(greeting(0));
@@ -154,7 +154,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test('a data dribble by WINDOW_UPDATE (CVE-2019-9511) sends no more than it is sent', async () => {
+  test('a data dribble by WINDOW_UPDATE (CVE-2019-9511) sends no more than it receives', async () => {
     const streams = Array.from({ length: 100 }, (_, i) => 2 * i + 1);
     const grown = Buffer.concat(streams.map((id) => grow(id, 1)));
     await victim.survives(async () => {
@@ -174,7 +174,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test('10,000 streams at once: a thousand are open, and too many beyond them are cut off', async () => {
+  test('of 10,000 streams at once a thousand are open, and too many above that end the connection', async () => {
     await victim.survives(async () => {
       const attacker = attackPlain(victim);
       attacker.write(greeting());

@@ -35,7 +35,7 @@ function attack(victim: Victim, target: Target): void {
   }
 
   for (const size of target === echo ? [0, 10, 16_000] : [10]) {
-    test(`a CONTINUATION flood of ${size} bytes a frame is cut off`, async () => {
+    test(`a CONTINUATION flood of ${size} bytes per frame is ended`, async () => {
       const part = frameOf(FrameType.CONTINUATION, 0, 1, Buffer.alloc(size, 0x84));
       await assertCalmed((round) =>
         round === 0
@@ -45,7 +45,7 @@ function attack(victim: Victim, target: Target): void {
     });
   }
 
-  test('a header block of more than a megabyte is cut off before it ends', async () => {
+  test('a header block of more than a megabyte is ended before it is complete', async () => {
     const part = frameOf(FrameType.CONTINUATION, 0, 1, Buffer.alloc(16_000, 0x84));
     const end = frameOf(FrameType.CONTINUATION, END_HEADERS, 1, Buffer.alloc(16_000, 0x84));
     const parts = Array.from({ length: 66 }, () => part);
@@ -73,7 +73,7 @@ function attack(victim: Victim, target: Target): void {
 
   const ping = frameOf(FrameType.PING, 0, 0, Buffer.alloc(8));
 
-  test('an HPACK bomb of one entry of 4 KiB, 12,000 times, is cut off', async () => {
+  test('an HPACK bomb, one entry of 4 KiB 12,000 times, is ended', async () => {
     await assertCalmed((round) => (round < 3 ? ping : headers(1, bomb(12_000), END_STREAM)));
   });
 
@@ -111,7 +111,7 @@ function attack(victim: Victim, target: Target): void {
     });
   }
 
-  test('zero-length headers (CVE-2019-9516) are malformed, and a flood of them is cut off', async () => {
+  test('zero-length headers (CVE-2019-9516) are malformed, and a flood of them is ended', async () => {
     // Spelt out, Huffman coded, and into the dynamic table.
     for (const field of [
       [0x00, 0x00, 0x00],

@@ -8,7 +8,7 @@ import {
   calmed,
   leave,
   maxBufferedBytes,
-  mostBuffered,
+  maxBuffered,
   refused,
   untilServer,
   untilShed,
@@ -46,7 +46,7 @@ for (const [connections, streams] of [
   [1, 40],
   [8, 5],
 ] as const) {
-  test(`streams without a window, ${streams} on ${connections} connection(s), are refused, or reset for what they hold`, async () => {
+  test(`streams with closed windows, ${streams} on ${connections} connection(s), are refused, or reset for what they hold`, async () => {
     await victim.survives(async () => {
       const attackers = askForMuch(connections, streams, noWindow);
       // Those that are not read any more are neither.
@@ -69,7 +69,7 @@ for (const [connections, streams] of [
   });
 }
 
-test('responses to a peer that grants every window and reads nothing are held as far as there is room', async () => {
+test('responses to a peer that grants every window and reads nothing stay within the limit', async () => {
   await victim.survives(async () => {
     const [attacker] = askForMuch(1, 0, allWindows);
     assert.ok(attacker);
@@ -99,7 +99,7 @@ test('responses to a peer that grants every window and reads nothing are held as
   });
 });
 
-test('streams that send more than their windows are reset with FLOW_CONTROL_ERROR', async () => {
+test('streams that exceed their windows are reset with FLOW_CONTROL_ERROR', async () => {
   const data = ids(20).map((id) => frameOf(FrameType.DATA, 0, id, Buffer.alloc(16_384)));
   await victim.survives(async () => {
     const attacker = attackPlain(victim);
@@ -138,7 +138,7 @@ function sendMuch(connections: number, path: string): Attacker[] {
   });
 }
 
-test('a response that is written while the socket is full counts as well', async () => {
+test('a response that is written while the socket is full is charged', async () => {
   await victim.survives(async () => {
     const attacker = attackPlain(victim);
     attacker.socket.pause();
@@ -153,11 +153,11 @@ test('a response that is written while the socket is full counts as well', async
   });
 });
 
-test('what nobody consumes is not read, once there is too much of it, and then it is reset', async () => {
+test('a body that no handler consumes is paused above the limit, and then reset', async () => {
   await victim.survives(async () => {
     const attackers = sendMuch(8, '/silent');
     await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
-    const most = await mostBuffered(victim);
+    const most = await maxBuffered(victim);
     await untilShed(victim);
     await untilServer(victim, () => calmed(attackers) > 0);
     await leave(victim, attackers);
@@ -167,11 +167,11 @@ test('what nobody consumes is not read, once there is too much of it, and then i
   });
 });
 
-test('an echo that its peer does not read is not read far beyond the budget', async () => {
+test('an echo that its peer does not read is paused near the limit', async () => {
   await victim.survives(async () => {
     const attackers = sendMuch(8, '/');
     await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
-    const most = await mostBuffered(victim);
+    const most = await maxBuffered(victim);
     await untilShed(victim);
     await untilServer(victim, () => calmed(attackers) > 0);
     await leave(victim, attackers);
@@ -181,7 +181,7 @@ test('an echo that its peer does not read is not read far beyond the budget', as
   });
 });
 
-test('a body that comes byte by byte and is held counts for what it takes', async () => {
+test('a body that is sent byte by byte and held is charged for its memory', async () => {
   const data = ids(10).map((id) => frameOf(FrameType.DATA, 0, id, Buffer.from('x')));
   const some = Buffer.concat(Array.from({ length: 1000 }, () => Buffer.concat(data)));
   await victim.survives(async () => {
@@ -204,7 +204,7 @@ test('a body that comes byte by byte and is held counts for what it takes', asyn
   });
 });
 
-test('the headers of requests that stay open count for what they take', async () => {
+test('the headers of open requests are charged for their memory', async () => {
   const padding = Buffer.concat([
     Buffer.from([0x00, 0x01, 0x61, 0x7f, 0xa1, 0x1e]),
     Buffer.alloc(4000, 'x'),
@@ -229,7 +229,7 @@ test('the headers of requests that stay open count for what they take', async ()
   });
 });
 
-test('as many streams as there is room for stay open, more are refused, and all are gone with their connections', async () => {
+test('streams stay open within the limit, more are refused, and all close with their connections', async () => {
   await victim.survives(async () => {
     const attackers = Array.from({ length: 10 }, () => attackPlain(victim));
     for (const { write } of attackers) {

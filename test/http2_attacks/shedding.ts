@@ -8,14 +8,14 @@ import type { Stats, Victim } from './victim.ts';
 export const maxBufferedBytes = 4 * 1024 * 1024;
 
 /** Until then what is on its way has come. */
-const mostRounds = 10_000;
+const maxRounds = 10_000;
 
 /** Has the other client ask until that is so of the server; gives what it has then. */
 export async function untilServer(
   victim: Victim,
   condition: (stats: Stats) => boolean,
 ): Promise<Stats> {
-  for (let round = 0; round < mostRounds; round++) {
+  for (let round = 0; round < maxRounds; round++) {
     await victim.ask();
     const stats = await victim.stats();
     if (condition(stats)) return stats;
@@ -33,7 +33,7 @@ export async function untilShed(victim: Victim): Promise<Stats> {
 }
 
 /** The most that the server keeps while the other client asks twenty times. */
-export async function mostBuffered(victim: Victim): Promise<number> {
+export async function maxBuffered(victim: Victim): Promise<number> {
   let most = 0;
   for (let round = 0; round < 20; round++) {
     await victim.ask();

@@ -40,7 +40,7 @@ function attack(victim: Victim, target: Target): void {
     return attackers;
   }
 
-  test(`${size} connections that say nothing are cut off with PROTOCOL_ERROR after 10 s`, async () => {
+  test(`${size} silent connections end with PROTOCOL_ERROR after 10 s`, async () => {
     await victim.survives(async () => {
       const attackers = await crowd(nothing);
       const { openConnections } = await victim.pass(9999);
@@ -51,7 +51,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test(`${size} half-open connections are asked after 60 s, and dropped 20 s later`, async () => {
+  test(`${size} half-open connections get a PING after 60 s, and are closed 20 s later`, async () => {
     await victim.survives(async () => {
       const attackers = await crowd(greeting());
       await victim.pass(60_000);
@@ -64,7 +64,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test('a preface that comes byte by byte has no more time than another', async () => {
+  test('a preface sent byte by byte gets no more time', async () => {
     await victim.survives(async () => {
       const attacker = attackPlain(victim);
       for (const byte of preface.subarray(0, 9)) {
@@ -77,7 +77,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test('a connection without streams is left after 300 s, though it answers every PING', async () => {
+  test('a connection without streams gets GOAWAY after 300 s, though it answers every PING', async () => {
     await victim.survives(async () => {
       const attacker = attackPlain(victim);
       attacker.write(greeting());
@@ -108,7 +108,7 @@ function attack(victim: Victim, target: Target): void {
   }
 
   test(
-    'a connection without streams is left after 300 s, though its client sends PINGs',
+    'a connection without streams gets GOAWAY after 300 s, though its client sends PINGs',
     { timeout: 30_000 },
     async () => {
       await victim.survives(async () => {
@@ -122,7 +122,7 @@ function attack(victim: Victim, target: Target): void {
     },
   );
 
-  test('a call, though it is over at once, keeps a connection for another 300 s', async () => {
+  test('a call, however short, keeps a connection for another 300 s', async () => {
     await victim.survives(async () => {
       const attacker = attackPlain(victim);
       attacker.write(greeting());
@@ -140,7 +140,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test('a peer that goes on after it was told to go is dropped a second later', async () => {
+  test('a peer that continues after GOAWAY with an error is closed a second later', async () => {
     await victim.survives(async () => {
       const socket = connect({ port: victim.plain, host: '127.0.0.1', allowHalfOpen: true });
       socket.on('error', () => {}).resume();
@@ -160,7 +160,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test('a peer that reads nothing while it floods is cut off, and dropped a second later', async () => {
+  test('a peer that floods and reads nothing is closed a second after GOAWAY', async () => {
     const pings = Array.from({ length: 100 }, () => frameOf(FrameType.PING, 0, 0, Buffer.alloc(8)));
     await victim.survives(async () => {
       const attacker = attackPlain(victim);

@@ -55,11 +55,11 @@ export interface Victim {
 }
 
 /** Times that an attack asks for the other client's answer, at least. */
-const leastAnswers = 3;
+const minAnswers = 3;
 /** What memory may differ by without anything being kept of an attack. */
 const margin = 2 * 1024 * 1024;
 /** Until then what closes has closed. */
-const mostRounds = 300;
+const maxRounds = 300;
 
 /** Starts a server for the tests of one file. */
 export async function startVictim(
@@ -114,7 +114,7 @@ export async function startVictim(
     for (let round = 0; round < 2; round++) {
       const before = answers;
       const calls = await attack();
-      assert.ok(answers - before >= leastAnswers, 'the other client was not asked');
+      assert.ok(answers - before >= minAnswers, 'the other client was not asked');
       expected = calls && expected ? sum(expected, calls) : undefined;
     }
     await ask();
@@ -125,7 +125,7 @@ export async function startVictim(
   }
 
   /** Waits until the server has no more than in the beginning, and at most this memory. */
-  async function back(mostMemory: number): Promise<Stats> {
+  async function back(maxMemory: number): Promise<Stats> {
     const { openConnections, openStreams, descriptors } = first;
     const isBack = (now: Stats) =>
       now.openConnections === openConnections &&
@@ -136,10 +136,10 @@ export async function startVictim(
       now.bufferedBytes > 0 &&
       now.bufferedBytes <= first.bufferedBytes &&
       now.descriptors <= descriptors &&
-      now.memory <= mostMemory;
+      now.memory <= maxMemory;
     let now = await collected();
-    for (let round = 0; round < mostRounds && !isBack(now); round++) now = await collected();
-    assert.ok(isBack(now), JSON.stringify({ first, now, mostMemory }));
+    for (let round = 0; round < maxRounds && !isBack(now); round++) now = await collected();
+    assert.ok(isBack(now), JSON.stringify({ first, now, maxMemory }));
     return now;
   }
 }

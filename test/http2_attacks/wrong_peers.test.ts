@@ -33,7 +33,7 @@ function attack(victim: Victim, target: Target): void {
   const protocolErrors = [1, 1, 1].map(() => ErrorCode.PROTOCOL_ERROR);
   const noWord = [undefined, undefined, undefined];
 
-  test('TLS on the port for plain text is closed', async () => {
+  test('TLS on a plaintext port is closed', async () => {
     const [ours, theirs] = duplexPair();
     const client = connectTls({ socket: ours }).on('error', () => {});
     const [hello] = await once(theirs, 'data');
@@ -58,7 +58,7 @@ function attack(victim: Victim, target: Target): void {
   // The echo has no word for such a client.
   const badRequests = Array(3).fill(target === product ? 'HTTP/1.1 400 Bad Request' : '');
 
-  test('HTTP/1.1 on the port for plain text is answered, and closed', async () => {
+  test('HTTP/1.1 on a plaintext port is answered, and closed', async () => {
     await victim.survives(async () => {
       const answers = await answersTo(http1, () => connect(victim.plain, '127.0.0.1'));
       assert.deepEqual(answers, badRequests);
@@ -74,7 +74,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test('TLS for HTTP/1.1 alone does not come about', async () => {
+  test('a TLS handshake with ALPN http/1.1 fails', async () => {
     await victim.survives(async () => {
       for (let peer = 0; peer < 3; peer++) {
         const { socket } = attackTls(victim, ['http/1.1']);
@@ -85,7 +85,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  test('plain text on the port for TLS is closed', async () => {
+  test('plaintext on a TLS port is closed', async () => {
     for (const said of [http1, greeting()]) {
       await victim.survives(async () => {
         const toTls = () => attackPlain({ ...victim, plain: victim.tls });
@@ -98,7 +98,7 @@ function attack(victim: Victim, target: Target): void {
     const bytes = (random: Random) =>
       Buffer.from(Array.from({ length: 3000 }, () => random.below(256)));
 
-    test(`random bytes are cut off with PROTOCOL_ERROR (seed ${seed})`, async () => {
+    test(`random bytes end with PROTOCOL_ERROR (seed ${seed})`, async () => {
       const said = bytes(createRandom(seed));
       await victim.survives(async () => {
         assert.deepEqual(await sayTo(() => attackPlain(victim), said), protocolErrors);
@@ -106,7 +106,7 @@ function attack(victim: Victim, target: Target): void {
       });
     });
 
-    test(`random bytes for frames are cut off with an error (seed ${seed})`, async () => {
+    test(`random bytes as frames end with an error (seed ${seed})`, async () => {
       await victim.survives(async () => {
         const random = createRandom(seed);
         for (let peer = 0; peer < 10; peer++) {
@@ -118,7 +118,7 @@ function attack(victim: Victim, target: Target): void {
       });
     });
 
-    test(`random bytes on the port for TLS are closed (seed ${seed})`, async () => {
+    test(`random bytes on a TLS port are closed (seed ${seed})`, async () => {
       const said = bytes(createRandom(seed));
       await victim.survives(async () => {
         const toTls = () => attackPlain({ ...victim, plain: victim.tls });

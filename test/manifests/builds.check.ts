@@ -26,12 +26,12 @@ const exceptions = [
   },
 ];
 
-test('kustomize builds every overlay and every choice of components', () => {
+test('kustomize builds every overlay and every combination of components', () => {
   assert.equal(builds.all.length, overlays.length + 192);
 });
 
 for (const version of kubernetesVersions) {
-  test(`kubeconform finds every object valid for Kubernetes ${version}`, async () => {
+  test(`kubeconform validates every object for Kubernetes ${version}`, async () => {
     const { valid, problems } = await kubeconform(builds.folder, version);
 
     assert.deepEqual(problems, []);
@@ -39,14 +39,14 @@ for (const version of kubernetesVersions) {
   });
 }
 
-test('kube-score finds what is excepted, and nothing else', async () => {
+test('kube-score finds the listed exceptions, and nothing else', async () => {
   for (const each of builds.all) {
     const excepted = exceptions.filter(({ where }) => where(each)).map(({ check }) => check);
     assert.deepEqual(await kubeScore(each.file), excepted, each.name);
   }
 });
 
-test('our own rules find nothing', () => {
+test("the project's own rules find nothing", () => {
   const problems = builds.all.flatMap(({ name, objects }) =>
     problemsOf(objects).map((problem) => `${name}: ${problem}`),
   );

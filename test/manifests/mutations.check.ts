@@ -13,7 +13,7 @@ const builds = await build([components]);
 after(() => builds[Symbol.dispose]());
 const whole = builds.all.find(({ name }) => name.startsWith('base'))?.file ?? '';
 
-test('kubeconform tells each thing that is made wrong', async () => {
+test('kubeconform finds each mutation', async () => {
   // All in one run: it reads the schemas of all Kubernetes first.
   const folder = join(builds.folder, '../mutated');
   mkdirSync(folder);
@@ -31,14 +31,14 @@ test('kubeconform tells each thing that is made wrong', async () => {
 });
 
 for (const { problem, ...mutation } of wrong) {
-  test(`problemsOf() tells ${mutation.what}`, () => {
+  test(`problemsOf() finds ${mutation.what}`, () => {
     const problems = problemsOf(mutated(mutation).objects);
 
     assert.ok(problems.includes(problem), problems.join('\n'));
   });
 }
 
-test(`kube-score tells ${unconfined.what}`, async () => {
+test(`kube-score finds ${unconfined.what}`, async () => {
   const file = join(builds.folder, '../mutated.yaml');
   writeFileSync(file, mutated(unconfined).object);
 

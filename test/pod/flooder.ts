@@ -28,7 +28,7 @@ interface Sending {
 interface FlooderOptions extends Pick<Flood, 'reads' | 'streams' | 'uploads'> {
   shapes: readonly Shape[];
   /** Of all connections together. */
-  mostCalls: number;
+  maxCalls: number;
   /** Whether requests are ended, where that is not the windows' affair. */
   ends?: boolean;
   counts: Done;
@@ -36,7 +36,7 @@ interface FlooderOptions extends Pick<Flood, 'reads' | 'streams' | 'uploads'> {
 }
 
 /** Bytes that wait to be written, at most: what the server does not read it does not see, either. */
-const mostQueued = 256 * 1024;
+const maxQueued = 256 * 1024;
 /** A body that the server takes no more of for so many milliseconds holds up no others. */
 const patience = 100;
 /** Of the largest window of a connection, what has been read before it is said. */
@@ -159,14 +159,14 @@ export class Flooder {
   }
 
   #hasRoom(): boolean {
-    return !this.#socket.destroyed && this.#socket.writableLength < mostQueued;
+    return !this.#socket.destroyed && this.#socket.writableLength < maxQueued;
   }
 
   /** Opens a call where there may be one more. */
   #begin(): boolean {
-    const { reads, streams, shapes, mostCalls, ends, counts } = this.#options;
+    const { reads, streams, shapes, maxCalls, ends, counts } = this.#options;
     if (this.#open.size >= streams || this.#nextId > maxInt31 - 2) return false;
-    if (counts.calls >= mostCalls) return false;
+    if (counts.calls >= maxCalls) return false;
     const isRead = reads === 'all' || (reads === 'half' && this.#read <= this.#unread);
     const index = (this.#nextId - 1) / 2;
     const shape = shapes[index % shapes.length];

@@ -47,7 +47,7 @@ const heldBytes = /^greeter_held_bytes\{category="(\w+)"\} (\d+)$/gm;
 const openStreams = /^greeter_open_streams (\d+)$/m;
 const streamsOfConnection = 500;
 /** What has not come to rest by then never does. */
-const mostRounds = 1000;
+const maxRounds = 1000;
 
 /** Starts one with the settings of the base. */
 export async function startMeasured(env: Record<string, string> = {}): Promise<Measured> {
@@ -73,7 +73,7 @@ export async function startMeasured(env: Record<string, string> = {}): Promise<M
           reads,
           streams: Math.ceil(calls / connections),
           uploads: Number.POSITIVE_INFINITY,
-          mostCalls: calls,
+          maxCalls: calls,
           onClose: () => counts.closed++,
         });
       });
@@ -106,7 +106,7 @@ export async function startMeasured(env: Record<string, string> = {}): Promise<M
   /** What is held as long as nothing of it changes. */
   async function settled(): Promise<Held> {
     let before = await counted();
-    for (let round = 0; round < mostRounds; round++) {
+    for (let round = 0; round < maxRounds; round++) {
       const after = await counted();
       const isLevel = isDeepStrictEqual(after, before);
       before = after;

@@ -148,7 +148,7 @@ const lines: readonly Line[] = [
   },
 ];
 
-test(`${podMiB} MiB bear what small input does`, { skip }, async (t) => {
+test(`${podMiB} MiB are enough against attacks with little input`, { skip }, async (t) => {
   using load = startLoad();
   const table = createTable('');
   const played = lines.filter(({ name, isLong }) =>

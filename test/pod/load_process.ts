@@ -13,9 +13,9 @@ import { shapesOf } from './payloads.ts';
 /** Not that of the probes: a server may tell its peers apart by their addresses. */
 const localAddress = '127.0.0.2';
 /** How many of a crowd are on their way at once: a listener has only so long a queue. */
-const mostConnecting = 200;
+const maxConnecting = 200;
 /** A server that closes connections gets new ones, but not without end. */
-const mostReconnects = 2000;
+const maxReconnects = 2000;
 /** A server that is busy with what came before has so many milliseconds to take the first call. */
 const patience = 10_000;
 
@@ -35,7 +35,7 @@ process.on('disconnect', () => process.exit());
 async function flood(order: Flood): Promise<void> {
   const counts = noneYet();
   const shapes = inTurn(order.methods.map((method) => shapesOf(method, order.payload)));
-  const mostCalls = order.connections * order.streams + order.calls;
+  const maxCalls = order.connections * order.streams + order.calls;
   const flooders = new Set<Flooder>();
   const sockets = new Set<Socket>();
   const start = performance.now();
@@ -51,12 +51,12 @@ async function flood(order: Flood): Promise<void> {
   await until(() => counts.ended >= order.calls, order.time);
 
   function add(): void {
-    if (isOver || counts.connected >= order.connections + mostReconnects) return;
+    if (isOver || counts.connected >= order.connections + maxReconnects) return;
     counts.connected++;
     const socket = dial(order.port);
     sockets.add(socket);
     const { reads, streams, uploads } = order;
-    const options = { reads, streams, uploads, shapes, mostCalls, counts, onClose };
+    const options = { reads, streams, uploads, shapes, maxCalls, counts, onClose };
     const flooder = new Flooder(socket, options);
     flooders.add(flooder);
 
@@ -108,7 +108,7 @@ async function crowd({ port, connections, says, identity }: Crowd): Promise<void
   const hello = says === 'client hello' ? await clientHello() : preface;
   const secureContext = createSecureContext(identity ? withLongestChain(identity) : {});
   let left = connections;
-  const workers = Array.from({ length: Math.min(mostConnecting, connections) }, async () => {
+  const workers = Array.from({ length: Math.min(maxConnecting, connections) }, async () => {
     while (left-- > 0) await enter();
   });
   await Promise.all(workers);

@@ -33,7 +33,7 @@ const crowds = [
 /** A case is over when so many calls have ended, or after so many milliseconds, and some more for each method. */
 const most = { calls: 4000, time: 200, more: 60 };
 /** Calls that are open on each of forty connections, where each has 15 KiB of metadata: all that may be buffered. */
-const mostWithMetadata = 60;
+const maxWithMetadata = 60;
 
 interface Method extends Attacked {
   name: string;
@@ -96,7 +96,7 @@ interface Column extends Pick<Flood, 'payload' | 'reads'> {
 const quick = new Set(['gzip', 'invalid UTF-8']);
 const played = columns.filter(({ name }) => isWhole || isChosen || quick.has(name));
 
-test(`${podMiB} MiB bear what every method is sent`, { skip }, async (t) => {
+test(`${podMiB} MiB are enough for every payload to every method`, { skip }, async (t) => {
   using load = startLoad();
   const peaks = createTable('MiB at most, 1/40 connections');
   const slowest = createTable('slowest probe, ms');
@@ -136,7 +136,7 @@ async function attackRow(
         const uploads = isPatient ? Math.ceil(4 / crowd.connections) : Infinity;
         const { calls } = most;
         const what = { methods, uploads, ...crowd, ...column, calls, time };
-        if (name === 'metadata' && crowd.connections > 1) what.streams = mostWithMetadata;
+        if (name === 'metadata' && crowd.connections > 1) what.streams = maxWithMetadata;
         const outcome = await attack({ pod, load }, { do: 'flood', port, ...what });
         cells.push(peakCell(pod, outcome));
         times.push(Math.round(outcome.ordeal.slowest));

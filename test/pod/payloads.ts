@@ -43,7 +43,7 @@ const most = 4 * MiB - 1024;
 /** Messages of one call, where a method takes more than one. */
 const messages = 8;
 /** Shapes of each kind that differ in which field they fill. */
-const mostFields = 4;
+const maxFields = 4;
 
 /** Everything that each method is sent, by its name. */
 const bodies = {
@@ -125,7 +125,7 @@ function stringsOf(type: DescMessage, size: number, fill: string | Buffer): Uint
   const part = Math.floor(size / leaves.length);
   const all = Buffer.concat(leaves.map((path) => at(path, Buffer.alloc(part, fill))));
   if (leaves.length === 1) return [all];
-  return [all, ...leaves.slice(0, mostFields).map((path) => at(path, Buffer.alloc(size, fill)))];
+  return [all, ...leaves.slice(0, maxFields).map((path) => at(path, Buffer.alloc(size, fill)))];
 }
 
 /** Where a message has strings and bytes, and the messages in it. */
@@ -154,7 +154,7 @@ function repeatedFields(type: DescMessage, size: number): Uint8Array[] {
     const [first] = message.fields.flatMap((field) => elementsOf(field));
     return first ? [at([number], Buffer.alloc(size, first))] : [];
   });
-  return [...whole.slice(0, mostFields), ...inside.slice(0, mostFields)];
+  return [...whole.slice(0, maxFields), ...inside.slice(0, maxFields)];
 }
 
 function elementsOf({ fieldKind, number, scalar }: DescField): Buffer[] {
@@ -186,9 +186,9 @@ function inEach(type: DescMessage, fields: Buffer): Uint8Array[] {
 }
 
 /** The limit, less what every request has. */
-const mostMetadata = 15 * 1024;
+const maxMetadata = 15 * 1024;
 /** Some tables take entries of 4,096 bytes in all. */
-const mostIndexed = 4000;
+const maxIndexed = 4000;
 
 /** Header lists as large as they may be, on calls that say nothing else. */
 function metadata(path: string): Shape[] {
@@ -200,15 +200,15 @@ function metadata(path: string): Shape[] {
   };
   const fields: Record<string, string>[] = [
     echoed,
-    { 'x-one': 'x'.repeat(mostMetadata) },
-    { 'x-many-bin': ','.repeat(mostMetadata) },
-    { 'x-request-id': 'x'.repeat(mostMetadata) },
-    { 'user-agent': 'x'.repeat(mostMetadata) },
-    { traceparent: 'x'.repeat(mostMetadata) },
-    { ...zipped, 'grpc-accept-encoding': `a${' '.repeat(mostMetadata)}a` },
+    { 'x-one': 'x'.repeat(maxMetadata) },
+    { 'x-many-bin': ','.repeat(maxMetadata) },
+    { 'x-request-id': 'x'.repeat(maxMetadata) },
+    { 'user-agent': 'x'.repeat(maxMetadata) },
+    { traceparent: 'x'.repeat(maxMetadata) },
+    { ...zipped, 'grpc-accept-encoding': `a${' '.repeat(maxMetadata)}a` },
   ];
   const indexed = (name: string): Shape => {
-    const entry = insert(name, 'x'.repeat(mostIndexed - name.length - 32));
+    const entry = insert(name, 'x'.repeat(maxIndexed - name.length - 32));
     const again = Array.from({ length: 3 }, () => field(firstIndex));
     const block = Buffer.concat([callOf(path), ...again]);
     return { block, first: Buffer.concat([callOf(path), entry]), body };
@@ -285,7 +285,7 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
 
   'metadata that is echoed': (path) => {
     const name = 'x-grpc-test-echo-initial';
-    const entry = insert(name, 'x'.repeat(mostIndexed - name.length - 32));
+    const entry = insert(name, 'x'.repeat(maxIndexed - name.length - 32));
     const block = Buffer.concat([callOf(path), field(firstIndex)]);
     const first = Buffer.concat([callOf(path), entry]);
     return [{ block, first, body: frame(Buffer.alloc(0)) }];

@@ -60,7 +60,7 @@ test('connect() does not retry another status', async () => {
   assert.equal(calls, 1);
 });
 
-test('connect() gives every call a deadline of 5 s, which the server knows', async () => {
+test('connect() gives every call a deadline of 5 s, which the server gets', async () => {
   let left = Number.NaN;
   await using server = await start(async (_text, { deadline = Number.NaN }) => {
     left = deadline - performance.now();

@@ -43,7 +43,7 @@ async function call(pair: typeof own | undefined, { isExempt = false, isMutual =
   }
 }
 
-test('requireClient() lets a client through whose certificate has a name that may call the method', async () => {
+test('requireClient() accepts a client whose certificate has a name that may call the method', async () => {
   assert.equal(await call(ofCart), 'hello');
 });
 

@@ -59,12 +59,12 @@ function open(address: string) {
   return { channel, [Symbol.dispose]: () => channel.close() };
 }
 
-test('requireToken() lets a call through with a token that has the scope, and tells who calls', async () => {
+test('requireToken() accepts a token with the scope, and passes the caller to the service', async () => {
   assert.equal(await call(`Bearer ${await token()}`), 'hello, ada');
   assert.equal(await call(`bearer ${await token({ scope: 'other echo:call' })}`), 'hello, ada');
 });
 
-test('requireToken() lets exempt methods through without a token', async () => {
+test('requireToken() accepts calls of exempt methods without a token', async () => {
   assert.equal(await call(undefined, { exempt: new Set([path]) }), 'hello, undefined');
 });
 
@@ -99,7 +99,7 @@ test('requireToken() ends a call with PERMISSION_DENIED without the scope, or fo
   assert.equal(await call(own, { scopes: new Map() }), 'PERMISSION_DENIED: Method is not allowed');
 });
 
-test('requireToken() ends a call with UNAVAILABLE where the keys cannot be fetched', async () => {
+test('requireToken() ends a call with UNAVAILABLE if the keys cannot be fetched', async () => {
   const unreachable = () => Promise.reject(new TypeError('fetch failed'));
 
   const answer = await call(`Bearer ${await token()}`, { keys: unreachable });

@@ -27,7 +27,7 @@ const mostLate = limits.maxConcurrentStreams * stepOfCall;
 /** What a stream counts for that is reset, in bytes, as long as that is remembered. */
 const resetCost = 32;
 /** Of a connection, whatever its streams have: frames and blocks that have begun, HPACK's table and cache, output. */
-const mostIdle = 256 * 1024;
+const maxIdle = 256 * 1024;
 /** What the parts of a response count beside their bytes, each. */
 const partCost = 128;
 /** Messages of fewer bytes are read whatever room there is. */
@@ -49,7 +49,7 @@ export function check(world: World): void {
     hold(own <= most, `${own} streams are open on connection ${link.name}`, most);
   }
   checkWork(world);
-  const least = sum(links, (link) => leastHeld(link, ofLink(open, link)));
+  const least = sum(links, (link) => minHeld(link, ofLink(open, link)));
   hold(http2.bufferedBytes >= least, `${http2.bufferedBytes} bytes are counted`, least);
   checkCategories(world, held);
 }
@@ -69,9 +69,9 @@ export function checkTurned(world: World): void {
   const { budget, http2, links, served, turns } = world;
   const held = served.filter(isHeld);
   const { bufferedBytes } = http2;
-  const waiting = turns.scheduler.putOff;
+  const waiting = turns.scheduler.deferredInput;
   const inflated = sum(served.filter(mayBeInflated), (each) => mostOfStream(each, undefined));
-  const most = waiting + inflated + sum(links, (link) => mostHeld(link, ofLink(held, link)));
+  const most = waiting + inflated + sum(links, (link) => maxHeld(link, ofLink(held, link)));
   hold(bufferedBytes <= most, `${bufferedBytes} bytes are counted`, most);
   if (!turns.isPending) served.forEach(checkEnd);
   if (held.length > 0 || turns.isPending || !links.every(isCalm)) return;
@@ -108,8 +108,8 @@ function checkCategories(world: World, held: readonly Served[]): void {
   const ofCalls = limits.streamCost * held.length;
   hold(calls === ofCalls, `${calls} bytes of calls are counted`, ofCalls);
   const { messages = 0 } = heldBytes;
-  const mostMessages = sum([...held, ...world.served.filter(mayBeInflated)], mostAtHand);
-  hold(messages <= mostMessages, `${messages} bytes of messages are counted`, mostMessages);
+  const maxMessages = sum([...held, ...world.served.filter(mayBeInflated)], maxAtHand);
+  hold(messages <= maxMessages, `${messages} bytes of messages are counted`, maxMessages);
   const most = sum(held, (each) => each.retained);
   hold(retained <= most, `${retained} bytes are counted that services keep`, most);
   // Who has not been told yet that a stream is closed may keep more.
@@ -136,8 +136,8 @@ function checkWork({ turns }: World): void {
     const inTime = done - late;
     const most = (hasWaited ? quota.waited : quota.fresh) + largest;
     hold(inTime <= most, `a connection has done ${inTime} as its part of a turn`, most);
-    const mostTurns = mostWaited + Math.floor(debt / leastPart);
-    hold(waited <= mostTurns, `a connection has waited ${waited} turns`, mostTurns);
+    const maxTurns = mostWaited + Math.floor(debt / leastPart);
+    hold(waited <= maxTurns, `a connection has waited ${waited} turns`, maxTurns);
     // What is too much to wait is dealt with at once, and no more of it is read.
     hold(late <= mostLate || wasCrowded, `a connection has done ${late} beyond its part`, mostLate);
   }
@@ -147,7 +147,7 @@ function checkWork({ turns }: World): void {
 }
 
 /** What we know that the connection keeps. */
-function leastHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): number {
+function minHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): number {
   if (wire.destroyed || isGivenUp) return 0;
   const { readableLength, writableLength, untoldBytes } = wire;
   // Of a connection that is over nothing is of use.
@@ -162,11 +162,11 @@ function leastHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): nu
 }
 
 /** What it keeps beyond that is a bounded part of it, or of what it is. */
-function mostHeld({ wire, view }: Link, open: readonly Served[]): number {
+function maxHeld({ wire, view }: Link, open: readonly Served[]): number {
   const streams = sum(open, (each) => mostOfStream(each, view.streams.get(each.stream.id)));
   if (wire.destroyed) return streams;
   const { readableLength, writableLength } = wire;
-  const buffers = readableLength + writableLength + mostIdle + resetCost * view.resets.size;
+  const buffers = readableLength + writableLength + maxIdle + resetCost * view.resets.size;
   return buffers + streams;
 }
 
@@ -192,7 +192,7 @@ function requestHeld(each: Served): number {
 }
 
 /** Bytes of messages that its handler has, or that there is room for; of small ones that all are taken, the last. */
-function mostAtHand(each: Served): number {
+function maxAtHand(each: Served): number {
   const { isReading, largest, last, received, taken } = each;
   const isLast = isPlain(each) && isReading && received === taken && last <= smallMessage;
   return isLast ? last : largest + timesOfMessage * maxMessageSize;

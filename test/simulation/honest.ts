@@ -13,7 +13,7 @@ import type { Link, World } from './world.ts';
  * How many turns a message may take to be answered, and a call to end: the peers of a world are few, so that
  * each has its part of every turn, and a message takes hardly any of it.
  */
-const mostTurns = 12;
+const maxTurns = 12;
 
 /** Bytes of a message for which there is room in any share: who asks for no more is never refused. */
 const smallMessage = 4096;
@@ -47,7 +47,7 @@ export class Honest {
   /** Calls that the server has refused, as it may while it keeps more than it may. */
   refused = 0;
   /** The most that a message has taken. */
-  mostTurns = 0;
+  maxTurns = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -93,9 +93,9 @@ export class Honest {
     // While the server has no room it need not read anything.
     if (this.#world.isFull) return;
     for (const call of this.#calls) {
-      this.mostTurns = Math.max(this.mostTurns, ++call.turns);
-      if (call.turns === mostTurns + 1) {
-        this.#broken(call, `${call.sent.length} sent, not answered in ${mostTurns} turns`);
+      this.maxTurns = Math.max(this.maxTurns, ++call.turns);
+      if (call.turns === maxTurns + 1) {
+        this.#broken(call, `${call.sent.length} sent, not answered in ${maxTurns} turns`);
       }
     }
   }

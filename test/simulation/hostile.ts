@@ -36,7 +36,7 @@ const bomb = packed(gzipSync(Buffer.alloc(300_000)));
 const tiny = frame(Buffer.from('x'));
 /** What takes a connection some turns. */
 const manyTiny = Buffer.alloc(300 * tiny.length, tiny);
-const mostBodies = 10;
+const maxBodies = 10;
 const halfUpload = frame(Buffer.alloc(90_000)).subarray(0, 60_000);
 /** The last message counts as long as it is at hand; the others only as what is kept. */
 const kept = block(frame(Buffer.alloc(40_000)), tiny);
@@ -130,7 +130,7 @@ export class Hostile {
   flood(kind: FloodKind, count: number): void {
     // Each in what the one before has left of the connection's window.
     if (/uploads|tiny/.test(kind)) {
-      for (let left = Math.min(count, mostBodies); left > 0; left--)
+      for (let left = Math.min(count, maxBodies); left > 0; left--)
         this.#say((link) => this.#flooding(link, kind));
     } else
       this.#say((link) =>

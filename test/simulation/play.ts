@@ -18,7 +18,7 @@ export interface Outcome {
   finished: number;
   refused: number;
   /** The most turns that a message of its calls has taken. */
-  mostTurns: number;
+  maxTurns: number;
 }
 
 /** Turns in which all that is over has ended. */
@@ -59,8 +59,8 @@ export async function play(
   }
   await turnUntil(() => !world.turns.isPending && world.calls.size === 0);
   checkOver(world);
-  const { finished, refused, mostTurns } = honest;
-  return { finished, refused, mostTurns };
+  const { finished, refused, maxTurns } = honest;
+  return { finished, refused, maxTurns };
 
   async function step(deed: () => void): Promise<void> {
     deed();

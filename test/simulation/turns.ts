@@ -31,10 +31,10 @@ export interface Turns {
   readonly connections: number;
 }
 
-/** Of more than `mostPutOff` bytes of input that wait, none are put off. */
-export function createTurns(mostPutOff: number): Turns {
+/** Of more than `maxDeferredInput` bytes of input that wait, none are put off. */
+export function createTurns(maxDeferredInput: number): Turns {
   let next: (() => void) | undefined;
-  const scheduler = new MeteredScheduler(mostPutOff, (task) => (next = task));
+  const scheduler = new MeteredScheduler(maxDeferredInput, (task) => (next = task));
   return {
     scheduler,
     get isPending() {
@@ -103,7 +103,7 @@ class Meter implements Flow {
     const work = this.#thisTurn();
     this.#scheduler.total += units;
     if (this.#flow.isSpent) work.late += units;
-    if (this.#flow.isCrowded) work.wasCrowded = true;
+    if (this.#flow.isInputFull) work.wasCrowded = true;
     work.done += units;
     work.largest = Math.max(work.largest, units);
     this.#flow.spend(units);
@@ -140,12 +140,12 @@ class Meter implements Flow {
     });
   }
 
-  putOff(bytes: number): void {
-    this.#flow.putOff(bytes);
+  deferInput(bytes: number): void {
+    this.#flow.deferInput(bytes);
   }
 
-  get isCrowded(): boolean {
-    return this.#flow.isCrowded;
+  get isInputFull(): boolean {
+    return this.#flow.isInputFull;
   }
 
   #thisTurn(): Work {

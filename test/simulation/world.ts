@@ -21,7 +21,7 @@ const nameless = 'null';
 /** How often the server looks at all of its connections, in milliseconds. */
 const tickMs = 1000;
 /** More would take long, and try nothing else. */
-const mostChunks = 200;
+const maxChunks = 200;
 
 /** The server's limits: small, so that they are met. */
 export const limits: Http2Limits = {
@@ -261,7 +261,7 @@ export function createWorld({ budget, tick }: WorldOptions): World {
         } catch {
           share = undefined;
         }
-        const length = Math.max(chunk, Math.ceil(bytes.length / mostChunks));
+        const length = Math.max(chunk, Math.ceil(bytes.length / maxChunks));
         for (let at = 0; at < bytes.length; at += length) {
           wire.send(Buffer.from(bytes.subarray(at, at + length)));
         }

@@ -26,7 +26,7 @@ import type { Handler, MethodCodec } from './methods.ts';
 import { createRequestReader, type RequestOwner, type RequestReader } from './request_reader.ts';
 import { ResponseWriter, type CallStatus, fine, statusOf } from './response_writer.ts';
 
-/** A method as it is served. */
+/** A method with its handler and middleware. */
 export interface Method extends MethodCodec, DescribedMethod {
   chain: readonly AnyMiddleware[];
   handler: Handler;
@@ -38,13 +38,13 @@ export interface CallDeps {
   deadlines: Deadlines;
   maxMessageSize: number;
   compressAbove: number | undefined;
-  /** Milliseconds, for deadlines. */
+  /** Milliseconds on a monotonic clock, for deadlines. */
   now: () => number;
-  /** Why the server can take nothing more for this path now, if it cannot. */
+  /** Returns an error if the server is overloaded and refuses a call of this path. */
   refusal: (stream: Stream, path: string) => ServerError | undefined;
-  /** RESOURCE_EXHAUSTED: it has no room for a message. */
+  /** RESOURCE_EXHAUSTED: a message is not admitted. */
   busy: () => ServerError;
-  /** The same: a call has to make room for others. */
+  /** RESOURCE_EXHAUSTED: the call is evicted to make room for others. */
   evicted: () => ServerError;
 }
 
@@ -58,8 +58,8 @@ interface CallParts {
 }
 
 /**
- * One call, from its headers to its status. It enters the middleware once, and ends once: with what the
- * handler gives, with the fault that kept the handler from running, or with what cut it.
+ * One call, from its request headers to its status. It runs the middleware at most once and ends exactly once: with
+ * the handler's result, with the error that kept the handler from running, or with the reason it was cut.
  */
 export class Call
   implements OpenCall, Deadline, Interruptible, Respondent, RequestOwner, Compression
@@ -83,19 +83,19 @@ export class Call
   readonly #context: EngineContext;
   readonly #controller: AbortController;
   /**
-   * It only goes on from each to one that stands further down:
-   * - `waiting` for its request;
-   * - `running`: in the middleware and the handler, which it enters by enter();
-   * - `unwinding`: the same once it was cut, until they have noticed, or this turn ends;
-   * - `sending`: how it ends is decided, and what is left of the response waits for the peer's windows;
+   * The state only moves forward, in this order:
+   * - `waiting` for the request message;
+   * - `running` the middleware and the handler, from enter() on;
+   * - `unwinding` after a cut, until the middleware have returned or this turn ends;
+   * - `sending` the rest of the response as flow control allows: the status is decided;
    * - `over`.
    */
   #state: 'waiting' | 'running' | 'unwinding' | 'sending' | 'over' = 'waiting';
-  /** The first that there was; others are too late. */
+  /** The first cut; later ones are ignored. */
   #cut: Cut | undefined;
-  /** What it ended with, or was cut by while it was sent, if it did not end well. */
+  /** The error that the call ended with, or that cut it while its response was sent. */
   #failure: unknown;
-  /** Ends it at the end of this turn, if it has not ended by then. */
+  /** Ends the call at the end of this turn, if the middleware have not returned by then. */
   #unwinding: NodeJS.Immediate | undefined;
   #onSent: OnSent[] | undefined;
 
@@ -138,13 +138,13 @@ export class Call
     deps.calls.add(this);
     const refusal = deps.calls.closedFor ?? (head.fault && reasons.refused(head.fault));
     if (refusal) {
-      // While its frame is at hand: what comes behind it waits for that.
+      // Counts the failure now, before later frames of this turn are processed.
       this.response.willFail();
       this.end(refusal);
     } else this.request.begin();
   }
 
-  /** Why it is over, if somebody else has ended it. */
+  /** The error that cut the call, if something other than its handler ended it. */
   get cutBy(): Error | undefined {
     return this.#cut?.error;
   }
@@ -173,7 +173,7 @@ export class Call
     return this.#deps.busy();
   }
 
-  /** Ends it for others. */
+  /** Evicts the call to make room for others. */
   evict(): void {
     this.end(reasons.evicted(this.#deps.evicted()));
   }
@@ -182,11 +182,11 @@ export class Call
     this.end(reasons.deadline());
   }
 
-  /** The way in: its request is there, or as much of it as there will be. */
+  /** Starts the middleware and the handler: the request is complete, or as complete as it will be. */
   enter(request: unknown): void {
     if (this.#state !== 'waiting') return;
     this.#state = this.#cut ? 'unwinding' : 'running';
-    // One that is cut runs no handler, and takes nobody's place.
+    // A call that is cut runs no handler and does not count against limits.
     if (!this.#cut) this.#count();
     const { chain, handler, responseStream } = this.method;
     if (chain.length > 0) {
@@ -198,7 +198,7 @@ export class Call
     else void respondOnce(this, () => handler(request, this.#context));
   }
 
-  /** The way out, whoever ends it. What comes too late makes no difference. */
+  /** Ends the call. Calls after the first have no effect. */
   end(reason: EndReason): void {
     if (reason.response === 'all') {
       if (!this.isEnded) this.#send(this.#statusFor(reason), this.#cut?.response ?? 'all');
@@ -207,12 +207,12 @@ export class Call
     else this.#unwind(reason);
   }
 
-  /** The last frame of the response has been put out. */
+  /** The last frame of the response has been sent. */
   sent(): void {
     if (this.#state === 'sending') this.#over();
   }
 
-  /** Has the middleware and the handler notice. */
+  /** Aborts the middleware and the handler. */
   #unwind(cut: Cut): void {
     const { error } = cut;
     this.response.willFail();
@@ -227,11 +227,14 @@ export class Call
     this.interrupt?.(error);
     this.response.drained();
     if (this.isEnded) return;
-    // Middleware that waits for something else does not keep the caller waiting.
+    // Middleware that wait for something else do not delay the status.
     this.#unwinding = setImmediate(() => this.end(reasons.threw(error)));
   }
 
-  /** Is counted from here on, in the place of another if need be; where that is one too many, middleware refuse it. */
+  /**
+   * Counts the call against the limit, evicting another call if necessary. If the limit is exceeded anyway, the
+   * middleware refuse the call.
+   */
   #count(): void {
     if (!this.isUnlimited) {
       this.stream.account.admits('calls', 1);
@@ -248,13 +251,13 @@ export class Call
   #statusFor({ kind, error }: Returned): CallStatus {
     const { cutBy } = this;
     if (kind === 'finished' && !cutBy) return fine;
-    // A service that ends because it was aborted does not know why it was.
+    // A service that throws an AbortError does not know why it was aborted.
     const isCut = cutBy && (kind === 'finished' || isAbort(error));
     this.#failure = isCut ? cutBy : error;
     return statusOf(this.#failure, this.method.path);
   }
 
-  /** Sends the status, and before it what is to be sent of the response. */
+  /** Sends the status, after what `response` allows of the pending messages. */
   #send(status: CallStatus, response: EndReason['response']): void {
     this.#state = 'sending';
     this.#leave();
@@ -266,11 +269,11 @@ export class Call
       process.emitWarning(`${this.method.path}: Cannot send the end of a call: ${show(error)}`);
       this.stream.reset(ErrorCode.INTERNAL_ERROR);
     }
-    // Most often all of it has left by now.
+    // Usually everything has been sent by now.
     if (response === 'nothing' || this.stream.closed) this.sent();
   }
 
-  /** The reader of its response has had its time, or is gone. */
+  /** Cuts a call whose response is still being sent: the time is up, or the peer is gone. */
   #cutSending(cut: Cut): void {
     if (!cut.isLate) return;
     this.#cut = cut;
@@ -283,7 +286,7 @@ export class Call
     this.#state = 'over';
     this.#deps.deadlines.delete(this);
     this.#deps.calls.delete(this);
-    // Else what is refused by the thousand would be kept until the end of the turn.
+    // Otherwise thousands of refused calls would be kept until the end of the turn.
     if (this.#unwinding) clearImmediate(this.#unwinding);
     if (this.#onSent) for (const done of this.#onSent) done(this.#failure);
   }
@@ -294,7 +297,7 @@ export class Call
   }
 }
 
-/** What becomes of a call when something happens to its stream. */
+/** Maps the events of a stream to its call. */
 export class CallEvents implements StreamEvents {
   readonly #call: Call;
 

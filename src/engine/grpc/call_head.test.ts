@@ -7,7 +7,7 @@ function responseEncoding(...fields: string[]): string | undefined {
   return readHead({ ...request, fields, contentLength: undefined }).responseEncoding;
 }
 
-test('a response is compressed as its request is, if the caller takes that', () => {
+test("readHead() chooses the request's encoding for the response, if the caller accepts it", () => {
   const takes = ['grpc-accept-encoding', 'identity, deflate ,gzip'];
 
   assert.equal(responseEncoding('grpc-encoding', 'gzip', ...takes), 'gzip');

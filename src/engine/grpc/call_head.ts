@@ -4,27 +4,27 @@ import { acceptedEncodings, type Encoding, isEncoding } from './compression.ts';
 import { broken } from '../errors.ts';
 import { parseTimeout } from './timeout.ts';
 
-/** What a call's request headers say. Calls with the same headers may share it. */
+/** The parsed request headers of a call. Calls with the same headers may share one object. */
 export interface CallHead {
   readonly path: string;
   readonly authority: string;
-  /** All fields, for metadata. */
+  /** All header fields, for metadata. */
   readonly fields: readonly string[];
-  /** Milliseconds from the call's arrival. */
+  /** The timeout in milliseconds, from the arrival of the call. */
   readonly timeout: number | undefined;
-  /** How the messages of the request are compressed, those that are. */
+  /** The `grpc-encoding` of the request messages. */
   readonly encoding: Encoding | undefined;
-  /** The same for the response: what the request has, if the caller takes it, too. */
+  /** The encoding of the responses: that of the request, if the caller accepts it. */
   readonly responseEncoding: Encoding | undefined;
-  /** Why the call cannot be served. */
+  /** The reason why the call cannot be served, if any. */
   readonly fault: ServerError | undefined;
-  /** The fault is that the headers are too large: hardly any of them is here. */
+  /** True if the header list is too large; then hardly any of its fields are known. */
   readonly isOversized: boolean;
-  /** Fields that a response to a faulted call needs. */
+  /** Header fields that the response to a faulty call needs. */
   readonly faultFields: readonly string[];
 }
 
-/** Reads the request headers of a call. */
+/** Parses the request headers of a call. */
 export function readHead({ path, authority, fields, overLimit }: RequestHeaders): CallHead {
   const timeoutText = valueOf(fields, 'grpc-timeout');
   const timeout = timeoutText === undefined ? undefined : parseTimeout(timeoutText);
@@ -50,16 +50,16 @@ export function readHead({ path, authority, fields, overLimit }: RequestHeaders)
   };
 }
 
-/** Of a call whose header list is too large, and whose path was not to be found in it. */
+/** Stands for the path of a call whose oversized header list did not show it. */
 const unseenPath = '(unknown)';
 
-/** RESOURCE_EXHAUSTED that names the bound, in bytes as RFC 9113 section 6.5.2 counts them. */
+/** RESOURCE_EXHAUSTED; the message names the limit in bytes, counted as in RFC 9113 section 6.5.2. */
 export function oversized(what: 'headers' | 'trailers', limit: number): ServerError {
   const message = `Cannot take request ${what} of more than ${limit} bytes`;
   return new ServerError(Status.RESOURCE_EXHAUSTED, message);
 }
 
-/** A compression that the caller takes, the usual one first. */
+/** The preferred encoding among those that the caller accepts. */
 export function acceptedEncoding(fields: readonly string[]): Encoding | undefined {
   if (accepts(fields, 'gzip')) return 'gzip';
   return accepts(fields, 'deflate') ? 'deflate' : undefined;

@@ -8,23 +8,23 @@ import { type EndReason, reasons } from './end_reason.ts';
 import type { Handler } from './methods.ts';
 import type { ResponseWriter } from './response_writer.ts';
 
-/** Any middleware, and any way on from one: which fits which is checked where they are attached. */
+/** Middleware of any context type: the types are checked where middleware are attached. */
 // oxlint-disable-next-line typescript/no-explicit-any
 export type AnyMiddleware = ServerMiddleware<any, any>;
 export type Next = (request: unknown, context: CallContext) => AsyncGenerator;
 
-/** A method as its middleware see it: nice-grpc's descriptor is theirs, with nothing of ours in it. */
+/** A method as its middleware see it: the descriptor has nice-grpc's fields only. */
 export interface DescribedMethod extends Pick<
   MethodDescriptor,
   'requestStream' | 'responseStream'
 > {
-  /** One for all calls of the method. */
+  /** One object for all calls of the method. */
   readonly descriptor: MethodDescriptor;
 }
 
 /**
- * The way through the middleware of a method to `handler`. Like nice-grpc, it gives each middleware
- * the request that the one before has passed on.
+ * Runs the middleware of a method, then `handler`. As in nice-grpc, each middleware gets the request that the
+ * previous one passed on.
  */
 export function throughChain(
   chain: readonly AnyMiddleware[],
@@ -44,16 +44,16 @@ function through(middleware: AnyMiddleware, about: DescribedMethod, next: Next):
   };
 }
 
-/** Lets the engine end a call that its handler does not end. */
+/** A call that can be cut while its handler runs. */
 export interface Interruptible {
   readonly method: {
     readonly handler: Handler;
     readonly requestStream: boolean;
     readonly responseStream: boolean;
   };
-  /** Why the call is over, if it is. */
+  /** The error that cut the call, if it is cut. */
   readonly cutBy: Error | undefined;
-  /** Called when the call is cut while a handler is at work. */
+  /** Set while a handler runs; called when the call is cut. */
   interrupt: ((error: Error) => void) | undefined;
   readonly response: {
     /** Throws a ServerError for metadata that cannot be sent. */
@@ -62,8 +62,8 @@ export interface Interruptible {
 }
 
 /**
- * The last `next()` of a call: it invokes the handler, until the call is cut. One that is cut before, for
- * a fault or a deadline, ends here with that, and no handler runs. `original` is the call's own request.
+ * The last `next()` of the chain: invokes the handler until the call is cut. If the call was cut before, by an error
+ * or a deadline, it throws that error and runs no handler. `original` is the call's own request.
  */
 export function invokeHandler(call: Interruptible, original: unknown): Next {
   const { handler, requestStream, responseStream } = call.method;
@@ -76,7 +76,7 @@ export function invokeHandler(call: Interruptible, original: unknown): Next {
   };
 }
 
-/** Throws where middleware has passed on another request, and of another kind. */
+/** Throws if middleware passed on a request of the wrong kind, stream or message. */
 function checkKind(request: unknown, requestStream: boolean): void {
   if (isAsyncIterable(request) === requestStream) return;
   const [wrong, right] = requestStream ? ['one message', 'a stream'] : ['a stream', 'one message'];
@@ -84,8 +84,8 @@ function checkKind(request: unknown, requestStream: boolean): void {
 }
 
 /**
- * An async generator that returns one response. It is no `async function*`: between the handler's
- * promise and the middleware's `yield*` stands one promise, which can be rejected from outside.
+ * An async generator that returns one response. It is not an `async function*`, so that there is only one promise
+ * between the handler and the middleware's `yield*`, and it can be rejected when the call is cut.
  */
 class OneResponse implements AsyncGenerator {
   readonly #start: () => unknown;
@@ -103,7 +103,7 @@ class OneResponse implements AsyncGenerator {
     return interruptible(this.#call, (resolve, reject) => {
       const respond = (value: unknown) => {
         try {
-          // Here, where middleware still learn of it. The message is encoded when it is sent, as they may
+          // Checked here, where middleware can still catch the error. The message is encoded later, as middleware may
           // change it.
           checkGiven(value);
           this.#call.response.checkMetadata();
@@ -135,7 +135,7 @@ class OneResponse implements AsyncGenerator {
   }
 }
 
-/** The handler's responses; a wait for the next one can be ended from outside. */
+/** The handler's response stream; a pending next() is rejected when the call is cut. */
 class Responses implements AsyncGenerator {
   readonly #start: () => unknown;
   readonly #call: Interruptible;
@@ -159,7 +159,7 @@ class Responses implements AsyncGenerator {
       return result;
     } catch (error) {
       this.#isOver = true;
-      // Not awaited: a handler that hears nothing may never come back.
+      // Not awaited, as a handler that ignores its signal may never return.
       if (error === this.#call.cutBy) void this.#leave();
       throw error;
     }
@@ -199,18 +199,18 @@ class Responses implements AsyncGenerator {
     try {
       await this.#iterator?.return?.();
     } catch {
-      // The call has ended otherwise.
+      // The call has already ended with another error.
     }
   }
 }
 
-/** Throws a TypeError where a method with one response has none. */
+/** Throws a TypeError if a handler returned no response. */
 function checkGiven(response: unknown): void {
   if (response !== undefined && response !== null) return;
   throw new TypeError('Cannot respond with nothing: the method has one response');
 }
 
-/** The iterator of what the handler of a response stream has given. */
+/** The iterator of a handler's response stream. */
 function iterate(responses: unknown): AsyncIterator<unknown> {
   if (isAsyncIterable(responses)) return responses[Symbol.asyncIterator]();
   throw new TypeError('Cannot respond with a stream: the service gave no async iterable');
@@ -220,7 +220,7 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
 
-/** Does it, unless the call is cut before it is done. */
+/** Runs a handler, and rejects earlier if the call is cut. */
 function interruptible<T>(
   call: Interruptible,
   work: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
@@ -232,17 +232,17 @@ function interruptible<T>(
   });
 }
 
-/** The call that is answered. */
+/** The call that receives the responses. */
 export interface Respondent {
   readonly response: ResponseWriter;
-  /** Why the call is over, if it was ended from outside. */
+  /** The error that cut the call, if it is cut. */
   readonly cutBy: Error | undefined;
-  /** Whether it has been decided how the call ends. */
+  /** True once the status is decided. */
   readonly isEnded: boolean;
   end(reason: EndReason): void;
 }
 
-/** Answers with what a handler's promise gives. */
+/** Responds with the result of a handler's promise. */
 export async function respondOnce(call: Respondent, handle: () => unknown): Promise<void> {
   try {
     const sending = respond(call, await handle());
@@ -252,7 +252,7 @@ export async function respondOnce(call: Respondent, handle: () => unknown): Prom
   }
 }
 
-/** Answers with what the middleware of a method with one response return. */
+/** Responds with what the middleware of a method without a response stream return. */
 export async function respondThroughChain(
   call: Respondent,
   enter: () => AsyncGenerator,
@@ -268,7 +268,7 @@ export async function respondThroughChain(
   }
 }
 
-/** Answers with everything that comes, as fast as the peer takes it. */
+/** Responds with each message of a response stream, with backpressure. */
 export async function respondAll(call: Respondent, responses: () => unknown): Promise<void> {
   const { response } = call;
   try {
@@ -278,7 +278,7 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
       let goOn: boolean;
       try {
         const sending = response.send(result.value);
-        // A peer may take its time, and need not have us keep the message twice.
+        // Drops the reference, as the peer may read slowly and the encoded message is kept.
         result = sent;
         goOn = typeof sending === 'boolean' ? sending : await sending;
       } catch (error) {
@@ -295,7 +295,7 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
   }
 }
 
-/** Sends the response and the status; gives a promise only where the response takes its time. */
+/** Sends the response and the status; returns a promise only if sending is not finished. */
 function respond(call: Respondent, message: unknown): Promise<void> | undefined {
   if (call.isEnded) return undefined;
   checkGiven(message);
@@ -307,7 +307,7 @@ function respond(call: Respondent, message: unknown): Promise<void> | undefined 
   return undefined;
 }
 
-/** Lets the handler and every middleware know why nobody takes another response. */
+/** Ends the iteration early, so that the handler and all middleware see the reason. */
 async function leave(
   call: Respondent,
   iterator: AsyncIterator<unknown>,

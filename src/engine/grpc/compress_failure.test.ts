@@ -15,7 +15,7 @@ mock.method(zlib, 'gzip', (_bytes: Buffer, done: (error: Error) => void) =>
 syncBuiltinESMExports();
 
 for (const kind of ['unary', 'serverStream'] as const) {
-  test(`a ${kind} call whose response cannot be compressed ends INTERNAL, for its service and the log too`, async (t) => {
+  test(`a ${kind} call whose response cannot be compressed ends with INTERNAL, also for its service and the log`, async (t) => {
     t.mock.method(process, 'emitWarning', () => {});
     let isLeft = false;
     await using running = await serve({

@@ -30,7 +30,7 @@ const replyOf = (length: number) => ({
   },
 });
 
-test('compression tells a service whether each message of a stream came compressed', async () => {
+test('context.compression says for each message of a stream whether it was compressed', async () => {
   const seen: unknown[] = [];
   const echo: ServeOptions['echo'] = {
     async clientStream(requests, { compression }) {
@@ -45,7 +45,7 @@ test('compression tells a service whether each message of a stream came compress
   assert.deepEqual(seen, ['Bello Keys', true, 'Bello Keys', false, 'Bello Keys', true]);
 });
 
-test('compression lets a service say for each message of a stream whether it is compressed', async () => {
+test('context.compression sets for each message of a stream whether it is compressed', async () => {
   const wanted = [false, true, false, true];
   const echo: ServeOptions['echo'] = {
     async *serverStream(_request, { compression }) {
@@ -76,7 +76,7 @@ test('compression lets a service say for each message of a stream whether it is 
   );
 });
 
-test('a response that a service has no say in goes by the own rule of the server, whatever went before', async () => {
+test("a response without a service's choice follows the server's rule, whatever was chosen before", async () => {
   const echo: ServeOptions['echo'] = {
     async *serverStream(_request, { compression }) {
       for (const each of [false, undefined, true]) {
@@ -97,7 +97,7 @@ test('a response that a service has no say in goes by the own rule of the server
   ]);
 });
 
-test('compressResponsesAbove compresses what is larger, for clients that take it', async () => {
+test('compressResponsesAbove compresses larger responses for clients that accept it', async () => {
   const limits = { compressResponsesAbove: 102 };
   const call = { path: paths.unary, fields: takesGzip };
 
@@ -112,7 +112,7 @@ test('compressResponsesAbove compresses what is larger, for clients that take it
   assert.equal(off.headers['grpc-encoding'], undefined);
 });
 
-test('a response of more than 1 KiB is compressed as its request is, where the client takes it', async () => {
+test('a response of more than 1 KiB is compressed if its request was and the client accepts it', async () => {
   const fields = { 'grpc-encoding': 'gzip' };
   const call = { path: paths.unary, body: packed(gzipSync(bello)) };
 
@@ -126,7 +126,7 @@ test('a response of more than 1 KiB is compressed as its request is, where the c
   assert.equal(notTaken.messages[0]?.compressed, false);
 });
 
-test('decompress() and letGo() leave nothing to be collected of what is large', async () => {
+test('decompress() and letGo() leave no large buffers for the garbage collector', async () => {
   const MiB = 1024 * 1024;
   const bytes = gzipSync(Buffer.alloc(4 * MiB));
   const before = process.memoryUsage().arrayBuffers;
@@ -140,7 +140,7 @@ test('decompress() and letGo() leave nothing to be collected of what is large', 
   assert.ok(most < 2 * MiB, `${most} bytes`);
 });
 
-test('letGo() leaves alone what shares its memory', () => {
+test('letGo() keeps buffers that share their memory', () => {
   const pooled = Buffer.from('pooled');
   const part = Buffer.alloc(100_000, 'x').subarray(1);
 
@@ -151,7 +151,7 @@ test('letGo() leaves alone what shares its memory', () => {
   assert.equal(part.at(-1), 'x'.charCodeAt(0));
 });
 
-test('a small message is compressed while large ones wait, and those of each owner take turns', async () => {
+test('compress() serves small messages beside large ones, and owners in turn', async () => {
   const done: string[] = [];
   const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const job = (owner: object, bytes: number, name: string, gate: Promise<void> | undefined) =>

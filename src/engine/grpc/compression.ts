@@ -2,25 +2,28 @@ import { promisify } from 'node:util';
 import { ServerError } from 'nice-grpc-common';
 import { broken, tooLarge } from '../errors.ts';
 
-/** How messages can be compressed (PROTOCOL-HTTP2.md, Content-Coding); deflate is RFC 1950's zlib. */
+/** Message encodings (PROTOCOL-HTTP2.md, Content-Coding); deflate is zlib's format (RFC 1950). */
 export type Encoding = 'gzip' | 'deflate';
 
-/** All that we take, as `grpc-accept-encoding` says it. */
+/** The value of `grpc-accept-encoding`. */
 export const acceptedEncodings = 'identity,deflate,gzip';
 
-/** More bytes take a thread for milliseconds. */
+/** Messages of more bytes take a zlib thread for milliseconds. */
 const large = 64 * 1024;
 
 /**
- * For all who compress. More at once would be no faster, as Node has four threads, and each takes a quarter of a MiB.
- * One of them is for small messages alone, which would wait for several large ones.
+ * Limits concurrent compression. Node has four threads, so more jobs would not be faster, and each takes a quarter of
+ * a MiB. One slot is reserved for small messages, so that they do not wait for large ones.
  */
-export const withCompressionSlot = createSemaphore({ most: 4, mostLarge: 3 });
+export const withCompressionSlot = createSemaphore({ most: 4, maxLarge: 3 });
 
-/** For all who decompress: each takes up to three times what a message may be, and one thread decodes for all. */
-export const withInflationSlot = createSemaphore({ most: 2, mostLarge: 2 });
+/**
+ * Limits concurrent decompression: each job holds up to three times the maximum message size, and only one thread
+ * decodes the results.
+ */
+export const withInflationSlot = createSemaphore({ most: 2, maxLarge: 2 });
 
-/** Loaded with the first message that is compressed: most servers never see one. */
+/** Loaded with the first compressed message, as most servers never see one. */
 let loaded: ReturnType<typeof loadCodecs> | undefined;
 
 async function loadCodecs() {
@@ -36,18 +39,18 @@ async function codecOf(encoding: Encoding) {
   return (await loaded)[encoding];
 }
 
-/** Whether we know an encoding. */
+/** True for an encoding that the server supports. */
 export function isEncoding(name: string): name is Encoding {
   return name === 'gzip' || name === 'deflate';
 }
 
-/** The compressed bytes. */
+/** Compresses a message. */
 export async function compress(bytes: Uint8Array, encoding: Encoding): Promise<Buffer> {
   const { pack } = await codecOf(encoding);
   return pack(bytes);
 }
 
-/** The bytes before they were compressed. It stops at `maxSize`, and throws a ServerError. */
+/** Decompresses a message. Throws a ServerError as soon as the result exceeds `maxSize` bytes. */
 export async function decompress(
   bytes: Buffer,
   { encoding, maxSize }: { encoding: Encoding; maxSize: number },
@@ -74,18 +77,21 @@ export async function decompress(
   return unpacked.promise;
 }
 
-/** Large enough to be none of the pool that Buffers share. What is full zlib writes to no more. */
+/**
+ * Too large for Buffer's shared pool, so that each chunk has its own memory. zlib does not write to a full chunk
+ * again.
+ */
 const chunkSize = 64 * 1024;
 
 /**
- * Gives the memory of bytes back that nobody uses any more, if they are all there is of it. Until V8 has
- * collected it, which knows how little there is of the heap alone, inflated messages would pile up.
+ * Releases the memory of a buffer that is no longer used, if it has its own ArrayBuffer. V8 only counts the small
+ * heap object, so that inflated messages would otherwise pile up until the next garbage collection.
  */
 export function letGo({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
-/** Something to be done for `owner`, to so many bytes. */
+/** A job of `owner` for a message of so many bytes. */
 interface Job<T> {
   owner: object;
   bytes: number;
@@ -93,11 +99,11 @@ interface Job<T> {
 }
 
 /**
- * Lets at most `most` jobs go on at once, and `mostLarge` of large messages; the others wait. Who waits is taken in
- * turn: the next job of each owner, however many one of them has. What a job throws comes out where it was asked for.
+ * A semaphore of `most` concurrent jobs, `maxLarge` of them for large messages. Waiting jobs are served round robin
+ * by owner. Errors of a job are thrown to its caller.
  */
-function createSemaphore({ most, mostLarge }: { most: number; mostLarge: number }) {
-  /** Who waits, small ones first: they are done soon. */
+function createSemaphore({ most, maxLarge }: { most: number; maxLarge: number }) {
+  /** Small messages first, as they finish soon. */
   const lines = { small: createLine(), large: createLine() };
   let going = 0;
   let goingLarge = 0;
@@ -114,7 +120,7 @@ function createSemaphore({ most, mostLarge }: { most: number; mostLarge: number 
   };
 
   function fits(isLarge: boolean): boolean {
-    return going < most && (!isLarge || goingLarge < mostLarge);
+    return going < most && (!isLarge || goingLarge < maxLarge);
   }
 
   function enter(isLarge: boolean): void {
@@ -137,7 +143,7 @@ function createSemaphore({ most, mostLarge }: { most: number; mostLarge: number 
   }
 }
 
-/** What waits, of each owner in turn. */
+/** A queue that is served round robin by owner. */
 function createLine() {
   const waiting = new Map<object, (() => void)[]>();
 
@@ -150,11 +156,11 @@ function createLine() {
       });
     },
 
-    /** Takes the first of the owner that has waited longest for its turn. */
+    /** Takes the first job of the owner that has waited longest. */
     next(): (() => void) | undefined {
       for (const [owner, line] of waiting) {
         const next = line.shift();
-        // Behind all others.
+        // Moves the owner to the end.
         waiting.delete(owner);
         if (line.length > 0) waiting.set(owner, line);
         return next;

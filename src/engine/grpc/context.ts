@@ -5,106 +5,105 @@ import { LazyMetadata } from './metadata.ts';
 import type { OpenCalls } from './open_calls.ts';
 import type { ResponseWriter } from './response_writer.ts';
 
-/** Added by the engine. */
+/** Context of every call: its deadline. */
 export interface Timed {
   /**
-   * When the call must have ended, in milliseconds on the monotonic clock, performance.now(), which
-   * nobody sets; undefined when it has all the time it wants. Middleware may move it closer.
+   * The deadline in milliseconds of performance.now(), which is monotonic; undefined if there is none. Middleware may
+   * shorten it.
    */
   deadline: number | undefined;
 }
 
-/** Added by the engine. */
+/** Context of every call: cancellation by the server. */
 export interface Abortable {
   /**
-   * Ends the call from outside, with this error: its signal aborts, and whatever its service waits
-   * for throws. What the service throws then is an AbortError where the engine cannot say more.
+   * Ends the call with this error and aborts its signal, so that whatever the service waits for throws. An AbortError
+   * of the service is replaced by this error.
    */
   abort: (error: ServerError) => void;
 }
 
-/** Added by the engine. */
+/** Context of every call: graceful shutdown. */
 export interface Drainable {
-  /** Says that this call never ends by itself: it ends with UNAVAILABLE when the server drains. */
+  /** Marks a call that never ends on its own; it ends with UNAVAILABLE when the server shuts down. */
   abortOnTerminate: () => void;
 }
 
-/** Added by the engine, for middleware that limit calls. */
+/** Context of every call, for middleware that limit calls. */
 export interface Counted {
-  /** The open calls of its server, this one among them. */
+  /** The open calls of the server, including this one. */
   calls: Pick<OpenCalls, 'limited'>;
-  /** Whether no limit applies to this one, nor counts it. */
+  /** True if the call is exempt from limits and is not counted. */
   isUnlimited: boolean;
 }
 
-/** Added by the direct engine. */
+/** Context of every call of the direct engine: the end of the response. */
 export interface Sending {
   /**
-   * Calls back, once, when all of the response has left, or with why that is not so. It is for middleware
-   * that has seen the call end: its response may turn out to be one that cannot be encoded, and what is
-   * sent may still wait for the peer's windows.
+   * Calls back, once, when the whole response has been sent, or with the error if it was not. It serves middleware
+   * that have seen the call end, because the response may still fail to encode, or wait for flow control.
    */
   whenSent?: (done: OnSent) => void;
 }
 
-/** Told what a call ended with, or was cut by on its way, if it did not end well. */
+/** Called with the error that a call ended with, or that cut it; undefined if it succeeded. */
 export type OnSent = (failure?: unknown) => void;
 
-/** Added by the direct engine; see net/connection_info.ts. */
+/** Context of every call of the direct engine; see net/connection_info.ts. */
 export interface Connected {
   connection?: {
-    /** `client` is whose certificate the client has shown. */
+    /** `client` is the name in the client's certificate. */
     readonly tls: { readonly client: string | undefined } | undefined;
   };
 }
 
-/** Added by the direct engine to calls with a request stream. */
+/** Context of calls with a request stream, in the direct engine. */
 export interface Retaining {
   /**
-   * Says how many bytes the service keeps of the requests before the last: they count against
-   * the server's limit of bytes, and a call that keeps too many may be reset for it.
+   * Reports how many bytes of earlier requests the service retains. They count against the server's byte limit, and a
+   * call that retains too much may be reset.
    */
   retain?: ((bytes: number) => void) | undefined;
 }
 
-/** How the messages of a call are compressed: what a service may know, and say. */
+/** Message compression of a call, as a service sees and sets it. */
 export interface Compression {
-  /** Whether the request came compressed; of a stream, the message that was taken last. */
+  /** True if the request was compressed; for a request stream, the last message that was read. */
   readonly requestCompressed: boolean;
   /**
-   * Whether the responses from here on are compressed: true for each one, where the caller takes it, and
-   * false for none; undefined, as at first, leaves it to the server's own rule. A service that means to
-   * change it between messages sets it before the first one, which says that some may be.
+   * Whether the following responses are compressed: true compresses each one if the caller accepts it, false
+   * compresses none, and undefined (the default) applies the server's rule. A service that changes it between
+   * messages must set it before the first one, as the headers announce the encoding.
    */
   compressResponses: boolean | undefined;
 }
 
-/** Added by the direct engine. */
+/** Context of every call of the direct engine: compression. */
 export interface Compressible {
   compression?: Compression;
 }
 
-/** Added by an engine that knows. */
+/** Context of every call, if the engine knows the authority. */
 export interface Dialled {
-  /** What the caller dialled: `HOST:PORT`, or whatever it says. */
+  /** The authority that the caller used, usually `HOST:PORT`. */
   authority?: string;
 }
 
-/** nice-grpc's context, and what this engine adds to it. */
+/** nice-grpc's context, with the additions of this engine. */
 export interface EngineContext
   extends CallContext, Timed, Abortable, Drainable, Counted, Sending, Dialled, Retaining {
-  /** `:authority`, or `host`. */
+  /** The `:authority`, or else the `host` field. */
   authority: string;
   connection: ConnectionInfo;
   compression: Compression;
 }
 
-/** What a context is made of. */
+/** The parts of a context. */
 interface ContextParts {
   head: CallHead;
   connection: ConnectionInfo;
   signal: AbortSignal;
-  /** Milliseconds, on the engine's clock. */
+  /** Milliseconds on the engine's clock. */
   deadline: number | undefined;
   calls: OpenCalls;
   isUnlimited: boolean;
@@ -113,15 +112,14 @@ interface ContextParts {
   abortOnTerminate: Drainable['abortOnTerminate'];
   whenSent: Required<Sending>['whenSent'];
   response: ResponseWriter;
-  /** Counts what the service keeps, where it can be given many messages. */
+  /** Charges what the service retains; only for request streams. */
   retain: ((bytes: number) => void) | undefined;
   compression: Compression;
 }
 
 /**
- * Makes a call's context. It is a plain object with properties of its own, since middleware copy it
- * with `...context`; what costs something is made behind them when it is used: metadata here, and
- * the insides of an AbortController by Node.
+ * Creates the context of a call: a plain object with own properties, because middleware copy it with `...context`.
+ * Costly parts are created when they are first used: metadata here, an AbortController's internals by Node.
  */
 export function createContext(parts: ContextParts): EngineContext {
   const { head, connection, response } = parts;

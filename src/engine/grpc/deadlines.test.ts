@@ -24,7 +24,7 @@ function onClock(t: TestContext) {
   };
 }
 
-test('deadlines pass in their order, at their time, each once', (t) => {
+test('Deadlines fires deadlines in order, in time, each once', (t) => {
   const { add, passed, to } = onClock(t);
   const times = Array.from({ length: 200 }, (_, i) => 1 + ((i * 7919) % 1000));
   times.forEach(add);
@@ -40,7 +40,7 @@ test('deadlines pass in their order, at their time, each once', (t) => {
   );
 });
 
-test('a deadline that is taken back never passes, wherever it stood', (t) => {
+test('delete() prevents a deadline, wherever it is in the heap', (t) => {
   const { add, deadlines, passed, to } = onClock(t);
   const all = Array.from({ length: 100 }, (_, i) => add(1 + ((i * 37) % 100)));
   const taken = all.filter((_, i) => i % 3 === 0);
@@ -56,7 +56,7 @@ test('a deadline that is taken back never passes, wherever it stood', (t) => {
   );
 });
 
-test('a deadline may be nearer than those before it, or further than a timer goes', (t) => {
+test('add() accepts deadlines earlier than others, and beyond the range of a timer', (t) => {
   const { add, passed, to } = onClock(t);
   add(2 ** 40);
   add(5000);
@@ -70,7 +70,7 @@ test('a deadline may be nearer than those before it, or further than a timer goe
   assert.deepEqual(passed, [1, 5000]);
 });
 
-test('a deadline that passes may add and take back others', (t) => {
+test('Deadlines lets a callback add and delete others', (t) => {
   const { add, deadlines, passed, to } = onClock(t);
   const other = add(20);
   deadlines.add({

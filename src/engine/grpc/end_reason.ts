@@ -3,18 +3,18 @@ import { ServerError, Status } from 'nice-grpc-common';
 import { ExpectedError, show } from '../errors.ts';
 import { ConnectionError, ErrorCode, type StreamError } from '../http2/errors.ts';
 
-/** Why a call ends. What follows from it stands in `reasons`, a line for each. */
+/** The reason why a call ends. Its consequences are in `reasons`, one entry each. */
 export type EndReason = Returned | Cut;
 
-/** The handler has come to its end, and so have the middleware around it: all that they have given is sent. */
+/** The handler and the middleware have returned or thrown. All of their responses are sent. */
 export interface Returned {
   readonly kind: 'finished' | 'threw';
-  /** What was thrown: anything, undefined too. */
+  /** The thrown value, which may be undefined. */
   readonly error: unknown;
   readonly response: 'all';
 }
 
-/** Somebody else ends the call, wherever it is: its signal aborts, and what its handler waits for throws. */
+/** Something else ends the call, whatever its state: its signal aborts, and pending reads and writes throw. */
 export interface Cut {
   readonly kind:
     | 'refused'
@@ -28,59 +28,59 @@ export interface Cut {
     | 'reset'
     | 'stream failed'
     | 'connection failed';
-  /** Its status, and its line in the log: what the middleware see thrown. */
+  /** The error that middleware see; it decides the status and the log line. */
   readonly error: Error;
-  /** `what fits`: what the peer's windows have room for, and the status, now. `nothing`: nobody is there. */
+  /** `what fits` sends the messages that fit into the peer's windows, then the status. `nothing` sends nothing. */
   readonly response: 'what fits' | 'nothing';
-  /** Whether it ends a call whose status is decided, too, while the response is on its way. */
+  /** True if it also ends a call whose status is decided and whose response is still being sent. */
   readonly isLate: boolean;
 }
 
 const finished: Returned = { kind: 'finished', error: undefined, response: 'all' };
 
-/** Every reason that there is. */
+/** All reasons. */
 export const reasons = {
   /** OK. */
   finished,
 
-  /** What was thrown, or what has cut the call where that is why; see statusOf(). */
+  /** The thrown value, or the cut that caused it; see statusOf(). */
   threw(error: unknown): Returned {
     return { kind: 'threw', error, response: 'all' };
   },
 
-  /** It cannot be served, as its headers or the state of the server say. */
+  /** The call cannot be served, because of its headers or the state of the server. */
   refused(error: ServerError): Cut {
     return { kind: 'refused', error, response: 'what fits', isLate: true };
   },
 
-  /** A message of its request is none, or cannot be taken. */
+  /** A request message is malformed or too large. */
   malformed(thrown: unknown): Cut {
     return { kind: 'malformed', error: errorOf(thrown), response: 'what fits', isLate: true };
   },
 
-  /** Its context's abort() was called. */
+  /** The service or middleware called the context's abort(). */
   aborted(thrown: unknown): Cut {
     return { kind: 'aborted', error: errorOf(thrown), response: 'what fits', isLate: true };
   },
 
-  /** Its place was wanted for others. */
+  /** The call is evicted to make room for others. */
   evicted(error: ServerError): Cut {
     return { kind: 'evicted', error, response: 'what fits', isLate: false };
   },
 
-  /** The time that its caller gave it is over. */
+  /** DEADLINE_EXCEEDED. */
   deadline(): Cut {
     const error = new ServerError(Status.DEADLINE_EXCEEDED, 'Deadline exceeded');
     return { kind: 'deadline', error, response: 'what fits', isLate: true };
   },
 
-  /** Its connection is dropped within a second. */
+  /** The grace period of its connection's maximum age ends within a second. */
   connectionAge(): Cut {
     const error = new ServerError(Status.UNAVAILABLE, 'Connection has reached its age');
     return { kind: 'connection age', error, response: 'what fits', isLate: true };
   },
 
-  /** The server shuts down; responses that are on their way may still arrive. */
+  /** The server shuts down; responses in flight may still arrive. */
   serverShutsDown(): Cut {
     return {
       kind: 'server shuts down',
@@ -90,19 +90,19 @@ export const reasons = {
     };
   },
 
-  /** The server drops its connections now. */
+  /** The server closes its connections now. */
   serverStops(): Cut {
     return { kind: 'server stops', error: shuttingDown(), response: 'what fits', isLate: true };
   },
 
-  /** CANCELLED: its caller has reset it, or is gone. */
+  /** CANCELLED: the caller has reset the stream or closed the connection. */
   reset(): Cut {
     return { kind: 'reset', error: new AbortError(), response: 'nothing', isLate: true };
   },
 
   /**
-   * We have reset its stream for what the peer did, and its caller makes a status of the code
-   * (PROTOCOL-HTTP2.md, HTTP2 Transport Mapping). The log has the reason.
+   * The server resets the stream because of a protocol error. The client maps the error code to a status
+   * (PROTOCOL-HTTP2.md, HTTP2 Transport Mapping); the log has the reason.
    */
   streamFailed({ code, message: reason }: StreamError): Cut {
     const isTooMuch = code === ErrorCode.ENHANCE_YOUR_CALM;
@@ -111,13 +111,13 @@ export const reasons = {
     return { kind: 'stream failed', error, response: 'nothing', isLate: true };
   },
 
-  /** The same for its connection. */
+  /** The server closes the connection because of a protocol error. */
   connectionFailed({ message: reason }: ConnectionError): Cut {
     const error = new ExpectedError('Connection is closed', { code: Status.UNAVAILABLE, reason });
     return { kind: 'connection failed', error, response: 'nothing', isLate: true };
   },
 
-  /** Either of the two. */
+  /** Either a stream error or a connection error. */
   failed(error: StreamError | ConnectionError): Cut {
     if (error instanceof ConnectionError) return reasons.connectionFailed(error);
     return reasons.streamFailed(error);
@@ -132,7 +132,7 @@ function errorOf(thrown: unknown): Error {
   return isError(thrown) ? thrown : new Error(show(thrown));
 }
 
-/** `instanceof` asks what was thrown, which may throw again. */
+/** `instanceof` may throw for a proxy. */
 function isError(thrown: unknown): thrown is Error {
   try {
     return thrown instanceof Error;

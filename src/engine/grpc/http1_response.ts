@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { peerOf } from '../net/connection_info.ts';
 
-/** What curl or a browser is told that speaks HTTP/1.1 to a gRPC server: how to call it instead. */
+/** The HTTP/1.1 response to curl or a browser that does not speak HTTP/2; it explains how to call the server. */
 export function http1Response(socket: Socket): Buffer {
   const { localAddress, localPort } = socket;
   const address = localAddress ? peerOf(localAddress, localPort) : `unix:PATH`;

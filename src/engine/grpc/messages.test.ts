@@ -29,7 +29,7 @@ function read(parts: readonly Buffer[], eager = true): Buffer[] {
   return found;
 }
 
-test('a body is the same messages however it is cut, and whenever they are read', () => {
+test('MessageReader reads the same messages however the body is split, and whenever they are read', () => {
   for (let at = 0; at <= body.length; at++) {
     const parts = [body.subarray(0, at), body.subarray(at)];
     for (const eager of [true, false]) assert.deepEqual(read(parts, eager), messages, `at ${at}`);
@@ -38,7 +38,7 @@ test('a body is the same messages however it is cut, and whenever they are read'
   for (const eager of [true, false]) assert.deepEqual(read(octets, eager), messages);
 });
 
-test('a message that was given out is never written over', () => {
+test('MessageReader never overwrites a message that it has returned', () => {
   const reader = new MessageReader(10_000);
   const first = frame(Buffer.alloc(100, 'a'));
   const kept: Buffer[] = [];
@@ -52,7 +52,7 @@ test('a message that was given out is never written over', () => {
   assert.ok(kept.every((bytes) => bytes.equals(Buffer.alloc(100, 'a'))));
 });
 
-test('what comes in small pieces behind messages that nobody takes is seldom copied', (t) => {
+test('MessageReader seldom copies small frames behind unread messages', (t) => {
   const alloc = t.mock.method(Buffer, 'allocUnsafeSlow');
   const reader = new MessageReader(10_000);
   reader.push(Buffer.concat(Array.from({ length: 1000 }, () => frame(Buffer.alloc(0)))));
@@ -66,7 +66,7 @@ test('what comes in small pieces behind messages that nobody takes is seldom cop
   assert.ok(copied < 5 * reader.heldBytes, `${copied} bytes for ${reader.heldBytes}`);
 });
 
-test('what is kept of a message is what has come of it, whatever it says', () => {
+test('MessageReader holds the bytes that have arrived, whatever the prefix announces', () => {
   const reader = new MessageReader(10_000);
   reader.push(Buffer.from([0, 0, 0, 0x20, 0, 1, 2]));
   assert.equal(reader.next(), undefined);
@@ -76,7 +76,7 @@ test('what is kept of a message is what has come of it, whatever it says', () =>
   assert.equal(reader.heldBytes, 0);
 });
 
-test('a message above the limit is refused as soon as it says so, one at the limit is not', () => {
+test('MessageReader rejects a message above the limit at its prefix, and accepts one at the limit', () => {
   const reader = new MessageReader(300);
   reader.push(frame(Buffer.alloc(300)));
   assert.equal(reader.next()?.bytes.length, 300);
@@ -84,14 +84,14 @@ test('a message above the limit is refused as soon as it says so, one at the lim
   assert.throws(() => reader.next(), { code: Status.RESOURCE_EXHAUSTED, details: /300 bytes/ });
 });
 
-test('flags other than compressed and not are refused', () => {
+test('MessageReader rejects unknown flags', () => {
   const reader = new MessageReader(300);
   reader.push(Buffer.from([1, 0, 0, 0, 0, 2, 0, 0, 0, 0]));
   assert.equal(reader.next()?.compressed, true);
   assert.throws(() => reader.next(), { code: Status.INTERNAL });
 });
 
-test('what is left behind a large message does not keep the room of it', async () => {
+test('MessageReader frees the buffer of a large message when little is left behind it', async () => {
   const large = frame(Buffer.alloc(500_000));
   const readers = Array.from({ length: 20 }, () => new MessageReader(large.length));
   const before = await usedMemory();
@@ -108,7 +108,7 @@ test('what is left behind a large message does not keep the room of it', async (
   assert.ok(grown < 1_000_000, `${grown} bytes`);
 });
 
-test('a large message that room was made for is copied together in one buffer, with the next one behind it, once an eighth is there', (t) => {
+test('makeRoom() collects a large message, and the next one, in one buffer once an eighth has arrived', (t) => {
   const alloc = t.mock.method(Buffer, 'allocUnsafeSlow');
   const large = frame(Buffer.alloc(1_000_000, 'a'));
   const small = frame(Buffer.alloc(5, 'b'));

@@ -4,46 +4,47 @@ import { broken, tooLarge } from '../errors.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageRoom } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
 import { decompress, type Encoding, letGo, withInflationSlot } from './compression.ts';
-import { Held, type Account } from '../account.ts';
+import type { Account } from '../account.ts';
+import { Held } from '../held.ts';
 import { defaultMaxFrameSize } from '../http2/frames.ts';
 import type { Stream } from '../http2/stream.ts';
-import type { Waiting } from '../room.ts';
+import type { AdmissionRequest } from '../admission.ts';
 import { type EndReason, reasons } from './end_reason.ts';
 
-/** A message as it came. Its bytes are never written again, but share memory with others. */
+/** A message as received. Its bytes are never overwritten, but share a buffer with others. */
 export interface RawMessage {
   bytes: Buffer;
   compressed: boolean;
 }
 
 /**
- * Cuts the body of a request into messages (PROTOCOL-HTTP2.md, Length-Prefixed-Message), when they
- * are asked for. What waits is one buffer, however it was cut on the wire.
+ * Splits a request body into messages (PROTOCOL-HTTP2.md, Length-Prefixed-Message) on demand. It buffers unread bytes
+ * contiguously, however they were split into frames.
  */
 export class MessageReader {
   readonly #maxSize: number;
   #bytes: Buffer = empty;
-  /** What is there and not read stands from here to `end`. */
+  /** The offset of the first unread byte; they end at `end`. */
   #at = 0;
   #end = 0;
-  /** The bytes are the caller's, and `bytes` has no room behind them. */
+  /** True while the bytes belong to the caller and nothing may be appended to them. */
   #isBorrowed = true;
 
   constructor(maxSize: number) {
     this.#maxSize = maxSize;
   }
 
-  /** Bytes that have not been read. */
+  /** The number of unread bytes. */
   get heldBytes(): number {
     return this.#end - this.#at;
   }
 
-  /** Bytes of memory that those take: there is room for others beside them. */
+  /** The size of the buffer that holds them. */
   get roomBytes(): number {
     return this.#isBorrowed ? this.heldBytes : this.#bytes.length;
   }
 
-  /** Takes a part of the body, which stays the caller's until keep(). */
+  /** Adds a part of the body, which the caller owns until keep(). */
   push(chunk: Buffer): void {
     if (this.#at < this.#end) return this.#append(chunk);
     this.#bytes = chunk;
@@ -53,8 +54,8 @@ export class MessageReader {
   }
 
   /**
-   * Makes room for the whole of the next message, of so many bytes, once an eighth of it is there: what comes then is
-   * not copied again, nor is it by the beginning of the one after it.
+   * Allocates a buffer for the whole next message of `length` bytes once an eighth of it has arrived, so that the
+   * rest is not copied again.
    */
   makeRoom(length: number): void {
     if (this.heldBytes >= length || this.heldBytes < length / 8) return;
@@ -63,7 +64,7 @@ export class MessageReader {
     }
   }
 
-  /** Makes what is not read its own. */
+  /** Copies unread bytes that belong to the caller. */
   keep(): void {
     if (!this.#isBorrowed) return;
     if (this.#at < this.#end) this.#append(empty);
@@ -71,8 +72,8 @@ export class MessageReader {
   }
 
   /**
-   * Bytes of the next message with its prefix, once that one is there. Throws a ServerError where there
-   * can be no message.
+   * The length of the next message including its prefix, once the prefix has arrived. Throws a ServerError for an
+   * invalid prefix.
    */
   nextLength(): number | undefined {
     if (this.heldBytes < prefixLength) return undefined;
@@ -83,7 +84,7 @@ export class MessageReader {
     return prefixLength + size;
   }
 
-  /** Gives the next message, if it is whole. Throws a ServerError where there can be none. */
+  /** Returns the next message if it is complete. Throws a ServerError for an invalid prefix. */
   next(): RawMessage | undefined {
     const length = this.nextLength();
     if (length === undefined || length > this.heldBytes) return undefined;
@@ -94,7 +95,7 @@ export class MessageReader {
     return { bytes, compressed };
   }
 
-  /** Forgets what is not read. */
+  /** Drops the unread bytes. */
   clear(): void {
     this.#bytes = empty;
     this.#at = 0;
@@ -102,7 +103,7 @@ export class MessageReader {
     this.#isBorrowed = true;
   }
 
-  /** Only ever behind what is there: messages that were given out lie before it. */
+  /** Appends only, because messages returned earlier share the buffer. */
   #append(chunk: Buffer): void {
     if (this.#isBorrowed || this.#end + chunk.length > this.#bytes.length) {
       this.#move(this.#roomFor(chunk));
@@ -110,21 +111,21 @@ export class MessageReader {
     this.#end += chunk.copy(this.#bytes, this.#end);
   }
 
-  /** Twice what is held, so that what comes in small pieces is seldom copied; one message needs no more than it has. */
+  /** Twice the bytes held, so that small frames are seldom copied; at most what the next message needs. */
   #roomFor(chunk: Buffer): number {
     const needed = this.heldBytes + chunk.length;
-    const generous = Math.max(2 * this.heldBytes, leastRoom, needed);
+    const generous = Math.max(2 * this.heldBytes, minCapacity, needed);
     if (this.heldBytes < prefixLength) return generous;
     const whole = prefixLength + this.#bytes.readUInt32BE(this.#at + 1);
     return needed > whole ? generous : Math.min(generous, whole);
   }
 
-  /** A few bytes that are left do not keep the room of many. */
+  /** Reallocates, so that a few unread bytes do not keep a large buffer. */
   #shrink(): void {
     const held = this.heldBytes;
     if (held === 0) this.clear();
-    else if (!this.#isBorrowed && this.#bytes.length > 4 * Math.max(held, leastRoom)) {
-      this.#move(Math.max(2 * held, leastRoom));
+    else if (!this.#isBorrowed && this.#bytes.length > 4 * Math.max(held, minCapacity)) {
+      this.#move(Math.max(2 * held, minCapacity));
     }
   }
 
@@ -137,29 +138,29 @@ export class MessageReader {
   }
 }
 
-const leastRoom = 256;
+const minCapacity = 256;
 const empty = Buffer.alloc(0);
 
-/** What a call's messages are, and how they were compressed. */
+/** The type and the compression of a call's messages. */
 export interface MessageKind {
   readonly method: MethodCodec;
   readonly encoding: Encoding | undefined;
   readonly maxMessageSize: number;
-  /** Set with each message. */
+  /** Updated with each message. */
   requestCompressed: boolean;
-  /** Whether nobody waits for them any more. */
+  /** True once nothing reads the messages any more. */
   readonly isEnded: boolean;
-  /** Why there is no room for what they would become, if there is none. */
+  /** The error to refuse a message with that takes too much memory when decoded, if the server is overloaded. */
   readonly refusal: ServerError | undefined;
-  /** Bytes for which there is room. */
+  /** The bytes that a decoded message may take. */
   readonly freeBytes: number;
-  /** RESOURCE_EXHAUSTED: there is no room for what this one would become. */
+  /** RESOURCE_EXHAUSTED: the decoded message does not fit. */
   busy(): ServerError;
   readonly inUse: BytesInUse;
   readonly stream: { readonly flow: Flow; beginJob(): void; endJob(): void };
 }
 
-/** Gives a message as it is: inflated where it must be, and decoded. Throws or rejects with a ServerError. */
+/** Decompresses and decodes a message. Throws or rejects with a ServerError. */
 export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKind): unknown {
   kind.requestCompressed = compressed;
   if (!compressed) return parseInTurn(bytes, kind);
@@ -181,15 +182,15 @@ function inflate(
     if (kind.isEnded) throw new AbortError();
     const { maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;
-    const most = Math.min(maxMessageSize, bytes.length * mostInflation);
+    const most = Math.min(maxMessageSize, bytes.length * maxInflation);
     if (most > kind.freeBytes + ownGrowth) throw kind.busy();
-    // Until it is known what it comes to: others are inflated at the same time.
+    // Reserves the maximum until the size is known, as other messages are decompressed concurrently.
     inUse.take(most);
     const plain = await decompress(bytes, { encoding, maxSize: maxMessageSize });
     inUse.take(plain.length);
     return plain;
   };
-  // Others are inflated meanwhile: a connection that has much to do keeps nobody waiting.
+  // Decompression runs in a thread, so other connections are not delayed.
   const inflating = withInflationSlot({ owner: flow, bytes: bytes.length, work });
   return inflating
     .finally(() => stream.endJob())
@@ -200,14 +201,14 @@ function inflate(
         try {
           return parse(plain, kind);
         } finally {
-          // Set by what has decoded it.
+          // Set by the decoder.
           if (inUse.isCopied) letGo(plain);
         }
       }),
     );
 }
 
-/** What may take longer than others are to wait has a turn that has room for it. */
+/** Decodes in a turn that has quota for it, as a large message takes long. */
 function parseInTurn(bytes: Buffer, kind: MessageKind): unknown {
   const { flow } = kind.stream;
   if (bytes.length < smallMessage || !flow.isTurnFull) return parse(bytes, kind);
@@ -218,15 +219,15 @@ function parseInTurn(bytes: Buffer, kind: MessageKind): unknown {
   });
 }
 
-/** DEFLATE makes at most so many bytes of one (258 of two bits). */
-const mostInflation = 1032;
+/** The maximum ratio of DEFLATE: a match of 258 bytes in two bits. */
+const maxInflation = 1032;
 
-/** What any message may become beyond what it was, in bytes: few fields are objects, and strings, too. */
+/** The bytes that any message may grow by when it is decoded, as its few fields become objects and strings. */
 const ownGrowth = 64 * 1024;
 
 /**
- * A string of ASCII with one other character takes twice as much in memory as on the wire; what is more
- * than that for the largest message is of fields that are nearly empty. There must be room for it, too.
+ * A string with one non-Latin-1 character takes twice its encoded size in memory; a message that takes more than that
+ * for the largest one consists of nearly empty fields. That must fit, too.
  */
 function parse(bytes: Buffer, kind: MessageKind): unknown {
   kind.stream.flow.spend(cost.request + copyWork(bytes.length));
@@ -246,13 +247,13 @@ function parse(bytes: Buffer, kind: MessageKind): unknown {
   }
 }
 
-/** Messages of fewer bytes are decoded at once, whatever room there is. */
+/** Smaller messages, in bytes, are decoded at once, even if memory is short. */
 const smallMessage = 1024;
 
-/** Messages of fewer bytes are a part of what any call costs. */
+/** Messages of fewer bytes are included in the fixed cost of a call. */
 export const uncounted = 256;
 
-/** What a call's handler has of its requests, as its connection's account is charged for it. */
+/** The memory of a call's decoded requests, as charged to its account. */
 export class BytesInUse implements MessageRoom {
   /** Set before a message is decoded. */
   most = 0;
@@ -265,29 +266,29 @@ export class BytesInUse implements MessageRoom {
     this.#stream = stream;
   }
 
-  /** The message at hand has so many, in place of the one before. */
+  /** Charges the current message instead of the previous one. */
   take(bytes: number): void {
     this.#message = bytes < uncounted ? 0 : bytes;
     this.#count();
   }
 
-  /** The next one has come, too, and waits: the handler has the one before until it gets this one. */
+  /** Charges the next message as well: the handler keeps the previous one until it reads this one. */
   add(bytes: number): void {
     this.take(this.#message + bytes);
   }
 
-  /** So many are kept for it, though it may have fewer now. */
+  /** Reserves bytes for it, though it may use fewer now. */
   reserve(bytes: number): void {
     this.#reserved = bytes;
     this.#count();
   }
 
-  /** What counts for the message at hand. */
+  /** The charge of the current message. */
   get held(): number {
     return Math.max(this.#message, this.#reserved);
   }
 
-  /** Of what is kept for it, what it does not have. */
+  /** The part of the reservation that is not used. */
   get spare(): number {
     return Math.max(0, this.#reserved - this.#message);
   }
@@ -296,7 +297,7 @@ export class BytesInUse implements MessageRoom {
     this.#stream.flow.spend(work);
   }
 
-  /** The service keeps so many of those before. */
+  /** Charges messages that the service retains. */
   retain(bytes: number): void {
     this.#stream.hold(Held.retained, bytes);
   }
@@ -306,49 +307,53 @@ export class BytesInUse implements MessageRoom {
   }
 }
 
-/** Smaller messages, in bytes, are read as they come. */
-const mostUnasked = 64 * 1024;
+/** Smaller messages, in bytes, are read without admission. */
+const maxUnadmitted = 64 * 1024;
 
-/** Whether there has to be room for a message of so many bytes before it is read. */
+/** True if a message of so many bytes must be admitted before it is read. */
 export function isLarge(length: number): boolean {
-  return length > mostUnasked;
+  return length > maxUnadmitted;
 }
 
-/** What a message takes: as it comes, as it is decoded, and again where it is answered with as much. */
+/**
+ * The memory that a message takes, as a multiple of its size: as received, as decoded, and as encoded again in a
+ * response.
+ */
 const times = 3;
 
-/** The call whose message it is. */
+/** The call that the message belongs to. */
 interface Admitted {
   readonly stream: Stream;
   readonly inUse: BytesInUse;
-  /** RESOURCE_EXHAUSTED: there is no room for what this message would become. */
+  /** RESOURCE_EXHAUSTED: the decoded message does not fit. */
   busy(): ServerError;
   end(reason: EndReason): void;
 }
 
 /**
- * Room for the messages of one call. A large one that there is no room for waits, with its window shut, before it
- * is read; or it is refused. One that is read has all the room it needs, and is not given up while it goes on.
+ * The admission of one call's large messages. If there is too little memory, the message waits, with its stream
+ * window closed, before it is read, or it is refused. An admitted message has all the memory that it needs, and is
+ * not evicted while it makes progress.
  */
 export class MessageAdmission {
   readonly #call: Admitted;
   readonly #onGranted: () => void;
   #length = 0;
-  /** What it is given. */
+  /** The bytes that are reserved. */
   #room = 0;
-  #waiting: Waiting<Account> | undefined;
+  #waiting: AdmissionRequest<Account> | undefined;
 
   constructor(call: Admitted, onGranted: () => void) {
     this.#call = call;
     this.#onGranted = onGranted;
   }
 
-  /** Whether nothing more of the message is to be read. */
+  /** True while the rest of the message must not be read. */
   get isWaiting(): boolean {
     return this.#waiting !== undefined;
   }
 
-  /** A large message of so many bytes is on its way, and a part of it there. */
+  /** Starts admission: a part of a large message of `length` bytes has arrived. */
   receive(length: number, reader: MessageReader): void {
     if (this.#length === 0) this.#ask(length);
     if (this.#length === 0 || this.isWaiting) return;
@@ -356,15 +361,15 @@ export class MessageAdmission {
     this.#reserve(this.#room - reader.roomBytes);
   }
 
-  /** The message at hand is decoded from here on. */
+  /** The current message is decoded from now on. */
   decode(): void {
     if (this.#length > 0) this.#reserve(this.#room - this.#length);
   }
 
-  /** Nobody has that message any more, or waits for it. */
+  /** The message is no longer used or awaited. */
   release(): void {
     const { stream } = this.#call;
-    if (this.#waiting) stream.account.leave(this.#waiting);
+    if (this.#waiting) stream.account.cancelAdmission(this.#waiting);
     this.#waiting = undefined;
     stream.wait(false);
     if (this.#length === 0) return;
@@ -376,9 +381,9 @@ export class MessageAdmission {
   #ask(length: number): void {
     const { inUse, stream } = this.#call;
     this.#length = length;
-    this.#room = stream.account.mostOf(times * length);
-    // It comes in place of the message before it.
-    const answer = stream.account.ask(Math.max(0, this.#room - inUse.held), {
+    this.#room = stream.account.capAdmission(times * length);
+    // It replaces the previous message.
+    const answer = stream.account.requestAdmission(Math.max(0, this.#room - inUse.held), {
       granted: () => {
         this.#waiting = undefined;
         stream.wait(false);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LazyMetadata, mostListSize } from './metadata.ts';
+import { LazyMetadata, maxListSize } from './metadata.ts';
 
 function fieldsOf(metadata: LazyMetadata): readonly string[] {
   return metadata.encode().fields;
 }
 
-test('LazyMetadata has what a caller sent, and none of what belongs to the protocol', () => {
+test('LazyMetadata has what the caller sent, without fields of the protocol', () => {
   const protocol = ['content-type', 'application/grpc', 'te', 'trailers', 'grpc-timeout', '1S'];
   const encodings = ['grpc-encoding', 'gzip', 'grpc-accept-encoding', 'gzip'];
   const own = ['user-agent', 'go', 'x-a', '1', 'x-a', '2', 'x-bin', 'AAEC', 'x-bin', '/w==,gA'];
@@ -24,12 +24,12 @@ test('LazyMetadata has what a caller sent, and none of what belongs to the proto
   ]);
 });
 
-test('LazyMetadata passes over values that no metadata can have', () => {
+test('LazyMetadata skips invalid values', () => {
   const metadata = new LazyMetadata(['x-a', 'caf\u00e9', 'x!', '1', 'x-b', 'fine']);
   assert.deepEqual([...metadata], [['x-b', ['fine']]]);
 });
 
-test('LazyMetadata is sent as it was filled, binary values without padding', () => {
+test('LazyMetadata encodes its entries, binary values without padding', () => {
   const metadata = new LazyMetadata([]);
   assert.ok(metadata.isEmpty);
   metadata
@@ -44,7 +44,7 @@ test('LazyMetadata is sent as it was filled, binary values without padding', () 
   assert.deepEqual(fieldsOf(metadata), ['x-a', '1, 2', 'x-bin', 'AQ', 'x-bin', 'AAAA']);
 });
 
-test('LazyMetadata keeps simple values apart from names that look like them', () => {
+test('LazyMetadata tells names from equal values', () => {
   const metadata = new LazyMetadata([]);
   metadata.set('a', 'b').set('b', '1').set('b', '2').set('c', 'a');
 
@@ -58,21 +58,21 @@ test('LazyMetadata keeps simple values apart from names that look like them', ()
   assert.ok(metadata.isEmpty);
 });
 
-test('LazyMetadata leaves out simple values that are too many', () => {
+test('LazyMetadata leaves out simple values that exceed the maximum size', () => {
   const metadata = new LazyMetadata([]);
-  metadata.set('a', 'x'.repeat(mostListSize)).set('b', '1');
+  metadata.set('a', 'x'.repeat(maxListSize)).set('b', '1');
 
   assert.deepEqual(metadata.encode(), { fields: ['b', '1'], size: 34, isWhole: false });
 });
 
-test('LazyMetadata that nobody has touched sends nothing', () => {
+test('LazyMetadata without entries encodes nothing', () => {
   assert.deepEqual(fieldsOf(new LazyMetadata([])), []);
   const read = new LazyMetadata([]);
   assert.equal(read.get('x'), undefined);
   assert.ok(read.isEmpty);
 });
 
-test('LazyMetadata is sent without white space at the ends of values', () => {
+test('LazyMetadata encodes values without leading and trailing white space', () => {
   const metadata = new LazyMetadata([]);
   metadata.set('x-a', '  ann b ').set('x-b', '   ');
 
@@ -83,7 +83,7 @@ test('LazyMetadata is sent without white space at the ends of values', () => {
   });
 });
 
-test('LazyMetadata refuses what HTTP/2 cannot carry, even where it came in by the back door', () => {
+test('LazyMetadata rejects what HTTP/2 cannot carry, even if an array was modified later', () => {
   const metadata = new LazyMetadata([]);
   for (const value of ['a\nb', 'caf\u00e9', '\u{1f600}']) {
     metadata.set('x-a', 'b');
@@ -95,7 +95,7 @@ test('LazyMetadata refuses what HTTP/2 cannot carry, even where it came in by th
   assert.deepEqual(fieldsOf(metadata), ['x-a', 'c']);
 });
 
-test('LazyMetadata leaves out names whose values are too large, before they are made', () => {
+test('LazyMetadata drops names with too large values before it encodes them', () => {
   const metadata = new LazyMetadata([]);
   const values = Array.from({ length: 3 }, () => Buffer.alloc(3000));
   metadata
@@ -108,5 +108,5 @@ test('LazyMetadata leaves out names whose values are too large, before they are 
   metadata.set('x-large-bin', Buffer.alloc(6000));
   const { size, isWhole } = metadata.encode();
   assert.deepEqual([size, isWhole], [8000 + 11 + 32 + 36, true]);
-  assert.ok(size <= mostListSize);
+  assert.ok(size <= maxListSize);
 });

@@ -2,7 +2,7 @@ import { Metadata, type MetadataValue } from 'nice-grpc-common';
 import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
 import { stripped } from '../http2/request_headers.ts';
 
-/** Names that are ours or HTTP's: nobody finds them in metadata or sets them with it. */
+/** Names of HTTP and of gRPC itself, which metadata neither shows nor sets. */
 const reserved: ReadonlySet<string> = new Set([
   'te',
   'content-type',
@@ -22,24 +22,24 @@ const reserved: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What a response's header list may have, in bytes as RFC 9113 section 6.5.2 counts them: C-core and
- * grpc-java take no more where nobody tells them to.
+ * The limit of a response's header list in bytes, counted as in RFC 9113 section 6.5.2: the default of C-core and
+ * grpc-java.
  */
-export const mostListSize = 8192;
+export const maxListSize = 8192;
 
-/** Metadata as it is sent. */
+/** Encoded metadata. */
 export interface EncodedMetadata {
-  /** Names and values in turn. */
+  /** Names and values, alternating. */
   readonly fields: readonly string[];
-  /** Of that list. */
+  /** The size of the list. */
   readonly size: number;
-  /** Whether that is all: what would make the list larger than `mostListSize` is left out. */
+  /** False if entries beyond `maxListSize` were dropped. */
   readonly isWhole: boolean;
 }
 
 const nothing: EncodedMetadata = { fields: [], size: 0, isWhole: true };
 
-/** Metadata that is made when somebody asks for it. */
+/** Metadata that is parsed when it is first used. */
 export class LazyMetadata implements Metadata {
   readonly #fields: readonly string[];
   /** Names and values in turn that were set and need no metadata to be sent: a call has a few at most. */
@@ -47,26 +47,26 @@ export class LazyMetadata implements Metadata {
   #made: Metadata | undefined;
   #encoded: EncodedMetadata | undefined;
 
-  /** Names and values in turn, as they came; none of them for metadata to fill. */
+  /** Names and values as received, alternating; undefined for metadata to be sent. */
   constructor(fields: readonly string[]) {
     this.#fields = fields;
   }
 
-  /** What somebody has put in, as it is sent. Throws a TypeError for what HTTP/2 cannot carry. */
+  /** Encodes the entries. Throws a TypeError for what HTTP/2 cannot carry. */
   encode(): EncodedMetadata {
     if (this.#made) this.#encoded ??= encode(this.#made);
     else if (this.#simple) this.#encoded ??= encodeSimple(this.#simple);
     return this.#encoded ?? nothing;
   }
 
-  /** Whether somebody has put something in. */
+  /** True if there are no entries. */
   get isEmpty(): boolean {
     if (!this.#made) return (this.#simple ?? this.#fields).length === 0;
     return this.#made[Symbol.iterator]().next().done === true;
   }
 
   set<Key extends string>(key: Key, value: MetadataValue<Key> | MetadataValue<Key>[]): Metadata {
-    // A name that is there has a value to replace, or is the value of another.
+    // includes() also finds a value that equals the name: rare, and handled like a name that exists.
     const isNew = !this.#made && this.#fields.length === 0 && !this.#simple?.includes(key);
     if (isNew && isSimple(key, value)) {
       this.#encoded = undefined;
@@ -89,7 +89,7 @@ export class LazyMetadata implements Metadata {
 
   get<Key extends string>(key: Key): MetadataValue<Key> | undefined {
     if (this.#made) return this.#made.get(key);
-    // One value is asked for more often than all, and most often it is not there.
+    // The common case is one value, usually of a name that is absent.
     const fields = this.#simple ?? this.#fields;
     const name = key.toLowerCase();
     if (!fields.includes(name)) return undefined;
@@ -109,24 +109,23 @@ export class LazyMetadata implements Metadata {
   }
 
   #all(): Metadata {
-    // Whoever asks for all of it may change it.
+    // The caller may modify the returned object.
     this.#encoded = undefined;
     this.#made ??= decode(this.#simple ?? this.#fields);
     return this.#made;
   }
 }
 
-/** Names that were found to be simple. Code has few; whatever else comes is looked at each time. */
+/** Names that isSimpleName() has accepted. Applications use few names; any others are validated every time. */
 const simpleNames = new Set<string>();
-const mostNames = 100;
-const longestName = 64;
+const maxNames = 100;
+const maxNameLength = 64;
 
-/** Whether that is sent as it is, whatever else is set. */
+/** Whether an entry is sent as it is: a name without `-bin` that is not reserved, and visible ASCII. */
 function isSimple(key: string, value: unknown): value is string {
   if (typeof value !== 'string' || !(simpleNames.has(key) || isSimpleName(key))) return false;
   for (let at = 0; at < value.length; at++) {
     const octet = value.charCodeAt(at);
-    // Visible ASCII.
     if (octet < 0x21 || octet > 0x7e) return false;
   }
   return value.length > 0;
@@ -134,11 +133,11 @@ function isSimple(key: string, value: unknown): value is string {
 
 function isSimpleName(key: string): boolean {
   if (!/^[0-9a-z_.-]+$/.test(key) || key.endsWith('-bin') || reserved.has(key)) return false;
-  if (simpleNames.size < mostNames && key.length <= longestName) simpleNames.add(key);
+  if (simpleNames.size < maxNames && key.length <= maxNameLength) simpleNames.add(key);
   return true;
 }
 
-/** PROTOCOL-HTTP2.md, Custom-Metadata; what is no metadata is passed over. */
+/** PROTOCOL-HTTP2.md, Custom-Metadata; invalid entries are skipped. */
 function decode(fields: readonly string[], wanted = (_name: string) => true): Metadata {
   const metadata = Metadata();
   for (let at = 0; at < fields.length; at += 2) {
@@ -146,7 +145,7 @@ function decode(fields: readonly string[], wanted = (_name: string) => true): Me
     const value = fields[at + 1] ?? '';
     if (!wanted(key) || reserved.has(key) || !/^[0-9a-z_.-]+$/.test(key)) continue;
     if (key.endsWith('-bin')) {
-      // Values of one name may have been joined on the way.
+      // Proxies may join values of one name with commas.
       for (const part of value.split(',')) metadata.append(key, Buffer.from(part, 'base64'));
     } else if (/^[ -~]*$/.test(value)) {
       metadata.append(key, value);
@@ -157,7 +156,7 @@ function decode(fields: readonly string[], wanted = (_name: string) => true): Me
 
 function encodeSimple(fields: readonly string[]): EncodedMetadata {
   const size = listSize(fields);
-  return size <= mostListSize ? { fields, size, isWhole: true } : encode(decode(fields));
+  return size <= maxListSize ? { fields, size, isWhole: true } : encode(decode(fields));
 }
 
 function encode(metadata: Metadata): EncodedMetadata {
@@ -168,10 +167,10 @@ function encode(metadata: Metadata): EncodedMetadata {
     if (reserved.has(key)) continue;
     const before = size;
     for (const value of values) size += key.length + encodedLength(key, value) + fieldOverhead;
-    if (size <= mostListSize) {
+    if (size <= maxListSize) {
       for (const value of values) fields.push(key, encodeValue(key, value));
     } else {
-      // It is not even made: it may be of any length.
+      // Not encoded at all, as it may be of any length.
       size = before;
       isWhole = false;
     }
@@ -179,7 +178,7 @@ function encode(metadata: Metadata): EncodedMetadata {
   return { fields, size, isWhole };
 }
 
-/** At most so many octets. */
+/** An upper bound of the encoded length, in octets. */
 function encodedLength(key: string, value: string | Uint8Array): number {
   if (typeof value === 'string') return stripped(value).length;
   if (value instanceof Uint8Array) return Math.ceil((value.length * 4) / 3);
@@ -187,8 +186,8 @@ function encodedLength(key: string, value: string | Uint8Array): number {
 }
 
 /**
- * Nice-grpc has checked what was set; but those who are given the values can change them. Binary values
- * go without padding, as the specification wants it.
+ * nice-grpc checks values when they are set, but arrays may be modified afterwards. Binary values are sent without
+ * padding, as the specification recommends.
  */
 function encodeValue(key: string, value: string | Uint8Array): string {
   if (typeof value === 'string') {

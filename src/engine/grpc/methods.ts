@@ -1,31 +1,31 @@
 import type { CompatServiceDefinition, ServiceDefinition } from 'nice-grpc';
 import { type CallContext, type MethodDescriptor, ServerError, Status } from 'nice-grpc-common';
 
-/** What the engine needs to know of a method. */
+/** The codec and the names of a method. */
 export interface MethodCodec extends MethodDescriptor {
-  /** The message. One that counts what it becomes throws a BecomesTooMuch before there is no `room`. */
+  /** Decodes a message. A decoder that counts memory throws BecomesTooMuch before it exceeds `room`. */
   readonly decode: (bytes: Uint8Array, room?: MessageRoom) => unknown;
-  /** The message with room for its prefix: `prefixLength` octets in front. One that counts its work says how much it was. */
+  /** Encodes a message with `prefixLength` free octets in front. An encoder that counts its work reports it. */
   readonly encode: (message: unknown, work?: Work) => Uint8Array;
 }
 
-/** Who does the work of a message. */
+/** Counts the work that a message takes. */
 export interface Work {
-  /** In units of scheduler.ts. */
+  /** The unit is that of scheduler.ts. */
   spend(work: number): void;
 }
 
-/** What a message may become, and what it came to. */
+/** The memory that a message may take, and takes. */
 export interface MessageRoom extends Work {
-  /** Bytes that it may take in memory. */
+  /** The maximum in bytes. */
   readonly most: number;
-  /** Set by who decodes it: nothing of the message refers to the bytes that it was. */
+  /** Set by the decoder if the message does not refer to the encoded bytes. */
   isCopied: boolean;
-  /** It takes so many. */
+  /** Sets the bytes that the message takes. */
   take(bytes: number): void;
 }
 
-/** RESOURCE_EXHAUSTED: a message takes more in memory than its room has bytes. */
+/** RESOURCE_EXHAUSTED: the decoded message exceeds the memory that is available for it. */
 export class BecomesTooMuch extends ServerError {
   constructor(most: number) {
     const bound = `at most ${most} bytes in memory`;
@@ -34,19 +34,21 @@ export class BecomesTooMuch extends ServerError {
   }
 }
 
-/** Of a message's frame: a flag, and four octets of length (PROTOCOL-HTTP2.md, Length-Prefixed-Message). */
+/**
+ * The length of a message's prefix: a flag and four octets of length (PROTOCOL-HTTP2.md, Length-Prefixed-Message).
+ */
 export const prefixLength = 5;
 
 /**
- * A member that a message's type may have beside `encode`, for codecs that can leave room for the prefix
- * and so spare us a copy: it does what MethodCodec.encode does, and what it gives is ours to change.
+ * An optional member of a message type beside `encode`, which leaves room for the prefix and so saves a copy. It does
+ * what MethodCodec.encode does; the result belongs to the engine.
  */
 export const encodeFramed = Symbol('encodeFramed');
 
-/** The same beside `decode`, for codecs that count: it does what MethodCodec.decode does. */
+/** An optional member beside `decode` that counts memory: it does what MethodCodec.decode does. */
 export const decodeCounted = Symbol('decodeCounted');
 
-/** Puts the room for a prefix in front of an encoded message. Throws a TypeError for what is no bytes. */
+/** Prepends room for the prefix to an encoded message. Throws a TypeError if the encoder did not return bytes. */
 export function withPrefix(bytes: unknown): Uint8Array {
   if (!(bytes instanceof Uint8Array)) {
     throw new TypeError('Cannot send a message: its encoder has given no bytes');
@@ -56,7 +58,7 @@ export function withPrefix(bytes: unknown): Uint8Array {
   return framed;
 }
 
-/** The methods of a definition by their names in TypeScript, whoever generated it. */
+/** The methods of a service definition by their TypeScript names, for any generator. */
 function methodsOf(definition: CompatServiceDefinition): [string, MethodCodec][] {
   if (isTsProto(definition)) {
     const { fullName } = definition;
@@ -122,18 +124,18 @@ function fromTsProto(fullName: string, method: TsProtoMethod): MethodCodec {
   };
 }
 
-/** What a service has for a method: a promise of a response, or an iterable of responses. */
+/** A handler: it returns a promise of a response, or an iterable of responses. */
 export type Handler = (request: unknown, context: CallContext) => unknown;
 
-/** A service as it was added. */
+/** A service that was added to the server. */
 export interface AddedService {
-  /** By their names in TypeScript. */
+  /** Codecs by TypeScript name. */
   readonly methods: readonly (readonly [key: string, codec: MethodCodec])[];
-  /** What should have a function for each of them, its own or its class's. */
+  /** An object with a function for each method, its own or inherited. */
   readonly implementation: object;
 }
 
-/** Keeps a service until its server listens. */
+/** Stores a service until the server starts to listen. */
 export function addedService(
   definition: CompatServiceDefinition,
   implementation: object,
@@ -142,9 +144,8 @@ export function addedService(
 }
 
 /**
- * Every method of the services, with what serves it; as in nice-grpc, that is looked up once, when the
- * server begins to listen. Throws for a service without methods, a method without a function, and a path
- * that is there twice.
+ * The handlers of all methods. As in nice-grpc, they are looked up once, when the server starts to listen. Throws for
+ * a service without methods, a method without a function, and a duplicate path.
  */
 export function handlersOf<Service extends AddedService>(
   services: readonly Service[],

@@ -28,7 +28,7 @@ test('OpenCalls.drain() ends an open Health.Watch, so that shutdown does not wai
   });
 });
 
-test('OpenCalls.drain() ends a Health.Watch that is opened later, at once', async () => {
+test('OpenCalls.drain() ends a later Health.Watch at once', async () => {
   await using running = await serve();
   const health = createClient(HealthDefinition, running.channel);
 
@@ -38,7 +38,7 @@ test('OpenCalls.drain() ends a Health.Watch that is opened later, at once', asyn
   await assert.rejects(watch, leaving);
 });
 
-test('OpenCalls.drain() lets a call of every kind run to its end', async () => {
+test('OpenCalls.drain() lets calls of every kind complete', async () => {
   const isDraining = Promise.withResolvers<void>();
   await using running = await serve({
     echo: {

@@ -1,21 +1,21 @@
 import { UnorderedSet, type Placed } from '../unordered_set.ts';
 import { type Cut, reasons } from './end_reason.ts';
 
-/** A call, as its server keeps it while it is open. Apart from `end`, the fields are for OpenCalls to write. */
+/** An open call. OpenCalls writes all fields but `end`. */
 export interface OpenCall extends Placed {
-  /** Whether it is neither counted nor refused by limits. */
+  /** True if the call is exempt from limits and is not counted. */
   readonly isUnlimited: boolean;
-  /** How many had entered the middleware before it, and one; 0 while it is not in there. */
+  /** The sequence number with which it entered the middleware, from 1; 0 outside of them. */
   entry: number;
-  /** Whether it never ends by itself. */
+  /** True if the call never ends on its own. */
   isEndless: boolean;
-  /** Ends it, if it has not ended yet. */
+  /** Ends the call, unless it has ended. */
   end(reason: Cut): void;
 }
 
 /**
- * The open calls of a server, from a call's headers until the last frame of its response: limits, drains and
- * counts read them here, and nowhere else.
+ * The registry of a server's open calls, from the request headers to the last frame of the response. Limits, shutdown
+ * and metrics read it.
  */
 export class OpenCalls {
   readonly #calls = new UnorderedSet<OpenCall>();
@@ -29,41 +29,41 @@ export class OpenCalls {
     return this.#calls.size;
   }
 
-  /** How many a drain waits for, as they end by themselves. */
+  /** The number of calls that graceful shutdown waits for, as they end on their own. */
   get finite(): number {
     let count = 0;
     for (const call of this.#calls.all()) if (!call.isEndless) count++;
     return count;
   }
 
-  /** How many are in the middleware, or in the handler behind them. */
+  /** The number of calls in the middleware or the handler. */
   get inChain(): number {
     return this.#inChain;
   }
 
-  /** How many of those limits count. */
+  /** The number of those that count against limits. */
   get limited(): number {
     return this.#limited;
   }
 
-  /** Why a call that comes now ends at once, where it does. */
+  /** Set once new calls end at once, with this reason. */
   get closedFor(): Cut | undefined {
     return this.#cut;
   }
 
-  /** A call has come. */
+  /** Registers a call. */
   add(call: OpenCall): void {
     this.#calls.add(call);
   }
 
-  /** It enters the middleware. */
+  /** Counts a call that enters the middleware. */
   enter(call: OpenCall): void {
     call.entry = ++this.#entries;
     this.#inChain++;
     if (!call.isUnlimited) this.#limited++;
   }
 
-  /** It has left the middleware, if it had entered them, though its response may be on its way. */
+  /** Counts a call that leaves the middleware, if it had entered; its response may still be sent. */
   leave(call: OpenCall): void {
     if (call.entry === 0) return;
     call.entry = 0;
@@ -71,63 +71,60 @@ export class OpenCalls {
     if (!call.isUnlimited) this.#limited--;
   }
 
-  /** It is over. */
+  /** Removes a call that is over. */
   delete(call: OpenCall): void {
     this.leave(call);
     this.#calls.delete(call);
   }
 
-  /** It never ends by itself: it ends when the server drains, which may be now. */
+  /** Marks a call that never ends on its own; it ends when the server shuts down, possibly at once. */
   endWithDrain(call: OpenCall): void {
     call.isEndless = true;
     if (this.#drained) call.end(this.#drained);
   }
 
-  /** Ends those that never end by themselves, now and from now on, so that clients reconnect elsewhere. */
+  /** Ends all calls that never end on their own, now and later, so that clients reconnect elsewhere. */
   drain(reason: Cut = reasons.serverShutsDown()): void {
     this.#drained = reason;
     for (const call of this.#calls.all()) if (call.isEndless) call.end(reason);
   }
 
-  /** Ends all of them, now and from now on. */
+  /** Ends all calls, now and later. */
   cut(reason: Cut = reasons.serverShutsDown()): void {
     this.#drained = reason;
     this.#cut = reason;
     this.end(reason);
   }
 
-  /** Ends those that there are. */
+  /** Ends the calls that are open now. */
   end(reason: Cut): void {
     for (const call of this.#calls.all()) call.end(reason);
   }
 }
 
-/** Something that is to happen at a time. */
+/** An event at a given time. */
 export interface Deadline {
-  /** Milliseconds, by the clock of its Deadlines. */
+  /** Milliseconds on the clock of its Deadlines. */
   readonly at: number;
-  /** Where it stands; its Deadlines' own. -1 when it is over, or was taken back. */
+  /** The index in the heap, written by Deadlines; -1 if the deadline has passed or was deleted. */
   place: number;
   passed(): void;
 }
 
-/** Ten thousand calls can have the same deadline, and each takes a while to end. */
-const mostAtOnce = 100;
+/** The maximum of deadlines to process in one turn: thousands of calls may share one, and ending each takes time. */
+const maxAtOnce = 100;
 
-/** The longest that a Node timer takes, in milliseconds. */
+/** The maximum delay of a Node timer, in milliseconds. */
 const longestTimer = 2 ** 31 - 1;
 
-/**
- * All deadlines of a server in one binary heap, with one timer for the nearest: a call costs a place
- * in an array.
- */
+/** All deadlines of a server: a binary heap with one timer for the nearest. */
 export class Deadlines {
   readonly #heap: Deadline[] = [];
   readonly #now: () => number;
   #timer: NodeJS.Timeout | undefined;
   #firesAt = Number.POSITIVE_INFINITY;
 
-  /** `now` gives milliseconds. */
+  /** `now` returns milliseconds. */
   constructor(now: () => number) {
     this.#now = now;
   }
@@ -138,7 +135,7 @@ export class Deadlines {
     this.#arm();
   }
 
-  /** Takes a deadline back; nothing happens if it has passed. */
+  /** Deletes a deadline, unless it has passed. */
   delete(deadline: Deadline): void {
     const { place } = deadline;
     const last = place < 0 ? undefined : this.#heap.pop();
@@ -146,13 +143,13 @@ export class Deadlines {
     if (last === undefined || last === deadline) return;
     this.#rise(last, place);
     this.#sink(last, last.place);
-    // The timer stays: at worst it finds nothing to do.
+    // The timer stays, and finds nothing to do at worst.
   }
 
   readonly #fire = (): void => {
     this.#firesAt = Number.POSITIVE_INFINITY;
     const now = this.#now();
-    let left = mostAtOnce;
+    let left = maxAtOnce;
     for (let first = this.#heap[0]; first && first.at <= now; first = this.#heap[0]) {
       if (left-- === 0) return void setImmediate(this.#fire);
       this.delete(first);

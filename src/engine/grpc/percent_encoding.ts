@@ -1,7 +1,7 @@
 /**
- * PROTOCOL-HTTP2.md, Percent-Encoded, in at most so many characters: UTF-8, of which octets outside of
- * space to tilde are escaped, and spaces at the ends too, as no field value may have them (RFC 9113
- * section 8.2.1). What does not fit is cut off at a whole character, and never looked at.
+ * Percent-encodes a text as UTF-8 in at most `most` characters (PROTOCOL-HTTP2.md, Percent-Encoded). It escapes
+ * octets outside of space to tilde, and leading and trailing spaces, which field values must not have (RFC 9113
+ * section 8.2.1). The text is cut at a character boundary; the rest is not examined.
  */
 export function percentEncode(text: string, most: number): string {
   if (text.length <= most && isPlain.test(text)) return text;
@@ -22,13 +22,13 @@ const escapes = Array.from(
   (_, octet) => `%${octet.toString(16).toUpperCase().padStart(2, '0')}`,
 );
 
-/** What stands for each character of ASCII; a space may stand for itself, too. */
+/** The encoding of each ASCII character. */
 const ascii = Array.from({ length: 128 }, (_, code) => {
   const character = String.fromCharCode(code);
   return isPlain.test(character) ? character : escape(code);
 });
 
-/** A caller may choose all of them, in a thousand calls at once. A lone surrogate is U+FFFD. */
+/** Callers choose these characters, so it must be cheap. A lone surrogate becomes U+FFFD. */
 function encodeCharacter(character: string): string {
   const code = character.codePointAt(0) ?? 0;
   if (code < 0x80) return ascii[code] ?? '';

@@ -25,7 +25,7 @@ function refused() {
   return { peer, clock };
 }
 
-test('a refused request is answered at once, and the answer ends with it', () => {
+test('a refused request that has ended is answered at once, and its stream closes', () => {
   const { peer } = refused();
 
   peer.send('DATA', { stream: 1, payload: 'more' });
@@ -37,7 +37,7 @@ test('a refused request is answered at once, and the answer ends with it', () =>
   assert.equal(peer.connection.openStreams, 0);
 });
 
-test('a refused request is still held against HTTP/2, whatever came of it before', () => {
+test('a refused request must still follow HTTP/2', () => {
   const { peer } = refused();
 
   peer.send('DATA', { stream: 1, payload: 'more' });
@@ -49,7 +49,7 @@ test('a refused request is still held against HTTP/2, whatever came of it before
   assert.equal(Number(`0x${reset?.payload}`), ErrorCode.PROTOCOL_ERROR);
 });
 
-test('a refused request that goes on is told to stop after a second', (t) => {
+test('a refused request that continues is reset after a second', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { peer, clock } = refused();
 
@@ -67,7 +67,7 @@ test('a refused request that goes on is told to stop after a second', (t) => {
   assert.equal(peer.connection.openStreams, 0);
 });
 
-test('a refused request whose peer has no room for the answer is given up after a second', (t) => {
+test('a refused request whose peer has no window for the answer is reset after a second', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const peer = createPeer();
   const clock = { now: 0 };

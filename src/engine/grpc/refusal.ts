@@ -3,13 +3,15 @@ import { type RequestHeaders, valueOf } from '../http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import type { Deadline, Deadlines } from './open_calls.ts';
 
-/** What is answered to a request that is no gRPC call, in HTTP's own words. */
+/** The HTTP response to a request that is not a gRPC call. */
 export interface Refusal {
   status: '405' | '415' | '431';
   text: string;
 }
 
-/** Says why a request is no gRPC call, if it is none (PROTOCOL-HTTP2.md, Requests). */
+/**
+ * Returns the response to a request that is not a gRPC call; undefined for a gRPC call (PROTOCOL-HTTP2.md, Requests).
+ */
 export function refuse({ method, fields, overLimit }: RequestHeaders): Refusal | undefined {
   if (overLimit !== undefined && !(method === 'POST' && isGrpc(fields))) {
     // RFC 6585 section 5.
@@ -25,12 +27,12 @@ function isGrpc(fields: readonly string[]): boolean {
   return type !== undefined && /^application\/grpc(?:\+proto)?\s*(?:;|$)/i.test(type);
 }
 
-/** How long a request may go on after it was refused, in milliseconds. */
+/** Milliseconds that a refused request may continue. */
 const patienceMs = 1000;
 
 /**
- * A request that is answered before it has ended. The answer stays open as long as the request, so
- * that the peer still hears what else it gets wrong, but not for ever.
+ * A request that is refused before it is complete. The stream stays open as long as the request, so that further
+ * protocol errors are reported, but at most for a second.
  */
 export class RefusedRequest implements StreamEvents, Deadline {
   readonly at: number;
@@ -51,7 +53,7 @@ export class RefusedRequest implements StreamEvents, Deadline {
     deadlines.add(this);
   }
 
-  /** Nothing is consumed: the peer's window bounds what comes. */
+  /** The body is not consumed, so the stream window limits it. */
   data(): void {}
 
   end(): void {

@@ -5,13 +5,13 @@ import { createRequestReader, type RequestOwner } from './request_reader.ts';
 /** The beginning of a message of a megabyte. */
 const begin = Buffer.concat([Buffer.from([0, 0, 0x10, 0, 0]), Buffer.alloc(200_000)]);
 
-test('a message that comes when others have their turn is given room for its rest when that is over', () => {
+test('a request reader opens the window for the rest of a message once its connection has quota again', () => {
   const waiting: (() => void)[] = [];
   const flow = {
     isSpent: false,
-    isCrowded: false,
+    isInputFull: false,
     spend() {},
-    putOff() {},
+    deferInput() {},
     wait: (task: () => void) => void waiting.push(task),
   };
   let consumed = 0;

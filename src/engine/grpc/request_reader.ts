@@ -12,38 +12,38 @@ import {
 import { broken } from '../errors.ts';
 import { RequestStream } from './request_stream.ts';
 
-/** The call, as the request's side of it sees it. */
+/** The call, as its request reader sees it. */
 export interface RequestOwner extends MessageKind {
   readonly stream: Stream;
-  /** The handler can begin, with its request. */
+  /** Starts the handler with its request. */
   enter(request: unknown): void;
   end(reason: EndReason): void;
 }
 
-/** The request's side of a call: makes messages of its body. */
+/** Reads the request messages of a call from its stream. */
 export interface RequestReader {
-  /** The headers are there. */
+  /** The headers have arrived. */
   begin(): void;
   data(bytes: Buffer): void;
   end(): void;
-  /** Nothing of the request is of use any more; whoever still waits for it gets the error. */
+  /** Drops the request; pending reads fail with the error. */
   stop(error: Error): void;
-  /** What a method of this kind gets when there is nothing to give it. */
+  /** The request that a method of this kind gets when there is none. */
   empty(): unknown;
 }
 
-/** For requests of one message, or of many. */
+/** Creates the reader of a single request or of a request stream. */
 export function createRequestReader(call: RequestOwner): RequestReader {
   return call.method.requestStream ? new ManyRequests(call) : new OneRequest(call);
 }
 
-/** The body of a request as it waits: what of it the caller has room for again, and what there must be room for first. */
+/** The buffered body of a request, with flow control and admission. */
 abstract class RequestBody {
   readonly call: RequestOwner;
   readonly reader: MessageReader;
-  /** Of the first large message, and from then on. */
+  /** Created with the first large message. */
   #admission: MessageAdmission | undefined;
-  /** Bytes for which the caller has not been given room again. */
+  /** Bytes received and not yet returned to the stream window. */
   #owed = 0;
 
   constructor(call: RequestOwner) {
@@ -51,38 +51,38 @@ abstract class RequestBody {
     this.reader = new MessageReader(call.maxMessageSize);
   }
 
-  /** There is room for the message that waited for it. */
+  /** Called when the queued message is admitted. */
   abstract onGranted(): void;
 
-  /** Whether the message at hand waits for room. */
+  /** True while the current message waits for admission. */
   get waitsForRoom(): boolean {
     return this.#admission?.isWaiting ?? false;
   }
 
-  /** So many bytes have come. */
+  /** Counts received bytes. */
   owe(bytes: number): void {
     this.#owed += bytes;
   }
 
-  /** A message of so many bytes comes next, of which the reader has some. */
+  /** Starts admission of the next message of `length` bytes, if it is large. */
   expect(length: number): void {
     if (!isLarge(length)) return;
     this.#admission ??= new MessageAdmission(this.call, () => this.onGranted());
     this.#admission.receive(length, this.reader);
   }
 
-  /** Gives a message that is whole as it is; see decodeMessage(). */
+  /** Decodes a complete message; see decodeMessage(). */
   decode(raw: RawMessage): unknown {
     this.#admission?.decode();
     return decodeMessage(raw, this.call);
   }
 
-  /** Nobody has the message at hand any more. */
+  /** Releases the current message. */
   release(): void {
     this.#admission?.release();
   }
 
-  /** Gives the caller room for what is read, where it is `wanted` and nothing waits. */
+  /** Returns consumed bytes to the stream window, unless a message waits for admission. */
   giveRoom(wanted = true): void {
     const { stream } = this.call;
     if (this.#owed > 0 && wanted && !this.waitsForRoom) {
@@ -93,7 +93,7 @@ abstract class RequestBody {
     stream.keep(Math.max(0, this.reader.roomBytes - this.#owed));
   }
 
-  /** Forgets what is not read, and gives no room for more. */
+  /** Drops unread bytes, without opening the window. */
   drop(): void {
     this.reader.clear();
     this.release();
@@ -104,8 +104,8 @@ abstract class RequestBody {
 }
 
 /**
- * A request of one message: it is whole when the caller has ended its side. Until then the message
- * waits as it came, and counts for that: what it becomes may take a thousand times as much.
+ * A single request. It is complete when the caller ends its side; until then it is kept and charged in encoded form,
+ * as the decoded form may take a thousand times as much.
  */
 class OneRequest extends RequestBody implements RequestReader {
   #message: unknown;
@@ -133,7 +133,7 @@ class OneRequest extends RequestBody implements RequestReader {
   end(): void {
     this.#hasEnded = true;
     if (this.#isStopped) return;
-    // One that is cut short need not wait for room.
+    // A truncated message need not be admitted.
     const { heldBytes } = this.reader;
     if (this.waitsForRoom && heldBytes >= (this.reader.nextLength() ?? 0)) return;
     try {
@@ -150,7 +150,7 @@ class OneRequest extends RequestBody implements RequestReader {
     this.drop();
   }
 
-  /** What cannot be empty is not there: middleware alone see it, as no handler runs. */
+  /** Undefined, for the middleware only: no handler runs without a request. */
   empty(): unknown {
     try {
       return this.call.method.decode(new Uint8Array(0));
@@ -181,7 +181,7 @@ class OneRequest extends RequestBody implements RequestReader {
     this.call.enter(request);
   }
 
-  /** Throws where it can be no message, or has become more than one. */
+  /** Throws if the message is malformed, or if there is more than one. */
   #check(): void {
     const length = this.reader.nextLength();
     if (length === undefined) return;
@@ -194,7 +194,7 @@ class OneRequest extends RequestBody implements RequestReader {
     if (!raw) return;
     this.#hasMessage = true;
     this.#message = this.decode(raw);
-    // Whoever waits for it does so later; until then it has failed for nobody.
+    // The message may be awaited later; until then a failure is not an unhandled rejection.
     if (this.#message instanceof Promise) this.#message.catch(() => {});
   }
 
@@ -210,10 +210,10 @@ function wrongCount(count: string): ServerError {
   );
 }
 
-/** Bytes of messages that may wait for their handler before the caller is held back. */
-const mostWaiting = 64 * 1024;
+/** Bytes of unread messages above which the stream window stays closed. */
+const maxWaiting = 64 * 1024;
 
-/** A request of many messages: its handler begins at once, and takes them one by one. */
+/** A request stream: its handler starts at once and reads the messages one by one. */
 class ManyRequests extends RequestBody implements RequestReader {
   readonly #messages: RequestStream<unknown>;
 
@@ -245,11 +245,11 @@ class ManyRequests extends RequestBody implements RequestReader {
   }
 
   /**
-   * Some clients end a stream and then reset it when they mean to cancel the call. A turn later that is
-   * known, and no handler takes half a request for the whole.
+   * Some clients end the stream and then send RST_STREAM to cancel a call. Waiting for the end of the turn avoids
+   * handling half of a request as a complete one.
    */
   end(): void {
-    // Of a call that is refused nobody will ask, and it would be kept until then.
+    // Nothing reads a refused call, and this callback would keep it in memory.
     if (this.#messages.isLeft) return;
     setImmediate(() => {
       if (!this.#messages.isLeft) this.#messages.end();
@@ -269,14 +269,14 @@ class ManyRequests extends RequestBody implements RequestReader {
   }
 
   /**
-   * Whoever asks for a message needs no room for the one before any more; but it goes on to count: a loop that
-   * waits for the next one has it in its variable.
+   * Reading the next message releases the admission of the previous one, which stays charged: a `for await` loop
+   * still has it in its variable.
    */
   #onAsk(): void {
     this.release();
   }
 
-  /** Whether the next message, as far as it is known, waits for room. One that is cut short need not. */
+  /** True if the next message waits for admission. A truncated message need not. */
   #mustWait(): boolean {
     try {
       const length = this.reader.nextLength();
@@ -284,17 +284,17 @@ class ManyRequests extends RequestBody implements RequestReader {
       if (this.#messages.hasEnded && this.reader.heldBytes < length) return false;
       this.expect(length);
     } catch {
-      // Whoever reads it is told.
+      // The reader gets the error when it reads.
     }
     return this.waitsForRoom;
   }
 
-  /** As long as messages wait that nobody takes, the caller gets no room for more. */
+  /** Keeps the stream window closed while messages are unread. */
   #giveRoom(): void {
-    this.giveRoom(this.reader.heldBytes < mostWaiting || this.#messages.isWaiting);
+    this.giveRoom(this.reader.heldBytes < maxWaiting || this.#messages.isWaiting);
   }
 
-  /** A message that is none ends the call, whatever its handler makes of it. */
+  /** A malformed message ends the call, even if the handler catches the error. */
   #orFail(decode: () => unknown): unknown {
     const fail = (error: unknown): never => {
       this.call.end(reasons.malformed(error));

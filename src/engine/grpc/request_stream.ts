@@ -3,49 +3,49 @@ import { broken } from '../errors.ts';
 import type { MessageReader, RawMessage } from './messages.ts';
 
 interface RequestStreamDeps<T> {
-  /** The connection's part of what the server does. */
+  /** The scheduler's flow of the connection. */
   flow: Flow;
   reader: MessageReader;
-  /** Called when a message is asked for, before it is looked whether there is one. */
+  /** Called when a message is requested, before looking for one. */
   onAsk: () => void;
-  /** Whether the next message waits for room. */
+  /** True if the next message waits for admission. */
   mustWait: () => boolean;
   decode: (message: RawMessage) => T | Promise<T>;
-  /** Called when a message has been taken, or when one is missing. */
+  /** Called when a message was taken, or when none is available. */
   onPull: () => void;
-  /** Called when the caller does not keep to the protocol; it fails the stream. */
+  /** Called when the caller violates the protocol; it fails the stream. */
   fail: (error: unknown) => void;
 }
 
-/** The messages of a request, as its handler takes them: each is decoded when it is asked for. */
+/** The request stream as its handler reads it: each message is decoded when it is requested. */
 export class RequestStream<T> implements AsyncIterableIterator<T> {
   readonly #deps: RequestStreamDeps<T>;
   readonly #waiting: PromiseWithResolvers<IteratorResult<T>>[] = [];
   #state: 'open' | 'ended' | 'left' = 'open';
   #error: Error | undefined;
-  /** Messages that are there wait, as their connection has done its part for now. */
+  /** True while available messages wait for the connection's quota. */
   #isPutOff = false;
 
   constructor(deps: RequestStreamDeps<T>) {
     this.#deps = deps;
   }
 
-  /** Whether a handler waits for a message that is not there. */
+  /** True while a handler waits for a message that has not arrived. */
   get isWaiting(): boolean {
     return this.#waiting.length > 0 && !this.#isPutOff;
   }
 
-  /** Whether no more messages come than the reader has. */
+  /** True if no more messages arrive after those that the reader has. */
   get hasEnded(): boolean {
     return this.#state === 'ended';
   }
 
-  /** Whether nobody takes any more. */
+  /** True if nothing reads the stream any more. */
   get isLeft(): boolean {
     return this.#state === 'left' || this.#error !== undefined;
   }
 
-  /** Looks whether there is what somebody waits for. */
+  /** Serves a pending read, if a message is available. */
   wake(): void {
     while (this.#waiting.length > 0) {
       if (this.#mustWait()) return;
@@ -58,10 +58,10 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
     if (this.#state !== 'open') this.#finish();
   }
 
-  /** There are no more messages than those the reader has. */
+  /** No more messages arrive. */
   end(): void {
     if (this.#state === 'open') this.#state = 'ended';
-    // Says what is wrong with a message that is cut short, if somebody waits for it.
+    // Reports a truncated message to a pending read.
     this.wake();
   }
 
@@ -69,7 +69,7 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
     for (const { resolve } of this.#waiting.splice(0)) resolve(done);
   }
 
-  /** Whoever asks from now on gets this error. */
+  /** Fails pending and later reads with this error. */
   fail(reason: Error): void {
     this.#error ??= reason;
     for (const { promise, reject } of this.#waiting.splice(0)) {
@@ -97,7 +97,7 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
     return waiting.promise;
   }
 
-  /** The handler has seen enough. */
+  /** The handler stops reading. */
   return(): Promise<IteratorResult<T>> {
     this.#state = 'left';
     this.#deps.reader.clear();
@@ -110,7 +110,7 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
-  /** Whether the others have their part before the next message. */
+  /** True if other connections go first. */
   #mustWait(): boolean {
     const { flow, reader, mustWait } = this.#deps;
     if (this.#isPutOff) return true;
@@ -121,7 +121,7 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
     flow.wait(() => {
       this.#isPutOff = false;
       this.wake();
-      // Where the message is not whole, its caller may need room for the rest.
+      // If the message is incomplete, the caller may need a larger window for the rest.
       this.#deps.onPull();
     });
     return true;
@@ -155,8 +155,8 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
 }
 
 /**
- * A handler may ask for a message ahead of its need, and then not look at it: that is no unhandled
- * rejection, which would end the process.
+ * A handler may request a message and never await it. That must not be an unhandled rejection, which would end the
+ * process.
  */
 function rejected(reason: unknown): Promise<never> {
   const promise = Promise.reject(reason);

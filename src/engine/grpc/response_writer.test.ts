@@ -28,7 +28,7 @@ function messageOf(details: string): string | undefined {
   return decode(trailers({ code: Status.INTERNAL, details }, nothing, anyone))[3];
 }
 
-test('response headers are 200 and gRPC, with the encoding and the metadata there is', () => {
+test('responseHeaders() has status 200, the content type, the encoding and the metadata', () => {
   const header = new LazyMetadata([]);
   header.set('x-a', '1');
   assert.deepEqual(decode(responseHeaders(nothing, anyone)), ok);
@@ -36,7 +36,7 @@ test('response headers are 200 and gRPC, with the encoding and the metadata ther
   assert.deepEqual(decode(responseHeaders(header, anyone, 'gzip')), all);
 });
 
-test('trailers have the status, and no message where there is none', () => {
+test('trailers() has the status, and grpc-message only if there is one', () => {
   assert.deepEqual(decode(trailers({ code: Status.OK, details: '' }, nothing, anyone)), [
     'grpc-status',
     '0',
@@ -47,7 +47,7 @@ test('trailers have the status, and no message where there is none', () => {
   );
 });
 
-test('a message is percent-encoded UTF-8, and well-formed whatever it was', () => {
+test('trailers() percent-encodes the message as well-formed UTF-8', () => {
   assert.equal(messageOf('plain text, ~ and !'), 'plain text, ~ and !');
   assert.equal(messageOf('100 %'), '100 %25');
   assert.equal(messageOf('a\tb\r\nc\u007f'), 'a%09b%0D%0Ac%7F');
@@ -55,14 +55,14 @@ test('a message is percent-encoded UTF-8, and well-formed whatever it was', () =
   assert.equal(messageOf('\ud800'), '%EF%BF%BD');
 });
 
-test('spaces at the ends of a message are percent-encoded, as no field value may have them', () => {
+test('trailers() percent-encodes leading and trailing spaces of the message', () => {
   assert.equal(messageOf(' a b '), '%20a b%20');
   assert.equal(messageOf('  \u00e9  '), '%20 %C3%A9 %20');
   assert.equal(messageOf(' '), '%20');
   assert.equal(messageOf('   '), '%20 %20');
 });
 
-test('percentEncode() cuts at whole characters, and reads no more than it gives', () => {
+test('percentEncode() truncates at character boundaries, and reads no more than it returns', () => {
   assert.equal(percentEncode('abc', 2), 'ab');
   assert.equal(percentEncode('a\u00e9', 6), 'a');
   assert.equal(percentEncode('a\u00e9', 7), 'a%C3%A9');
@@ -77,7 +77,7 @@ test('percentEncode() cuts at whole characters, and reads no more than it gives'
   assert.equal(percentEncode('\u00e9'.repeat(2 ** 27), 4096), '%C3%A9'.repeat(682));
 });
 
-test('a message is 4 KiB at most, encoded', () => {
+test('trailers() truncates the message to 4 KiB, encoded', () => {
   assert.equal(messageOf('x'.repeat(5000)), 'x'.repeat(4096));
   assert.equal(messageOf('%'.repeat(4_000_000)), '%25'.repeat(1365));
 });
@@ -90,7 +90,7 @@ function ending(maxHeaderListSize: number, metadata: Record<string, string | Uin
   return decode(trailers(status, trailer, { maxHeaderListSize }));
 }
 
-test('trailers that are too large lose metadata, and then the message, but never the code', () => {
+test('trailers() drops metadata, then the message, but never the code, if they are too large', () => {
   const code = ['grpc-status', '10'];
   const message = ['grpc-message', 'm'.repeat(4096)];
   const small = ['grpc-retry-pushback-ms', '500'];
@@ -114,7 +114,7 @@ test('trailers that are too large lose metadata, and then the message, but never
   assert.deepEqual(ending(0, rich), code);
 });
 
-test("response headers that are too large are refused, by our limit and by the peer's own", () => {
+test("responseHeaders() rejects headers above the server's limit or the peer's", () => {
   const header = new LazyMetadata([]);
   header.set('x-a', 'x'.repeat(8192));
   assert.throws(() => responseHeaders(header, anyone), { name: 'RangeError' });
@@ -128,7 +128,7 @@ test("response headers that are too large are refused, by our limit and by the p
   assert.deepEqual(decode(responseHeaders(nothing, { maxHeaderListSize: 0 })), ok);
 });
 
-test('statusOf() says of an error what it says of itself, and hides what was not meant', (t) => {
+test('statusOf() uses the status of a ServerError, and hides other errors', (t) => {
   const emitWarning = t.mock.method(process, 'emitWarning', () => {});
   const codeOf = (error: unknown) => statusOf(error, '/a/B').code;
 
@@ -141,7 +141,7 @@ test('statusOf() says of an error what it says of itself, and hides what was not
   assert.equal(codeOf(undefined), Status.UNKNOWN);
 });
 
-test('a stream of responses goes on, though there was room again before it came to wait for that', async () => {
+test('send() continues after a drain that came before room() was awaited', async () => {
   const turns: (() => void)[] = [];
   const scheduler = new Scheduler(Number.POSITIVE_INFINITY, (turn) => void turns.push(turn));
   const flow = scheduler.createFlow();

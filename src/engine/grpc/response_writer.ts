@@ -4,7 +4,7 @@ import type { Stream } from '../http2/stream.ts';
 import { show, ExpectedError, isAbort, meantBy } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
 import { compress, type Encoding, letGo, withCompressionSlot } from './compression.ts';
-import { LazyMetadata, mostListSize } from './metadata.ts';
+import { LazyMetadata, maxListSize } from './metadata.ts';
 import { uncounted } from './messages.ts';
 import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
 import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
@@ -15,40 +15,43 @@ interface ResponseParts {
   stream: Stream;
   head: CallHead;
   method: MethodCodec;
-  /** Responses of more bytes are compressed; undefined for those alone whose request was. */
+  /** Responses of more bytes are compressed; undefined compresses only if the request was compressed. */
   compressAbove: number | undefined;
 }
 
 const noFields: readonly string[] = [];
 const noBytes = Buffer.alloc(0);
 const none = new LazyMetadata(noFields);
-/** The methods that were warned of: callers may have their metadata sent back, as often as they like. */
+/**
+ * Methods that a warning was logged for, once each: callers may trigger it as often as they like, through echoed
+ * metadata.
+ */
 const warned = new WeakSet<MethodCodec>();
 
-/** Of a call that holds fewer bytes of messages the response does not wait. */
-const leastHeld = 16 * 1024;
+/** If a call holds fewer bytes of messages, its response is encoded without delay. */
+const minHeld = 16 * 1024;
 
-/** Messages of no more bytes are not worth compressing. */
+/** Default of `compressAbove`: compression of smaller messages does not pay. */
 const defaultAbove = 1024;
 
-/** Sends a call's headers, messages and status. */
+/** Sends the headers, messages and status of a call. */
 export class ResponseWriter {
   readonly header = new LazyMetadata(noFields);
   readonly trailer = new LazyMetadata(noFields);
-  /** What the service wants; see Compression. */
+  /** The setting of the service; see Compression. */
   compress: boolean | undefined;
   readonly #stream: Stream;
   readonly #head: CallHead;
   readonly #method: MethodCodec;
   readonly #compressAbove: number | undefined;
-  /** That of the response headers. */
+  /** The encoding announced by the response headers. */
   #encoding: Encoding | undefined;
   #sentHeader = false;
   #countsFailure = false;
   #last: Uint8Array | undefined;
-  /** Bytes of the last response of a stream that are charged. */
+  /** Bytes of the last streamed response that are charged. */
   #kept = 0;
-  /** Since a message was the last that there was room for: resolved once there is room again. */
+  /** Pending while the output is full; resolved when there is room again. */
   #room: PromiseWithResolvers<void> | undefined;
 
   constructor({ stream, head, method, compressAbove }: ResponseParts) {
@@ -79,15 +82,14 @@ export class ResponseWriter {
   }
 
   /**
-   * Sends a message. False: wait for room() before the next. Throws a ServerError for one that cannot
-   * be encoded or compressed, and then nothing of it has been sent.
+   * Sends a message. Returns false if the caller must wait for room() before the next. Throws a ServerError, having
+   * sent nothing of the message, if it cannot be encoded or compressed.
    */
   send(message: unknown): boolean | Promise<boolean> {
     const { flow } = this.#stream;
-    // What is made of nothing that is charged would not be charged while it waits, either.
-    if (!flow.isTurnOverfull || this.#stream.messageBytes < leastHeld)
-      return this.#sendNow(message);
-    // As large as what the call holds, and many may be ready.
+    // A response made from nothing that is charged would not be charged while it waits, either.
+    if (!flow.isTurnOverfull || this.#stream.messageBytes < minHeld) return this.#sendNow(message);
+    // Deferred: the response may be as large as the request, and many may be ready.
     return inLaterTurn(flow, () => this.#stream.closed || this.#sendNow(message));
   }
 
@@ -102,29 +104,29 @@ export class ResponseWriter {
     return this.#write(framed);
   }
 
-  /** Resolves when there is room for the next message, or nobody waits for it any more. */
+  /** Resolves when there is room for the next message, or when the call has ended. */
   async room(): Promise<void> {
     await this.#room?.promise;
   }
 
-  /** There is room. Whoever has been told that there is none may not have come to wait for it yet. */
+  /** There is room again. The writer may not be waiting yet. */
   drained(): void {
     this.#room?.resolve();
   }
 
-  /** Counts what it costs that the call does not end well: before it ends, if that is known. */
+  /** Counts the cost of a failure, before the call ends if possible. */
   willFail(): void {
     if (this.#countsFailure) return;
     this.#countsFailure = true;
     this.#stream.flow.spend(cost.failure);
   }
 
-  /** Sends the status, whatever the metadata, after the messages that wait for the peer's windows. */
+  /** Sends the status after the queued messages. */
   end(status: CallStatus): void {
     this.#finish(status, false);
   }
 
-  /** Sends the status at once, without the messages that the peer has no room for. */
+  /** Sends the status at once and drops messages that do not fit into the peer's windows. */
   cut(status: CallStatus): void {
     this.#finish(status, true);
   }
@@ -165,7 +167,7 @@ export class ResponseWriter {
     }
   }
 
-  /** What a call ends with that has metadata that cannot be sent: one that has failed keeps its status. */
+  /** The status of a call whose metadata cannot be sent: a failed call keeps its status. */
   #instead(status: CallStatus, error: unknown): CallStatus {
     const unsendable = this.#unsendable(error);
     return status.code === Status.OK ? unsendable : status;
@@ -191,16 +193,16 @@ export class ResponseWriter {
     }
   }
 
-  /** As the request is compressed; where only the response is to be, as the caller says it takes it. */
+  /** The encoding of the request; if only the response is to be compressed, one that the caller accepts. */
   #chooseEncoding(): Encoding | undefined {
-    // There is but one message, and it is not to be.
+    // The only message is not to be compressed.
     if (this.compress === false && !this.#method.responseStream) return undefined;
     const { responseEncoding, fields } = this.#head;
     const asRequest = this.compress === undefined && this.#compressAbove === undefined;
     return responseEncoding ?? (asRequest ? undefined : acceptedEncoding(fields));
   }
 
-  /** Responses of more bytes are compressed where the service has no say in it. */
+  /** The server's threshold in bytes, if the service does not decide. */
   #ownRule(): number {
     if (this.#compressAbove !== undefined) return this.#compressAbove;
     return this.#head.responseEncoding === undefined ? Number.POSITIVE_INFINITY : defaultAbove;
@@ -230,7 +232,7 @@ export class ResponseWriter {
     return this.#write(framed);
   }
 
-  /** A generator keeps what it has yielded for as long as it waits, a minute for the next request perhaps. */
+  /** A suspended generator keeps the message that it yielded. */
   #keep(bytes: number): void {
     const kept = bytes < uncounted ? 0 : bytes;
     if (kept === this.#kept) return;
@@ -238,7 +240,7 @@ export class ResponseWriter {
     this.#stream.keepLast(kept);
   }
 
-  /** The only message of a response leaves together with its status. */
+  /** The only message of a response is sent together with its status. */
   #write(framed: Uint8Array): boolean {
     const { flow } = this.#stream;
     flow.spend(cost.response + copyWork(framed.length));
@@ -250,7 +252,7 @@ export class ResponseWriter {
     this.#keep(framed.length);
     if (goOn && !flow.isSpent) return true;
     this.#room = Promise.withResolvers();
-    // Others have their part before the next one.
+    // Other connections go first.
     if (goOn) flow.wait(() => this.drained());
     return false;
   }
@@ -261,7 +263,7 @@ function unencodable(cause: unknown): ServerError {
   return internalError(cause);
 }
 
-/** The cause is for the log alone. */
+/** The cause goes to the log only. */
 function internalError(cause: unknown): ServerError {
   return Object.assign(new ServerError(Status.INTERNAL, 'Internal error'), { cause });
 }
@@ -276,18 +278,18 @@ function writePrefix(framed: Uint8Array, compressed: 0 | 1): void {
   framed[4] = length;
 }
 
-/** How a call ended. */
+/** The status of a call. */
 export interface CallStatus {
   code: Status;
   details: string;
 }
 
-/** The status of a call that ended well. */
+/** The status of a successful call. */
 export const fine: CallStatus = { code: Status.OK, details: '' };
 
 /**
- * The status of what a call was ended with, which may be anything, and never throws. Like nice-grpc, it
- * warns of what no service should throw.
+ * The status for a thrown value, which may be anything. Never throws. Like nice-grpc, it logs a warning for values
+ * that a service should not throw.
  */
 export function statusOf(thrown: unknown, path: string): CallStatus {
   const meant = meantBy(thrown);
@@ -301,23 +303,20 @@ export function statusOf(thrown: unknown, path: string): CallStatus {
 
 const contentType = ['content-type', 'application/grpc'];
 const ok = [':status', '200', ...contentType];
-/** The header blocks that nearly every response has. */
+/** The header block of nearly every response. */
 const plainHeaders = encodeHeaders(ok);
 const plainTrailers = encodeHeaders(['grpc-status', '0']);
 
-/** What those of a response may have beside its metadata: `grpc-encoding`, where it is the longest. */
+/** The size of the largest headers beside metadata: those with the longest `grpc-encoding`. */
 const ownHeaders = listSize([...ok, 'grpc-encoding', 'identity']);
 
-/** Who takes the response. */
+/** The receiver of the response. */
 interface Peer {
-  /** In bytes as RFC 9113 section 6.5.2 counts them. */
+  /** Bytes, counted as in RFC 9113 section 6.5.2. */
   readonly maxHeaderListSize: number;
 }
 
-/**
- * Response headers: a header block. `encoding` is that of the messages, if they have one. Throws what
- * checkHeader() does.
- */
+/** Encodes response headers as a header block. Throws what checkHeader() throws. */
 export function responseHeaders(header: LazyMetadata, peer: Peer, encoding?: string): Buffer {
   if (header.isEmpty && encoding === undefined) return plainHeaders;
   checkHeader(header, peer);
@@ -327,16 +326,16 @@ export function responseHeaders(header: LazyMetadata, peer: Peer, encoding?: str
 }
 
 /**
- * Throws a RangeError for metadata that is too large for response headers, a ExpectedError if only the
- * peer's own limit says so, and a TypeError for what HTTP/2 cannot carry. grpc-go's servers end such a
- * call INTERNAL, too: to leave some of it out would say something else. What gRPC itself needs does not
- * count: without metadata it is sent whatever the peer's limit, which is advice.
+ * Throws a RangeError for metadata that is too large for response headers, an ExpectedError if only the peer's limit
+ * is exceeded, and a TypeError for what HTTP/2 cannot carry. grpc-go's servers end such a call with INTERNAL, too:
+ * dropping entries would change the meaning. Without metadata, headers are sent whatever the peer's limit, which is
+ * advisory.
  */
 function checkHeader(header: LazyMetadata, peer: Peer): void {
   const { size, isWhole } = header.encode();
   if (size === 0 && isWhole) return;
-  if (!isWhole || ownHeaders + size > mostListSize) {
-    throw new RangeError(`Cannot send response headers: at most ${mostListSize} bytes`);
+  if (!isWhole || ownHeaders + size > maxListSize) {
+    throw new RangeError(`Cannot send response headers: at most ${maxListSize} bytes`);
   }
   const { maxHeaderListSize: most } = peer;
   if (ownHeaders + size > most) {
@@ -344,7 +343,7 @@ function checkHeader(header: LazyMetadata, peer: Peer): void {
   }
 }
 
-/** The header block that ends a response. Throws a TypeError for what HTTP/2 cannot carry. */
+/** Encodes trailers as a header block. Throws a TypeError for what HTTP/2 cannot carry. */
 export function trailers(status: CallStatus, trailer: LazyMetadata, peer: Peer): Buffer {
   if (status.code === Status.OK && trailer.isEmpty) return plainTrailers;
   return encodeHeaders(withStatus([], status, { trailer, peer }));
@@ -355,7 +354,7 @@ interface Ending {
   peer: Peer;
 }
 
-/** A response that is nothing but its end (PROTOCOL-HTTP2.md, Trailers-Only). Throws the same. */
+/** Encodes a response without messages (PROTOCOL-HTTP2.md, Trailers-Only). Throws as trailers() does. */
 export function trailersOnly(
   status: CallStatus,
   { trailer, peer, more = [] }: Ending & { more?: readonly string[] },
@@ -363,13 +362,13 @@ export function trailersOnly(
   return encodeHeaders(withStatus([...ok, ...more], status, { trailer, peer }));
 }
 
-/** Of `grpc-message`, encoded. */
+/** The maximum of `grpc-message` in bytes, encoded. */
 const longestMessage = 4096;
 const messageName = 'grpc-message';
 
 /**
- * Adds a status to the fields. What does not fit is left out: of the message the rest, of the metadata
- * those names whose values are too large. The code goes whatever the limit: nobody could do without.
+ * Adds a status to the fields. If the list is too large, the message is truncated, and metadata with too large values
+ * are dropped. The code is always sent.
  */
 function withStatus(
   fields: string[],
@@ -377,7 +376,7 @@ function withStatus(
   { trailer, peer }: Ending,
 ): string[] {
   fields.push('grpc-status', String(code));
-  let room = Math.min(peer.maxHeaderListSize, mostListSize) - listSize(fields);
+  let room = Math.min(peer.maxHeaderListSize, maxListSize) - listSize(fields);
   if (details !== '') {
     const overhead = messageName.length + fieldOverhead;
     const message = percentEncode(details, Math.min(longestMessage, room - overhead));
@@ -392,7 +391,7 @@ function withStatus(
   return fields;
 }
 
-/** Those names and values that fit, the first first, and of each name all values or none. */
+/** The first entries that fit, with either all values of a name or none. */
 function fitting(fields: readonly string[], most: number): string[] {
   const taken: string[] = [];
   let room = most;

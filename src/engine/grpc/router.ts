@@ -3,7 +3,7 @@ import { ServerError, Status } from 'nice-grpc-common';
 import type { RequestHeaders } from '../http2/request_headers.ts';
 import type { Http2ServerOptions } from '../net/connections.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
-import { Held } from '../account.ts';
+import { Held } from '../held.ts';
 import { bounded } from '../bounded.ts';
 import { Call, type CallDeps, CallEvents, type Method } from './call.ts';
 import { type CallHead, readHead } from './call_head.ts';
@@ -12,53 +12,53 @@ import { type ConnectionInfo, connectionInfo } from '../net/connection_info.ts';
 import { Deadlines, OpenCalls } from './open_calls.ts';
 import { refuse, RefusedRequest } from './refusal.ts';
 
-/** What calls are served with. */
+/** Options of a router. */
 export interface RouterOptions {
-  /** Has those that are open. */
+  /** The registry of open calls. */
   calls?: OpenCalls | undefined;
-  /** The largest request message, in bytes, after decompression. */
+  /** The maximum request message in bytes, after decompression. */
   maxMessageSize?: number | undefined;
-  /** Responses of more bytes are compressed where the caller takes it; undefined for the requests' way. */
+  /** Responses of more bytes are compressed if the caller accepts it; undefined follows the request. */
   compressAbove?: number | undefined;
-  /** Paths of calls that are served even when the server keeps more than it may. */
+  /** Paths that are served even if the byte limit is exceeded. */
   essential?: ReadonlySet<string> | undefined;
-  /** Paths of calls that no middleware limits: each counts for all that it may take, for as long as it is open. */
+  /** Paths that are exempt from call limits. An open call of one is charged for all that it may use. */
   unlimited?: ReadonlySet<string> | undefined;
-  /** Makes what refuses a call or a message for want of room: RESOURCE_EXHAUSTED, and when to try again. */
+  /** Creates the errors for calls and messages that are refused under load: RESOURCE_EXHAUSTED with a retry delay. */
   createBusy?: ((message: string) => () => ServerError) | undefined;
   /**
-   * Makes, from the paths of all methods, what tells the caller of any other path what is wrong with it. It
-   * is asked for each such call, and has to be as cheap as a refusal is.
+   * Creates, from all method paths, the function that describes an unknown path to its caller. It runs for each such
+   * call and must be as cheap as a refusal.
    */
   describeUnknown?: ((paths: readonly string[]) => (path: string) => string) | undefined;
-  /** Told of requests that are no calls. */
+  /** Called for requests that are not gRPC calls. */
   report?: Http2ServerOptions['report'];
-  /** Milliseconds, for deadlines. */
+  /** Milliseconds on a monotonic clock, for deadlines. */
   now?: () => number;
 }
 
-/** The methods of a server, and the calls of them, on whatever connections. */
+/** The methods of a server, which serve the streams of all its connections. */
 export interface Router {
-  /** Serves a request: a call, or something that is none. */
+  /** Serves a request: a gRPC call, or an HTTP request that is refused. */
   serve: Http2ServerOptions['serve'];
-  /** Serves a method from now on. */
+  /** Adds a method. */
   add(method: Omit<Method, 'descriptor'>): void;
-  /** What calls of methods that do not exist go through. */
+  /** Sets the middleware for calls of unknown methods. */
   setFallbackChain(chain: readonly AnyMiddleware[]): void;
 }
 
 /**
- * What an open call counts for, in bytes. With the whole chain it takes some 8 KiB; but ten thousand
- * that wait are no fault, and have to find room in the default budget.
+ * The charge of an open call, in bytes. With the whole chain it uses about 8 KiB, but ten thousand idle calls must
+ * fit into the default limit.
  */
 export const callCost = 2560;
 
-/** The same of one that no middleware limits: all that a call takes which waits for something. */
+/** The charge of an open call that is exempt from limits: all that an idle call uses. */
 const unlimitedCost = callCost + 8 * 1024;
 
 const defaultMaxMessageSize = 4 * 1024 * 1024;
 
-/** A router without methods. */
+/** Creates a router without methods. */
 export function createRouter({
   calls = new OpenCalls(),
   maxMessageSize = defaultMaxMessageSize,
@@ -103,7 +103,7 @@ export function createRouter({
       const refusal = refuse(request);
       if (refusal) {
         const { method, path } = request;
-        const message = `${refusal.text.trim()}, not ${bounded(method, 20)} ${bounded(path, mostPathBytes)}`;
+        const message = `${refusal.text.trim()}, not ${bounded(method, 20)} ${bounded(path, maxPathBytes)}`;
         report({ reason: `http_${refusal.status}`, message }, socket);
         return new RefusedRequest(stream, refusal, deps);
       }
@@ -135,18 +135,18 @@ function busyWithoutDetails(message: string): () => ServerError {
   return () => new ServerError(Status.RESOURCE_EXHAUSTED, message);
 }
 
-/** A method with what its middleware see of it. */
+/** Adds the descriptor that middleware see. */
 function described(method: Omit<Method, 'descriptor'>): Method {
   const { path, requestStream, responseStream, options } = method;
   return { ...method, descriptor: { path, requestStream, responseStream, options } };
 }
 
-/** Of a path that no method has, as JSON writes it. */
-const mostPathBytes = 200;
+/** The maximum length of an unknown path in messages and logs, in bytes as JSON. */
+const maxPathBytes = 200;
 
-/** What is told of an unknown method where nobody knows more. */
+/** The default description of an unknown method. */
 function namePath(path: string): string {
-  return `Cannot find method ${bounded(path, mostPathBytes)}`;
+  return `Cannot find method ${bounded(path, maxPathBytes)}`;
 }
 
 interface Unknown {
@@ -154,10 +154,10 @@ interface Unknown {
   chain: readonly AnyMiddleware[];
 }
 
-/** An unknown method is a bidi one that ends at once: what it would have been nobody knows. */
+/** An unknown method is handled as bidirectional streaming, and fails at once. */
 function unknownMethod(head: CallHead, { describe, chain }: Unknown) {
-  // The log says it too, for few bytes of the caller's.
-  const path = bounded(head.path, mostPathBytes);
+  // Truncated, as it is logged.
+  const path = bounded(head.path, maxPathBytes);
   const fault = head.isOversized
     ? head.fault
     : new ServerError(Status.UNIMPLEMENTED, describe(head.path));

@@ -1,10 +1,10 @@
 /**
- * The time of a server from when it begins to listen until it has shut down, or could listen nowhere. As
- * in nice-grpc, it can be told of services before and after, not meanwhile.
+ * One period of listening, until shutdown or until no address could be opened. As in nice-grpc, services can be added
+ * before and after it, but not during it.
  */
 export class Run {
   #state: 'listening' | 'shutting down' | 'over' = 'listening';
-  /** That it listens on, or is about to. */
+  /** Addresses that are open or being opened. */
   #addresses = 0;
   readonly #onEnd: () => void;
 
@@ -17,15 +17,15 @@ export class Run {
   }
 
   /**
-   * Listens on one more address. What has begun to listen when the server has shut down is closed. Throws
-   * then, and what `listen` throws.
+   * Listens on one more address. If the server shuts down meanwhile, the address is closed and this throws. It also
+   * throws what `listen` throws.
    */
   async listen<T>(listen: () => Promise<T>, close: () => void): Promise<T> {
     if (this.#state !== 'listening') throw new Error(isShuttingDown);
     this.#addresses++;
     try {
       const bound = await listen();
-      // It may have shut down meanwhile, which the compiler cannot know.
+      // A call, as the compiler cannot know that the state may have changed during the await.
       if (this.#isShuttingDown()) {
         close();
         throw new Error(isShuttingDown);
@@ -54,12 +54,12 @@ export class Run {
 
 const isShuttingDown = 'Cannot listen: the server is shutting down';
 
-/** Throws for a service that comes when the server listens. */
+/** Throws if a service is added while the server listens. */
 export function checkAdd(run: Run | undefined): void {
   if (run && !run.isOver) throw new Error('Cannot add a service: add() must come before listen()');
 }
 
-/** Throws for middleware that come when the server listens, or has services. */
+/** Throws if middleware are added while the server listens, or after services. */
 export function checkUse(run: Run | undefined, services: readonly unknown[]): void {
   if (run && !run.isOver) throw new Error('Cannot use middleware: use() must come before listen()');
   if (services.length > 0) throw new Error('Cannot use middleware: use() must come before add()');

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { ServerCredentials } from '@grpc/grpc-js';
 import type { Server, ServerAddBuilder } from 'nice-grpc';
 import type { ServerMiddleware } from 'nice-grpc-common';
-import type { HeldBytes } from '../account.ts';
+import type { HeldBytes } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
 import {
   createHttp2Server,
@@ -22,7 +22,7 @@ import { checkAdd, checkUse, Run } from './run.ts';
 import { type AddedService, addedService, handlersOf } from './methods.ts';
 import type { TlsFiles } from '../net/tls_options.ts';
 
-/** What a server bears; what is left out has the defaults of http2/ and of the router. */
+/** Limits of a server. Defaults are those of http2/ and the router. */
 export interface GrpcServerOptions
   extends
     Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response' | 'scheduler'>,
@@ -35,49 +35,49 @@ export interface GrpcServerOptions
       | 'createBusy'
       | 'describeUnknown'
     > {
-  /** TLS handshakes that may be under way at once, on all addresses together. */
+  /** The maximum number of concurrent TLS handshakes on all addresses. */
   maxHandshakes?: number | undefined;
-  /** Told what goes wrong with connections, and with requests that are no calls. */
+  /** Called for connection errors, and for requests that are not gRPC calls. */
   onIncident?: ((event: Incident & { peer: string }) => void) | undefined;
 }
 
-/** What is open on a server. */
+/** The open resources of a server. */
 export interface Counts {
-  /** Undefined where the engine cannot say. */
+  /** Undefined if the engine does not count them. */
   connections: number | undefined;
   streams: number;
   calls: number;
-  /** What all connections together keep of what is limited, in bytes; undefined where the engine cannot say. */
+  /** Bytes that count against the limit; undefined if the engine does not count them. */
   bufferedBytes: number | undefined;
-  /** What peers hold, in bytes by what it is for; undefined where the engine cannot say. */
+  /** Bytes held by category; undefined if the engine does not count them. */
   heldBytes: HeldBytes | undefined;
-  /** Large messages that wait for room; undefined where the engine cannot say. */
+  /** Large messages that wait for admission; undefined if the engine does not count them. */
   waitingMessages: number | undefined;
 }
 
 /**
- * nice-grpc's Server, on a transport of our own; `listen` may be called more than once. Services and
- * middleware come before that, and `use` gives a server with services and addresses of its own.
+ * nice-grpc's Server on this engine. `listen` may be called more than once, after services and middleware are added;
+ * `use` returns a server with its own services and addresses.
  */
 export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'> {
   use<More>(middleware: ServerMiddleware<More, Ext>): GrpcServer<Ext & More>;
-  /** As nice-grpc has it; throws for credentials that files cannot say. */
+  /** As in nice-grpc; throws for credentials that TlsFiles cannot express. */
   listen(address: string, credentials?: ServerCredentials): Promise<number>;
-  /** Listens on an address, with TLS where there are files for it; gives the port. */
+  /** Listens on an address, with TLS if files are given; returns the port. */
   listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined>;
-  /** Serves new handshakes with other files, on every address with TLS; undefined where the engine cannot. */
+  /** Replaces the TLS files for new handshakes on every TLS address; undefined if the engine cannot. */
   setTls: ((tls: TlsFiles) => void) | undefined;
   /**
-   * Says GOAWAY on every connection that there is now, and goes on listening: clients that balance look for
-   * other servers while this one still takes those that find none. Undefined where the engine cannot.
+   * Sends GOAWAY on every connection that is open now and keeps listening, so that balancing clients move to other
+   * servers. Undefined if the engine cannot.
    */
   retireConnections: (() => void) | undefined;
   readonly counts: Counts;
-  /** The calls that are open; when it listens anew after it has shut down, it has others. */
+  /** The open calls. A server that listens again after shutdown has a new registry. */
   readonly calls: OpenCalls;
 }
 
-/** A server that listens on nothing yet. */
+/** Creates a server that does not listen yet. */
 export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
   const {
     maxMessageSize,
@@ -114,17 +114,17 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
   });
 }
 
-/** What serves while a server listens. */
+/** The parts that exist while a server listens. */
 interface Parts {
-  /** Without methods. */
+  /** A router without methods. */
   router: Router;
-  /** The connections that it serves. */
+  /** The HTTP/2 connections. */
   http2: Http2Server;
   maxHandshakes?: number | undefined;
   report?: ReportOfSocket;
 }
 
-/** The same on parts that are made when it begins to listen. */
+/** Creates a server from parts that are created when it starts to listen. */
 export function serverOn(open: (calls: OpenCalls) => Parts): GrpcServer<EngineContext> {
   return through([]);
 
@@ -156,7 +156,7 @@ export function serverOn(open: (calls: OpenCalls) => Parts): GrpcServer<EngineCo
         run.end();
         listeners.close();
         calls.end(reasons.serverStops());
-        // The calls end in this turn, and their last words leave at the end of it.
+        // The calls end in this turn, and their status is sent at the end of it.
         setImmediate(() => setImmediate(() => http2.destroy()));
       },
       get counts() {
@@ -219,14 +219,14 @@ const nothing: Counts = {
   waitingMessages: 0,
 };
 
-/** As grpc-js has it, where nice-grpc gives the port of a unix socket. */
+/** As in grpc-js: nice-grpc returns a port even for a unix socket. */
 const portOfPath = 1;
 
 interface ChainedService extends AddedService {
   chain: readonly AnyMiddleware[];
 }
 
-/** What there is while a server listens. */
+/** The state of a server that listens. */
 interface Running extends Parts {
   run: Run;
   listeners: Listeners;
@@ -243,7 +243,7 @@ function start(
   }
   const run = new Run();
   const onSocket = (socket: Socket) => {
-    // Its handshake may end when the server has left.
+    // A handshake may end after the server has closed.
     if (run.isOver) socket.destroy();
     else http2.attach(socket);
   };

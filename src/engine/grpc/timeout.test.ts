@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseTimeout } from './timeout.ts';
 
-test('parseTimeout() takes every unit, and values that no timer takes', () => {
+test('parseTimeout() accepts every unit, and values beyond the range of a timer', () => {
   const texts = ['1H', '2M', '3S', '4m', '5u', '6n', '0n', '99999999H'];
   assert.deepEqual(
     texts.map(parseTimeout),
@@ -10,7 +10,7 @@ test('parseTimeout() takes every unit, and values that no timer takes', () => {
   );
 });
 
-test('parseTimeout() takes nothing else', () => {
+test('parseTimeout() rejects everything else', () => {
   const texts = ['', 'S', '1', '1s', '-1S', '+1S', '1.5S', ' 1S', '1S ', '123456789S', '1SS', 'xS'];
   assert.deepEqual(
     texts.filter((text) => parseTimeout(text) !== undefined),

@@ -8,8 +8,8 @@ const unitMs: Readonly<Record<string, number>> = {
 };
 
 /**
- * Reads `grpc-timeout`: at most eight digits and a unit (PROTOCOL-HTTP2.md, Requests). Gives
- * milliseconds, which may be a fraction or more than a timer takes; undefined for anything else.
+ * Parses `grpc-timeout`: at most eight digits and a unit (PROTOCOL-HTTP2.md, Requests). Returns milliseconds, which
+ * may be fractional or exceed the range of a timer; undefined if the value is invalid.
  */
 export function parseTimeout(text: string): number | undefined {
   const unit = unitMs[text.charAt(text.length - 1)];

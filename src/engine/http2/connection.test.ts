@@ -10,7 +10,7 @@ import {
   trailer,
   word,
 } from '../../../test/support/http2_peer.ts';
-import { Held } from '../account.ts';
+import { Held } from '../held.ts';
 import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31, preface } from './frames.ts';
@@ -22,7 +22,7 @@ import type { Stream } from './stream.ts';
 const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 const hex = (text: string) => Buffer.from(text).toString('hex');
 
-test('a connection greets with its SETTINGS and the room of all streams together', () => {
+test('a connection starts with SETTINGS and the connection window', () => {
   const connection = new Connection({
     limits: defaultLimits,
     serve: () => assert.fail(),
@@ -77,7 +77,7 @@ for (const [how, respond] of Object.entries({
   },
   'ends with nothing': (stream: Stream) => stream.end(),
 })) {
-  test(`no DATA comes without response headers, for which there was no room, where the body ${how}`, () => {
+  test(`a connection sends no DATA without response headers that were dropped for lack of memory, with a body that ${how}`, () => {
     const block = Buffer.concat([ok, trailer, trailer, trailer, trailer]);
     const peer = createPeer({ maxUnreadBytes: block.length - 1 });
     const { stream } = peer.open(1, { endStream: true });

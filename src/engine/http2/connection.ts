@@ -1,4 +1,5 @@
-import { type Account, Accounts, Held, type Limited } from '../account.ts';
+import { type Account, Accounts, type Limited } from '../account.ts';
+import { Held } from '../held.ts';
 import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
 import { type Frame, FrameType, maxInt31, FrameReader } from './frames.ts';
 import { Inbound } from './inbound.ts';
@@ -10,34 +11,36 @@ import { copyWork, type Flow, unbounded } from '../scheduler.ts';
 import { defaultPeerSettings, ownSettings } from './settings.ts';
 import { fewStreams, type Serve, type Stream } from './stream.ts';
 
-/** What a connection is made with. */
+/** Dependencies of a connection. */
 export interface ConnectionDeps {
   limits: Http2Limits;
-  /** What it holds is counted here, but for what waits in the socket; a connection without one is alone. */
+  /**
+   * Charged for what the connection holds, except for the socket's buffers. Without it, the connection shares with no
+   * other.
+   */
   account?: Account | undefined;
-  /** Its part of what the server does. */
+  /** Its share of the event loop. */
   flow?: Flow;
   serve: Serve;
-  /** Called when there is something to write, or less is held than before. */
+  /** Called when there is output to write, or less memory is held. */
   wake: () => void;
-  /** Of what take() gave, the bytes that wait in the socket. */
+  /** Bytes of take()'s output that are still in the socket. */
   unsent?: (() => number) | undefined;
-  /** Bytes that the socket has read and receive() has not got. */
+  /** Bytes read by the socket that receive() has not got yet. */
   unread?: (() => number) | undefined;
-  /** Milliseconds. */
+  /** Milliseconds on a monotonic clock. */
   now: () => number;
-  /** Told what goes wrong. */
+  /** Called for connection errors. */
   report?: ((incident: Incident) => void) | undefined;
-  /** What is said to a peer that speaks HTTP/1.1: all of a response. */
+  /** The complete response to a peer that speaks HTTP/1.1. */
   http1Response?: (() => Buffer) | undefined;
 }
 
-/** The payload of the PING whose answer says that our first GOAWAY has arrived. */
+/** The payload of the PING that follows the first GOAWAY; its ACK shows that the GOAWAY has arrived. */
 const goAwayPing = Buffer.from('goingout', 'latin1');
 
 /**
- * The server's side of one HTTP/2 connection (RFC 9113), without a socket: bytes go in by receive(),
- * and come out by take().
+ * The server side of an HTTP/2 connection (RFC 9113) without a socket: receive() takes input, take() returns output.
  */
 export class Connection {
   readonly #wake: ConnectionDeps['wake'];
@@ -52,10 +55,10 @@ export class Connection {
   readonly #report: (incident: Incident) => void;
   readonly #http1Response: (() => Buffer) | undefined;
   #state: 'open' | 'draining' | 'drained' | 'failed' = 'open';
-  /** What is charged to the account now, beside what streams are. */
+  /** The current charges to the account, except those of streams. */
   readonly #held = { input: 0, headers: 0, remembered: 0, output: 0, inSocket: 0 };
   #isClosed = false;
-  /** Before the peer has said what it speaks, we say nothing that HTTP/1.1 could not read. */
+  /** False until the preface has arrived: before it, no output is sent that an HTTP/1.1 client could not read. */
   #mayTalk = false;
 
   constructor({
@@ -104,22 +107,22 @@ export class Connection {
       this.#inbound.onFrame(frame);
       if (this.isOverfull) throw tooMuch();
     };
-    this.#reader = new FrameReader(onFrame, () => flow.isSpent && !flow.isCrowded);
+    this.#reader = new FrameReader(onFrame, () => flow.isSpent && !flow.isInputFull);
     this.#sender.output.frame(FrameType.SETTINGS, 0, 0, ownSettings(limits));
     this.#sender.windowUpdate(0, limits.connectionWindowSize - 65_535);
   }
 
-  /** How many streams are open. */
+  /** The number of open streams. */
   get openStreams(): number {
     return this.#streams.table.size;
   }
 
-  /** The identifier of the stream that the peer opened last; 0 before the first. */
+  /** The highest stream identifier that the peer has opened; 0 before the first. */
   get lastStreamId(): number {
     return this.#streams.table.lastId;
   }
 
-  /** Whether the peer is more than a greeting: it has heard our SETTINGS, or has opened a stream. */
+  /** True if the peer has sent more than its preface: it has acknowledged SETTINGS, or opened a stream. */
   get hasAnswered(): boolean {
     return this.#inbound.hasAnswered || this.lastStreamId > 0;
   }
@@ -131,8 +134,8 @@ export class Connection {
   }
 
   /**
-   * Frees what is kept for speed, and without open streams what is kept for frames that crossed our resets
-   * of them: few come then, and those have an answer, too.
+   * Frees caches and, if no stream is open, the list of reset streams: few frames for those arrive then, and they get
+   * an answer as well.
    */
   forget(): void {
     const { table } = this.#streams;
@@ -141,56 +144,56 @@ export class Connection {
     this.count();
   }
 
-  /** Whether what is kept is all of the peer: nothing that it says could make that less. */
+  /** True if all memory held is the peer's input, so that nothing it sends could free any. */
   get onlyReceives(): boolean {
     return this.#sender.queuedCost === 0 && this.#account.bodies > 0;
   }
 
-  /** Whether it has a part in what is kept: bodies, the peer's or ours, or more streams than a few. */
+  /** True if the connection holds request or response bodies, or more than a few streams. */
   get holdsMuch(): boolean {
     return this.#account.bodies > 0 || this.#streams.table.size >= fewStreams;
   }
 
-  /** Whether the client has said that it speaks HTTP/2. */
+  /** True once the client's connection preface has arrived. */
   get hasPreface(): boolean {
     return this.#reader.hasPreface;
   }
 
-  /** Whether nothing will come out any more, once what there is has been taken. */
+  /** True once no more output is produced, apart from what take() still has. */
   get isOver(): boolean {
     return (
       this.#state === 'failed' || (this.#state === 'drained' && this.#streams.table.size === 0)
     );
   }
 
-  /** Whether nothing that it held is counted any more: its socket is gone, or is to go at once. */
+  /** True once all charges are released: the socket is closed, or is about to be. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  /** Whether it has ended with an error. */
+  /** True if the connection ended with an error. */
   get hasFailed(): boolean {
     return this.#state === 'failed';
   }
 
-  /** Whether take() has something to give, if there is room for it. */
+  /** True if take() has output, given room in the socket. */
   get wantsToSend(): boolean {
     return this.#mayTalk && (this.#sender.output.length > 0 || this.#sender.wantsToSend);
   }
 
-  /** Bytes of what receive() got that wait for goOn(): this connection has done its part for now. */
+  /** Bytes of input that wait for goOn(), as the quota of this turn is used up. */
   get restBytes(): number {
     return this.#reader.restBytes;
   }
 
-  /** Takes what the socket has read. */
+  /** Processes a chunk of input. */
   receive(chunk: Buffer): void {
     this.#mayTalk = true;
     this.#flow.spend(copyWork(chunk.length));
     this.#read(chunk);
   }
 
-  /** Goes on with what receive() has left. */
+  /** Continues with the input that receive() deferred. */
   goOn(): void {
     this.#read();
   }
@@ -204,28 +207,28 @@ export class Connection {
       if (!(error instanceof ConnectionError)) throw error;
       this.fail(error);
     }
-    this.#flow.putOff(this.#reader.restBytes);
+    this.#flow.deferInput(this.#reader.restBytes);
     this.count();
   }
 
-  /** Bytes that take() has to give, whatever room there is. */
+  /** Bytes that take() returns even if the socket is full. */
   get readyBytes(): number {
     return this.#mayTalk ? this.#sender.output.length : 0;
   }
 
-  /** The same, and what waits in the socket. */
+  /** The same, plus the bytes in the socket. */
   get unreadBytes(): number {
     return this.#sender.unreadBytes;
   }
 
-  /** Whether the peer has left so much unread, where there is no room for it, that take() gives it up. */
+  /** True if the peer leaves so much unread above the byte limit that take() ends the connection. */
   get isOverfull(): boolean {
     return this.#state !== 'failed' && this.#sender.hasLeftOut;
   }
 
   /**
-   * Gives what is to be written, or about `most` bytes of it; without `room`, no more of what can wait. Once
-   * it is over it gives all.
+   * Returns about `most` bytes of output; without `room`, only what cannot wait. Returns everything once the
+   * connection is over.
    */
   take({ room, most }: { room: boolean; most?: number }): Buffer[] {
     if (!this.#mayTalk) return [];
@@ -236,15 +239,15 @@ export class Connection {
     return taken;
   }
 
-  /** Asks the peer whether it is still there; any frame says yes. */
+  /** Sends a keepalive PING; any frame counts as an answer. */
   ping(): void {
     this.#sender.output.frame(FrameType.PING, 0, 0, Buffer.alloc(8));
     this.#changed();
   }
 
   /**
-   * Shuts down gracefully (RFC 9113 section 6.8), losing no request that is on its way: sends GOAWAY, and once
-   * the peer has answered the PING behind it, another one with the last stream.
+   * Shuts down gracefully without losing requests in flight (RFC 9113 section 6.8): sends GOAWAY and a PING, and when
+   * the PING is acknowledged, a second GOAWAY with the last stream identifier.
    */
   shutdown(): void {
     if (this.#state !== 'open') return;
@@ -255,7 +258,7 @@ export class Connection {
     this.#changed();
   }
 
-  /** The second half of shutdown(), for a peer that does not answer the PING. */
+  /** Sends the second GOAWAY, for a peer that does not acknowledge the PING. */
   finishShutdown(): void {
     if (this.#state !== 'draining') return;
     this.#state = 'drained';
@@ -263,15 +266,15 @@ export class Connection {
     this.#changed();
   }
 
-  /** Ends every call now: the connection is about to be dropped. */
+  /** Ends every call now, as the connection is about to be closed. */
   expire(): void {
     this.finishShutdown();
     this.#streams.expire();
   }
 
   /**
-   * Ends the connection with an error (RFC 9113 section 5.4.1); the message goes to the peer. It is reported
-   * as what the error's code says, unless there is another reason.
+   * Ends the connection with an error (RFC 9113 section 5.4.1); the peer gets its message. The incident has the
+   * reason that belongs to the error code, unless another is given.
    */
   fail(error: ConnectionError, reason = reasonOf(error)): void {
     if (this.#state === 'failed') return;
@@ -285,7 +288,7 @@ export class Connection {
     this.#changed();
   }
 
-  /** A client of HTTP/1.1 gets an answer that it can show; one of TLS would take anything for garbage. */
+  /** An HTTP/1.1 client gets a response that it can show; a TLS client could not read any. */
   #refuse(protocol: 'http1' | 'tls'): void {
     const { output } = this.#sender;
     output.take();
@@ -293,35 +296,35 @@ export class Connection {
   }
 
   /**
-   * Ends what takes of something that is limited, and has gone longest without progress: a stream, or where most
-   * of the bytes are none of its streams', the connection. Gives how much that is, or 0.
+   * Resets the stream that uses the resource and has gone longest without progress, or ends the connection if most of
+   * the bytes do not belong to streams. Returns the amount freed, or 0.
    */
   evict(limited: keyof Limited, since: number): number {
     const ownBytes = this.#ownBytes;
     if (limited === 'bytes' && this.#state !== 'failed' && 2 * ownBytes > this.#account.bytes) {
       this.fail(tooMuch());
-      // Its socket goes at once.
+      // The socket is destroyed at once.
       this.close();
       return ownBytes;
     }
     return this.#streams.evict(limited, since);
   }
 
-  /** The same of streams that are in the middle of a message, and have made no progress since a turn. */
+  /** Resets the stalled stream that waits in the middle of a message and has made no progress since turn `since`. */
   evictStalled(since: number): number {
     return this.#streams.evictStalled(since);
   }
 
-  /** The socket is closed, or is about to be for this error: what is open ends here. */
+  /** The socket is closed, or is about to be because of this error: ends all streams. */
   lost(error?: ConnectionError): void {
     this.#state = 'failed';
     this.#reader.stop();
-    this.#flow.putOff(0);
+    this.#flow.deferInput(0);
     this.#streams.end(error);
     this.count();
   }
 
-  /** Its socket is gone. Calls back once nothing is held any more. */
+  /** Releases everything when the socket is closed. Calls back once nothing is held any more. */
   close(done: () => void = () => {}): void {
     this.lost();
     this.#streams.whenEnded(done);
@@ -333,13 +336,13 @@ export class Connection {
     this.#hold('inSocket', 0);
   }
 
-  /** There is more to send, or less: that happens often. */
+  /** Output has changed, which happens often. */
   #changed(): void {
     this.#countOften();
     this.#wake();
   }
 
-  /** Charges what the connection holds beside its streams. To be called when its socket has taken something. */
+  /** Updates the charges, except those of streams. Must be called when the socket has sent data. */
   count(): void {
     if (this.#isClosed) return;
     this.#hold('input', this.#reader.heldBytes + this.#unread());
@@ -357,7 +360,7 @@ export class Connection {
   #hold(what: keyof typeof ownCategories, bytes: number): void {
     const before = this.#held[what];
     if (bytes === before) return;
-    // First: where there is no room, forget() is called meanwhile.
+    // Set first, as charging above the limit calls forget().
     this.#held[what] = bytes;
     this.#account.charge(ownCategories[what], bytes - before);
   }
@@ -368,7 +371,7 @@ export class Connection {
   }
 }
 
-/** What a connection holds beside its streams, and what that is charged as. */
+/** The categories that a connection is charged in, except for its streams. */
 const ownCategories = {
   input: Held.input,
   headers: Held.headers,
@@ -381,7 +384,7 @@ function none(): number {
   return 0;
 }
 
-/** An account of a connection that shares with no other. */
+/** The account of a connection that shares with no other. */
 function alone(): Account {
   return new Accounts().open(undefined);
 }

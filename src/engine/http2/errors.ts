@@ -19,16 +19,13 @@ export const ErrorCode = {
 /** The name of an error code. */
 export type Code = keyof typeof ErrorCode;
 
-/** The same as metrics write it. */
+/** The error code as a metric label. */
 export function lowerCase<Name extends Code>(name: Name): Lowercase<Name> {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- toLowerCase() has no type for that
   return name.toLowerCase() as Lowercase<Name>;
 }
 
-/**
- * What a peer did that no stream survives: it is told with GOAWAY, and the connection is closed
- * (RFC 9113 section 5.4.1).
- */
+/** A protocol error that ends the connection with GOAWAY (RFC 9113 section 5.4.1). */
 export class ConnectionError extends Error {
   readonly code: number;
   readonly codeName: Code;
@@ -41,7 +38,7 @@ export class ConnectionError extends Error {
   }
 }
 
-/** A peer that speaks something else than HTTP/2, which it has no GOAWAY for. */
+/** The peer does not speak HTTP/2 and cannot read GOAWAY. */
 export class WrongProtocol extends ConnectionError {
   readonly protocol: 'http1' | 'tls' | 'unknown';
 
@@ -52,7 +49,7 @@ export class WrongProtocol extends ConnectionError {
   }
 }
 
-/** What a peer did that ends one stream alone: it is told with RST_STREAM (RFC 9113 section 5.4.2). */
+/** A protocol error that ends one stream with RST_STREAM (RFC 9113 section 5.4.2). */
 export class StreamError extends Error {
   readonly code: number;
   readonly codeName: Code;
@@ -66,7 +63,7 @@ export class StreamError extends Error {
     this.codeName = code;
   }
 
-  /** The same for the whole connection: no RST_STREAM may name an idle stream (section 6.4). */
+  /** The corresponding connection error, as RST_STREAM must not name an idle stream (section 6.4). */
   forConnection(): ConnectionError {
     return new ConnectionError(this.codeName, this.message);
   }

@@ -11,7 +11,7 @@ test('SendWindow grows to 2^31 - 1 and not beyond, and can be negative', () => {
   assert.equal(window.grow(1), false);
 });
 
-test('ReceiveWindow takes its size and not a byte more', () => {
+test('ReceiveWindow accepts its size and not a byte more', () => {
   const window = new ReceiveWindow(100);
 
   assert.equal(window.take(60), true);
@@ -19,7 +19,7 @@ test('ReceiveWindow takes its size and not a byte more', () => {
   assert.equal(window.take(1), false);
 });
 
-test('ReceiveWindow gives back what is consumed, in portions of half its size', () => {
+test('ReceiveWindow returns consumed bytes in portions of half its size', () => {
   const window = new ReceiveWindow(100);
   window.take(100);
 
@@ -30,7 +30,7 @@ test('ReceiveWindow gives back what is consumed, in portions of half its size', 
   assert.equal(window.take(1), false);
 });
 
-test('SendQueue holds a part whole until the last of it has been moved, and counts what is left', () => {
+test('SendQueue keeps a part until its last byte has been moved, and counts the rest', () => {
   const queue = new SendQueue();
   queue.add(Buffer.alloc(1000));
   const whole = queue.cost;
@@ -46,7 +46,7 @@ test('SendQueue holds a part whole until the last of it has been moved, and coun
   assert.equal(queue.isSplit, false);
 });
 
-test('SendQueue that is cleared holds nothing, and knows that a part was split', () => {
+test('clear() empties a SendQueue, and keeps isSplit', () => {
   const queue = new SendQueue();
   queue.add(Buffer.alloc(1000));
   queue.moveTo({ bytes: () => undefined }, 1);

@@ -1,8 +1,8 @@
 import { maxInt31 } from './frames.ts';
 
 /**
- * What we may still send: of a stream, or of the whole connection. A peer that lowers
- * INITIAL_WINDOW_SIZE can make it negative (RFC 9113 section 6.9.2).
+ * The send window of a stream or of the connection. It becomes negative if the peer lowers INITIAL_WINDOW_SIZE (RFC
+ * 9113 section 6.9.2).
  */
 export class SendWindow {
   #available: number;
@@ -15,12 +15,12 @@ export class SendWindow {
     return this.#available;
   }
 
-  /** So much has been sent. */
+  /** Subtracts bytes that were sent. */
   take(bytes: number): void {
     this.#available -= bytes;
   }
 
-  /** False when that makes more than 2^31 - 1 bytes (RFC 9113 section 6.9.1). */
+  /** Returns false if the window would exceed 2^31 - 1 bytes (RFC 9113 section 6.9.1). */
   grow(bytes: number): boolean {
     this.#available += bytes;
     return this.#available <= maxInt31;
@@ -28,8 +28,8 @@ export class SendWindow {
 }
 
 /**
- * What the peer may still send. What it has sent is given back in portions of half the window, so that
- * there is not a WINDOW_UPDATE for every read.
+ * The receive window of a stream or of the connection. WINDOW_UPDATE is sent for half of the window at a time,
+ * instead of for every read.
  */
 export class ReceiveWindow {
   #size: number;
@@ -41,26 +41,26 @@ export class ReceiveWindow {
     this.#available = size;
   }
 
-  /** False when the peer sends more than it may (RFC 9113 section 6.9.1). */
+  /** Returns false if the peer exceeds the window (RFC 9113 section 6.9.1). */
   take(bytes: number): boolean {
     if (bytes > this.#available) return false;
     this.#available -= bytes;
     return true;
   }
 
-  /** How much it is smaller than that size. */
+  /** The number of bytes by which it is smaller than `size`. */
   missing(size: number): number {
     return Math.max(0, size - this.#size);
   }
 
-  /** Makes it larger by so much, which a WINDOW_UPDATE should add. */
+  /** Enlarges the window; returns the increment for a WINDOW_UPDATE. */
   widen(more: number): number {
     this.#size += more;
     this.#available += more;
     return more;
   }
 
-  /** Gives how much a WINDOW_UPDATE should give back now, if any. */
+  /** Counts consumed bytes; returns the increment for a WINDOW_UPDATE now, or 0. */
   consume(bytes: number): number {
     this.#consumed += bytes;
     if (this.#consumed < this.#size / 2) return 0;
@@ -71,39 +71,39 @@ export class ReceiveWindow {
   }
 }
 
-/** A frame that is being put out. */
+/** The payload of a frame that is being written. */
 export interface Payload {
-  /** Adds to it. */
+  /** Appends bytes. */
   bytes(bytes: Uint8Array): void;
 }
 
-/** What a part of a body takes beside its bytes: a peer may have us hold one that comes byte by byte. */
+/** The overhead of a queued part in bytes, as a response may consist of many small ones. */
 const partCost = 128;
 
-/** Parts of a response that wait for a window. */
+/** Response data that waits for flow control. */
 export class SendQueue {
   #parts: Uint8Array[] = [];
   #length = 0;
   #cost = 0;
-  /** What the peer has got of the first part, which is kept whole until it has all of it. */
+  /** The bytes of the first part that have been sent; the part is kept until all of it is sent. */
   #sent = 0;
 
-  /** Bytes that wait. */
+  /** The number of queued bytes. */
   get length(): number {
     return this.#length;
   }
 
-  /** The same as they count, where many small parts count for more. */
+  /** The queued bytes with the overhead of each part. */
   get cost(): number {
     return this.#cost;
   }
 
-  /** Bytes that are kept for it: a part stays whole in memory until the last of it has been moved. */
+  /** The bytes kept in memory: a part is freed only when its last byte is sent. */
   get held(): number {
     return this.#parts.length > 0 ? this.#cost + this.#sent : 0;
   }
 
-  /** Whether the peer has got the beginning of a part, and not its end. */
+  /** True if a part has been sent in part. */
   get isSplit(): boolean {
     return this.#sent > 0;
   }
@@ -114,7 +114,7 @@ export class SendQueue {
     this.#cost += costOf(bytes);
   }
 
-  /** Bytes of those parts that fit as a whole into so many. */
+  /** The bytes of the leading parts that fit completely into `room`. */
   wholeParts(room: number): number {
     let whole = 0;
     for (const { length } of this.#parts) {
@@ -124,7 +124,7 @@ export class SendQueue {
     return whole;
   }
 
-  /** Moves so many bytes into a frame. */
+  /** Moves bytes into a frame. */
   moveTo(output: Payload, length: number): void {
     let left = length;
     let taken = 0;
@@ -148,7 +148,7 @@ export class SendQueue {
     this.#length -= length;
   }
 
-  /** Drops what waits; whether a part is split is known still. */
+  /** Drops queued data; `isSplit` is kept. */
   clear(): void {
     this.#parts = [];
     this.#length = 0;

@@ -25,7 +25,7 @@ function readAll(pieces: readonly Buffer[]) {
 
 const lengths = [0, 1, 8, 9, 10, 100, 16_384, 3, 0, 0, 5000];
 
-test('read() gives the frames that were written, in one piece', () => {
+test('read() returns the frames of one chunk', () => {
   const { frames, reader } = readAll([Buffer.concat([preface, someFrames(lengths)])]);
 
   assert.equal(frames.length, lengths.length);
@@ -33,7 +33,7 @@ test('read() gives the frames that were written, in one piece', () => {
   assert.deepEqual([reader.hasPreface, reader.heldBytes], [true, 0]);
 });
 
-test('goOn() gives what read() was told to leave, in order, whatever comes meanwhile', () => {
+test('goOn() returns what read() deferred, in order, whatever arrives meanwhile', () => {
   const bytes = Buffer.concat([preface, someFrames(lengths)]);
   const whole = readAll([bytes]).frames;
 
@@ -65,7 +65,7 @@ test('goOn() gives what read() was told to leave, in order, whatever comes meanw
   }
 });
 
-test('read() gives the same frames however the bytes are cut in two', () => {
+test('read() returns the same frames if the input is split in two', () => {
   const bytes = Buffer.concat([preface, someFrames([0, 1, 8, 9, 10, 100, 3, 0, 0, 50])]);
   const whole = readAll([bytes]).frames;
 
@@ -78,7 +78,7 @@ test('read() gives the same frames however the bytes are cut in two', () => {
   }
 });
 
-test('read() gives the same frames byte by byte', () => {
+test('read() returns the same frames byte by byte', () => {
   const bytes = Buffer.concat([preface, someFrames(lengths)]);
 
   const pieces = Array.from({ length: bytes.length }, (_, at) => bytes.subarray(at, at + 1));
@@ -86,7 +86,7 @@ test('read() gives the same frames byte by byte', () => {
   assert.deepEqual(readAll(pieces).frames, readAll([bytes]).frames);
 });
 
-test('read() refuses a wrong preface at its first wrong byte', () => {
+test('read() rejects an invalid preface at its first wrong byte', () => {
   for (const wrong of ['GET / HTTP/1.1\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nXX', 'Q']) {
     assert.throws(
       () => readAll([Buffer.from(wrong)]),
@@ -96,7 +96,7 @@ test('read() refuses a wrong preface at its first wrong byte', () => {
   assert.equal(readAll([preface.subarray(0, 10)]).reader.hasPreface, false);
 });
 
-test('read() refuses a frame of more than 16384 bytes by its header alone', () => {
+test('read() rejects a frame of more than 16384 bytes by its header alone', () => {
   const header = Buffer.from([0, 0x40, 1, 0, 0, 0, 0, 0, 1]);
 
   for (const pieces of [[header], [header.subarray(0, 4), header.subarray(4)]]) {
@@ -107,13 +107,13 @@ test('read() refuses a frame of more than 16384 bytes by its header alone', () =
   }
 });
 
-test('read() leaves out the reserved bit of the stream identifier', () => {
+test('read() ignores the reserved bit of the stream identifier', () => {
   const { frames } = readAll([preface, Buffer.from([0, 0, 0, 6, 0, 0x80, 0, 0, 7])]);
 
   assert.deepEqual(frames, [[6, 0, 7, '']]);
 });
 
-test('a peer that begins with something else is told from one of HTTP/1.1, and from one of TLS', () => {
+test('read() distinguishes HTTP/1.1 and TLS from an invalid preface', () => {
   const beginnings = {
     http1: ['GET / HTTP/1.1\r\n', 'G', 'POST /a HTTP/1.0\r\n', 'PU', 'PATCH / HTTP/1.1\r\n'],
     tls: ['\x16\x03\x01'],

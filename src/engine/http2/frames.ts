@@ -15,7 +15,7 @@ export const FrameType = {
   CONTINUATION: 0x9,
 } as const;
 
-/** RFC 9113 section 6; ACK shares its bit with END_STREAM. */
+/** RFC 9113 section 6; ACK and END_STREAM are the same bit. */
 export const Flag = {
   END_STREAM: 0x1,
   ACK: 0x1,
@@ -24,22 +24,19 @@ export const Flag = {
   PRIORITY: 0x20,
 } as const;
 
-/** The bytes before a frame's payload: length, type, flags, stream (RFC 9113 section 4.1). */
+/** The octets before a frame's payload: length, type, flags, stream identifier (RFC 9113 section 4.1). */
 export const frameHeaderLength = 9;
 
-/** What every peer takes in a frame before it says otherwise (RFC 9113 section 6.5.2). */
+/** The initial value of SETTINGS_MAX_FRAME_SIZE (RFC 9113 section 6.5.2). */
 export const defaultMaxFrameSize = 16_384;
 
-/** The largest window, and the largest stream identifier. */
+/** The maximum of windows and stream identifiers. */
 export const maxInt31 = 0x7f_ff_ff_ff;
 
-/** What a client says first (RFC 9113 section 3.4). */
+/** The client connection preface (RFC 9113 section 3.4). */
 export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-/**
- * A frame as it came in. Its payload is `bytes` from `start` to `end`; it is valid only until the
- * function it is given to returns.
- */
+/** A received frame. Its payload is `bytes` from `start` to `end`, and is valid until the callback returns. */
 export interface Frame {
   type: number;
   flags: number;
@@ -49,29 +46,29 @@ export interface Frame {
   end: number;
 }
 
-/** Whether a SETTINGS or PING frame answers one of ours. */
+/** True for a SETTINGS or PING frame that acknowledges one of the server's. */
 export function isAck({ flags }: Frame): boolean {
   return (flags & Flag.ACK) !== 0;
 }
 
-/** Throws for a frame of a stream where only the connection has such frames. */
+/** Throws a ConnectionError if a frame that belongs to the connection names a stream. */
 export function expectConnection({ streamId }: Frame): void {
   if (streamId === 0) return;
   throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take a frame of the connection for a stream');
 }
 
-/** Throws for a payload of another length (RFC 9113 section 4.2). */
+/** Throws a ConnectionError if the payload has another length (RFC 9113 section 4.2). */
 export function expectLength(frame: Frame, length: number): void {
   if (frame.end - frame.start !== length) throw wrongLength(frame);
 }
 
-/** FRAME_SIZE_ERROR that names the frame. */
+/** FRAME_SIZE_ERROR; the message names the frame. */
 export function wrongLength({ type, start, end }: Frame): ConnectionError {
   const what = `a frame of type ${type} and ${end - start} bytes`;
   return new ConnectionError('FRAME_SIZE_ERROR', `Cannot read ${what}`);
 }
 
-/** The payload of a DATA frame without its padding, the length of which comes first (RFC 9113 section 6.1). */
+/** The payload of a DATA frame without its padding (RFC 9113 section 6.1). */
 export function withoutPadding(frame: Frame): Buffer {
   const { bytes, start, end, flags } = frame;
   if ((flags & Flag.PADDED) === 0) return bytes.subarray(start, end);
@@ -84,32 +81,32 @@ export function withoutPadding(frame: Frame): Buffer {
 }
 
 /**
- * Cuts what comes in, in pieces of any size, into frames. A frame that comes in pieces is copied
- * together, each byte once, so that a peer that dribbles costs no more than one that does not.
+ * Splits the input into frames. Each byte of a fragmented frame is copied once, so that a peer that sends byte by
+ * byte costs no more than others.
  */
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void;
   readonly #mustWait: () => boolean;
   #prefaceLeft = preface.length;
-  /** The beginning of a frame whose rest has not come yet; its length is what is needed next. */
+  /** The start of an incomplete frame, in a buffer of the length that is needed next. */
   #partial = empty;
   #filled = 0;
-  /** What has come and not been looked at. */
+  /** Unprocessed input. */
   #rest: Buffer[] = [];
   #restBytes = 0;
 
-  /** `mustWait` is asked after each frame whether the next ones are for goOn(). */
+  /** `mustWait` is called after each frame; if it returns true, the rest waits for goOn(). */
   constructor(onFrame: (frame: Frame) => void, mustWait: () => boolean = () => false) {
     this.#onFrame = onFrame;
     this.#mustWait = mustWait;
   }
 
-  /** Whether the client has said that it speaks HTTP/2. */
+  /** True once the client's connection preface has arrived. */
   get hasPreface(): boolean {
     return this.#prefaceLeft === 0;
   }
 
-  /** Bytes kept for a frame that has begun and not ended, and those that wait for goOn(). */
+  /** Bytes of an incomplete frame and of unprocessed input. */
   get heldBytes(): number {
     return this.#partial.length + this.#restBytes;
   }
@@ -119,20 +116,20 @@ export class FrameReader {
     return this.#restBytes;
   }
 
-  /** Throws a ConnectionError for a wrong preface and for a frame that is too large. */
+  /** Throws a ConnectionError for an invalid preface or a frame that is too large. */
   read(chunk: Buffer): void {
     if (this.#restBytes > 0) this.#putOff(chunk, 0);
     else this.#cut(chunk);
   }
 
-  /** Goes on with what waits. Throws as read() does. */
+  /** Continues with unprocessed input. Throws as read() does. */
   goOn(): void {
     const chunks = this.#rest;
     this.stop();
     for (const chunk of chunks) this.read(chunk);
   }
 
-  /** Forgets what waits. */
+  /** Drops unprocessed input. */
   stop(): void {
     this.#rest = [];
     this.#restBytes = 0;
@@ -156,7 +153,7 @@ export class FrameReader {
     this.#restBytes += chunk.length - at;
   }
 
-  /** RFC 9113 section 3.4: anything but the preface is a connection error. */
+  /** RFC 9113 section 3.4: an invalid preface is a connection error. */
   #readPreface(chunk: Buffer): number {
     const from = preface.length - this.#prefaceLeft;
     const length = Math.min(this.#prefaceLeft, chunk.length);
@@ -167,7 +164,7 @@ export class FrameReader {
     return length;
   }
 
-  /** Adds to the frame that has begun; gives where the next one begins. */
+  /** Adds to the incomplete frame; returns where the next frame starts. */
   #readRest(chunk: Buffer, from: number): number {
     let at = from;
     while (this.#filled > 0 && at < chunk.length) {
@@ -180,7 +177,7 @@ export class FrameReader {
     return at;
   }
 
-  /** The header alone is complete, or the whole frame. */
+  /** Either the frame header or the whole frame is complete. */
   #completePartial(): void {
     const bytes = this.#partial;
     const end = frameHeaderLength + lengthAt(bytes, 0);
@@ -217,10 +214,13 @@ export class FrameReader {
 
 const empty = Buffer.alloc(0);
 
-/** RFC 9110 section 9.3, and PATCH. */
+/** The methods of RFC 9110 section 9.3, and PATCH. */
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 
-/** HTTP/1.1 begins with a method, TLS with the type of a handshake record. It may be all that has come. */
+/**
+ * An HTTP/1.1 request starts with a method, TLS with the content type of a handshake record. More may not have
+ * arrived.
+ */
 function wrongProtocol(begin: Buffer): WrongProtocol {
   if (begin[0] === 0x16) return new WrongProtocol('tls', 'Cannot take TLS on a plaintext port');
   const text = begin.toString('latin1');
@@ -230,7 +230,7 @@ function wrongProtocol(begin: Buffer): WrongProtocol {
   return new WrongProtocol('unknown', 'Cannot read the connection preface');
 }
 
-/** RFC 9113 section 4.2: we never announce more than the default size. */
+/** RFC 9113 section 4.2: the server never announces more than the default size. */
 function lengthAt(bytes: Buffer, at: number): number {
   const length = bytes.readUIntBE(at, 3);
   if (length > defaultMaxFrameSize) {
@@ -239,20 +239,19 @@ function lengthAt(bytes: Buffer, at: number): number {
   return length;
 }
 
-/** A header block that has come in one frame or in several, and the stream it belongs to. */
+/** A complete header block with its stream. */
 export interface HeaderBlock {
   streamId: number;
   endStream: boolean;
   /** Valid until the next frame is read. */
   bytes: Buffer;
-  /** The stream that it says it depends on, if it says so: RFC 9113 section 5.3.2 lets us ignore it. */
+  /** The stream dependency, if HEADERS has one, which is ignored (RFC 9113 section 5.3.2). */
   dependsOn: number | undefined;
 }
 
 /**
- * Puts header blocks together out of HEADERS and CONTINUATION frames (RFC 9113 sections 6.2 and
- * 6.10). Nothing may come between them, and there are bounds on how many and how much: a peer could
- * go on for ever.
+ * Joins HEADERS and CONTINUATION frames to header blocks (RFC 9113 sections 6.2 and 6.10). No other frame may come
+ * between them, and their number and size are limited (the CONTINUATION flood, VU#421644).
  */
 export class HeaderBlockReader {
   readonly #maxFrames: number;
@@ -266,12 +265,12 @@ export class HeaderBlockReader {
     this.#maxBytes = maxHeaderBlockSize;
   }
 
-  /** Bytes kept of a block that has begun and not ended. */
+  /** Bytes of an incomplete block. */
   get heldBytes(): number {
     return this.#length;
   }
 
-  /** Throws a ConnectionError for a frame that may not stand here. */
+  /** Throws a ConnectionError for a frame that must not interrupt a header block. */
   expect(frame: Frame): void {
     if (this.#block === undefined) return;
     if (frame.type !== FrameType.CONTINUATION || frame.streamId !== this.#block.streamId) {
@@ -279,7 +278,7 @@ export class HeaderBlockReader {
     }
   }
 
-  /** Gives the block that a HEADERS frame begins, if it is whole. */
+  /** Returns the block of a HEADERS frame, if it is complete. */
   headers(frame: Frame): HeaderBlock | undefined {
     const { bytes, start, end, flags, streamId } = frame;
     const isPadded = (flags & Flag.PADDED) !== 0;
@@ -288,7 +287,7 @@ export class HeaderBlockReader {
     if (at > end) throw wrongLength(frame);
     const to = isPadded ? end - bytes.readUInt8(start) : end;
     const dependsOn = hasPriority ? bytes.readUInt32BE(at - 5) & maxInt31 : undefined;
-    // Padding that is longer than what is there (section 6.2).
+    // The padding exceeds the payload (section 6.2).
     if (at > to) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take padding of that length');
     const endStream = (flags & Flag.END_STREAM) !== 0;
     const block = { streamId, endStream, bytes: bytes.subarray(at, to), dependsOn };
@@ -298,7 +297,7 @@ export class HeaderBlockReader {
     return undefined;
   }
 
-  /** Gives the block that a CONTINUATION frame goes on with, if it is whole. */
+  /** Returns the block that a CONTINUATION frame continues, if it is complete. */
   continuation({ bytes, start, end, flags }: Frame): HeaderBlock | undefined {
     const block = this.#block;
     if (!block) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot go on with no header block');
@@ -311,11 +310,11 @@ export class HeaderBlockReader {
   }
 
   #add(part: Buffer): void {
-    // The frame's bytes are gone when the next one is read.
+    // Copied, as the frame's bytes are overwritten when the next one is read.
     this.#parts.push(Buffer.from(part));
     this.#length += part.length;
     if (this.#parts.length > this.#maxFrames || this.#length > this.#maxBytes) {
-      // The connection stays for a moment, so that the peer can read why it goes.
+      // Freed at once, as the connection stays open for a moment so that the peer can read GOAWAY.
       this.#forget();
       throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take a header block of that length');
     }

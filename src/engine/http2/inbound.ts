@@ -29,7 +29,7 @@ import { applySettings, type PeerSettings } from './settings.ts';
 import { fewStreams, type Serve, Stream } from './stream.ts';
 import { TokenBucket } from './token_bucket.ts';
 
-/** What frames that come in can move. */
+/** The parts of a connection that received frames change. */
 export interface InboundDeps {
   limits: Http2Limits;
   flow: Flow;
@@ -43,14 +43,14 @@ export interface InboundDeps {
   acceptsStreams: () => boolean;
 }
 
-/** What every frame that comes in does (RFC 9113 section 6). */
+/** Processes received frames (RFC 9113 section 6). */
 export class Inbound {
   readonly #deps: InboundDeps;
   readonly #requests: Requests;
   readonly #resets: TokenBucket;
   readonly #control: TokenBucket;
   readonly #settings: TokenBucket;
-  /** How many responses and frames have allowed for resets and control frames so far. */
+  /** The responses and frames that have already been credited to the limits of resets and control frames. */
   #creditedResponses = 0;
   #creditedFrames = 0;
   #hasSettings = false;
@@ -65,17 +65,17 @@ export class Inbound {
     this.#settings = new TokenBucket(controlFramesPerSecond, deps.now);
   }
 
-  /** Whether the peer has acknowledged our SETTINGS. */
+  /** True once the peer has acknowledged SETTINGS. */
   get hasAnswered(): boolean {
     return this.#hasAnswered;
   }
 
-  /** Bytes kept of header blocks. */
+  /** Bytes kept for header blocks. */
   get heldBytes(): number {
     return this.#requests.heldBytes;
   }
 
-  /** Those that dropCache() frees. */
+  /** The part of them that dropCache() frees. */
   get cachedBytes(): number {
     return this.#requests.cachedBytes;
   }
@@ -84,7 +84,7 @@ export class Inbound {
     this.#requests.dropCache();
   }
 
-  /** Throws a ConnectionError; a StreamError it has dealt with. */
+  /** Throws a ConnectionError; handles a StreamError itself. */
   onFrame(frame: Frame): void {
     // Section 3.4: the first frame is SETTINGS.
     if (!this.#hasSettings && (frame.type !== FrameType.SETTINGS || isAck(frame))) {
@@ -124,18 +124,21 @@ export class Inbound {
         // Section 8.4: a client cannot push.
         throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take PUSH_PROMISE from a client');
       default:
-        // Section 4.1: unknown types are ignored.
+        // Section 4.1: unknown frame types are ignored.
         return this.#countControl();
     }
   }
 
-  /** Section 5.4.2. A peer can make us reset as easily as it resets (CVE-2025-8671): both count. */
+  /**
+   * Section 5.4.2. A peer can provoke resets by the server as easily as it resets streams itself (CVE-2025-8671), so
+   * both count.
+   */
   #onStreamError(error: StreamError): void {
     const { owner, streams } = this.#deps;
     if (streams.isIdle(error.streamId)) throw error.forConnection();
     this.#countReset();
     this.#deps.flow.spend(cost.reset);
-    // What was on its way when we reset it is no reason to do so again.
+    // Frames that crossed an earlier reset do not provoke another one.
     if (!streams.wasReset(error.streamId)) owner.fail(error);
   }
 
@@ -165,7 +168,7 @@ export class Inbound {
     const { flow, owner, streams } = this.#deps;
     const { streamId } = frame;
     const stream = streams.get(streamId);
-    // A stream that is closed has nothing left to free: the reset crossed the end of its response.
+    // The stream is closed: RST_STREAM crossed the end of its response.
     if (!stream) return streams.refuseIdle(streamId);
     this.#countReset();
     flow.spend(cost.reset);
@@ -185,7 +188,7 @@ export class Inbound {
     this.#countSettings();
     const before = peer.initialWindowSize;
     applySettings(peer, frame);
-    // Section 6.9.2: open streams too.
+    // Section 6.9.2: the change applies to open streams.
     flow.spend(streams.size >> 3);
     const grown = peer.initialWindowSize - before;
     for (const stream of streams.all()) {
@@ -207,7 +210,7 @@ export class Inbound {
     else this.#deps.sender.output.frame(FrameType.PING, Flag.ACK, 0, payload);
   }
 
-  /** Section 6.3: checked, counted and otherwise ignored. */
+  /** Section 6.3: validated, counted, and otherwise ignored. */
   #onPriority(frame: Frame): void {
     const { streamId } = frame;
     if (streamId === 0) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot prioritize stream 0');
@@ -220,7 +223,7 @@ export class Inbound {
     }
   }
 
-  /** Section 6.8: the peer opens no more streams, and closes when it has its answers. */
+  /** Section 6.8: the peer opens no more streams, and closes the connection once it has its responses. */
   #onGoAway(frame: Frame): void {
     expectConnection(frame);
     this.#countControl();
@@ -228,9 +231,8 @@ export class Inbound {
   }
 
   /**
-   * CVE-2019-9512, 9513 and 9518. gRPC clients send a PING for what they read, to estimate the bandwidth
-   * (grpc-go one for each response), and browsers a PRIORITY_UPDATE for each request: the frames of calls
-   * allow as many others.
+   * CVE-2019-9512, CVE-2019-9513 and CVE-2019-9518. gRPC clients send PINGs to estimate the bandwidth (grpc-go one
+   * per response), and browsers a PRIORITY_UPDATE per request, so frames of calls earn credit.
    */
   #countControl(): void {
     const { sender } = this.#deps;
@@ -241,13 +243,13 @@ export class Inbound {
     throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many control frames');
   }
 
-  /** CVE-2019-9515. One frame may move the windows of all streams, so that responses earn none of them. */
+  /** CVE-2019-9515. One frame can change the windows of all streams, so responses earn no credit. */
   #countSettings(): void {
     if (this.#settings.take()) return;
     throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many SETTINGS');
   }
 
-  /** CVE-2023-44487: whoever resets its calls at once is bound by no limit on open streams. */
+  /** CVE-2023-44487: the limit of open streams does not bound a client that resets its calls at once. */
   #countReset(): void {
     const { completed } = this.#deps.owner;
     this.#resets.earn(completed - this.#creditedResponses);
@@ -257,16 +259,16 @@ export class Inbound {
   }
 }
 
-/** What HEADERS, CONTINUATION and DATA do: they open streams, fill their requests and end them. */
+/** Processes HEADERS, CONTINUATION and DATA. */
 class Requests {
   readonly #deps: InboundDeps;
-  /** Called for a frame that carries nothing; throws when there have been too many. */
+  /** Called for an empty frame; throws when there are too many. */
   readonly #countEmpty: () => void;
   readonly #blocks: HeaderBlockReader;
   readonly #hpack: HpackDecoder;
-  /** What has been checked once is given out again: a block that comes again is the same list. */
+  /** Validated headers by cached header list. */
   readonly #checked = new WeakMap<HeaderList, RequestHeaders>();
-  /** How many DATA frames have come that held something. */
+  /** The number of DATA frames that were not empty. */
   dataFrames = 0;
 
   constructor(deps: InboundDeps, countEmpty: () => void) {
@@ -277,12 +279,12 @@ class Requests {
     this.#hpack = createHpackDecoder({ maxHeaderListSize, maxDecodedSize });
   }
 
-  /** Bytes kept of header blocks. */
+  /** Bytes kept for header blocks. */
   get heldBytes(): number {
     return this.#blocks.heldBytes + this.#hpack.heldBytes;
   }
 
-  /** Those that dropCache() frees. */
+  /** The part of them that dropCache() frees. */
   get cachedBytes(): number {
     return this.#hpack.cachedBytes;
   }
@@ -291,7 +293,7 @@ class Requests {
     this.#hpack.dropCache();
   }
 
-  /** Throws a ConnectionError for a frame that may not stand inside a header block. */
+  /** Throws a ConnectionError for a frame that must not interrupt a header block. */
   expect(frame: Frame): void {
     this.#blocks.expect(frame);
   }
@@ -314,12 +316,12 @@ class Requests {
     const { streamId, flags } = frame;
     if (streamId === 0)
       throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take DATA for stream 0');
-    // Section 6.9: padding counts, and so does what comes for a stream that is gone.
+    // Section 6.9: padding counts, and so does DATA of closed streams.
     const length = frame.end - frame.start;
     if (!owner.receive(length)) {
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
     }
-    // Of whichever stream: it is an error of the connection.
+    // Invalid padding is a connection error, whatever the stream.
     const body = withoutPadding(frame);
     const stream = streams.get(streamId);
     if (!stream) return streams.refuseClosed(streamId, 'DATA');
@@ -330,14 +332,14 @@ class Requests {
     stream.receiveData(body, length, endStream);
   }
 
-  /** Every block is decoded, whatever becomes of its stream: the next ones build on it. */
+  /** Every block is decoded, even for a closed stream, to keep the dynamic table in sync. */
   #onBlock(block: HeaderBlock | undefined): void {
     if (!block) return;
     const { flow, streams } = this.#deps;
     const { streamId, dependsOn } = block;
     const isNew = streams.isNew(streamId);
     const list = this.#decode(block.bytes);
-    // Few bytes can stand for many.
+    // A short block may stand for a long list.
     flow.spend(headerWork(block.bytes.length + list.size));
     if (dependsOn === streamId) {
       throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot make a stream depend on itself');
@@ -364,7 +366,7 @@ class Requests {
     if (streams.size >= limits.maxConcurrentStreams) {
       throw new StreamError(streamId, 'REFUSED_STREAM', 'Cannot open more streams');
     }
-    // Before anything is made of it. Whoever only probes has no other one.
+    // Before anything is allocated. Probes open few streams.
     if (streams.size >= fewStreams && owner.isFlooded) {
       return owner.refuse(streamId, 'Cannot open more streams: too much is buffered');
     }
@@ -372,7 +374,7 @@ class Requests {
     const stream = new Stream(streamId, owner, { ...windows, peer });
     const request = this.#request(streamId, list);
     stream.begin({ contentLength: request.contentLength, endStream });
-    // Of a list that is too large less is kept than that.
+    // Less than that is kept of a list that is too large.
     const headers = Math.min(list.size, limits.maxHeaderListSize);
     owner.open(stream, { streamCost: limits.streamCost, headers });
     stream.serve(serve(stream, request));
@@ -392,7 +394,7 @@ class Requests {
     return readRequestHeaders(streamId, fields);
   }
 
-  /** Section 8.1: a second block ends the request. */
+  /** Section 8.1: a second header block ends the request. */
   #trailers(block: HeaderBlock, { fields, tooLarge }: HeaderList): void {
     const { streamId, endStream } = block;
     const stream = this.#deps.streams.get(streamId);

@@ -1,9 +1,9 @@
 import type { Code } from './errors.ts';
 
-/** What went wrong with a connection, for those who run the server. There are few reasons: metrics have each. */
+/** A connection error for metrics and the log. The reasons are few, as each is a metric label. */
 export interface Incident {
   readonly reason: IncidentReason;
-  /** What exactly; some of it may be in the peer's own words. */
+  /** The details, which may quote the peer. */
   readonly message: string;
 }
 
@@ -20,7 +20,7 @@ type IncidentReason =
   | 'refused'
   | 'tls_on_plaintext';
 
-/** What a TLS handshake fails by. */
+/** The reasons of failed TLS handshakes. */
 export type HandshakeFailure =
   | 'client_certificate_expired'
   | 'client_certificate_refused'

@@ -1,63 +1,62 @@
-/** How much of a peer a connection bears. Every bound has an answer: see each. */
+/** Limits of a connection, each with the response to exceeding it. */
 export interface Http2Limits {
-  /** Streams open at once; more are refused with REFUSED_STREAM (RFC 9113 section 5.1.2). */
+  /** SETTINGS_MAX_CONCURRENT_STREAMS; further streams are refused with REFUSED_STREAM (RFC 9113 section 5.1.2). */
   maxConcurrentStreams: number;
   /**
-   * Bytes of a request's header list, as section 6.5.2 counts them. Of a larger one hardly anything is
-   * kept: the request is served as one of which that alone is known (see RequestHeaders).
+   * SETTINGS_MAX_HEADER_LIST_SIZE in bytes, counted as in section 6.5.2. A larger list is dropped, and the request is
+   * answered with an error (see RequestHeaders).
    */
   maxHeaderListSize: number;
   /**
-   * Bytes of a header block, and of the list that it stands for, that are read although the list is too
-   * large, as the next blocks build on it; more are ENHANCE_YOUR_CALM.
+   * The maximum of a header block, and of its decoded list, in bytes, that is decoded to keep the dynamic table in
+   * sync although the list is too large; above it, the connection ends with ENHANCE_YOUR_CALM.
    */
   maxHeaderBlockSize: number;
-  /** Bytes that an open stream counts for, beside what it holds: itself, and whatever serves it. */
+  /** The charge of an open stream in bytes, beside what it holds. */
   streamCost: number;
-  /** Frames that a header block may come in; more are ENHANCE_YOUR_CALM. */
+  /** The maximum number of frames of a header block; above it, the connection ends with ENHANCE_YOUR_CALM. */
   maxHeaderFrames: number;
-  /** Bytes of a request body that a stream may send before anything is known of it. */
+  /** The initial stream window in bytes, before the request is known. */
   initialWindowSize: number;
-  /** Those that it may send once some have been consumed, where there is room. */
+  /** The stream window in bytes once data has been consumed and memory allows it. */
   streamWindowSize: number;
   /**
-   * Bytes of DATA that a connection may send before it hears that they have come. Streams are held back
-   * by their own windows alone: one whose handler is slow must not stop the others (section 5.2.1).
+   * The connection window in bytes. It is opened as soon as data arrives: only stream windows limit what is buffered,
+   * so that a stream with a slow handler does not block the others (section 5.2.1).
    */
   connectionWindowSize: number;
-  /** Bytes of a response that a stream holds before its writer is told to wait. */
+  /** Bytes of a response that a stream buffers before its writer must wait. */
   streamBufferSize: number;
   /** The same for all streams of a connection together. */
   connectionBufferSize: number;
   /**
-   * Streams a second that are reset before their response is complete, twice as many at once; each
-   * response that is complete allows one more. More are ENHANCE_YOUR_CALM.
+   * The rate of streams per second that are reset before their response is complete, with a burst of twice as many;
+   * each complete response allows one more. Above it, the connection ends with ENHANCE_YOUR_CALM.
    */
   resetsPerSecond: number;
   /**
-   * Frames a second that ask for no response: PING, SETTINGS, PRIORITY, empty and unknown ones, twice as
-   * many at once. Each HEADERS or DATA frame that is sent, or DATA that comes, allows one more, but no
-   * SETTINGS. More are ENHANCE_YOUR_CALM.
+   * The rate of frames per second that request no response (PING, SETTINGS, PRIORITY, empty and unknown frames), with
+   * a burst of twice as many. Each HEADERS or DATA frame sent, and each DATA frame received, allows one more, except
+   * SETTINGS. Above it, the connection ends with ENHANCE_YOUR_CALM.
    */
   controlFramesPerSecond: number;
   /**
-   * Bytes of frames that wait for a peer to read them, those in the socket included. Where there are more,
-   * nothing is read of the peer until there are half as many. The header blocks of calls that are open by
-   * then wait, too, while the server has bytes for them; where it has not, the connection ends with
-   * ENHANCE_YOUR_CALM.
+   * The maximum of output that the peer has not read, in bytes, including the socket's buffer. Above it, the peer is
+   * not read from until half is sent. Header blocks of open calls are then queued while the byte limit allows it;
+   * otherwise the connection ends with ENHANCE_YOUR_CALM.
    */
   maxUnreadBytes: number;
 }
 
-/** What holds where nothing else is said. */
+/** The default limits. */
 export const defaultLimits: Http2Limits = {
   maxConcurrentStreams: 1000,
   maxHeaderListSize: 16 * 1024,
   maxHeaderBlockSize: 1024 * 1024,
   streamCost: 1024,
-  // Enough for the largest block, in frames of half the size that everybody takes.
+  // Enough for the largest block in frames of half the default size.
   maxHeaderFrames: 128,
-  // What HTTP/2 has where nothing is said: a message that there is no room for has sent no more.
+  // HTTP/2's initial value, so a message that is not admitted has sent no more.
   initialWindowSize: 65_535,
   streamWindowSize: 256 * 1024,
   connectionWindowSize: 1024 * 1024,

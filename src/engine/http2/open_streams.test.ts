@@ -12,7 +12,7 @@ function streamsOf(ids: readonly number[]): Stream[] {
   return ids.map((id) => peer.open(id).stream);
 }
 
-test('a stream index finds what a Map would, however its identifiers fall together', async () => {
+test('StreamIndex finds what a Map finds, whatever the identifiers', async () => {
   await withRandom((random) => {
     // Steps of a power of two: a hash table of that many slots has them all in one.
     const step = 2 ** (1 + random.below(8));
@@ -37,7 +37,7 @@ test('a stream index finds what a Map would, however its identifiers fall togeth
   });
 });
 
-test('a stream index that was full is as good as new when it is empty', () => {
+test('StreamIndex shrinks when it is empty', () => {
   const streams = streamsOf(Array.from({ length: 1000 }, (_, at) => 1 + 2 * at));
   const index = new StreamIndex<Stream>();
 
@@ -75,13 +75,13 @@ function looksFor(ids: readonly number[]): number {
   return Counted.looks / ids.length;
 }
 
-test('a stream index looks at one stream where their identifiers follow each other', () => {
+test('StreamIndex examines one stream per lookup for consecutive identifiers', () => {
   for (const open of [1, 10, 100, 500]) {
     assert.equal(looksFor(Array.from({ length: open }, (_, at) => 1 + 2 * at)), 1);
   }
 });
 
-test('a stream index looks at hardly more than one stream, however far they are apart', () => {
+test('StreamIndex examines hardly more than one stream for scattered identifiers', () => {
   for (const step of [2, 6, 4096, 4098, 65_536, 2 ** 21]) {
     const ids = Array.from({ length: 1000 }, (_, at) => 1 + at * step);
 
@@ -92,7 +92,7 @@ test('a stream index looks at hardly more than one stream, however far they are 
   }
 });
 
-test('a stream index looks at hardly more than one stream of those that another process has in one slot', () => {
+test('StreamIndex examines hardly more than one stream for identifiers that collide in another process', () => {
   const theirs = createSecrets();
   const ids: number[] = [];
   for (let run = 0; ids.length < 500; run++) {
@@ -104,7 +104,7 @@ test('a stream index looks at hardly more than one stream of those that another 
   assert.ok(looks <= 2, `${looks} looks`);
 });
 
-test('streams of a connection that is over count until they have been told, or others need their room', () => {
+test('streams of a closed connection are charged until they are notified, or others need the memory', () => {
   const tasks: (() => void)[] = [];
   const wait = (task: () => void) => void tasks.push(task);
   const flow = { ...unbounded, isSpent: false, wait };
@@ -130,7 +130,7 @@ test('streams of a connection that is over count until they have been told, or o
   assert.deepEqual(served[0]?.events, ['reset 8']);
 });
 
-test('what another thread works on is charged until it is done, though the stream is over', () => {
+test('jobs of other threads are charged until they are done, even if the stream is closed', () => {
   const peer = createPeer();
   const { stream } = peer.open(1);
   stream.keepResponse(10_000);

@@ -1,4 +1,5 @@
-import { type Account, Held, type Limited } from '../account.ts';
+import type { Account, Limited } from '../account.ts';
+import { Held } from '../held.ts';
 import { cost, type Flow } from '../scheduler.ts';
 import { ConnectionError, ErrorCode, lowerCase, StreamError } from './errors.ts';
 import { ReceiveWindow } from './flow_control.ts';
@@ -16,16 +17,16 @@ interface OpenStreamsDeps {
   report: (incident: Incident) => void;
 }
 
-/** A call that holds less of messages is not worth ending, in bytes. */
-const leastWorth = 1024;
+/** A call that holds fewer bytes of messages is not evicted for memory. */
+const minWorth = 1024;
 
-/** What the streams of a connection that is over end with, and those that are to be told. */
+/** The streams of a connection that is over, and the error that they end with. */
 interface Ending {
   error: ConnectionError | undefined;
   streams: Stream[];
 }
 
-/** The streams of a connection: what they may do to it, and everything that ends one. */
+/** The open streams of a connection, and everything that ends one. */
 export class OpenStreams implements StreamOwner {
   readonly table = new StreamTable();
   readonly flow: Flow;
@@ -35,7 +36,7 @@ export class OpenStreams implements StreamOwner {
   readonly #streamWindowSize: number;
   readonly #sender: Sender;
   readonly #report: (incident: Incident) => void;
-  /** How many responses are complete. */
+  /** The number of complete responses. */
   completed = 0;
   /** Set once the connection is over. */
   #ending: Ending | undefined;
@@ -51,12 +52,12 @@ export class OpenStreams implements StreamOwner {
     this.#report = report;
   }
 
-  /** Whether the server has so much to do that it had better not even refuse this peer's calls one by one. */
+  /** True if the server is so overloaded that even refusing each of this peer's calls would cost too much. */
   get isFlooded(): boolean {
     return this.account.mustStop || !this.account.admits('streams', 1);
   }
 
-  /** Opens a stream that is known from now on; with the header list of its request it takes so many bytes. */
+  /** Opens a stream, and charges it together with its header list. */
   open(stream: Stream, { streamCost, headers }: { streamCost: number; headers: number }): void {
     this.table.add(stream);
     this.account.count('streams', 1);
@@ -66,7 +67,7 @@ export class OpenStreams implements StreamOwner {
     this.wake();
   }
 
-  /** Opens no stream for a request: its client may send it again (RFC 9113 section 8.7). */
+  /** Refuses a stream; its client may retry the request (RFC 9113 section 8.7). */
   refuse(streamId: number, message: string): void {
     this.flow.spend(cost.reset);
     this.#report({ reason: 'rst_stream_refused_stream', message });
@@ -95,10 +96,7 @@ export class OpenStreams implements StreamOwner {
     this.wake();
   }
 
-  /**
-   * Takes DATA of whichever stream, and gives the connection's window back at once. False where the peer
-   * sends more than it may.
-   */
+  /** Counts DATA of any stream, and opens the connection window at once. Returns false if the peer exceeds it. */
   receive(bytes: number): boolean {
     if (!this.#receiveWindow.take(bytes)) return false;
     this.#sender.windowUpdate(0, this.#receiveWindow.consume(bytes));
@@ -120,7 +118,7 @@ export class OpenStreams implements StreamOwner {
     this.wake();
   }
 
-  /** Ends a stream with RST_STREAM, if it is open still, and tells whoever serves it. */
+  /** Ends a stream with RST_STREAM, if it is open, and notifies its handler. */
   fail(error: StreamError): void {
     const { streamId, code } = error;
     const stream = this.table.get(streamId);
@@ -131,13 +129,13 @@ export class OpenStreams implements StreamOwner {
     } else this.#sendReset(streamId, code);
   }
 
-  /** The peer has reset a stream. */
+  /** The peer has reset the stream. */
   onReset(stream: Stream, code: number): void {
     this.#remove(stream);
     stream.events?.reset(code);
   }
 
-  /** A response that is whole before its request: the rest of it is of no use (section 8.1). */
+  /** The response is complete before the request: the rest of that is discarded (section 8.1). */
   onResponseEnded(stream: Stream): void {
     this.completed++;
     if (stream.remoteEnded) this.#remove(stream);
@@ -146,8 +144,8 @@ export class OpenStreams implements StreamOwner {
   }
 
   /**
-   * Ends the stream that has gone longest without progress, of those that have their part in what is limited; no
-   * message that has been given room and has gone on since that turn. Gives how much that was, or 0.
+   * Resets the stream that uses the resource and has gone longest without progress, except for one with an admitted
+   * message that has progressed since turn `since`. Returns the amount freed, or 0.
    */
   evict(limited: keyof Limited, since: number): number {
     if (this.#ending) return this.#tellNext(this.#ending) ?? 0;
@@ -168,11 +166,11 @@ export class OpenStreams implements StreamOwner {
     return freed;
   }
 
-  /** The same of those that are in the middle of a message, and have made no progress since that turn. */
+  /** Does the same for streams that wait in the middle of a message and have made no progress since turn `since`. */
   evictStalled(since: number): number {
     if (this.#ending) return this.#tellNext(this.#ending) ?? 0;
     const stalled = this.table.all().filter(({ progressedAt, messageBytes, isWaiting }) => {
-      return progressedAt <= since && messageBytes >= leastWorth && !isWaiting;
+      return progressedAt <= since && messageBytes >= minWorth && !isWaiting;
     });
     const stream = stalestOf(stalled);
     if (!stream) return 0;
@@ -186,14 +184,14 @@ export class OpenStreams implements StreamOwner {
     this.fail(new StreamError(stream.id, 'ENHANCE_YOUR_CALM', 'Cannot hold so much for one call'));
   }
 
-  /** Has all of them ended, each in the words of whoever serves it. */
+  /** Ends all calls; each sends its own status. */
   expire(): void {
     for (const stream of this.table.all()) stream.events?.expire();
   }
 
   /**
-   * Ends all of them: the connection is over, and with an error where that was for us to say. Whoever serves them is
-   * told a few in each turn, as a thousand calls take a while to end; until then they are held, and count.
+   * Ends all streams, as the connection is over; `error` is set if the server ended it. Handlers are notified a few
+   * per turn, as ending a thousand calls takes time, and remain charged until then.
    */
   end(error: ConnectionError | undefined): void {
     if (this.#ending) return;
@@ -206,7 +204,7 @@ export class OpenStreams implements StreamOwner {
     this.#tell(this.#ending);
   }
 
-  /** Calls back once none is left of a connection that is over. */
+  /** Calls back once no stream is left of a connection that is over. */
   whenEnded(done: () => void): void {
     if (this.table.size === 0) done();
     else this.#onEnded = done;
@@ -218,7 +216,7 @@ export class OpenStreams implements StreamOwner {
     }
   };
 
-  /** Gives the bytes that the one was charged, if there was one. */
+  /** Notifies the next stream; returns the bytes that it was charged, or undefined after the last. */
   #tellNext({ error, streams }: Ending): number | undefined {
     const stream = streams.pop();
     if (!stream) return undefined;
@@ -245,7 +243,7 @@ export class OpenStreams implements StreamOwner {
   }
 }
 
-/** A peer that has half of a message would take the reset for a broken one: others go first. */
+/** Prefers streams without a partly sent message, as their clients would take the reset for a truncated message. */
 function stalestOf(streams: readonly Stream[]): Stream | undefined {
   let stalest: Stream | undefined;
   for (const stream of streams) {
@@ -260,16 +258,16 @@ function isStaler(one: Stream, other: Stream): boolean {
   return one.progressedAt < other.progressedAt || (isEven && one.id < other.id);
 }
 
-/** How many streams that we reset are remembered: the peer may have sent more before it knew. */
+/** The number of reset streams that are remembered, as the peer may have sent frames before RST_STREAM arrived. */
 const remembered = 1000;
 
-/** What each of them takes, in bytes. */
+/** The memory of one of them, in bytes. */
 const rememberedCost = 32;
 
-/** The streams of a connection: which are open, and what is known of those that are not. */
+/** The open streams of a connection, and what is known of closed ones. */
 export class StreamTable {
   readonly #open = new StreamIndex<Stream>();
-  /** Disguised: a peer could choose identifiers that a Set looks for a hundred times as long. */
+  /** Disguised, as a peer could choose identifiers that collide in a Set. */
   readonly #reset = new Set<number>();
   /** The highest identifier that the peer has used (RFC 9113 section 5.1.1). */
   lastId = 0;
@@ -278,7 +276,7 @@ export class StreamTable {
     return this.#open.size;
   }
 
-  /** Bytes that streams take that are open no more. */
+  /** Bytes kept for closed streams. */
   get rememberedBytes(): number {
     return this.#reset.size * rememberedCost;
   }
@@ -299,7 +297,7 @@ export class StreamTable {
     this.#open.delete(stream.id);
   }
 
-  /** Frames that come for the stream from now on were sent before the peer knew (section 5.4.2). */
+  /** Further frames for the stream were sent before RST_STREAM arrived (section 5.4.2). */
   rememberReset(id: number): void {
     this.#reset.add(disguise(id));
     if (this.#reset.size <= remembered) return;
@@ -309,19 +307,19 @@ export class StreamTable {
     }
   }
 
-  /** Whether we have reset the stream, as far as that is remembered. */
+  /** True if the server has reset the stream, as far as it is remembered. */
   wasReset(id: number): boolean {
     return this.#reset.has(disguise(id));
   }
 
-  /** Forgets those: frames that come for them still are answered with STREAM_CLOSED. */
+  /** Forgets reset streams: later frames for them are answered with STREAM_CLOSED. */
   forgetResets(): void {
     this.#reset.clear();
   }
 
   /**
-   * Throws what RFC 9113 section 5.1 asks for where a frame comes for a stream that is not open; one
-   * that we reset is passed over.
+   * Throws the error of RFC 9113 section 5.1 for a frame on a stream that is not open; frames on a stream that the
+   * server has reset are ignored.
    */
   refuseClosed(id: number, what: string): void {
     if (this.wasReset(id)) return;
@@ -333,24 +331,24 @@ export class StreamTable {
     );
   }
 
-  /** Whether no stream of that identifier has been opened; even ones are ours, and we open none. */
+  /** True if the stream is idle. Even identifiers are the server's, which opens no streams. */
   isIdle(id: number): boolean {
     return id > this.lastId || id % 2 === 0;
   }
 
-  /** Throws where a stream is idle. */
+  /** Throws if the stream is idle. */
   refuseIdle(id: number): void {
     if (!this.isIdle(id)) return;
     throw new ConnectionError('PROTOCOL_ERROR', `Cannot take a frame for stream ${id}: it is idle`);
   }
 
-  /** Throws for the connection itself, and for a stream that only a server opens (section 5.1.1). */
+  /** Throws for stream 0, and for even identifiers (section 5.1.1). */
   refuseEven(id: number): void {
     if (id % 2 === 1) return;
     throw new ConnectionError('PROTOCOL_ERROR', `Cannot open stream ${id}: it is even`);
   }
 
-  /** Whether the identifier opens a new stream. Throws for one that is over. */
+  /** True if the identifier opens a new stream. Throws for that of a closed one. */
   isNew(id: number): boolean {
     if (id > this.lastId) {
       this.lastId = id;
@@ -363,27 +361,27 @@ export class StreamTable {
   }
 }
 
-/** What an index holds: it keeps its place in the index itself. */
+/** An item of a StreamIndex, which stores its links. */
 export interface Indexed<T> {
   readonly id: number;
-  /** The index's own: another one of the same slot. */
+  /** The next item in the same slot, written by the index. */
   behind: T | undefined;
 }
 
 const fewest = 8;
-/** With more slots than this, an empty index begins anew. */
-const mostKept = 64;
-/** So many identifiers that follow each other, as those of one connection do, have a slot each. */
+/** An empty index with more slots is replaced. */
+const maxKept = 64;
+/** Consecutive identifiers in a run of 2^10, as those of one connection are, get a slot each. */
 const runBits = 10;
 
 /**
- * Streams by their identifier: a hash table with chains. A peer may leave out identifiers as it likes:
- * those that do not follow each other are scattered. It is no Map for the reason that unordered_set.ts gives.
+ * Streams by identifier: a hash table with chaining. A peer may skip identifiers, so runs of them are scattered by a
+ * secret hash. It is not a Map for the reason given in unordered_set.ts.
  */
 export class StreamIndex<T extends Indexed<T>> {
   #slots: (T | undefined)[] = emptySlots(fewest);
   #size = 0;
-  /** The run asked for last, and where it begins. */
+  /** The last run that was looked up, and where it starts. */
   #run = -1;
   #start = 0;
 
@@ -397,7 +395,7 @@ export class StreamIndex<T extends Indexed<T>> {
     return found;
   }
 
-  /** Those that are in it now. */
+  /** A snapshot of the items. */
   all(): T[] {
     const all: T[] = [];
     for (const first of this.#slots) {
@@ -425,7 +423,7 @@ export class StreamIndex<T extends Indexed<T>> {
     else this.#slots[slot] = found.behind;
     found.behind = undefined;
     this.#size--;
-    if (this.#size === 0 && this.#slots.length > mostKept) this.#slots = emptySlots(fewest);
+    if (this.#size === 0 && this.#slots.length > maxKept) this.#slots = emptySlots(fewest);
   }
 
   #slotOf(id: number): number {
@@ -454,10 +452,10 @@ function emptySlots(length: number): undefined[] {
   return Array.from({ length }, () => undefined);
 }
 
-/** What makes one process scatter otherwise than others. */
+/** The secrets of a process's hash function. */
 export type Secrets = readonly [number, number];
 
-/** Two numbers of 32 bits, the second odd. No peer sees what else Math.random() gives. */
+/** Two random numbers of 32 bits, the second odd. No peer sees other output of Math.random(). */
 export function createSecrets(): Secrets {
   return [randomBits(), randomBits() | 1];
 }
@@ -469,9 +467,9 @@ function randomBits(): number {
 const ours = createSecrets();
 
 /**
- * Where something with this number goes in a hash table: 20 bits. Peers choose their numbers; those that
- * fall together in one process do not in another. The constants are of Ettinger's triple32
- * (https://github.com/skeeto/hash-prospector): a secret alone may be a bad factor.
+ * A hash of 20 bits. Peers choose the numbers, so numbers that collide in one process must not collide in another.
+ * The constants are from Ettinger's triple32 (https://github.com/skeeto/hash-prospector), because a secret factor
+ * alone may be weak.
  */
 export function scatter(number: number, [first, second] = ours): number {
   let mixed = Math.imul(number ^ first, 0xed5ad4bb);
@@ -480,7 +478,7 @@ export function scatter(number: number, [first, second] = ours): number {
   return mixed >>> 12;
 }
 
-/** Another number of 32 bits for each, for tables whose hash everybody knows, as V8's of numbers is. */
+/** A bijection of 32-bit numbers, for tables with a public hash function, such as V8's. */
 function disguise(number: number): number {
   return Math.imul(number, ours[1]);
 }

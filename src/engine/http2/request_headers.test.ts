@@ -15,7 +15,7 @@ function isMalformed(list: readonly string[]): boolean {
   }
 }
 
-test('readRequestHeaders() takes a request apart', () => {
+test('readRequestHeaders() parses a request', () => {
   const fields = ['content-type', 'application/grpc', 'te', 'trailers', 'content-length', '7'];
 
   assert.deepEqual(readRequestHeaders(1, [...good, ...fields]), {
@@ -28,7 +28,7 @@ test('readRequestHeaders() takes a request apart', () => {
   });
 });
 
-test('readRequestHeaders() refuses pseudo-header fields that are missing, doubled, unknown or late', () => {
+test('readRequestHeaders() rejects missing, repeated, unknown and late pseudo-header fields', () => {
   for (const at of [0, 2, 4]) assert.ok(isMalformed(good.toSpliced(at, 2)), `${good[at]}`);
   for (const at of [1, 3, 5]) assert.ok(isMalformed(good.with(at, '')), `${good[at - 1]}`);
   assert.ok(isMalformed([...good, ':path', '/']));
@@ -37,7 +37,7 @@ test('readRequestHeaders() refuses pseudo-header fields that are missing, double
   assert.equal(isMalformed(good.slice(0, 6)), false);
 });
 
-test('readRequestHeaders() refuses what belongs to a connection of HTTP/1.1', () => {
+test('readRequestHeaders() rejects connection-specific fields', () => {
   for (const name of [
     'connection',
     'keep-alive',
@@ -51,7 +51,7 @@ test('readRequestHeaders() refuses what belongs to a connection of HTTP/1.1', ()
   assert.equal(isMalformed([...good, 'te', 'trailers']), false);
 });
 
-test('readRequestHeaders() refuses names and values that no field can have', () => {
+test('readRequestHeaders() rejects invalid names and values', () => {
   for (const name of ['', 'A', 'a b', 'a:b', 'a\u0000', 'a\u007f', 'é']) {
     assert.ok(isMalformed([...good, name, 'x']), JSON.stringify(name));
   }
@@ -63,7 +63,7 @@ test('readRequestHeaders() refuses names and values that no field can have', () 
   assert.equal(isMalformed([...good, 'x', 'a b\té']), false);
 });
 
-test('readRequestHeaders() strips white space at the ends of values, and takes "te" in any case', () => {
+test('readRequestHeaders() strips white space around values, and ignores the case of "te"', () => {
   const list = [...good, 'x', ' a b\t', 'y', '\t \t', 'te', ' Trailers', 'content-length', '7 '];
   const sent = [...list];
 
@@ -75,23 +75,23 @@ test('readRequestHeaders() strips white space at the ends of values, and takes "
   assert.deepEqual(list, sent);
 });
 
-test('readRequestHeaders() leaves a path as it is: it is no name of a method otherwise', () => {
+test('readRequestHeaders() keeps the path unchanged', () => {
   assert.equal(readRequestHeaders(1, good.with(5, '/a.B/C ')).path, '/a.B/C ');
 });
 
-test('readRequestHeaders() refuses a content-length that is no number, or is there twice', () => {
+test('readRequestHeaders() rejects an invalid or repeated content-length', () => {
   for (const value of ['', '-1', '1.5', '1e3', '0x1', '9'.repeat(16)]) {
     assert.ok(isMalformed([...good, 'content-length', value]), value);
   }
   assert.ok(isMalformed([...good, 'content-length', '1', 'content-length', '1']));
 });
 
-test('readOversized() refuses values that no field can have, in what is left of a list', () => {
+test('readOversized() rejects invalid values in the fields that are kept', () => {
   assert.throws(() => readOversized(1, [':path', '/\r'], 10), StreamError);
   assert.equal(readOversized(1, [], 10).path, '');
 });
 
-test('readTrailers() takes fields, stripped, and no pseudo-header field', () => {
+test('readTrailers() strips values, and rejects pseudo-header fields', () => {
   const list = ['grpc-status', '0', 'x', ' y '];
 
   assert.deepEqual(readTrailers(1, list), ['grpc-status', '0', 'x', 'y']);

@@ -1,18 +1,18 @@
 import { StreamError } from './errors.ts';
 
-/** A request's header fields, checked. Requests with the same fields may be the same object. */
+/** The validated header fields of a request. Requests with equal fields may share one object. */
 export interface RequestHeaders {
   readonly method: string;
   readonly path: string;
   readonly scheme: string;
   readonly authority: string;
-  /** All fields but the pseudo-header fields: name, value, name, value, in their order. */
+  /** The fields without pseudo-header fields: name, value, name, value, in order. */
   readonly fields: readonly string[];
-  /** What `content-length` says, if it is there. */
+  /** The value of `content-length`, if present. */
   readonly contentLength: number | undefined;
   /**
-   * Where the header list is larger than we take, the bytes that it may have. Then the only field may be
-   * `content-type`, what else is unknown is empty, and the request is to be refused.
+   * The limit in bytes, if the header list exceeds it. Then only `content-type` is known, other properties may be
+   * empty, and the request must be refused.
    */
   readonly overLimit?: number;
 }
@@ -26,8 +26,8 @@ const connectionSpecific: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Holds a request's fields against RFC 9113 sections 8.2 and 8.3. Throws a StreamError for a
- * malformed request (section 8.1.1).
+ * Validates the fields of a request against RFC 9113 sections 8.2 and 8.3. Throws a StreamError for a malformed
+ * request (section 8.1.1).
  */
 export function readRequestHeaders(streamId: number, list: readonly string[]): RequestHeaders {
   const pseudo = new Map<string, string>();
@@ -45,15 +45,15 @@ export function readRequestHeaders(streamId: number, list: readonly string[]): R
   const method = pseudo.get(':method');
   const path = pseudo.get(':path');
   const scheme = pseudo.get(':scheme');
-  // Section 8.3.1; CONNECT, which has neither path nor scheme, is nothing that we serve.
+  // Section 8.3.1; CONNECT, which has neither, is not supported.
   if (!method || !path || !scheme) throw malformed(streamId, 'a missing pseudo-header field');
-  // Section 8.5: with them it is malformed.
+  // Section 8.5: CONNECT with them is malformed.
   if (method === 'CONNECT') throw malformed(streamId, 'a path of CONNECT');
   const authority = pseudo.get(':authority') ?? '';
   return { method, path, scheme, authority, fields, contentLength };
 }
 
-/** What is known of a request whose header list is larger than `limit` bytes. Throws a StreamError, too. */
+/** The known headers of a request whose header list exceeds `limit` bytes. Throws a StreamError as well. */
 export function readOversized(
   streamId: number,
   list: readonly string[],
@@ -74,14 +74,14 @@ export function readOversized(
   };
 }
 
-/** The fields of trailers, held against the same rules; none is a pseudo-header field (section 8.1). */
+/** Validates the fields of trailers, which have no pseudo-header fields (section 8.1). */
 export function readTrailers(streamId: number, list: readonly string[]): readonly string[] {
   const fields = list.slice();
   readFields(streamId, fields);
   return fields;
 }
 
-/** A value without white space at its ends, where no field value may have it (RFC 9113 section 8.2.1). */
+/** Strips leading and trailing white space, which field values must not have (RFC 9113 section 8.2.1). */
 export function stripped(value: string): string {
   let from = 0;
   let to = value.length;
@@ -92,7 +92,7 @@ export function stripped(value: string): string {
 
 const pseudoNames: ReadonlySet<string> = new Set([':method', ':path', ':scheme', ':authority']);
 
-/** The value of a field, the first if there are several. */
+/** The first value of a field. */
 export function valueOf(fields: readonly string[], name: string): string | undefined {
   for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
   return undefined;
@@ -103,9 +103,8 @@ function isPseudo(name: string | undefined): boolean {
 }
 
 /**
- * Checks the fields, and strips their values. White space at the ends of a value makes a request
- * malformed (section 8.2.1); but gRPC servers and proxies take it off and go on, and nothing can be
- * smuggled by that. Gives what `content-length` says.
+ * Validates the fields and strips their values. White space around a value makes a request malformed (section 8.2.1),
+ * but other gRPC servers and proxies strip it, and it cannot be used for smuggling. Returns the `content-length`.
  */
 function readFields(streamId: number, fields: string[]): number | undefined {
   let contentLength: number | undefined;
@@ -116,7 +115,7 @@ function readFields(streamId: number, fields: string[]): number | undefined {
     if (!isFieldName(name) || connectionSpecific.has(name)) throw malformed(streamId, `"${name}"`);
     if (!isFieldValue(sent)) throw malformed(streamId, `the value of "${name}"`);
     if (value.length !== sent.length) fields[at + 1] = value;
-    // Section 8.2.2; case does not matter (RFC 9110 section 10.1.4).
+    // Section 8.2.2; the value is case-insensitive (RFC 9110 section 10.1.4).
     if (name === 'te' && value !== 'trailers' && value.toLowerCase() !== 'trailers') {
       throw malformed(streamId, `"te: ${value}"`);
     }
@@ -130,7 +129,7 @@ function readFields(streamId: number, fields: string[]): number | undefined {
   return contentLength;
 }
 
-/** RFC 9113 section 8.2.1: no control, no upper case, no colon, nothing above 0x7e. */
+/** RFC 9113 section 8.2.1: no control characters, upper case, colon, or octets above 0x7e. */
 function isFieldName(name: string): boolean {
   for (let i = 0; i < name.length; i++) {
     const c = name.charCodeAt(i);
@@ -139,7 +138,7 @@ function isFieldName(name: string): boolean {
   return name.length > 0;
 }
 
-/** RFC 9113 section 8.2.1: no NUL, CR or LF, with which other fields and requests are smuggled. */
+/** RFC 9113 section 8.2.1: no NUL, CR or LF, which allow request smuggling. */
 function isFieldValue(value: string): boolean {
   for (let i = 0; i < value.length; i++) {
     const c = value.charCodeAt(i);

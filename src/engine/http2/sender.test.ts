@@ -5,7 +5,7 @@ import { Output } from './sender.ts';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-test('Output keeps no large buffer alive for a small part of it', () => {
+test('Output does not keep a large buffer for a small part of it', () => {
   const output = new Output();
   const message = Buffer.alloc(4 * MiB, 'x');
 
@@ -17,7 +17,7 @@ test('Output keeps no large buffer alive for a small part of it', () => {
   assert.ok(kept <= 128 * KiB, `${kept} bytes are kept for 64 KiB`);
 });
 
-test('Output does not copy what is most of its buffer', () => {
+test('Output does not copy a part that is most of its buffer', () => {
   const output = new Output();
   const message = Buffer.alloc(64 * KiB, 'x');
 

@@ -7,33 +7,36 @@ import type { PeerSettings } from './settings.ts';
 import type { Stream } from './stream.ts';
 
 /**
- * Begins the first header block of a connection: we never use the peer's dynamic table. A peer that
- * announces a smaller one waits for such a word (RFC 9113 section 4.3.1), and none can be smaller.
+ * Starts the first header block of a connection, as the encoder never uses the dynamic table. A peer that announces a
+ * smaller table expects a size update (RFC 9113 section 4.3.1), and no table is smaller than 0.
  */
 const noTable = encodeTableSizeUpdate(0);
 
-/** Beyond this many bytes DATA waits until the socket has taken what there is. */
+/** Bytes of output above which DATA waits for the socket. */
 const fullOutput = 128 * 1024;
 
-/** The most that a DATA frame has, however much the peer takes in one: others have their turn between two. */
+/** The maximum payload of a DATA frame, whatever the peer's MAX_FRAME_SIZE, so that streams alternate. */
 const longestData = 64 * 1024;
 
-/** The last part of a response that may go before those that wait: less than the smallest MAX_FRAME_SIZE. */
+/**
+ * The maximum size of the last part of a response that is sent before queued streams: less than the smallest
+ * MAX_FRAME_SIZE.
+ */
 const smallRest = 4096;
 
 interface SenderDeps {
   peer: PeerSettings;
   limits: Http2Limits;
   account: Account;
-  /** What the socket has taken and not sent, in bytes. */
+  /** Bytes in the socket's write buffer. */
   unsent: () => number;
-  /** Told when the last frame of a response has been put out. */
+  /** Called when the last frame of a response has been sent. */
   onEnded: (stream: Stream) => void;
 }
 
 /**
- * Everything that leaves: control frames and headers at once, DATA as the windows of stream and
- * connection allow (RFC 9113 section 5.2), a frame of each stream in turn.
+ * Sends control frames and headers at once, and DATA as flow control allows (RFC 9113 section 5.2), one frame of each
+ * stream in turn.
  */
 export class Sender {
   readonly output = new Output();
@@ -43,14 +46,14 @@ export class Sender {
   readonly #limits: Http2Limits;
   readonly #account: Account;
   readonly #unsent: () => number;
-  /** Streams that have something to send and the window for it, in their turn. */
+  /** Streams with DATA to send and an open window, in round-robin order. */
   readonly #line: Stream[] = [];
-  /** How many HEADERS and DATA frames have been put out. */
+  /** The number of HEADERS and DATA frames sent. */
   responseFrames = 0;
   #saidNoTable = false;
   #queuedCost = 0;
   #hasLeftOut = false;
-  /** What the last GOAWAY said. */
+  /** The last stream identifier of the last GOAWAY. */
   #lastServed = maxInt31;
 
   constructor({ peer, limits, account, unsent, onEnded }: SenderDeps) {
@@ -62,27 +65,27 @@ export class Sender {
     this.window = new SendWindow(65_535);
   }
 
-  /** What DATA takes that waits for a window, or for room in the output. */
+  /** The cost of DATA that waits for a window or for the socket. */
   get queuedCost(): number {
     return this.#queuedCost;
   }
 
-  /** Whether DATA waits for nothing but room in the output. */
+  /** True if DATA only waits for the socket. */
   get wantsToSend(): boolean {
     return this.#line.length > 0 && this.window.available > 0;
   }
 
-  /** Whether a header block was not even put out, so that the connection cannot go on. */
+  /** True if a header block was dropped for lack of memory, so that the connection must end. */
   get hasLeftOut(): boolean {
     return this.#hasLeftOut;
   }
 
-  /** Bytes that the peer has not read, as far as we can see. */
+  /** Bytes that the peer has not read, as far as the server knows. */
   get unreadBytes(): number {
     return this.output.length + this.#unsent();
   }
 
-  /** Bytes that may wait for the peer, whatever all of them together have. */
+  /** Bytes that may be queued for the peer, whatever the byte limit. */
   get #room(): number {
     return this.#limits.maxUnreadBytes - this.unreadBytes;
   }
@@ -100,9 +103,9 @@ export class Sender {
     this.output.headers(stream.id, whole, { endStream, maxFrameSize: this.#peer.maxFrameSize });
   }
 
-  /** Sends a part of a body, or has it wait. False: that is enough for now. */
+  /** Sends or queues a part of a body. Returns false if the writer should wait. */
   send(stream: Stream, bytes: Uint8Array): boolean {
-    // The connection ends with this turn: no DATA may come before HEADERS that were left out.
+    // The connection ends in this turn: no DATA may follow HEADERS that were dropped.
     if (this.#hasLeftOut) return false;
     if (bytes.length > 0) {
       if (this.#sendAtOnce(stream, bytes)) return true;
@@ -115,7 +118,7 @@ export class Sender {
     return stream.queuedCost < streamBufferSize && this.#queuedCost < connectionBufferSize;
   }
 
-  /** What is small and the whole rest of a response need not stand in line: nothing could join it. */
+  /** A small last part of a response need not queue, as nothing follows it. */
   #sendAtOnce(stream: Stream, bytes: Uint8Array): boolean {
     const room = Math.min(smallRest, stream.sendWindow.available, this.window.available);
     const isLast = stream.isEnding && stream.queued === 0;
@@ -128,7 +131,7 @@ export class Sender {
     return true;
   }
 
-  /** Puts a stream in line for what it has queued; where that is nothing, its end leaves at once. */
+  /** Queues a stream that has DATA; one without DATA is ended at once. */
   queued(stream: Stream): void {
     if (this.#hasLeftOut) return;
     if (stream.queued === 0) {
@@ -137,14 +140,14 @@ export class Sender {
   }
 
   /**
-   * Sends those of a stream's parts that its windows and the output have room for as a whole, and drops the
-   * others. False where the peer has got the half of one.
+   * Sends the parts that fit completely into the windows and the output, and drops the others. Returns false if a
+   * part has been sent in part.
    */
   cutShort(stream: Stream): boolean {
     const room = Math.min(stream.sendWindow.available, this.window.available, this.#room / 2);
     let whole = stream.wholeParts(room);
     while (whole > 0) {
-      const length = Math.min(whole, this.#mostData);
+      const length = Math.min(whole, this.#maxData);
       this.#beginFrame(stream, length, false);
       this.#move(stream, length);
       whole -= length;
@@ -159,13 +162,13 @@ export class Sender {
     stream.dropQueue();
   }
 
-  /** Puts out as much DATA as windows and output have room for. */
+  /** Sends DATA as far as the windows and the output allow. */
   flush(): void {
     while (this.window.available > 0 && this.output.length < fullOutput) {
       const stream = this.#line.shift();
       if (!stream) return;
       stream.leaveLine();
-      // SETTINGS may have closed its window since it came into the line (section 6.9.2).
+      // SETTINGS may have closed the window since the stream was queued (section 6.9.2).
       if (stream.sendWindow.available <= 0) continue;
       this.#sendFrame(stream);
       if (stream.queued > 0) this.queued(stream);
@@ -175,7 +178,7 @@ export class Sender {
 
   #sendFrame(stream: Stream): void {
     const { sendWindow } = stream;
-    const most = Math.min(sendWindow.available, this.window.available, this.#mostData);
+    const most = Math.min(sendWindow.available, this.window.available, this.#maxData);
     const length = Math.min(stream.queued, most);
     const last = length === stream.queued && stream.isEnding;
     const endStream = last && stream.trailers === undefined;
@@ -185,11 +188,11 @@ export class Sender {
     else if (last) this.#end(stream);
   }
 
-  get #mostData(): number {
+  get #maxData(): number {
     return Math.min(this.#peer.maxFrameSize, longestData);
   }
 
-  /** The header of a DATA frame, and what the windows lose by it. */
+  /** Writes the header of a DATA frame and updates the windows. */
   #beginFrame(stream: Stream, length: number, endStream: boolean): void {
     const flags = endStream ? Flag.END_STREAM : 0;
     this.responseFrames++;
@@ -220,7 +223,7 @@ export class Sender {
     if (increment > 0) this.output.word(FrameType.WINDOW_UPDATE, streamId, increment);
   }
 
-  /** Of the last streams that it is given it says the lowest so far: a peer may have sent the others again. */
+  /** GOAWAY names the lowest identifier so far, as the peer may have retried later streams. */
   goAway(lastStreamId: number, code: number, debug = ''): void {
     // RFC 9113 section 6.8.
     this.#lastServed = Math.min(this.#lastServed, lastStreamId);
@@ -233,38 +236,32 @@ export class Sender {
 }
 
 const chunkSize = 32 * 1024;
-/** A rest that is smaller serves nobody. */
-const leastChunk = 1024;
-const mostSpare = 256;
-/** What connections have not filled of their chunks: one that is idle holds none. */
+/** A smaller remainder of a chunk is not reused. */
+const minChunk = 1024;
+const maxSpare = 256;
+/** Remainders of chunks that any connection may use, so that an idle connection holds none. */
 const spare: Buffer[] = [];
 
-/**
- * The frames that wait to be written to one connection. Everything of one turn is gathered in one
- * buffer, and leaves in one write.
- */
+/** The pending output of one connection. Frames of a turn are gathered in one buffer and sent in one write. */
 export class Output {
   #chunk: Buffer = empty;
   #filled = 0;
   readonly #full: Buffer[] = [];
   #fullLength = 0;
 
-  /** Bytes that wait. */
+  /** The number of pending bytes. */
   get length(): number {
     return this.#fullLength + this.#filled;
   }
 
-  /**
-   * Everything that waits, as few buffers, or where that is more than `most` bytes, about so many of them;
-   * the buffers are the caller's from now on.
-   */
+  /** Returns the pending output in few buffers, or about `most` bytes of it. The buffers belong to the caller. */
   take(most = Number.POSITIVE_INFINITY): Buffer[] {
     if (this.length > most) return this.#takeFirst(most);
     const taken = this.#full.splice(0);
     if (this.#filled > 0) taken.push(this.#chunk.subarray(0, this.#filled));
-    // What is left of the chunk serves the next turn, of whichever connection.
+    // The rest of the chunk serves the next turn of any connection.
     const rest = this.#chunk.subarray(this.#filled);
-    if (rest.length >= leastChunk && spare.length < mostSpare) spare.push(rest);
+    if (rest.length >= minChunk && spare.length < maxSpare) spare.push(rest);
     this.#chunk = empty;
     this.#filled = 0;
     this.#fullLength = 0;
@@ -283,13 +280,13 @@ export class Output {
     return this.#full.splice(0, count);
   }
 
-  /** A whole frame with this payload. */
+  /** Writes a whole frame. */
   frame(type: number, flags: number, streamId: number, payload: Uint8Array = empty): void {
     this.frameHeader(payload.length, type, flags, streamId);
     this.bytes(payload);
   }
 
-  /** A HEADERS frame, and CONTINUATION frames where it is too small (RFC 9113 section 6.10). */
+  /** Writes a HEADERS frame, and CONTINUATION frames if the block exceeds a frame (RFC 9113 section 6.10). */
   headers(
     streamId: number,
     block: Buffer,
@@ -297,7 +294,7 @@ export class Output {
   ): void {
     const { maxFrameSize } = how;
     const endStream = how.endStream ? Flag.END_STREAM : 0;
-    // Nearly every block; a view of it would cost more than to copy it.
+    // The usual case; creating a view would cost more than copying.
     if (block.length <= maxFrameSize) {
       return this.frame(FrameType.HEADERS, endStream | Flag.END_HEADERS, streamId, block);
     }
@@ -309,14 +306,16 @@ export class Output {
     }
   }
 
-  /** A frame of four bytes: RST_STREAM with an error code, or WINDOW_UPDATE with an increment. */
+  /**
+   * Writes a frame with a payload of four bytes: RST_STREAM with an error code, or WINDOW_UPDATE with an increment.
+   */
   word(type: number, streamId: number, value: number): void {
     this.frameHeader(4, type, 0, streamId);
     this.#room(4);
     this.#filled = this.#chunk.writeUInt32BE(value, this.#filled);
   }
 
-  /** What comes before a payload of this length, which is to follow with bytes(). */
+  /** Writes a frame header; the payload must follow with bytes(). */
   frameHeader(length: number, type: number, flags: number, streamId: number): void {
     this.#room(frameHeaderLength);
     const chunk = this.#chunk;
@@ -325,12 +324,12 @@ export class Output {
     this.#filled = chunk.writeUInt32BE(streamId, this.#filled + 5);
   }
 
-  /** A part of a payload. */
+  /** Writes a part of a payload. */
   bytes(bytes: Uint8Array): void {
     if (bytes.length > chunkSize / 2) {
       this.#pushFilled();
       const { buffer, byteOffset, length } = bytes;
-      // A view keeps the whole buffer: a peer may leave the last frame of many large messages unread.
+      // A view keeps its whole buffer in memory, and a peer may leave the last frames of many large messages unread.
       const isMost = 2 * length >= buffer.byteLength;
       this.#push(isMost ? Buffer.from(buffer, byteOffset, length) : Buffer.from(bytes));
       return;

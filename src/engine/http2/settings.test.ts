@@ -12,7 +12,7 @@ function apply(settings: [id: number, value: number][], cut = 0) {
   return peer;
 }
 
-test('applySettings() takes the values over, the last of each, and ignores unknown ones', () => {
+test('applySettings() applies the last value of each setting, and ignores unknown ones', () => {
   const peer = apply([
     [0x4, 1],
     [0x5, 16_777_215],
@@ -30,7 +30,7 @@ test('applySettings() takes the values over, the last of each, and ignores unkno
   });
 });
 
-test('applySettings() refuses what RFC 9113 section 6.5.2 does not allow', () => {
+test('applySettings() rejects values out of range (RFC 9113 section 6.5.2)', () => {
   const wrong: [settings: [number, number][], cut: number, code: number][] = [
     [[[0x2, 2]], 0, ErrorCode.PROTOCOL_ERROR],
     [[[0x4, 2 ** 31]], 0, ErrorCode.FLOW_CONTROL_ERROR],

@@ -12,17 +12,17 @@ export const SettingId = {
   MAX_HEADER_LIST_SIZE: 0x6,
 } as const;
 
-/** What a peer has told us of itself, as far as a server needs it. */
+/** The peer's settings that the server uses. */
 export interface PeerSettings {
-  /** Bytes that a new stream may be sent at once. */
+  /** The initial send window of a stream, in bytes. */
   initialWindowSize: number;
-  /** Bytes of payload that a frame to it may have. */
+  /** The maximum payload of a frame, in bytes. */
   maxFrameSize: number;
-  /** Bytes of a response's header list, as section 6.5.2 counts them: advice that peers mean. */
+  /** The maximum header list of a response in bytes, counted as in section 6.5.2; advisory. */
   maxHeaderListSize: number;
 }
 
-/** What holds before the peer's first SETTINGS frame. */
+/** The settings before the peer's first SETTINGS frame. */
 export function defaultPeerSettings(): PeerSettings {
   return {
     initialWindowSize: 65_535,
@@ -35,9 +35,8 @@ const settingLength = 6;
 const largestMaxFrameSize = 0xff_ff_ff;
 
 /**
- * Takes a SETTINGS frame's values over, in their order (RFC 9113 section 6.5). Throws a
- * ConnectionError for a value that is out of its range. HEADER_TABLE_SIZE needs no heed: sender.ts
- * uses no table.
+ * Applies a SETTINGS frame in order (RFC 9113 section 6.5). Throws a ConnectionError for a value out of range.
+ * HEADER_TABLE_SIZE is ignored, as sender.ts uses no dynamic table.
  */
 export function applySettings(settings: PeerSettings, { bytes, start, end }: Frame): void {
   if ((end - start) % settingLength !== 0) {
@@ -65,7 +64,7 @@ export function applySettings(settings: PeerSettings, { bytes, start, end }: Fra
   }
 }
 
-/** What we tell a peer of ourselves: the payload of our SETTINGS frame. */
+/** The payload of the server's SETTINGS frame. */
 export function ownSettings(limits: Http2Limits): Buffer {
   return encodeSettings([
     [SettingId.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams],
@@ -74,7 +73,7 @@ export function ownSettings(limits: Http2Limits): Buffer {
   ]);
 }
 
-/** The payload of a SETTINGS frame. */
+/** Encodes the payload of a SETTINGS frame. */
 export function encodeSettings(
   settings: readonly (readonly [id: number, value: number])[],
 ): Buffer {

@@ -1,119 +1,120 @@
-import { type Account, type Category, Held } from '../account.ts';
+import type { Account } from '../account.ts';
+import { type Category, Held } from '../held.ts';
 import type { Flow } from '../scheduler.ts';
 import { type Code, type ConnectionError, StreamError } from './errors.ts';
 import { ReceiveWindow, SendWindow, type Payload, SendQueue } from './flow_control.ts';
 import type { RequestHeaders } from './request_headers.ts';
 import type { PeerSettings } from './settings.ts';
 
-/** What happens to a stream, told to whoever serves it. */
+/** Events of a stream, for its handler. */
 export interface StreamEvents {
-  /** A part of the body. The bytes are valid until this returns; what is kept must be copied. */
+  /** A part of the body. The bytes are valid until the callback returns. */
   data(bytes: Buffer): void;
   /**
-   * The request is whole. `trailers` are its last fields: name, value, name, value. There are none where
-   * they were more than `overLimit` bytes, which is all that they may be.
+   * The request is complete. `trailers` are names and values, alternating. If they exceeded `overLimit` bytes, they
+   * are dropped.
    */
   end(trailers: readonly string[], overLimit?: number): void;
-  /** The peer has reset the stream, or is gone; a code of RFC 9113 section 7. */
+  /** The peer has reset the stream or closed the connection; the code is of RFC 9113 section 7. */
   reset(code: number): void;
-  /** We have ended the stream, or its connection, for what the peer did. */
+  /** The server has ended the stream or the connection because of a protocol error. */
   failed(error: StreamError | ConnectionError): void;
-  /** The connection is dropped within a second: the last moment to answer. */
+  /** The connection is closed within a second: the handler must respond now. */
   expire(): void;
-  /** Its place is wanted for others: it ends now. */
+  /** The stream must end at once, to make room for others. */
   evicted?(): void;
-  /** What was written has been sent, after write() had said that it was enough. */
+  /** The buffer is sent, after write() had returned false. */
   drain(): void;
-  /** The response is complete: its last frame has been put out. */
+  /** The last frame of the response has been sent. */
   sent(): void;
 }
 
-/** Serves a stream: answers through it, now or later. */
+/** Serves a stream: responds through it, now or later. */
 export type Serve = (stream: Stream, request: RequestHeaders) => StreamEvents;
 
 /** The connection, as its streams see it. */
 export interface StreamOwner {
-  /** The connection's part of what the server does. */
+  /** The connection's share of the event loop. */
   readonly flow: Flow;
-  /** What the connection holds. */
+  /** The connection's account. */
   readonly account: Account;
-  /** Sends a HEADERS frame now. */
+  /** Sends HEADERS now. */
   sendHeaders(stream: Stream, block: Buffer, endStream: boolean): void;
-  /** Sends a part of a body as windows allow. False: that is enough for now. */
+  /** Sends or queues a part of a body. Returns false if the writer should wait. */
   send(stream: Stream, bytes: Uint8Array): boolean;
-  /** Ends the response after what the stream has queued. */
+  /** Ends the response after the queued data. */
   endQueued(stream: Stream): void;
-  /** Ends the response with what leaves now; see Stream.abandon(). */
+  /** Ends the response with what fits into the windows; see Stream.abandon(). */
   abandon(stream: Stream): void;
-  /** Gives the peer room on the stream for what has been consumed. */
+  /** Opens the stream window by consumed bytes. */
   giveBack(stream: Stream, bytes: number): void;
   /** Ends the stream with RST_STREAM. */
   reset(stream: Stream, code: number): void;
-  /** There is something to count anew, or to send. */
+  /** Charges or output have changed. */
   wake(): void;
 }
 
-/** What a stream begins with: its windows, and what its peer says of itself. */
+/** The initial windows and peer settings of a stream. */
 interface StreamParts {
   send: number;
   receive: number;
   peer: PeerSettings;
 }
 
-/** A connection with so many open streams is served even when the server keeps far too much: it may be a probe's. */
+/** A connection with no more open streams is served even far above the byte limit, as it may be a probe's. */
 export const fewStreams = 2;
 
-/** Of what a stream holds, what has to move in a while: else it makes no progress. */
+/** The fraction of what a stream holds that must move for it to count as progress. */
 const progressPart = 16;
 
 /**
- * RFC 9113 section 5.1, as a server has it that pushes nothing. A stream is there once its request has begun. Its
- * response is the last to end: one that ends before the request does resets the rest of that (section 8.1).
+ * The states of RFC 9113 section 5.1 for a server that does not push. A stream exists from the start of its request,
+ * and closes with its response; if the request is not complete by then, the rest is discarded (section 8.1).
  */
 type State = 'open' | 'half-closed (remote)' | 'closed';
 
-/** One request and its response. */
+/** A request and its response. */
 export class Stream {
   readonly id: number;
   readonly sendWindow: SendWindow;
   readonly receiveWindow: ReceiveWindow;
-  /** The index's own. */
+  /** Written by StreamIndex. */
   behind: Stream | undefined;
   readonly #owner: StreamOwner;
   readonly #peer: PeerSettings;
   #events: StreamEvents | undefined;
   #state: State = 'open';
-  /** How the response ends has been decided, though it may not have left. */
+  /** True once the end of the response is decided, though it may not be sent. */
   #isEnding = false;
   #trailers: Buffer | undefined;
-  /** Body bytes that `content-length` promises and that have not come (section 8.1.1). */
+  /** Body bytes that `content-length` announces and that have not arrived (section 8.1.1). */
   #bodyLeft: number | undefined;
-  /** Body bytes that have been told and not been consumed. */
+  /** Body bytes that were passed to the handler and not consumed. */
   #unconsumed = 0;
-  /** Those that whoever serves it has consumed and still keeps. */
+  /** Consumed body bytes that the handler still keeps. */
   #kept = 0;
-  /** Bytes of a response that are not ready to be sent. */
+  /** Bytes of responses that are not ready to be sent. */
   #unready = 0;
-  /** Those of the last one, which whoever serves it keeps until it goes on. */
+  /** Bytes of the last response, which the handler keeps until it continues. */
   #lastGiven = 0;
-  /** What of the response waits for a window, once anything does. */
+  /** Response data that waits for flow control. */
   #queue: SendQueue | undefined;
   #isInLine = false;
   #wantsDrain = false;
   #isCall = false;
   #isAdmitted = false;
-  /** Bytes that the last of its messages was given room for. */
+  /** Bytes that the last message was admitted with. */
   #given = 0;
-  /** Bytes by which its window has been widened. */
+  /** Bytes by which its window has been enlarged. */
   #widened = 0;
-  /** Other threads' work on its messages that is under way. */
+  /** The number of jobs of other threads on its messages. */
   #jobs = 0;
   #isReleased = false;
   #isWaiting = false;
-  /** What it holds, by category. */
+  /** Bytes held, by category. */
   readonly #held = [0, 0, 0, 0, 0, 0, 0];
   #heldBytes = 0;
-  /** The turn when enough had moved, and what has moved since. */
+  /** The turn of the last progress, and the bytes moved since. */
   #progressedAt: number;
   #moved = 0;
 
@@ -126,22 +127,22 @@ export class Stream {
     this.#progressedAt = owner.flow.turn;
   }
 
-  /** Its connection's part of what the server does: whatever it has done is counted there. */
+  /** The connection's share of the event loop; all work for the stream is counted there. */
   get flow(): Flow {
     return this.#owner.flow;
   }
 
-  /** What its connection holds. */
+  /** The connection's account. */
   get account(): Account {
     return this.#owner.account;
   }
 
-  /** What the peer takes of a header list, in bytes as RFC 9113 section 6.5.2 counts them. */
+  /** The peer's maximum header list in bytes, counted as in RFC 9113 section 6.5.2. */
   get maxHeaderListSize(): number {
     return this.#peer.maxHeaderListSize;
   }
 
-  /** Who serves it, as soon as the request is known. */
+  /** The handler's events, once the request is known. */
   get events(): StreamEvents | undefined {
     return this.#events;
   }
@@ -151,19 +152,19 @@ export class Stream {
     return this.#state === 'half-closed (remote)' || this.#state === 'closed';
   }
 
-  /** Neither side can do anything any more. */
+  /** Both sides have ended. */
   get closed(): boolean {
     return this.#state === 'closed';
   }
 
-  /** Nothing more can be added to the response. */
+  /** Nothing can be added to the response. */
   get isEnding(): boolean {
     return this.#isEnding;
   }
 
-  // What comes from the peer: called by its connection.
+  // Events from the peer, called by the connection.
 
-  /** The request has come: a header list of so many bytes. Throws a StreamError where its body has another length. */
+  /** The request headers have arrived. Throws a StreamError if the body has another length than announced. */
   begin({
     contentLength,
     endStream,
@@ -176,15 +177,15 @@ export class Stream {
     if (endStream) this.#state = 'half-closed (remote)';
   }
 
-  /** The request is known, and somebody serves it from now on. */
+  /** Sets the handler. */
   serve(events: StreamEvents): void {
     this.#events = events;
     if (this.#state === 'half-closed (remote)') events.end([]);
   }
 
   /**
-   * DATA has come, of which `body` is what is not padding (section 6.1). Throws a StreamError where there may be none,
-   * or not so much.
+   * DATA has arrived; `body` is the payload without padding (section 6.1). Throws a StreamError if no DATA, or not as
+   * much, is allowed.
    */
   receiveData(body: Buffer, length: number, endStream: boolean): void {
     if (this.remoteEnded) throw this.#error('STREAM_CLOSED', 'Cannot take DATA after the end');
@@ -196,26 +197,26 @@ export class Stream {
     this.#progress(body.length);
     if (body.length < length) this.consume(length - body.length);
     this.#countBody(body.length, endStream);
-    // Whoever serves it need not keep what nothing follows.
+    // Ended first, as a handler need not copy the last part of a body.
     if (endStream) this.#endRemote();
     if (body.length > 0) this.#events?.data(body);
     if (endStream && !this.closed) this.#events?.end([]);
   }
 
-  /** Throws a StreamError where no trailers may come (section 8.1). */
+  /** Throws a StreamError if trailers are not allowed (section 8.1). */
   checkTrailers(endStream: boolean): void {
     if (this.remoteEnded) throw this.#error('STREAM_CLOSED', 'Cannot take HEADERS after the end');
     if (!endStream) throw this.#error('PROTOCOL_ERROR', 'Cannot take trailers that do not end it');
   }
 
-  /** The request has ended with trailers. Throws a StreamError where its body has another length. */
+  /** The request has ended with trailers. Throws a StreamError if the body has another length than announced. */
   receiveTrailers(trailers: readonly string[], overLimit?: number): void {
     this.#countBody(0, true);
     this.#endRemote();
     this.#events?.end(trailers, overLimit);
   }
 
-  /** It is over: nothing comes or goes any more. */
+  /** Closes the stream: no more frames are received or sent. */
   close(): void {
     if (this.#isAdmitted) this.#owner.account.admit(-1);
     this.#owner.account.widen(-this.#widened);
@@ -223,7 +224,7 @@ export class Stream {
     this.#isEnding = true;
   }
 
-  /** Whoever has served it is done: it holds nothing from now on, but for what other threads have of it. */
+  /** The handler is done: releases all charges, except for jobs of other threads. */
   release(): void {
     const { account } = this.#owner;
     this.#isReleased = true;
@@ -235,12 +236,12 @@ export class Stream {
     account.count('streams', -1);
   }
 
-  /** Another thread begins to work on one of its messages, or waits to: that cannot be taken back. */
+  /** A thread starts, or queues, a job on one of its messages, which cannot be cancelled. */
   beginJob(): void {
     this.#jobs++;
   }
 
-  /** It is done. */
+  /** The job is done. */
   endJob(): void {
     this.#jobs--;
     if (this.#jobs > 0 || !this.#isReleased) return;
@@ -253,25 +254,28 @@ export class Stream {
     if (bytes !== 0) this.#owner.account.charge(category, -bytes);
   }
 
-  // What whoever serves it does.
+  // Actions of the handler.
 
-  /** Sends response headers, an encoded block; informational ones may go before them. */
+  /** Sends response headers, an encoded block; informational ones may precede them. */
   respond(block: Buffer, how: { endStream: boolean } = { endStream: false }): void {
     if (this.#isEnding) return;
     this.#isEnding = how.endStream;
     this.#owner.sendHeaders(this, block, how.endStream);
   }
 
-  /** Sends a part of the body, which is ours from now on. False: wait for drain() before the next. */
+  /**
+   * Sends a part of the body, which belongs to the stream from now on. Returns false if the writer must wait for
+   * drain().
+   */
   write(bytes: Uint8Array): boolean {
     if (this.#isEnding) return true;
     const goOn = this.#owner.send(this, bytes);
-    // What is empty is sent already.
+    // An empty part is sent already.
     this.#wantsDrain = !goOn && this.queued > 0;
     return !this.#wantsDrain;
   }
 
-  /** Ends the response with a last part of its body, if there is one, and trailers (an encoded block). */
+  /** Ends the response with an optional last part of its body and optional trailers (an encoded block). */
   end(trailers?: Buffer, last?: Uint8Array): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
@@ -279,14 +283,13 @@ export class Stream {
     this.#lastGiven = 0;
     if (last && last.length > 0) this.#owner.send(this, last);
     else this.#owner.endQueued(this);
-    // Most often they have left by now.
+    // Usually sent by now.
     if (!this.closed) this.#countResponse();
   }
 
   /**
-   * Ends the response now, though it may have been ended before: the parts that windows have room for are
-   * sent, the others are dropped, and then come trailers (an encoded block). Where the peer has got half of
-   * a part, the stream is reset with CANCEL instead.
+   * Ends the response now, even after end(): sends the parts that fit into the windows, drops the others, and then
+   * sends trailers (an encoded block). If a part has been sent in part, the stream is reset with CANCEL instead.
    */
   abandon(trailers?: Buffer): void {
     if (this.closed) return;
@@ -295,21 +298,21 @@ export class Stream {
     this.#owner.abandon(this);
   }
 
-  /** Says that so many bytes of the body are done with: the peer may send as many more. */
+  /** Marks body bytes as consumed, so that the window opens by as many. */
   consume(bytes: number): void {
     if (this.closed) return;
     this.discard(bytes);
     this.#owner.giveBack(this, bytes);
   }
 
-  /** Says that nobody takes so many bytes of the body, or more than those: the peer gets no room for others. */
+  /** Marks body bytes as discarded, and keeps the window closed. */
   discard(bytes: number): void {
     if (this.closed) return;
     this.#unconsumed -= bytes;
     this.#countBodies();
   }
 
-  /** Says how many consumed bytes of the body are still kept for it. */
+  /** Sets the number of consumed body bytes that are still kept. */
   keep(bytes: number): void {
     if (this.closed || bytes === this.#kept) return;
     this.#kept = bytes;
@@ -317,21 +320,21 @@ export class Stream {
     this.#owner.wake();
   }
 
-  /** Says how many bytes of a response are kept that is not ready to be sent. */
+  /** Sets the number of response bytes that are not ready to be sent. */
   keepResponse(bytes: number): void {
     if (this.closed) return;
     this.#unready = bytes;
     this.#countResponse();
   }
 
-  /** Says how many bytes the last response has, which is kept until there is another, or the last of all. */
+  /** Sets the bytes of the last response, which is kept until the next one or the end. */
   keepLast(bytes: number): void {
     if (this.closed) return;
     this.#lastGiven = bytes;
     this.#countResponse();
   }
 
-  /** Says how many bytes of a category are held for it now. */
+  /** Sets the bytes that are held in a category. */
   hold(category: Category, bytes: number): void {
     const before = this.#held[category] ?? 0;
     if (bytes === before || this.closed) return;
@@ -341,14 +344,14 @@ export class Stream {
     if (category === Held.messages && this.#lastGiven > 0) this.#countResponse();
   }
 
-  /** Says whether it counts among the calls that are limited. */
+  /** Sets whether the stream counts as a call. */
   countCall(isCall: boolean): void {
     if (this.#isCall === isCall || this.closed) return;
     this.#isCall = isCall;
     this.#owner.account.count('calls', isCall ? 1 : -1);
   }
 
-  /** It receives a message that has been given room for so many bytes: its connection is read on for that. */
+  /** A message is admitted with so many bytes; the connection is read for it even above the limit. */
   admit(bytes: number): void {
     this.#given = bytes;
     if (this.#isAdmitted || this.closed) return;
@@ -356,14 +359,14 @@ export class Stream {
     this.#owner.account.admit(1);
   }
 
-  /** The message has been served. What answers it may take its room. */
+  /** The message has been handled. Its response may use the admitted bytes. */
   endAdmission(): void {
     if (!this.#isAdmitted || this.closed) return;
     this.#isAdmitted = false;
     this.#owner.account.admit(-1);
   }
 
-  /** Widens its window where there is room: gives by how much. */
+  /** Enlarges the window if memory allows; returns the increment. */
   widen(size: number): number {
     const more = this.receiveWindow.missing(size);
     if (more === 0 || !this.#owner.account.widen(more)) return 0;
@@ -371,41 +374,41 @@ export class Stream {
     return this.receiveWindow.widen(more);
   }
 
-  /** Says whether it waits for room, and so makes no progress by no fault of its own. */
+  /** Sets whether it waits for admission, and so cannot make progress. */
   wait(isWaiting: boolean): void {
     if (this.#isWaiting === isWaiting) return;
     this.#isWaiting = isWaiting;
     this.#progressedAt = this.#owner.flow.turn;
   }
 
-  /** Gives the stream up, with an error code of RFC 9113 section 7. */
+  /** Resets the stream with an error code of RFC 9113 section 7. */
   reset(code: number): void {
     if (!this.closed) this.#owner.reset(this, code);
   }
 
-  // What waits to be sent: called by its connection's sender.
+  // The send queue, used by the connection's sender.
 
-  /** Bytes that wait. */
+  /** Bytes queued. */
   get queued(): number {
     return this.#queue?.length ?? 0;
   }
 
-  /** The same as they count; see SendQueue. */
+  /** The cost of the queue; see SendQueue. */
   get queuedCost(): number {
     return this.#queue?.cost ?? 0;
   }
 
-  /** What ends the response behind its body, if it is no DATA frame. */
+  /** The trailers to send after the body, if any. */
   get trailers(): Buffer | undefined {
     return this.#trailers;
   }
 
-  /** Whether the peer has got the beginning of a part, and not its end. */
+  /** True if a part has been sent in part. */
   get isSplit(): boolean {
     return this.#queue?.isSplit ?? false;
   }
 
-  /** Bytes of those parts that fit as a whole into so many. */
+  /** The bytes of the leading parts that fit completely into `room`. */
   wholeParts(room: number): number {
     return this.#queue?.wholeParts(room) ?? 0;
   }
@@ -415,70 +418,70 @@ export class Stream {
     this.#countResponse();
   }
 
-  /** Moves so many bytes of what waits into a frame. */
+  /** Moves queued bytes into a frame. */
   moveTo(output: Payload, length: number): void {
     this.#queue?.moveTo(output, length);
     this.#countResponse();
     this.#progress(length);
   }
 
-  /** Drops what waits. */
+  /** Drops the queue. */
   dropQueue(): void {
     if (this.queued === 0) return;
     this.#queue?.clear();
     this.#countResponse();
   }
 
-  /** Whether it has to be put in line: false where it stands there already. */
+  /** Marks the stream as queued in the sender; returns false if it was. */
   enterLine(): boolean {
     const enters = !this.#isInLine;
     this.#isInLine = true;
     return enters;
   }
 
-  /** Whether it stood in line, which it does no more. */
+  /** Marks it as not queued; returns whether it was. */
   leaveLine(): boolean {
     const stood = this.#isInLine;
     this.#isInLine = false;
     return stood;
   }
 
-  /** There is room again for what it may hold. */
+  /** The writer may continue. */
   drained(): void {
     if (!this.#wantsDrain) return;
     this.#wantsDrain = false;
     this.#events?.drain();
   }
 
-  // What is asked of it where there is too much.
+  // State for eviction.
 
-  /** Bytes that are held for it. */
+  /** Bytes held. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
-  /** Those of messages, on their way in or out, and of what is kept of them. */
+  /** Bytes of request and response messages, including retained ones. */
   get messageBytes(): number {
     const { calls, headers } = Held;
     return this.#heldBytes - (this.#held[calls] ?? 0) - (this.#held[headers] ?? 0);
   }
 
-  /** Whether it waits for room. */
+  /** True while it waits for admission. */
   get isWaiting(): boolean {
     return this.#isWaiting;
   }
 
-  /** Whether it receives a message that has been given room, or sends what answers it in no more than that. */
+  /** True if it receives an admitted message, or sends a response of no more bytes. */
   get isAdmitted(): boolean {
     return this.#isAdmitted || this.messageBytes < this.#given;
   }
 
-  /** Whether it counts among the calls that are limited. */
+  /** True if it counts as a call. */
   get isCall(): boolean {
     return this.#isCall;
   }
 
-  /** The turn when it last had moved on: a fair part of what it holds had come, or had left. */
+  /** The turn of the last progress: a fair part of what it holds had arrived or been sent. */
   get progressedAt(): number {
     return this.#progressedAt;
   }
@@ -497,7 +500,7 @@ export class Stream {
   #countResponse(): void {
     const trailers = this.#trailers?.length ?? 0;
     const queued = this.#queue?.held ?? 0;
-    // There is room for an answer that is no larger than its request.
+    // The response may take as much as its request was admitted with.
     const last = Math.max(0, this.#lastGiven - (this.#held[Held.messages] ?? 0));
     this.hold(Held.responses, this.#unready + last + queued + trailersCost * trailers);
   }
@@ -519,10 +522,10 @@ export class Stream {
   }
 }
 
-/** Whoever serves it keeps the status that they say until they have left, in words. */
+/** Trailers are kept both as text and encoded until they are sent. */
 const trailersCost = 2;
 
-/** Those that a stream can hold. */
+/** The categories that a stream is charged in. */
 const ofStreams = [
   Held.calls,
   Held.headers,
@@ -532,5 +535,5 @@ const ofStreams = [
   Held.responses,
 ] as const;
 
-/** What other threads work on. */
+/** The categories that jobs of other threads are charged in. */
 const ofJobs: ReadonlySet<Category> = new Set([Held.messages, Held.responses]);

@@ -81,7 +81,7 @@ function assertStreamErrors(create: () => Peer, code: Code, wrongs: readonly Wro
   }
 }
 
-test('a client that begins with anything but SETTINGS is told so', () => {
+test('a client whose first frame is not SETTINGS gets PROTOCOL_ERROR', () => {
   for (const frame of ['000000060000000000', '000000040100000000', '000000010500000001']) {
     const connection = new Connection({
       limits: defaultLimits,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TokenBucket } from './token_bucket.ts';
 
-test('take() lets a burst of twice the rate through, and then so many a second', () => {
+test('take() allows a burst of twice the rate, and then the rate', () => {
   let now = 0;
   const bucket = new TokenBucket(2, () => now);
   const takeAll = () => {
@@ -22,7 +22,7 @@ test('take() lets a burst of twice the rate through, and then so many a second',
   assert.deepEqual(taken, [4, 2, 0, 4]);
 });
 
-test('earn() lets more through, up to the burst', () => {
+test('earn() adds tokens, up to the burst', () => {
   const bucket = new TokenBucket(1, () => 0);
   bucket.take();
   bucket.take();

@@ -1,4 +1,4 @@
-/** Lets so many through each second, and twice as many at once. */
+/** A rate limiter: a token bucket with a burst of twice the rate per second. */
 export class TokenBucket {
   readonly #perSecond: number;
   readonly #burst: number;
@@ -6,7 +6,7 @@ export class TokenBucket {
   #left: number;
   #filledAt: number;
 
-  /** `now` gives milliseconds. */
+  /** `now` returns milliseconds. */
   constructor(perSecond: number, now: () => number) {
     this.#perSecond = perSecond;
     this.#burst = 2 * perSecond;
@@ -15,14 +15,14 @@ export class TokenBucket {
     this.#filledAt = now();
   }
 
-  /** False when there have been too many. */
+  /** Returns false if the rate is exceeded. */
   take(): boolean {
     if (this.#left < 1) this.#refill();
     this.#left--;
     return this.#left >= 0;
   }
 
-  /** Lets so many more through. A bucket never holds more than its burst. */
+  /** Adds tokens, up to the burst. */
   earn(count: number): void {
     this.#left = Math.min(this.#burst, this.#left + count);
   }

@@ -3,7 +3,7 @@ import type { ServerCredentials } from '@grpc/grpc-js';
 import type { ListenAddress } from './listeners.ts';
 import type { TlsFiles } from './tls_options.ts';
 
-/** Reads an address as nice-grpc takes it: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`. Throws for others. */
+/** Parses an address as nice-grpc accepts it: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`. Throws for anything else. */
 export function addressOf(text: string): ListenAddress {
   const { path } = /^unix:(?:\/\/(?=\/))?(?<path>.+)$/.exec(text)?.groups ?? {};
   if (path !== undefined) return { path };
@@ -18,7 +18,7 @@ export function addressOf(text: string): ListenAddress {
   return { host, port: Number(port) };
 }
 
-/** What to serve with; nothing for plaintext. Throws for credentials that say more than files can. */
+/** The TLS files of credentials; undefined for plaintext. Throws for credentials that TlsFiles cannot express. */
 export function tlsFilesOf(given: TlsFiles | ServerCredentials | undefined): TlsFiles | undefined {
   if (!given || !isCredentials(given)) return given;
   if (given._getInterceptors().length > 0) throw unusable('they have interceptors');

@@ -43,7 +43,7 @@ async function isServed(socket: TLSSocket, more = Buffer.alloc(0)): Promise<bool
   return !isClosed;
 }
 
-test('listen() with client authorities keeps so many bytes of long chains, until their connections close', async () => {
+test('listen() with client CAs limits the bytes of long chains until their connections close', async () => {
   using running = await serve();
   const { port, incidents } = running;
   const long = withLongestChain(client);
@@ -70,7 +70,7 @@ test('listen() with client authorities keeps so many bytes of long chains, until
   ordinary.destroy();
 });
 
-test('listen() with client authorities takes what comes with the end of a handshake for no certificates', async () => {
+test('listen() with client CAs does not count data after the handshake as certificates', async () => {
   using running = await serve();
   const { port, incidents } = running;
   // Of a type that nobody knows: they are ignored (RFC 9113 section 4.1).

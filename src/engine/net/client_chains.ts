@@ -2,19 +2,19 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
 interface ClientChainsOptions {
-  /** Bytes beyond what is usual, of all connections together. */
+  /** The limit in bytes, above the usual size of a chain, for all connections together. */
   max: number;
-  /** Told of each connection that there is no room for; it is dropped afterwards. */
+  /** Called for each connection that exceeds the limit, before it is closed. */
   onDrop: (socket: Socket) => void;
 }
 
-/** What clients say in a handshake, in bytes, that show a certificate and the few that have signed it. */
+/** The usual bytes of a handshake with a client certificate and its intermediates. */
 const usual = 8 * 1024;
 
 /**
- * What clients have shown of certificates: OpenSSL takes up to 100 KiB of them, none of which it has to use, and
- * keeps what they become, 5 to 20 times as much, for as long as the connection is open. Node has no way to ask
- * for less, or to have it let go. So what is more than usual has to find room.
+ * Limits the memory of clients' certificate chains. OpenSSL accepts up to 100 KiB of certificates, even unused ones,
+ * and keeps the parsed form, 5 to 20 times as large, while the connection is open. Node can neither lower that nor
+ * free it.
  */
 export class ClientChains {
   readonly #max: number;
@@ -26,9 +26,9 @@ export class ClientChains {
     this.#onDrop = onDrop;
   }
 
-  /** A handshake is over, on this socket and the one below it. */
+  /** The handshake on this TLS socket, on top of `raw`, has succeeded. */
   take(socket: TLSSocket, raw: Socket): void {
-    // What has come with the end of the handshake has been decrypted by then.
+    // By then, data that arrived together with the end of the handshake has been decrypted.
     setImmediate(() => {
       const bytes = raw.bytesRead - socket.bytesRead - usual;
       if (bytes <= 0 || socket.destroyed) return;

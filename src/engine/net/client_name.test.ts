@@ -55,12 +55,12 @@ for (const [what, names, expected] of [
     'urn:a, DNS:b"c',
   ],
 ] as const) {
-  test(`clientName() is in the log: ${what}`, async () => {
+  test(`clientName() is logged: ${what}`, async () => {
     assert.equal(await lineOf(names, 'direct'), expected);
   });
 }
 
-test('clientName() is not known on grpc-js, nor without a certificate', async () => {
+test('clientName() is undefined on grpc-js and without a certificate', async () => {
   await using running = await serve();
 
   await running.client.unary({});

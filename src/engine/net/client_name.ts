@@ -1,16 +1,15 @@
 import type { PeerCertificate } from 'node:tls';
 
-/** One of a certificate's other names, as Node writes them: in quotes where it holds anything odd. */
+/** A subject alternative name in Node's format: quoted if it contains special characters. */
 const otherName = /(?<kind>[^:,]+):(?<value>"(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/gy;
 
-/** How a URI begins (RFC 3986, section 3.1), and no name of a host. */
+/** The scheme of a URI (RFC 3986 section 3.1), which no host name contains. */
 const scheme = /^[a-z][a-z\d+.-]*:/i;
 
 /**
- * Whose certificate it is: its first URI, such as a SPIFFE id (X509-SVID, section 2), else its first
- * DNS name, else its common name (RFC 2818, section 3.1); undefined when it has none of them. An authority
- * that looks at URIs need not look at the others: what would read as one is no DNS name, and as a common
- * name it is `CN=…`.
+ * The name of a certificate: its first URI, such as a SPIFFE ID (X509-SVID section 2), else its first DNS name, else
+ * its common name (RFC 2818 section 3.1); undefined if it has none. A CA may validate URIs only, so a DNS name that
+ * looks like a URI is ignored, and a common name is written `CN=…`.
  */
 export function clientName({
   subject,

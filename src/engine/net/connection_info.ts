@@ -2,26 +2,26 @@ import type { Socket } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { clientName } from './client_name.ts';
 
-/** Whom a connection is with. */
+/** The remote end of a connection. */
 export interface ConnectionInfo {
-  /** `ADDRESS:PORT`, or `unix` for a socket that has no such name. */
+  /** `ADDRESS:PORT`, or `unix` for a unix socket. */
   readonly peer: string;
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
   readonly tls: TlsInfo | undefined;
 }
 
-/** What TLS says of a connection. */
+/** TLS properties of a connection. */
 interface TlsInfo {
-  /** `TLSv1.3`, say. */
+  /** For example `TLSv1.3`. */
   readonly protocol: string | null;
-  /** What the client has shown, if it was asked for a certificate and that one was accepted. */
+  /** The client certificate, if one was requested and verified. */
   readonly certificate: PeerCertificate | undefined;
-  /** Whose certificate that is; see clientName(). */
+  /** The name in that certificate; see clientName(). */
   readonly client: string | undefined;
 }
 
-/** Reads whom a socket is connected to. */
+/** Reads the remote end and TLS properties of a socket. */
 export function connectionInfo(socket: Socket): ConnectionInfo {
   const { remotePort } = socket;
   const remoteAddress = socket.remoteAddress && withoutMapping(socket.remoteAddress);
@@ -33,13 +33,13 @@ export function connectionInfo(socket: Socket): ConnectionInfo {
   };
 }
 
-/** What a socket says of its other end, if it still can. */
+/** The remote address of a socket; undefined once it is closed. */
 export interface PeerAddress {
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
 }
 
-/** `ADDRESS:PORT`, or `unix` for a socket that has no such name. */
+/** `ADDRESS:PORT`, or `unix` for a unix socket. */
 export function peerName({ remoteAddress, remotePort }: PeerAddress): string {
   return remoteAddress ? peerOf(remoteAddress, remotePort) : 'unix';
 }
@@ -50,12 +50,12 @@ export function peerOf(address: string, port: string | number | undefined): stri
   return `${plain.includes(':') ? `[${plain}]` : plain}:${port}`;
 }
 
-/** A socket of IPv6 that serves IPv4 too has its peers' addresses mapped (RFC 4291 section 2.5.5.2). */
+/** A dual-stack IPv6 socket reports IPv4-mapped addresses (RFC 4291 section 2.5.5.2). */
 function withoutMapping(address: string): string {
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
 }
 
-/** Without loading node:tls, which takes 7 MB: where there is one, somebody has. */
+/** Avoids loading node:tls, which takes 7 MB, as it is loaded anyway if there is a TLS socket. */
 function isTls(socket: Socket): socket is TLSSocket {
   return 'encrypted' in socket;
 }

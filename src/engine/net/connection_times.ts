@@ -2,34 +2,34 @@ import type { Connection } from '../http2/connection.ts';
 import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';
 
-/** How long a connection may do what, in milliseconds; Infinity where that has no end. */
+/** Timeouts of a connection, in milliseconds; Infinity disables one. */
 export interface SocketTimes {
-  /** Until the client's whole preface is there. */
+  /** Time to receive the client's connection preface. */
   preface: number;
-  /** Without a stream, whatever frames come: then the connection is left, politely. */
+  /** Time without an open stream, whatever frames arrive, before graceful shutdown of the connection. */
   idle: number;
-  /** Without a frame, before the peer is asked whether it is there. */
+  /** Time without a frame before a keepalive PING is sent. */
   keepalive: number;
-  /** Until it must have answered. */
+  /** Time to answer it. */
   keepaliveTimeout: number;
-  /** Since it came: then it is left, politely. Each connection gets up to a tenth more. */
+  /** The maximum age before graceful shutdown. Each connection gets up to 10 % more. */
   age: number;
-  /** From then until what is still open is cut. */
+  /** Time from then until calls still open are ended. */
   ageGrace: number;
 }
 
 interface ConnectionTimesDeps {
   connection: Connection;
   times: SocketTimes;
-  /** Milliseconds. */
+  /** Milliseconds on a monotonic clock. */
   now: () => number;
-  /** From 0 to 1: connections that were opened together are not all closed together. */
+  /** Returns 0 to 1, the jitter of the maximum age, so that connections opened together are not closed together. */
   random: () => number;
-  /** Drops the socket, and says why if it is for what the peer did. */
+  /** Destroys the socket; the incident is given if the peer caused it. */
   drop: (incident?: Incident) => void;
 }
 
-/** A peer that is told to go gets this long to read why, in milliseconds. */
+/** Milliseconds that a peer has to read a GOAWAY before its socket is destroyed. */
 export const lingerMs = 1000;
 
 const noAnswer: Incident = {
@@ -42,19 +42,19 @@ const noReader: Incident = {
   message: 'Cannot answer a peer that does not read',
 };
 
-/** What a tick has to know of a connection's socket. */
+/** The state of the socket that tick() needs. */
 interface SocketState {
-  /** Nothing is read of the peer, so that it cannot be heard. */
+  /** True if reading is paused, so that frames cannot be noticed. */
   paused: boolean;
-  /** The peer has something to read before it gets more. */
+  /** True if the socket's write buffer is full. */
   full: boolean;
-  /** How many bytes the peer has taken so far. */
+  /** Bytes that the peer has taken so far. */
   taken: number;
-  /** When nothing more is to be said, what still has to leave, in bytes. */
+  /** Bytes still to be sent once the connection is over; undefined before. */
   unsent: number | undefined;
 }
 
-/** Keeps the times of one connection, whenever it is asked to. */
+/** Enforces the timeouts of one connection, at each tick. */
 export class ConnectionTimes {
   readonly #deps: ConnectionTimesDeps;
   readonly #since: number;
@@ -66,11 +66,11 @@ export class ConnectionTimes {
   #asked = false;
   #leftAt: number | undefined;
   #cutAt = Number.POSITIVE_INFINITY;
-  /** Once all has been said: what of it was not sent at `#sentAt`, when there was less than before. */
+  /** The least number of unsent bytes seen once the connection is over, at `#sentAt`. */
   #unsent = Number.POSITIVE_INFINITY;
   #sentAt = 0;
   #taken = 0;
-  /** When it last took something, or had nothing to take. */
+  /** When the peer last took data, or had none to take. */
   #takenAt: number;
 
   constructor(deps: ConnectionTimesDeps) {
@@ -82,33 +82,30 @@ export class ConnectionTimes {
     this.#takenAt = this.#since;
   }
 
-  /** Something has come. */
+  /** Notes that a frame has arrived. */
   heard(): void {
     this.#heard = true;
   }
 
-  /**
-   * How long ago it had a call, in milliseconds: Infinity before the first, and 0 where there was one since
-   * the last tick.
-   */
+  /** Milliseconds since the last call: Infinity before the first one, 0 if there was one since the last tick. */
   get usedAgo(): number {
     const { connection, now } = this.#deps;
     if (connection.lastStreamId === 0) return Number.POSITIVE_INFINITY;
     return connection.lastStreamId === this.#lastStreamId ? now() - this.#usedAt : 0;
   }
 
-  /** Shuts the connection down gracefully; a second later, the peer has heard the first GOAWAY. */
+  /** Starts graceful shutdown of the connection; the second GOAWAY follows within a second. */
   shutdown(): void {
     this.#leftAt ??= this.#deps.now();
     this.#deps.connection.shutdown();
   }
 
-  /** To be called now and then. */
+  /** Must be called periodically. */
   tick({ paused, full, taken, unsent }: SocketState): void {
     const { connection, times, drop } = this.#deps;
     const now = this.#deps.now();
     if (unsent !== undefined) return this.#seeOut(unsent, now);
-    // Whoever reads is there, though the answer to a PING comes behind all that it has to read.
+    // A peer that reads is alive, though its answer to a PING may be queued behind what it has to read.
     const reads = full && taken !== this.#taken;
     if (reads || !full) {
       this.#taken = taken;
@@ -121,7 +118,7 @@ export class ConnectionTimes {
       this.#heard = false;
       this.#asked = false;
     }
-    // Clients that keep their connections alive by PINGs use them no more for that.
+    // Keepalive PINGs do not count as use of the connection.
     if (connection.openStreams > 0 || connection.lastStreamId !== this.#lastStreamId) {
       this.#usedAt = now;
       this.#lastStreamId = connection.lastStreamId;
@@ -130,7 +127,7 @@ export class ConnectionTimes {
     if (this.#leftAt !== undefined && now - this.#leftAt >= lingerMs) connection.finishShutdown();
     this.#grow(now);
     if (!connection.hasPreface) {
-      // However busily it comes byte by byte.
+      // A slow preface does not extend the time.
       if (now - this.#since >= times.preface)
         connection.fail(new ConnectionError('PROTOCOL_ERROR', 'Cannot wait longer for a preface'));
     } else if (this.#asked) {
@@ -143,7 +140,7 @@ export class ConnectionTimes {
     }
   }
 
-  /** A slow reader gets what there is for it; one that takes nothing is given up, as one that is silent is. */
+  /** Lets a slow reader receive the rest, and gives up a peer that takes nothing. */
   #seeOut(unsent: number, now: number): void {
     const { times, drop } = this.#deps;
     if (unsent < this.#unsent) {
@@ -151,11 +148,11 @@ export class ConnectionTimes {
       this.#sentAt = now;
     }
     if (now - this.#sentAt >= times.keepalive + times.keepaliveTimeout) drop();
-    // Whoever has reached its age has a time of its own.
+    // A connection past its maximum age has its own deadline.
     else if (now >= this.#cutAt + lingerMs) drop();
   }
 
-  /** A connection that is shutting down already has its time from whoever began that. */
+  /** A connection that is already shutting down keeps the deadline of that shutdown. */
   #grow(now: number): void {
     const { connection, times, drop } = this.#deps;
     if (this.#leftAt === undefined && now >= this.#oldAt) {
@@ -163,7 +160,7 @@ export class ConnectionTimes {
       this.shutdown();
     }
     if (now < this.#cutAt) return;
-    // The last words of its calls leave with this turn; a peer that does not take them has had its time.
+    // The statuses of its calls are sent at the end of this turn, if the peer takes them.
     if (now - this.#cutAt >= lingerMs) drop();
     else connection.expire();
   }

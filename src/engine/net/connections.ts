@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { Accounts, type HeldBytes } from '../account.ts';
+import { Accounts } from '../account.ts';
+import type { HeldBytes } from '../held.ts';
 import type { SocketTimes } from './connection_times.ts';
 import { type Given, withDefaults } from './defaults.ts';
 import type { Incident } from '../http2/incident.ts';
@@ -10,54 +11,57 @@ import { TokenBucket } from '../http2/token_bucket.ts';
 import { Scheduler } from '../scheduler.ts';
 import { UnorderedSet } from '../unordered_set.ts';
 
-/** What a server bears of all its peers together. */
+/** Limits of a server, for all of its peers together. */
 export interface Http2ServerOptions {
   /** Serves a stream of a connection that attach() was given. */
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   limits?: Given<Http2Limits>;
   times?: Given<SocketTimes>;
-  /** Beyond it a connection that is idle goes for one that comes, or that one is closed; see mayGo(). */
+  /**
+   * The maximum number of connections. Above it, an idle connection is closed in favour of a new one, or the new one
+   * is refused; see mayGo().
+   */
   maxConnections?: number | undefined;
-  /** Streams that all connections together may have open; more are refused, but for the first two of a connection. */
+  /** The maximum number of open streams; further streams are refused, except the first two of a connection. */
   maxStreams?: number | undefined;
-  /** Calls that all connections together may have open; see Stream.countCall(). */
+  /** The maximum number of open calls; see Stream.countCall(). */
   maxCalls?: number | undefined;
   /**
-   * Bytes that all connections together may keep. Beyond it those that have more than their share stop reading, and
-   * writers wait; a second later what makes no progress is given up with ENHANCE_YOUR_CALM.
+   * The maximum of buffered bytes. Above it, connections above their fair share are not read, and writers wait; a
+   * second later, what makes no progress is ended with ENHANCE_YOUR_CALM.
    */
   maxBufferedBytes?: number | undefined;
-  /** Told what goes wrong with a connection. */
+  /** Called for connection errors. */
   report?: ((incident: Incident, socket: Socket) => void) | undefined;
-  /** What is said to a peer that speaks HTTP/1.1: all of a response. */
+  /** The complete response to a peer that speaks HTTP/1.1. */
   http1Response?: ((socket: Socket) => Buffer) | undefined;
-  /** Milliseconds. */
+  /** Milliseconds on a monotonic clock. */
   now?: () => number;
-  /** From 0 to 1, for each connection. */
+  /** Returns 0 to 1, once for each connection. */
   random?: () => number;
-  /** Shares out the work of all connections. */
+  /** Schedules the work of all connections. */
   scheduler?: Scheduler;
 }
 
-/** The connections of one server, whatever listens for them. */
+/** The HTTP/2 connections of a server, independent of its listeners. */
 export interface Http2Server {
-  /** To be called for each socket that was accepted, which attach() may get later: others may wait for that. */
+  /** Must be called for every accepted socket, before attach(): while connections come, turns are short. */
   accepted(): void;
-  /** Takes a connected socket over: from a `net` server, or from a `tls` one with ALPN `h2`. */
+  /** Takes over a connected socket from a `net` server, or from a `tls` server with ALPN `h2`. */
   attach(socket: Socket): void;
   readonly openConnections: number;
   readonly openStreams: number;
-  /** Bytes that all connections together keep, of what is limited. */
+  /** Bytes of all connections that count against the limit. */
   readonly bufferedBytes: number;
-  /** What they hold, by what it is for. */
+  /** Bytes by category. */
   readonly heldBytes: HeldBytes;
-  /** Large messages that wait for room. */
+  /** Large messages that wait for admission. */
   readonly waitingMessages: number;
-  /** Says GOAWAY on every connection that there is now; new ones are served as before. */
+  /** Sends GOAWAY on every connection that is open now; new ones are served as usual. */
   retireConnections(): void;
-  /** Says GOAWAY on every connection, now and from now on; resolves when the last stream has ended. */
+  /** Sends GOAWAY on every connection, now and later; resolves when the last stream has ended. */
   shutdown(): Promise<void>;
-  /** Drops every connection. */
+  /** Destroys every connection. */
   destroy(): void;
 }
 
@@ -70,17 +74,25 @@ const defaultTimes: SocketTimes = {
   ageGrace: 20_000,
 };
 const defaultMaxConnections = 15_000;
-/** What is garbage and not yet collected comes on top: a pod of 256 MiB should have half of it. */
+/** Half the size that a pod of 256 MiB can bear, as garbage that is not collected yet comes on top. */
 const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 const tickMs = 1000;
-/** What has had a call in so many milliseconds is likely to have another, and only goes to even out. */
-const leastIdleMs = 2000;
-/** So many a second go for others that have no fewer, or a tenth of all; twice as many at once. */
-const mostSwaps = 100;
-/** The same of those that have said no more than a greeting: to refuse another costs a fifth of it. */
-const mostGreetings = 1000;
+/**
+ * A connection with a call within so many milliseconds is likely to have another one, and is only closed to even out
+ * the shares.
+ */
+const minIdleMs = 2000;
+/**
+ * The maximum rate per second, with a burst of twice as many, at which connections are closed for others that do not
+ * even out the shares; a tenth of all connections if that is less.
+ */
+const maxSwaps = 100;
+/**
+ * The rate for connections that have sent no more than the preface: refusing another costs a fifth of closing one.
+ */
+const maxGreetings = 1000;
 
-/** Makes a server that listens on nothing itself. */
+/** Creates a server without listeners. */
 export function createHttp2Server({
   serve,
   report = () => {},
@@ -96,8 +108,8 @@ export function createHttp2Server({
   scheduler = new Scheduler(maxBufferedBytes / 2),
 }: Http2ServerOptions): Http2Server {
   const places = new Places<SocketConnection>();
-  const swaps = new TokenBucket(Math.min(mostSwaps, Math.max(1, maxConnections / 10)), now);
-  const greetings = new TokenBucket(mostGreetings, now);
+  const swaps = new TokenBucket(Math.min(maxSwaps, Math.max(1, maxConnections / 10)), now);
+  const greetings = new TokenBucket(maxGreetings, now);
   const http2Limits = withDefaults(defaultLimits, limits);
   const accounts = new Accounts({
     bytes: maxBufferedBytes,
@@ -179,28 +191,28 @@ export function createHttp2Server({
     unended++;
     const place = places.enter(connection, owner);
     if (shutdown) connection.shutdown();
-    // One timer for all connections.
+    // One timer serves all connections.
     ticker ??= setInterval(tick, tickMs).unref();
   }
 
   function makeRoom(owner: string): boolean {
     const place = places.find(owner, mayGo);
     if (!place) return false;
-    // At once, whether or not its peer takes our last words.
+    // Frees the slot at once, whether or not the peer reads the GOAWAY.
     places.leave(place);
     place.holder.evict(eviction);
     return true;
   }
 
   /**
-   * Whoever has fewer connections gets one of whoever has at least two more, whatever that one does about it.
-   * Any other change makes nothing fairer, and clients that are too many would take each other's places in
-   * turn, each coming back as soon as it had to go. So it is bounded, and those that are refused wait longer
-   * each time. Who has only said its greeting has less to lose, and may be there to keep others out.
+   * An address with fewer connections gets one from an address with at least two more. Any other swap makes nothing
+   * fairer, and too many clients would replace each other in turn, reconnecting each time, so the rate of swaps is
+   * limited and refused clients back off. A connection that has only sent its preface loses less by this, and may be
+   * there to block others.
    */
   function mayGo({ hasAnswered, usedAgo }: SocketConnection, evens: boolean): boolean {
     if (evens) return true;
-    return hasAnswered ? usedAgo >= leastIdleMs && swaps.take() : greetings.take();
+    return hasAnswered ? usedAgo >= minIdleMs && swaps.take() : greetings.take();
   }
 
   function leave(place: Place<SocketConnection>): void {
@@ -218,52 +230,59 @@ export function createHttp2Server({
   function tick(): void {
     for (const connection of places.all()) connection.tick();
     accounts.tick(scheduler.turn);
-    // What comes from now on is of another turn.
+    // Data that arrives from now on belongs to another turn.
     scheduler.schedule();
   }
 }
 
-/** Who shares with others of its address: undefined where all come from this host, and each connection is a peer. */
+/**
+ * The name of the peer that a connection shares with. Undefined if all connections come from this host: then each is
+ * a peer of its own.
+ */
 function sharerOf(owner: string): string | undefined {
   return owner === 'unix' || owner === '0:0:0:0::/64' || owner.startsWith('127.')
     ? undefined
     : owner;
 }
 
-/** Who may have a place: a connection. */
+/** The holder of a slot: a connection. */
 interface Holder {
-  /** Whether it has nothing to do at this moment. One that has leaves the line of those who wait. */
+  /** True if the connection is idle. A holder that is not leaves the queue of idle ones. */
   readonly isIdle: boolean;
 }
 
 /**
- * The places of a server by the address that holds them, and who has waited longest at each for something to
- * do. What happens to one takes a few steps, however many there are; to find who goes takes one for each
- * number of places that any address holds: there are at most 173 such numbers for 15,000 places, since they
- * add up to these.
+ * The connection slots of a server by remote address, each address with a queue of its idle connections, longest idle
+ * first. Updates take constant time. Finding the connection to close takes one step for each distinct number of slots
+ * that addresses hold: at most 173 for 15,000 slots, since these numbers sum up to the total.
  */
 export class Places<T extends Holder> {
   readonly #all = new UnorderedSet<Place<T>>();
-  /** What V8 keeps of entries that are gone (see unordered_set.ts) is small: an address without places has no lines. */
+  /**
+   * The garbage that V8 keeps for deleted entries (see unordered_set.ts) is small, as an address without slots has no
+   * queues.
+   */
   readonly #addresses = new Map<string, Address<T>>();
-  /** Those with no places; `more` goes up from it, and `fewer` is the one with the most. */
+  /**
+   * The level of addresses without slots. Levels are linked: `more` leads up, and its `fewer` is the highest level.
+   */
   readonly #none = new Level<T>(0);
 
   get size(): number {
     return this.#all.size;
   }
 
-  /** How many places an address holds. */
+  /** The number of slots of an address. */
   countOf(name: string): number {
     return this.#addresses.get(name)?.level.count ?? 0;
   }
 
-  /** Who holds a place now; more may come and go meanwhile. */
+  /** A snapshot of the holders; slots may change meanwhile. */
   all(): T[] {
     return this.#all.all().map(({ holder }) => holder);
   }
 
-  /** Gives a place to who comes from an address, and waits. */
+  /** Gives a slot to a connection, which starts out idle. */
   enter(holder: T, name: string): Place<T> {
     let address = this.#addresses.get(name);
     if (!address) this.#addresses.set(name, (address = new Address(name, this.#none)));
@@ -274,7 +293,7 @@ export class Places<T extends Holder> {
     return place;
   }
 
-  /** Frees a place; one that is free already stays so. */
+  /** Frees a slot, if it is not free already. */
   leave(place: Place<T>): void {
     if (place.slot === -1) return;
     this.work(place);
@@ -284,7 +303,7 @@ export class Places<T extends Holder> {
     if (address.level === this.#none) this.#addresses.delete(address.name);
   }
 
-  /** Puts who has nothing to do at the end of its address's line. */
+  /** Appends an idle connection to the queue of its address. */
   wait(place: Place<T>): void {
     if (place.isWaiting || place.slot === -1) return;
     const { waiting, level } = place.address;
@@ -293,7 +312,7 @@ export class Places<T extends Holder> {
     waiting.add(place);
   }
 
-  /** Takes who has something to do out of the line. */
+  /** Removes a busy connection from the queue. */
   work(place: Place<T>): void {
     if (!place.isWaiting) return;
     const { waiting, level } = place.address;
@@ -303,10 +322,10 @@ export class Places<T extends Holder> {
   }
 
   /**
-   * Finds who goes for somebody from an address: who has waited longest at the address with the most places
-   * where anybody does; at one with as many as the other has, or fewer, nobody: whoever fills a server takes
-   * no place of others. `mayGo` is asked last, and whether that `evens` out what the two addresses have: if
-   * not, it only swaps them.
+   * Finds the connection to close in favour of a new one from address `name`: the longest idle one of the address
+   * with the most slots that has an idle connection. It returns none if that address has no more slots than the new
+   * one's, so that whoever fills a server takes no slot of others. `mayGo` decides last; `evens` is true if closing
+   * it evens out the shares, and false if the two addresses only swap.
    */
   find(name: string, mayGo: (holder: T, evens: boolean) => boolean): Place<T> | undefined {
     const own = this.#addresses.get(name);
@@ -320,7 +339,7 @@ export class Places<T extends Holder> {
   }
 
   #longestOf({ waiting }: Level<T>): Place<T> | undefined {
-    // Where nobody is idle after all, the address has left the line.
+    // If none is idle after all, the address has left the queue.
     for (let { first } = waiting; first; first = waiting.first) {
       const place = this.#longest(first);
       if (place) return place;
@@ -359,7 +378,7 @@ export class Places<T extends Holder> {
   }
 }
 
-/** A place that somebody holds. */
+/** The slot of one connection. */
 export class Place<T> {
   readonly holder: T;
   readonly address: Address<T>;
@@ -374,10 +393,10 @@ export class Place<T> {
   }
 }
 
-/** An address, the places of which are as many as its level says. */
+/** A remote address, with as many slots as its level says. */
 class Address<T> {
   readonly name: string;
-  /** Places whose holders wait, who waits longest first. */
+  /** Slots of idle connections, longest idle first. */
   readonly waiting = new Line<Place<T>>();
   level: Level<T>;
   before: Address<T> | undefined;
@@ -389,10 +408,10 @@ class Address<T> {
   }
 }
 
-/** The addresses that have so many places each. */
+/** The addresses with the same number of slots. */
 class Level<T> {
   readonly count: number;
-  /** Those of them where anybody waits. */
+  /** Those with an idle connection. */
   readonly waiting = new Line<Address<T>>();
   addresses = 0;
   fewer: Level<T>;
@@ -412,7 +431,7 @@ interface InLine<T> {
   after: T | undefined;
 }
 
-/** A list whose items know their neighbours: any of them leaves it at once, and nothing is made for it. */
+/** An intrusive doubly linked list: removal takes constant time and nothing is allocated. */
 class Line<T extends InLine<T>> {
   first: T | undefined;
   #last: T | undefined;
@@ -436,14 +455,14 @@ class Line<T extends InLine<T>> {
 }
 
 /**
- * Whose connection it is, by the address of its other end. A host of IPv6 has 2^64 addresses of its own, all
- * that begin as one does (RFC 4291 section 2.5.4), but for private ones (RFC 4193), which a network's owner
- * gives to hosts. All peers of unix sockets are one: they are on this machine.
+ * The address that a connection's slot and share belong to. An IPv6 host has a /64 network of its own (RFC 4291
+ * section 2.5.4), except for unique local addresses (RFC 4193), which are assigned one by one. All peers of unix
+ * sockets are one, as they are on this machine.
  */
 export function ownerOf(address: string | undefined): string {
   if (address === undefined) return 'unix';
   if (!address.includes(':') || /^f[cd]/i.test(address)) return address;
-  // Mapped from IPv4.
+  // IPv4-mapped.
   if (address.includes('.')) return address.slice(address.lastIndexOf(':') + 1);
   const [begin = '', end] = address.split('::');
   const head = begin.split(':');

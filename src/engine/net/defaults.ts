@@ -1,7 +1,7 @@
-/** What is given in place of the defaults, where it is given: undefined leaves one as it is. */
+/** Optional overrides of defaults; undefined keeps the default. */
 export type Given<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
-/** The defaults, and what is given in place of some. */
+/** Merges overrides into defaults. */
 export function withDefaults<T extends object>(defaults: T, given: Given<T> = {}): T {
   const merged = { ...defaults };
   for (const name in given) {

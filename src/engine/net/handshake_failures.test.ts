@@ -47,7 +47,7 @@ const refused: [reason: string, what: string, files: TlsFiles, options: Connecti
 ];
 
 for (const [reason, what, files, options] of refused) {
-  test(`a TLS handshake that fails is reported once, as ${reason}: ${what}`, async () => {
+  test(`a failed TLS handshake is reported once, as ${reason}: ${what}`, async () => {
     using running = await serveTls(files);
     const { port, incidents } = running;
     const socket = dialTls(port, options);
@@ -76,7 +76,7 @@ const said: [reason: string, words: readonly Buffer[], message: RegExp][] = [
 ];
 
 for (const [index, [reason, words, message]] of said.entries()) {
-  test(`a TLS handshake that fails is reported once, as ${reason}: what is said by hand, ${index}`, async () => {
+  test(`a failed TLS handshake is reported once, as ${reason}: raw bytes ${index}`, async () => {
     using running = await serveTls(own);
     const socket = await dial(running.port);
     const peer = `127.0.0.1:${socket.localPort}`;
@@ -94,7 +94,7 @@ for (const [index, [reason, words, message]] of said.entries()) {
   });
 }
 
-test('a connection that is closed before a word is no TLS handshake; one in the middle of it is', async () => {
+test('a connection closed before its first byte is no failed handshake; one closed later is', async () => {
   using running = await serveTls(own);
   const [silent, reset, half] = await Promise.all([1, 2, 3].map(() => dial(running.port)));
 

@@ -1,26 +1,26 @@
 import type { HandshakeFailure, Incident } from '../http2/incident.ts';
 import { handshakeTimeout } from './tls_options.ts';
 
-/** What is left of a connection whose handshake has failed. */
+/** What is left of a socket whose handshake failed. */
 interface FailedSocket {
-  /** What the client had said by then. */
+  /** Bytes received from the client. */
   bytesRead: number;
-  /** OpenSSL's word for what is wrong with the client's certificate, if it has shown one. */
+  /** OpenSSL's verification error of the client certificate, if there was one. */
   authorizationError: unknown;
 }
 
 /**
- * Why a handshake has failed, by Node's code. Undefined for a connection that was closed before its peer said
- * anything: load balancers and probes of TCP do that all day, and there was no handshake.
+ * Maps Node's error code of a failed handshake to an incident. Returns undefined for a connection that was closed
+ * before the client sent anything, as load balancers and TCP probes do.
  */
 export function handshakeIncident(
   code: string | undefined,
   { bytesRead, authorizationError }: FailedSocket,
 ): Incident | undefined {
-  // Node closes the connection of a client that is not authorized, and says ECONNRESET.
+  // Node closes the connection of an unauthorized client with ECONNRESET.
   if (typeof authorizationError === 'string') return certificateIncident(authorizationError);
   if (code === undefined || code === 'ECONNRESET' || code === 'EPIPE') {
-    // What a client does that looks at the certificate after its part of the handshake, as Node's.
+    // A client, such as Node's, that verifies the server certificate after sending its last handshake message.
     const message = 'The client has left during the handshake; it may not trust the certificate';
     return bytesRead === 0 ? undefined : incident('reset', message);
   }
@@ -47,7 +47,7 @@ const noCipher = incident(
 const incidents: ReadonlyMap<string, Incident> = new Map([
   ['ERR_SSL_HTTP_REQUEST', notTls],
   ['ERR_SSL_HTTPS_PROXY_REQUEST', notTls],
-  // Of the first bytes, when they are no record of TLS: a preface of HTTP/2 without TLS, for one.
+  // The first bytes are not a TLS record, for example an HTTP/2 preface in plaintext.
   ['ERR_SSL_WRONG_VERSION_NUMBER', notTls],
   [
     'ERR_SSL_UNSUPPORTED_PROTOCOL',
@@ -73,7 +73,7 @@ const incidents: ReadonlyMap<string, Incident> = new Map([
   ],
 ]);
 
-/** What OpenSSL finds where no authority of ours is at the end of the chain that the client has shown. */
+/** OpenSSL's errors for a chain that does not end at a configured CA. */
 const unknownAuthority: ReadonlySet<string> = new Set([
   'CERT_UNTRUSTED',
   'DEPTH_ZERO_SELF_SIGNED_CERT',

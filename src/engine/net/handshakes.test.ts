@@ -20,7 +20,7 @@ function create(max: number) {
   return { accept, begun, dropped, end: (socket: Socket) => handshakes.end(socket) };
 }
 
-test('accept() has those wait that are too many, and the address with fewest under way is next', () => {
+test('accept() queues sockets above the limit, and begins that of the address with the fewest handshakes next', () => {
   const { accept, begun, dropped, end } = create(2);
   const [first, second] = [accept('a1'), accept('a2')];
   accept('a3');
@@ -34,7 +34,7 @@ test('accept() has those wait that are too many, and the address with fewest und
   assert.deepEqual(dropped, []);
 });
 
-test('accept() drops of those that wait the oldest of the address that has most, or who comes', () => {
+test('accept() drops the oldest queued socket of the address with the most, or the new one', () => {
   const { accept, begun, dropped, end } = create(1);
   const first = accept('a0');
   for (const name of ['a1', 'a2', 'a3', 'a4']) accept(name);
@@ -47,7 +47,7 @@ test('accept() drops of those that wait the oldest of the address that has most,
   assert.deepEqual(begun, ['a0', 'a2']);
 });
 
-test('end() forgets one that waits', () => {
+test('end() removes a queued socket', () => {
   const { accept, begun, end } = create(1);
   const first = accept('a1');
   end(accept('a2'));

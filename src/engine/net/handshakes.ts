@@ -2,16 +2,16 @@ import type { Socket } from 'node:net';
 import { ownerOf, type Place, Places } from './connections.ts';
 
 interface HandshakesOptions {
-  /** So many at once. */
+  /** The maximum of concurrent handshakes. */
   max: number;
-  /** Told of each socket that there is no room for; it is dropped afterwards. */
+  /** Called for each socket that exceeds the limits, before it is destroyed. */
   onDrop: (socket: Socket) => void;
 }
 
 interface Begin {
-  /** Does what comes next on the socket, now or later. */
+  /** Starts the handshake, now or later. */
   begin: () => void;
-  /** For each that can be under way so many can wait. */
+  /** The maximum of queued sockets, per concurrent handshake. */
   waitingForEach: number;
 }
 
@@ -20,28 +20,30 @@ interface Handshake {
   readonly socket: Socket;
   readonly owner: string;
   readonly begin: () => void;
-  /** Since when it is under way, in milliseconds. */
+  /** When the handshake began, in milliseconds. */
   since: number;
 }
 
-/** A handshake that takes longer, in milliseconds, makes room where others wait. */
+/** A handshake that takes longer, in milliseconds, is closed when others are queued. */
 const patienceMs = 1000;
-/** How often that is looked at, in milliseconds. */
+/** The interval of that check, in milliseconds. */
 const lookMs = 100;
 
 /**
- * The connections whose TLS handshake is not over: each holds some 64 KiB before anything is known of its
- * peer, and up to 2 MiB where that one shows certificates. When there are too many, the next ones wait, unread:
- * the handshakes of many clients that all come back at once are soon over. One that takes longer makes room for
- * the next of its own address, or of one that has fewer under way. Of those that wait, the next is of the address
- * that has fewest; where too many wait, one goes of the address that has most of them.
+ * Limits concurrent TLS handshakes. Each holds about 64 KiB before anything is known about its peer, and up to 2 MiB
+ * if the client sends certificates.
+ *
+ * When there are too many, further sockets are queued unread, since a burst of reconnecting clients is over soon. A
+ * handshake that takes longer than a second is closed in favour of the next one from its own address, or from one
+ * with fewer handshakes. The next socket to leave the queue is from the address with the fewest handshakes; when the
+ * queue is full, a socket of the address with the most queued is closed.
  */
 export class Handshakes {
   readonly #max: number;
   readonly #onDrop: (socket: Socket) => void;
   readonly #open = new Places<Handshake>();
   readonly #waiting = new Places<Handshake>();
-  /** Of all of both, in the order in which they came. */
+  /** Open and queued ones, in order of arrival. */
   readonly #places = new Map<Socket, Place<Handshake>>();
   readonly #dropped = new WeakSet<Socket>();
   #looking: NodeJS.Timeout | undefined;
@@ -51,12 +53,12 @@ export class Handshakes {
     this.#onDrop = onDrop;
   }
 
-  /** Handshakes that are under way. */
+  /** The number of handshakes in progress. */
   get open(): number {
     return this.#open.size;
   }
 
-  /** A socket was accepted, of which nothing has been read. */
+  /** Adds a socket that was accepted and not yet read. */
   accept(socket: Socket, { begin, waitingForEach }: Begin): void {
     socket.once('close', () => this.end(socket));
     const owner = ownerOf(socket.remoteAddress);
@@ -66,18 +68,18 @@ export class Handshakes {
     if (isFull && !this.#makeRoom(this.#waiting, owner, (_, evens) => evens)) {
       return this.#drop(socket);
     }
-    // Nobody else listens for what becomes of it meanwhile.
+    // A queued socket has no other error listener.
     socket.on('error', () => {});
     this.#places.set(socket, this.#waiting.enter(handshake, owner));
     this.#looking ??= setInterval(() => this.#look(), lookMs).unref();
   }
 
-  /** Whether the socket has made room for another. */
+  /** True if the socket was closed in favour of another. */
   hasDropped(socket: Socket): boolean {
     return this.#dropped.has(socket);
   }
 
-  /** The handshake on it is over; or that of a socket which was over already. */
+  /** The handshake on this socket has ended, or the socket was closed before. */
   end(socket: Socket): void {
     const place = this.#places.get(socket);
     if (!place) return;

@@ -38,7 +38,7 @@ async function beginOneByOne(port: number, count: number) {
 
 const tls12 = { maxVersion: 'TLSv1.2' } as const;
 
-test('listen() with TLS speaks 1.3 and 1.2, and refuses 1.1', async () => {
+test('listen() with TLS accepts TLS 1.3 and 1.2, and refuses 1.1', async () => {
   using running = await serveTls(await certificate());
   const old = {
     minVersion: 'TLSv1.1',
@@ -56,7 +56,7 @@ test('listen() with TLS speaks 1.3 and 1.2, and refuses 1.1', async () => {
   });
 });
 
-test('listen() with TLS 1.2 takes ephemeral keys with AEAD, and refuses CBC, DHE and RSA keys', async () => {
+test('listen() with TLS 1.2 accepts ephemeral keys with AEAD, and refuses CBC, DHE and RSA keys', async () => {
   using running = await serveTls(await certificate());
   const dial = (ciphers: string) => handshake(running.port, { ...tls12, ciphers });
 
@@ -76,7 +76,7 @@ test('listen() with TLS 1.2 takes ephemeral keys with AEAD, and refuses CBC, DHE
   }
 });
 
-test('listen() with TLS refuses a client that offers protocols without h2, and serves one that offers none', async () => {
+test('listen() with TLS refuses ALPN without h2, and accepts a client without ALPN', async () => {
   using running = await serveTls(await certificate());
 
   const other = await handshake(running.port, { ALPNProtocols: ['http/1.1'] });
@@ -88,7 +88,7 @@ test('listen() with TLS refuses a client that offers protocols without h2, and s
   assert.partialDeepStrictEqual(both, { alpn: 'h2' });
 });
 
-test('listen() with TLS 1.2 does not renegotiate', async () => {
+test('listen() with TLS 1.2 refuses renegotiation', async () => {
   using running = await serveTls(await certificate());
   const socket = dialTls(running.port, tls12);
   await heard(socket);
@@ -103,7 +103,7 @@ test('listen() with TLS 1.2 does not renegotiate', async () => {
   socket.destroy();
 });
 
-test('listen() with TLS counts a connection once its handshake is over', async () => {
+test('listen() with TLS counts a connection after its handshake', async () => {
   using running = await serveTls(await certificate(), { maxConnections: 1 });
   const silent = await Promise.all([1, 2, 3].map(() => begin(running.port)));
 
@@ -113,7 +113,7 @@ test('listen() with TLS counts a connection once its handshake is over', async (
   for (const { socket } of silent) socket.destroy();
 });
 
-test('listen() with TLS has a client of another address go first, and reports what goes for it once', async () => {
+test('listen() with TLS serves another address first, and reports what it drops once', async () => {
   const incidents: unknown[] = [];
   const options = { maxHandshakes: 3, onIncident: (event: unknown) => incidents.push(event) };
   using running = await serveTls(await certificate(), options);
@@ -134,7 +134,7 @@ test('listen() with TLS has a client of another address go first, and reports wh
   for (const { socket } of more) socket.destroy();
 });
 
-test('listen() with TLS finishes the handshakes of clients that come together, whatever they are for it', async () => {
+test('listen() with TLS completes the handshakes of a burst of clients', async () => {
   const reasons: unknown[] = [];
   const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
   using running = await serveTls(await certificate(), { maxHandshakes: 10, onIncident });
@@ -149,7 +149,7 @@ test('listen() with TLS finishes the handshakes of clients that come together, w
   assert.deepEqual(reasons, []);
 });
 
-test('listen() with TLS has handshakes that take longer than a second go for those that wait', async () => {
+test('listen() with TLS drops handshakes of more than a second in favour of queued ones', async () => {
   const reasons: unknown[] = [];
   const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
   using running = await serveTls(await certificate(), { maxHandshakes: 2, onIncident });
@@ -162,7 +162,7 @@ test('listen() with TLS has handshakes that take longer than a second go for tho
   for (const { socket } of slow) socket.destroy();
 });
 
-test('listen() with TLS has no handshake go for one of an address that has as many', async () => {
+test('listen() with TLS drops no handshake in favour of an address with as many', async () => {
   using running = await serveTls(await certificate(), { maxHandshakes: 2 });
   const slow = await begin(running.port, '127.0.0.2');
   const other = await begin(running.port);
@@ -175,7 +175,7 @@ test('listen() with TLS has no handshake go for one of an address that has as ma
   slow.socket.destroy();
 });
 
-test('listen() with TLS refuses those that not even wait', async () => {
+test('listen() with TLS refuses sockets when the queue is full', async () => {
   const reasons: unknown[] = [];
   const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
   using running = await serveTls(await certificate(), { maxHandshakes: 1, onIncident });
@@ -189,7 +189,7 @@ test('listen() with TLS refuses those that not even wait', async () => {
   for (const { socket } of waiting) socket.destroy();
 });
 
-test('listen() with TLS never drops a connection whose handshake is over, on a unix socket neither', async (t) => {
+test('listen() with TLS never drops a connection after its handshake, even on a unix socket', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const files = await certificate();
@@ -211,7 +211,7 @@ test('listen() with TLS never drops a connection whose handshake is over, on a u
   for (const socket of finished) socket.destroy();
 });
 
-test('listen() with TLS gives a handshake 10 s, whatever comes of it', async () => {
+test('listen() with TLS ends a handshake after 10 s, whatever arrives', async () => {
   const reasons: string[] = [];
   const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
   using running = await serveTls(await certificate(), { onIncident });
@@ -232,7 +232,7 @@ test('listen() with TLS gives a handshake 10 s, whatever comes of it', async () 
   );
 });
 
-test('setTls() serves the next handshakes otherwise, and keeps open connections', async () => {
+test('setTls() affects later handshakes only', async () => {
   const [first, second] = await Promise.all([certificate(), certificate()]);
   using running = await serveTls(first);
   const open = dialTls(running.port);
@@ -252,7 +252,7 @@ test('setTls() serves the next handshakes otherwise, and keeps open connections'
   open.destroy();
 });
 
-test('setTls() with other client authorities refuses old clients, sessions they keep included', async () => {
+test('setTls() with other client CAs refuses old clients, even with saved sessions', async () => {
   const [own, oldCa, newCa] = await Promise.all([
     certificate(),
     certificate({ name: 'authority' }),

@@ -8,38 +8,35 @@ import { handshakeIncident } from './handshake_failures.ts';
 import { Handshakes } from './handshakes.ts';
 import { secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
 
-/** A TCP port on an interface, or the path of a unix socket. */
+/** A host and TCP port, or the path of a unix socket. */
 export type ListenAddress = { host: string; port: number } | { path: string };
 
-/** Told what goes wrong with a socket, which may be gone by then. */
+/** Called for errors of a socket, which may be closed by then. */
 export type ReportOfSocket = (incident: Incident, socket: PeerAddress) => void;
 
 interface ListenersOptions {
   onSocket: (socket: Socket) => void;
-  /** Told of each socket that was accepted, before its handshake. */
+  /** Called for each accepted socket, before its TLS handshake. */
   onAccept?: () => void;
-  /** TLS handshakes that may be under way at once, on all addresses together; see Handshakes. */
+  /** The maximum number of concurrent TLS handshakes on all addresses; see Handshakes. */
   maxHandshakes?: number | undefined;
   report?: ReportOfSocket | undefined;
 }
 
 const defaultMaxHandshakes = 256;
 /**
- * For each that is under way so many can wait: a socket that nothing is read of takes 3 KiB or so. With
- * certificates of clients fewer are under way in the same memory; see config/memory.ts.
+ * Queued sockets per concurrent handshake: an unread socket takes about 3 KiB. With client certificates, fewer
+ * handshakes run in the same memory; see config/memory.ts.
  */
 const waitingForEach = 4;
 const waitingForEachWithCertificate = 32;
-/**
- * Bytes of certificates for each handshake that can be under way, which there is room for: as many may be kept
- * after it.
- */
+/** Bytes of client certificates per concurrent handshake that are kept in total after handshakes. */
 const chainForEach = 64 * 1024;
 
-/** What a handshake takes that is under way, in bytes. */
+/** The charge of a handshake in progress, in bytes. */
 const handshakeCost = 64 * 1024;
 
-/** The sockets that a server listens on. */
+/** The listening sockets of a server. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
   readonly #onAccept: () => void;
@@ -63,34 +60,34 @@ export class Listeners {
       max: maxHandshakes,
       onDrop: (socket) => report({ reason: 'handshake_dropped', message }, socket),
     });
-    const mostOfChains = chainForEach * maxHandshakes;
+    const maxChainBytes = chainForEach * maxHandshakes;
     this.#chains = new ClientChains({
-      max: mostOfChains,
+      max: maxChainBytes,
       onDrop: (socket) =>
-        report({ reason: 'handshake_dropped', message: tooLong(mostOfChains) }, socket),
+        report({ reason: 'handshake_dropped', message: tooLong(maxChainBytes) }, socket),
     });
   }
 
-  /** Bytes that handshakes take which are under way. */
+  /** Bytes charged for handshakes in progress. */
   get heldBytes(): number {
     return this.#handshakes.open * handshakeCost;
   }
 
-  /** Listens on an address; gives the port, if it has one. Throws Node's own errors. */
+  /** Listens on an address; returns the port, if it has one. Throws Node's own errors. */
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
     const onSocket = 'path' in address ? this.#onSocket : (socket: Socket) => this.#onTcp(socket);
     const server = tls ? await this.#createTlsServer(tls, onSocket) : createServer(onSocket);
     server.on('connection', this.#onAccept);
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
-    // A connection that could not be accepted is lost; the next one may be.
+    // A connection that could not be accepted is lost, but the next one may succeed.
     server.on('error', () => {});
     this.#servers.push(server);
     const bound = server.address();
     return typeof bound === 'object' && bound !== null ? bound.port : undefined;
   }
 
-  /** Node remembers a peer's address once it was asked; later, of one that is gone, it can say none. */
+  /** Node caches a socket's remote address when it is first read, and cannot read it after the socket is closed. */
   #onTcp(socket: Socket): void {
     if (socket.remoteAddress === undefined) socket.destroy();
     else this.#onSocket(socket);
@@ -106,11 +103,11 @@ export class Listeners {
     });
     tlsServer.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       this.#reportHandshake(error, socket);
-      // After its timeout Node only tells of it.
+      // Node emits the timeout of a handshake, but does not close its socket.
       socket.destroy();
     });
     this.#tlsServers.push(tlsServer);
-    // That one listens nowhere: it is given each socket when its turn has come.
+    // This server does not listen: it is given each socket when its handshake may start.
     const canWait = tls.clientCa ? waitingForEachWithCertificate : waitingForEach;
     return createServer({ pauseOnConnect: true }, (socket) => {
       const begin = () => tlsServer.emit('connection', socket);
@@ -119,7 +116,7 @@ export class Listeners {
   }
 
   #reportHandshake({ code }: NodeJS.ErrnoException, socket: TLSSocket): void {
-    // It still knows its peer when the other one has forgotten: see #onTcp().
+    // The raw socket still knows the remote address; see #onTcp().
     const raw = rawOf(socket) ?? socket;
     if (this.#handshakes.hasDropped(raw)) return;
     const { bytesRead } = raw;
@@ -128,12 +125,12 @@ export class Listeners {
     if (incident) this.#report(incident, raw);
   }
 
-  /** Serves new handshakes with these files; open connections go on. Throws what OpenSSL says. */
+  /** Replaces the files for new handshakes; open connections are not affected. Throws OpenSSL's errors. */
   setTls(tls: TlsFiles): void {
     for (const server of this.#tlsServers) server.setSecureContext(secureOptions(tls));
   }
 
-  /** Takes no more connections. */
+  /** Stops accepting connections. */
   close(): void {
     for (const server of this.#servers.splice(0)) server.close();
   }
@@ -144,8 +141,7 @@ function tooLong(most: number): string {
 }
 
 /**
- * What a server has accepted, and made this one of. Node has no public way from one to the other, and
- * peers on a unix socket have no names by which to find it.
+ * The raw socket below a TLS socket. Node has no public API for it, and unix sockets have no address to find it by.
  */
 function rawOf(socket: TLSSocket): Socket | undefined {
   // oxlint-disable-next-line no-underscore-dangle

@@ -23,7 +23,7 @@ function create() {
   return { places, enter, crowd, goes };
 }
 
-test('find() takes who has waited longest at the address with the most places', () => {
+test('find() returns the longest idle connection of the address with the most slots', () => {
   const { places, crowd, goes } = create();
   crowd('a', 2);
   const [first, second] = crowd('b', 3);
@@ -40,7 +40,7 @@ test('find() takes who has waited longest at the address with the most places', 
   assert.deepEqual(goes('d'), ['a0', true]);
 });
 
-test('find() goes on to the address with the next most where nobody waits', () => {
+test('find() tries the address with the next most slots if none is idle', () => {
   const { places, crowd, goes } = create();
   for (const place of crowd('a', 4)) places.work(place);
   crowd('b', 1);
@@ -49,7 +49,7 @@ test('find() goes on to the address with the next most where nobody waits', () =
   assert.deepEqual(goes('d'), ['c0', true]);
 });
 
-test('find() takes no place of an address with as many as its own, or fewer', () => {
+test('find() returns no connection of an address with as many slots as its own, or fewer', () => {
   const { places, crowd, goes } = create();
   const busy = crowd('a', 3);
   for (const place of busy) places.work(place);
@@ -62,7 +62,7 @@ test('find() takes no place of an address with as many as its own, or fewer', ()
   assert.deepEqual(goes('a'), ['a0', false]);
 });
 
-test('find() says whether who goes for whom makes the two more even', () => {
+test('find() passes whether closing the connection evens out the shares', () => {
   const { crowd, goes } = create();
   crowd('a', 3);
   crowd('b', 2);
@@ -73,7 +73,7 @@ test('find() says whether who goes for whom makes the two more even', () => {
   assert.deepEqual(goes('c'), ['a0', true]);
 });
 
-test('find() goes on where it is told that one may not go, and asks no more than one of a level', () => {
+test('find() continues after a refusal, and asks once per level', () => {
   const { places, crowd } = create();
   crowd('a', 3);
   crowd('b', 2);
@@ -87,7 +87,7 @@ test('find() goes on where it is told that one may not go, and asks no more than
   assert.deepEqual(asked, ['a0', 'b0', 'd0']);
 });
 
-test('find() passes over who is not idle after all, until it waits again', () => {
+test('find() skips connections that are not idle, until they are queued again', () => {
   const { places, crowd, goes } = create();
   const [first] = crowd('a', 2);
   assert.ok(first);
@@ -100,7 +100,7 @@ test('find() passes over who is not idle after all, until it waits again', () =>
   assert.deepEqual(goes('b'), ['a1', true]);
 });
 
-test('find() takes those with one place each in the order in which they began to wait', () => {
+test('find() returns connections of addresses with one slot each in the order of their idleness', () => {
   const { places, enter, goes } = create();
   const first = enter('a');
   enter('b');
@@ -111,7 +111,7 @@ test('find() takes those with one place each in the order in which they began to
   assert.deepEqual(goes('c'), ['b', false]);
 });
 
-test('leave() frees a place once', () => {
+test('leave() frees a slot once', () => {
   const { places, crowd, goes } = create();
   const [first] = crowd('a', 2);
   assert.ok(first);
@@ -128,7 +128,7 @@ test('leave() frees a place once', () => {
   assert.deepEqual(goes('b'), ['a1', false]);
 });
 
-test('find() agrees with a search through all, whatever has come and gone', () => {
+test('find() agrees with an exhaustive search after random operations', () => {
   const { places, enter, goes } = create();
   const held: Place<Tenant>[] = [];
   /** By how long they wait: the last has just begun to. */
@@ -182,7 +182,7 @@ test('find() agrees with a search through all, whatever has come and gone', () =
   }
 });
 
-test('ownerOf() is an address of IPv4, the first half of one of IPv6, a private one as a whole', () => {
+test('ownerOf() is an IPv4 address, an IPv6 /64, or a whole unique local address', () => {
   for (const [address, owner] of [
     ['192.0.2.1', '192.0.2.1'],
     ['::ffff:192.0.2.1', '192.0.2.1'],

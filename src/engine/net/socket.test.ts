@@ -89,7 +89,7 @@ async function sayAll(t: TestContext) {
   return call;
 }
 
-test('a slow reader gets the end of a response, however long after GOAWAY it takes it', async (t) => {
+test('a slow reader gets the end of a response long after GOAWAY', async (t) => {
   const { server, socket, pass } = await sayAll(t);
 
   for (let second = 0; second < 60; second++) pass(1000);
@@ -109,7 +109,7 @@ test('a slow reader gets the end of a response, however long after GOAWAY it tak
   assert.equal(server.openConnections, 0);
 });
 
-test('a PING that comes when all has been said does not cut what has not left', async (t) => {
+test('a PING after the last output does not cut unsent data', async (t) => {
   const { socket } = await sayAll(t);
 
   socket.push(ping);
@@ -118,7 +118,7 @@ test('a PING that comes when all has been said does not cut what has not left', 
   assert.equal(socket.destroyed, false);
 });
 
-test('a peer that takes nothing of what is left is given up in the time of a silent one', async (t) => {
+test('a peer that takes no output is dropped after the keepalive time', async (t) => {
   const { server, socket, pass } = await sayAll(t);
 
   for (let second = 0; second < 79; second++) pass(1000);
@@ -131,7 +131,7 @@ test('a peer that takes nothing of what is left is given up in the time of a sil
   assert.equal(server.openConnections, 0);
 });
 
-test('a connection whose last response has not left does not go for another', async (t) => {
+test('a connection with unsent output is not evicted', async (t) => {
   const { server, socket, answer, pass } = await openCall(t, 1);
   answer();
   await turn();
@@ -151,7 +151,7 @@ test('a connection whose last response has not left does not go for another', as
   assert.equal(server.openConnections, 1);
 });
 
-test('a connection that goes for another has gone at once, though its peer takes nothing', async (t) => {
+test('an evicted connection is closed at once, even if its peer reads nothing', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
   const server = createHttp2Server({ serve: () => assert.fail('nobody calls'), maxConnections: 1 });
   const [first, second] = [new SlowSocket(), new SlowSocket()];
@@ -206,7 +206,7 @@ async function openStreams(
 /** A header block of 8 KiB, about as large as responses have them. */
 const largeBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(8192)]);
 
-test('what is answered counts as held at once, not at the end of the turn', async () => {
+test('a response is charged at once, not at the end of the turn', async () => {
   const { server, streams } = await openStreams(new SlowSocket(), 3);
   const held = () => server.bufferedBytes;
   const [first, second, third] = streams;
@@ -233,7 +233,7 @@ test('what is answered counts as held at once, not at the end of the turn', asyn
 const tooMuch = 'goaway_enhance_your_calm: Cannot hold so much for one peer';
 
 for (const when of ['at once', 'in a turn of its own']) {
-  test(`header blocks that a peer does not read are bounded by the budget, answered ${when}`, async () => {
+  test(`unread header blocks are limited by the byte limit, if they are sent ${when}`, async () => {
     const maxBufferedBytes = 3 * defaultLimits.maxUnreadBytes;
     const { server, streams, failed, incidents } = await openStreams(new SlowSocket(), 500, {
       maxBufferedBytes,
@@ -256,7 +256,7 @@ for (const when of ['at once', 'in a turn of its own']) {
   });
 }
 
-test('what a slow reader has taken is not counted any more at the next tick', async (t) => {
+test('bytes that a slow reader has taken are released at the next tick', async (t) => {
   const { server, socket, pass } = await openCall(t);
   const unread = socket.writableLength;
   const counted = server.bufferedBytes;
@@ -268,7 +268,7 @@ test('what a slow reader has taken is not counted any more at the next tick', as
   assert.equal(server.bufferedBytes, counted - unread);
 });
 
-test('header blocks of many peers that do not read are bounded by one budget', async () => {
+test('unread header blocks of many peers share one limit', async () => {
   const maxBufferedBytes = 8 * defaultLimits.maxUnreadBytes;
   const streams: Stream[] = [];
   const incidents: string[] = [];
@@ -315,7 +315,7 @@ test('header blocks of many peers that do not read are bounded by one budget', a
 /** A header block of 2 KiB. */
 const smallBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(2048)]);
 
-test('a slow reader gets all responses, however many header blocks wait for it', async () => {
+test('a slow reader gets all responses, however many header blocks are queued', async () => {
   const socket = new SlowSocket();
   const { server, streams, incidents } = await openStreams(socket, 1000);
 
@@ -346,7 +346,7 @@ test('a slow reader gets all responses, however many header blocks wait for it',
   server.destroy();
 });
 
-test('a peer that does not read answers to its PINGs is not read on', async () => {
+test('a peer that does not read its PING ACKs is no longer read from', async () => {
   const socket = new SlowSocket();
   const { server, incidents } = await openStreams(socket, 1);
   const pings = Buffer.concat(Array.from({ length: 1000 }, () => ping));
@@ -384,7 +384,7 @@ async function answered(t: TestContext, count: number) {
   return { ...opened, socket, pass };
 }
 
-test('a peer with much to read is given up once it takes nothing for the time of a silent one', async (t) => {
+test('a peer with much to read is dropped once it takes nothing for the keepalive time', async (t) => {
   const { server, socket, incidents, pass } = await answered(t, 1000);
 
   for (let part = 0; part < 3; part++) {
@@ -402,7 +402,7 @@ test('a peer with much to read is given up once it takes nothing for the time of
   assert.deepEqual([server.openConnections, server.bufferedBytes], [0, 0]);
 });
 
-test('a slow reader that is asked for a sign of life is not given up before it can read that', async (t) => {
+test('a slow reader is not dropped before it can read the keepalive PING', async (t) => {
   const { server, socket, incidents, pass } = await answered(t, 400);
 
   const wasRead = !socket.isPaused();
@@ -420,7 +420,7 @@ test('a slow reader that is asked for a sign of life is not given up before it c
   server.destroy();
 });
 
-test('header blocks that a peer reads leave within a turn, however many there are', async () => {
+test('header blocks are sent within a turn, however many there are', async () => {
   const socket = new SlowSocket({ isQuick: true });
   const { server, streams, incidents } = await openStreams(socket, 500);
 

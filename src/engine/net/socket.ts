@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
-import { type Accounts, Held } from '../account.ts';
-import type { Spare } from '../room.ts';
+import type { Accounts } from '../account.ts';
+import { Held } from '../held.ts';
+import type { Reclaimable } from '../admission.ts';
 import { Connection, type ConnectionDeps } from '../http2/connection.ts';
 import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';
@@ -8,27 +9,26 @@ import { ConnectionTimes, lingerMs, type SocketTimes } from './connection_times.
 import type { Serve } from '../http2/stream.ts';
 import { copyWork, type Scheduler } from '../scheduler.ts';
 
-/** A connection on its socket. */
+/** A connection bound to its socket. */
 export interface SocketConnection {
   readonly openStreams: number;
-  /** Whether no stream is open, and all that was said has left. */
+  /** True if no stream is open and all output has been sent. */
   readonly isIdle: boolean;
-  /** Whether the peer is more than a greeting; see Connection. */
+  /** True if the peer has sent more than its preface; see Connection. */
   readonly hasAnswered: boolean;
   /** Milliseconds since the last call; Infinity before the first. */
   readonly usedAgo: number;
   /** Sends GOAWAY, and closes when the last stream has ended (see Connection). */
   shutdown(): void;
   /**
-   * Has the peer go, for a reason that is none of its own, and drops the socket at once. One GOAWAY names the
-   * last stream: a request that is on its way will not be served, and its client knows that it may send it
-   * again elsewhere (RFC 9113 section 6.8), as those of gRPC do by themselves. Two of them, as shutdown() has,
-   * would keep the connection for a round trip, and then for whatever came in it.
+   * Closes the connection at once in favour of another one, with a single GOAWAY that names the last stream. Requests
+   * in flight are not served, and clients, as those of gRPC do, may retry them elsewhere (RFC 9113 section 6.8). The
+   * two GOAWAYs of shutdown() would keep the connection for a round trip, and for whatever arrives in it.
    */
   evict(incident: Incident): void;
-  /** Drops the socket; what is open ends here. */
+  /** Destroys the socket and ends its streams. */
   destroy(): void;
-  /** To be called now and then: keeps the times. */
+  /** Must be called periodically: enforces the timeouts. */
   tick(): void;
 }
 
@@ -38,34 +38,34 @@ interface SocketDeps extends Omit<
 > {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   times: SocketTimes;
-  /** From 0 to 1: connections that were opened together are not all closed together. */
+  /** Returns 0 to 1, the jitter of the maximum age. */
   random: () => number;
   scheduler: Scheduler;
   accounts: Accounts;
-  /** Whose connection it is: those of one owner share what a server holds; undefined for a peer by itself. */
+  /** The peer that shares limits with other connections; undefined for a connection that is a peer of its own. */
   owner: string | undefined;
-  /** Told when the first stream is opened, and when none is open any more, and that again with each tick. */
+  /** Called when the first stream opens, when no stream is open any more, and then at each tick. */
   onIdle: (isIdle: boolean) => void;
   onClose: () => void;
-  /** Told after that, once all its calls have ended. */
+  /** Called after that, once all of its calls have ended. */
   onEnded: () => void;
 }
 
-/** Bytes of output that do not wait for the end of the turn: a peer that reads may have them before. */
+/** Bytes of output above which it is written before the end of the turn. */
 const plenty = 128 * 1024;
 
-/** What a connection takes beside what it holds, in bytes, the kernel's part not included. */
+/** The memory of a connection beside what is charged otherwise, in bytes, without the kernel's buffers. */
 const connectionCost = { plaintext: 4 * 1024, tls: 64 * 1024 };
 
-/** Bytes that are read before those have been dealt with. */
-const mostRest = 16 * 1024;
+/** Bytes that are read ahead of processing. */
+const maxRest = 16 * 1024;
 
-/** Bytes that the socket gets at once: it does not say what it has sent of them before it has sent them all. */
+/** The maximum size of one write: a socket reports progress only when the whole write is sent. */
 const longestWrite = 256 * 1024;
 
 /**
- * Binds a connection to its `net` or `tls` socket. What one turn of the event loop produces leaves in
- * one write; while the socket is full, nothing is made that can wait.
+ * Binds a connection to its `net` or `tls` socket. The output of one turn of the event loop is sent in one write;
+ * while the socket is full, no output is produced that can wait.
  */
 export function bindSocket(
   socket: Socket,
@@ -91,19 +91,19 @@ export function bindSocket(
   };
   const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
   let paused = false;
-  /** What has been read waits for its part of a turn. */
+  /** True while input waits for the quota of a later turn. */
   let isWaiting = false;
-  /** The peer has so much to read that nothing is read of it. */
+  /** True while the peer has so much to read that it is not read from. */
   let behind = false;
-  /** Bytes that the socket has got. */
+  /** Bytes written to the socket. */
   let written = 0;
-  /** Bytes that came when all had been said. */
+  /** Bytes received after the connection was over. */
   let passedOver = 0;
   let idle = true;
   let offered = false;
-  /** What it had is not counted any more. */
+  /** True once its charges are released. */
   let closed = false;
-  const spare: Spare = {
+  const spare: Reclaimable = {
     get isIdle() {
       return connection.openStreams === 0;
     },
@@ -129,7 +129,7 @@ export function bindSocket(
     .on('error', () => {})
     .on('close', () => {
       closed = true;
-      accounts.offRoom(settle);
+      accounts.offMemoryAvailable(settle);
       account.charge(Held.connections, -ownCost);
       onClose();
       connection.close(() => {
@@ -159,29 +159,29 @@ export function bindSocket(
       const { writableEnded, writableLength } = socket;
       const unsent = writableEnded ? writableLength : undefined;
       keeper.tick({ paused, full, taken: written - writableLength, unsent });
-      // No event tells of what left a socket that was not full, or came into one that is paused.
+      // No event reports progress of a socket that is not full, or the end of one that is paused.
       connection.count();
       onIdle(idle);
-      // Its share may have grown.
+      // The fair share may have grown.
       if (paused && !connection.isOver) settle();
     },
   };
 
   function onRead(): void {
-    // Last words leave at once: a peer that has ended its side may not be written to in a turn.
+    // Written at once, as a peer that has ended its side may close before the end of the turn.
     if (connection.isOver) return flush();
     if (connection.restBytes > 0 && !isWaiting) {
       isWaiting = true;
       flow.wait(goOn);
     }
-    // Before the next chunk of this turn.
+    // Before the next chunk of this turn is read.
     settle();
     wake();
   }
 
   /**
-   * All has been said, though it may not have left yet: what still comes is read and dropped, as a reset could overtake
-   * our last words. Whoever goes on for longer than what was on its way does not read them.
+   * Reads and drops input after the connection is over, because closing a socket with unread input sends a TCP RST,
+   * which may overtake the GOAWAY. A peer that sends more than was in flight does not read it anyway.
    */
   function passOver({ length }: Buffer): void {
     passedOver += length;
@@ -231,16 +231,15 @@ export function bindSocket(
       written += bytes.length;
     }
     if (more.length > 0) socket.uncork();
-    // Of what is large it says to wait, though all of it may have left by now.
+    // For large writes, write() returns false even if all has been sent.
     full = !goOn && socket.writableLength > 0;
     connection.count();
   }
 
   /**
-   * Nothing more is read of a peer that has much to read itself, until it has read half of it. Where it has more
-   * than its share of what there is, nothing more is read of a peer that only fills it or does not read itself,
-   * and far beyond that of none that has a part in it: what a peer of ours might take of us comes behind what it
-   * sends.
+   * Pauses reading from a peer that has too much to read, until it has read half of it. Above the byte limit, it also
+   * pauses a peer above its fair share that only sends or does not read itself, and far above the limit every peer
+   * that holds much, because frames that would free memory are queued behind what it sends.
    */
   function settle(): void {
     if (socket.destroyed) return;
@@ -251,11 +250,11 @@ export function bindSocket(
     if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
     const isBeyond = !account.mayGrow && hasPart();
     const { maxUnreadBytes } = deps.limits;
-    // When it is not full any more, this is called again.
+    // settle() runs again when the output drains.
     behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
-    const hasEnough = isBeyond || behind || connection.restBytes > mostRest;
+    const hasEnough = isBeyond || behind || connection.restBytes > maxRest;
     const pause = hasEnough && !connection.isOver;
-    if (isBeyond && pause) accounts.onRoom(settle);
+    if (isBeyond && pause) accounts.onMemoryAvailable(settle);
     if (pause === paused) return;
     paused = pause;
     if (pause) socket.pause();
@@ -267,7 +266,7 @@ export function bindSocket(
   }
 
   function evict({ reason, message }: Incident): void {
-    // It has been told to go already.
+    // GOAWAY has been sent.
     if (socket.writableEnded) return drop();
     connection.fail(new ConnectionError('NO_ERROR', message), reason);
     for (const bytes of connection.take({ room: false })) socket.write(bytes);
@@ -275,7 +274,7 @@ export function bindSocket(
     dropSoon();
   }
 
-  /** By then the system has what it takes of our last words, and ends the connection behind them. */
+  /** By then the kernel has the last output, and closes the connection after it. */
   function dropSoon(): void {
     scheduler.atEnd(() => scheduler.atEnd(() => socket.destroy()));
   }
@@ -283,10 +282,10 @@ export function bindSocket(
   function close(): void {
     if (socket.writableEnded) return;
     socket.end();
-    // A reset could overtake our last words.
+    // Closing with unread input would send a TCP RST, which may overtake the last output.
     socket.resume();
     const linger = () => void setTimeout(() => socket.destroy(), lingerMs).unref();
-    // The end of a response may be among those words, and a slow reader have it to come; see tick().
+    // A slow reader may still have the end of a response to receive; see tick().
     if (connection.isClosed) dropSoon();
     else if (connection.hasFailed) linger();
     else socket.once('finish', linger);

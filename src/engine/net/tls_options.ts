@@ -1,24 +1,23 @@
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
 
-/** What TLS is served with, in PEM. */
+/** TLS certificate files, in PEM. */
 export interface TlsFiles {
   cert: string | Buffer;
   key: string | Buffer;
-  /** Who signs the clients' certificates: with it, only clients that have one are served. */
+  /** The CA of client certificates. With it, every client needs one. */
   clientCa?: string | Buffer | undefined;
 }
 
-/** A handshake that takes longer is cut, in milliseconds. */
+/** The maximum time of a handshake, in milliseconds. */
 export const handshakeTimeout = 10_000;
 
-/** How HTTP/2 is served over TLS. Whether clients need a certificate cannot be changed later. */
+/** Options of a TLS server for HTTP/2. Whether client certificates are required cannot be changed later. */
 export function tlsOptions(files: TlsFiles): TlsOptions {
   return {
     ...secureOptions(files),
-    // A client that offers others alone is refused with no_application_protocol. One that offers none
-    // is served: proxies and old gRPC clients that are told to speak HTTP/2 may not offer it, and
-    // whoever speaks something else is cut at the preface. Clients see that we chose h2, which
-    // grpc-go asks for since 1.67.
+    // A client that offers only other protocols is refused with no_application_protocol. A client without ALPN is
+    // accepted, as proxies and old gRPC clients may not send it; one that does not speak HTTP/2 fails at the preface.
+    // The server reports h2, which grpc-go requires since 1.67.
     ALPNProtocols: ['h2'],
     handshakeTimeout,
     ...(files.clientCa && { requestCert: true, rejectUnauthorized: true }),
@@ -26,9 +25,9 @@ export function tlsOptions(files: TlsFiles): TlsOptions {
 }
 
 /**
- * The part of it that can be changed while connections are open. RFC 9113 section 9.2: TLS 1.2 or
- * higher, no renegotiation, and in TLS 1.2 no cipher suite of appendix A. Clients that need a certificate
- * resume no session, see noResumption().
+ * The options that can change while connections are open. RFC 9113 section 9.2 requires TLS 1.2 or higher, no
+ * renegotiation, and for TLS 1.2 no cipher suite of appendix A. With client certificates, sessions are not resumed;
+ * see noResumption().
  */
 export function secureOptions({ cert, key, clientCa }: TlsFiles): SecureContextOptions {
   const { constants } = process.getBuiltinModule('node:crypto');
@@ -43,15 +42,15 @@ export function secureOptions({ cert, key, clientCa }: TlsFiles): SecureContextO
 }
 
 /**
- * Has every handshake be a full one. A session that is resumed is not verified again: its client would be
- * served after its certificate has expired. Without tickets OpenSSL asks a cache for sessions, those of
- * TLS 1.3 too, and Node's has none unless somebody listens for `newSession` and `resumeSession`.
+ * Disables session resumption. A resumed session is not verified again, so a client would be served after its
+ * certificate has expired. Without tickets, OpenSSL asks a session cache, for TLS 1.3 too, and Node's is empty unless
+ * there are listeners of `newSession` and `resumeSession`.
  */
 export function noResumption(): number {
   return process.getBuiltinModule('node:crypto').constants.SSL_OP_NO_TICKET;
 }
 
-/** Ephemeral keys and AEAD alone: first all of TLS 1.3, without which Node would not speak it. */
+/** Only suites with ephemeral keys and AEAD; those of TLS 1.3 come first, as Node would not enable it otherwise. */
 const ciphers = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',

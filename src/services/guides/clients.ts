@@ -7,11 +7,11 @@ import { greetGuide } from './greet_client.ts';
 import { protoText } from './proto_text.ts';
 import type { Connect } from './waiting.ts';
 
-/** The client of one guide: what it sends, and the words it puts on the screen. */
+/** The client of one guide: its requests and its output. */
 export interface Guide {
   /** The port it dials. */
   port: number;
-  /** Makes its calls, `message` in place of its own words; returns the exit code. */
+  /** Makes its calls, with `message` instead of its own text; returns the exit code. */
   run(connect: Connect, io: Io, message: string | undefined): Promise<number>;
 }
 

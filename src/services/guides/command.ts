@@ -12,7 +12,7 @@ import { clientsOn } from './waiting.ts';
 
 const names = [...guides.keys()].join(', ');
 
-/** Exits 0, 1 when the call fails, 2 when the arguments are wrong. */
+/** Exits 0, 1 if the call fails, or 2 if the arguments are invalid. */
 export const guide: Command = {
   summary: `Be the client of a guide to gRPC: ${names}`,
   operands: 'NAME',
@@ -57,7 +57,7 @@ export const guide: Command = {
   },
 };
 
-/** A host alone is meant on the port that the guide's own client dials. */
+/** Adds the port of the guide's own client if the address has none. */
 function withPort(address: string, port: number | undefined): string {
   if (isIPv6(address)) return `[${address}]:${port}`;
   return /^(?:[\w.-]+|\[[^\]]*\])$/.test(address) ? `${address}:${port}` : address;

@@ -19,13 +19,13 @@ test('sayHello() greets, with an exclamation mark', async () => {
   assert.deepEqual(await running.client.sayHello(bello), { message: 'Bello Keys!' });
 });
 
-test('sayHello() takes empty strings as they are', async () => {
+test('sayHello() accepts empty strings', async () => {
   await using running = await serveGreet();
 
   assert.deepEqual(await running.client.sayHello({}), { message: ' !' });
 });
 
-test('the server streams send three numbered replies, each family its own', async () => {
+test('the server streams send three numbered replies, each family in its own format', async () => {
   await using running = await serveGreet();
 
   const a = await Array.fromAsync(running.client.parrotSayHello(bello));
@@ -41,7 +41,7 @@ test('the server streams send three numbered replies, each family its own', asyn
   );
 });
 
-test('the server streams pause after every reply, the last one too, and a cancel ends the pause', async () => {
+test('the server streams pause after every reply, including the last, until they are cancelled', async () => {
   const anHour = 3_600_000;
   await using running = await serveGreet(anHour);
   const cancel = new AbortController();
@@ -59,7 +59,7 @@ test('the server streams pause after every reply, the last one too, and a cancel
   });
 });
 
-test('the client streams echo every request in order, each family in its own words', async () => {
+test('the client streams echo every request in order, each family with its own text', async () => {
   await using running = await serveGreet();
   const requests = ['A', 'B', 'C'].map((name) => ({ greeting: 'Bello', name }));
 
@@ -81,7 +81,7 @@ test('a client stream without requests is answered', async () => {
   assert.deepEqual(request, []);
 });
 
-test('a client stream holds 10,000 messages and not one more', async () => {
+test('a client stream accepts 10,000 messages and not one more', async () => {
   await using running = await serveGreet();
   const full = Array.from({ length: 10_000 }, () => ({ greeting: '', name: 'x' }));
 
@@ -95,7 +95,7 @@ test('a client stream holds 10,000 messages and not one more', async () => {
   });
 });
 
-test('a client stream holds 1 MiB of messages and not one byte more', async () => {
+test('a client stream accepts 1 MiB of messages and not one byte more', async () => {
   await using running = await serveGreet();
   // A message of n letters is n + 4 bytes on the wire, when n takes three bytes to write.
   const name = 'x'.repeat(512 * 1024 - 4);

@@ -3,16 +3,15 @@ import type { Call } from '../../context.ts';
 import { exhausted } from '../../errors.ts';
 import { type GreeterServiceImplementation, HelloRequest } from '../../gen/greet.ts';
 
-/** What the greet guide's service can be told. */
+/** Options of the greet guide's service. */
 export interface GreetOptions {
-  /** The pause after each reply of a server stream, in milliseconds. */
+  /** The pause after each response of a server stream, in milliseconds. */
   parrotInterval: number;
 }
 
 /**
- * The greet guide's service: all four kinds of call, each for both families of clients, whose
- * replies differ in punctuation alone. A client stream that holds too much ends with
- * RESOURCE_EXHAUSTED.
+ * The greet guide's service: all four kinds of calls, each for both families of clients, whose responses differ in
+ * punctuation. A client stream that is too large ends with RESOURCE_EXHAUSTED.
  */
 export function createGreet({ parrotInterval }: GreetOptions): GreeterServiceImplementation<Call> {
   return {
@@ -58,10 +57,10 @@ function greet({ greeting, name }: HelloRequest): string {
 
 const maxMessages = 10_000;
 const maxBytes = 1024 * 1024;
-/** What a message takes in memory beside its bytes. */
+/** The memory of a message beside its bytes. */
 const messageCost = 64;
 
-/** Everything a client stream sends; its size is that of its messages on the wire. */
+/** Collects the messages of a client stream; the size is that of the encoded messages. */
 async function collect(
   requests: AsyncIterable<HelloRequest>,
   { retain }: Call,

@@ -10,7 +10,7 @@ const menu = `1. SayHello - Unary
 4. InteractiveSayHello - Both Streaming
 `;
 
-/** The greet guide's client: asks which call to make, then for names where the client streams. */
+/** The greet guide's client: asks which call to make, and for names if the client streams. */
 export async function greetGuide(
   connect: Connect,
   { write, error, input }: Pick<Io, 'write' | 'error' | 'input'>,
@@ -59,7 +59,7 @@ export async function greetGuide(
     }
   }
 
-  /** The next line of input; undefined at its end. */
+  /** Reads a line of input; undefined at its end. */
   async function ask(question: string): Promise<string | undefined> {
     write(question);
     const { done, value } = await lines.next();

@@ -37,12 +37,12 @@ received: true
   assert.equal(await play('unary'), reply);
 });
 
-test('guide unary sends what --message says', async () => {
+test('guide unary sends the text of --message', async () => {
   const out = await play('unary', { args: ['--message', 'hi'] });
   assert.match(out, /received \\"hi\\" message/);
 });
 
-test('guide hello, sample and helloworld print what the guides print', async () => {
+test("guide hello, sample and helloworld print what the guides' clients print", async () => {
   assert.equal(await play('hello'), 'Hello World\n');
   assert.equal(await play('sample'), 'request : test message\nresponse : reply for test message\n');
   assert.equal(await play('helloworld'), 'Greeter client received: Hello, you!\n');
@@ -88,7 +88,7 @@ test('guide greet chats until the end of input', async () => {
   assert.match(out, /InteractiveSayHello Response Received:\nmessage: "Bello Bob!"\n\n/);
 });
 
-test('guide greet refuses a choice that is none', async () => {
+test('guide greet rejects an invalid choice', async () => {
   using program = install();
 
   const { code, err } = await program.run(['guide', 'greet'], { input: '5\n' });
@@ -97,7 +97,7 @@ test('guide greet refuses a choice that is none', async () => {
   assert.equal(code, 2);
 });
 
-test('guide greet says that the input has ended before it has a choice', async () => {
+test('guide greet reports the end of input before a choice', async () => {
   using program = install();
 
   const { code, out, err } = await program.run(['guide', 'greet']);
@@ -107,7 +107,7 @@ test('guide greet says that the input has ended before it has a choice', async (
   assert.equal(code, 2);
 });
 
-test("guide dials the guide's port where --addr has none", async () => {
+test("guide dials the guide's port if --addr has none", async () => {
   using program = install();
   const errorOf = async (name: string, addr: string) =>
     (await program.run(['guide', name, '--addr', addr])).err;
@@ -124,7 +124,7 @@ test("guide dials the guide's port where --addr has none", async () => {
   );
 });
 
-test('guide names what is wrong with its arguments, and exits 2', async () => {
+test('guide reports invalid arguments, and exits 2', async () => {
   using program = install();
 
   const { code, err } = await program.run(['guide', 'nope', 'more', '--addr', '--loud']);
@@ -141,7 +141,7 @@ test('guide names what is wrong with its arguments, and exits 2', async () => {
   assert.equal(code, 2);
 });
 
-test('guide says where nobody answers, and exits 1', async () => {
+test('guide reports that nothing answers, and exits 1', async () => {
   using program = install();
 
   const { code, err } = await program.run(['guide', 'hello', '--addr', '127.0.0.1:1']);
@@ -157,7 +157,7 @@ test('guide sends a --message that begins with a dash', async () => {
   }
 });
 
-test('guide refuses what is no address, and exits 2', async () => {
+test('guide rejects an invalid address, and exits 2', async () => {
   using program = install();
 
   for (const addr of ['', 'a\nb']) {
@@ -168,7 +168,7 @@ test('guide refuses what is no address, and exits 2', async () => {
   }
 });
 
-test('guide greet ends where nobody reads what it prints, and makes no call', async (t) => {
+test('guide greet makes no call if its output is closed', async (t) => {
   using program = install();
   const server = await program.serve();
   const reader = spawn('sh', ['-c', 'exec <&-; echo closed; exec sleep 600']);
@@ -186,7 +186,7 @@ test('guide greet ends where nobody reads what it prints, and makes no call', as
   assert.ok(!server.log.lines.some((line) => line['rpc.method'] === 'greet.Greeter/SayHello'));
 });
 
-test('guide greet ends with one line where the disk is full', async (t) => {
+test('guide greet ends with one line if the disk is full', async (t) => {
   using program = install();
   const { address } = await program.serve(['--parrot-interval', '1ms']);
   const full = openSync('/dev/full', 'w');
@@ -201,7 +201,7 @@ test('guide greet ends with one line where the disk is full', async (t) => {
   assert.equal(code, 1);
 });
 
-test('guide says that it waits for a connection, or for a response', async (t) => {
+test('guide reports that it waits for a connection, or for a response', async (t) => {
   using program = install();
   const silent = createTcpServer();
   t.after(() => silent.close());
@@ -219,7 +219,7 @@ test('guide says that it waits for a connection, or for a response', async (t) =
   assert.equal(second.err, `Waiting for ${unanswered} to answer /Hello/Hello\n`);
 });
 
-test('guide calls this machine itself where everybody is given a proxy', async () => {
+test('guide connects to this machine without a proxy', async () => {
   using program = install();
   const { address } = await program.serve();
   const proxy = 'http://127.0.0.1:1';
@@ -230,7 +230,7 @@ test('guide calls this machine itself where everybody is given a proxy', async (
   assert.equal(code, 0);
 });
 
-test('what a server says does nothing to the terminal of a guide', async () => {
+test('guide escapes what a server sends, so that it cannot control the terminal', async () => {
   const out = await play('hello', { args: ['--message', '\u001B[2Jé'] });
 
   assert.equal(out, 'Hello \\u001b[2Jé\n');

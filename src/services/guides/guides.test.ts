@@ -28,7 +28,7 @@ test('unary.Unary/GetServerResponse confirms the message', async () => {
   }
 });
 
-test('Hello/Hello says hello to the value', async () => {
+test('Hello/Hello greets the value', async () => {
   await using running = await serve();
   const client = createClient(HelloDefinition, running.channel);
 
@@ -55,7 +55,7 @@ test('helloworld.Greeter/SayHello greets by name', async () => {
   }
 });
 
-test('a string that is not UTF-8 ends a call of every method of the guides INTERNAL', async () => {
+test("a string that is not UTF-8 ends a call of every guide's method with INTERNAL", async () => {
   await using running = await serve();
   const client = await connectRaw(running.address);
   // Field 1 of each request is a string.
@@ -69,7 +69,7 @@ test('a string that is not UTF-8 ends a call of every method of the guides INTER
   client.close();
 });
 
-test('reflection finds the symbols of a guide that has no package', async () => {
+test('reflection finds the symbols of a guide without a package', async () => {
   await using running = await serve();
   const client = createClient(ServerReflectionDefinition, running.channel);
   const symbols = ['Hello', 'Hello.Hello', 'HelloRequest', 'HelloRequest.value'];
@@ -85,7 +85,7 @@ test('reflection finds the symbols of a guide that has no package', async () => 
   for (const file of files) assert.deepEqual(file, files[0] ?? assert.fail('found no file'));
 });
 
-test('--parrot-interval is 3 s where nothing else is said', () => {
+test('--parrot-interval is 3 s by default', () => {
   const settings = readGuideSettings((_name, { fallback, parse }) => parse(fallback));
 
   assert.deepEqual(settings, { parrotInterval: 3000 });

@@ -8,20 +8,22 @@ import {
 } from 'nice-grpc';
 import type { Io } from '../../cli/command.ts';
 
-/** Whoever waits in front of a terminal wants to know for what. */
+/** Milliseconds before the user is told what the client waits for. */
 const patienceMs = 2000;
 
-/** Makes a client of the server that is dialled. */
+/** Creates a client of the dialled server. */
 export type Connect = <Service extends CompatServiceDefinition>(
   service: Service,
 ) => Client<Service>;
 
 interface WaitingDeps extends Pick<Io, 'error'> {
-  /** As the user has written it. */
+  /** The address as the user wrote it. */
   address: string;
 }
 
-/** Clients that say what a call waits for which has got nothing for two seconds: a connection, or a response. */
+/**
+ * Creates clients that report what a call waits for, a connection or a response, after two seconds without either.
+ */
 export function clientsOn(channel: Channel, deps: WaitingDeps): Connect {
   const clients = createClientFactory().use(tellWhatIsAwaited(channel, deps));
   return (service) => clients.create(service, channel);
@@ -44,7 +46,7 @@ function tellWhatIsAwaited(channel: Channel, { address, error }: WaitingDeps): C
     function say(): void {
       const isConnected = channel.getConnectivityState(false) === connectivityState.READY;
       if (!isConnected) error(`Waiting for a connection to ${address}`);
-      // Where the client streams, the server waits for who types.
+      // If the client streams, the server waits for the user's input.
       else if (!call.requestStream) error(`Waiting for ${address} to answer ${call.method.path}`);
     }
   };

@@ -23,7 +23,7 @@ function rejects(rule: string): { name: string; message: string } {
 
 const mustShrink = rejects('it has to begin with a smaller size of the dynamic table');
 
-test('decode() gives a character for each octet of a value', () => {
+test('decode() returns one character for each octet of a value', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   const value = Array.from({ length: 256 }, (_, octet) => String.fromCharCode(octet)).join('');
 
@@ -32,13 +32,13 @@ test('decode() gives a character for each octet of a value', () => {
   assert.deepEqual(fields, ['x', value, 'y', value]);
 });
 
-test('decode() gives no field for an empty block', () => {
+test('decode() returns no fields for an empty block', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
 
   assert.deepEqual(decoder.decode(Buffer.alloc(0)).fields, []);
 });
 
-test('decode() finds a new field under index 62, also for its name, in the same block', () => {
+test('decode() finds a new field at index 62 in the same block, also for its name', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
 
   const { fields } = decoder.decode(block(insert('a', '1'), field(62), plain(62, '2')));
@@ -46,7 +46,7 @@ test('decode() finds a new field under index 62, also for its name, in the same 
   assert.deepEqual(fields, ['a', '1', 'a', '1', 'a', '2']);
 });
 
-test('decode() takes the name of a field that its own insertion evicts', () => {
+test('decode() uses the name of an entry that its own insertion evicts', () => {
   const decoder = createHpackDecoder({ maxTableSize: 40, maxHeaderListSize });
 
   const { fields } = decoder.decode(block(insert('name', 'old'), insert(62, 'new'), field(62)));
@@ -54,7 +54,7 @@ test('decode() takes the name of a field that its own insertion evicts', () => {
   assert.deepEqual(fields, ['name', 'old', 'name', 'new', 'name', 'new']);
 });
 
-test('decode() refuses an index that no field has', () => {
+test('decode() rejects an index without an entry', () => {
   for (const index of [0, 62, 100, 2 ** 31 - 1]) {
     const decoder = createHpackDecoder({ maxHeaderListSize });
     assert.throws(() => decoder.decode(field(index)), rejects(`there is no field ${index}`));
@@ -63,7 +63,7 @@ test('decode() refuses an index that no field has', () => {
   assert.throws(() => decoder.decode(insert(62, 'x')), rejects('there is no field 62'));
 });
 
-test('decode() refuses a block that is cut anywhere but between two fields', () => {
+test('decode() rejects a truncated block, unless it ends between two fields', () => {
   const parts = [field(200), insert('name', 'value'), plain('name', huffman('value'))];
   const before = insert('name', 'value');
   for (const part of parts) {
@@ -75,21 +75,21 @@ test('decode() refuses a block that is cut anywhere but between two fields', () 
   }
 });
 
-test('decode() refuses a string that says it is longer than the block', () => {
+test('decode() rejects a string longer than the block', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   const long = Buffer.from('007fffffffff0761', 'hex');
 
   assert.throws(() => decoder.decode(long), HpackError);
 });
 
-test('decode() refuses a Huffman string with the end of one in it', () => {
+test('decode() rejects a Huffman string with the end-of-string symbol', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   const end = plain('x', huffmanOctets(Buffer.from('ffffffff', 'hex')));
 
   assert.throws(() => decoder.decode(end), rejects('the end of a string may not be in it'));
 });
 
-test('decode() takes sizes of the table at the beginning of a block, and evicts at once', () => {
+test('decode() accepts table size updates at the beginning of a block, and evicts at once', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   decoder.decode(insert('a', '1'));
 
@@ -100,7 +100,7 @@ test('decode() takes sizes of the table at the beginning of a block, and evicts 
   assert.equal(decoder.table.maxSize, 4096);
 });
 
-test('decode() refuses a size of the table after a field', () => {
+test('decode() rejects a table size update after a field', () => {
   for (const before of [get, insert('a', '1'), block(resize(100), get)]) {
     const decoder = createHpackDecoder({ maxHeaderListSize });
     assert.throws(
@@ -110,7 +110,7 @@ test('decode() refuses a size of the table after a field', () => {
   }
 });
 
-test('decode() refuses a table larger than was announced', () => {
+test('decode() rejects a table size above the announced one', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
 
   assert.throws(
@@ -119,7 +119,7 @@ test('decode() refuses a table larger than was announced', () => {
   );
 });
 
-test('setMaxTableSize() lets the table grow as soon as the peer wants it', () => {
+test('setMaxTableSize() allows a larger table as soon as the peer sets it', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
 
   decoder.setMaxTableSize(65_536);
@@ -130,7 +130,7 @@ test('setMaxTableSize() lets the table grow as soon as the peer wants it', () =>
   assert.deepEqual([before, decoder.table.maxSize], [4096, 65_536]);
 });
 
-test('setMaxTableSize() makes the next block begin with a size, if the table may be larger', () => {
+test('setMaxTableSize() requires a size update in the next block if the table may be larger', () => {
   for (const next of [get, Buffer.alloc(0), insert('a', '1')]) {
     const decoder = createHpackDecoder({ maxHeaderListSize });
     decoder.decode(next);
@@ -142,7 +142,7 @@ test('setMaxTableSize() makes the next block begin with a size, if the table may
   }
 });
 
-test('setMaxTableSize() asks for nothing where the table is small enough already', () => {
+test('setMaxTableSize() requires no update if the table is small enough', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   decoder.decode(block(resize(100), insert('a', '1')));
 
@@ -151,7 +151,7 @@ test('setMaxTableSize() asks for nothing where the table is small enough already
   assert.deepEqual(decoder.decode(field(62)).fields, ['a', '1']);
 });
 
-test('setMaxTableSize() that goes down and up again wants the smallest size first', () => {
+test('setMaxTableSize() to a smaller and then a larger size requires the smallest first', () => {
   const decoderAfter = (...sizes: number[]) => {
     const decoder = createHpackDecoder({ maxHeaderListSize });
     for (const size of sizes) decoder.setMaxTableSize(size);
@@ -177,7 +177,7 @@ test('setMaxTableSize() that goes down and up again wants the smallest size firs
   }
 });
 
-test('decode() keeps of a list that is too large what says whose it is, and the table as it has to be', () => {
+test('decode() keeps the identifying fields of a list that is too large, and the dynamic table in sync', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize: 100 });
 
   const exact = decoder.decode(block(plain('a', '1'.repeat(67))));
@@ -191,13 +191,13 @@ test('decode() keeps of a list that is too large what says whose it is, and the 
   assert.deepEqual([next.fields, next.tooLarge], [['b', '2'], false]);
 });
 
-test('decode() still refuses what is wrong after a list became too large', () => {
+test('decode() still rejects errors after a list became too large', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize: 0 });
 
   assert.throws(() => decoder.decode(block(get, field(62))), HpackError);
 });
 
-test('decode() stops at a list that is more than it is to decode', () => {
+test('decode() stops at a list above the maximum decoded size', () => {
   const maxDecodedSize = 10_000;
   const decoder = createHpackDecoder({ maxHeaderListSize, maxDecodedSize, cache: false });
   const most = block(insert('a', 'b'.repeat(67)), Buffer.alloc(99, field(62)));
@@ -211,7 +211,7 @@ test('decode() stops at a list that is more than it is to decode', () => {
   });
 });
 
-test('decode() goes through a bomb of 4 GiB without holding any of it', () => {
+test('decode() decodes a bomb of 4 GiB without keeping it', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize: 65_536, cache: false });
   decoder.decode(insert('x', 'y'.repeat(4000)));
   const bomb = Buffer.alloc(2 ** 20, field(62));
@@ -223,7 +223,7 @@ test('decode() goes through a bomb of 4 GiB without holding any of it', () => {
   assert.ok(process.memoryUsage().heapUsed - before < 2 ** 22);
 });
 
-test('decode() throws nothing but HpackErrors, whatever the octets', async () => {
+test('decode() throws only HpackErrors, whatever the octets', async () => {
   await withRandom((random) => {
     let refused = 0;
     for (let i = 0; i < 20_000; i++) {

@@ -6,32 +6,37 @@ const { indexed, withIncrementalIndexing, sizeUpdate, withoutIndexing } = repres
 
 interface DecoderOptions {
   /**
-   * The dynamic table's size in octets that both sides begin with: 4096, unless they agreed on
-   * another one before (RFC 9113 section 6.5.2).
+   * The initial maximum size of the dynamic table, in octets: 4096, unless other SETTINGS were acknowledged (RFC 9113
+   * section 6.5.2).
    */
   maxTableSize?: number;
-  /** Of a list, as RFC 9113 section 6.5.2 counts it: octets, and 32 for each field. */
+  /** The maximum size of a header list, counted as in RFC 9113 section 6.5.2: octets, plus 32 for each field. */
   maxHeaderListSize: number;
-  /** Of a list that is larger and only decoded for the table's sake: a HpackError beyond it. */
+  /**
+   * The maximum size of a list that is too large and only decoded to keep the dynamic table in sync; above it, an
+   * HpackError is thrown.
+   */
   maxDecodedSize?: number;
-  /** Whether to keep the lists of blocks that come again. */
+  /** True to cache the lists of repeated blocks. */
   cache?: boolean;
 }
 
-/** Decodes the header blocks of one connection, each of them once and in their order. */
+/** Creates the decoder of one connection, which must be given every header block once, in order. */
 export function createHpackDecoder(options: DecoderOptions): HpackDecoder {
   return new HpackDecoder(options);
 }
 
-/** One direction of a connection (RFC 7541 section 2.2). After a HpackError it is of no more use. */
+/**
+ * The decoding context of one direction of a connection (RFC 7541 section 2.2). It is unusable after an HpackError.
+ */
 export class HpackDecoder {
   readonly table: DynamicTable;
   readonly #maxHeaderListSize: number;
   readonly #maxDecodedSize: number;
   readonly #cache: HeaderCache | undefined;
-  /** The most that a size update may ask for. */
+  /** The maximum that a dynamic table size update may set. */
   #maxTableSize: number;
-  /** What the next block's first size update must not exceed, if it has to begin with one. */
+  /** The maximum of the size update that the next block must start with, if it must start with one. */
   #shrinkTo: number | undefined;
 
   constructor({
@@ -47,12 +52,12 @@ export class HpackDecoder {
     this.#cache = cache ? new HeaderCache() : undefined;
   }
 
-  /** Octets that are kept for the blocks to come. */
+  /** Octets kept for later blocks. */
   get heldBytes(): number {
     return this.table.size + this.cachedBytes;
   }
 
-  /** Those of them that dropCache() frees: the peer has no part in them. */
+  /** The octets of the cache, which dropCache() frees without affecting the peer. */
   get cachedBytes(): number {
     return this.#cache?.size ?? 0;
   }
@@ -62,9 +67,8 @@ export class HpackDecoder {
   }
 
   /**
-   * Takes note that the peer has acknowledged our SETTINGS_HEADER_TABLE_SIZE. If its table may be
-   * larger than that now, its next block has to make it smaller (RFC 9113 section 4.3.1), to the
-   * smallest size there was in between (RFC 7541 section 4.2).
+   * Applies an acknowledged SETTINGS_HEADER_TABLE_SIZE. If the table may now be larger than that, the next block must
+   * shrink it (RFC 9113 section 4.3.1), to the smallest size set in between (RFC 7541 section 4.2).
    */
   setMaxTableSize(size: number): void {
     this.#maxTableSize = size;
@@ -72,8 +76,8 @@ export class HpackDecoder {
   }
 
   /**
-   * Gives what a whole block says, without whether the peer marked a field as never indexed: that is
-   * for those who pass it on (RFC 7541 section 6.2.3). Throws a HpackError.
+   * Decodes a complete block. It does not report which fields are never indexed, as that matters to intermediaries
+   * only (RFC 7541 section 6.2.3). Throws an HpackError.
    */
   decode(block: Buffer): HeaderList {
     const { generation } = this.table;
@@ -97,7 +101,7 @@ export class HpackDecoder {
     return list;
   }
 
-  /** RFC 7541 section 4.2: at the beginning of a block, and nowhere else. */
+  /** RFC 7541 section 4.2: allowed at the beginning of a block only. */
   #updateSize(reader: BlockReader): void {
     while (!reader.done && isSizeUpdate(reader.peek())) {
       const size = readInteger(reader, sizeUpdate.mask);
@@ -129,13 +133,13 @@ export class HpackDecoder {
     }
   }
 
-  /** RFC 7541 section 6.2: a field's name, or 0 before a name that is spelt out. */
+  /** RFC 7541 section 6.2: the index of the field's name, or 0 before a literal name. */
   #readName(reader: BlockReader, mask: number): string {
     const index = readInteger(reader, mask);
     return index === 0 ? readString(reader) : this.#field(index).name;
   }
 
-  /** RFC 7541 section 2.3.3: the dynamic table goes on where the static one ends. */
+  /** RFC 7541 section 2.3.3: the indices of the dynamic table follow those of the static one. */
   #field(index: number): Field {
     const field =
       index <= staticTable.length
@@ -150,17 +154,17 @@ function isSizeUpdate(first: number): boolean {
   return (first & ~sizeUpdate.mask) === sizeUpdate.pattern;
 }
 
-/** The fields that a peer had us keep, newest first (RFC 7541 section 2.3.2): a ring. */
+/** The dynamic table (RFC 7541 section 2.3.2): a ring buffer, newest entry first. */
 export class DynamicTable {
   #ring: (Field | undefined)[] = Array.from({ length: 16 });
-  /** The newest field's place in the ring, whose length is a power of two. */
+  /** The position of the newest entry in the ring, whose length is a power of two. */
   #newest = 0;
   #count = 0;
   #size = 0;
   #maxSize: number;
   #generation = 0;
 
-  /** `maxSize` in octets, as RFC 7541 section 4.1 counts them. */
+  /** `maxSize` in octets, counted as in RFC 7541 section 4.1. */
   constructor(maxSize: number) {
     this.#maxSize = maxSize;
   }
@@ -177,18 +181,18 @@ export class DynamicTable {
     return this.#maxSize;
   }
 
-  /** Another number for whatever else the table holds or may hold; never an earlier one again. */
+  /** A number that changes with the contents and the maximum size of the table, and is never reused. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** The field at a place: 0 is the newest one. */
+  /** The entry at an index; 0 is the newest. */
   get(place: number): Field | undefined {
     if (place >= this.#count) return undefined;
     return this.#ring[(this.#newest - place) & (this.#ring.length - 1)];
   }
 
-  /** RFC 7541 section 4.4: evicts first, and a field larger than the table leaves it empty. */
+  /** RFC 7541 section 4.4: evicts first; an entry larger than the table leaves it empty. */
   insert(field: Field): void {
     this.#generation++;
     const size = sizeOf(field);
@@ -229,36 +233,36 @@ function sizeOf({ name, value }: Field): number {
   return name.length + value.length + fieldOverhead;
 }
 
-/** What a list counts for when it is kept. */
+/** A header list with its size, for the cache. */
 interface Kept {
   readonly list: HeaderList;
-  /** The list's size as RFC 9113 section 6.5.2 has it: an upper bound of what it holds on to. */
+  /** The size as in RFC 9113 section 6.5.2: an upper bound of the memory that it keeps. */
   readonly size: number;
 }
 
 const maxEntries = 64;
 const maxBlockOctets = 512;
-/** Of a list: one with a token in it fits. */
+/** The maximum size of a cached list; one with a bearer token fits. */
 const maxListSize = 4096;
-/** Of all blocks and lists together. */
+/** The maximum size of all cached blocks and lists. */
 const maxTotal = 32 * 1024;
-/** Blocks that are not kept after a cache full of blocks that never came again. */
+/** The number of blocks that are not cached after a full cache without a hit. */
 const rest = 1000;
 
 /**
- * The lists of blocks that a peer sends again and again. Equal blocks are equal lists only for as long
- * as the dynamic table stays what it was, so one generation is kept at a time; and a block that changes
- * the table has to be decoded each time, so the caller never adds one.
+ * Caches the header lists of repeated blocks. Equal blocks have equal lists only while the dynamic table is
+ * unchanged, so the cache holds one generation of the table at a time. A block that changes the table must be decoded
+ * each time and is never added.
  */
 export class HeaderCache {
-  /** By the block's octets: V8 hashes the string with a secret of the process, then compares it. */
+  /** Keyed by the block's octets: V8 hashes strings with a per-process secret. */
   readonly #kept = new Map<string, HeaderList>();
   #generation = 0;
   #total = 0;
   #wasHit = false;
   #resting = 0;
 
-  /** What its blocks and lists take, in octets. */
+  /** The size of cached blocks and lists, in octets. */
   get size(): number {
     return this.#total;
   }
@@ -266,14 +270,14 @@ export class HeaderCache {
   /** The list of an equal block of this generation. */
   get(block: Buffer, generation: number): HeaderList | undefined {
     if (generation !== this.#generation) this.#clear(generation);
-    // A peer that changes its table with every block pays nothing for this.
+    // Skips the cost for a peer that changes its table with every block.
     if (this.#kept.size === 0) return undefined;
     const list = this.#kept.get(block.toString('latin1'));
     if (list) this.#wasHit = true;
     return list;
   }
 
-  /** Keeps the list of a block that get() did not find, unless it is large; gives whether it does. */
+  /** Caches the list of a block that get() did not find, unless it is too large; returns whether it did. */
   add(block: Buffer, { list, size }: Kept): boolean {
     if (block.length > maxBlockOctets || size > maxListSize) return false;
     if (this.#resting > 0) {
@@ -291,7 +295,7 @@ export class HeaderCache {
     return true;
   }
 
-  /** Forgets all of them. */
+  /** Empties the cache. */
   drop(): void {
     this.#clear(this.#generation);
   }

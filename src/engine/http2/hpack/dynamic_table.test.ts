@@ -12,7 +12,7 @@ const a = { name: 'a', value: '1' };
 const b = { name: 'b', value: '2' };
 const c = { name: 'c', value: '3' };
 
-test('insert() puts a field before the others, and counts 32 octets more than it has', () => {
+test('insert() adds an entry at index 0, and counts 32 octets of overhead', () => {
   const table = new DynamicTable(4096);
 
   table.insert(a);
@@ -23,7 +23,7 @@ test('insert() puts a field before the others, and counts 32 octets more than it
   assert.equal(table.get(2), undefined);
 });
 
-test('get() gives nothing beyond the oldest field, however many there are', () => {
+test('get() returns nothing beyond the oldest entry', () => {
   const table = new DynamicTable(4096);
   for (let count = 1; count <= 64; count++) {
     table.insert(a);
@@ -32,7 +32,7 @@ test('get() gives nothing beyond the oldest field, however many there are', () =
   }
 });
 
-test('insert() evicts the oldest fields, and only as many as it must', () => {
+test('insert() evicts the oldest entries, and only as many as necessary', () => {
   const table = new DynamicTable(2 * 34);
 
   for (const field of [a, b, c]) table.insert(field);
@@ -41,7 +41,7 @@ test('insert() evicts the oldest fields, and only as many as it must', () => {
   assert.equal(table.size, 2 * 34);
 });
 
-test('insert() of a field larger than the table leaves it empty', () => {
+test('insert() of an entry larger than the table empties it', () => {
   const table = new DynamicTable(2 * 34);
   table.insert(a);
 
@@ -51,7 +51,7 @@ test('insert() of a field larger than the table leaves it empty', () => {
   assert.equal(table.size, 0);
 });
 
-test('resize() evicts what has no room any more, and lets more in when it is larger', () => {
+test('resize() evicts entries that do not fit, and a larger size allows more', () => {
   const table = new DynamicTable(100);
   for (const field of [a, b]) table.insert(field);
 
@@ -64,7 +64,7 @@ test('resize() evicts what has no room any more, and lets more in when it is lar
   assert.deepEqual(contents(table), [c, a, b]);
 });
 
-test('generation is another one after each insertion and each resize, and else the same', () => {
+test('generation changes with each insertion and each resize only', () => {
   const table = new DynamicTable(34);
   const generations = [table.generation];
 
@@ -84,7 +84,7 @@ test('generation is another one after each insertion and each resize, and else t
   assert.equal(table.generation, generations.at(-1));
 });
 
-test('it holds what a plain array would, whatever is done to it', async () => {
+test('DynamicTable has the same entries as a plain array, whatever the operations', async () => {
   await withRandom((random) => {
     const table = new DynamicTable(4096);
     let model: Field[] = [];

@@ -9,7 +9,7 @@ function hex(...fields: string[]): string {
   return encodeHeaders(fields).toString('hex');
 }
 
-test('encodeHeaders() writes one octet for a field of the static table', () => {
+test('encodeHeaders() writes one octet for an entry of the static table', () => {
   assert.equal(hex(':status', '200', ':status', '404'), '888d');
   assert.equal(hex(...staticTable.flatMap(({ name, value }) => [name, value])).length, 2 * 61);
 });
@@ -19,7 +19,7 @@ test('encodeHeaders() writes a name of the static table by its index, without in
   assert.equal(hex('server', 'xyz'), '0f2703' + Buffer.from('xyz').toString('hex'));
 });
 
-test('encodeHeaders() takes the Huffman code for long strings, if it is shorter', () => {
+test('encodeHeaders() uses Huffman coding only for long strings, and only if it is shorter', () => {
   assert.equal(
     hex('a', 'www.example.com'),
     '0001610f' + Buffer.from('www.example.com').toString('hex'),
@@ -54,7 +54,7 @@ test('encodeHeaders() writes an empty block for no fields', () => {
   assert.equal(hex(), '');
 });
 
-test('encodeHeaders() refuses a name without a value, and characters that are no octets', () => {
+test('encodeHeaders() rejects a name without a value, and characters above U+00FF', () => {
   assert.throws(() => encodeHeaders(['a']), {
     name: 'RangeError',
     message: 'Cannot encode headers: every name has a value',
@@ -71,7 +71,7 @@ test('encodeHeaders() refuses a name without a value, and characters that are no
   }
 });
 
-test('encodeHeaders() writes what decode() reads, and nothing into its table', async () => {
+test('encodeHeaders() writes what decode() reads, and inserts nothing into its table', async () => {
   await withRandom((random) => {
     const decoder = createHpackDecoder({ maxTableSize: 4096, maxHeaderListSize: 2 ** 20 });
     for (let i = 0; i < 5000; i++) {
@@ -89,7 +89,7 @@ test('encodeHeaders() writes what decode() reads, and nothing into its table', a
   });
 });
 
-test('encodeTableSizeUpdate() writes the size before a block', () => {
+test('encodeTableSizeUpdate() writes a size update at the start of a block', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize: 4096 });
 
   assert.deepEqual([...encodeTableSizeUpdate(0)], [0x20]);

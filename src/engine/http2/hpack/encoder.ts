@@ -1,6 +1,6 @@
 import {
   BlockWriter,
-  mostIntegerOctets,
+  maxIntegerOctets,
   representation,
   writeInteger,
   writeString,
@@ -9,24 +9,26 @@ import { staticIndex, staticNameIndex } from './static_table.ts';
 
 const { indexed, neverIndexed, sizeUpdate, withoutIndexing } = representation;
 
-/** Fields that nobody on the way may put into a table, where their value could be guessed (RFC 7541 section 7.1.3). */
+/**
+ * Never indexed, so that no intermediary puts them into a table where the value could be guessed (RFC 7541 section
+ * 7.1.3).
+ */
 const sensitive = new Set(['authorization', 'cookie', 'proxy-authorization', 'set-cookie']);
 
 const nothing = Buffer.alloc(0);
 
-/** How fields begin whose names are in no table. Code has few names; whatever else comes is written each time. */
-const writtenNames = new Map<string, Buffer>();
-const mostNames = 100;
-const longestName = 64;
+/** Encoded names that are not in the static table. Applications use few names; any others are encoded every time. */
+const encodedNames = new Map<string, Buffer>();
+const maxNames = 100;
+const maxNameLength = 64;
 
-/** Of a field: its index or its name's length, and its value's length. */
-const mostOverhead = 1 + 2 * mostIntegerOctets;
+/** The overhead of a field: an index or the length of its name, and the length of its value. */
+const maxOverhead = 1 + 2 * maxIntegerOctets;
 
 /**
- * Encodes names (in lower case) and values in turn, one octet a character. It inserts nothing into the
- * peer's dynamic table, so that a block is valid on every connection, any number of times; see
- * encodeTableSizeUpdate() for the one thing to do before. They follow what is encoded already, if there is
- * something. Throws a RangeError for a character above U+00FF and for a name without a value.
+ * Encodes alternating names (lower case) and values, one octet per character. It adds nothing to the peer's dynamic
+ * table, so a block is valid on every connection and any number of times; encodeTableSizeUpdate() must come first.
+ * They follow `before`, the beginning of the block, which is encoded already. Throws a RangeError for a character above U+00FF and for a name without a value.
  */
 export function encodeHeaders(fields: readonly string[], before: Buffer = nothing): Buffer {
   const writer = new BlockWriter(before.length + roomFor(fields));
@@ -43,15 +45,13 @@ export function encodeHeaders(fields: readonly string[], before: Buffer = nothin
 }
 
 /**
- * Tells the peer how many octets our dynamic table has from now on (RFC 7541 section 6.3); it stands
- * before the first field of a block. We never insert, yet begin with a table of 4096 octets like
- * everybody: once we acknowledge a smaller SETTINGS_HEADER_TABLE_SIZE, the next block has to begin with
- * this (RFC 9113 section 4.3.1), or peers close the connection. With a 0 in the first block of a
- * connection that is done for good: a table of 0 octets is never too large, and a peer's table that may
- * grow need not (RFC 7541 section 4.2).
+ * Encodes a dynamic table size update (RFC 7541 section 6.3), which must come first in a block. The encoder never
+ * inserts, but its table is 4096 octets at first, and after a smaller SETTINGS_HEADER_TABLE_SIZE is acknowledged, the
+ * next block must start with an update (RFC 9113 section 4.3.1), or peers close the connection. An update to 0 in the
+ * first block settles that for good: 0 octets are never too large, and a table need not grow (RFC 7541 section 4.2).
  */
 export function encodeTableSizeUpdate(size: number): Buffer {
-  const writer = new BlockWriter(mostIntegerOctets);
+  const writer = new BlockWriter(maxIntegerOctets);
   writeInteger(writer, size, sizeUpdate);
   return writer.written();
 }
@@ -59,7 +59,7 @@ export function encodeTableSizeUpdate(size: number): Buffer {
 function writeField(writer: BlockWriter, name: string, value: string): void {
   const nameIndex = staticNameIndex(name);
   if (nameIndex === 0) {
-    writer.append(writtenNames.get(name) ?? writeName(name));
+    writer.append(encodedNames.get(name) ?? encodeName(name));
   } else {
     const index = staticIndex(name, value);
     if (index > 0) return writeInteger(writer, index, indexed);
@@ -68,19 +68,19 @@ function writeField(writer: BlockWriter, name: string, value: string): void {
   writeString(writer, value);
 }
 
-/** What a field begins with whose name is in no table. */
-function writeName(name: string): Buffer {
-  const writer = new BlockWriter(mostIntegerOctets + name.length + mostIntegerOctets);
+/** Encodes the beginning of a field whose name is not in the static table. */
+function encodeName(name: string): Buffer {
+  const writer = new BlockWriter(maxIntegerOctets + name.length + maxIntegerOctets);
   writeInteger(writer, 0, withoutIndexing);
   writeString(writer, name);
-  const written = writer.written();
-  if (writtenNames.size < mostNames && name.length <= longestName) writtenNames.set(name, written);
-  return written;
+  const encoded = writer.written();
+  if (encodedNames.size < maxNames && name.length <= maxNameLength) encodedNames.set(name, encoded);
+  return encoded;
 }
 
-/** A string never grows: the Huffman code is taken only where it is shorter. */
+/** Huffman coding is used only if it is shorter, so a string never grows. */
 function roomFor(fields: readonly string[]): number {
-  let room = fields.length * mostOverhead;
+  let room = fields.length * maxOverhead;
   for (const text of fields) room += text.length;
   return room;
 }

@@ -21,20 +21,20 @@ function isKept(decoder: HpackDecoder, octets: Buffer): boolean {
   return decoder.decode(octets) === decoder.decode(octets);
 }
 
-test('decode() gives the same list out again for a block that changes nothing', () => {
+test('decode() returns the same list again for a block that changes no table', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   decoder.decode(insert('a', '1'));
 
   assert.ok(isKept(decoder, block(get, field(62), plain('b', '2'))));
 });
 
-test('decode() keeps nothing without a cache', () => {
+test('decode() caches nothing without a cache', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize, cache: false });
 
   assert.ok(!isKept(decoder, get));
 });
 
-test('decode() keeps no block that inserts or resizes, even if the table looks as before', () => {
+test('decode() caches no block that inserts or resizes, even if the table looks unchanged', () => {
   for (const octets of [insert('a', '1'), block(resize(4096), get)]) {
     const decoder = createHpackDecoder({ maxHeaderListSize });
     for (let i = 0; i < 200; i++) decoder.decode(insert('a', '1'));
@@ -43,7 +43,7 @@ test('decode() keeps no block that inserts or resizes, even if the table looks a
   }
 });
 
-test('decode() gives equal blocks their own meaning once the table has changed', () => {
+test('decode() decodes an equal block again once the table has changed', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
 
   decoder.decode(insert('a', '1'));
@@ -57,7 +57,7 @@ test('decode() gives equal blocks their own meaning once the table has changed',
   assert.throws(() => decoder.decode(field(62)), HpackError);
 });
 
-test('decode() does not take a block from the cache that has to begin with a size', () => {
+test('decode() does not use the cache for a block that must start with a size update', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   assert.ok(isKept(decoder, get));
 
@@ -66,7 +66,7 @@ test('decode() does not take a block from the cache that has to begin with a siz
   assert.throws(() => decoder.decode(get), HpackError);
 });
 
-test('decode() keeps its own copy of a block', () => {
+test('decode() caches its own copy of a block', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   const octets = block(get);
 
@@ -76,7 +76,7 @@ test('decode() keeps its own copy of a block', () => {
   assert.deepEqual(decoder.decode(octets).fields, [':method', 'POST']);
 });
 
-test('decode() keeps neither long blocks nor lists that a few octets make large', () => {
+test('decode() caches neither long blocks nor long lists', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize: 2 ** 20, maxTableSize: 4096 });
   decoder.decode(insert('x', 'y'.repeat(3000)));
 
@@ -86,7 +86,7 @@ test('decode() keeps neither long blocks nor lists that a few octets make large'
   assert.ok(!isKept(decoder, plain('a', 'b'.repeat(507))));
 });
 
-test('decode() keeps what came again among what did not, up to 64 blocks', () => {
+test('decode() keeps repeated blocks among others, up to 64', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   const blocks = Array.from({ length: 65 }, (_, i) => plain('x', String(i)));
   const lists = blocks.slice(0, 64).map((octets) => decoder.decode(octets));
@@ -101,7 +101,7 @@ test('decode() keeps what came again among what did not, up to 64 blocks', () =>
   assert.ok(keepsOn);
 });
 
-test('decode() keeps 32 KiB of blocks and lists at most', () => {
+test('decode() caches at most 32 KiB of blocks and lists', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   const blocks = Array.from({ length: 12 }, (_, i) =>
     block(plain('x', String(i)), ...Array.from({ length: 64 }, () => field(16))),
@@ -116,7 +116,7 @@ test('decode() keeps 32 KiB of blocks and lists at most', () => {
   assert.ok(lists.every((list, i) => list !== decoder.decode(blocks[i] ?? get)));
 });
 
-test('decode() has all of its room again after the table has changed', () => {
+test('decode() empties the cache when the table has changed', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   const large = block(...Array.from({ length: 64 }, () => field(16)));
 
@@ -126,7 +126,7 @@ test('decode() has all of its room again after the table has changed', () => {
   }
 });
 
-test('decode() stops keeping blocks for a while when none of them ever came again', () => {
+test('decode() stops caching for a while after a full cache without a hit', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
   // That one came again was before the table changed.
   assert.ok(isKept(decoder, get));
@@ -140,7 +140,7 @@ test('decode() stops keeping blocks for a while when none of them ever came agai
   assert.ok(afterwards);
 });
 
-test('decode() gives the same with a cache as without, whatever comes in whatever order', async () => {
+test('decode() returns the same lists with and without a cache', async () => {
   await withRandom((random) => {
     let kept = 0;
     let refused = 0;

@@ -1,29 +1,29 @@
-/** What a field counts beside its octets (RFC 7541 section 4.1). */
+/** The overhead of a field in bytes (RFC 7541 section 4.1). */
 export const fieldOverhead = 32;
 
-/** What a header block says. It may be given out again: nobody changes it. */
+/** A decoded header list. It is immutable, as it may be shared. */
 export interface HeaderList {
   /**
-   * Names and values in turn, one character an octet. If the list is too large, these are what says
-   * whose it is: its method, its path and its content type, those that are there and short.
+   * Alternating names and values, one character per octet. If the list is too large, only the method, the path and
+   * the content type, if present and short.
    */
   readonly fields: readonly string[];
-  /** RFC 9113 section 6.5.2: a field counts its octets and 32 more. */
+  /** RFC 9113 section 6.5.2: the octets of each field, plus 32. */
   readonly size: number;
-  /** The list is larger than we take: more than `maxHeaderListSize`. */
+  /** True if the list exceeds `maxHeaderListSize`. */
   readonly tooLarge: boolean;
-  /** The next equal block will be this very list: what is made of it can be kept with it. */
+  /** True if the list is cached for equal blocks, so that results derived from it can be cached with it. */
   readonly isKept: boolean;
 }
 
-/** The size of a list of names and values in turn, as RFC 9113 section 6.5.2 counts it. */
+/** The size of alternating names and values, counted as in RFC 9113 section 6.5.2. */
 export function listSize(fields: readonly string[]): number {
   let size = (fields.length / 2) * fieldOverhead;
   for (const text of fields) size += text.length;
   return size;
 }
 
-/** Gathers a list, up to a size. */
+/** Builds a list up to a maximum size. */
 export class HeaderListBuilder implements HeaderList {
   fields: string[] = [];
   tooLarge = false;
@@ -35,7 +35,7 @@ export class HeaderListBuilder implements HeaderList {
     this.#maxSize = maxSize;
   }
 
-  /** An index of one octet may stand for kilobytes, so hardly anything is kept beyond the limit. */
+  /** An index of one octet may stand for kilobytes, so hardly anything is kept above the limit. */
   add(name: string, value: string): void {
     this.size += name.length + value.length + fieldOverhead;
     if (this.size <= this.#maxSize) {
@@ -51,7 +51,7 @@ export class HeaderListBuilder implements HeaderList {
     this.#tell(name, value);
   }
 
-  /** Keeps a field that says whose the list is, once. */
+  /** Keeps the first field of each name that identifies the request. */
   #tell(name = '', value = ''): void {
     if (!telling.has(name) || value.length > longestTelling || this.fields.includes(name)) return;
     this.fields.push(name, value);
@@ -59,5 +59,5 @@ export class HeaderListBuilder implements HeaderList {
 }
 
 const telling: ReadonlySet<string> = new Set([':method', ':path', 'content-type']);
-/** In octets: longer than a method's path is. */
+/** In octets; longer than the path of any gRPC method. */
 const longestTelling = 256;

@@ -31,7 +31,7 @@ function codeOf(symbol: number): string {
   return (huffmanCodes[symbol] ?? 0).toString(2).padStart(huffmanLengths[symbol] ?? 0, '0');
 }
 
-test('the codes are the canonical ones of their lengths, and leave no bits over', () => {
+test('the Huffman codes are canonical and complete', () => {
   const symbols = Array.from({ length: 257 }, (_, symbol) => symbol);
   const lengthOf = (symbol: number) => huffmanLengths[symbol] ?? 0;
   const inOrder = symbols.toSorted((a, b) => lengthOf(a) - lengthOf(b) || a - b);
@@ -47,7 +47,7 @@ test('the codes are the canonical ones of their lengths, and leave no bits over'
   assert.equal(inOrder.at(-1), endOfString);
 });
 
-test('strings of RFC 7541 appendices C.4 and C.6 are written and read', () => {
+test('readHuffman() and writeHuffman() agree with RFC 7541 appendices C.4 and C.6', () => {
   const examples = {
     'www.example.com': 'f1e3c2e5f23a6ba0ab90f4ff',
     'no-cache': 'a8eb10649cbf',
@@ -62,7 +62,7 @@ test('strings of RFC 7541 appendices C.4 and C.6 are written and read', () => {
   }
 });
 
-test('readHuffman() reads every octet and random strings back, in the length that was said', async () => {
+test('readHuffman() reads every octet and random strings, in the length that huffmanLength() returns', async () => {
   await withRandom((random) => {
     const texts = ['', everyOctet, ...everyOctet.split(''), everyOctet.repeat(100)];
     for (let i = 0; i < 5000; i++) texts.push(random.text(30), random.text(30, 'aeiost01/'));
@@ -74,14 +74,14 @@ test('readHuffman() reads every octet and random strings back, in the length tha
   });
 });
 
-test('readHuffman() reads every octet at every place in an octet', () => {
+test('readHuffman() reads every octet at every bit offset', () => {
   for (let zeros = 0; zeros < 8; zeros++) {
     const text = '0'.repeat(zeros) + everyOctet;
     assert.equal(decode(encode(text)), text);
   }
 });
 
-test('readHuffman() takes 0 to 7 bits of padding that are all 1', () => {
+test('readHuffman() accepts 0 to 7 bits of padding that are all 1', () => {
   const lengths = new Set<number>();
   for (let zeros = 0; zeros < 8; zeros++) {
     const text = '0'.repeat(zeros);
@@ -92,7 +92,7 @@ test('readHuffman() takes 0 to 7 bits of padding that are all 1', () => {
   assert.equal(lengths.size, 8);
 });
 
-test('readHuffman() refuses 8 bits of padding and more', () => {
+test('readHuffman() rejects 8 or more bits of padding', () => {
   const eleven = `${codeOf(0x30)}${'1'.repeat(11)}`;
   for (const text of ['1'.repeat(8), '1'.repeat(24), '0'.repeat(40) + '1'.repeat(8), eleven]) {
     assert.throws(() => decode(bits(text)), {
@@ -103,7 +103,7 @@ test('readHuffman() refuses 8 bits of padding and more', () => {
   }
 });
 
-test('readHuffman() refuses padding with a 0 in it', () => {
+test('readHuffman() rejects padding with a 0 bit', () => {
   for (let zeros = 1; zeros < 8; zeros++) {
     const length = (8 - ((5 * zeros) % 8)) % 8;
     // No code of up to 7 bits is that.
@@ -115,7 +115,7 @@ test('readHuffman() refuses padding with a 0 in it', () => {
   }
 });
 
-test('readHuffman() refuses the end of a string, wherever it stands', () => {
+test('readHuffman() rejects the end-of-string symbol anywhere', () => {
   const end = codeOf(endOfString);
   for (let zeros = 0; zeros < 8; zeros++) {
     const before = '00000'.repeat(zeros);
@@ -129,19 +129,19 @@ test('readHuffman() refuses the end of a string, wherever it stands', () => {
   }
 });
 
-test('readHuffman() refuses a string that is longer than what is there, before it makes room', () => {
+test('readHuffman() rejects a string longer than the block before it allocates memory', () => {
   const reader = new BlockReader(Buffer.from([0x1c, 0x64]));
 
   assert.throws(() => readHuffman(reader, 2 ** 31 - 1), { name: 'HpackError' });
 });
 
-test('readHuffman() reads strings that are longer than what it keeps room for', () => {
+test('readHuffman() reads strings longer than its scratch buffer', () => {
   const text = 'e'.repeat(100_000);
 
   assert.equal(decode(encode(text)), text);
 });
 
-test('huffmanLength() refuses a character that is no octet', () => {
+test('huffmanLength() rejects a character above U+00FF', () => {
   for (const text of ['\u0100', '😀', 'aĀ']) {
     assert.throws(() => huffmanLength(text), {
       name: 'RangeError',

@@ -1,24 +1,23 @@
 import { endOfString, huffmanCodes, huffmanLengths } from './huffman_table.ts';
 
 /**
- * The Huffman code (RFC 7541 appendix B) as a machine that takes eight bits at once. Its states are
- * the code's inner nodes, that is, the bits that began a symbol and have not ended it.
+ * A state machine for the Huffman code (RFC 7541 appendix B) that consumes eight bits at a time. Its states are the
+ * inner nodes of the code tree, that is, the bits of a symbol that is not complete.
  */
 export interface HuffmanMachine {
   /**
-   * What a state does with an octet, at `state << 8 | octet`: the next state in the low eight bits,
-   * how many symbols have ended (no code is short enough for more than two) in the next eight, and
-   * the symbols in the eight bits above these, and above those. 0 stands for the end of a string,
-   * which may not occur: no state gets back to the first one without a symbol.
+   * The transition of a state and an octet, at index `state << 8 | octet`: bits 0-7 are the next state, bits 8-15 the
+   * number of completed symbols (at most two), and the bits above them the symbols, eight bits each. 0 marks the
+   * end-of-string symbol, which must not occur: no state returns to state 0 without completing a symbol.
    */
   readonly transitions: Int32Array;
-  /** 1 for each state in which a string may end: nothing is left, or less than eight bits, all of them 1. */
+  /** 1 for each state in which a string may end: less than eight bits are left, and all of them are 1. */
   readonly accepting: Uint8Array;
 }
 
 let machine: HuffmanMachine | undefined;
 
-/** Built when it is first needed, 256 KiB for all connections together. */
+/** Created at first use; 256 KiB, shared by all connections. */
 export function huffmanMachine(): HuffmanMachine {
   machine ??= build();
   return machine;
@@ -26,7 +25,7 @@ export function huffmanMachine(): HuffmanMachine {
 
 const states = 256;
 
-/** The code's tree: two numbers for each inner node, another node or (negative) -1 - symbol. */
+/** The code tree: two entries per inner node, each another node, or -1 - symbol if negative. */
 type Tree = Int16Array;
 
 function build(): HuffmanMachine {
@@ -35,7 +34,7 @@ function build(): HuffmanMachine {
   for (let state = 0; state < states; state++) fill(state, state, 0, 0, 0);
   return { transitions, accepting: findAccepting(tree) };
 
-  /** Follows every octet that begins with `bits`, after `depth` of them, from the node they led to. */
+  /** Fills in every octet that starts with `bits`, `depth` of them consumed, from the node that they lead to. */
   function fill(state: number, node: number, depth: number, bits: number, ended: number): void {
     if (depth === 8) {
       transitions[(state << 8) | bits] = ended | node;
@@ -65,7 +64,7 @@ function buildTree(): Tree {
     let node = 0;
     for (let left = length - 1; left > 0; left--) {
       const at = 2 * node + ((code >>> left) & 1);
-      // No inner node has the root below it, so 0 is a node that is not there yet.
+      // The root is no child, so 0 marks a missing node.
       if (tree[at] === 0) tree[at] = nodes++;
       node = tree[at] ?? 0;
     }

@@ -1,4 +1,4 @@
-/** The symbol that may not occur (RFC 7541 section 5.2): its first bits are the padding. */
+/** The end-of-string symbol (RFC 7541 section 5.2), whose prefix is the padding. */
 export const endOfString = 256;
 
 /**

@@ -15,7 +15,7 @@ function read(octets: readonly number[], mask: number): number {
   return readInteger(new BlockReader(Buffer.from(octets)), mask);
 }
 
-test('integers of RFC 7541 appendix C.1 are written and read', () => {
+test('readInteger() and writeInteger() agree with RFC 7541 appendix C.1', () => {
   const examples = [
     { value: 10, mask: 0x1f, octets: [0x0a] },
     { value: 1337, mask: 0x1f, octets: [0x1f, 0x9a, 0x0a] },
@@ -28,7 +28,7 @@ test('integers of RFC 7541 appendix C.1 are written and read', () => {
   }
 });
 
-test('writeInteger() keeps the pattern, and readInteger() does not mind it', () => {
+test('writeInteger() writes the pattern, and readInteger() ignores it', () => {
   assert.deepEqual(write(2, 0x7f, 0x80), [0x82]);
   assert.deepEqual(write(62, 0x0f, 0x10), [0x1f, 0x2f]);
   assert.equal(read([0xe2], 0x1f), 2);
@@ -47,12 +47,12 @@ test('readInteger() reads what writeInteger() wrote, for every prefix', async ()
   });
 });
 
-test('readInteger() takes octets that add nothing, up to six in all', () => {
+test('readInteger() accepts redundant octets, up to six in total', () => {
   assert.equal(read([0x1f, 0x80, 0x80, 0x80, 0x80, 0x00], 0x1f), 31);
   assert.throws(() => read([0x1f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00], 0x1f), HpackError);
 });
 
-test('readInteger() refuses more than 2^31 - 1', () => {
+test('readInteger() rejects more than 2^31 - 1', () => {
   assert.equal(read([0x7f, 0x80, 0xff, 0xff, 0xff, 0x07], 0x7f), largest);
   for (const octets of [
     [0x7f, 0x81, 0xff, 0xff, 0xff, 0x07],
@@ -68,7 +68,7 @@ test('readInteger() refuses more than 2^31 - 1', () => {
   }
 });
 
-test('readInteger() refuses an integer that is cut', () => {
+test('readInteger() rejects a truncated integer', () => {
   for (const octets of [[], [0x1f], [0x1f, 0x9a], [0x1f, 0xff, 0xff, 0xff, 0xff]]) {
     assert.throws(() => read(octets, 0x1f), {
       name: 'HpackError',

@@ -22,7 +22,7 @@ const inThreeFrames = 'y'.repeat(40_000);
 
 for (const { server: sizes, client: headerTableSize } of connections) {
   const name = `server ${sizes.join(', then ')}, client ${headerTableSize ?? 'as usual'}`;
-  test(`headers go both ways between nghttp2 and us: table of the ${name}`, async () => {
+  test(`the codec and nghttp2 decode each other's headers: table of the ${name}`, async () => {
     await withRandom(async (random) => {
       const decoder = createHpackDecoder({ maxHeaderListSize: 2 ** 20 });
       const requests: (readonly string[])[] = [];

@@ -1,9 +1,12 @@
 import { huffmanMachine } from './huffman_machine.ts';
 import { huffmanCodes, huffmanLengths } from './huffman_table.ts';
 
-/** What no later header block survives: a connection error COMPRESSION_ERROR (RFC 9113 section 4.3). */
+/**
+ * A decoding error, after which the context is unusable: a connection error of type COMPRESSION_ERROR (RFC 9113
+ * section 4.3).
+ */
 export class HpackError extends Error {
-  /** It is right so far, and more than we decode: ENHANCE_YOUR_CALM. */
+  /** True if the block is valid but exceeds the limits: ENHANCE_YOUR_CALM. */
   readonly isExcess: boolean;
 
   constructor(rule: string, { isExcess = false } = {}) {
@@ -13,10 +16,10 @@ export class HpackError extends Error {
   }
 }
 
-/** A header block that is read from front to back. */
+/** Reads a header block from front to back. */
 export class BlockReader {
   readonly bytes: Buffer;
-  /** Where the next octet is. */
+  /** The offset of the next octet. */
   at = 0;
 
   constructor(bytes: Buffer) {
@@ -27,17 +30,17 @@ export class BlockReader {
     return this.at >= this.bytes.length;
   }
 
-  /** The next octet, which stays the next one. Throws a HpackError at the end. */
+  /** Returns the next octet without consuming it. Throws an HpackError at the end. */
   peek(): number {
     return octetAt(this.bytes, this.at);
   }
 
-  /** Throws a HpackError at the end. */
+  /** Throws an HpackError at the end. */
   next(): number {
     return octetAt(this.bytes, this.at++);
   }
 
-  /** Goes past `length` octets, and gives where they begin. Throws a HpackError if there are fewer. */
+  /** Skips `length` octets; returns their offset. Throws an HpackError if there are fewer. */
   skip(length: number): number {
     const from = this.at;
     this.at += length;
@@ -46,17 +49,17 @@ export class BlockReader {
   }
 }
 
-/** A header block that is written from front to back, with room for all of it from the start. */
+/** Writes a header block into a buffer of sufficient size. */
 export class BlockWriter {
   readonly bytes: Buffer;
-  /** Where the next octet goes. */
+  /** The offset of the next octet. */
   at = 0;
 
   constructor(room: number) {
     this.bytes = Buffer.allocUnsafe(room);
   }
 
-  /** Keeps the low eight bits of the octet. */
+  /** Appends the low eight bits. */
   push(octet: number): void {
     this.bytes[this.at++] = octet;
   }
@@ -71,7 +74,7 @@ export class BlockWriter {
   }
 }
 
-/** The check that TypeScript asks for is the check for the end. Throws a HpackError there. */
+/** Throws an HpackError at the end of the block. */
 function octetAt(bytes: Uint8Array, at: number): number {
   const octet = bytes[at];
   if (octet === undefined) throw tooShort();
@@ -82,13 +85,13 @@ function tooShort(): HpackError {
   return new HpackError('it ends in the middle of a field');
 }
 
-/** How an octet begins: the bits of `mask` hold the beginning of an integer, those above it are `pattern`. */
+/** The first octet of a representation: the bits of `mask` start an integer, the bits above are `pattern`. */
 export interface Prefix {
   readonly pattern: number;
   readonly mask: number;
 }
 
-/** The binary representations of a header field (RFC 7541 section 6). */
+/** The representations of a header field (RFC 7541 section 6). */
 export const representation = {
   /** Section 6.1. */
   indexed: { pattern: 0x80, mask: 0x7f },
@@ -102,23 +105,23 @@ export const representation = {
   withoutIndexing: { pattern: 0x00, mask: 0x0f },
 } as const;
 
-/** The binary representations of a string (RFC 7541 section 5.2). */
+/** The representations of a string literal (RFC 7541 section 5.2). */
 export const stringRepresentation = {
   huffman: { pattern: 0x80, mask: 0x7f },
   plain: { pattern: 0x00, mask: 0x7f },
 } as const;
 
-/** RFC 7541 section 5.1 leaves the limit to us; nothing that is counted here comes near it. */
+/** RFC 7541 section 5.1 lets implementations limit integers. */
 const largestInteger = 2 ** 31 - 1;
-/** Of the fifth octet after the prefix: an integer up to `largestInteger` needs no sixth one. */
+/** The factor of the fifth octet after the prefix; `largestInteger` needs no sixth one. */
 const lastFactor = 128 ** 4;
 
-/** The most octets that writeInteger() writes. */
-export const mostIntegerOctets = 6;
+/** The maximum number of octets that writeInteger() writes. */
+export const maxIntegerOctets = 6;
 
 /**
- * Reads an integer that begins in the next octet's bits of `mask` (RFC 7541 section 5.1). Throws a
- * HpackError above 2^31 - 1, and after six octets whatever they hold.
+ * Reads an integer whose prefix is the `mask` bits of the next octet (RFC 7541 section 5.1). Throws an HpackError
+ * above 2^31 - 1, and after six octets in any case.
  */
 export function readInteger(reader: BlockReader, mask: number): number {
   const start = reader.next() & mask;
@@ -131,11 +134,11 @@ export function readInteger(reader: BlockReader, mask: number): number {
     if (octet < 0x80) break;
   }
   throw new HpackError(
-    `an integer is at most ${largestInteger}, in at most ${mostIntegerOctets} octets`,
+    `an integer is at most ${largestInteger}, in at most ${maxIntegerOctets} octets`,
   );
 }
 
-/** Writes an integer of 0 to 2^31 - 1 behind the pattern (RFC 7541 section 5.1). */
+/** Writes an integer from 0 to 2^31 - 1 with a prefix (RFC 7541 section 5.1). */
 export function writeInteger(writer: BlockWriter, value: number, { pattern, mask }: Prefix): void {
   if (value < mask) return writer.push(pattern | value);
   writer.push(pattern | mask);
@@ -145,26 +148,26 @@ export function writeInteger(writer: BlockWriter, value: number, { pattern, mask
 }
 
 /** The shortest code has 5 bits. */
-const mostSymbolsPerOctet = 8 / 5;
-/** What is decoded goes here before it is a string; longer strings get a buffer of their own. */
+const maxSymbolsPerOctet = 8 / 5;
+/** The buffer for decoding; longer strings get their own. */
 const scratch = Buffer.allocUnsafeSlow(8192);
 
 /**
- * Reads a string out of the next `length` octets (RFC 7541 section 5.2). Throws a HpackError if they
- * hold the end of a string, or padding that is 8 bits or more, or not the beginning of that end.
+ * Decodes a Huffman-coded string of `length` octets (RFC 7541 section 5.2). Throws an HpackError for the
+ * end-of-string symbol and for invalid padding.
  */
 export function readHuffman(reader: BlockReader, length: number): string {
   const { bytes } = reader;
   const from = reader.skip(length);
   const { transitions, accepting } = huffmanMachine();
-  const room = Math.ceil(length * mostSymbolsPerOctet);
+  const room = Math.ceil(length * maxSymbolsPerOctet);
   const text = room <= scratch.length ? scratch : Buffer.allocUnsafeSlow(room);
   let end = 0;
   let state = 0;
   for (let at = from; at < reader.at; at++) {
     const step = transitions[(state << 8) | octetAt(bytes, at)];
     if (!step) throw new HpackError('the end of a string may not be in it');
-    // Both are written even if there are fewer: `end` stays before what was none.
+    // Always writes two symbols; `end` only advances by the completed ones.
     text[end] = step >>> 16;
     text[end + 1] = step >>> 24;
     end += (step >>> 8) & 0xff;
@@ -176,25 +179,25 @@ export function readHuffman(reader: BlockReader, length: number): string {
   return text.toString('latin1', 0, end);
 }
 
-/** How many octets writeHuffman() writes. Throws a RangeError for a character above U+00FF. */
+/** The number of octets that writeHuffman() writes. Throws a RangeError for a character above U+00FF. */
 export function huffmanLength(text: string): number {
   let bits = 0;
   for (let at = 0; at < text.length; at++) bits += lookUp(huffmanLengths, text.charCodeAt(at));
   return (bits + 7) >>> 3;
 }
 
-/** Writes a string, one octet a character (RFC 7541 section 5.2). */
+/** Writes a Huffman-coded string, one octet per character (RFC 7541 section 5.2). */
 export function writeHuffman(writer: BlockWriter, text: string): void {
   const { bytes } = writer;
   let end = writer.at;
-  // The bits that no octet was made of yet are the low `count` ones; an octet keeps its low eight.
+  // The low `count` bits are pending; push() takes the low eight of what it is given.
   let bits = 0;
   let count = 0;
   for (let at = 0; at < text.length; at++) {
     const symbol = text.charCodeAt(at);
     const code = lookUp(huffmanCodes, symbol);
     let length = lookUp(huffmanLengths, symbol);
-    // 7 bits and a code of 30 are more than a number's 32: such a code goes in two parts.
+    // 7 pending bits and a code of 30 exceed 32 bits, so such a code is added in two parts.
     if (length > 24) {
       length -= 8;
       bits = (bits << length) | (code >>> 8);
@@ -220,7 +223,7 @@ function noOctet(): RangeError {
 
 const { huffman, plain } = stringRepresentation;
 
-/** Reads a string of one character an octet (RFC 7541 section 5.2). Throws a HpackError. */
+/** Reads a string literal, one character per octet (RFC 7541 section 5.2). Throws an HpackError. */
 export function readString(reader: BlockReader): string {
   const isHuffman = reader.peek() >= huffman.pattern;
   const length = readInteger(reader, plain.mask);
@@ -229,15 +232,15 @@ export function readString(reader: BlockReader): string {
   return reader.bytes.toString('latin1', from, reader.at);
 }
 
-/** Shorter strings go without the Huffman code: it would save some octets, and cost more time than all else of a header. */
-const leastHuffman = 64;
+/** Shorter strings are not Huffman-coded: that would save a few octets, and take longer than the rest of a header. */
+const minHuffmanLength = 64;
 
 /**
- * Writes a string of one octet a character, a long one with the Huffman code if that is shorter (RFC 7541
- * section 5.2). Throws a RangeError for a character above U+00FF.
+ * Writes a string literal, a long one with Huffman coding if that is shorter (RFC 7541 section 5.2). Throws a
+ * RangeError for a character above U+00FF.
  */
 export function writeString(writer: BlockWriter, text: string): void {
-  if (text.length >= leastHuffman) {
+  if (text.length >= minHuffmanLength) {
     const length = huffmanLength(text);
     if (length < text.length) {
       writeInteger(writer, length, huffman);

@@ -138,7 +138,7 @@ const examples: Record<string, { maxTableSize?: number; steps: Step[] }> = {
 };
 
 for (const [name, { maxTableSize = 4096, steps }] of Object.entries(examples)) {
-  test(`decode() gives the fields and the table of RFC 7541 appendix ${name}`, () => {
+  test(`decode() returns the fields and the table of RFC 7541 appendix ${name}`, () => {
     const decoder = createHpackDecoder({ maxTableSize, maxHeaderListSize: 4096 });
 
     for (const { block, fields, table, size } of steps) {

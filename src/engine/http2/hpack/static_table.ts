@@ -1,10 +1,10 @@
-/** A header field of a table, one character an octet. */
+/** A table entry, one character per octet. */
 export interface Field {
   readonly name: string;
   readonly value: string;
 }
 
-/** RFC 7541 appendix A: the first field has index 1. */
+/** RFC 7541 appendix A; the first entry has index 1. */
 export const staticTable: readonly Field[] = (
   [
     [':authority', ''],
@@ -73,7 +73,7 @@ export const staticTable: readonly Field[] = (
 
 interface StaticName {
   readonly index: number;
-  /** The index of each value that the name has in the table. */
+  /** The index of each value of the name. */
   readonly values: Map<string, number>;
 }
 
@@ -84,12 +84,12 @@ staticTable.forEach(({ name, value }, at) => {
   known.values.set(value, at + 1);
 });
 
-/** The first index of a name, or 0, which no field has. */
+/** The lowest index of a name, or 0 if it has none. */
 export function staticNameIndex(name: string): number {
   return names.get(name)?.index ?? 0;
 }
 
-/** The index of a field, or 0, which no field has. */
+/** The index of a field, or 0 if it has none. */
 export function staticIndex(name: string, value: string): number {
   return names.get(name)?.values.get(value) ?? 0;
 }
