@@ -43,6 +43,24 @@ test('list_services names every service', async () => {
   assert.equal(answer?.originalRequest?.listServices, '*');
 });
 
+test('every contract names its Go package, so that clients generate code from it as it is', async () => {
+  const answers = await ask(
+    ...serviceNames.map((fileContainingSymbol) => ({ fileContainingSymbol })),
+  );
+
+  const files = answers.flatMap(
+    ({ fileDescriptorResponse }) => fileDescriptorResponse?.fileDescriptorProto ?? [],
+  );
+  const without = files
+    .map((file) => fromBinary(FileDescriptorProtoSchema, file))
+    .filter(({ name, options }) => !name.startsWith('google/protobuf/') && !options?.goPackage);
+  assert.ok(files.length >= serviceNames.length);
+  assert.deepEqual(
+    without.map(({ name }) => name),
+    [],
+  );
+});
+
 test('a file is found by its name and by every kind of symbol in it, comments included', async () => {
   const symbols = [
     'grpc.health.v1.Health',
