@@ -7,6 +7,12 @@ export interface Pair {
   key: string;
 }
 
+/** A file of PEM, and what it held when it was read. */
+export interface PemFile {
+  readonly path: string;
+  readonly pem: string;
+}
+
 /** What a certificate says of itself. */
 export interface CertificateInfo {
   subject: string;

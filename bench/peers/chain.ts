@@ -1,6 +1,5 @@
 // Our engine with the middleware that are named, in the order of transport/server.ts; their log is on
 // standard output.
-import { createServer } from '../../src/engine/grpc/server.ts';
 import { deadline } from '../../src/middleware/deadline.ts';
 import { hideInternalErrors } from '../../src/middleware/errors.ts';
 import { limit } from '../../src/middleware/limit.ts';
@@ -9,6 +8,7 @@ import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { methodsOf } from '../../src/transport/catalogue.ts';
 import { EchoDefinition } from '../../test/echo/gen/echo.ts';
+import { createServer } from '../../test/support/engine.ts';
 import { service } from './service.ts';
 
 const names = process.argv.slice(2);

@@ -1,6 +1,6 @@
 // Our engine, bare.
-import { createServer } from '../../src/engine/grpc/server.ts';
 import { EchoDefinition } from '../../test/echo/gen/echo.ts';
+import { createServer } from '../../test/support/engine.ts';
 import { service } from './service.ts';
 
 // What `npm run bench scale` asks for: no limit is in the way.

@@ -2,19 +2,8 @@ import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import type { Address, TcpAddress } from '../address.ts';
 import { messageOf } from '../message_of.ts';
-
-/** Where to listen: a TCP port, on one interface or on all, or a unix socket. */
-export type Address = TcpAddress | { readonly text: string; readonly path: string };
-
-interface TcpAddress {
-  readonly text: string;
-  /** As it is written; undefined for all interfaces. */
-  readonly host: string | undefined;
-  /** What a name stands for, once it has been looked up. */
-  readonly hosts?: readonly string[];
-  readonly port: number;
-}
 
 /** Addresses with commas between them. */
 export function addresses(text: string): readonly Address[] {

@@ -1,5 +1,6 @@
-import { checkPair } from '../certificates.ts';
+import { checkPair, type PemFile } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
+import type { TracingSettings } from '../observability/trace.ts';
 import {
   attributeLimit,
   authorities,
@@ -17,38 +18,6 @@ import {
   word,
 } from './otel.ts';
 import { integer, type Parse, pemFile } from './parse.ts';
-
-/** Which spans are made and where they go. Times are milliseconds. */
-export interface TracingConfig {
-  /** Where batches are posted; a password may be in it. */
-  readonly url: string;
-  /** Sent with each batch; may be secret. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly protocol: 'http/protobuf' | 'http/json';
-  readonly compression: 'none' | 'gzip';
-  /** What one batch may take, with every retry. */
-  readonly timeout: number;
-  readonly ca: PemFile;
-  readonly clientCertificate: PemFile;
-  readonly clientKey: PemFile;
-  /** What every span says of this server. */
-  readonly resource: Readonly<Record<string, string>>;
-  readonly sampler: (typeof samplers)[number];
-  /** The part of the traces that a sampler by ratio takes, from 0 to 1. */
-  readonly samplerRatio: number;
-  /** A batch leaves this long after its first span. */
-  readonly scheduleDelay: number;
-  readonly exportTimeout: number;
-  /** Spans beyond it are dropped. */
-  readonly maxQueueSize: number;
-  readonly maxExportBatchSize: number;
-  /** Attributes that a span may have, and characters of each; our spans have no events and no links. */
-  readonly spanLimits: Readonly<
-    Record<'attributeCountLimit' | 'attributeValueLengthLimit', number>
-  >;
-}
-
-type PemFile = ReturnType<typeof pemFile>;
 
 /** What is wrong with what operators say to a whole cluster: it is told, and stops no start. */
 export interface Complaint {
@@ -71,7 +40,7 @@ const million = 1_000_000;
 export function readTracing(
   env: Readonly<Record<string, string | undefined>>,
   complain: (complaint: Complaint) => void,
-): TracingConfig | undefined {
+): TracingSettings | undefined {
   if (!isOn(env)) return undefined;
   const unusable: string[] = [];
   read(['OTEL_SDK_DISABLED'], { fallback: 'false', parse: word('true', 'false') });
@@ -86,7 +55,7 @@ export function readTracing(
     parse: integer(1, million),
   });
   const [ofTraces = '', ofAll = ''] = otlp('ENDPOINT');
-  const config: TracingConfig = {
+  const config: TracingSettings = {
     url: env[ofTraces]
       ? read([ofTraces], {
           fallback: anywhere,
@@ -185,7 +154,7 @@ interface Variable<T> {
 
 const anywhere = 'http://localhost:4318';
 
-function pairProblems(cert: PemFile, key: PemFile): string[] {
+function pairProblems(cert: PemFile | undefined, key: PemFile | undefined): string[] {
   if (!cert !== !key) return [`${keyPair}: must be given together`];
   if (!cert || !key) return [];
   try {

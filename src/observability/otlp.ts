@@ -11,12 +11,14 @@ import {
   TraceExporterMetricsHelper,
 } from '@opentelemetry/otlp-transformer';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import type { PemFile } from '../certificates.ts';
 import { createTransport } from './otlp_transport.ts';
 
 /** Where batches of spans go, and how. */
 export interface ExporterOptions {
+  /** A password may be in it. */
   url: string;
-  /** Sent with each batch. */
+  /** Sent with each batch; may be secret. */
   headers: Readonly<Record<string, string>>;
   protocol: 'http/protobuf' | 'http/json';
   compression: 'none' | 'gzip';
@@ -28,7 +30,7 @@ export interface ExporterOptions {
   clientKey: Pem;
 }
 
-type Pem = { readonly pem: string } | undefined;
+type Pem = Pick<PemFile, 'pem'> | undefined;
 
 /** As many batches may be on their way at once; in steady running it is one. */
 const concurrencyLimit = 30;

@@ -14,21 +14,28 @@ import {
 } from '@opentelemetry/sdk-trace';
 import { createExporter, type ExporterOptions } from './otlp.ts';
 
-/** What spans are made with; times are milliseconds. */
-export interface TracingOptions extends ExporterOptions {
-  log: { warn(fields: object, message: string): void };
-  /** Of this server. */
-  version: string;
+/** Which spans are made and where they go, as operators say; times are milliseconds. */
+export interface TracingSettings extends ExporterOptions {
   /** What every span says of this server. */
   resource: Readonly<Record<string, string>>;
   sampler: `${'' | 'parentbased_'}${'always_on' | 'always_off' | 'traceidratio'}`;
-  /** From 0 to 1, for a sampler by ratio. */
+  /** The part of the traces that a sampler by ratio takes, from 0 to 1. */
   samplerRatio: number;
+  /** A batch leaves this long after its first span. */
   scheduleDelay: number;
   exportTimeout: number;
+  /** Spans beyond it are dropped. */
   maxQueueSize: number;
   maxExportBatchSize: number;
+  /** Attributes that a span may have, and characters of each; our spans have no events and no links. */
   spanLimits: SpanLimits;
+}
+
+/** What spans are made with. */
+export interface TracingOptions extends TracingSettings {
+  log: { warn(fields: object, message: string): void };
+  /** Of this server. */
+  version: string;
   /** Milliseconds. */
   now?: () => number;
 }

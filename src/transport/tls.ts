@@ -6,15 +6,15 @@ import {
   checkServerPair,
   type ClientAuthority,
   datesOf,
+  type Pair,
+  type PemFile,
 } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
 import { createExpiry } from './expiry.ts';
 import { createFiles, type Snapshot } from './files.ts';
 
 /** What TLS is served with, in PEM: a whole that has been checked. */
-interface TlsPems {
-  readonly cert: string;
-  readonly key: string;
+interface TlsPems extends Readonly<Pair> {
   readonly clientCa: string | undefined;
 }
 
@@ -29,11 +29,6 @@ export interface TlsDeps {
   now: () => number;
   /** Does the work again and again; gives what stops it. */
   every: (work: () => Promise<void>) => () => void;
-}
-
-interface PemFile {
-  readonly path: string;
-  readonly pem: string;
 }
 
 /** The certificate that is served, as it is renewed on disk. */

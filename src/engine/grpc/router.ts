@@ -17,7 +17,7 @@ export interface RouterOptions {
   /** Has those that are open. */
   calls?: OpenCalls | undefined;
   /** The largest request message, in bytes, after decompression. */
-  maxMessageSize?: number | undefined;
+  maxMessageSize: number;
   /** Responses of more bytes are compressed where the caller takes it; undefined for the requests' way. */
   compressAbove?: number | undefined;
   /** Paths of calls that are served even when the server keeps more than it may. */
@@ -56,12 +56,10 @@ export const callCost = 2560;
 /** The same of one that no middleware limits: all that a call takes which waits for something. */
 const unlimitedCost = callCost + 8 * 1024;
 
-const defaultMaxMessageSize = 4 * 1024 * 1024;
-
 /** A router without methods. */
 export function createRouter({
   calls = new OpenCalls(),
-  maxMessageSize = defaultMaxMessageSize,
+  maxMessageSize,
   compressAbove,
   essential,
   unlimited,

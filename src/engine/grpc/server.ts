@@ -22,7 +22,7 @@ import { checkAdd, checkUse, Run } from './run.ts';
 import { type AddedService, addedService, handlersOf } from './methods.ts';
 import type { TlsFiles } from '../net/tls_options.ts';
 
-/** What a server bears; what is left out has the defaults of http2/ and of the router. */
+/** What a server bears. */
 export interface GrpcServerOptions
   extends
     Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response' | 'scheduler'>,
@@ -36,7 +36,7 @@ export interface GrpcServerOptions
       | 'describeUnknown'
     > {
   /** TLS handshakes that may be under way at once, on all addresses together. */
-  maxHandshakes?: number | undefined;
+  maxHandshakes: number;
   /** Told what goes wrong with connections, and with requests that are no calls. */
   onIncident?: ((event: Incident & { peer: string }) => void) | undefined;
 }
@@ -78,7 +78,7 @@ export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'
 }
 
 /** A server that listens on nothing yet. */
-export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
+export function createServer(options: GrpcServerOptions): GrpcServer<EngineContext> {
   const {
     maxMessageSize,
     compressAbove,
@@ -120,7 +120,7 @@ interface Parts {
   router: Router;
   /** The connections that it serves. */
   http2: Http2Server;
-  maxHandshakes?: number | undefined;
+  maxHandshakes: number;
   report?: ReportOfSocket;
 }
 

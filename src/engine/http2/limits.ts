@@ -49,10 +49,14 @@ export interface Http2Limits {
   maxUnreadBytes: number;
 }
 
-/** What holds where nothing else is said. */
-export const defaultLimits: Http2Limits = {
-  maxConcurrentStreams: 1000,
-  maxHeaderListSize: 16 * 1024,
+/** Those that are settings. */
+export type LimitSettings = Pick<
+  Http2Limits,
+  'maxConcurrentStreams' | 'maxHeaderListSize' | 'resetsPerSecond' | 'controlFramesPerSecond'
+>;
+
+/** Those that are none. */
+export const fixedLimits: Omit<Http2Limits, keyof LimitSettings> = {
   maxHeaderBlockSize: 1024 * 1024,
   streamCost: 1024,
   // Enough for the largest block, in frames of half the size that everybody takes.
@@ -63,7 +67,5 @@ export const defaultLimits: Http2Limits = {
   connectionWindowSize: 1024 * 1024,
   streamBufferSize: 64 * 1024,
   connectionBufferSize: 4 * 1024 * 1024,
-  resetsPerSecond: 500,
-  controlFramesPerSecond: 500,
   maxUnreadBytes: 1024 * 1024,
 };

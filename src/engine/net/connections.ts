@@ -1,9 +1,8 @@
 import type { Socket } from 'node:net';
 import { Accounts, type HeldBytes } from '../account.ts';
 import type { SocketTimes } from './connection_times.ts';
-import { type Given, withDefaults } from './defaults.ts';
 import type { Incident } from '../http2/incident.ts';
-import { defaultLimits, type Http2Limits } from '../http2/limits.ts';
+import { fixedLimits, type Http2Limits, type LimitSettings } from '../http2/limits.ts';
 import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from '../http2/stream.ts';
 import { TokenBucket } from '../http2/token_bucket.ts';
@@ -14,19 +13,20 @@ import { UnorderedSet } from '../unordered_set.ts';
 export interface Http2ServerOptions {
   /** Serves a stream of a connection that attach() was given. */
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
-  limits?: Given<Http2Limits>;
-  times?: Given<SocketTimes>;
+  limits: LimitSettings & Partial<Http2Limits>;
+  times: SocketTimes;
   /** Beyond it a connection that is idle goes for one that comes, or that one is closed; see mayGo(). */
-  maxConnections?: number | undefined;
+  maxConnections: number;
   /** Streams that all connections together may have open; more are refused, but for the first two of a connection. */
-  maxStreams?: number | undefined;
+  maxStreams: number;
   /** Calls that all connections together may have open; see Stream.countCall(). */
-  maxCalls?: number | undefined;
+  maxCalls: number;
   /**
    * Bytes that all connections together may keep. Beyond it those that have more than their share stop reading, and
-   * writers wait; a second later what makes no progress is given up with ENHANCE_YOUR_CALM.
+   * writers wait; a second later what makes no progress is given up with ENHANCE_YOUR_CALM. What is garbage and
+   * not yet collected comes on top.
    */
-  maxBufferedBytes?: number | undefined;
+  maxBufferedBytes: number;
   /** Told what goes wrong with a connection. */
   report?: ((incident: Incident, socket: Socket) => void) | undefined;
   /** What is said to a peer that speaks HTTP/1.1: all of a response. */
@@ -59,17 +59,6 @@ export interface Http2Server {
   destroy(): void;
 }
 
-const defaultTimes: SocketTimes = {
-  preface: 10_000,
-  idle: 300_000,
-  keepalive: 60_000,
-  keepaliveTimeout: 20_000,
-  age: Number.POSITIVE_INFINITY,
-  ageGrace: 20_000,
-};
-const defaultMaxConnections = 15_000;
-/** What is garbage and not yet collected comes on top: a pod of 256 MiB should have half of it. */
-const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 const tickMs = 1000;
 /** What has had a call in so many milliseconds is likely to have another, and only goes to even out. */
 const leastIdleMs = 2000;
@@ -85,10 +74,10 @@ export function createHttp2Server({
   http1Response,
   limits,
   times,
-  maxConnections = defaultMaxConnections,
-  maxStreams = Number.POSITIVE_INFINITY,
-  maxCalls = Number.POSITIVE_INFINITY,
-  maxBufferedBytes = defaultMaxBufferedBytes,
+  maxConnections,
+  maxStreams,
+  maxCalls,
+  maxBufferedBytes,
   now = performance.now.bind(performance),
   random = Math.random,
   scheduler = new Scheduler(maxBufferedBytes / 2),
@@ -96,7 +85,7 @@ export function createHttp2Server({
   const places = new Places<SocketConnection>();
   const swaps = new TokenBucket(Math.min(mostSwaps, Math.max(1, maxConnections / 10)), now);
   const greetings = new TokenBucket(mostGreetings, now);
-  const http2Limits = withDefaults(defaultLimits, limits);
+  const http2Limits = { ...fixedLimits, ...limits };
   const accounts = new Accounts({
     bytes: maxBufferedBytes,
     calls: maxCalls,
@@ -110,7 +99,7 @@ export function createHttp2Server({
     accounts,
     scheduler,
     limits: http2Limits,
-    times: withDefaults(defaultTimes, times),
+    times,
     random,
   };
   const eviction: Incident = {

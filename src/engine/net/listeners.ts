@@ -17,11 +17,10 @@ export type ReportOfSocket = (incident: Incident, socket: PeerAddress) => void;
 interface ListenersOptions {
   onSocket: (socket: Socket) => void;
   /** TLS handshakes that may be under way at once, on all addresses together; see Handshakes. */
-  maxHandshakes?: number | undefined;
+  maxHandshakes: number;
   report?: ReportOfSocket | undefined;
 }
 
-const defaultMaxHandshakes = 256;
 /**
  * For each that is under way so many can wait: a socket that nothing is read of takes 3 KiB or so. With
  * certificates of clients fewer are under way in the same memory; see config/memory.ts.
@@ -46,11 +45,7 @@ export class Listeners {
   readonly #servers: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
 
-  constructor({
-    onSocket,
-    maxHandshakes = defaultMaxHandshakes,
-    report = () => {},
-  }: ListenersOptions) {
+  constructor({ onSocket, maxHandshakes, report = () => {} }: ListenersOptions) {
     this.#onSocket = onSocket;
     this.#report = report;
     const message = `Cannot take more than ${maxHandshakes} TLS handshakes at once`;
