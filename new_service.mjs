@@ -70,6 +70,8 @@ function filesOf(names) {
 
 package ${pkg};
 
+option go_package = "example.com/greeter/${pkg.replaceAll('.', '/')};${pkg.replaceAll('.', '')}";
+
 // ${service} has one method to begin with.
 service ${service} {
   // Answers the name that it is asked for.

@@ -1,18 +1,20 @@
-// gRPC: our engine beside nice-grpc on grpc-js and grpc-go, bare, and the product with its whole chain.
-// grpc-go is built from its module, so this needs Go.
+// gRPC: our engine beside nice-grpc on grpc-js and grpc-go, bare, and the product with its whole chain. All of
+// them serve test/echo, the product besides its own services, and get the same calls. grpc-go is built
+// from its module, so this needs Go.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { HelloRequest } from '../src/gen/greet.ts';
+import { bundle } from '../release/bundle.ts';
+import { EchoRequest } from '../test/echo/gen/echo.ts';
 import { bytes, measureMemory } from './memory.mjs';
 import { measureAll, ratio } from './rig.mjs';
 
 const rounds = 3;
 const node = process.execPath;
-const unary = '/greet.Greeter/SayHello';
-const stream = '/greet.Greeter/ParrotSayHello';
+const unary = '/echo.Echo/Unary';
+const stream = '/echo.Echo/ServerStream';
 /** What every call says. */
 export const headers = ['content-type: application/grpc', 'te: trailers'];
 
@@ -45,7 +47,7 @@ export const unaryLoad = {
   streams: 10,
   path: unary,
   headers,
-  body: frame(HelloRequest.encode({ greeting: 'Bello', name: 'Keys' }).finish()),
+  body: frame(EchoRequest.encode({ text: 'Bello Keys' }).finish()),
 };
 
 /** Measures, and prints. */
@@ -55,16 +57,18 @@ export async function benchGrpc() {
     const go = join(folder, 'grpc_go');
     execFileSync('bench/peers/grpc_go/build.sh', [go], { stdio: 'inherit' });
     const log = join(folder, 'log');
+    const file = join(folder, 'product.mjs');
+    await bundle(file, { services: 'bench/peers/product_services.ts' });
     const bare = [
       { name: 'direct', command: [node, await bundled('direct', folder)] },
       { name: 'nice-grpc', command: [node, await bundled('nice_grpc', folder)] },
       { name: 'grpc-go', command: [go] },
     ];
     for (const { title, ...load } of loads) {
-      const name = load.path === stream ? '1000' : 'Keys';
-      const body = frame(HelloRequest.encode({ greeting: 'Bello', name }).finish());
+      const text = load.path === stream ? '1000' : 'Bello Keys';
+      const body = frame(EchoRequest.encode({ text }).finish());
       const withChain = [
-        ...['direct', 'grpc-js'].map((engine) => product(engine, log)),
+        ...['direct', 'grpc-js'].map((engine) => product(file, engine, log)),
         { name: goChain, command: [go, 'chain'], log },
       ];
       const peers = load.path === unary ? [...bare, ...withChain] : bare;
@@ -82,15 +86,16 @@ export async function benchGrpc() {
 }
 
 /**
- * The built file, with its log in a file.
+ * The product, with its log in a file.
  *
+ * @param {string} file
  * @param {string} engine
  * @param {string} log
  */
-function product(engine, log) {
+function product(file, engine, log) {
   const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
   const flags = ['--engine', engine, ...ports, '--log-format', 'json'];
-  return { name: `product on ${engine}`, command: [node, 'dist/greeter.mjs', ...flags], log };
+  return { name: `product on ${engine}`, command: [node, file, ...flags], log };
 }
 
 /**

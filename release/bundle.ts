@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { build, type BuildOptions, type Metafile, type PluginBuild } from 'esbuild';
+import { resolve } from 'node:path';
+import { build, type BuildOptions, type Metafile, type Plugin, type PluginBuild } from 'esbuild';
 import packageJson from '../package.json' with { type: 'json' };
 
 /** What the bundle is made of. */
@@ -9,11 +10,18 @@ export interface Bundle {
   commit: string;
 }
 
-/** Makes the whole program in one ES module, with its source map; the same bytes from the same sources. */
-export async function bundle(outfile: string): Promise<Bundle> {
+/**
+ * Makes the whole program in one ES module, with its source map; the same bytes from the same sources.
+ * `services` is the path of a module that takes the place of src/services.ts, for a program that serves more.
+ */
+export async function bundle(
+  outfile: string,
+  { services }: { services?: string } = {},
+): Promise<Bundle> {
   const commit = commitHere();
   const { metafile } = await build({
     ...options,
+    plugins: services === undefined ? options.plugins : [...options.plugins, serving(services)],
     outfile,
     define: { builtFromCommit: JSON.stringify(commit) },
   });
@@ -57,6 +65,19 @@ function commitHere(): string {
   const describe = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'];
   const { status, stdout } = spawnSync('git', describe, { encoding: 'utf8' });
   return status === 0 ? stdout.trim() : '';
+}
+
+/** Has src/app.ts load its services from this module. */
+function serving(services: string): Plugin {
+  const app = resolve('src/app.ts');
+  return {
+    name: 'services',
+    setup(build) {
+      build.onResolve({ filter: /^\.\/services\.ts$/ }, ({ importer }) =>
+        importer === app ? { path: resolve(services) } : undefined,
+      );
+    },
+  };
 }
 
 /**

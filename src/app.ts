@@ -86,7 +86,9 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   const engine = await createEngine(config.engine, config, { onIncident, exempt });
   const server = buildServer(engine, served);
   const healthServer =
-    config.healthListen.length > 0 ? await buildHealthServer({ ...served, onIncident }) : undefined;
+    config.healthListen.length > 0
+      ? await buildHealthServer({ ...served, limits: config, onIncident })
+      : undefined;
   const servers = healthServer ? [server, healthServer] : [server];
   const tls = await openTls(config, log);
   const open = () => sumOf(servers);

@@ -7,6 +7,12 @@ export interface Pair {
   key: string;
 }
 
+/** A PEM file with the content that was read. */
+export interface PemFile {
+  readonly path: string;
+  readonly pem: string;
+}
+
 /** The fields of a certificate that are reported. */
 export interface CertificateInfo {
   subject: string;

@@ -1,12 +1,14 @@
 import { checkClientAuthorities, checkServerPair } from './certificates.ts';
 import { accessLog } from './config/access_log.ts';
-import { type Address, addresses, addressesOrNone } from './config/addresses.ts';
+import type { Address } from './address.ts';
+import { addresses, addressesOrNone } from './config/addresses.ts';
 import { type Lookup, overlapProblems, resolvePlaces } from './config/listening.ts';
 import { type ConnectionLimits, connectionLimits, leastBufferedBytes } from './config/memory.ts';
 import { envName, nameAsGiven, withNames } from './config/names.ts';
 import { duration, integer, onOff, oneOf, orForever, or, pemFile, size } from './config/parse.ts';
 import type { Read } from './config/setting.ts';
-import { type Complaint, readTracing, type TracingConfig } from './config/tracing.ts';
+import { type Complaint, readTracing } from './config/tracing.ts';
+import type { TracingSettings } from './observability/trace.ts';
 import { unknownVariables } from './config/unknown_variables.ts';
 import { messageOf } from './message_of.ts';
 import { readGuideSettings } from './services/guides/settings.ts';
@@ -218,7 +220,7 @@ export type Config = Readonly<Omit<Settings, 'healthListen' | keyof ConnectionLi
   Readonly<ConnectionLimits> & {
     readonly healthListen: readonly Address[];
     /** Undefined if tracing is disabled. */
-    readonly tracing: TracingConfig | undefined;
+    readonly tracing: TracingSettings | undefined;
   };
 
 type Settings = ReturnType<typeof readSettings>;

@@ -9,8 +9,18 @@ const src = join(import.meta.dirname, '../src');
 const mayImport: Record<string, readonly string[]> = {
   main: ['cli', 'config', 'guides', 'lifecycle', 'printable'],
   cli: ['app', 'config', 'lifecycle', 'transport', 'gen', 'message_of', 'nearest'],
-  app: ['config', 'gen', 'lifecycle', 'middleware', 'observability', 'services', 'transport'],
+  app: [
+    'address',
+    'config',
+    'gen',
+    'lifecycle',
+    'middleware',
+    'observability',
+    'services',
+    'transport',
+  ],
   transport: [
+    'address',
     'certificates',
     'context',
     'engine',
@@ -27,13 +37,15 @@ const mayImport: Record<string, readonly string[]> = {
   services: ['context', 'engine', 'errors', 'gen', 'guides'],
   // A folder that can be deleted: services with their settings, and the commands that call them.
   guides: ['cli', 'config', 'context', 'errors', 'gen', 'message_of', 'services', 'transport'],
-  observability: ['engine', 'printable'],
+  observability: ['certificates', 'engine', 'printable'],
   lifecycle: ['observability'],
-  config: ['certificates', 'guides', 'message_of', 'nearest'],
+  // What tracing takes is declared where spans are made.
+  config: ['address', 'certificates', 'guides', 'message_of', 'nearest', 'observability'],
   errors: ['rich_error'],
   rich_error: ['gen'],
   context: ['engine'],
   certificates: ['message_of'],
+  address: [],
   message_of: [],
   nearest: [],
   printable: [],

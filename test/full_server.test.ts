@@ -6,12 +6,13 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { Flag, FrameType } from '../src/engine/http2/frames.ts';
 import type { Incident } from '../src/engine/http2/incident.ts';
-import { createHttp2Server, type Http2ServerOptions } from '../src/engine/net/connections.ts';
+import type { Http2ServerOptions } from '../src/engine/net/connections.ts';
 import { eventually } from './support/harness.ts';
 import { greeting } from './http2_attacks/attacker.ts';
 import { frameOf } from './support/http2_peer.ts';
 import { echo, serveEcho } from './support/http2_echo.ts';
 import { listenTcp } from './support/tcp.ts';
+import { createHttp2Server } from './support/engine.ts';
 
 /** A client of node:http2's, and what it has heard. */
 interface Client {

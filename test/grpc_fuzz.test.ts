@@ -6,14 +6,11 @@ import { Status } from 'nice-grpc-common';
 import { pino } from 'pino';
 import { CallEvents } from '../src/engine/grpc/call.ts';
 import { OpenCalls } from '../src/engine/grpc/open_calls.ts';
-import { createRouter } from '../src/engine/grpc/router.ts';
 import { serverOn } from '../src/engine/grpc/server.ts';
 import { ownAccount } from './support/account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
 import { Flag, FrameType, preface } from '../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../src/engine/http2/hpack/decoder.ts';
-import { defaultLimits } from '../src/engine/http2/limits.ts';
-import { createHttp2Server } from '../src/engine/net/connections.ts';
 import { createCallCounts } from '../src/observability/call_counts.ts';
 import { buildServer } from '../src/transport/server.ts';
 import { createCallFuzzClient, framesIn } from './support/grpc_fuzz_client.ts';
@@ -23,6 +20,7 @@ import { createRandom } from './hpack/random.ts';
 import { createIdleShare } from './support/http2_fuzz_client.ts';
 import { frameOf } from './support/http2_peer.ts';
 import { usedMemory } from './support/memory.ts';
+import { createHttp2Server, createRouter, defaultLimits } from './support/engine.ts';
 
 /** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));
@@ -49,7 +47,7 @@ const router = createRouter({
 });
 const http2 = createHttp2Server({ serve: router.serve });
 const server = buildServer(
-  serverOn(() => ({ router, http2 })),
+  serverOn(() => ({ router, http2, maxHandshakes: 0 })),
   {
     log: pino(
       { base: null, level: 'debug' },

@@ -13,9 +13,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { buffer } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
-import { createHttp2Server, type Http2ServerOptions } from '../src/engine/net/connections.ts';
+import type { Http2ServerOptions } from '../src/engine/net/connections.ts';
 import { echo, pattern, serveEcho } from './support/http2_echo.ts';
 import { until } from './support/harness.ts';
+import { createHttp2Server } from './support/engine.ts';
 
 /** An echo server, and node:http2's client of it. */
 async function serve(t: TestContext, options: Partial<Http2ServerOptions> = {}) {

@@ -4,12 +4,12 @@ import { ownAccount } from './support/account.ts';
 import { Connection } from '../src/engine/http2/connection.ts';
 import { preface } from '../src/engine/http2/frames.ts';
 import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
-import { defaultLimits } from '../src/engine/http2/limits.ts';
 import type { Stream, StreamEvents } from '../src/engine/http2/stream.ts';
 import { createRandom, type Random } from './hpack/random.ts';
 import { createFuzzClient, createIdleShare } from './support/http2_fuzz_client.ts';
 import { ok, receiveOnce, trailer } from './support/http2_peer.ts';
 import { usedMemory } from './support/memory.ts';
+import { defaultLimits } from './support/engine.ts';
 
 /** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));

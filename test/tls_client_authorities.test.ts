@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkClientAuthorities } from '../src/certificates.ts';
 import type { TlsFiles } from '../src/engine/net/tls_options.ts';
-import { createEngine } from '../src/transport/engine.ts';
 import type { EngineName } from '../src/transport/engine_types.ts';
 import { certificate } from './support/certificate.ts';
 import { handshake } from './support/handshake.ts';
+import { createEngine } from './support/engine.ts';
 
 /** A server without methods: who is let in shows before any call. */
 async function serveTls(engine: EngineName, files: TlsFiles) {

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import type { ConnectionOptions } from 'node:tls';
 import type { TlsFiles } from '../src/engine/net/tls_options.ts';
-import { createEngine } from '../src/transport/engine.ts';
 import { certificate } from './support/certificate.ts';
 import { dialTls, handshake, heard } from './support/handshake.ts';
 import { engineName, eventually } from './support/harness.ts';
+import { createEngine } from './support/engine.ts';
 
 const protocols = ['TLSv1.2', 'TLSv1.3'] as const;
 

@@ -1,6 +1,6 @@
 // Our engine, bare.
-import { GreeterDefinition } from '../../src/gen/greet.ts';
-import { createServer } from '../../src/engine/grpc/server.ts';
+import { EchoDefinition } from '../../test/echo/gen/echo.ts';
+import { createServer } from '../../test/support/engine.ts';
 import { service } from './service.ts';
 
 // What `npm run bench scale` asks for: no limit is in the way.
@@ -10,5 +10,5 @@ const wide = {
   maxBufferedBytes: 4 * 1024 ** 3,
 };
 const server = createServer(process.argv.includes('wide') ? wide : {});
-server.add(GreeterDefinition, service);
+server.add(EchoDefinition, service);
 console.log(JSON.stringify({ port: await server.listen({ host: '127.0.0.1', port: 0 }) }));

@@ -1,17 +1,14 @@
-import type { GreeterServiceImplementation as Greet } from '../../src/gen/greet.ts';
+import type { EchoServiceImplementation } from '../../test/echo/gen/echo.ts';
 
 const unused = () => Promise.reject(new Error('nobody calls it'));
 
-/** The greet service as every peer has it: as many replies in a stream as the name says. */
-export const service: Greet = {
-  sayHello: async ({ greeting, name }) => ({ message: `${greeting} ${name}!` }),
-  async *parrotSayHello({ greeting, name }) {
-    const count = Number(name);
-    for (let i = 0; i < count; i++) yield { message: greeting };
+/** The echo service as every peer has it: as many replies in a stream as the text says. */
+export const service: EchoServiceImplementation = {
+  unary: async ({ text }) => ({ text }),
+  async *serverStream({ text }) {
+    const count = Number(text);
+    for (let i = 0; i < count; i++) yield { text };
   },
-  async *parrotSaysHello() {},
-  chattyClientSayHello: unused,
-  chattyClientSaysHello: unused,
-  async *interactiveSayHello() {},
-  async *interactingHello() {},
+  clientStream: unused,
+  async *bidi() {},
 };

@@ -4,7 +4,8 @@ import type { ConnectionErrors } from '../observability/connection_errors.ts';
 import type { HealthState } from '../services/health_state.ts';
 import type { Admin } from '../transport/admin.ts';
 import type { Engine } from '../transport/engine_types.ts';
-import { type Address, type Bound, listenOn } from '../transport/listen.ts';
+import type { Address } from '../address.ts';
+import { type Bound, listenOn } from '../transport/listen.ts';
 import type { Tls } from '../transport/tls.ts';
 import type { ProcessInfo } from './process_info.ts';
 

@@ -2,19 +2,8 @@ import { accessSync, constants, lstatSync, statSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import type { Address, TcpAddress } from '../address.ts';
 import { messageOf } from '../message_of.ts';
-
-/** An address to listen on: a TCP port of one or all interfaces, or a unix socket. */
-export type Address = TcpAddress | { readonly text: string; readonly path: string };
-
-interface TcpAddress {
-  readonly text: string;
-  /** The host as written; undefined for all interfaces. */
-  readonly host: string | undefined;
-  /** The addresses that the host name resolves to, once resolved. */
-  readonly hosts?: readonly string[];
-  readonly port: number;
-}
 
 /** Parses comma-separated addresses. */
 export function addresses(text: string): readonly Address[] {

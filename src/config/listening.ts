@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { messageOf } from '../message_of.ts';
-import { type Address, overlap } from './addresses.ts';
+import type { Address } from '../address.ts';
+import { overlap } from './addresses.ts';
 
 /** Addresses to listen on, by setting. */
 export interface Places {

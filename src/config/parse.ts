@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { longestPem, pemFileRule } from '../certificates.ts';
+import { longestPem, type PemFile, pemFileRule } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
 
 /** Parses a setting, or throws a RangeError whose message is the rule. */
@@ -103,8 +103,8 @@ export function orForever(parse: Parse<number>): Parse<number> {
   return (text) => parseSome(text) ?? Number.POSITIVE_INFINITY;
 }
 
-/** Reads a PEM file; `off` for none. */
-export function pemFile(text: string): PemFile | undefined {
+/** Reads a PEM file, which may be a key, so JSON shows the path only; `off` for none. */
+export function pemFile(text: string): (PemFile & { toJSON(): string }) | undefined {
   if (text === 'off') return undefined;
   const stats = readable(() => statSync(text, { throwIfNoEntry: false }));
   if (stats && (!stats.isFile() || stats.size > longestPem)) throw new RangeError(pemFileRule);
@@ -120,11 +120,4 @@ function readable<T>(read: () => T): T {
   } catch (error) {
     throw new RangeError(`must be a file that can be read: ${messageOf(error)}`);
   }
-}
-
-/** A file and its contents, which may be a key, so JSON shows the path only. */
-interface PemFile {
-  readonly path: string;
-  readonly pem: string;
-  toJSON(): string;
 }

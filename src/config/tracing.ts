@@ -1,5 +1,6 @@
-import { checkPair } from '../certificates.ts';
+import { checkPair, type PemFile } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
+import type { TracingSettings } from '../observability/trace.ts';
 import {
   attributeLimit,
   authorities,
@@ -17,40 +18,6 @@ import {
   word,
 } from './otel.ts';
 import { integer, type Parse, pemFile } from './parse.ts';
-
-/** The exporter, sampler and limits of spans. Times are in milliseconds. */
-export interface TracingConfig {
-  /** The URL of the collector; may contain a password. */
-  readonly url: string;
-  /** HTTP headers of each batch; may be secret. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly protocol: 'http/protobuf' | 'http/json';
-  readonly compression: 'none' | 'gzip';
-  /** The time limit of a batch, including retries. */
-  readonly timeout: number;
-  readonly ca: PemFile;
-  readonly clientCertificate: PemFile;
-  readonly clientKey: PemFile;
-  /** Resource attributes of all spans. */
-  readonly resource: Readonly<Record<string, string>>;
-  readonly sampler: (typeof samplers)[number];
-  /** The ratio of traces that are sampled, from 0 to 1. */
-  readonly samplerRatio: number;
-  /** The maximum delay of a span before its batch is sent. */
-  readonly scheduleDelay: number;
-  readonly exportTimeout: number;
-  /** Spans beyond it are dropped. */
-  readonly maxQueueSize: number;
-  readonly maxExportBatchSize: number;
-  /**
-   * The maximum number of attributes of a span, and their length in characters; spans have no events and no links.
-   */
-  readonly spanLimits: Readonly<
-    Record<'attributeCountLimit' | 'attributeValueLengthLimit', number>
-  >;
-}
-
-type PemFile = ReturnType<typeof pemFile>;
 
 /** A warning about a variable that is set for a whole cluster and must not prevent the start. */
 export interface Complaint {
@@ -73,7 +40,7 @@ const million = 1_000_000;
 export function readTracing(
   env: Readonly<Record<string, string | undefined>>,
   complain: (complaint: Complaint) => void,
-): TracingConfig | undefined {
+): TracingSettings | undefined {
   if (!isOn(env)) return undefined;
   const unusable: string[] = [];
   read(['OTEL_SDK_DISABLED'], { fallback: 'false', parse: word('true', 'false') });
@@ -88,7 +55,7 @@ export function readTracing(
     parse: integer(1, million),
   });
   const [ofTraces = '', ofAll = ''] = otlp('ENDPOINT');
-  const config: TracingConfig = {
+  const config: TracingSettings = {
     url: env[ofTraces]
       ? read([ofTraces], {
           fallback: anywhere,
@@ -187,7 +154,7 @@ interface Variable<T> {
 
 const anywhere = 'http://localhost:4318';
 
-function pairProblems(cert: PemFile, key: PemFile): string[] {
+function pairProblems(cert: PemFile | undefined, key: PemFile | undefined): string[] {
   if (!cert !== !key) return [`${keyPair}: must be given together`];
   if (!cert || !key) return [];
   try {

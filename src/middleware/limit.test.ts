@@ -28,8 +28,8 @@ import {
   ServerReflectionDefinition,
 } from '../gen/grpc/reflection/v1/reflection.ts';
 import { createHealth } from '../services/health.ts';
-import { createEngine } from '../transport/engine.ts';
 import { withChain } from '../transport/server.ts';
+import { createEngine } from '../../test/support/engine.ts';
 
 const refused = {
   code: Status.RESOURCE_EXHAUSTED,

@@ -18,8 +18,8 @@ import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 import { ServerReflectionDefinition } from '../gen/grpc/reflection/v1/reflection.ts';
 import { createCallCounts } from '../observability/call_counts.ts';
 import { dial } from '../transport/client.ts';
-import { createEngine } from '../transport/engine.ts';
 import { requestLog, type RequestLogOptions } from './request_log.ts';
+import { createEngine } from '../../test/support/engine.ts';
 
 for (const kind of kinds) {
   test(`requestLog() writes one line for a ${kind} call that succeeds`, async () => {

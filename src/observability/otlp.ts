@@ -11,12 +11,14 @@ import {
   TraceExporterMetricsHelper,
 } from '@opentelemetry/otlp-transformer';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import type { PemFile } from '../certificates.ts';
 import { createTransport } from './otlp_transport.ts';
 
 /** The collector and how to reach it. */
 export interface ExporterOptions {
+  /** A password may be in it. */
   url: string;
-  /** HTTP headers of each batch. */
+  /** HTTP headers of each batch; may be secret. */
   headers: Readonly<Record<string, string>>;
   protocol: 'http/protobuf' | 'http/json';
   compression: 'none' | 'gzip';
@@ -28,7 +30,7 @@ export interface ExporterOptions {
   clientKey: Pem;
 }
 
-type Pem = { readonly pem: string } | undefined;
+type Pem = Pick<PemFile, 'pem'> | undefined;
 
 /** The maximum number of concurrent batches; usually there is one. */
 const concurrencyLimit = 30;

@@ -14,21 +14,28 @@ import {
 } from '@opentelemetry/sdk-trace';
 import { createExporter, type ExporterOptions } from './otlp.ts';
 
-/** Options of tracing; times are in milliseconds. */
-export interface TracingOptions extends ExporterOptions {
-  log: { warn(fields: object, message: string): void };
-  /** The version of this server. */
-  version: string;
+/** The exporter, sampler and limits of spans; times are in milliseconds. */
+export interface TracingSettings extends ExporterOptions {
   /** Resource attributes of all spans. */
   resource: Readonly<Record<string, string>>;
   sampler: `${'' | 'parentbased_'}${'always_on' | 'always_off' | 'traceidratio'}`;
   /** The sampling ratio, from 0 to 1. */
   samplerRatio: number;
+  /** The maximum delay of a span before its batch is sent. */
   scheduleDelay: number;
   exportTimeout: number;
+  /** Spans beyond it are dropped. */
   maxQueueSize: number;
   maxExportBatchSize: number;
+  /** The maximum number of attributes of a span, and their length in characters; spans have no events and no links. */
   spanLimits: SpanLimits;
+}
+
+/** Options of tracing. */
+export interface TracingOptions extends TracingSettings {
+  log: { warn(fields: object, message: string): void };
+  /** The version of this server. */
+  version: string;
   /** Milliseconds on a monotonic clock. */
   now?: () => number;
 }

@@ -43,6 +43,24 @@ test('list_services returns every service', async () => {
   assert.equal(answer?.originalRequest?.listServices, '*');
 });
 
+test('every contract names its Go package', async () => {
+  const answers = await ask(
+    ...serviceNames.map((fileContainingSymbol) => ({ fileContainingSymbol })),
+  );
+
+  const files = answers.flatMap(
+    ({ fileDescriptorResponse }) => fileDescriptorResponse?.fileDescriptorProto ?? [],
+  );
+  const without = files
+    .map((file) => fromBinary(FileDescriptorProtoSchema, file))
+    .filter(({ name, options }) => !name.startsWith('google/protobuf/') && !options?.goPackage);
+  assert.ok(files.length >= serviceNames.length);
+  assert.deepEqual(
+    without.map(({ name }) => name),
+    [],
+  );
+});
+
 test('file_by_filename and file_containing_symbol return a file with its comments', async () => {
   const symbols = [
     'grpc.health.v1.Health',

@@ -62,7 +62,7 @@ export function createAdmin({
   const { patience, lastAnswers } = { ...defaultTimes, ...times };
   const places = new Places<Peer>();
   const placeOf = new WeakMap<Socket, Place<Peer>>();
-  const listeners = new Listeners({ onSocket: take });
+  const listeners = new Listeners({ onSocket: take, maxHandshakes: 0 });
   const pages = new Map<string, (response: ServerResponse) => void | Promise<void>>([
     ['/livez', (response) => reply(response, { status: 200, body: 'ok\n' })],
     ['/readyz', sendReady],

@@ -7,8 +7,8 @@ import { Metadata, Status } from 'nice-grpc-common';
 import type { Timed } from '../context.ts';
 import { PingDefinition } from '../../test/echo/gen/echo.ts';
 import { dial } from './client.ts';
-import { createEngine } from './engine.ts';
 import type { EngineName } from './engine_types.ts';
+import { createEngine } from '../../test/support/engine.ts';
 
 const limits = { maxConcurrentStreams: 7, maxMessageSize: 1024 };
 

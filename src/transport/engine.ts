@@ -19,29 +19,9 @@ export async function createEngine(
   { onIncident, exempt: { unlimited, essential } = exemptIn([]) }: EngineOptions = {},
 ): Promise<Engine> {
   if (name === 'direct') {
-    const { maxBufferedBytes, maxConcurrentStreams, maxConnections, maxMessageSize } = limits;
     return createDirect({
-      limits: {
-        maxConcurrentStreams,
-        maxHeaderListSize: limits.maxHeaderSize,
-        resetsPerSecond: limits.maxResetsPerSecond,
-        controlFramesPerSecond: limits.maxControlFramesPerSecond,
-      },
-      times: {
-        idle: limits.idleTimeout,
-        keepalive: limits.keepaliveTime,
-        keepaliveTimeout: limits.keepaliveTimeout,
-        age: limits.maxConnectionAge,
-        ageGrace: limits.maxConnectionAgeGrace,
-      },
+      ...directOptions(limits),
       onIncident,
-      maxBufferedBytes,
-      maxConnections,
-      maxCalls: limits.maxInFlight,
-      maxStreams: 1.1 * (limits.maxInFlight ?? Number.POSITIVE_INFINITY) + 100,
-      maxHandshakes: limits.maxHandshakes,
-      maxMessageSize,
-      compressAbove: limits.compressResponsesAbove,
       unlimited,
       essential,
       createBusy,
@@ -50,4 +30,35 @@ export async function createEngine(
   }
   const { createServer } = await import('./grpc_js.ts');
   return createServer(limits, { unlimited });
+}
+
+/** How long a client may take for the preface of HTTP/2, in milliseconds. */
+const prefaceTimeout = 10_000;
+
+/** The same limits as the direct engine names them. */
+export function directOptions(limits: Limits): GrpcServerOptions {
+  const { maxBufferedBytes, maxConnections, maxHandshakes, maxInFlight, maxMessageSize } = limits;
+  return {
+    limits: {
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderSize,
+      resetsPerSecond: limits.maxResetsPerSecond,
+      controlFramesPerSecond: limits.maxControlFramesPerSecond,
+    },
+    times: {
+      preface: prefaceTimeout,
+      idle: limits.idleTimeout,
+      keepalive: limits.keepaliveTime,
+      keepaliveTimeout: limits.keepaliveTimeout,
+      age: limits.maxConnectionAge,
+      ageGrace: limits.maxConnectionAgeGrace,
+    },
+    maxBufferedBytes,
+    maxConnections,
+    maxCalls: maxInFlight,
+    maxStreams: 1.1 * maxInFlight + 100,
+    maxHandshakes,
+    maxMessageSize,
+    compressAbove: limits.compressResponsesAbove,
+  };
 }

@@ -2,43 +2,42 @@ import type { Abortable, Compressible, Connected, Counted, Drainable, Timed } fr
 import type { GrpcServer } from '../engine/index.ts';
 
 /**
- * Limits and timeouts of a server; times are in milliseconds, and Infinity means no limit. Omitted ones have the
- * engine's default.
+ * Limits and timeouts of a server; times are in milliseconds, and Infinity means no limit.
  */
 export interface Limits {
   /**
    * The maximum number of open connections; above it, an idle one is closed in favour of a new one, or the new one is
    * refused.
    */
-  maxConnections?: number | undefined;
+  maxConnections: number;
   /** The maximum number of concurrent TLS handshakes; more are queued, see engine/net/handshakes.ts. */
-  maxHandshakes?: number | undefined;
+  maxHandshakes: number;
   /** The maximum of buffered bytes of all connections; see engine/net/connections.ts. */
-  maxBufferedBytes?: number | undefined;
+  maxBufferedBytes: number;
   /** The maximum number of open calls, enforced by middleware; far above it, streams are refused earlier. */
-  maxInFlight?: number | undefined;
+  maxInFlight: number;
   /** The maximum number of open calls per connection. */
   maxConcurrentStreams: number;
   /** The maximum request message in bytes; larger ones end with RESOURCE_EXHAUSTED. */
   maxMessageSize: number;
   /** The rate of resets per connection before the response is complete; see engine/http2/limits.ts. */
-  maxResetsPerSecond?: number | undefined;
+  maxResetsPerSecond: number;
   /** The rate of control frames per connection; see engine/http2/limits.ts. */
-  maxControlFramesPerSecond?: number | undefined;
+  maxControlFramesPerSecond: number;
   /** Responses of more bytes are compressed if the caller accepts it. */
-  compressResponsesAbove?: number | undefined;
+  compressResponsesAbove: number | undefined;
   /** The maximum list of request headers in bytes; a larger one ends with RESOURCE_EXHAUSTED. */
-  maxHeaderSize?: number | undefined;
+  maxHeaderSize: number;
   /** Inactivity before a keepalive PING is sent. */
-  keepaliveTime?: number | undefined;
+  keepaliveTime: number;
   /** Time to answer it. */
-  keepaliveTimeout?: number | undefined;
+  keepaliveTimeout: number;
   /** Time without calls before a connection is shut down gracefully. */
-  idleTimeout?: number | undefined;
+  idleTimeout: number;
   /** The maximum age of a connection before it is shut down gracefully. */
-  maxConnectionAge?: number | undefined;
+  maxConnectionAge: number;
   /** Time from then until its calls are cut. */
-  maxConnectionAgeGrace?: number | undefined;
+  maxConnectionAgeGrace: number;
 }
 
 /** What the engines add to nice-grpc's context. */

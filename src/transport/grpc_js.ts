@@ -49,8 +49,8 @@ export function createServer(
   const options = {
     'grpc.max_concurrent_streams': limits.maxConcurrentStreams,
     'grpc.max_receive_message_length': limits.maxMessageSize,
-    'grpc.keepalive_time_ms': limits.keepaliveTime ?? 60_000,
-    'grpc.keepalive_timeout_ms': limits.keepaliveTimeout ?? 20_000,
+    'grpc.keepalive_time_ms': limits.keepaliveTime,
+    'grpc.keepalive_timeout_ms': limits.keepaliveTimeout,
     'grpc.max_connection_idle_ms': forGrpcJs(limits.idleTimeout),
     'grpc.max_connection_age_ms': forGrpcJs(limits.maxConnectionAge),
     'grpc.max_connection_age_grace_ms': forGrpcJs(limits.maxConnectionAgeGrace),
@@ -66,7 +66,7 @@ export function createServer(
 const forever = 2 ** 31 - 1;
 const longest = 540 * 3_600_000;
 
-function forGrpcJs(ms = Number.POSITIVE_INFINITY): number {
+function forGrpcJs(ms: number): number {
   return ms === Number.POSITIVE_INFINITY ? forever : Math.min(ms, longest);
 }
 

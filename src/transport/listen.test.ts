@@ -9,9 +9,10 @@ import { PingDefinition } from '../../test/echo/gen/echo.ts';
 import type { ListenAddress } from '../engine/index.ts';
 import { listenTcp } from '../../test/support/tcp.ts';
 import { dial } from './client.ts';
-import { createEngine } from './engine.ts';
 import type { Engine, EngineName } from './engine_types.ts';
-import { type Address, ListenError, listenOn } from './listen.ts';
+import type { Address } from '../address.ts';
+import { ListenError, listenOn } from './listen.ts';
+import { createEngine } from '../../test/support/engine.ts';
 
 async function build(name: EngineName): Promise<Engine> {
   const engine = await createEngine(name, { maxConcurrentStreams: 10, maxMessageSize: 1024 });

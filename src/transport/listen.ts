@@ -3,22 +3,10 @@ import { lstat, rm } from 'node:fs/promises';
 import { connect, isIPv6 } from 'node:net';
 import { dirname } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
+import type { Address } from '../address.ts';
 import type { ListenAddress, TlsFiles } from '../engine/index.ts';
 import { messageOf } from '../message_of.ts';
 import type { Engine } from './engine_types.ts';
-
-/**
- * A TCP port, of one interface or (host undefined) of all, or a unix socket. A hostname may come with all of its
- * addresses.
- */
-export type Address =
-  | {
-      readonly text: string;
-      readonly host: string | undefined;
-      readonly hosts?: readonly string[];
-      readonly port: number;
-    }
-  | { readonly text: string; readonly path: string };
 
 /** The requested address and the bound port. */
 export interface Bound {

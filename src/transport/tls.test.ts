@@ -8,8 +8,8 @@ import { certificate, type CertificatePair } from '../../test/support/certificat
 import { memoryLog } from '../../test/support/harness.ts';
 import { dialTls, handshake, heard } from '../../test/support/handshake.ts';
 import { mountSecret } from '../../test/support/secret.ts';
-import { createServer } from '../engine/index.ts';
 import { createTls } from './tls.ts';
+import { createServer } from '../../test/support/engine.ts';
 
 const pairs = await Promise.all([certificate(), certificate(), certificate()]);
 const [first, second, third] = pairs;

@@ -6,15 +6,15 @@ import {
   checkServerPair,
   type ClientAuthority,
   datesOf,
+  type Pair,
+  type PemFile,
 } from '../certificates.ts';
 import { messageOf } from '../message_of.ts';
 import { createExpiry } from './expiry.ts';
 import { createFiles, type Snapshot } from './files.ts';
 
 /** Validated PEM files of TLS. */
-interface TlsPems {
-  readonly cert: string;
-  readonly key: string;
+interface TlsPems extends Readonly<Pair> {
   readonly clientCa: string | undefined;
 }
 
@@ -29,11 +29,6 @@ export interface TlsDeps {
   now: () => number;
   /** Repeats work periodically; returns the function that stops it. */
   every: (work: () => Promise<void>) => () => void;
-}
-
-interface PemFile {
-  readonly path: string;
-  readonly pem: string;
 }
 
 /** The served certificate, with reload when it is renewed on disk. */

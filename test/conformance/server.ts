@@ -1,7 +1,6 @@
 // The server under test of Connect's conformance suite: test/foreign/conformance.py runs it.
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createLog } from '../../src/observability/log.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import { withChain } from '../../src/transport/server.ts';
 import { createConformance } from './conformance_service.ts';
 import {
@@ -10,6 +9,7 @@ import {
 } from './gen/connectrpc/conformance/v1/server_compat.ts';
 import { ConformanceServiceDefinition } from './gen/connectrpc/conformance/v1/service.ts';
 import { readSized, sized } from './sized.ts';
+import { createEngine } from '../support/engine.ts';
 
 const host = '127.0.0.1';
 /** The most that the length of a gRPC message can say. */

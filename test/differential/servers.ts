@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import type { RequestHeaders } from '../../src/engine/http2/request_headers.ts';
-import { createHttp2Server } from '../../src/engine/net/connections.ts';
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
 import { listenTcp } from '../support/tcp.ts';
+import { createHttp2Server } from '../support/engine.ts';
 
 /**
  * A server of HTTP/2 in plain text. It reads the whole request and answers 200 with a body: of N bytes

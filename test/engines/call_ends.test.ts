@@ -8,13 +8,11 @@ import type { Call } from '../../src/context.ts';
 import type { EngineContext } from '../../src/engine/grpc/context.ts';
 import { reasons } from '../../src/engine/grpc/end_reason.ts';
 import { type OpenCall, OpenCalls } from '../../src/engine/grpc/open_calls.ts';
-import { createRouter } from '../../src/engine/grpc/router.ts';
 import { serverOn } from '../../src/engine/grpc/server.ts';
 import { Flag } from '../../src/engine/http2/frames.ts';
 import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
-import { createHttp2Server } from '../../src/engine/net/connections.ts';
 import { type EchoReply, EchoRequest } from '../echo/gen/echo.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { buildServer } from '../../src/transport/server.ts';
@@ -22,6 +20,7 @@ import { memoryLog, methods, servicesOf, until } from '../support/harness.ts';
 import { createPeer, type Peer, word } from '../support/http2_peer.ts';
 import { paths } from '../support/kinds.ts';
 import { frame } from '../support/raw_client.ts';
+import { createHttp2Server, createRouter } from '../support/engine.ts';
 
 const kinds = ['unary', 'serverStream'] as const;
 /** Where a call can be when it is ended. */
@@ -232,7 +231,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
     handled = context;
     return answer.promise;
   };
-  const server = buildServer(serverOn(() => ({ router, http2 })).use(countSent), {
+  const server = buildServer(serverOn(() => ({ router, http2, maxHandshakes: 0 })).use(countSent), {
     log: pino({ base: null }, log),
     counts,
     deadlines: { max: 60_000, fallback: undefined },

@@ -4,10 +4,10 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
 import { EchoReply, PingDefinition } from '../echo/gen/echo.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import { withOwnCodec } from '../../src/transport/own_codec.ts';
 import { usedMemory } from '../support/memory.ts';
 import { dialChannel, serverTls } from '../support/tls.ts';
+import { createEngine } from '../support/engine.ts';
 
 /** A message's encoder, as nice-grpc's type of a definition has it. */
 interface Encoder {

@@ -10,11 +10,11 @@ import {
   EchoRequest,
 } from '../echo/gen/echo.ts';
 import type { Call } from '../../src/context.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import { serve, until } from '../support/harness.ts';
 import { rpcMethods, paths } from '../support/kinds.ts';
 import { connectRaw, frame } from '../support/raw_client.ts';
 import { dialChannel, serverTls } from '../support/tls.ts';
+import { createEngine } from '../support/engine.ts';
 
 const names = ['direct', 'grpc-js'] as const;
 

@@ -6,12 +6,12 @@ import type { Sending } from '../../src/context.ts';
 import { EchoDefinition, EchoReply, EchoRequest } from '../echo/gen/echo.ts';
 import { PingDefinition } from '../echo/gen/echo.ts';
 import { codeOf } from '../../src/middleware/outcome.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import type { Engine, EngineName } from '../../src/transport/engine_types.ts';
 import { answerTo } from '../support/grpc_answer.ts';
 import { paths, unusedEcho } from '../support/kinds.ts';
 import { connectRaw, frame } from '../support/raw_client.ts';
 import { dialChannel, serverTls } from '../support/tls.ts';
+import { createEngine } from '../support/engine.ts';
 
 const names = ['direct', 'grpc-js'] as const;
 

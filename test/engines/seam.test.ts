@@ -14,10 +14,10 @@ import {
 } from 'nice-grpc-common';
 import { EchoDefinition, EchoReply, EchoRequest, PingDefinition } from '../echo/gen/echo.ts';
 import { dial as dialPath } from '../../src/transport/client.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import type { Engine } from '../../src/transport/engine_types.ts';
 import { call, kinds, paths, unusedEcho } from '../support/kinds.ts';
 import { dialChannel, serverTls } from '../support/tls.ts';
+import { createEngine } from '../support/engine.ts';
 
 const limits = { maxConcurrentStreams: 100, maxMessageSize: 10_000_000 };
 const names = ['direct', 'grpc-js'] as const;

@@ -16,12 +16,12 @@ import {
   PingDefinition,
 } from '../echo/gen/echo.ts';
 import { dial as dialPath } from '../../src/transport/client.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import type { Engine } from '../../src/transport/engine_types.ts';
 import { certificate } from '../support/certificate.ts';
 import { handshake } from '../support/handshake.ts';
 import { eventually } from '../support/harness.ts';
 import { call, kinds, unending, unusedEcho, waiting } from '../support/kinds.ts';
+import { createEngine } from '../support/engine.ts';
 
 const limits = { maxConcurrentStreams: 100, maxMessageSize: 1_000_000 };
 const names = ['direct', 'grpc-js'] as const;

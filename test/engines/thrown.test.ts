@@ -4,10 +4,10 @@ import { createClient } from 'nice-grpc';
 import { type CallContext, ServerError, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
 import type { Abortable } from '../../src/context.ts';
 import { EchoDefinition, type EchoServiceImplementation as Greet } from '../echo/gen/echo.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import { serve } from '../support/harness.ts';
 import { call, failing, type Kind, kinds, rpcMethods, unusedEcho } from '../support/kinds.ts';
 import { dialChannel, serverTls } from '../support/tls.ts';
+import { createEngine } from '../support/engine.ts';
 
 type Context = CallContext & Abortable;
 type Service = Greet<Context>;

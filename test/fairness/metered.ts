@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
-import { createRouter, callCost } from '../../src/engine/grpc/router.ts';
+import { callCost } from '../../src/engine/grpc/router.ts';
 import { serverOn } from '../../src/engine/grpc/server.ts';
 import { http1Response } from '../../src/engine/grpc/http1_response.ts';
 import {
@@ -11,7 +11,7 @@ import {
   preface,
   FrameReader,
 } from '../../src/engine/http2/frames.ts';
-import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
+import type { Http2Server } from '../../src/engine/net/connections.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { buildServer } from '../../src/transport/server.ts';
 import { exempt, methods, serviceNames, servicesOf } from '../support/harness.ts';
@@ -19,6 +19,7 @@ import { usedMemory } from '../support/memory.ts';
 import { sum } from './honest.ts';
 import { MeteredScheduler } from '../simulation/turns.ts';
 import { Wire } from '../simulation/wire.ts';
+import { createHttp2Server, createRouter } from '../support/engine.ts';
 
 /** A peer of a metered server, without a network. */
 export interface Peer {
@@ -65,7 +66,7 @@ export async function serveMetered(): Promise<Metered> {
       maxStreams: 1.1 * limits.maxInFlight + 100,
     });
     made.resolve(http2);
-    return { router, http2 };
+    return { router, http2, maxHandshakes: 0 };
   });
   const nowhere = new Writable({ write: (_bytes, _encoding, done) => done() });
   const server = buildServer(engine, {

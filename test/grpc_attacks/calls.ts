@@ -1,11 +1,11 @@
 import { gzipSync } from 'node:zlib';
 import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
-import { defaultLimits } from '../../src/engine/http2/limits.ts';
 import { EchoRequest } from '../echo/gen/echo.ts';
 import { type Attacker, attackPlain, greeting } from '../http2_attacks/attacker.ts';
 import type { Victim } from '../http2_attacks/victim.ts';
 import { frameOf } from '../support/http2_peer.ts';
 import { frame, packed } from '../support/raw_client.ts';
+import { defaultLimits } from '../support/engine.ts';
 
 /** Connects a peer that has said hello. */
 export function attack(victim: Victim, initialWindowSize?: number): Attacker {

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SimpleRequest } from '../../src/gen/grpc/testing/messages.ts';
 import { Flag } from '../../src/engine/http2/frames.ts';
-import { defaultLimits } from '../../src/engine/http2/limits.ts';
 import { eventually, serve } from '../support/harness.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
 import { greeting, ids } from '../http2_attacks/attacker.ts';
@@ -11,6 +10,7 @@ import { headers } from '../http2_attacks/targets.ts';
 import { frame } from '../support/raw_client.ts';
 import { dialSocket } from '../support/tls.ts';
 import { data } from './calls.ts';
+import { defaultLimits } from '../support/engine.ts';
 
 const { END_STREAM } = Flag;
 const { maxUnreadBytes } = defaultLimits;

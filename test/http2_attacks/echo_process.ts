@@ -1,8 +1,8 @@
 // A server that is attacked, in a process of its own. Its options come as JSON in the first argument.
-import { createHttp2Server } from '../../src/engine/net/connections.ts';
 import type { Serve } from '../../src/engine/http2/stream.ts';
 import { echo, serveEcho } from '../support/http2_echo.ts';
 import { obey, stopClock } from './control_channel.ts';
+import { createHttp2Server } from '../support/engine.ts';
 
 stopClock();
 const server = createHttp2Server({ ...JSON.parse(process.argv[2] ?? '{}'), serve });

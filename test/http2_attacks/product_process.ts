@@ -5,12 +5,12 @@ import { pino } from 'pino';
 import { type CallContext, ServerError, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
 import type { Call } from '../../src/context.ts';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import { buildServer } from '../../src/transport/server.ts';
 import { localCertificate } from '../support/certificate.ts';
 import type { EchoRequest } from '../echo/gen/echo.ts';
 import { exempt, methods, servicesOf } from '../support/harness.ts';
 import { obey, stopClock } from './control_channel.ts';
+import { createEngine } from '../support/engine.ts';
 
 stopClock();
 const logged: Record<string, number> = {};

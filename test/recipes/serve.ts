@@ -1,7 +1,8 @@
 import type { CallContext } from 'nice-grpc-common';
-import { createServer, type GrpcServer } from '../../src/engine/index.ts';
+import type { GrpcServer } from '../../src/engine/index.ts';
 import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
 import { EchoDefinition } from '../echo/gen/echo.ts';
+import { createServer } from '../support/engine.ts';
 
 /** A server of the echo service behind a recipe's middleware. Use with `await using`. */
 export async function serveBehind<Ext>(

@@ -3,17 +3,17 @@ import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { OpenCalls } from '../../src/engine/grpc/open_calls.ts';
-import { createRouter } from '../../src/engine/grpc/router.ts';
 import { preface } from '../../src/engine/http2/frames.ts';
-import { defaultLimits, type Http2Limits } from '../../src/engine/http2/limits.ts';
+import type { Http2Limits } from '../../src/engine/http2/limits.ts';
 import { type RequestHeaders, valueOf } from '../../src/engine/http2/request_headers.ts';
-import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
+import type { Http2Server } from '../../src/engine/net/connections.ts';
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
 import { createIdleShare } from '../support/http2_fuzz_client.ts';
 import { addMethods, type Tally } from './service.ts';
 import { createTurns, type Turns } from './turns.ts';
 import { View } from './view.ts';
 import { Wire } from './wire.ts';
+import { createHttp2Server, createRouter, defaultLimits } from '../support/engine.ts';
 
 /** What a call is known by when its headers do not say it. */
 const nameless = 'null';

@@ -11,10 +11,10 @@ import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
 import { type CallCounts, createCallCounts } from '../../src/observability/call_counts.ts';
 import { loadServices, type ServiceDeps } from '../../src/services.ts';
 import { createHealthState, type HealthState } from '../../src/services/health_state.ts';
-import { createEngine } from '../../src/transport/engine.ts';
 import type { EngineName, Limits } from '../../src/transport/engine_types.ts';
 import { exemptIn, methodsOf } from '../../src/transport/catalogue.ts';
 import { buildServer, type ChainDeps } from '../../src/transport/server.ts';
+import { createEngine } from './engine.ts';
 
 /** The engine under test: GREETER_ENGINE, as for the server itself. */
 export const engineName: EngineName =

@@ -4,9 +4,10 @@ import { createServer as createTlsServer } from 'node:tls';
 import { generate } from 'selfsigned';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import type { RequestHeaders } from '../../src/engine/http2/request_headers.ts';
-import { createHttp2Server, type Http2Server } from '../../src/engine/net/connections.ts';
+import type { Http2Server } from '../../src/engine/net/connections.ts';
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
 import { listenTcp } from './tcp.ts';
+import { createHttp2Server } from './engine.ts';
 
 /** `:status: 200` (RFC 7541 appendix A, index 8). */
 const ok = Buffer.from([0x88]);

@@ -2,11 +2,12 @@ import type { Account } from '../../src/engine/account.ts';
 import { ownAccount } from './account.ts';
 import { Connection } from '../../src/engine/http2/connection.ts';
 import { Flag, FrameType, preface, FrameReader } from '../../src/engine/http2/frames.ts';
-import { defaultLimits, type Http2Limits } from '../../src/engine/http2/limits.ts';
+import type { Http2Limits } from '../../src/engine/http2/limits.ts';
 import { Output } from '../../src/engine/http2/sender.ts';
 import type { Flow } from '../../src/engine/scheduler.ts';
 import type { RequestHeaders } from '../../src/engine/http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
+import { defaultLimits } from './engine.ts';
 
 /** `:method: POST`, `:scheme: http`, `:path: /`, by static index (RFC 7541 appendix A). */
 export const post = Buffer.from([0x83, 0x86, 0x84]);

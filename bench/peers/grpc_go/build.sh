@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the grpc-go peer into $1: its code is generated from proto/greet.proto, with the plugins that
+# Builds the grpc-go peer into $1: its code is generated from test/echo/proto, with the plugins that
 # go.mod pins.
 set -euo pipefail
 out=$(realpath -m "$1")
@@ -11,11 +11,11 @@ cp "$here"/{main.go,go.mod,go.sum} "$work/"
 cd "$work"
 export GOFLAGS=-mod=mod GOBIN=$work/bin
 go install google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
-PATH=$work/bin:$project/node_modules/.bin:$PATH buf generate "$project/proto" --path "$project/proto/greet.proto" --template '{
+PATH=$work/bin:$project/node_modules/.bin:$PATH buf generate "$project/test/echo/proto" --template '{
   "version": "v2",
   "plugins": [
-    {"local": "protoc-gen-go", "out": ".", "opt": ["module=bench", "Mgreet.proto=bench/greet"]},
-    {"local": "protoc-gen-go-grpc", "out": ".", "opt": ["module=bench", "Mgreet.proto=bench/greet"]}
+    {"local": "protoc-gen-go", "out": ".", "opt": ["module=bench", "Mecho.proto=bench/echo"]},
+    {"local": "protoc-gen-go-grpc", "out": ".", "opt": ["module=bench", "Mecho.proto=bench/echo"]}
   ]
 }'
 mkdir -p "$(dirname "$out")"

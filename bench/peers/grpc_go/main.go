@@ -1,5 +1,5 @@
-// grpc-go: the greet service's SayHello, and ParrotSayHello with as many replies as the name says. Bare, or
-// with `chain` behind interceptors that do what our chain does: a line of JSON for each call, metrics,
+// grpc-go: the echo service's Unary, and ServerStream with as many replies as the text says. Bare, or with
+// `chain` behind interceptors that do what our chain does: a line of JSON for each call, metrics,
 // recovery, and a deadline of an hour.
 package main
 
@@ -19,24 +19,24 @@ import (
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
 
-	"bench/greet"
+	"bench/echo"
 )
 
-type greeter struct {
-	greet.UnimplementedGreeterServer
+type service struct {
+	echo.UnimplementedEchoServer
 }
 
-func (greeter) SayHello(_ context.Context, request *greet.HelloRequest) (*greet.HelloReply, error) {
-	return &greet.HelloReply{Message: request.GetGreeting() + " " + request.GetName() + "!"}, nil
+func (service) Unary(_ context.Context, request *echo.EchoRequest) (*echo.EchoReply, error) {
+	return &echo.EchoReply{Text: request.GetText()}, nil
 }
 
-func (greeter) ParrotSayHello(request *greet.HelloRequest, stream grpc.ServerStreamingServer[greet.HelloReply]) error {
-	count, err := strconv.Atoi(request.GetName())
+func (service) ServerStream(request *echo.EchoRequest, stream grpc.ServerStreamingServer[echo.EchoReply]) error {
+	count, err := strconv.Atoi(request.GetText())
 	if err != nil {
 		return err
 	}
 	for range count {
-		if err := stream.Send(&greet.HelloReply{Message: request.GetGreeting()}); err != nil {
+		if err := stream.Send(&echo.EchoReply{Text: request.GetText()}); err != nil {
 			return err
 		}
 	}
@@ -72,6 +72,6 @@ func main() {
 		options = append(options, chain())
 	}
 	server := grpc.NewServer(options...)
-	greet.RegisterGreeterServer(server, greeter{})
+	echo.RegisterEchoServer(server, service{})
 	log.Fatal(server.Serve(listener))
 }

@@ -17,7 +17,7 @@ export interface RouterOptions {
   /** The registry of open calls. */
   calls?: OpenCalls | undefined;
   /** The maximum request message in bytes, after decompression. */
-  maxMessageSize?: number | undefined;
+  maxMessageSize: number;
   /** Responses of more bytes are compressed if the caller accepts it; undefined follows the request. */
   compressAbove?: number | undefined;
   /** Paths that are served even if the byte limit is exceeded. */
@@ -56,12 +56,10 @@ export const callCost = 2560;
 /** The charge of an open call that is exempt from limits: all that an idle call uses. */
 const unlimitedCost = callCost + 8 * 1024;
 
-const defaultMaxMessageSize = 4 * 1024 * 1024;
-
 /** Creates a router without methods. */
 export function createRouter({
   calls = new OpenCalls(),
-  maxMessageSize = defaultMaxMessageSize,
+  maxMessageSize,
   compressAbove,
   essential,
   unlimited,

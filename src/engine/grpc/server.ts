@@ -22,7 +22,7 @@ import { checkAdd, checkUse, Run } from './run.ts';
 import { type AddedService, addedService, handlersOf } from './methods.ts';
 import type { TlsFiles } from '../net/tls_options.ts';
 
-/** Limits of a server. Defaults are those of http2/ and the router. */
+/** Limits of a server. */
 export interface GrpcServerOptions
   extends
     Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response' | 'scheduler'>,
@@ -36,7 +36,7 @@ export interface GrpcServerOptions
       | 'describeUnknown'
     > {
   /** The maximum number of concurrent TLS handshakes on all addresses. */
-  maxHandshakes?: number | undefined;
+  maxHandshakes: number;
   /** Called for connection errors, and for requests that are not gRPC calls. */
   onIncident?: ((event: Incident & { peer: string }) => void) | undefined;
 }
@@ -78,7 +78,7 @@ export interface GrpcServer<Ext = {}> extends Omit<Server<Ext>, 'use' | 'listen'
 }
 
 /** Creates a server that does not listen yet. */
-export function createServer(options: GrpcServerOptions = {}): GrpcServer<EngineContext> {
+export function createServer(options: GrpcServerOptions): GrpcServer<EngineContext> {
   const {
     maxMessageSize,
     compressAbove,
@@ -120,7 +120,7 @@ interface Parts {
   router: Router;
   /** The HTTP/2 connections. */
   http2: Http2Server;
-  maxHandshakes?: number | undefined;
+  maxHandshakes: number;
   report?: ReportOfSocket;
 }
 

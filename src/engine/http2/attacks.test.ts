@@ -4,7 +4,7 @@ import { cutTest } from '../../../test/support/http2_cuts.ts';
 import { goAwayCode, ok, type Peer, post, word } from '../../../test/support/http2_peer.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag } from './frames.ts';
-import { defaultLimits } from './limits.ts';
+import { defaultLimits } from '../../../test/support/engine.ts';
 
 const { END_STREAM, END_HEADERS } = Flag;
 

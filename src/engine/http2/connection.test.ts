@@ -15,9 +15,9 @@ import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31, preface } from './frames.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
-import { defaultLimits } from './limits.ts';
 import { encodeSettings, SettingId } from './settings.ts';
 import type { Stream } from './stream.ts';
+import { defaultLimits } from '../../../test/support/engine.ts';
 
 const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 const hex = (text: string) => Buffer.from(text).toString('hex');

@@ -48,10 +48,14 @@ export interface Http2Limits {
   maxUnreadBytes: number;
 }
 
-/** The default limits. */
-export const defaultLimits: Http2Limits = {
-  maxConcurrentStreams: 1000,
-  maxHeaderListSize: 16 * 1024,
+/** The limits that are settings. */
+export type LimitSettings = Pick<
+  Http2Limits,
+  'maxConcurrentStreams' | 'maxHeaderListSize' | 'resetsPerSecond' | 'controlFramesPerSecond'
+>;
+
+/** The limits that are not settings. */
+export const fixedLimits: Omit<Http2Limits, keyof LimitSettings> = {
   maxHeaderBlockSize: 1024 * 1024,
   streamCost: 1024,
   // Enough for the largest block in frames of half the default size.
@@ -62,7 +66,5 @@ export const defaultLimits: Http2Limits = {
   connectionWindowSize: 1024 * 1024,
   streamBufferSize: 64 * 1024,
   connectionBufferSize: 4 * 1024 * 1024,
-  resetsPerSecond: 500,
-  controlFramesPerSecond: 500,
   maxUnreadBytes: 1024 * 1024,
 };

@@ -15,8 +15,8 @@ import { Connection } from './connection.ts';
 import { ErrorCode } from './errors.ts';
 import { Flag, maxInt31, preface } from './frames.ts';
 import { encodeHeaders } from './hpack/encoder.ts';
-import { defaultLimits } from './limits.ts';
 import { encodeSettings, SettingId } from './settings.ts';
+import { defaultLimits } from '../../../test/support/engine.ts';
 
 const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 

@@ -9,7 +9,7 @@ import { eventually } from '../../../test/support/harness.ts';
 import { frameOf } from '../../../test/support/http2_peer.ts';
 import { Flag, FrameType, preface } from '../http2/frames.ts';
 import type { Incident } from '../http2/incident.ts';
-import { createServer } from '../grpc/server.ts';
+import { createServer } from '../../../test/support/engine.ts';
 
 const authority = await certificate({ name: 'authority' });
 const [own, client] = await Promise.all([certificate(), certificate({ signer: authority })]);

@@ -2,9 +2,8 @@ import type { Socket } from 'node:net';
 import { Accounts } from '../account.ts';
 import type { HeldBytes } from '../held.ts';
 import type { SocketTimes } from './connection_times.ts';
-import { type Given, withDefaults } from './defaults.ts';
 import type { Incident } from '../http2/incident.ts';
-import { defaultLimits, type Http2Limits } from '../http2/limits.ts';
+import { fixedLimits, type Http2Limits, type LimitSettings } from '../http2/limits.ts';
 import { bindSocket, type SocketConnection } from './socket.ts';
 import type { Serve } from '../http2/stream.ts';
 import { TokenBucket } from '../http2/token_bucket.ts';
@@ -15,22 +14,22 @@ import { UnorderedSet } from '../unordered_set.ts';
 export interface Http2ServerOptions {
   /** Serves a stream of a connection that attach() was given. */
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
-  limits?: Given<Http2Limits>;
-  times?: Given<SocketTimes>;
+  limits: LimitSettings & Partial<Http2Limits>;
+  times: SocketTimes;
   /**
    * The maximum number of connections. Above it, an idle connection is closed in favour of a new one, or the new one
    * is refused; see mayGo().
    */
-  maxConnections?: number | undefined;
+  maxConnections: number;
   /** The maximum number of open streams; further streams are refused, except the first two of a connection. */
-  maxStreams?: number | undefined;
+  maxStreams: number;
   /** The maximum number of open calls; see Stream.countCall(). */
-  maxCalls?: number | undefined;
+  maxCalls: number;
   /**
    * The maximum of buffered bytes. Above it, connections above their fair share are not read, and writers wait; a
-   * second later, what makes no progress is ended with ENHANCE_YOUR_CALM.
+   * second later, what makes no progress is ended with ENHANCE_YOUR_CALM. Garbage that is not collected yet comes on top.
    */
-  maxBufferedBytes?: number | undefined;
+  maxBufferedBytes: number;
   /** Called for connection errors. */
   report?: ((incident: Incident, socket: Socket) => void) | undefined;
   /** The complete response to a peer that speaks HTTP/1.1. */
@@ -65,17 +64,6 @@ export interface Http2Server {
   destroy(): void;
 }
 
-const defaultTimes: SocketTimes = {
-  preface: 10_000,
-  idle: 300_000,
-  keepalive: 60_000,
-  keepaliveTimeout: 20_000,
-  age: Number.POSITIVE_INFINITY,
-  ageGrace: 20_000,
-};
-const defaultMaxConnections = 15_000;
-/** Half the size that a pod of 256 MiB can bear, as garbage that is not collected yet comes on top. */
-const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 const tickMs = 1000;
 /**
  * A connection with a call within so many milliseconds is likely to have another one, and is only closed to even out
@@ -99,10 +87,10 @@ export function createHttp2Server({
   http1Response,
   limits,
   times,
-  maxConnections = defaultMaxConnections,
-  maxStreams = Number.POSITIVE_INFINITY,
-  maxCalls = Number.POSITIVE_INFINITY,
-  maxBufferedBytes = defaultMaxBufferedBytes,
+  maxConnections,
+  maxStreams,
+  maxCalls,
+  maxBufferedBytes,
   now = performance.now.bind(performance),
   random = Math.random,
   scheduler = new Scheduler(maxBufferedBytes / 2),
@@ -110,7 +98,7 @@ export function createHttp2Server({
   const places = new Places<SocketConnection>();
   const swaps = new TokenBucket(Math.min(maxSwaps, Math.max(1, maxConnections / 10)), now);
   const greetings = new TokenBucket(maxGreetings, now);
-  const http2Limits = withDefaults(defaultLimits, limits);
+  const http2Limits = { ...fixedLimits, ...limits };
   const accounts = new Accounts({
     bytes: maxBufferedBytes,
     calls: maxCalls,
@@ -124,7 +112,7 @@ export function createHttp2Server({
     accounts,
     scheduler,
     limits: http2Limits,
-    times: withDefaults(defaultTimes, times),
+    times,
     random,
   };
   const eviction: Incident = {

@@ -7,8 +7,8 @@ import { certificate } from '../../../test/support/certificate.ts';
 import { clientHello, dialTls, handshake } from '../../../test/support/handshake.ts';
 import { eventually } from '../../../test/support/harness.ts';
 import { preface } from '../http2/frames.ts';
-import { createServer } from '../grpc/server.ts';
 import type { TlsFiles } from './tls_options.ts';
+import { createServer } from '../../../test/support/engine.ts';
 
 const day = 24 * 3_600_000;
 const [own, authority] = await Promise.all([certificate(), certificate({ name: 'authority' })]);

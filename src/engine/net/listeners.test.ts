@@ -8,11 +8,12 @@ import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { certificate } from '../../../test/support/certificate.ts';
 import { clientHello, dialTls, handshake, heard } from '../../../test/support/handshake.ts';
-import { createServer, type GrpcServerOptions } from '../grpc/server.ts';
+import type { GrpcServerOptions } from '../grpc/server.ts';
 import type { TlsFiles } from './tls_options.ts';
+import { createServer } from '../../../test/support/engine.ts';
 
 /** A server without methods: connections are all there is to see. */
-async function serveTls(files: TlsFiles, options?: GrpcServerOptions) {
+async function serveTls(files: TlsFiles, options?: Partial<GrpcServerOptions>) {
   const server = createServer(options);
   const port = (await server.listen({ host: '127.0.0.1', port: 0 }, files)) ?? 0;
   return { server, port, [Symbol.dispose]: () => server.forceShutdown() };

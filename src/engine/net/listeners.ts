@@ -19,11 +19,10 @@ interface ListenersOptions {
   /** Called for each accepted socket, before its TLS handshake. */
   onAccept?: () => void;
   /** The maximum number of concurrent TLS handshakes on all addresses; see Handshakes. */
-  maxHandshakes?: number | undefined;
+  maxHandshakes: number;
   report?: ReportOfSocket | undefined;
 }
 
-const defaultMaxHandshakes = 256;
 /**
  * Queued sockets per concurrent handshake: an unread socket takes about 3 KiB. With client certificates, fewer
  * handshakes run in the same memory; see config/memory.ts.
@@ -49,7 +48,7 @@ export class Listeners {
   constructor({
     onSocket,
     onAccept = () => {},
-    maxHandshakes = defaultMaxHandshakes,
+    maxHandshakes,
     report = () => {},
   }: ListenersOptions) {
     this.#onSocket = onSocket;

@@ -5,9 +5,12 @@ import { frameOf, ok, post, trailer } from '../../../test/support/http2_peer.ts'
 import { ErrorCode } from '../http2/errors.ts';
 import { Flag, FrameType, preface, FrameReader } from '../http2/frames.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
-import { defaultLimits } from '../http2/limits.ts';
-import { createHttp2Server, type Http2ServerOptions } from './connections.ts';
 import type { Stream } from '../http2/stream.ts';
+import {
+  createHttp2Server,
+  defaultLimits,
+  type Http2TestOptions,
+} from '../../../test/support/engine.ts';
 
 /** A socket whose other end takes what is written when it is told to, or at once. */
 class SlowSocket extends Socket {
@@ -50,7 +53,7 @@ const ping = frameOf(FrameType.PING, 0, 0, Buffer.alloc(8));
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A connection with a call, of which the peer has taken nothing. */
-async function openCall(t: TestContext, maxConnections?: number) {
+async function openCall(t: TestContext, maxConnections = 100) {
   t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
   const clock = { now: 0 };
   let stream: Stream | undefined;
@@ -171,7 +174,7 @@ test('an evicted connection is closed at once, even if its peer reads nothing', 
 async function openStreams(
   socket: Socket,
   count: number,
-  options: Pick<Http2ServerOptions, 'maxBufferedBytes' | 'now'> = {},
+  options: Pick<Http2TestOptions, 'maxBufferedBytes' | 'now'> = {},
 ) {
   const streams: Stream[] = [];
   const failed: number[] = [];
