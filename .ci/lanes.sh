@@ -21,27 +21,34 @@ step() {
   return "$code"
 }
 
-# beside FUNCTION: begins a lane, the steps of a function.
+# beside NAME [COMMAND...]: begins a lane: a command, or the steps of the function that has its name.
 beside() {
   # A process group of its own, which ends as one.
   set -m
-  (lane=$1 && "$1") &
+  (lane=$1 && "${@:$(($# > 1 ? 2 : 1))}") &
   set +m
   lanes[$!]=$1
 }
 
 # Waits for all lanes; the first that fails ends the others, and this script.
 until_all() {
-  local ended code
-  while [ ${#lanes[@]} -gt 0 ]; do
-    code=0
-    wait -n -p ended "${!lanes[@]}" || code=$?
-    if [ "$code" -ne 0 ]; then
-      echo "== failed: ${lanes[$ended]}, with exit code $code ($SECONDS s)" >&2
-      exit "$code"
-    fi
-    unset "lanes[$ended]"
-  done
+  while [ ${#lanes[@]} -gt 0 ]; do until_one; done
+}
+
+# until_ended NAME: waits for that lane; the first of all that fails ends the others, and this script.
+until_ended() {
+  while [[ " ${lanes[*]} " == *" $1 "* ]]; do until_one; done
+}
+
+# Waits until one more lane has ended.
+until_one() {
+  local ended code=0
+  wait -n -p ended "${!lanes[@]}" || code=$?
+  if [ "$code" -ne 0 ]; then
+    echo "== failed: ${lanes[$ended]}, with exit code $code ($SECONDS s)" >&2
+    exit "$code"
+  fi
+  unset "lanes[$ended]"
 }
 
 end_lanes() {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -59,6 +59,38 @@ test('a failed step ends all lanes, and is named with its output', async (t) => 
   assert.match(out, /^== failing: bash -c .*\nbecause\n/m);
   assert.match(err, /^== failed: failing, with exit code 3 /m);
   assert.doesNotMatch(out, /^never$/m);
+  assertEnded(cwd);
+});
+
+test('a script waits for a lane by its name, and for the others later', async (t) => {
+  const { code, out, cwd } = await run(
+    t,
+    'one() { step wait_for begun; }',
+    'beside one',
+    'beside two step bash -c "wait_for ended && touch all"',
+    'touch begun',
+    'until_ended one',
+    'touch ended',
+    'until_all',
+  );
+
+  assert.equal(code, 0, out);
+  assert.match(out, /^== one begins: wait_for begun [^]*^== two: bash -c /m);
+  assert.ok(existsSync(join(cwd, 'all')));
+});
+
+test('a lane that fails ends a script that waits for another', async (t) => {
+  const { code, err, cwd } = await run(
+    t,
+    patient,
+    'beside patient',
+    'beside failing step bash -c "wait_for pid; exit 3"',
+    'until_ended patient',
+    'echo never',
+  );
+
+  assert.equal(code, 3);
+  assert.match(err, /^== failed: failing, with exit code 3 /m);
   assertEnded(cwd);
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { addresses, overlap } from './addresses.ts';
 
@@ -120,7 +120,9 @@ test('addresses() rejects a path where no socket can be created, with the reason
   assert.equal(addresses(`unix:${path('socket')},unix:${path('./@name')}`).length, 2);
 });
 
-test('overlap() finds addresses that cannot be listened on together', () => {
+test('overlap() finds addresses that cannot be listened on together', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
+  t.after(() => rmSync(folder, { recursive: true }));
   const pairs: [string, string, boolean][] = [
     [':1', ':1', true],
     [':1', ':2', false],
@@ -142,9 +144,9 @@ test('overlap() finds addresses that cannot be listened on together', () => {
     [`[fe80::1%${anInterface}]:1`, `[fe80:0::1%${anInterface}]:1`, true],
     [`[fe80::1%${anInterface}]:1`, `[fe80::2%${anInterface}]:1`, false],
     ['LOCALHOST:1', 'localhost:1', true],
-    ['unix:/tmp/a', 'unix:/tmp/../tmp/a', true],
-    ['unix:/tmp/a', 'unix:/tmp/b', false],
-    ['unix:/tmp/a', ':1', false],
+    [`unix:${folder}/a`, `unix:${folder}/../${basename(folder)}/a`, true],
+    [`unix:${folder}/a`, `unix:${folder}/b`, false],
+    [`unix:${folder}/a`, ':1', false],
   ];
   for (const [one, other, expected] of pairs) {
     const [a] = addresses(one);

@@ -44,9 +44,7 @@ export interface Wrong {
 
 const startMs = 10_000;
 const warmUpMs = 1000;
-const quietMs = 2000;
 const settleMs = 500;
-const afterMs = 1000;
 const attackMs = 60_000;
 /** The honest client answers once what it has asked is answered. */
 const takeMs = 2 * deadlineMs + 5000;
@@ -55,21 +53,29 @@ const boundMs = 150;
 /** or so many times what they take without the attack. */
 const boundTimes = 3;
 
-interface MeasureOptions {
-  rounds: number;
-  untilGreen?: boolean;
+/** Milliseconds of the parts of a round. */
+interface Pace {
   /** How long a rate is kept up; see Hostile. */
   rateMs?: number;
+  /** Before the attack: a longer time has a higher worst call, and so a bound that is no lower. */
+  quietMs?: number;
+  /** Afterwards, for the table alone. */
+  afterMs?: number;
+}
+
+interface MeasureOptions extends Pace {
+  rounds: number;
+  untilGreen?: boolean;
 }
 
 /** Attacks up to so many servers as a row has it, and no more once it holds. */
 export async function measure(
   row: Row,
-  { rounds, untilGreen = false, rateMs }: MeasureOptions,
+  { rounds, untilGreen = false, ...pace }: MeasureOptions,
 ): Promise<Round[]> {
   const all: Round[] = [];
   while (all.length < rounds) {
-    const round = await play(row, rateMs);
+    const round = await play(row, pace);
     all.push(round);
     if (untilGreen && news(row, round).length === 0) break;
   }
@@ -77,7 +83,7 @@ export async function measure(
 }
 
 /** Attacks a new server: one that has been attacked before has compiled what it needs for that. */
-async function play(row: Row, rateMs?: number): Promise<Round> {
+async function play(row: Row, { rateMs, quietMs = 2000, afterMs = 1000 }: Pace): Promise<Round> {
   using program = install();
   const served = await program.serve([], { env: settings(row) });
   const { address, pid } = served;

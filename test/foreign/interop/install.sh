@@ -31,7 +31,7 @@ main() {
 downloads() {
   once interop_venv "$(python3 --version; cat "$here/requirements.txt")" interop/venv/bin/python python_venv
   once interop_python "$GRPC_DEBIAN $(cat "$here/requirements.txt")" bin/interop_python python_client
-  once interop_java "$(cat "$here/pom.xml") $MAVEN_DEPENDENCY" bin/interop_java java_client
+  once interop_java "$(java --version 2>/dev/null) $(cat "$here/pom.xml") $MAVEN_DEPENDENCY $(declare -f java_client)" bin/interop_java java_client
   once interop_ruby "$GRPC_DEBIAN" bin/interop_ruby ruby_client
   once interop_go "$(cat "$here"/go.{mod,sum})" bin/interop_go go_client
 }
@@ -80,13 +80,17 @@ python_client() {
   command_file interop_python "PYTHONPATH='$out' exec '$python' -m tests.interop.client"
 }
 
-# Each of its runs is short: what would make a long one fast makes it slow.
+# Each of its runs is short: what would make a long one fast makes it slow, and half of it were the loading of classes,
+# if a first run, which finds no server, did not keep them in an archive.
 java_client() {
-  local jars=$foreign/interop/java
-  rm -rf "$jars"
+  local jars=$foreign/interop/java archive=$foreign/interop/java.jsa
+  rm -rf "$jars" "$archive"
   mvn -q -B -f "$here/pom.xml" "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY:copy-dependencies" \
     -DincludeScope=runtime -DoutputDirectory="$jars" 2>&1 | without_colours
-  command_file interop_java "exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp '$jars/*' io.grpc.testing.integration.TestServiceClient"
+  local java="java -XX:+UseSerialGC -XX:TieredStopAtLevel=1" client="-cp '$jars/*' io.grpc.testing.integration.TestServiceClient"
+  sh -c "$java -XX:ArchiveClassesAtExit='$archive' $client --server_host=127.0.0.1 --server_port=1 --use_tls=false" >/dev/null 2>&1 || true
+  [ -s "$archive" ]
+  command_file interop_java "exec $java -XX:SharedArchiveFile='$archive' $client"
 }
 
 # Debian's package has the client too, but not the certificate of who signs the test's.
