@@ -8,7 +8,7 @@ import { type Complaint, readTracing } from './tracing.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** What is read, and what is told of it. */
+/** The configuration that is read, and its warnings. */
 function read(env: Env) {
   const told: string[] = [];
   const complain = ({ level, message, reason }: Complaint) =>

@@ -12,7 +12,7 @@ import { ConformanceServiceDefinition } from './gen/connectrpc/conformance/v1/se
 import { readSized, sized } from './sized.ts';
 
 const host = '127.0.0.1';
-/** The most that the length of a gRPC message can say. */
+/** The maximum length of a gRPC message. */
 const anySize = 2 ** 32 - 1;
 
 const request = ServerCompatRequest.decode(await readSized(process.stdin));
