@@ -13,15 +13,15 @@ import { frameOf } from './support/http2_peer.ts';
 import { echo, serveEcho } from './support/http2_echo.ts';
 import { listenTcp } from './support/tcp.ts';
 
-/** A client of node:http2's, and what it has heard. */
+/** A client of node:http2, and what it has received. */
 interface Client {
   session: ClientHttp2Session;
-  /** The code, last stream and words of its GOAWAY. */
+  /** The code, last stream and debug data of its GOAWAY. */
   goAway: [code: number, lastStream: number, words: string] | undefined;
   isClosed: boolean;
 }
 
-/** An echo server whose peers come from the addresses that a test says. */
+/** An echo server whose test sets the addresses of its peers. */
 async function serve(t: TestContext, options: Partial<Http2ServerOptions>) {
   const incidents: Incident[] = [];
   const clock = { now: 0 };
@@ -50,7 +50,7 @@ async function serve(t: TestContext, options: Partial<Http2ServerOptions>) {
     greet,
   };
 
-  /** Connects from an address, and waits until both sides know of each other, or it is closed. */
+  /** Connects from an address, and waits until both sides are ready, or the connection is closed. */
   async function dial(from: string): Promise<Client> {
     remoteAddress = from;
     const session = connect(`http://127.0.0.1:${port}`).on('error', () => {});
@@ -66,7 +66,7 @@ async function serve(t: TestContext, options: Partial<Http2ServerOptions>) {
     return client;
   }
 
-  /** Connects, and says a preface and SETTINGS, and not a word more. */
+  /** Connects, and sends a preface and SETTINGS only. */
   async function greet(from: string): Promise<Socket> {
     remoteAddress = from;
     const socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true });
@@ -78,7 +78,7 @@ async function serve(t: TestContext, options: Partial<Http2ServerOptions>) {
   }
 }
 
-/** Resolves when the server has read all that was sent to it. */
+/** Resolves when the server has processed all that was sent. */
 function roundTrip({ session }: Client): Promise<void> {
   return new Promise((resolve) => session.ping(() => resolve()));
 }
@@ -161,7 +161,7 @@ test('a full server closes a connection of the address with the most, even if an
   const { dial, reasons } = await serve(t, { maxConnections: 4 });
   const longest = await dial('a');
   const crowd = [await dial('b'), await dial('b'), await dial('b')];
-  // As often as it likes: that would keep others out.
+  // Repeated calls must not protect it.
   for (const client of crowd) await call(client);
 
   const others = [await dial('c'), await dial('d')];

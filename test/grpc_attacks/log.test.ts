@@ -23,7 +23,7 @@ test('the log truncates a long path', async () => {
   client.close();
 });
 
-/** Bytes of a line as src/observability/log.ts writes it. */
+/** The bytes of a line as src/observability/log.ts writes it. */
 const written = (line: Line) => Buffer.byteLength(printable(JSON.stringify(line)));
 
 test('a caller cannot make the log line of its call longer than 800 bytes, including escapes', async () => {
@@ -31,7 +31,7 @@ test('a caller cannot make the log line of its call longer than 800 bytes, inclu
   const client = await connectRaw(running.address);
   const long = (text: string) => text.repeat(4000);
   const quotes = { 'x-request-id': '"'.repeat(128) };
-  // One byte on the wire: JSON has six for it, and for the first and the last two of UTF-8.
+  // Single characters that JSON or UTF-8 makes longer.
   for (const text of ['\u00A0', '\u0085', '\u001B', '"', '\u00FF'])
     client.open(`/${long(text)}`, quotes).end();
   client.open(paths.unary, { 'x-request-id': '"'.repeat(128) }).end(message('Keys'));
@@ -155,7 +155,7 @@ test('a call that is cut while its response is compressed ends with the logged s
   assert.deepEqual(lines, ['ABORTED']);
 });
 
-/** A reply of any kind of call. */
+/** A response for each kind of call that cannot be encoded. */
 const unencodable = {
   get text(): string {
     throw new TypeError('no text');
