@@ -22,7 +22,7 @@ import { parsePrometheus } from './support/prometheus.ts';
 import { mountSecret } from './support/secret.ts';
 import { listenTcp } from './support/tcp.ts';
 
-/** As the files of a secret. */
+/** The files of a Secret. */
 function files({ cert, key }: CertificatePair) {
   return { 'tls.crt': cert, 'tls.key': key };
 }
@@ -31,7 +31,7 @@ function serialOf({ cert }: CertificatePair): string {
   return new X509Certificate(cert).serialNumber;
 }
 
-/** The built file, with TLS from a secret. */
+/** The built file with TLS from a Secret. */
 async function serveSecret(pair: CertificatePair, args: readonly string[] = []) {
   const secret = mountSecret(files(pair));
   const program = install();
