@@ -2,14 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { build, type BuildOptions, type Metafile, type PluginBuild } from 'esbuild';
 import packageJson from '../package.json' with { type: 'json' };
 
-/** What the bundle is made of. */
+/** The contents of the bundle. */
 export interface Bundle {
   metafile: Metafile;
-  /** The commit stamped into it; empty where nobody knows it. */
+  /** The git commit stamped into it; empty if unknown. */
   commit: string;
 }
 
-/** Makes the whole program in one ES module, with its source map; the same bytes from the same sources. */
+/** Bundles the program into one ES module with a source map. The output is reproducible. */
 export async function bundle(outfile: string): Promise<Bundle> {
   const commit = commitHere();
   const { metafile } = await build({
@@ -22,7 +22,7 @@ export async function bundle(outfile: string): Promise<Bundle> {
 
 const oldestNode = packageJson.engines.node.replace('>=', '');
 
-/** Runs before all else of the file, where Node can read it. */
+/** Runs before everything else in the file, if Node can parse it. */
 const refuseOldNode = `if (parseInt(process.versions.node) < ${oldestNode}) {
   console.error('Cannot run on Node ' + process.versions.node + ': must be ${oldestNode} or newer; \`npm start\` has the right one, and the executable needs none');
   process.exit(1);
@@ -33,14 +33,14 @@ const options = {
   bundle: true,
   platform: 'node',
   format: 'esm',
-  // The ES modules of packages that have both: what is not used of them stays out.
+  // Prefers ES modules of packages that have both, for tree shaking.
   mainFields: ['module', 'main'],
   target: 'node26',
-  // So that a Node that is too old reads the file, and can say so.
+  // Lets an old Node parse the file, so that it can print the error.
   supported: { using: false },
   sourcemap: true,
   metafile: true,
-  // release/licences.ts adds what the packages say beside their sources.
+  // release/licences.ts adds the licence files of packages.
   legalComments: 'linked',
   plugins: [{ name: 'late-builtins', setup: loadBuiltinsLate }],
   // grpc-js and pino are CommonJS and call require() for Node's own modules.
@@ -51,7 +51,7 @@ ${refuseOldNode}`,
   },
 } as const satisfies BuildOptions;
 
-/** The commit of this checkout, or what COMMIT says; empty where there is neither. */
+/** The commit of this checkout, or COMMIT; empty if there is neither. */
 function commitHere(): string {
   if (process.env['COMMIT'] !== undefined) return process.env['COMMIT'];
   const describe = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'];
@@ -60,8 +60,8 @@ function commitHere(): string {
 }
 
 /**
- * An import of one of Node's modules moves to the top of the file, and is loaded with it. OpenTelemetry
- * imports zlib, which servers without tracing can do without: it becomes a require() in its place.
+ * Imports of Node's modules are hoisted and loaded at once. OpenTelemetry imports zlib, which servers without tracing
+ * do not need: it becomes a require() where it is used.
  */
 function loadBuiltinsLate(build: PluginBuild): void {
   build.onResolve({ filter: /^(zlib|stream)$/ }, ({ path, importer, kind }) =>
