@@ -99,7 +99,7 @@ async function call({ session }: Client): Promise<void> {
 
 const closed = (client: Client) => eventually('a closed connection', () => client.isClosed);
 const words = (count: number) =>
-  `Cannot keep an idle connection: there are ${count}, and another one comes`;
+  `Cannot keep an idle connection: there are ${count}, and a new one needs a slot`;
 
 test('a full server closes the connection that has been idle longest, and reports it', async (t) => {
   const { dial, server, incidents } = await serve(t, { maxConnections: 3 });

@@ -136,7 +136,7 @@ test('calls that a GOAWAY of the server ends are UNAVAILABLE, with the reason in
   );
   const line = await running.log.line({ 'rpc.method': rpcMethods.clientStream });
 
-  const reason = 'Cannot take PUSH_PROMISE from a client';
+  const reason = 'Cannot accept PUSH_PROMISE from a client';
   assert.partialDeepStrictEqual(incident, { reason: 'goaway_protocol_error', message: reason });
   assert.partialDeepStrictEqual(line, { 'rpc.status_code': 'UNAVAILABLE', reason, level: 30 });
 });
@@ -185,7 +185,7 @@ test('a connection whose peer does not answer a PING is reported, its calls as U
   assert.partialDeepStrictEqual(running.incidents, [{ reason: 'keepalive_timeout' }]);
   assert.partialDeepStrictEqual(line, {
     'rpc.status_code': 'UNAVAILABLE',
-    reason: 'Cannot hear the peer: it has not answered a PING',
+    reason: 'Cannot reach the peer: it has not answered a PING',
   });
 });
 

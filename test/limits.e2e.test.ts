@@ -150,7 +150,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     await client.emptyCall({});
     await assert.rejects(client.emptyCall({}, { metadata: Metadata({ x: 'x'.repeat(1024) }) }), {
       code: Status.RESOURCE_EXHAUSTED,
-      details: 'Cannot take request headers of more than 1024 bytes',
+      details: 'Cannot accept request headers of more than 1024 bytes',
     });
   });
 });

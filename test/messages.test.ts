@@ -70,7 +70,7 @@ test('a string that is not UTF-8 ends a call of every method with INTERNAL', asy
       assert.equal(code, Status.INTERNAL, `${path}, ${what}`);
       const said =
         engineName === 'direct'
-          ? 'Cannot take a message with a string that is not UTF-8'
+          ? 'Cannot accept a message with a string that is not UTF-8'
           : 'Error deserializing request';
       assert.equal(message, said, `${path}, ${what}`);
     }
@@ -118,7 +118,7 @@ for (const [what, [path, message]] of Object.entries(swollen)) {
       const { code, message: said } = await statusOf(running.address, path, body, gzip);
 
       if (engineName === 'direct') {
-        assert.match(said, /^Cannot take a message that becomes so much: at most \d+ bytes/);
+        assert.match(said, /^Cannot accept a message that takes so much memory: at most \d+ bytes/);
         assert.equal(code, Status.RESOURCE_EXHAUSTED);
       } else assert.equal(code, Status.INTERNAL);
     },
@@ -203,7 +203,7 @@ test('a message that does not fit is rejected before it is fully decoded', async
 
   assert.deepEqual(refused, {
     code: Status.RESOURCE_EXHAUSTED,
-    message: 'Cannot take this message: too much is buffered',
+    message: 'Cannot accept this message: too much is buffered',
   });
   assert.equal(small.text, 'Hello you');
 });

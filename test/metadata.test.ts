@@ -138,7 +138,7 @@ test('NUL, CR and LF in any value reset the stream, and the connection continues
 test('headers above the limit end their call with RESOURCE_EXHAUSTED, and the connection continues', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
-  const details = 'Cannot take request headers of more than 16384 bytes';
+  const details = 'Cannot accept request headers of more than 16384 bytes';
 
   for (const count of [20, 200, 900]) {
     for (const path of Object.values(paths)) {
@@ -193,7 +193,7 @@ test('trailers above the limit end their call with RESOURCE_EXHAUSTED, too', asy
     const heard = await wire.call(request(path), { trailers: kilobytes(20) });
     assert.partialDeepStrictEqual(heard.at(-1), {
       'grpc-status': '8',
-      'grpc-message': 'Cannot take request trailers of more than 16384 bytes',
+      'grpc-message': 'Cannot accept request trailers of more than 16384 bytes',
     });
     await running.log.line({
       'rpc.method': path.slice(1),

@@ -47,7 +47,7 @@ test('the engine sends a retry delay when it refuses a call above the memory lim
 
   await assert.rejects(running.client.unary({}, { onTrailer }), {
     code: Status.RESOURCE_EXHAUSTED,
-    details: 'Cannot take more calls: too much is buffered',
+    details: 'Cannot accept more calls: too much is buffered',
   });
 
   const { type, value } = detailOf(trailer);

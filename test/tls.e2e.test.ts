@@ -86,7 +86,7 @@ test('serve limits TLS handshakes by --max-handshakes, and logs that', async () 
 
   assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
   await dropped;
-  const detail = 'Cannot take more than 1 TLS handshakes at once';
+  const detail = 'Cannot accept more than 1 TLS handshakes at once';
   await running.server.log.line({ reason: 'handshake_dropped', detail });
 });
 

@@ -33,7 +33,7 @@ import { withChain } from '../transport/server.ts';
 
 const refused = {
   code: Status.RESOURCE_EXHAUSTED,
-  details: 'Cannot take more calls: at most 1 at once',
+  details: 'Cannot accept more calls: at most 1 at once',
 };
 
 /** Opens a call on its own connection while `beside` are open; returns the function that ends it. */

@@ -225,7 +225,7 @@ test('requestLog() writes the reason of a call that was refused or cut, as sent 
     line['reason'],
   ]);
   assert.deepEqual(ends, [
-    ['RESOURCE_EXHAUSTED', 'Cannot take more calls: at most 1 at once'],
+    ['RESOURCE_EXHAUSTED', 'Cannot accept more calls: at most 1 at once'],
     ['UNAVAILABLE', 'Server is shutting down'],
     ['UNAVAILABLE', 'Server is shutting down'],
     ['NOT_FOUND', 'Cannot find table "x"'],

@@ -115,7 +115,7 @@ const rows: Record<string, Row> = {
     },
     in: ['waiting for its request'],
     seen: 'RESOURCE_EXHAUSTED',
-    reason: 'Cannot take request trailers of more than 16384 bytes',
+    reason: 'Cannot accept request trailers of more than 16384 bytes',
   },
   'a message that is none': {
     end({ peer }) {

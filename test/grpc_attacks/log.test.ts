@@ -47,7 +47,7 @@ test('a caller cannot make the log line of its call longer than 800 bytes, inclu
   const lengths = running.log.lines.map(written);
   assert.ok(Math.max(...lengths) <= 800, lengths.join(', '));
   const malformed = await running.log.line({ 'rpc.method': rpcMethods.clientStream });
-  assert.match(String(malformed['reason']), /^Cannot take a request with "content-length: /);
+  assert.match(String(malformed['reason']), /^Cannot accept a request with "content-length: /);
 });
 
 test('the log truncates the name in a certificate', async () => {
@@ -75,14 +75,14 @@ test('errors of the caller are logged at info, with a reason and no stack, even 
   const client = await connectRaw(running.address);
   const whole = message('Keys');
   const wrongs = [
-    [paths.unary, whole.subarray(0, 4), 'Cannot take a message that is cut short'],
+    [paths.unary, whole.subarray(0, 4), 'Cannot accept a message that is cut short'],
     [
       paths.serverStream,
       Buffer.concat([Buffer.from([2]), whole.subarray(1)]),
-      'Cannot take a message with the flags 2',
+      'Cannot accept a message with the flags 2',
     ],
-    [paths.clientStream, whole.subarray(0, 8), 'Cannot take a message that is cut short'],
-    [paths.bidi, frame(Buffer.from([0xff])), 'Cannot take a message that cannot be decoded'],
+    [paths.clientStream, whole.subarray(0, 8), 'Cannot accept a message that is cut short'],
+    [paths.bidi, frame(Buffer.from([0xff])), 'Cannot accept a message that cannot be decoded'],
   ] as const;
   for (const [path, body] of wrongs) client.open(path).resume().end(body);
 
@@ -119,10 +119,10 @@ test('the log has the reason of every refusal by the engine', async () => {
   );
   assert.deepEqual(reasons.toSorted(), [
     'DEADLINE_EXCEEDED: Deadline exceeded',
-    'RESOURCE_EXHAUSTED: Cannot take a message of more than 1024 bytes',
-    'RESOURCE_EXHAUSTED: Cannot take request headers of more than 4096 bytes',
+    'RESOURCE_EXHAUSTED: Cannot accept a message of more than 1024 bytes',
+    'RESOURCE_EXHAUSTED: Cannot accept request headers of more than 4096 bytes',
+    'UNIMPLEMENTED: Cannot accept messages compressed with "brotli"',
     'UNIMPLEMENTED: Cannot find method /echo.Echo/Sing',
-    'UNIMPLEMENTED: Cannot take messages compressed with "brotli"',
     'UNIMPLEMENTED: Expected exactly one request message, got several',
   ]);
 });

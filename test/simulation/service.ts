@@ -118,7 +118,7 @@ function only(tally: Tally, request: unknown): Buffer {
 }
 
 async function* taken(tally: Tally, requests: unknown): AsyncGenerator<Buffer> {
-  if (!isStream(requests)) throw new TypeError('Cannot take requests: they are no stream');
+  if (!isStream(requests)) throw new TypeError('Cannot accept requests: they are no stream');
   tally.isReading = true;
   try {
     for await (const request of requests) yield take(tally, request);
@@ -128,7 +128,7 @@ async function* taken(tally: Tally, requests: unknown): AsyncGenerator<Buffer> {
 }
 
 function take(tally: Tally, request: unknown): Buffer {
-  if (!Buffer.isBuffer(request)) throw new TypeError('Cannot take a request: it is no bytes');
+  if (!Buffer.isBuffer(request)) throw new TypeError('Cannot accept a request: it is no bytes');
   const bytes = prefixLength + request.length;
   tally.messages++;
   tally.taken += bytes;

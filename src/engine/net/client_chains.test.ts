@@ -56,8 +56,7 @@ test('listen() with client CAs limits the bytes of long chains until their conne
   const ordinary = dialTls(port, client);
 
   assert.equal(second, false);
-  const message =
-    'Cannot keep more than 131072 bytes of long certificate chains that clients have shown';
+  const message = 'Cannot keep more than 131072 bytes of long client certificate chains';
   assert.partialDeepStrictEqual(incidents, [{ reason: 'handshake_dropped', message }]);
   assert.equal(await isServed(ordinary), true);
   assert.equal(first.closed, false);

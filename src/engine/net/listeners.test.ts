@@ -129,7 +129,7 @@ test('listen() with TLS serves another address first, and reports what it drops 
     more.map(({ socket }) => socket.closed),
     [false, false],
   );
-  const message = 'Cannot take more than 3 TLS handshakes at once';
+  const message = 'Cannot accept more than 3 TLS handshakes at once';
   assert.deepEqual(incidents, [{ reason: 'handshake_dropped', message, peer: oldest?.peer }]);
   for (const { socket } of more) socket.destroy();
 });

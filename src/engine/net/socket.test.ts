@@ -230,7 +230,7 @@ test('a response is charged at once, not at the end of the turn', async () => {
   server.destroy();
 });
 
-const tooMuch = 'goaway_enhance_your_calm: Cannot hold so much for one peer';
+const tooMuch = 'goaway_enhance_your_calm: Cannot buffer so much for one peer';
 
 for (const when of ['at once', 'in a turn of its own']) {
   test(`unread header blocks are limited by the byte limit, if they are sent ${when}`, async () => {
