@@ -1,4 +1,5 @@
-// How an image runs, as a pod would: IMAGE=ARCHIVE node --test --test-timeout=90000 image/container.check.ts
+// Tests a running image in the conditions of a pod: IMAGE=ARCHIVE node --test --test-timeout=90000
+// image/container.check.ts
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -26,7 +27,7 @@ test('a container serves, and its own health command reports it', async () => {
   assert.throws(() => run('health', '-addr', `localhost:${port}`, '-service', 'missing'));
 });
 
-// The executable runs nothing but greeter.
+// The executable runs only greeter.
 if (!image.isExe) {
   test('the Node of a container supports every locale', async () => {
     await using container = await serve(image);
@@ -82,7 +83,7 @@ test('a container starts fast, and uses the compile cache of the image', async (
 
   t.diagnostic(`${ms} ms from the start of the process to listening`);
   assert.ok(ms < 1000, `${ms} ms`);
-  // The executable has it inside.
+  // The executable has the cache built in.
   if (!image.isExe) assert.match(container.errors(), /V8 code cache for ESM \S+ was accepted/);
 });
 
@@ -117,7 +118,7 @@ async function metric({ log }: Container, wanted: string): Promise<number> {
   return sample?.value ?? Number.NaN;
 }
 
-/** Bytes that the container's group is charged with, may have, and that the process itself has. */
+/** The memory that is charged to the container, its limit, and that of the process, in bytes. */
 function memoryOf(pid: number) {
   const groups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
   const [, v1] = /^\d+:memory:(.+)$/m.exec(groups) ?? [];
@@ -132,7 +133,7 @@ function memoryOf(pid: number) {
   };
 }
 
-/** Makes so many calls, a hundred at a time. */
+/** Makes calls, a hundred at a time. */
 async function call(port: number, calls: number): Promise<void> {
   const channel = createChannel(`127.0.0.1:${port}`);
   const client = createClient(TestServiceDefinition, channel);

@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type MemoryLog, memoryLog } from '../test/support/harness.ts';
 
-/** Runs podman to its end, and gives what it prints. Throws an Error when it fails. */
+/** Runs podman; returns its output. Throws an Error if it fails. */
 export function podman(...args: string[]): string {
   return run('podman', args);
 }
@@ -21,10 +21,10 @@ function run(script: string, args: readonly string[]): string {
   return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }
 
-/** What IMAGE names, an archive or an image of the store, and what it says of itself. */
+/** The image that IMAGE names, an archive or one of the store, with its configuration. */
 export interface Image {
   id: string;
-  /** Bytes of all its files. */
+  /** The size of all its files, in bytes. */
   size: number;
   config: {
     User: string;
@@ -32,11 +32,11 @@ export interface Image {
     Entrypoint: readonly string[];
     Labels: Readonly<Record<string, string>>;
   };
-  /** Whether it is the executable without Node. */
+  /** True for the executable, false for the bundle on Node. */
   isExe: boolean;
 }
 
-/** The image under test. Throws an Error when there is none. */
+/** The image under test. Throws an Error if there is none. */
 export function imageUnderTest(): Image {
   const name = process.env['IMAGE'] ?? '';
   const id = name.endsWith('.tar') ? podman('pull', '-q', `oci-archive:${name}`) : name;
@@ -44,7 +44,7 @@ export function imageUnderTest(): Image {
   return { id, size, config, isExe: config.Entrypoint?.[0] !== '/usr/bin/node' };
 }
 
-/** A file of an image: its path from the root, and who may do what with it. */
+/** A file of an image: its path and permissions. */
 export interface Entry {
   path: string;
   uid: number;
@@ -54,7 +54,7 @@ export interface Entry {
   size: number;
 }
 
-/** Hands the root folder of an image, and all that is in it, to `use`. */
+/** Mounts the root folder of an image, and passes it to `use` with all of its files. */
 export function withFiles(
   { id }: Image,
   use: (entries: readonly Entry[], root: string) => void,
@@ -73,22 +73,22 @@ export function withFiles(
   }
 }
 
-/** A container that serves. Use with `await using`: it is ended. */
+/** A container that serves. Use with `await using`, which ends it. */
 export interface Container extends AsyncDisposable {
   name: string;
-  /** On this machine. */
+  /** The process ID on this machine. */
   pid: number;
   port: number;
   log: MemoryLog;
-  /** What it has written to standard error so far. */
+  /** Its standard error so far. */
   errors(): string;
-  /** What /proc/PID/status says, by field. */
+  /** The fields of /proc/PID/status. */
   status(): ReadonlyMap<string, string>;
   /** Resolves with podman's exit code, which is the server's. */
   ended: Promise<number>;
 }
 
-/** Serves on free ports, as a pod would. */
+/** Serves on free ports, in the conditions of a pod. */
 export async function serve(
   { id }: Image,
   podmanFlags: readonly string[] = [],

@@ -1,4 +1,4 @@
-// What is in an image: IMAGE=ARCHIVE node --test --test-timeout=90000 image/image.check.ts
+// Tests the contents of an image: IMAGE=ARCHIVE node --test --test-timeout=90000 image/image.check.ts
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -8,10 +8,10 @@ import packageJson from '../package.json' with { type: 'json' };
 import { imageUnderTest, withFiles } from './container.ts';
 
 const image = imageUnderTest();
-/** Raise it knowingly, or find out what has come in. */
+/** If the image exceeds it, find out what was added before raising it. */
 const mostBytes = 128_000_000;
 
-/** All that may be in it. */
+/** Everything that may be in the image. */
 const known = [
   /^usr\/bin\/(node|greeter)$/,
   /^lib(64)?\/([a-z0-9_]+-linux-gnu\/)?[\w+.-]+\.so\.\d+$/,

@@ -1,4 +1,4 @@
-// Each check of an image can fail: IMAGE=ARCHIVE node --test --test-timeout=90000 image/mutations.check.ts
+// Tests that each check of an image can fail: IMAGE=ARCHIVE node --test --test-timeout=90000 image/mutations.check.ts
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ for (const mutation of mutationsOf(good)) {
     const flags = ['--test', '--test-timeout=60000', ...flagsFor(mutation)];
     const { status, stdout } = spawnSync(process.execPath, flags, {
       encoding: 'utf8',
-      // It would print what only a parent of its own reads.
+      // Otherwise it would print for a parent test runner only.
       env: { ...process.env, ...mutation.env, IMAGE: id, NODE_TEST_CONTEXT: undefined },
     });
 
@@ -26,7 +26,7 @@ for (const mutation of mutationsOf(good)) {
   });
 }
 
-/** The image, broken: its id. */
+/** Creates the mutated image; returns its ID. */
 function broken({ inFiles, config }: Mutation): string {
   const container = buildah('from', good.id);
   inFiles?.(buildah('mount', container));

@@ -11,22 +11,22 @@ import {
 import { join } from 'node:path';
 import type { Image } from './container.ts';
 
-/** One way in which an image is wrong, or is run wrongly. */
+/** A fault of an image, or of its environment. */
 export interface Mutation {
   /** After `the checks find`. */
   name: string;
-  /** Makes it so, in the folder that is the image's root. */
+  /** Changes the root folder of the image. */
   inFiles?: (root: string) => void;
-  /** The flags of `buildah config` that make it so. */
+  /** Flags of `buildah config`. */
   config?: readonly string[];
-  /** What the checks are run with. */
+  /** The environment of the checks. */
   env?: Record<string, string>;
-  /** A part of the name of the test that must fail, and what it must say. */
+  /** A part of the title of the test that must fail, and of its message. */
   fails: string;
   saying: RegExp;
 }
 
-/** All ways that this image can be. */
+/** All mutations that apply to this image. */
 export function mutationsOf({ config, isExe }: Image): Mutation[] {
   const [program = ''] = config.Entrypoint;
   return [...mutationsWith(program), ...(isExe ? [] : mutationsOfNode)];
@@ -135,7 +135,7 @@ const mutationsOfNode: Mutation[] = [
     inFiles(root) {
       const node = join(root, 'usr/bin/node');
       const program = readFileSync(node);
-      // Where ICU's data, which are sorted by name, have German.
+      // The position of German in ICU's data, which are sorted by name.
       for (let at = 0; (at = program.indexOf('/de.res\0', at)) !== -1; at += 1)
         program.write('/dd', at);
       writeFileSync(node, program);

@@ -34,7 +34,7 @@ export function connect(
 ): Channel {
   return createChannel(target, credentials, {
     'grpc.service_config': JSON.stringify(serviceConfig),
-    // Finds a server that is gone without a word. Greeter answers all of them; grpc-go's server has a limit of its own.
+    // Detects a server that has vanished. Greeter answers all PINGs; grpc-go's server limits them.
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });

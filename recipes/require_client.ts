@@ -19,9 +19,9 @@ export interface ClientOptions {
 }
 
 /**
- * Lets a call through if the client's certificate has a name that may call the method. The server must run with
- * `--tls-client-ca-file`, which has TLS verify certificates. Without a certificate the call ends with UNAUTHENTICATED,
- * with another name with PERMISSION_DENIED.
+ * Accepts a call if the client's certificate has a name that may call the method. The server needs
+ * `--tls-client-ca-file`, with which TLS verifies certificates. A call without a certificate ends with
+ * UNAUTHENTICATED, one with another name with PERMISSION_DENIED.
  */
 export function requireClient({ clients, exempt }: ClientOptions) {
   const middleware: ServerMiddleware<{}, Connected> = <Req, Res>(

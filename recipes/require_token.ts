@@ -21,11 +21,11 @@ export interface TokenOptions {
 
 /** Added for services. */
 export interface Authenticated {
-  /** Who calls: the token's subject (`sub`). Undefined for exempt methods. */
+  /** The caller: the token's subject (`sub`). Undefined for exempt methods. */
   subject: string | undefined;
 }
 
-/** Asymmetric signatures alone: a server that verifies tokens cannot issue them. */
+/** Only asymmetric signatures, so that a server that verifies tokens cannot issue them. */
 const algorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 
 /**
@@ -65,7 +65,7 @@ export function requireToken({ keys, issuer, audience, scopes, exempt }: TokenOp
       return payload;
     } catch (error) {
       if (!isOfToken(error)) {
-        // The cause is for the log alone.
+        // The cause goes to the log only.
         const unavailable = new ServerError(Status.UNAVAILABLE, 'Cannot verify tokens');
         throw Object.assign(unavailable, { cause: error });
       }
@@ -74,7 +74,7 @@ export function requireToken({ keys, issuer, audience, scopes, exempt }: TokenOp
   }
 }
 
-/** Whether the token is at fault, and not the way to the issuer's keys. */
+/** True if the token is invalid, and false if the issuer's keys cannot be fetched. */
 function isOfToken(error: unknown): error is errors.JOSEError {
   const isOfKeys = error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid;
   return error instanceof errors.JOSEError && !isOfKeys;

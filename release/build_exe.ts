@@ -12,7 +12,7 @@ import { executableSbom } from './node_sbom.ts';
 import { platformHere, platformNamed } from './platforms.ts';
 
 const main = 'dist/greeter.mjs';
-/** macOS runs only what is signed, which is done there. */
+/** macOS only runs signed programs, and they are signed there. */
 const endings: Readonly<Record<string, string>> = { darwin: '-unsigned', win: '.exe' };
 const { values } = parseArgs({ options: { platform: { type: 'string', multiple: true } } });
 
@@ -39,7 +39,7 @@ function buildFor(name: string): void {
   console.log(`${output}: ${size} bytes; ${said}`);
 }
 
-/** What runs a platform's programs on this machine, if something does. */
+/** The emulator for a platform's programs on this machine, if there is one. */
 function runnerOf(name: string): readonly string[] | undefined {
   if (name === platformHere()) return [];
   const emulator = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'];
@@ -47,7 +47,7 @@ function runnerOf(name: string): readonly string[] | undefined {
   return isThere ? emulator : undefined;
 }
 
-/** Throws when it is not what the bundle says. */
+/** Throws unless it is the version of the bundle. */
 function versionSaidBy([command = '', ...args]: readonly string[]): string {
   const wanted = spawnSync(process.execPath, [main, '--version'], { encoding: 'utf8' });
   const { stdout, stderr } = spawnSync(command, [...args, '--version'], { encoding: 'utf8' });

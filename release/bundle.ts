@@ -3,16 +3,16 @@ import { resolve } from 'node:path';
 import { build, type BuildOptions, type Metafile, type Plugin, type PluginBuild } from 'esbuild';
 import packageJson from '../package.json' with { type: 'json' };
 
-/** What the bundle is made of. */
+/** The contents of the bundle. */
 export interface Bundle {
   metafile: Metafile;
-  /** The commit stamped into it; empty where nobody knows it. */
+  /** The git commit stamped into it; empty if unknown. */
   commit: string;
 }
 
 /**
- * Makes the whole program in one ES module, with its source map; the same bytes from the same sources.
- * `services` is the path of a module that takes the place of src/services.ts, for a program that serves more.
+ * Bundles the program into one ES module with a source map. The output is reproducible. `services` is the path of a
+ * module that replaces src/services.ts, for a program with other services.
  */
 export async function bundle(
   outfile: string,
@@ -30,7 +30,7 @@ export async function bundle(
 
 const oldestNode = packageJson.engines.node.replace('>=', '');
 
-/** Runs before all else of the file, where Node can read it. */
+/** Runs before everything else in the file, if Node can parse it. */
 const refuseOldNode = `if (parseInt(process.versions.node) < ${oldestNode}) {
   console.error('Cannot run on Node ' + process.versions.node + ': must be ${oldestNode} or newer; \`npm start\` has the right one, and the executable needs none');
   process.exit(1);
@@ -41,14 +41,14 @@ const options = {
   bundle: true,
   platform: 'node',
   format: 'esm',
-  // The ES modules of packages that have both: what is not used of them stays out.
+  // Prefers ES modules of packages that have both, for tree shaking.
   mainFields: ['module', 'main'],
   target: 'node26',
-  // So that a Node that is too old reads the file, and can say so.
+  // Lets an old Node parse the file, so that it can print the error.
   supported: { using: false },
   sourcemap: true,
   metafile: true,
-  // release/licences.ts adds what the packages say beside their sources.
+  // release/licences.ts adds the licence files of packages.
   legalComments: 'linked',
   plugins: [{ name: 'late-builtins', setup: loadBuiltinsLate }],
   // grpc-js and pino are CommonJS and call require() for Node's own modules.
@@ -59,7 +59,7 @@ ${refuseOldNode}`,
   },
 } as const satisfies BuildOptions;
 
-/** The commit of this checkout, or what COMMIT says; empty where there is neither. */
+/** The commit of this checkout, or COMMIT; empty if there is neither. */
 function commitHere(): string {
   if (process.env['COMMIT'] !== undefined) return process.env['COMMIT'];
   const describe = ['describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'];
@@ -81,8 +81,8 @@ function serving(services: string): Plugin {
 }
 
 /**
- * An import of one of Node's modules moves to the top of the file, and is loaded with it. OpenTelemetry
- * imports zlib, which servers without tracing can do without: it becomes a require() in its place.
+ * Imports of Node's modules are hoisted and loaded at once. OpenTelemetry imports zlib, which servers without tracing
+ * do not need: it becomes a require() where it is used.
  */
 function loadBuiltinsLate(build: PluginBuild): void {
   build.onResolve({ filter: /^(zlib|stream)$/ }, ({ path, importer, kind }) =>

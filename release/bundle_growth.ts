@@ -1,13 +1,13 @@
 import type { Metafile } from 'esbuild';
 
-/** Bytes of the bundle by where they come from: an npm package, or a folder of `src/`. */
+/** The bytes of the bundle by npm package, or by folder of `src/`. */
 export type BundleSizes = Readonly<Record<string, number>>;
 
-/** A bundle may grow by so much of what was recorded before anybody is told. */
+/** The relative growth that causes no warning. */
 const unnoticed = 1 / 50;
 const listed = 5;
 
-/** The sizes of a bundle, in the order of their names. */
+/** The sizes of a bundle, sorted by name. */
 export function bundleSizes({ outputs }: Metafile): BundleSizes {
   const [output] = Object.values(outputs).filter(({ entryPoint }) => entryPoint);
   const sizes = new Map<string, number>();
@@ -18,7 +18,7 @@ export function bundleSizes({ outputs }: Metafile): BundleSizes {
   return Object.fromEntries([...sizes].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** A warning where a bundle is larger than recorded, with the parts that have grown most; else undefined. */
+/** A warning if a bundle exceeds the recorded sizes, with the parts that have grown most; undefined otherwise. */
 export function growthOf(sizes: BundleSizes, recorded: BundleSizes): string | undefined {
   const [now, before] = [totalOf(sizes), totalOf(recorded)];
   if (now <= before * (1 + unnoticed)) return undefined;

@@ -10,11 +10,11 @@ import { test, type TestContext } from 'node:test';
 import { install } from '../test/support/program.ts';
 
 const executable = process.env['EXECUTABLE'] ?? assert.fail('EXECUTABLE must name it');
-/** An emulated one is slow. */
+/** An emulated program is slow. */
 const patience = ['-connect-timeout', '20s', '-rpc-timeout', '20s'];
 const isRoot = process.getuid?.() === 0;
 
-/** What would run code of the user's own, were this a Node: a file of it, or a line. */
+/** Code that a plain Node would run: a file, or an expression. */
 const code = 'console.log("other code runs")';
 const flagsOfNode = (file: string) => [
   ['-e', code],
@@ -106,7 +106,7 @@ test('the executable opens no debugger port at SIGUSR1', async () => {
   server.signal('SIGTERM');
 
   assert.equal(health.out, 'status: SERVING\n');
-  // Node would say on standard error where its debugger listens.
+  // Node would print the address of its debugger to standard error.
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
@@ -133,7 +133,7 @@ interface Part {
   components?: readonly Part[];
 }
 
-/** A folder with the executable, and with its libraries where it looks for them. */
+/** A folder with the executable and the libraries that it needs. */
 function rootOf(t: TestContext, program: string): string {
   const root = temporary(t);
   copyFileSync(program, join(root, 'greeter'));

@@ -6,23 +6,23 @@ import { nodeOf } from './node.ts';
 import type { Platform } from './platforms.ts';
 import { canStrip, strip } from './strip.ts';
 
-/** Of those we strip. The build fails above it: raise it knowingly, or find out what has come in. */
+/** The maximum size of stripped executables. If the build exceeds it, find out what was added before raising it. */
 const maxBytes = 124_000_000;
 
-/** What an executable is made from. */
+/** Options of an executable. */
 export interface ExecutableOptions {
   /** The bundle. */
   main: string;
   platform: Platform;
   output: string;
   /**
-   * Whether it keeps what V8 makes of the bundle, for a faster start: only this very platform can
-   * make that, and no two builds make the same bytes of it.
+   * True to include V8's code cache for a faster start, which can only be created on the same platform and is not
+   * reproducible.
    */
   codeCache: boolean;
 }
 
-/** Makes a program of the bundle and a platform's Node; returns its size in bytes. */
+/** Combines the bundle with a platform's Node; returns the size in bytes. */
 export function buildExecutable({ main, platform, output, codeCache }: ExecutableOptions): number {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'greeter-'));
   const executable = join(folder.path, 'node');
@@ -45,8 +45,8 @@ export function buildExecutable({ main, platform, output, codeCache }: Executabl
 const options = {
   mainFormat: 'module',
   disableExperimentalSEAWarning: true,
-  // What the image says in NODE_OPTIONS, with the reasons; and no debugger for who sends SIGUSR1.
+  // The flags of the image's NODE_OPTIONS, for the same reasons, and no debugger at SIGUSR1.
   execArgv: ['--max-old-space-size-percentage=60', '--max-semi-space-size=4', '--disable-sigusr1'],
-  // Nobody adds to them: not NODE_OPTIONS, not a flag.
+  // Ignores NODE_OPTIONS and flags of Node.
   execArgvExtension: 'none',
 };

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { Package } from './packages.ts';
 
 /**
- * The licence of every package, equal texts once. A package that ships no text has the comments with
- * a copyright in its bundled files instead; throws where there is neither.
+ * The licence texts of all packages, without duplicates. For a package without one, the copyright comments of its
+ * bundled files; throws if there are none.
  */
 export function licenceTexts(packages: readonly Package[]): string {
   const owners = Map.groupBy(packages, textOf);
@@ -15,7 +15,7 @@ export function licenceTexts(packages: readonly Package[]): string {
   return parts.join('\n');
 }
 
-/** One licence, under the names of what it covers. */
+/** A licence with the names of what it covers. */
 export function section(names: readonly string[], text: string): string {
   return `${'='.repeat(80)}\n${names.join('\n')}\n${'='.repeat(80)}\n\n${text.trim()}\n`;
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { Platform } from './platforms.ts';
 
 /**
- * The path of a platform's Node: what `npm ci` has installed, or else the same version from the
- * registry, in the folder given. Throws when that is not what the lockfile has.
+ * The path of a platform's Node: installed by `npm ci`, or else downloaded from the registry to the given folder.
+ * Throws if it differs from the lockfile.
  */
 export function nodeOf(platform: Platform, folder: string): string {
   const installed = join('node_modules', platform.package, platform.bin);
@@ -17,7 +17,7 @@ function fetched({ package: name, version, integrity }: Platform, folder: string
   const flags = ['--json', '--ignore-scripts', '--pack-destination', folder];
   const packed = execFileSync('npm', ['pack', `${name}@${version}`, ...flags], {
     encoding: 'utf8',
-    // npm lists the thousand files of the package there.
+    // npm prints the thousand files of the package.
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const [{ filename }] = JSON.parse(packed);

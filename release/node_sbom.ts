@@ -1,6 +1,6 @@
 import type { Component, Sbom } from './sbom.ts';
 
-/** The bundle's bill with Node, which an executable holds as well, and what Node is made of. */
+/** The SBOM of an executable: that of the bundle, with Node and its components. */
 export function executableSbom(sbom: Sbom, versions: Readonly<NodeJS.ProcessVersions>): Sbom {
   const { node, ...parts } = versions;
   const ref = `node@${node}`;

@@ -2,24 +2,24 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metafile } from 'esbuild';
 
-/** An npm package of which something is in the bundle. */
+/** An npm package with code in the bundle. */
 export interface Package {
   name: string;
   version: string;
-  /** An SPDX expression, as the package says it. */
+  /** Its SPDX expression. */
   licence: string;
-  /** Where it is installed. */
+  /** The folder where it is installed. */
   folder: string;
-  /** Its files that are in the bundle. */
+  /** Its files in the bundle. */
   files: readonly string[];
-  /** The folders of packages that these files import. */
+  /** The folders of the packages that these files import. */
   imports: readonly string[];
 }
 
-/** The folder of the files that are ours. */
+/** The folder of the project's own files. */
 export const ourFolder = '.';
 
-/** Every package of which the bundle has a byte, ours among them, in the order of their folders. */
+/** Every package with code in the bundle, the project included, sorted by folder. */
 export function bundledPackages({ inputs, outputs }: Metafile): Package[] {
   const [output] = Object.values(outputs).filter(({ entryPoint }) => entryPoint);
   const bundled = Object.entries(output?.inputs ?? {}).filter(([, part]) => part.bytesInOutput > 0);
@@ -30,7 +30,7 @@ export function bundledPackages({ inputs, outputs }: Metafile): Package[] {
   return [...files]
     .map(([folder, ofIt]) => {
       const imported = ofIt.flatMap((file) => inputs[file]?.imports ?? []);
-      // Node's own modules belong to no package, and nobody imports us.
+      // Node's own modules belong to no package, and nothing imports the project.
       const folders = new Set(imported.map(({ path }) => folderOf(path)));
       const others = [...folders].filter((each) => each !== folder && each !== ourFolder);
       const imports = others.filter((each) => files.has(each)).toSorted();
@@ -39,7 +39,7 @@ export function bundledPackages({ inputs, outputs }: Metafile): Package[] {
     .toSorted((a, b) => (a.folder < b.folder ? -1 : 1));
 }
 
-/** The innermost package that a file of the metafile belongs to. */
+/** The innermost package of a file. */
 function folderOf(file: string): string {
   return /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? ourFolder;
 }

@@ -1,18 +1,18 @@
 import { readFileSync } from 'node:fs';
 
-/** What an executable can be made for, and the npm package with its Node, as the lockfile has it. */
+/** A platform for executables, with the npm package of its Node in the lockfile. */
 export interface Platform {
-  /** Such as `linux-x64`. */
+  /** For example `linux-x64`. */
   name: string;
   package: string;
   version: string;
-  /** Of the package's archive: `sha512-` and base64. */
+  /** The integrity of the package's archive: `sha512-` and base64. */
   integrity: string;
-  /** Where Node is in the package. */
+  /** The path of Node in the package. */
   bin: string;
 }
 
-/** The platform of that name; throws where there is none, or its Node is not the one that runs this. */
+/** The platform with that name; throws if there is none, or if its Node has another version than the running one. */
 export function platformNamed(name: string): Platform {
   const all = platforms();
   const found = all.find((each) => each.name === name);
@@ -24,12 +24,12 @@ export function platformNamed(name: string): Platform {
   throw new Error(`Cannot build for "${name}": must be one of ${names}`);
 }
 
-/** The name of the platform that this runs on. */
+/** The name of the current platform. */
 export function platformHere(): string {
   return `${process.platform.replace('win32', 'win')}-${process.arch}`;
 }
 
-/** Those that package.json brings a Node for. */
+/** The platforms whose Node package.json installs. */
 function platforms(): Platform[] {
   const { optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
   const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'));

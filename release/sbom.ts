@@ -1,15 +1,15 @@
 import { ourFolder, type Package } from './packages.ts';
 
-/** What the components of an artefact are made from. */
+/** The sources of an SBOM. */
 export interface SbomSources {
   packages: readonly Package[];
-  /** The packages of package-lock.json, by their folder. */
+  /** The packages of package-lock.json, by folder. */
   locked: Readonly<Record<string, { integrity?: string }>>;
-  /** Empty where nobody knows it. */
+  /** Empty if unknown. */
   commit: string;
 }
 
-/** A component of CycloneDX: what we say of each. */
+/** A CycloneDX component. */
 export interface Component {
   type: 'application' | 'library' | 'platform';
   'bom-ref': string;
@@ -23,7 +23,7 @@ export interface Component {
   components?: readonly Component[];
 }
 
-/** A software bill of materials, as CycloneDX 1.6 has it. */
+/** A software bill of materials in CycloneDX 1.6. */
 export interface Sbom {
   $schema: string;
   bomFormat: 'CycloneDX';
@@ -35,8 +35,8 @@ export interface Sbom {
 }
 
 /**
- * What is in the bundle: the packages whose code it holds, and which of them needs which. It has no
- * date and no number of its own, so that the same bundle gives the same bytes.
+ * The SBOM of the bundle: the packages with code in it, and their dependencies. It has no date and no serial number,
+ * so that it is reproducible.
  */
 export function bundleSbom({ packages, locked, commit }: SbomSources): Sbom {
   const refs = new Map(packages.map((each) => [each.folder, refOf(each)]));
@@ -52,7 +52,7 @@ export function bundleSbom({ packages, locked, commit }: SbomSources): Sbom {
       component: {
         ...component,
         type: 'application',
-        // No registry has us, and another package has our name there.
+        // The project is in no registry, and another package has its name in npm's.
         purl: `pkg:generic/${component['bom-ref']}`,
         ...(commit && { properties: [{ name: 'greeter:commit', value: commit }] }),
       },

@@ -212,7 +212,7 @@ test('loadConfig() reports errors of the TLS files, individually and combined', 
   assert.equal(loadConfig(flagsOf(cert, key, cert)).tlsCertFile?.pem, one.cert);
   assert.deepEqual(problemsOf(flagsOf(`${cert}x`, noPem, cut)), [
     `--tls-cert-file "${cert}x": must be a file that can be read: ENOENT: no such file or directory, open '${cert}x'`,
-    `--tls-key-file "${noPem}": must be a file with PEM in it`,
+    `--tls-key-file "${noPem}": must be a PEM file`,
   ]);
   assert.deepEqual(problemsOf(flagsOf(cert)), [
     '--tls-cert-file, --tls-key-file: must be given together',

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 const src = join(import.meta.dirname, '../src');
 
-/** Who may import whom. A room sees only the rooms named here (and itself). */
+/** The folders that each folder may import, besides itself. */
 const mayImport: Record<string, readonly string[]> = {
   main: ['cli', 'config', 'guides', 'lifecycle', 'printable'],
   cli: ['app', 'config', 'lifecycle', 'transport', 'gen', 'message_of', 'nearest'],
@@ -52,7 +52,7 @@ const mayImport: Record<string, readonly string[]> = {
   gen: [],
 };
 
-/** The engine has rooms of its own. Files that stand before them are its doors: others import nothing else of it. */
+/** The same for the folders of the engine. Its top-level files ("doors") are all that other code may import. */
 const engineMayImport: Record<string, readonly string[]> = {
   doors: ['http2', 'net', 'grpc'],
   http2: ['doors'],
@@ -147,14 +147,14 @@ test('no file has more than 550 lines', () => {
   assert.deepEqual(long, []);
 });
 
-/** The files of ours that a file imports, as paths in src. */
+/** The files in src that a file imports, as paths. */
 function importsOf(file: string): string[] {
   return [...read(file).matchAll(/(?:from|import)\s*\(?\s*["'](\.[^"']+\.ts)["']/g)].map(
     ([, path = '']) => relative(src, join(src, dirname(file), path)),
   );
 }
 
-/** Those that are loaded with the file itself, and are not types alone. */
+/** The files that are loaded with the file, without type imports. */
 function staticImportsOf(file: string): string[] {
   const statements = read(file).matchAll(
     /^(?:import|export) (?!type)[^;]*?["'](\.[^"']+\.ts)["']/gm,
@@ -162,14 +162,14 @@ function staticImportsOf(file: string): string[] {
   return [...statements].map(([, path = '']) => relative(src, join(src, dirname(file), path)));
 }
 
-/** The room of a file in the engine, if it is there. */
+/** The folder of a file in the engine. */
 function engineRoomOf(file: string): string | undefined {
   const [room, inner, ...more] = file.split('/');
   if (room !== 'engine') return undefined;
   return more.length === 0 ? 'doors' : inner;
 }
 
-/** From a file through what it imports to itself, the shortest way there is. */
+/** The shortest import cycle through a file. */
 function wayBack(file: string): string[] | undefined {
   const ways = [[file]];
   const seen = new Set<string>();

@@ -26,7 +26,7 @@ test('streams of clients that do not read delay no other call of their connectio
   await using running = await serveEcho(read);
   const client = await connectRaw(running.address);
   const message = frame(EchoRequest.encode({ text: 'x'.repeat(1000) }).finish());
-  // Five times what a stream may send ahead is more than a connection could, if it were held back.
+  // Five times a stream's window is more than a connection could send if it were held back.
   for (let i = 0; i < 5; i++) {
     const stream = client.open(paths.bidi);
     for (let j = 0; j < 1000; j++) stream.write(message);
@@ -86,7 +86,7 @@ test('a stream of 1,000 small messages is sent in a few writes', async (t) => {
   assert.ok(writes.length <= 8, `${writes.length} writes of ${writes.join(', ')} bytes`);
 });
 
-/** Serves a bidirectional stream that sends its messages back, and counts those that it has read. */
+/** Serves a bidirectional stream that echoes its messages, and counts those that it has read. */
 function serveEcho(read: { count: number }): Promise<Running> {
   return serve({
     echo: {
@@ -100,7 +100,7 @@ function serveEcho(read: { count: number }): Promise<Running> {
   });
 }
 
-/** Resolves when a count has stood still for 20 round trips to the server. */
+/** Resolves when a count has not changed for 20 round trips. */
 async function settled(client: RawClient, count: () => number): Promise<void> {
   for (let still = 0, last = count(); still < 20; still++) {
     await client.roundTrip();

@@ -11,7 +11,7 @@ import { dialHttp2 } from './support/tls.ts';
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
 
-/** A frame with a length that need not be true. */
+/** A frame whose length field may be wrong. */
 function rawFrame(type: number, stream: number, payload: Buffer, length = payload.length): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(length, 0, 3);
@@ -20,12 +20,12 @@ function rawFrame(type: number, stream: number, payload: Buffer, length = payloa
   return Buffer.concat([head, payload]);
 }
 
-/** A connection that began as it should. */
+/** A connection with a valid start. */
 function started(frame: Buffer): Buffer {
   return Buffer.concat([preface, settings, frame]);
 }
 
-/** What a broken or hostile peer says to the socket. */
+/** What a broken or hostile peer sends on the socket. */
 const sayings: Record<string, Buffer> = {
   nothing: Buffer.alloc(0),
   'HTTP/1.1': Buffer.from('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'),

@@ -10,7 +10,7 @@ import { parsePrometheus } from './support/prometheus.ts';
 
 const hour = 3_600_000;
 
-/** Sets the wall clock of a program, as far as it can tell, when it gets SIGUSR2. */
+/** Changes the wall clock of a process at SIGUSR2, by mocking Date. */
 function clockSetter(by: number): readonly string[] {
   const program = `
     let shift = 0;
@@ -23,7 +23,7 @@ function clockSetter(by: number): readonly string[] {
   return ['--import', `data:text/javascript,${encodeURIComponent(program)}`];
 }
 
-/** Sums of the seconds that calls took, by method. */
+/** The total seconds of calls, by method. */
 async function seconds({ log }: Served): Promise<Map<string, number>> {
   const { port } = await log.line({ msg: 'admin listening' });
   const response = await fetch(`http://127.0.0.1:${String(port)}/metrics`);

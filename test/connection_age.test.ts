@@ -20,7 +20,7 @@ const maxConnectionAge = 20_000;
 const maxConnectionAgeGrace = 5000;
 const victim = await startVictim(product, { maxConnectionAge, maxConnectionAgeGrace });
 
-/** The last stream that each GOAWAY names; all of them are polite. */
+/** The last stream of each GOAWAY; asserts that all have NO_ERROR. */
 function goAways({ frames }: Attacker): number[] {
   return frames
     .filter(({ type }) => type === 'GOAWAY')
@@ -31,7 +31,7 @@ function goAways({ frames }: Attacker): number[] {
     });
 }
 
-/** Lets time pass until a connection that was made just now is old, whatever its part of a tenth. */
+/** Advances the clock until a new connection is old, whatever its jitter. */
 async function grow(): Promise<void> {
   await victim.pass(maxConnectionAge);
   await victim.pass(maxConnectionAge / 10);
@@ -44,7 +44,7 @@ test('an old connection gets GOAWAY, and its calls complete', async () => {
   await untilServer(victim, ({ openStreams }) => openStreams === 1);
   await grow();
   await sees(() => goAways(attacker).length === 1);
-  // This one was on its way.
+  // This request was in flight.
   write(headers(3, callOf(paths.unary)));
   write(data(3, message('Keys'), { flags: Flag.END_STREAM }));
   await sees(() => answered(attacker) === 1);
@@ -133,7 +133,7 @@ test('a client on grpc-js reconnects, and loses no call', async (t) => {
   const calls: Promise<unknown>[] = [];
   for (let round = 0; round < 20; round++) {
     for (let i = 0; i < 10; i++) calls.push(client.unary({ text: `${i}` }));
-    // No time passes for the client, so that it may hear late what it was told a second ago.
+    // The client's clock does not advance, so it may receive a GOAWAY late.
     await victim.pass(maxConnectionAge / 8);
   }
   await Promise.all(calls);

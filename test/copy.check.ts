@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { copyOfProject } from './support/project_copy.ts';
 
-/** What `npm ci` would install is linked already, and nobody has told git who commits. */
+/** node_modules is linked already, and git needs an author. */
 const prelude = `set -euo pipefail
 npm() { [ "$1" = ci ] || command npm "$@"; }
 export GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@example.com GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@example.com

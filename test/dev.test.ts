@@ -43,7 +43,7 @@ test('npm run dev -- --inspect accepts debuggers', async (t) => {
   assert.match(dev.errors(), /^Debugger listening on ws:\/\/127\.0\.0\.1:/m);
 });
 
-/** As editors do that never leave half a file behind. */
+/** As editors save that never leave a partial file. */
 function saveByRename(file: string): void {
   copyFileSync(file, `${file}.new`);
   renameSync(`${file}.new`, file);
@@ -59,7 +59,7 @@ function runDev(t: TestContext, cwd: string, ...flags: string[]) {
   });
   const ended = once(child, 'exit');
   t.after(async () => {
-    // npm, its shell, Node that watches, and the server.
+    // Kills the process group: npm, its shell, the watcher and the server.
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     await ended;
   });
@@ -70,7 +70,7 @@ function runDev(t: TestContext, cwd: string, ...flags: string[]) {
   return {
     errors: () => errors,
     starts,
-    /** The port of the start of that number, once it serves. */
+    /** The port of the start with that number, once it serves. */
     async serving(number: number) {
       await eventually(`start ${number} of npm run dev`, () => starts().length >= number);
       return { port: Number(starts()[number - 1]?.[1]) };
@@ -78,7 +78,7 @@ function runDev(t: TestContext, cwd: string, ...flags: string[]) {
   };
 }
 
-/** A call that goes on until the server ends it: then `ended` resolves with its error. */
+/** A call that lasts until the server ends it; `ended` resolves with its error. */
 async function openCall(port: number) {
   const channel = dial({ address: `127.0.0.1:${port}` });
   const requests = feed<{ responseParameters: { size: number }[] }>();

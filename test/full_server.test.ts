@@ -14,15 +14,15 @@ import { echo, serveEcho } from './support/http2_echo.ts';
 import { listenTcp } from './support/tcp.ts';
 import { createHttp2Server } from './support/engine.ts';
 
-/** A client of node:http2's, and what it has heard. */
+/** A client of node:http2, and what it has received. */
 interface Client {
   session: ClientHttp2Session;
-  /** The code, last stream and words of its GOAWAY. */
+  /** The code, last stream and debug data of its GOAWAY. */
   goAway: [code: number, lastStream: number, words: string] | undefined;
   isClosed: boolean;
 }
 
-/** An echo server whose peers come from the addresses that a test says. */
+/** An echo server whose test sets the addresses of its peers. */
 async function serve(t: TestContext, options: Partial<Http2ServerOptions>) {
   const incidents: Incident[] = [];
   const clock = { now: 0 };
@@ -51,7 +51,7 @@ async function serve(t: TestContext, options: Partial<Http2ServerOptions>) {
     greet,
   };
 
-  /** Connects from an address, and waits until both sides know of each other, or it is closed. */
+  /** Connects from an address, and waits until both sides are ready, or the connection is closed. */
   async function dial(from: string): Promise<Client> {
     remoteAddress = from;
     const session = connect(`http://127.0.0.1:${port}`).on('error', () => {});
@@ -67,7 +67,7 @@ async function serve(t: TestContext, options: Partial<Http2ServerOptions>) {
     return client;
   }
 
-  /** Connects, and says a preface and SETTINGS, and not a word more. */
+  /** Connects, and sends a preface and SETTINGS only. */
   async function greet(from: string): Promise<Socket> {
     remoteAddress = from;
     const socket = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true });
@@ -79,7 +79,7 @@ async function serve(t: TestContext, options: Partial<Http2ServerOptions>) {
   }
 }
 
-/** Resolves when the server has read all that was sent to it. */
+/** Resolves when the server has processed all that was sent. */
 function roundTrip({ session }: Client): Promise<void> {
   return new Promise((resolve) => session.ping(() => resolve()));
 }
@@ -100,7 +100,7 @@ async function call({ session }: Client): Promise<void> {
 
 const closed = (client: Client) => eventually('a closed connection', () => client.isClosed);
 const words = (count: number) =>
-  `Cannot keep an idle connection: there are ${count}, and another one comes`;
+  `Cannot keep an idle connection: there are ${count}, and a new one needs a slot`;
 
 test('a full server closes the connection that has been idle longest, and reports it', async (t) => {
   const { dial, server, incidents } = await serve(t, { maxConnections: 3 });
@@ -162,7 +162,7 @@ test('a full server closes a connection of the address with the most, even if an
   const { dial, reasons } = await serve(t, { maxConnections: 4 });
   const longest = await dial('a');
   const crowd = [await dial('b'), await dial('b'), await dial('b')];
-  // As often as it likes: that would keep others out.
+  // Repeated calls must not protect it.
   for (const client of crowd) await call(client);
 
   const others = [await dial('c'), await dial('d')];

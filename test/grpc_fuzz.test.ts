@@ -22,14 +22,14 @@ import { frameOf } from './support/http2_peer.ts';
 import { usedMemory } from './support/memory.ts';
 import { createHttp2Server, createRouter, defaultLimits } from './support/engine.ts';
 
-/** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
+/** `FUZZ_SEED=… FUZZ_SESSIONS=1` repeats a failure. */
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));
 const sessions = Number(process.env['FUZZ_SESSIONS'] ?? 250);
-/** After so many sessions all code has been compiled, and what is kept for good is there. */
+/** The sessions after which all code is compiled, and all caches are filled. */
 const warmUp = 125;
-/** Bytes by which what is in use may differ all the same, however many sessions there are. */
+/** The allowed growth of memory in bytes. */
 const maxGrowth = 1024 * 1024;
-/** Turns of the event loop in which all that is over has ended. */
+/** The maximum turns of the event loop until everything has ended. */
 const maxTurns = 1_000_000;
 const limits = { ...defaultLimits, maxConcurrentStreams: 20 };
 const greeting = Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, Buffer.alloc(0))]);
@@ -37,7 +37,7 @@ const greeting = Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, Buffe
 mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
 let now = 0;
 let session = 0;
-/** The lines of the log, by what their calls are called. */
+/** Log lines by request ID. */
 let logged: { request_id: string; 'rpc.status_code': string }[] = [];
 const openCalls = new OpenCalls();
 const router = createRouter({
@@ -59,11 +59,11 @@ const server = buildServer(
     ...(await servicesOf({ echo: fuzzEcho(() => session) })),
   },
 );
-// Its router has methods from then on; nobody connects.
+// The router has methods from then on; nothing connects.
 await server.listen({ host: '127.0.0.1', port: 0 });
 server.forceShutdown();
 
-/** Puts the server through one session on one connection; throws when it breaks. */
+/** Plays one session on one connection; throws on failure. */
 async function play(): Promise<void> {
   const random = createRandom(session);
   const { below, oneIn, pick } = random;
@@ -104,7 +104,7 @@ async function play(): Promise<void> {
   connection.close();
   answers.read(connection.take({ room: true }));
   assert.equal(connection.openStreams, 0);
-  // Other threads may be about to inflate what nobody waits for.
+  // Other threads may still decompress messages.
   await eventually('all bytes to be given back', () => accounts.used.bytes === 0);
   assert.deepEqual(accounts.used, { bytes: 0, calls: 0, streams: 0 });
 
@@ -123,7 +123,7 @@ async function play(): Promise<void> {
     try {
       share.read(bytes);
     } catch (error) {
-      // Where the connection has failed, somewhere in these bytes.
+      // The position in the input where the connection failed.
       if (!connection.isOver) throw error;
     }
   }
@@ -134,7 +134,7 @@ function pass(ms: number): void {
   mock.timers.tick(ms);
 }
 
-/** What a client makes of what the server says; throws where that is no HTTP, or no gRPC. */
+/** Parses the server's output; throws if it is not valid HTTP/2 and gRPC. */
 function createAnswers() {
   const hpack = createHpackDecoder({ maxHeaderListSize: 1e6 });
   const states = new Map<number, 'begun' | 'ended'>();

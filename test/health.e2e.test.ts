@@ -49,7 +49,7 @@ test('the health port answers a check beside 300 watches on one connection', asy
   const channel = dial({ address: `127.0.0.1:${String(port)}` });
   t.after(() => channel.close());
   const client = createClient(HealthDefinition, channel);
-  // What waits for a stream to end waits for ever.
+  // Otherwise a read would wait for ever.
   const signal = AbortSignal.timeout(10_000);
   const watches = Array.from({ length: 300 }, () =>
     client.watch({ service: '' }, { signal })[Symbol.asyncIterator]().next(),
@@ -81,7 +81,7 @@ test('the health port answers probes while 1000 connections with only a preface 
 
   await fill(1000);
   const first = await probe();
-  // What was lost comes again.
+  // Replaces connections that were closed.
   await fill(50);
   const second = await probe();
 
@@ -282,7 +282,7 @@ test('health supports TLS: CAs, server names, client certificates, or no verific
   assert.deepEqual([wrongName.code, untrusted.code, noPem.code], [2, 2, 1]);
 });
 
-/** A server that answers SERVING to whatever it is asked, and keeps that. */
+/** A server that answers SERVING to all requests, and records them. */
 async function recordRequests(t: TestContext) {
   const requests: { headers: IncomingHttpHeaders; body: Buffer }[] = [];
   const server = createHttp2Server((request, response) => {
@@ -299,7 +299,7 @@ async function recordRequests(t: TestContext) {
   return { address: `127.0.0.1:${await listenTcp(server)}`, requests };
 }
 
-/** A server of health that asks for a client certificate; its own is for greeter.test alone. */
+/** A health server that requires client certificates; its own is for greeter.test only. */
 async function serveMutualTls(t: TestContext) {
   const attributes = [{ name: 'commonName', value: 'greeter.test' }];
   const extensions = [

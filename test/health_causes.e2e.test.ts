@@ -10,8 +10,8 @@ import { install } from './support/program.ts';
 import { listenTcp } from './support/tcp.ts';
 
 /**
- * Says why `health` got no connection; its exit code has to be 2. It tries for a second, so that tests
- * ask for all of their causes at once.
+ * The reason that `health` prints for a failed connection; asserts exit code 2. It tries for a second, so tests run
+ * concurrently.
  */
 async function causeOf(addr: string, flags: readonly string[] = []): Promise<string> {
   using program = install();
@@ -30,7 +30,7 @@ async function serveTls(t: TestContext, options: SecureServerOptions): Promise<n
   return listenTcp(server);
 }
 
-/** Certificates of one authority, in files as well. */
+/** Certificates of one CA, also as files. */
 async function setUp(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));

@@ -18,7 +18,7 @@ import { echo, pattern, serveEcho } from './support/http2_echo.ts';
 import { until } from './support/harness.ts';
 import { createHttp2Server } from './support/engine.ts';
 
-/** An echo server, and node:http2's client of it. */
+/** An echo server, and a client of node:http2. */
 async function serve(t: TestContext, options: Partial<Http2ServerOptions> = {}) {
   const echoing = await serveEcho(createHttp2Server({ serve: echo, ...options }));
   t.after(() => echoing.close());
@@ -34,7 +34,7 @@ async function serve(t: TestContext, options: Partial<Http2ServerOptions> = {}) 
   };
 }
 
-/** Sends a body, and gives what comes back. */
+/** Sends a body; returns the response. */
 async function post(session: ClientHttp2Session, body: Buffer, trailers: unknown[] = []) {
   const stream = session.request({ ':method': 'POST', ':path': '/', 'x-trailers': 'x-trailers' });
   stream.on('trailers', (fields: unknown) => void trailers.push(fields));
@@ -42,7 +42,7 @@ async function post(session: ClientHttp2Session, body: Buffer, trailers: unknown
   return buffer(stream);
 }
 
-/** What a body is: its length and its hash, which takes no more memory however long it is. */
+/** The length and hash of a body, in constant memory. */
 async function digest(body: AsyncIterable<Buffer>) {
   const hash = createHash('sha256');
   let length = 0;
@@ -229,6 +229,6 @@ test('a silent connection gets a PING, and is closed without an answer', async (
   t.mock.timers.tick(1000);
   await until(() => server.openConnections === 0);
 
-  // A PING, and nothing else.
+  // A PING and nothing else.
   assert.equal(heard.subarray(before).toString('hex'), `0000080600${'00'.repeat(12)}`);
 });

@@ -11,12 +11,12 @@ import { ok, receiveOnce, trailer } from './support/http2_peer.ts';
 import { usedMemory } from './support/memory.ts';
 import { defaultLimits } from './support/engine.ts';
 
-/** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
+/** `FUZZ_SEED=… FUZZ_SESSIONS=1` repeats a failure. */
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));
 const sessions = Number(process.env['FUZZ_SESSIONS'] ?? 900);
-/** After so many sessions all code has been compiled, and what is kept for good is there. */
+/** The sessions after which all code is compiled, and all caches are filled. */
 const warmUp = 300;
-/** Bytes by which what is in use may differ all the same, however many sessions there are. */
+/** The allowed growth of memory in bytes. */
 const maxGrowth = 1024 * 1024;
 const limits = { ...defaultLimits, maxConcurrentStreams: 20, streamWindowSize: 20_000 };
 const greeting = Buffer.concat([preface, Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]);
@@ -25,7 +25,7 @@ const largeBody = Buffer.alloc(100_000);
 /** More than a frame. */
 const largeBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(20_000)]);
 
-/** A server that answers in all the ways there are, at once or later. */
+/** A server that responds in random ways, at once or later. */
 function createFuzzServer({ oneIn, pick }: Random) {
   const later: (() => void)[] = [];
   const serve = (stream: Stream): StreamEvents => {
@@ -75,7 +75,7 @@ function createFuzzServer({ oneIn, pick }: Random) {
   return { serve, later };
 }
 
-/** Puts a connection through one session; throws when it breaks. */
+/** Plays one session on a connection; throws on failure. */
 function play(from: number): void {
   const random = createRandom(from);
   const { below, oneIn, pick } = random;
@@ -111,7 +111,7 @@ function play(from: number): void {
   for (const bytes of client.leave()) if (!connection.isOver) say(bytes);
   connection.take({ room: true });
   const wasOver = connection.isOver;
-  // A wrong byte may have opened a stream that the client knows nothing of.
+  // An invalid byte may have opened a stream that the client does not know.
   if (!wasOver && wrongOneIn === 0) assertHeld();
   connection.lost();
   connection.take({ room: true });
@@ -126,14 +126,14 @@ function play(from: number): void {
     try {
       share.read(bytes);
     } catch (error) {
-      // Where the connection has failed, somewhere in these bytes.
+      // The position in the input where the connection failed.
       if (!connection.isOver) throw error;
     }
   }
 
   function assertHeld(): void {
     assert.equal(connection.openStreams, 0);
-    // Of the streams that were reset it remembers some.
+    // It remembers some of the reset streams.
     connection.forget();
     share.forget();
     connection.count();

@@ -17,7 +17,7 @@ import { frameOf, word } from './support/http2_peer.ts';
 import { rpcMethods, paths } from './support/kinds.ts';
 import { connectRaw } from './support/raw_client.ts';
 
-/** The direct engine in plain text, unless it is told otherwise. */
+/** The direct engine in plaintext by default. */
 function serve(options: ServeOptions = {}): Promise<Running> {
   return serveAny({ engine: 'direct', tls: undefined, ...options });
 }
@@ -28,10 +28,10 @@ function dial({ address }: Running): Socket {
 }
 
 const greeting = Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, Buffer.alloc(0))]);
-/** An open call whose request has not ended. */
+/** An open call whose request is not complete. */
 const openCall = headers(1, callOf(paths.clientStream));
 
-/** Says it on a connection, waits for its end, and gives the only incident. */
+/** Sends bytes on a connection, waits for its end, and returns the only incident. */
 async function incidentOf(running: Running, said: Buffer) {
   const socket = dial(running);
   socket.resume().write(said);
@@ -100,7 +100,7 @@ test('a connection that is evicted at --max-connections is reported', async () =
 test('a connection that is refused at --max-connections is reported', async () => {
   await using running = await serve({ limits: { maxConnections: 1 } });
   const first = dial(running);
-  // It does not go, since it has a call.
+  // It has a call, so it is not evicted.
   first.write(Buffer.concat([greeting, openCall]));
   await eventually('the first call', () => running.counts().calls === 1);
 
@@ -136,7 +136,7 @@ test('calls that a GOAWAY of the server ends are UNAVAILABLE, with the reason in
   );
   const line = await running.log.line({ 'rpc.method': rpcMethods.clientStream });
 
-  const reason = 'Cannot take PUSH_PROMISE from a client';
+  const reason = 'Cannot accept PUSH_PROMISE from a client';
   assert.partialDeepStrictEqual(incident, { reason: 'goaway_protocol_error', message: reason });
   assert.partialDeepStrictEqual(line, { 'rpc.status_code': 'UNAVAILABLE', reason, level: 30 });
 });
@@ -185,7 +185,7 @@ test('a connection whose peer does not answer a PING is reported, its calls as U
   assert.partialDeepStrictEqual(running.incidents, [{ reason: 'keepalive_timeout' }]);
   assert.partialDeepStrictEqual(line, {
     'rpc.status_code': 'UNAVAILABLE',
-    reason: 'Cannot hear the peer: it has not answered a PING',
+    reason: 'Cannot reach the peer: it has not answered a PING',
   });
 });
 

@@ -16,7 +16,7 @@ import { connectRaw } from './support/raw_client.ts';
 import { dialSocket } from './support/tls.ts';
 import { preface } from '../src/engine/http2/frames.ts';
 
-/** The built file, with its times as short as they can be. */
+/** The built file, with the shortest times. */
 void suite('the limits that are flags', { concurrency: true }, () => {
   test('--max-in-flight refuses calls above the limit', async () => {
     using program = install();
@@ -58,7 +58,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     const [, least = ''] =
       /^ {2}--max-buffered-bytes: must be at least (\d+),/m.exec(refused.err) ?? [];
     const { channel } = await program.serve(['--max-buffered-bytes', least], { env });
-    // What is not the body of a request of that size.
+    // The overhead of a request of that size.
     const payload = { body: Buffer.alloc(size - 40) };
     const client = createClient(TestServiceDefinition, channel);
 
@@ -134,7 +134,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     const { address } = await program.serve(times);
     const { socket } = dialSocket(address);
     socket.on('error', () => {}).resume();
-    // SETTINGS, and then not a word.
+    // SETTINGS, and nothing else.
     socket.write(Buffer.concat([preface, Buffer.from('000000040000000000', 'hex')]));
 
     await once(socket, 'close');
@@ -150,7 +150,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
     await client.emptyCall({});
     await assert.rejects(client.emptyCall({}, { metadata: Metadata({ x: 'x'.repeat(1024) }) }), {
       code: Status.RESOURCE_EXHAUSTED,
-      details: 'Cannot take request headers of more than 1024 bytes',
+      details: 'Cannot accept request headers of more than 1024 bytes',
     });
   });
 });

@@ -16,7 +16,7 @@ import { install, type ServedUnread } from './support/program.ts';
 import { listenTcp } from './support/tcp.ts';
 import { serverTls } from './support/tls.ts';
 
-/** A device on which there is never room. */
+/** A device that is always full. */
 function openFull(t: TestContext): number {
   const full = openSync('/dev/full', 'w');
   t.after(() => closeSync(full));
@@ -27,7 +27,7 @@ async function call({ channel }: ServedUnread): Promise<void> {
   await createClient(TestServiceDefinition, channel).emptyCall({});
 }
 
-/** Calls until lines are lost; each call has one. */
+/** Makes calls until log lines are lost; each call has one. */
 async function losesLines(server: ServedUnread): Promise<void> {
   await eventually('lost lines in the metric', async () => {
     await call(server);
@@ -93,7 +93,7 @@ test('a log continues, in whole lines, when its file system has space again', as
     assert.equal(status, 0, 'prlimit');
   };
 
-  // There is room for half a line.
+  // There is space for half a line.
   limit(statSync(file).size + 50);
   for (let i = 0; i < 10; i++) await call(server);
   await losesLines(server);

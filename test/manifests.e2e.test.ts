@@ -56,7 +56,7 @@ test("the Job's health check trusts the CA, over TLS", async () => {
   const args = argsOf(read('tls/health_check_job.yaml'), address);
 
   const trusting = args.map((arg) => arg.replace(mountPath, secret.path('.')));
-  // The certificate is for the Service, and the server is here.
+  // The certificate is for the Service, but the server is local.
   const ended = await program.run([...trusting, '-tls-server-name=greeter']);
 
   assert.deepEqual(ended, serving);
@@ -94,7 +94,7 @@ test("the Job's health check sends its certificate if the server requires one", 
 
 const serving = { code: 0, out: 'status: SERVING\n', err: '' };
 
-/** The files that cert-manager would make of a Certificate, mounted. */
+/** Mounts the files that cert-manager creates for a Certificate. */
 async function mountCertificate(
   spec: { dnsNames: string[] } = wanted,
   authority?: CertificatePair,
@@ -108,7 +108,7 @@ interface Component {
   configMapGenerator: readonly { literals: readonly string[] }[];
 }
 
-/** What components have a server told, with the files of a Secret that is mounted here. */
+/** The variables that components set, with the files of a mounted Secret. */
 function variablesOf(all: readonly Component[], secret: Secret): Record<string, string> {
   const literals = all.flatMap(({ configMapGenerator: [first] }) => first?.literals ?? []);
   return Object.fromEntries(
@@ -120,7 +120,7 @@ interface Job {
   spec: { template: { spec: { containers: readonly { args: readonly string[] }[] } } };
 }
 
-/** What a Job runs, of a server that is here. */
+/** The arguments of a Job for a local server. */
 function argsOf({ spec }: Job, address: string): string[] {
   const [{ args } = assert.fail('runs nothing')] = spec.template.spec.containers;
   return args.map((arg) => arg.replace('greeter:50051', address));

@@ -56,14 +56,14 @@ test("a pod's ephemeral storage fits the log that the kubelet keeps, with the lo
   const MB = 1e6;
   // KubeletConfiguration: containerLogMaxSize, containerLogMaxFiles, containerLogMonitorInterval.
   const [maxSize, maxFiles, interval] = [10 * 2 ** 20, 5, 10];
-  // The most calls that one process was seen to serve; the line of test/grpc_attacks/log.test.ts, with an
-  // address of IPv6, and what the container runtime writes before it.
+  // The maximum calls per second that one process served; the line of test/grpc_attacks/log.test.ts with an IPv6
+  // address, and the prefix of the container runtime.
   const perSecond = 40_000 * 700;
-  // It is below the size when the kubelet looks, and grows until the kubelet looks again.
+  // The file is below the limit when the kubelet checks it, and grows until the next check.
   const file = maxSize + interval * perSecond;
   const compressed = file / 5;
 
-  // The one that is written, which grows while the one before it is compressed, as long again.
+  // The current file grows while the previous one is compressed, which takes as long again.
   const sum = 2 * file + interval * perSecond + (maxFiles - 2) * compressed;
 
   const limit = bytesOf(container.resources.limits['ephemeral-storage']);
@@ -106,7 +106,7 @@ test('the network policy allows clients to every gRPC port, and spans to their c
   const { tracing } = loadConfig({ flags: {}, env: otlp });
 
   const [clients, monitoring] = ingress.map(numbers);
-  // Not to the port of health: the kubelet needs no leave, and others could keep it from its probes.
+  // The health port is excluded: the kubelet needs no permission, and others could block its probes.
   assert.deepEqual(clients, portsOf(config.listen));
   assert.deepEqual(monitoring, portsOf(config.adminListen ?? []));
   assert.deepEqual(egress.map(numbers), [[53, 53], [Number(new URL(tracing?.url ?? '').port)]]);
@@ -160,7 +160,7 @@ test('the commands in the docs name what is in the manifests', () => {
   }
 });
 
-/** `64Mi`, say. */
+/** Parses a quantity such as `64Mi`. */
 function bytesOf(quantity: string): number {
   const { count, unit = '' } = /^(?<count>\d+)(?<unit>[KMG]i)$/.exec(quantity)?.groups ?? {};
   return Number(count) * 1024 ** ' KMG'.indexOf(unit.charAt(0));
@@ -207,7 +207,7 @@ test("the docs' Secrets have every file that a pod reads", () => {
   assert.ok(made.includes(` greeter-tls `));
 });
 
-/** What stands in a document's blocks for a shell. */
+/** The shell blocks of a document. */
 function shellBlocks(document: string): string[] {
   return [...document.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);
 }

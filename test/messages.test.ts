@@ -13,7 +13,7 @@ import { connectRaw, frame, packed } from './support/raw_client.ts';
 const MiB = 1024 * 1024;
 const gzip = { 'grpc-encoding': 'gzip' };
 
-/** A field of these bytes, behind its length; `tag` is its number and the wire type 2. */
+/** A length-delimited field; `tag` has its number and wire type 2. */
 function field(tag: number, bytes: Buffer): Buffer {
   const length: number[] = [];
   let left = bytes.length;
@@ -21,7 +21,7 @@ function field(tag: number, bytes: Buffer): Buffer {
   return Buffer.concat([Buffer.from([tag, ...length, left]), bytes]);
 }
 
-/** Methods that take strings, and one of them in the request of each. */
+/** Methods with strings, and one string field of each. */
 const strings: [path: string, wrap: (text: Buffer) => Buffer][] = [
   ...Object.values(paths),
   '/grpc.health.v1.Health/Check',
@@ -42,7 +42,7 @@ strings.push([
   (text) => field(0x12, text),
 ]);
 
-/** What a call with this message ended with, wherever its status stands. */
+/** The status of a call with this message, from headers or trailers. */
 async function statusOf(address: string, path: string, body: Buffer, fields = {}) {
   const client = await connectRaw(address);
   const { headers, trailers } = await answerTo(client, { path, body, fields });
@@ -70,7 +70,7 @@ test('a string that is not UTF-8 ends a call of every method with INTERNAL', asy
       assert.equal(code, Status.INTERNAL, `${path}, ${what}`);
       const said =
         engineName === 'direct'
-          ? 'Cannot take a message with a string that is not UTF-8'
+          ? 'Cannot accept a message with a string that is not UTF-8'
           : 'Error deserializing request';
       assert.equal(message, said, `${path}, ${what}`);
     }
@@ -89,7 +89,7 @@ test('a UTF-8 string is accepted unchanged, whatever its length and contents', a
   }
 });
 
-/** A message of nearly the largest size, of a few bytes again and again. */
+/** Repeats a few bytes to a message of nearly the maximum size. */
 function many(...bytes: number[]): Buffer {
   return Buffer.alloc(4 * MiB - 64, Buffer.from(bytes));
 }
@@ -106,7 +106,7 @@ const swollen: Record<string, [path: string, message: Buffer]> = {
 };
 
 for (const [what, [path, message]] of Object.entries(swollen)) {
-  // What takes it would never end, or much later.
+  // A server that decodes it would take much longer.
   const options = { timeout: 20_000 };
   test(
     `a message of a few KiB that would become a hundred MiB of ${what} is not decoded`,
@@ -118,7 +118,7 @@ for (const [what, [path, message]] of Object.entries(swollen)) {
       const { code, message: said } = await statusOf(running.address, path, body, gzip);
 
       if (engineName === 'direct') {
-        assert.match(said, /^Cannot take a message that becomes so much: at most \d+ bytes/);
+        assert.match(said, /^Cannot accept a message that takes so much memory: at most \d+ bytes/);
         assert.equal(code, Status.RESOURCE_EXHAUSTED);
       } else assert.equal(code, Status.INTERNAL);
     },
@@ -203,7 +203,7 @@ test('a message that does not fit is rejected before it is fully decoded', async
 
   assert.deepEqual(refused, {
     code: Status.RESOURCE_EXHAUSTED,
-    message: 'Cannot take this message: too much is buffered',
+    message: 'Cannot accept this message: too much is buffered',
   });
   assert.equal(small.text, 'Hello you');
 });

@@ -16,14 +16,14 @@ import { dialSocket } from './support/tls.ts';
 
 const { END_HEADERS, END_STREAM } = Flag;
 
-/** What came back on a stream: each header list, and `RST_STREAM CODE`. */
+/** The received header lists of a stream, and `RST_STREAM CODE`. */
 type Heard = (Record<string, string> | string)[];
 
-/** A client that says what it likes, header by header. */
+/** A client that sends any header fields. */
 interface Wire extends Disposable {
-  /** Sends a call; resolves with what came back. */
+  /** Makes a call; resolves with what it received. */
   call(fields: readonly string[], how?: CallOptions): Promise<Heard>;
-  /** The code of the GOAWAY, once there is one. */
+  /** The error code of GOAWAY, if there was one. */
   goAway: () => number | undefined;
 }
 
@@ -71,17 +71,17 @@ async function connectWire(
       streams.set(id, heard);
       const data = frameOf(FrameType.DATA, trailers ? 0 : END_STREAM, id, body);
       const end = trailers ? [headersOf(id, trailers, END_STREAM)] : [];
-      // In one write, or Nagle's algorithm makes each call wait.
+      // In one write, as Nagle's algorithm would delay each call.
       socket.write(Buffer.concat([headersOf(id, fields, 0), data, ...end]));
       await until(() => ended.has(id) || goAway !== undefined);
       streams.delete(id);
-      // A request that is answered before it has ended is told to stop.
+      // A request that is answered early is reset with NO_ERROR.
       return heard.filter((said, i) => i === 0 || said !== 'RST_STREAM 0');
     },
   };
 }
 
-/** A whole header block, in frames as large as they may be. */
+/** A header block in frames of the maximum size. */
 function headersOf(id: number, fields: readonly string[], flags: number): Buffer {
   const block = encodeHeaders(fields);
   const frames: Buffer[] = [];
@@ -138,7 +138,7 @@ test('NUL, CR and LF in any value reset the stream, and the connection continues
 test('headers above the limit end their call with RESOURCE_EXHAUSTED, and the connection continues', async () => {
   await using running = await serve({ engine: 'direct' });
   using wire = await connectWire(running);
-  const details = 'Cannot take request headers of more than 16384 bytes';
+  const details = 'Cannot accept request headers of more than 16384 bytes';
 
   for (const count of [20, 200, 900]) {
     for (const path of Object.values(paths)) {
@@ -171,7 +171,7 @@ test('headers above the limit are logged with what is known of the call', async 
   const asked = running.log.lines.map((line) => line['rpc.method_original']);
   assert.deepEqual(asked, ['echo.Echo/Nope', '(unknown)']);
 
-  // What is no gRPC call is told in HTTP's words.
+  // A request that is not a gRPC call gets an HTTP status.
   const page = request('/').toSpliced(8, 2, ...large);
   const [answer] = await wire.call(page);
   assert.partialDeepStrictEqual(answer, { ':status': '431', 'content-type': 'text/plain' });
@@ -193,7 +193,7 @@ test('trailers above the limit end their call with RESOURCE_EXHAUSTED, too', asy
     const heard = await wire.call(request(path), { trailers: kilobytes(20) });
     assert.partialDeepStrictEqual(heard.at(-1), {
       'grpc-status': '8',
-      'grpc-message': 'Cannot take request trailers of more than 16384 bytes',
+      'grpc-message': 'Cannot accept request trailers of more than 16384 bytes',
     });
     await running.log.line({
       'rpc.method': path.slice(1),
@@ -232,7 +232,7 @@ test('a status message of megabytes is truncated to 4 KiB', async () => {
   });
 });
 
-/** A server whose methods do this with their metadata, and then respond. */
+/** A server whose methods modify their metadata, and then respond. */
 function serveWith(touch: (context: CallContext) => void, messages = 1) {
   return serve({
     engine: 'direct',
@@ -263,7 +263,7 @@ test('response metadata has no white space around values', async () => {
   assert.partialDeepStrictEqual(heard, [{ 'x-a': 'a b' }, { 'x-b': 'c', 'grpc-status': '0' }]);
 });
 
-/** Each call has another one in its headers, or in its trailers if it fails. */
+/** Removes request IDs, which are different for every call. */
 function withoutIds(heard: readonly unknown[]): object[] {
   return heard.map((fields) => {
     const { 'x-request-id': _id, ...others }: { 'x-request-id'?: unknown } = Object(fields);
@@ -271,7 +271,7 @@ function withoutIds(heard: readonly unknown[]): object[] {
   });
 }
 
-/** Puts a value into metadata that nice-grpc would not take. */
+/** Puts a value into metadata that nice-grpc would reject. */
 function spoil({ header, trailer }: CallContext, which: 'header' | 'trailer'): void {
   const metadata = which === 'header' ? header : trailer;
   metadata.set('x-a', 'fine').getAll('x-a')[0] = 'a\r\nb';
@@ -349,7 +349,7 @@ test("the client's own header limit is respected, and the status is always sent"
     assert.equal('x-b' in Object(heard.at(-1)), most === 2000);
     assert.equal('grpc-message' in Object(nope.at(-1)), most >= 1000);
   }
-  // It is the client's doing, and logged so.
+  // The client caused it, so it is logged at info.
   const line = await running.log.line({ 'rpc.status_code': 'INTERNAL' });
   assert.deepEqual(
     [line['level'], line['reason']],

@@ -37,21 +37,21 @@ test('SIGUSR1 opens no debugger port, and the server continues', async () => {
 
   server.signal('SIGUSR1');
 
-  // Node would say on standard error where its debugger listens.
+  // Node would print the address of its debugger to standard error.
   await callAndStop(server);
 });
 
-/** Runs what follows as process 1, as a container does. */
+/** Runs the following command as process 1, as in a container. */
 const asFirst = ['unshare', '--pid', '--fork', '--kill-child'];
 const canBeFirst = spawnSync('unshare', [...asFirst.slice(1), 'true']).status === 0;
 
-/** The process itself, of one that was started so where that is allowed. */
+/** The process ID of the program itself, if it was started like this. */
 function innermost(pid: number): number {
   if (!canBeFirst) return pid;
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'));
 }
 
-/** A server that takes connections, and says nothing. */
+/** A server that accepts connections, and sends nothing. */
 async function silentServer(t: TestContext) {
   const sockets: Socket[] = [];
   const server = createServer((socket) => void sockets.push(socket.on('error', () => {})));
@@ -63,7 +63,7 @@ async function silentServer(t: TestContext) {
 }
 
 for (const [command, more] of [['health', ['-connect-timeout', '20s']]] as const) {
-  // Node leaves SIGINT to the kernel elsewhere, and who pressed Ctrl-C sees that it was that.
+  // Elsewhere Node leaves SIGINT to the kernel, so the exit shows the signal.
   for (const [signal, code] of [
     ['SIGTERM', 143],
     ...(canBeFirst ? [['SIGINT', 130] as const] : []),
@@ -86,7 +86,7 @@ for (const [command, more] of [['health', ['-connect-timeout', '20s']]] as const
   }
 }
 
-/** Has Node connect to a port for each name that is looked up, and never say what it has found. */
+/** Makes Node's DNS lookups hang, with a connection to a port that shows it. */
 function lookingUpAt(address: string): readonly string[] {
   const [, port] = address.split(':');
   const slow = `

@@ -8,7 +8,7 @@ import { listenTcp } from './support/tcp.ts';
 const nowhere = 'http://127.0.0.1:1';
 const everywhere = { grpc_proxy: nowhere, https_proxy: nowhere, http_proxy: nowhere };
 
-/** A proxy that connects to this port whatever it is asked for, and keeps that. */
+/** A proxy that connects to this port for all requests, and records them. */
 async function openProxy(t: TestContext, port: number) {
   const asked: { target: string | undefined; credentials: string | undefined }[] = [];
   const proxy = createServer().on('connect', (request, socket) => {
@@ -65,7 +65,7 @@ test('health connects to others through the proxy, except to those in no_proxy',
   assert.deepEqual(through, { code: 0, out: 'status: SERVING\n', err: '' });
   const credentials = `Basic ${Buffer.from('me:secret').toString('base64')}`;
   assert.deepEqual(once, [{ target: 'pod.greeter.test:50051', credentials }]);
-  // Nobody knows its address.
+  // The name cannot be resolved.
   assert.deepEqual(
     direct.map(({ code }) => code),
     [2, 2, 2],

@@ -98,7 +98,7 @@ test("the README's commands do what it says", async (t) => {
   const [start, guide, tests, build, ...others] = commands();
   const run = shell(copyOfProject(t));
 
-  // This very test runs in the third.
+  // This test is part of `npm cit`.
   assert.deepEqual([tests, others], ['npm cit', []]);
   const server = run(`${start}`, {
     GREETER_LISTEN: '127.0.0.1:0',
@@ -114,13 +114,13 @@ test("the README's commands do what it says", async (t) => {
   assert.match(await built.output(), /dist\/greeter\.mjs: \d+ bytes/);
 });
 
-/** What stands in the README's blocks for a shell, but for what needs a cluster: see manifests.test.ts. */
+/** The shell blocks of the README, except for those that need a cluster: see manifests.test.ts. */
 function commands(): string[] {
   const blocks = [...readme.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);
   return blocks.filter((block) => !block.includes('kubectl'));
 }
 
-/** Runs commands in a folder; what `npm ci` would install is there already. */
+/** Runs commands in a folder with node_modules. */
 function shell(cwd: string) {
   const installed = 'npm() { [ "$1" = ci ] || command npm "$@"; }';
   return (command: string, env: Record<string, string> = {}) => {
@@ -143,7 +143,7 @@ function shell(cwd: string) {
         return pattern.exec(seen)?.[1];
       },
       async kill() {
-        // npm, its shell and the server.
+        // Ends npm, its shell and the server.
         if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
         await ended;
       },

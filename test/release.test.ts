@@ -58,7 +58,7 @@ test('the SBOM beside the built file has the bundled packages', () => {
   }
 });
 
-/** Every npm package that the built file has lines of: each part of it begins with its file's name. */
+/** The npm packages in the built file, where each part starts with the name of its source file. */
 function packagesInside(): { name: string; version: string }[] {
   const parts = readFileSync(built, 'utf8').matchAll(
     /^ *\/\/ (.*node_modules\/(?:@[^/]+\/)?[^/\s]+)\/\S+$/gm,

@@ -8,7 +8,7 @@ import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { serve, until } from './support/harness.ts';
 import { call, unending, waiting } from './support/kinds.ts';
 
-/** The one detail of a failed call, and the status it stands in. */
+/** The only detail of a failed call, and its google.rpc.Status. */
 function detailOf(trailer: Metadata) {
   const bytes = trailer.get('grpc-status-details-bin') ?? assert.fail('no details');
   const { code, message, details } = RichStatus.decode(bytes);
@@ -35,7 +35,7 @@ test('INVALID_ARGUMENT names the field and the rule', async () => {
 });
 
 test('the engine sends a retry delay when it refuses a call above the memory limit', async () => {
-  // One call finds room, and a second does not.
+  // One call fits, and a second does not.
   const limits = { maxBufferedBytes: 4000 };
   await using running = await serve({ engine: 'direct', echo: waiting(), limits });
   const cancel = new AbortController();
@@ -47,7 +47,7 @@ test('the engine sends a retry delay when it refuses a call above the memory lim
 
   await assert.rejects(running.client.unary({}, { onTrailer }), {
     code: Status.RESOURCE_EXHAUSTED,
-    details: 'Cannot take more calls: too much is buffered',
+    details: 'Cannot accept more calls: too much is buffered',
   });
 
   const { type, value } = detailOf(trailer);

@@ -10,17 +10,17 @@ import { callTest } from './support/interop_kinds.ts';
 import { kinds } from './support/kinds.ts';
 import { install, type Program, type Served } from './support/program.ts';
 
-/** Calls at work at any time, of each kind. */
+/** The number of concurrent calls of each kind. */
 const callsOfEachKind = 4;
-/** Calls that have ended between one restart and the next, at least. */
+/** The minimum number of calls between two restarts. */
 const callsBetween = 200;
 const restartsOfEach = 3;
 
-/** The service config that the documents give to clients: to go round all servers, and to retry. */
+/** The service config of the docs, with round_robin and retries. */
 const docs = readFileSync(join(import.meta.dirname, '../docs/kubernetes.md'), 'utf8');
 const serviceConfig = JSON.parse(/^```json\n([^]*?)\n```$/m.exec(docs)?.[1] ?? '');
 
-/** A channel that goes round all servers; without a policy it still retries what no server has seen. */
+/** A channel to all servers; without a retry policy it still retries what no server has seen. */
 function dialAll(servers: readonly Served[], { hasPolicy }: { hasPolicy: boolean }): Channel {
   const addresses = servers.map(({ address }) => address).join(',');
   const config = hasPolicy ? serviceConfig : { ...serviceConfig, methodConfig: [] };
@@ -30,7 +30,7 @@ function dialAll(servers: readonly Served[], { hasPolicy }: { hasPolicy: boolean
   });
 }
 
-/** Calls again and again, on all lanes, until it is stopped; counts how calls ended. */
+/** Makes calls continuously until it is stopped; counts their results. */
 function startLoad(channel: Channel) {
   const client = createClient(TestServiceDefinition, channel);
   const ended: Record<string, number> = { OK: 0 };
@@ -61,7 +61,7 @@ async function codeOf(replies: Promise<unknown>): Promise<string> {
   }
 }
 
-/** Like a rollout: the next one goes only when this one is back, and the client knows it. */
+/** As in a rollout, the next server restarts only when this one serves again and the client knows it. */
 async function restart(program: Program, server: Served): Promise<Served> {
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });

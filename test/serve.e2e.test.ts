@@ -13,7 +13,7 @@ import { install } from './support/program.ts';
 import { listenTcp } from './support/tcp.ts';
 import { serviceNames } from './support/harness.ts';
 
-/** Errors of the start are for people then: elsewhere they are lines of the log. */
+/** Errors of the start are human-readable then; elsewhere they are log lines. */
 const human = ['--log-format', 'human'];
 
 const inUse = 'address already in use';
@@ -244,7 +244,7 @@ test('a failed start is a JSON log line on standard error if the log is JSON', a
     assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60_000);
     assert.deepEqual([code, out, err.split('\n').length], [expected, '', 2]);
   }
-  // Not a log: people ask it.
+  // This is the output of a command, not a log.
   assert.equal(
     checked.err,
     `Cannot start with these settings:\n  GREETER_DRAIN_TIMEOUT "5": ${rule}\n`,
@@ -276,7 +276,7 @@ test('check-config prints the settings, or their errors', async () => {
     defaultDeadline: null,
     listen: [{ text: 'unix:x', path: 'x' }],
   });
-  // Not "auto": what it comes to.
+  // Not "auto", but the derived value.
   const { maxConnections, maxHandshakes } = JSON.parse(good.out);
   assert.ok(maxConnections > 0 && maxHandshakes > 0);
   assert.equal(good.code, 0);
@@ -289,7 +289,7 @@ test('--version and --help print, and every command has examples', async () => {
 
   const version = await program.run(['--version']);
   const help = await program.run(['--help']);
-  // The commit, where the build could know it; the sources have none.
+  // The commit, if the build knew it.
   assert.match(version.out, /^greeter \d+\.\d+\.\d+( \([0-9a-f]{7,40}(-dirty)?\))?\n$/);
   const list = help.out.split('\nCommands:\n')[1]?.split('\n\n')[0] ?? '';
   const commands = list.split('\n').map((line) => line.trim().split(' ')[0] ?? '');

@@ -7,7 +7,7 @@ import { after, before, suite, test } from 'node:test';
 import { agreed } from './support/agreement.ts';
 import { install } from './support/program.ts';
 
-/** Runs what follows without the powers by which no permission of a file keeps root away. */
+/** Runs the following command without root's capabilities, which override file permissions. */
 const withoutPowers =
   process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search'] : [];
 
@@ -26,7 +26,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** What neither takes, and the end of the one line that both say of it. */
+/** Settings that both commands reject, and the end of their error. */
 const refused: [args: string, rule: string][] = [
   ['--listen :1 --admin-listen :1', 'must not be one of --listen as well'],
   ['--listen :1 --health-listen :1', 'must not be one of --listen as well'],

@@ -8,7 +8,7 @@ import { createRandom } from './hpack/random.ts';
 import { install } from './support/program.ts';
 import { randomSettings, secret, writeFiles } from './support/random_settings.ts';
 
-/** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
+/** `FUZZ_SEED=… FUZZ_SESSIONS=1` repeats a failure. */
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const sessions = Number(process.env['FUZZ_SESSIONS'] ?? 30);
 const atOnce = 2;
@@ -24,7 +24,7 @@ test('check-config and serve agree on random settings, without a stack trace or 
   await Promise.all(Array.from({ length: atOnce }, work));
 
   t.diagnostic(`accepted ${counts[0]}, refused ${counts[2]}`);
-  // Or it would show little of what happens to settings that are right.
+  // Enough settings must be valid.
   if (sessions > 20) assert.ok(counts[0] * 2 >= counts[2], JSON.stringify(counts));
 
   async function work(): Promise<void> {

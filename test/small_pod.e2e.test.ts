@@ -38,7 +38,7 @@ const connections = 10;
 const handshakes = 6000;
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
 
-/** Serves in the memory of a pod, as the image and the manifests have it. */
+/** Serves in the memory of a pod, with the settings of image and manifests. */
 function servePod(program: Program, args: readonly string[] = []) {
   const engine = { GREETER_ENGINE: 'direct' };
   const env = { ...imageEnv(podMiB), ...podSettings, ...engine };
@@ -50,14 +50,14 @@ function maxMiB(pid: number): number {
   return peakMemory(pid) / 1024 ** 2;
 }
 
-/** The sources, which run where coverage is measured, take more than the built file. */
+/** The sources, which run for coverage, take more memory than the built file. */
 function assertFits(t: TestContext, { command }: Program, pid: number): void {
   const most = maxMiB(pid);
   t.diagnostic(`${Math.round(most)} MiB at most`);
   assert.ok(most < (command.endsWith('.ts') ? 1.25 : 1) * podMiB, `${most} MiB`);
 }
 
-/** Connects clients that give each response this window; the end of the test drops them. */
+/** Opens connections with this stream window; they are closed at the end of the test. */
 async function crowd(t: TestContext, address: string, initialWindowSize: number) {
   const sessions: ClientHttp2Session[] = [];
   t.after(() => {
@@ -77,7 +77,7 @@ function open(session: ClientHttp2Session, path: string, more: OutgoingHttpHeade
   return stream.on('error', () => {}).resume();
 }
 
-/** Tells what a call ends with, which is in its headers where nothing came before. */
+/** Calls back with the status of a call, which may be in its headers. */
 function onStatus(stream: ClientHttp2Stream, take: (headers: IncomingHttpHeaders) => void): void {
   for (const event of ['response', 'trailers']) {
     stream.on(event, (headers: IncomingHttpHeaders) => {
@@ -131,20 +131,20 @@ for (const size of [16, 64]) {
   );
 }
 
-/** A UnaryCall with so many bytes, for a response with as many. */
+/** A UnaryCall request of so many bytes, for a response of as many. */
 function echoRequest(size: number): Buffer {
   const request = { payload: { body: Buffer.alloc(size, 'x') }, responseSize: size };
   return frame(SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish());
 }
 
-/** Asks for so many KiB in every call, until as many have been given up as fill the budget several times. */
+/** Requests so many KiB in every call, until evicted calls have filled the limit several times. */
 async function readNothing(sessions: readonly ClientHttp2Session[], size: number) {
   const body = echoRequest(size * 1024);
   let calmed = 0;
   for (let i = 0; i < calls / connections; i++) {
     for (const session of sessions) {
       const stream = open(session, testPaths.unary);
-      // With a status where it has had to wait for room to be read, and with a reset where it is not taken.
+      // Either a status, if it waited for admission, or a reset.
       onStatus(stream, (headers) => {
         if (headers['grpc-status'] === String(Status.RESOURCE_EXHAUSTED)) calmed++;
       });
@@ -179,14 +179,14 @@ test(
       }
     }
 
-    // One in ten has been given up or refused.
+    // One in ten has been evicted or refused.
     await until(() => ended >= calls / 10);
     await createClient(HealthDefinition, channel).check({});
     assertFits(t, program, pid);
   },
 );
 
-/** The same with TLS, and with the limits that a pod has by default. */
+/** The same with TLS, and with a pod's default limits. */
 async function serveTlsPod(program: Program) {
   const files = mountSecret({ ...(await certificate()) });
   const flags = {
@@ -249,14 +249,14 @@ test(
       open.add(socket);
       socket.resume().on('close', () => open.delete(socket));
       await once(socket, 'connect');
-      // Half of them say nothing at all.
+      // Half of them send nothing at all.
       if (i % 2 === 0) socket.write(hello);
     }
     await eventually('the oldest to be dropped', () => open.size < handshakes / 10);
     const taken = await handshake(port);
 
     assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
-    // What is dropped is freed at once.
+    // Dropped handshakes are freed at once.
     t.diagnostic(`${Math.round(maxMiB(pid) - before)} MiB more than before`);
     assert.ok(maxMiB(pid) - before < 64);
     assertFits(t, program, pid);

@@ -19,9 +19,9 @@ import { parsePrometheus, type Sample } from './support/prometheus.ts';
 import { frame } from './support/raw_client.ts';
 import { connectSoak, type SoakClient } from './support/soak_client.ts';
 
-/** `npm run soak` has 600, CI a tenth of that. */
+/** `npm run soak` runs 600 s, CI a tenth of that. */
 const seconds = Number(process.env['SOAK_SECONDS'] ?? 2);
-/** In less time memory is not level yet. */
+/** Memory is not stable in less time. */
 const measuresMemory = seconds >= 60;
 const liveMemory = join(import.meta.dirname, 'support/live_memory.ts');
 const lanes = 16;
@@ -32,7 +32,7 @@ const input = inputRequest(10);
 const pinged = outputRequest(ping(10));
 const end = { end: true };
 
-/** What a client does with one call; gives the code that the server must count. */
+/** One call of a client; returns the code that the server must count. */
 type Play = (client: SoakClient) => Promise<string>;
 
 const plays: readonly [Play, ...Play[]] = [
@@ -75,7 +75,7 @@ function sends(path: string, code: string, body: Buffer): Play {
   };
 }
 
-/** How Prometheus' users know the codes. */
+/** Status codes as Prometheus labels. */
 function codeLabel(code: string): string {
   if (code === 'OK') return code;
   if (code === 'CANCELLED') return 'Canceled';
@@ -91,13 +91,13 @@ test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted
   const live = join(folder, 'live');
   writeFileSync(live, '');
   const flags = ['--admin-listen', '127.0.0.1:0'];
-  // On grpc-js some of these calls end otherwise, and are not counted: docs/engines.md.
+  // On grpc-js some of these calls end differently, and are not counted: docs/engines.md.
   const server = await program.serve([...flags, '--engine', 'direct'], {
     env: { LIVE_MEMORY: live },
     nodeFlags: measuresMemory ? ['--import', liveMemory] : [],
   });
   const { port } = await server.log.line({ msg: 'admin listening' });
-  // Nobody reads millions of lines, and that must not matter either.
+  // Nothing reads millions of lines, which must not matter either.
   server.stallLog();
   const scrape = async () =>
     parsePrometheus(await (await fetch(`http://127.0.0.1:${String(port)}/metrics`)).text());
@@ -129,7 +129,7 @@ test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted
   );
   assert.equal(sum(samples, 'greeter_open_streams'), 0);
   if (measuresMemory) {
-    // How much garbage there is when somebody looks is chance; what is left without it is not.
+    // The amount of garbage is random, so only live memory is compared.
     assertLevel(lived(), { by: 1.05, of: (values) => Math.min(...values) });
     assertLevel(resident, { by: 1.25, of: (values) => Math.max(...values) });
   }
@@ -138,7 +138,7 @@ test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted
     while (!over.aborted) {
       const client = await connectSoak(server.address);
       for (let i = 0; i < callsOfEachConnection; i++) count(await random.pick(plays)(client));
-      // A connection may go in the middle of calls.
+      // A connection may be closed in the middle of calls.
       const left = random.below(3);
       for (let i = 0; i < left; i++) {
         const id = client.open(testPaths.bidi);
@@ -187,7 +187,7 @@ function inKilobytes(bytes: number): number {
   return Math.round(bytes / 1024);
 }
 
-/** After a third of the time to warm up, the last third takes no more than the one before it. */
+/** After a third of the time to warm up, the last third must not take more than the second. */
 function assertLevel(
   bytes: readonly number[],
   { by, of }: { by: number; of: (values: readonly number[]) => number },

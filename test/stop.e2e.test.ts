@@ -26,7 +26,7 @@ import { install, type Served } from './support/program.ts';
 import { connectRaw, unframe } from './support/raw_client.ts';
 import { dialSocket } from './support/tls.ts';
 
-/** Opens a stream of each kind, and gives what finishes them. */
+/** Opens a stream of each kind; returns functions that finish them. */
 async function openStreams({ channel }: Served) {
   const client = createClient(TestServiceDefinition, channel);
   const [uploads, pings] = [feed<Ping>(), feed<Ping>()];
@@ -35,7 +35,7 @@ async function openStreams({ channel }: Served) {
   const summary = client.streamingInputCall(uploads);
   uploads.push(ping(1));
   pings.push(ping(1));
-  // One reply of each of two calls says that the third, sent between them, has arrived as well.
+  // Responses of two calls show that the third, sent between them, has arrived as well.
   await Promise.all([output.next(), replies.next()]);
   return {
     async finish() {
@@ -209,7 +209,7 @@ test('SIGHUP and SIGUSR2 are logged, and cut nothing, before and during a shutdo
   }
   server.signal('SIGTERM');
   await server.log.line({ msg: 'shutting down' });
-  // The rule for those that stop is about time: half a second apart.
+  // Signals within half a second count as one.
   await sleep(600);
   for (const signal of ignored) server.signal(signal);
   const rest = await streams.finish();
@@ -226,7 +226,7 @@ test('two signals at once count as one; a later one ends the process at once wit
   server.signal('SIGINT');
   await server.log.line({ msg: 'shutting down' });
   await createClient(HealthDefinition, server.channel).check({ service: 'liveness' });
-  // The rule itself is about time: half a second apart.
+  // Signals within half a second count as one.
   await sleep(600);
   server.signal('SIGINT');
 

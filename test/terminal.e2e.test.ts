@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { install } from './support/program.ts';
 
-/** Runs what follows in a terminal of its own. */
+/** Runs the following command in a pseudo-terminal. */
 const inTerminal = ['sh', '-c', 'exec script -qec "exec $*" /dev/null', 'sh'];
 const listen = ['--listen', '127.0.0.1:0'];
 

@@ -22,7 +22,7 @@ import { parsePrometheus } from './support/prometheus.ts';
 import { mountSecret } from './support/secret.ts';
 import { listenTcp } from './support/tcp.ts';
 
-/** As the files of a secret. */
+/** The files of a Secret. */
 function files({ cert, key }: CertificatePair) {
   return { 'tls.crt': cert, 'tls.key': key };
 }
@@ -31,7 +31,7 @@ function serialOf({ cert }: CertificatePair): string {
   return new X509Certificate(cert).serialNumber;
 }
 
-/** The built file, with TLS from a secret. */
+/** The built file with TLS from a Secret. */
 async function serveSecret(pair: CertificatePair, args: readonly string[] = []) {
   const secret = mountSecret(files(pair));
   const program = install();
@@ -86,7 +86,7 @@ test('serve limits TLS handshakes by --max-handshakes, and logs that', async () 
 
   assert.partialDeepStrictEqual(taken, { protocol: 'TLSv1.3' });
   await dropped;
-  const detail = 'Cannot take more than 1 TLS handshakes at once';
+  const detail = 'Cannot accept more than 1 TLS handshakes at once';
   await running.server.log.line({ reason: 'handshake_dropped', detail });
 });
 

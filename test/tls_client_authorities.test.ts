@@ -7,7 +7,7 @@ import { certificate } from './support/certificate.ts';
 import { handshake } from './support/handshake.ts';
 import { createEngine } from './support/engine.ts';
 
-/** A server without methods: who is let in shows before any call. */
+/** A server without methods, to observe handshakes. */
 async function serveTls(engine: EngineName, files: TlsFiles) {
   const server = await createEngine(engine, { maxConcurrentStreams: 10, maxMessageSize: 1024 });
   const port = (await server.listen({ host: '127.0.0.1', port: 0 }, files)) ?? 0;

@@ -10,14 +10,14 @@ import { createEngine } from './support/engine.ts';
 
 const protocols = ['TLSv1.2', 'TLSv1.3'] as const;
 
-/** A server without methods, on the engine under test: sessions are made before any call. */
+/** A server without methods on the engine under test, to observe sessions. */
 async function serveTls(files: TlsFiles) {
   const server = await createEngine(engineName, { maxConcurrentStreams: 10, maxMessageSize: 1024 });
   const port = (await server.listen({ host: '127.0.0.1', port: 0 }, files)) ?? 0;
   return { port, [Symbol.dispose]: () => server.forceShutdown() };
 }
 
-/** Every session that a client can come away with: that of the handshake, and those of tickets. */
+/** All sessions that a client can get: that of the handshake, and those of tickets. */
 async function sessionsOf(port: number, options: ConnectionOptions): Promise<Buffer[]> {
   const socket = dialTls(port, options);
   const sessions: Buffer[] = [];

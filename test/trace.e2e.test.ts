@@ -16,7 +16,7 @@ import { listenTcp } from './support/tcp.ts';
 
 const json = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
 
-/** Calls, and asks it to leave; the line of the call. */
+/** Makes a call and stops the server; returns the log line of the call. */
 async function callAndStop(server: Served) {
   await createClient(TestServiceDefinition, server.channel).emptyCall({});
   const line = await server.log.line({ 'rpc.method': 'grpc.testing.TestService/EmptyCall' });
@@ -60,7 +60,7 @@ test('a span has the dialled host and the peer, also over IPv6 and unix sockets'
   const [overTcp, overUnix] = collector.spans.map(({ attributes }) => attributes);
   assert.equal(overTcp?.['network.peer.address'], '::1');
   assert.equal(overUnix?.['network.peer.address'], undefined);
-  // grpc-js tells nobody what was dialled.
+  // grpc-js does not expose the authority.
   const dialled = [overTcp, overUnix].map((span) => span?.['server.address']);
   assert.deepEqual(
     dialled,
@@ -194,7 +194,7 @@ test("check-config shows OpenTelemetry's settings, but no header, no key and no 
   assert.doesNotMatch(out, /s3cret|BEGIN/);
 });
 
-/** Says on standard error which modules of OpenTelemetry are loaded, by import or require(). */
+/** Prints the modules of OpenTelemetry that are loaded, by import or require(), to standard error. */
 const hook = `data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from 'node:module';
   registerHooks({
@@ -205,7 +205,7 @@ const hook = `data:text/javascript,${encodeURIComponent(`
   });
 `)}`;
 
-/** What the sources load of OpenTelemetry until they serve, or the one of them that is asked for. */
+/** The modules of OpenTelemetry that the sources load until they serve. */
 async function loadedBy(env: Record<string, string>): Promise<string> {
   const main = join(import.meta.dirname, '../src/main.ts');
   const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];

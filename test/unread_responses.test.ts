@@ -9,16 +9,16 @@ import { connectRaw, frame, type RawClient } from './support/raw_client.ts';
 
 const request = frame(EchoRequest.encode({ text: 'Hello you' }).finish());
 const timeout = 20_000;
-/** Handlers that are done at once: what they respond waits for a window. */
+/** Handlers that return at once, whose responses wait for a window. */
 const responding = ['unary', 'serverStream', 'clientStream', 'bidi'] as const;
 
-/** Serves with the direct engine, to a client whose streams have no more window than that. */
+/** Serves with the direct engine, to a client with this stream window. */
 async function serveUnread(window: number, options: ServeOptions = {}) {
   const running = await serve({ engine: 'direct', ...options });
   return { running, client: await connectRaw(running.address, { initialWindowSize: window }) };
 }
 
-/** Calls, and reads nothing: gives the trailers. */
+/** Makes a call and reads nothing; returns the trailers. */
 function callUnread(client: RawClient, kind: Kind, fields: Record<string, string> = {}) {
   const stream = client.open(paths[kind], fields);
   stream.end(request);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-/** A repository with these scripts, which is what `npm run verify` is told there. */
+/** A repository with these scripts, in which `npm run verify` runs. */
 function verifyIn(t: TestContext, scripts: { generate: string; check: string; lint: string }) {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { install } from './support/program.ts';
 
-/** Node warns, as it does of an error in a place where nobody expects one. */
+/** Makes Node emit a warning. */
 const warner = `process.on('SIGUSR2', () => process.emitWarning('odd: \\u001B[2J\\u009B'))`;
 const nodeFlags = ['--import', `data:text/javascript,${encodeURIComponent(warner)}`];
 

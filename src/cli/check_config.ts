@@ -6,11 +6,11 @@ import { settingFlags } from './serve.ts';
 
 /** Exits 0, or 2 with a UsageError. Warnings go to standard error. */
 export const checkConfig: Command = {
-  summary: 'Print the settings that these flags and this environment give, or all that is wrong',
+  summary: 'Print the settings from flags and environment, or all of their errors',
   flags: settingFlags,
   examples: [
-    ['check-config', 'The settings as they are here, in JSON: milliseconds and bytes'],
-    ['check-config --drain-timeout 30s', 'The same with a flag'],
+    ['check-config', 'Print the settings as JSON, in milliseconds and bytes'],
+    ['check-config --drain-timeout 30s', 'Print them with a flag set'],
   ],
   async run(args, { env, capacity, write, error }) {
     const complain = ({ message, reason }: Complaint) => error(`${message}: ${reason}`);

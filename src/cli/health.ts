@@ -26,9 +26,9 @@ export const health: Command = {
   flags: probeFlags,
   examples: [
     ['health -addr localhost:50051', 'Exit 0 when the server is SERVING, 4 when it is not'],
-    ['health -addr localhost:50051 -service readiness', 'Ask for one service'],
-    ['health -addr example.com:443 -tls -rpc-timeout 5s', 'Through TLS'],
-    ["health -addr :50051 -rpc-header 'authorization: Bearer t0ken'", 'With metadata'],
+    ['health -addr localhost:50051 -service readiness', 'Check one service'],
+    ['health -addr example.com:443 -tls -rpc-timeout 5s', 'Use TLS'],
+    ["health -addr :50051 -rpc-header 'authorization: Bearer t0ken'", 'Send metadata'],
   ],
   async run(args, io) {
     const read = readFlags(args);

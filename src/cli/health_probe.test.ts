@@ -81,7 +81,7 @@ test('readProbe() reports the errors for which grpc-health-probe exits 1', () =>
       '--tls-client-cert, --tls-client-key: must be given together',
     ],
     [`-tls -tls-ca-cert ${file}`]: [
-      `--tls-ca-cert "${file}": must be a file with a certificate in it (PEM)`,
+      `--tls-ca-cert "${file}": must be a PEM file with a certificate`,
     ],
     '-tls -tls-no-verify -tls-server-name x': [
       '--tls-no-verify, --tls-server-name: must not be given together',

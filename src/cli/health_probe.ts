@@ -20,27 +20,27 @@ export const probeFlags: readonly Flag[] = [
   {
     name: 'service',
     value: 'NAME',
-    help: 'the service to ask for (default: the server as a whole)',
+    help: 'the service to check (default: the whole server)',
   },
   {
     name: 'user-agent',
     value: 'TEXT',
-    help: 'what to call ourselves (default "grpc_health_probe")',
+    help: 'the user agent (default "grpc_health_probe")',
   },
   { name: 'connect-timeout', value: 'DURATION', help: 'for the connection (default "1s")' },
   { name: 'rpc-timeout', value: 'DURATION', help: 'for the call (default "1s")' },
   { name: 'rpc-header', value: 'NAME:VALUE', repeats: true, help: 'metadata to send; repeatable' },
   { name: 'gzip', help: 'compress the request' },
   { name: 'tls', help: 'use TLS' },
-  { name: 'tls-ca-cert', value: 'FILE', help: 'with -tls: the authorities to trust (PEM)' },
-  { name: 'tls-client-cert', value: 'FILE', help: 'with -tls: our certificate (PEM)' },
+  { name: 'tls-ca-cert', value: 'FILE', help: 'with -tls: the CAs to trust (PEM)' },
+  { name: 'tls-client-cert', value: 'FILE', help: 'with -tls: the client certificate (PEM)' },
   { name: 'tls-client-key', value: 'FILE', help: 'with -tls-client-cert: its key (PEM)' },
-  { name: 'tls-no-verify', help: 'with -tls: take any certificate' },
+  { name: 'tls-no-verify', help: 'with -tls: accept any certificate' },
   { name: 'tls-server-name', value: 'NAME', help: 'with -tls: the name in the certificate' },
-  { name: 'v', help: 'say what is done, and how long it takes' },
+  { name: 'v', help: 'print each step and its duration' },
   { name: 'version', help: 'print the version' },
-  { name: 'alts', help: 'not here: grpc-health-probe alone has it' },
-  { name: 'spiffe', help: 'not here: grpc-health-probe alone has it' },
+  { name: 'alts', help: 'not supported, unlike in grpc-health-probe' },
+  { name: 'spiffe', help: 'not supported, unlike in grpc-health-probe' },
 ];
 
 /** Reads the flags; errors are added to the reader's problems. */
@@ -125,6 +125,6 @@ function certificatesIn(file: Buffer): Buffer {
       return false;
     }
   });
-  if (good.length === 0) throw new RangeError('must be a file with a certificate in it (PEM)');
+  if (good.length === 0) throw new RangeError('must be a PEM file with a certificate');
   return Buffer.from(good.join('\n'));
 }

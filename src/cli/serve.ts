@@ -20,8 +20,8 @@ export const serve: Command = {
   flags: settingFlags,
   examples: [
     ['serve', 'Serve everything on ports 50051 and 9999'],
-    ['serve --listen 127.0.0.1:0 --log-format json', 'Take a free port of this machine alone'],
-    ['serve --shutdown-delay 5s --drain-timeout 30s', 'Leave slowly, behind a load balancer'],
+    ['serve --listen 127.0.0.1:0 --log-format json', 'Use a free port of the loopback interface'],
+    ['serve --shutdown-delay 5s --drain-timeout 30s', 'Shut down slowly, behind a load balancer'],
   ],
   async run(args, io) {
     const complaints: Complaint[] = [];

@@ -116,7 +116,7 @@ test('addresses() rejects a path where no socket can be created, with the reason
   assert.throws(() => addresses('unix:@name'), {
     message: 'must be the path of a file, unix:./@name: abstract sockets are not served',
   });
-  // Somebody may listen there now, and be gone when we begin.
+  // The path is valid even if another server listens there, as that may end before the start.
   assert.equal(addresses(`unix:${path('socket')},unix:${path('./@name')}`).length, 2);
 });
 

@@ -10,7 +10,7 @@ const lookup: Lookup = async (name) => {
   throw new Error(`getaddrinfo ENOTFOUND ${name}`);
 };
 
-/** Places as they are set; nobody listens where nothing is said. */
+/** The addresses of three settings; an empty one disables listening. */
 function places(listen: string, health = '', admin = ''): Places {
   return {
     listen: addresses(listen),

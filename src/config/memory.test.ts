@@ -59,7 +59,7 @@ test("memoryOf() is the container's limit, or else the machine's memory", () => 
   const memory = (constrained: number | undefined) => memoryOf({ constrained, total });
 
   assert.equal(memory(256 * MiB), 256 * MiB);
-  // A limit above it, and what cgroup v1 and v2 have for none.
+  // A limit above the machine's memory, and the values of cgroup v1 and v2 for no limit.
   for (const none of [16 * GiB, 2 ** 63 - 4096, 2 ** 64, 0, undefined]) {
     assert.equal(memory(none), total);
   }

@@ -149,6 +149,6 @@ export function ratio(text: string): number {
 /** Names of propagators. Only that of trace context matters, as the server makes no calls of its own. */
 export function propagators(text: string): readonly string[] {
   const names = text.split(',').map(lower);
-  if (!names.includes('tracecontext')) throw new RangeError('must have tracecontext among them');
+  if (!names.includes('tracecontext')) throw new RangeError('must include tracecontext');
   return names;
 }

@@ -110,7 +110,7 @@ export function pemFile(text: string): (PemFile & { toJSON(): string }) | undefi
   if (stats && (!stats.isFile() || stats.size > longestPem)) throw new RangeError(pemFileRule);
   const pem = readable(() => readFileSync(text, 'utf8'));
   if (pem.includes('\0')) throw new RangeError('must be PEM in UTF-8, not UTF-16 or DER');
-  if (!pem.includes('-----BEGIN ')) throw new RangeError('must be a file with PEM in it');
+  if (!pem.includes('-----BEGIN ')) throw new RangeError('must be a PEM file');
   return { path: text, pem, toJSON: () => text };
 }
 

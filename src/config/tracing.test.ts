@@ -8,7 +8,7 @@ import { type Complaint, readTracing } from './tracing.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** What is read, and what is told of it. */
+/** The configuration that is read, and its warnings. */
 function read(env: Env) {
   const told: string[] = [];
   const complain = ({ level, message, reason }: Complaint) =>
@@ -135,7 +135,7 @@ test('readTracing() warns of invalid words and numbers, and uses the defaults', 
     [
       'OTEL_SDK_DISABLED "perhaps": must be one of true, false',
       'OTEL_TRACES_EXPORTER "zipkin": must be one of otlp, none',
-      'OTEL_PROPAGATORS "b3": must have tracecontext among them',
+      'OTEL_PROPAGATORS "b3": must include tracecontext',
       'OTEL_EXPORTER_OTLP_PROTOCOL "GRPC": must be one of http/protobuf, http/json: HTTP is sent, usually to port 4318',
       'OTEL_EXPORTER_OTLP_COMPRESSION "zstd": must be one of none, gzip',
       `OTEL_EXPORTER_OTLP_TIMEOUT "-1": ${whole(3_600_000)}`,

@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { type Account, Accounts, type Limited } from './account.ts';
 import { Held } from './held.ts';
 
-/** What one connection holds, in parts; `stalled` of them are in the middle of a message that does not go on. */
+/** The parts that one connection holds; `stalled` of them wait in the middle of a message. */
 interface Fake {
   account: Account;
-  /** Holds one thing more, of so many bytes. */
+  /** Holds one more part of so many bytes. */
   hold: (bytes: number) => void;
   parts: number[];
   stalled: number;
@@ -36,7 +36,7 @@ function open(accounts: Accounts, peer?: string): Fake {
   return fake;
 }
 
-/** Accounts, and what waits for the end of what goes on. */
+/** Accounts whose deferred tasks run when the test calls run(). */
 function create(limits: Partial<Limited>, window = 1) {
   const later: (() => void)[] = [];
   const accounts = new Accounts({ ...limits, window, later: (task) => void later.push(task) });
@@ -120,7 +120,7 @@ test('admits() lets one peer use a whole limit, and another one still gets its f
 
   const alone = greedy.account.admits('bytes', 0);
   const more = greedy.account.admits('bytes', 1);
-  // A quarter more is there for such as it.
+  // A quarter above the limit is available for peers below their share.
   const within = modest.account.admits('bytes', 250);
   greedy.stalled = 3;
   const kept = greedy.parts.length;
@@ -200,7 +200,7 @@ test('close() removes a peer from fair sharing', () => {
   assert.deepEqual(accounts.used, { bytes: 90, calls: 1, streams: 1 });
 });
 
-/** A callbacks that says what became of it. */
+/** Callbacks that record the result. */
 function callbacks(name: string, told: string[]) {
   return {
     granted: () => void told.push(`${name} granted`),
@@ -230,7 +230,7 @@ test('requestAdmission() queues messages, and admits those of the peer with the 
 });
 
 test('requestAdmission() refuses a message of the peer with the most queued ones when the queue is full', () => {
-  // Six may wait.
+  // The queue has room for six.
   const { accounts } = create({ bytes: 160 }, 10);
   const holder = open(accounts);
   holder.hold(160);
@@ -278,7 +278,7 @@ test('requestAdmission() admits a message that fits before one that does not', (
   run();
   const fits = small.account.requestAdmission(20, callbacks('small', told));
 
-  // Once the other one is late, half of what there is is kept for it.
+  // Once the other one is late, half of the free bytes are reserved for it.
   accounts.tick(0);
   accounts.tick(1);
   const half = small.account.requestAdmission(20, callbacks('half', told));
@@ -341,7 +341,7 @@ test('tick() evicts nothing of a peer within its fair share, however much is hel
   const [greedy, modest] = [open(accounts), open(accounts)];
   greedy.hold(80);
   modest.hold(40);
-  // It cannot let go of anything: all of it goes on.
+  // The peer has nothing to evict: all of it makes progress.
   greedy.parts.length = 0;
 
   for (let second = 0; second < 3; second++) accounts.tick(second);

@@ -81,11 +81,11 @@ export class ExpectedError extends ServerError {
 
 /** RESOURCE_EXHAUSTED; the message names the limit in bytes. */
 export function tooLarge(maxSize: number): ServerError {
-  const message = `Cannot take a message of more than ${maxSize} bytes`;
+  const message = `Cannot accept a message of more than ${maxSize} bytes`;
   return new ServerError(Status.RESOURCE_EXHAUSTED, message);
 }
 
 /** INTERNAL: the caller violates the protocol. */
 export function broken(what: string, options?: ErrorOptions): ExpectedError {
-  return new ExpectedError(`Cannot take ${what}`, options);
+  return new ExpectedError(`Cannot accept ${what}`, options);
 }

@@ -5,7 +5,7 @@ import { type Flow, inTurn, Scheduler } from './scheduler.ts';
 
 const size = 100;
 
-/** Work that comes in pieces, as frames do: it goes on until its flow has done its part. */
+/** Work in pieces, such as frames: it continues until the quota is used up. */
 function worker(flow: Flow, { pieces, work = size }: { pieces: number; work?: number }) {
   const self = { done: 0, goOn };
   return self;

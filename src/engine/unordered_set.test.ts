@@ -15,7 +15,7 @@ test('UnorderedSet has the same items as a Set', async () => {
     for (let step = 0; step < 1000; step++) {
       const item = items[random.below(items.length)];
       assert.ok(item);
-      // One that is out is taken out again now and then.
+      // Sometimes deletes an item that is not in the set.
       if (set.has(item) || random.oneIn(4)) {
         unordered.delete(item);
         set.delete(item);

@@ -8,7 +8,7 @@ import { call, kinds, rpcMethods, paths, unending, waiting } from '../../test/su
 import { connectRaw } from '../../test/support/raw_client.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
 
-/** A deadline as it stands on the wire; nice-grpc's client has no way to send one. */
+/** A raw grpc-timeout, which nice-grpc's client cannot send. */
 function timeout(text: string) {
   return { metadata: Metadata({ 'grpc-timeout': text }) };
 }
@@ -83,7 +83,7 @@ test('deadline() passes the effective deadline to the service', async () => {
   assert.ok(ours !== undefined && ours >= before + 60_000 && ours <= after + 60_000);
 });
 
-/** The longest that a Node timer takes; it takes a longer one for 1 ms. */
+/** The maximum delay of a Node timer; Node runs a longer one after 1 ms. */
 const longestTimer = 2 ** 31 - 1;
 
 for (const [asked, max] of [
@@ -91,7 +91,7 @@ for (const [asked, max] of [
   ['99999999H', longestTimer + 5000],
 ] as const) {
   test(`deadline() ends a call with a deadline of ${asked} after ${max} ms, and not before`, async (t) => {
-    // A time that 60,000 is added to and taken from with an error: 60,000.00000000001 are left.
+    // A start time with a rounding error: 6000.1 + 60000 - 6000.1 is 60000.00000000001.
     t.mock.method(performance, 'now', () => 6000.1);
     await using running = await serve({
       engine: 'direct',
@@ -103,7 +103,7 @@ for (const [asked, max] of [
     const stream = client.open(paths.clientStream, { 'grpc-timeout': asked }).resume();
     const answer = once(stream, 'response');
     await until(() => running.openCalls.inChain === 1);
-    // A timer that is set meanwhile counts from the end of a tick.
+    // A timer that is set meanwhile starts at the end of a tick.
     if (max > longestTimer) t.mock.timers.tick(longestTimer);
     t.mock.timers.tick((max % longestTimer) - 1);
     await client.roundTrip();

@@ -14,7 +14,7 @@ export async function* hideInternalErrors<Req, Res>(
   try {
     return yield* call.next(call.request, context);
   } catch (error) {
-    throw told(whyAborted(error, context.signal), context);
+    throw forCaller(whyAborted(error, context.signal), context);
   }
 }
 
@@ -25,7 +25,7 @@ export async function* hideInternalErrors<Req, Res>(
 const longestDetails = 4096;
 
 /** Maps a thrown value, which may be anything, to the error for the caller. */
-function told(thrown: unknown, { signal, trailer }: CallContext): unknown {
+function forCaller(thrown: unknown, { signal, trailer }: CallContext): unknown {
   if (signal.aborted && isAbort(thrown)) return thrown;
   const meant = meantBy(thrown);
   if (!meant) return internal(thrown);

@@ -33,10 +33,10 @@ import { createEngine } from '../../test/support/engine.ts';
 
 const refused = {
   code: Status.RESOURCE_EXHAUSTED,
-  details: 'Cannot take more calls: at most 1 at once',
+  details: 'Cannot accept more calls: at most 1 at once',
 };
 
-/** Opens a call on a connection of its own; gives the way to end it. `beside` are open. */
+/** Opens a call on its own connection while `beside` are open; returns the function that ends it. */
 async function occupy({ address, openCalls }: Running, beside = 0): Promise<() => Promise<void>> {
   const channel = dialChannel(address);
   const requests = feed<{ text: string }>();

@@ -12,7 +12,7 @@ export interface LimitOptions {
  * already.
  */
 export function limit({ max }: LimitOptions) {
-  const tooMany = createBusy(`Cannot take more calls: at most ${max} at once`);
+  const tooMany = createBusy(`Cannot accept more calls: at most ${max} at once`);
 
   const middleware: ServerMiddleware<{}, Counted> = <Req, Res>(
     call: ServerMiddlewareCall<Req, Res, Counted>,

@@ -10,7 +10,7 @@ const report = Buffer.from(
   OrcaLoadReport.encode(OrcaLoadReport.fromPartial({ cpuUtilization: 0.5 })).finish(),
 );
 
-/** What is reported in the trailers of a call. */
+/** The load report in the trailers of a call. */
 function reportOf() {
   const reports: (number | undefined)[] = [];
   const onTrailer = (got: Metadata) => {

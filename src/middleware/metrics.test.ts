@@ -14,7 +14,7 @@ import {
 import { connectRaw, frame } from '../../test/support/raw_client.ts';
 import type { EchoRequest } from '../../test/echo/gen/echo.ts';
 
-/** What has been counted of a path, once a call of it has ended. */
+/** The counts of a path, once its call has ended. */
 async function countsOf({ calls }: Running, path: string) {
   const counts = calls.of(path);
   await until(() => counts.handled.some((count) => count > 0));
@@ -23,7 +23,7 @@ async function countsOf({ calls }: Running, path: string) {
   return { started, codes, received, sent, service, method, type };
 }
 
-/** The codes in the log, by the path of the call. */
+/** The logged codes of calls of a path. */
 function logged({ log }: Running, path: string): unknown[] {
   return log.lines
     .filter((line) => line['rpc.method'] === path.slice(1))
@@ -37,7 +37,7 @@ const types: Record<Kind, string> = {
   bidi: 'bidi_stream',
 };
 
-/** Every way to end, with what the service does, or the caller. */
+/** Every way in which a call ends, by its service or its caller. */
 const endings = [
   { code: 'OK' },
   {
@@ -133,7 +133,7 @@ test('metrics count no response of a call that fails', async () => {
   assert.deepEqual({ received, sent }, { received: 1, sent: 0 });
 });
 
-/** What grpc-js answers by itself, and no middleware hears of. */
+/** grpc-js answers these itself, without middleware. */
 const onDirect = { engine: 'direct' } as const;
 
 test('metrics count a message that cannot be decoded as INTERNAL, and not as received', async () => {

@@ -81,7 +81,7 @@ for (const kind of kinds) {
   });
 }
 
-/** What a response has in its headers and trailers. */
+/** The headers and trailers of a response. */
 function responseTo(client: Client<typeof EchoDefinition>, id?: string) {
   const found: Record<string, string | undefined> = { header: undefined, trailer: undefined };
   const response = client.unary(
@@ -225,7 +225,7 @@ test('requestLog() writes the reason of a call that was refused or cut, as sent 
     line['reason'],
   ]);
   assert.deepEqual(ends, [
-    ['RESOURCE_EXHAUSTED', 'Cannot take more calls: at most 1 at once'],
+    ['RESOURCE_EXHAUSTED', 'Cannot accept more calls: at most 1 at once'],
     ['UNAVAILABLE', 'Server is shutting down'],
     ['UNAVAILABLE', 'Server is shutting down'],
     ['NOT_FOUND', 'Cannot find table "x"'],
@@ -278,7 +278,7 @@ for (const [accessLog, codes] of [
   });
 }
 
-/** A Hello service behind this middleware alone, until the end of the test. */
+/** A Hello service behind this middleware only. */
 async function serveLogged(t: TestContext, options: Partial<RequestLogOptions>) {
   const log = memoryLog();
   const engine = await createEngine(engineName, { maxConcurrentStreams: 10, maxMessageSize: 1024 });

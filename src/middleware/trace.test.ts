@@ -22,7 +22,7 @@ import { serveTraced, type Traced } from '../../test/support/traced.ts';
 import type { Call } from '../context.ts';
 import { PingDefinition } from '../../test/echo/gen/echo.ts';
 
-/** The one span and the one line of the one call, which agree; with the code and the span's status. */
+/** The span and the log line of the only call, which agree; with the code and the span's status. */
 async function ended({ running, spans }: Traced, method: string) {
   const line = await running.log.line({ 'rpc.method': method });
   const [span, ...others] = await spans();
@@ -53,7 +53,7 @@ for (const kind of kinds) {
       'rpc.method': rpcMethods[kind],
       'rpc.status_code': 'OK',
       'network.peer.address': '127.0.0.1',
-      // grpc-js tells nobody what was dialled.
+      // grpc-js does not expose the authority.
       ...(engineName === 'direct' && { 'server.address': address, 'server.port': Number(port) }),
     });
     assert.partialDeepStrictEqual(span.resource, {
@@ -150,7 +150,7 @@ test('trace() ends the span of a cancelled call that responds anyway, with the l
   assert.equal(code, 'CANCELLED');
 });
 
-// On grpc-js they are answered below every middleware.
+// On grpc-js they are answered before any middleware.
 test('trace() does not name the span of an unknown method after its path', async () => {
   await using traced = await serveTraced({ engine: 'direct' });
   const nobody = { ...PingDefinition, fullName: 'nobody.Knows' } as const;
@@ -169,7 +169,7 @@ test('trace() does not name the span of an unknown method after its path', async
   });
 });
 
-// The engine knows before there is a request to decode.
+// The engine refuses it before there is a request to decode.
 test('trace() creates a span for a call that cannot be served', async () => {
   await using traced = await serveTraced({ engine: 'direct' });
   const metadata = Metadata({ 'grpc-timeout': 'soon' });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createLog, type LogOptions } from './log.ts';
 
-/** A log in a file, and what is in the file. */
+/** A log in a file, and a function that reads it. */
 async function fileLog(t: TestContext, options: Omit<LogOptions, 'to'>) {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   const file = join(folder, 'log');
@@ -46,7 +46,7 @@ test('createLog() writes time, level, message and fields in the human format', a
   assert.match(stack, /^ {4}at .*log\.test\.ts/);
 });
 
-/** A title for the window, a cursor that moves, a line of its own, and text that runs backwards. */
+/** A window title, a cursor movement, a line break, and text in reverse order. */
 const evil = '/\u001B]0;x\u0007\u009B2J\u007F\n[12:00:00.000] INFO: forged\u2028\u202Ex\uD83D';
 
 test("createLog() escapes a peer's text in JSON without loss", async (t) => {
@@ -70,7 +70,7 @@ test("createLog() escapes a peer's text in the human format", async (t) => {
   const { log, close, written } = await fileLog(t, { level: 'info', format: 'human' });
   const error = new Error(evil, { cause: new Error(evil) });
 
-  // Some of these names mean something to pino-pretty.
+  // pino-pretty treats some of these names specially.
   log.info(
     { rpc: evil, name: evil, hostname: evil, caller: evil, type: 'Error', stack: evil },
     'a',

@@ -25,7 +25,7 @@ const open = {
   waitingMessages: 7,
 };
 
-/** Metrics of one method, and how to read them. */
+/** Metrics with one method, and a function that reads them. */
 function create(sources: Partial<MetricsSources> = {}) {
   const calls = createCallCounts([method]);
   const metrics = createMetrics({
@@ -47,7 +47,7 @@ function create(sources: Partial<MetricsSources> = {}) {
   return { counts: calls.of(method.path), read: async () => parsePrometheus(await metrics.text()) };
 }
 
-/** The samples of a metric: its labels but those of the method, and its value. */
+/** The samples of a metric: the labels other than those of the method, and the value. */
 function valuesOf(samples: readonly Sample[], name: string) {
   return samples
     .filter((sample) => sample.name === name && sample.labels['grpc_service'] !== 'unknown')

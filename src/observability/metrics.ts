@@ -83,7 +83,7 @@ function addOwnMetrics(
   );
   gauge(
     'waiting_messages',
-    'Large request messages that wait for room under --max-buffered-bytes',
+    'Large request messages that wait for admission under --max-buffered-bytes',
     () => open().waitingMessages,
   );
   const held = new Gauge({

@@ -7,13 +7,13 @@ import { createTransport } from './otlp_transport.ts';
 
 const batch = Buffer.from('a batch');
 
-/** A transport to a collector; what is left of its options has defaults. */
+/** A transport to a collector, with defaults. */
 function transportTo(url: string, compression: 'none' | 'gzip' = 'none') {
   const headers = { 'content-type': 'application/x-protobuf', 'x-mine': 'yes' };
   return createTransport({ url, headers, compression, agent: new Agent({ keepAlive: true }) });
 }
 
-/** What Node warns of until the end of the test. */
+/** Node's warnings until the end of the test. */
 function warningsOf(t: TestContext): string[] {
   const warnings: string[] = [];
   const take = ({ name }: Error) => void warnings.push(name);
@@ -35,7 +35,7 @@ for (const retryAfter of ['0', '-5', '0.4', 'soon', past, '99999999999', undefin
     });
     const transport = transportTo(collector.url);
 
-    // There is no time for another post a second later.
+    // There is no time for another attempt a second later.
     const { status } = await transport.send(batch, 900);
     transport.shutdown();
 

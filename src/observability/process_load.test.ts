@@ -4,7 +4,7 @@ import { Status } from 'nice-grpc-common';
 import { createCallCounts } from './call_counts.ts';
 import { createProcessLoad } from './process_load.ts';
 
-/** A process that a test makes busy. */
+/** A process whose load the test controls. */
 function busyProcess() {
   const counts = createCallCounts([]);
   const is = { now: 5000, cpuMs: 700, rss: 100, active: 50, idle: 50 };

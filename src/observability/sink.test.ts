@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { eventually } from '../../test/support/harness.ts';
 import { createSink } from './log.ts';
 
-/** A pipe that makes nobody wait: the end to write to, and the bytes that the other has, a character each. */
+/** A non-blocking pipe: the end to write to, and a function that reads the other as Latin-1. */
 function openPipe(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   const path = join(folder, 'pipe');
@@ -23,14 +23,14 @@ function openPipe(t: TestContext) {
     try {
       return bytes.toString('latin1', 0, readSync(from, bytes));
     } catch {
-      // Nothing has come.
+      // No data is available.
       return '';
     }
   };
   return { to, read };
 }
 
-/** Lines of many lengths, in letters of two bytes, and more of them than a pipe holds. */
+/** Lines of many lengths with two-byte characters, more than a pipe holds. */
 const lines = Array.from({ length: 2000 }, (_, i) => `${i} ${'é'.repeat((i * 7) % 300)}\n`);
 const all = Buffer.from(lines.join('')).toString('latin1');
 

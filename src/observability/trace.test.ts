@@ -8,14 +8,14 @@ import { until } from '../../test/support/harness.ts';
 import { tracingOptions } from '../../test/support/traced.ts';
 import { createTracing } from './trace.ts';
 
-/** A log that keeps its warnings. */
+/** A log that records its warnings. */
 function warnings() {
   const lines: Record<string, unknown>[] = [];
   const warn = (fields: object, msg: string) => void lines.push({ ...fields, msg });
   return { lines, log: { warn } };
 }
 
-/** The field of a message in protobuf; what it is made of in its turn with more numbers. */
+/** Finds a nested protobuf field by its numbers. */
 function field(bytes: Uint8Array, [number, ...inner]: readonly number[]): Uint8Array | undefined {
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
@@ -92,7 +92,7 @@ test('createTracing() drops spans that exceed its queue, and logs their number',
   const bounds = { maxQueueSize: 10, maxExportBatchSize: 10 };
   const { tracer, close } = createTracing({ ...tracingOptions, ...bounds, log, url });
 
-  // Ten leave at once, ten wait, and nobody has had the time to take them.
+  // Ten are sent at once, ten are queued, and the collector had no time to accept them.
   for (let i = 0; i < 100; i++) tracer.startSpan('x').end();
   await until(() => collector.spans.length === 20);
   tracer.startSpan('x').end();
@@ -139,7 +139,7 @@ test('createTracing() warns once a minute of a collector that fails', async () =
   const lose = async (count: number) => {
     const before = collector.posts.length;
     for (let i = 0; i < count; i++) tracer.startSpan('x').end();
-    // The next is posted when it is known that the one before is lost.
+    // The next batch is sent once the previous one has failed.
     await until(() => collector.posts.length === before + count);
   };
 

@@ -126,7 +126,7 @@ test('watch() sends 1,000 watchers, slow readers included, the last of 100 chang
   t.after(() => process.off('warning', onWarning));
   await using running = await serve();
   const channels = Array.from({ length: 9 }, () =>
-    // A subchannel is shared by channels that look alike.
+    // Channels with equal options share subchannels otherwise.
     dialChannel(running.address, { 'grpc.use_local_subchannel_pool': 1 }),
   );
   const last = new Map<number, ServingStatus | undefined>();
@@ -144,7 +144,7 @@ test('watch() sends 1,000 watchers, slow readers included, the last of 100 chang
 
   for (let flip = 1; flip < 100; flip++) {
     running.state.set('', flip % 2 === 1 ? NOT_SERVING : SERVING);
-    // The first changes fill up what a slow watcher may have waiting; then they come in bursts.
+    // The first changes fill a slow watcher's buffers; later ones come in bursts.
     if (flip < 20 || flip % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   running.state.set('', UNKNOWN);
@@ -160,7 +160,7 @@ test('watch() sends 1,000 watchers, slow readers included, the last of 100 chang
   assert.deepEqual(warnings, []);
 });
 
-/** Watchers on one connection that take nothing before read() is called: their window is 0 bytes. */
+/** Watchers on one connection with a window of 0 bytes, which receive nothing before read() is called. */
 async function slowWatchers(address: string, count: number) {
   const client = await connectRaw(address, { initialWindowSize: 0 });
   const request = frame(HealthCheckRequest.encode({ service: '' }).finish());

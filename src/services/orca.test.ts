@@ -20,7 +20,7 @@ const busy = {
 };
 const idle = { cpuUtilization: 0.29309, memoryUtilization: 0.2, requestCost: {}, utilization: {} };
 
-/** The same, as it is reported. */
+/** The same report in the format of OpenRcaService. */
 function reported({ memoryUtilization, ...more }: TestOrcaReport): OrcaLoadReport {
   return OrcaLoadReport.fromPartial({ ...more, memUtilization: memoryUtilization });
 }
@@ -31,7 +31,7 @@ async function serveReports() {
   return { ...running, orca };
 }
 
-/** A full-duplex call that says what is reported out of band; resolves when that is so. */
+/** A full-duplex call that sets the out-of-band report; resolves once it is set. */
 function reporter({ test: client }: Awaited<ReturnType<typeof serveTests>>) {
   const requests = feed<Partial<StreamingOutputCallRequest>>();
   const responses = client.fullDuplexCall(requests)[Symbol.asyncIterator]();
@@ -133,7 +133,7 @@ test('only one call at a time sets the out-of-band report; the next waits for it
   await first.report(busy);
   let isOver = false;
   const waiting = second.report(idle).then(() => assert.ok(isOver));
-  // By then the second would have been answered.
+  // The second would have been answered by then.
   for (const _ of [1, 2, 3]) await first.report(busy);
 
   isOver = true;

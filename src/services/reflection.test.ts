@@ -13,7 +13,7 @@ import {
 } from '../gen/grpc/reflection/v1/reflection.ts';
 import { ServerReflectionDefinition as AlphaDefinition } from '../gen/grpc/reflection/v1alpha/reflection.ts';
 
-/** Asks both versions, and expects the same of them. */
+/** Sends requests to both versions, and asserts that the responses are equal. */
 async function ask(
   ...questions: DeepPartial<ServerReflectionRequest>[]
 ): Promise<ServerReflectionResponse[]> {
@@ -28,7 +28,7 @@ async function ask(
   return answers;
 }
 
-/** The names of the files in an answer, in order. */
+/** The names of the files in a response, in order. */
 function fileNames({ fileDescriptorResponse }: ServerReflectionResponse): string[] {
   const files = fileDescriptorResponse?.fileDescriptorProto ?? [];
   return files.map((file) => fromBinary(FileDescriptorProtoSchema, file).name);
@@ -84,10 +84,10 @@ test('file_containing_symbol finds nested symbols of every kind', async () => {
   const files: Record<string, readonly string[]> = {
     'grpc/health/v1/health.proto': [
       'grpc.health.v1.HealthCheckResponse.ServingStatus',
-      // A value is declared beside its enum, and some look for it inside.
+      // A value is declared beside its enum, but some look for it inside.
       'grpc.health.v1.HealthCheckResponse.SERVING',
       'grpc.health.v1.HealthCheckResponse.ServingStatus.NOT_SERVING',
-      // What a map is made of.
+      // The entry message of a map field.
       'grpc.health.v1.HealthListResponse.StatusesEntry',
       'grpc.health.v1.HealthListResponse.StatusesEntry.value',
     ],
@@ -173,7 +173,7 @@ test('a request of more than 1,000 characters is not repeated in the response, a
 
 test('a file is encoded once, whatever requests ask for it', async () => {
   const files: unknown[][] = [];
-  // Innermost, where the answers are as the service has made them.
+  // The innermost middleware, which sees the responses as the service created them.
   await using running = await serve({
     async *loadReport(call, context) {
       if (!call.responseStream) return yield* call.next(call.request, context);

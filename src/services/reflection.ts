@@ -68,7 +68,7 @@ export function createReflection({
     if (request.allExtensionNumbersOfType !== undefined) {
       return extensionNumbers(known, request.allExtensionNumbersOfType);
     }
-    return failed(Status.INVALID_ARGUMENT, 'Cannot answer this request: no question in it');
+    return failed(Status.INVALID_ARGUMENT, 'Cannot answer this request: it is empty');
   }
 }
 

@@ -16,7 +16,7 @@ const yes = { value: true };
 const no = { value: false };
 const gzip = { 'grpc-encoding': 'gzip', 'grpc-accept-encoding': 'gzip' };
 
-/** What a direct server answers to a call of its test service. */
+/** The response of a direct server to a call of its test service. */
 async function play(method: string, body: Buffer) {
   await using running = await serveTests({ engine: 'direct' });
   const client = await connectRaw(running.address);
@@ -78,7 +78,7 @@ test('streamingInputCall() checks for each message whether it was compressed', a
 for (const method of ['StreamingOutputCall', 'FullDuplexCall', 'HalfDuplexCall']) {
   test(`${method} compresses each response for which it is requested, and no other`, async () => {
     const wanted = [no, yes, undefined, yes, no];
-    // A request that came compressed makes no difference.
+    // Whether the request was compressed makes no difference.
     const { flags } = await play(method, packed(gzipSync(download(wanted, 5000))));
 
     assert.deepEqual(flags, [false, true, false, true, false]);

@@ -16,7 +16,7 @@ import { dial } from '../transport/client.ts';
 
 const echo = { echoInitial: ['first'], echoTrailing: [Buffer.from([0xab, 0xab, 0xab])] };
 
-/** What came back of what was to be heard again. */
+/** The echoed metadata of a call. */
 function echoOf({ header, trailer }: ReturnType<typeof echoed>['heard']) {
   return {
     echoInitial: header.getAll('x-grpc-test-echo-initial'),
@@ -112,7 +112,7 @@ test('a call that requests a status ends with it, and with all echoed metadata',
     running.log.lines.filter(({ level }) => level !== 30),
     [],
   );
-  // What callers say is not for the log.
+  // Texts of callers do not belong in the log.
   assert.doesNotMatch(JSON.stringify(running.log.lines), /whitespace/);
   const unnamed = { responseStatus: { code: 99, message } };
   await assert.rejects(running.test.unaryCall(unnamed), { code: 99, details: message });
@@ -207,7 +207,7 @@ test('streamingOutputCall() rejects a small request for millions of responses be
   });
   client.close();
 
-  // A status without headers before it: no handler has run.
+  // Trailers-Only: no handler has run.
   assert.equal(headers['grpc-status'], String(Status.RESOURCE_EXHAUSTED));
 });
 
@@ -292,7 +292,7 @@ test('halfDuplexCall() retains only what it needs of its requests, and reports t
     return packed(gzipSync(StreamingOutputCallRequest.encode(message).finish()));
   };
   const [fine, failing] = [request(0), request(Status.NOT_FOUND)];
-  // The last request may be in memory still, or not: it is a small one when that is measured.
+  // The last request may still be in memory, so it is a small one.
   const last = packed(gzipSync(Buffer.alloc(0)));
   const send = async (bytes: Buffer, count: number) => {
     const until = counts.received + count;

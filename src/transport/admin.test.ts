@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { eventually, memoryLog } from '../../test/support/harness.ts';
 import { createAdmin } from './admin.ts';
 
-/** An admin port that is closed at the end of the test; peers get no time to speak of where `times` says so. */
+/** An admin port that is closed at the end of the test, with short times unless `times` is set. */
 async function open(options: Partial<Parameters<typeof createAdmin>[0]> = {}) {
   const log = memoryLog();
   const admin = createAdmin({
@@ -31,7 +31,7 @@ async function open(options: Partial<Parameters<typeof createAdmin>[0]> = {}) {
 
 const livez = 'GET /livez HTTP/1.1\r\nhost: a\r\n\r\n';
 
-/** What a peer that says this hears, until it is dropped. */
+/** What the server answers to these bytes, until it closes the connection. */
 async function hears(port: number, said: string): Promise<string> {
   let heard = '';
   const socket = connect(port, '127.0.0.1');
@@ -98,7 +98,7 @@ test('createAdmin() reads the metrics once for concurrent scrapes', async () => 
   const bodyOf = async (answer: Promise<Response>) => (await answer).text();
 
   const asked = [port.get('/metrics'), port.get('/metrics')];
-  // Those before it have come in when it is answered.
+  // The earlier requests have arrived when this one is answered.
   await port.get('/livez');
   resolve();
   const bodies = await Promise.all(asked.map(bodyOf));
@@ -142,7 +142,7 @@ test('createAdmin() answers one request per connection, and closes it', async ()
   assert.match(heard, /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nok\n$/);
 });
 
-/** Connects so many, one after the other, and has them say something. */
+/** Opens several connections one after the other, and sends bytes on each. */
 async function crowd(port: number, count: number, said: string) {
   const sockets: Socket[] = [];
   while (sockets.length < count) {
@@ -189,7 +189,7 @@ test('createAdmin() refuses a new connection while 50 wait for their responses',
     onIncident: (event) => void incidents.push(event),
     loadMetrics: async () => ({ contentType: 'text/plain', text: () => promise }),
   });
-  // What is expected is said as soon as the request is under way.
+  // The 100 response shows that the request is being handled.
   const asking = 'GET /metrics HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\r\n';
   const sockets = await crowd(port.port, 50, asking);
   await Promise.all(sockets.map((socket) => once(socket, 'data')));
@@ -216,7 +216,7 @@ test('createAdmin() closes a connection that does not read its response', async 
   socket.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n');
   await asked.promise;
 
-  // It resolves when no connection is left.
+  // close() resolves when no connection is left.
   await port.admin.close();
   socket.destroy();
 });

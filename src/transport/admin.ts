@@ -91,7 +91,7 @@ export function createAdmin({
   function take(socket: Socket): void {
     const owner = ownerOf(socket.remoteAddress);
     if (places.size >= maxConnections && !makeRoom(owner)) {
-      const message = `Cannot take more than ${maxConnections} connections to the admin port`;
+      const message = `Cannot accept more than ${maxConnections} connections to the admin port`;
       onIncident({ reason: 'refused', message, peer: peerName(socket) });
       socket.destroy();
       return;
@@ -114,7 +114,7 @@ export function createAdmin({
     const place = places.find(owner, () => true);
     if (!place) return false;
     const { socket } = place.holder;
-    const message = `Cannot wait longer for a request: there are ${maxConnections} connections, and another one comes`;
+    const message = `Cannot wait longer for a request: there are ${maxConnections} connections, and a new one needs a slot`;
     onIncident({ reason: 'evicted', message, peer: peerName(socket) });
     places.leave(place);
     socket.destroy();

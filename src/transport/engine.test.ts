@@ -12,7 +12,7 @@ import { createEngine } from '../../test/support/engine.ts';
 
 const limits = { maxConcurrentStreams: 7, maxMessageSize: 1024 };
 
-/** Serves the ping service, whose handler `see`s each call's context. */
+/** Serves the ping service, whose handler passes each call's context to `see`. */
 async function servePing(name: EngineName, see: (context: Timed) => void = () => {}) {
   const server = await createEngine(name, limits);
   server.add(PingDefinition, {

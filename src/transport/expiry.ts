@@ -29,11 +29,11 @@ const soon = 7 * daySeconds;
 /** Warns once a day of each certificate that expires soon, has expired, or is not valid yet. */
 export function createExpiry({ log, now }: ExpiryDeps): Expiry {
   /** The last warning by certificate. */
-  const told = new Map<string, string>();
+  const logged = new Map<string, string>();
 
   return {
     begin(certificates) {
-      told.clear();
+      logged.clear();
       look(certificates);
     },
     look,
@@ -52,8 +52,8 @@ export function createExpiry({ log, now }: ExpiryDeps): Expiry {
     if (message === undefined) return;
     const key = `${role} ${issuer} ${serial}`;
     const state = `${message} ${Math.ceil((notAfter - seconds) / daySeconds)}`;
-    if (told.get(key) === state) return;
-    told.set(key, state);
+    if (logged.get(key) === state) return;
+    logged.set(key, state);
     log.warn({ role, subject, serial, ...datesOf(certificate) }, message);
   }
 }

@@ -5,10 +5,10 @@ import { test } from 'node:test';
 import { mountSecret } from '../../test/support/secret.ts';
 import { createFiles } from './files.ts';
 
-/** So many that they are not read in one go. */
+/** Too many to be read at once. */
 const names = Array.from({ length: 10 }, (_, i) => `file${i}`);
 
-/** The same text in each. */
+/** The same text in each file. */
 const all = (text: string) => Object.fromEntries(names.map((name) => [name, text]));
 
 test('createFiles() never mixes files of two generations', async () => {
@@ -32,7 +32,7 @@ test('createFiles() reads unchanged files once, unless they changed recently, an
   let now = Date.now();
   const read = createFiles([secret.path('a'), secret.path('b')], { now: () => now });
 
-  // What changes now could have the same time on it.
+  // A change within the same tick could have the same timestamp.
   assert.deepEqual((await read())?.texts, ['0', '1']);
   assert.deepEqual((await read())?.texts, ['0', '1']);
   now += 60_000;

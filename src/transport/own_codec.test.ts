@@ -11,9 +11,8 @@ import { CountingReader, withOwnCodec } from './own_codec.ts';
 const count = 300_000;
 
 /**
- * Fields of packed numbers, as generated code reads them: the bytes of one, what it becomes, and an array for
- * them. V8 keeps numbers in an array as it knows them from the place in the code that makes the array: each
- * has one of its own.
+ * Packed fields of numbers: their bytes, their values, and an array for them. V8 remembers the kind of numbers by the
+ * place that creates an array, so each field has its own.
  */
 const packed: Record<
   string,
@@ -77,6 +76,6 @@ test('withOwnCodec() counts nested messages that it encodes', () => {
 
   responseType[encodeFramed]({ requests }, by);
 
-  // A unit is a quarter of a microsecond, and each takes some tenth of one.
+  // A unit is a quarter of a microsecond; each nested message takes about a tenth of one.
   assert.ok(work >= 2500 && work <= 10_000, `${work} units`);
 });

@@ -26,7 +26,7 @@ test('proxyFor() uses no proxy for this machine, however it is written', () => {
   }
 });
 
-/** As in proxy_test.go of golang.org/x/net/http/httpproxy, with what stands for it there. */
+/** The entries of proxy_test.go in golang.org/x/net/http/httpproxy. */
 const noProxy =
   'foobar.com, .barbaz.net, *.wildcard.io, 192.168.1.1, 192.168.1.2:81, 192.168.1.3:80, 10.0.0.0/30, ' +
   '2001:db8::52:0:1, [2001:db8::52:0:2]:443, [2001:db8::52:0:3]:80, 2002:db8:a::45/64,';

@@ -14,7 +14,7 @@ import { createServer } from '../../test/support/engine.ts';
 const pairs = await Promise.all([certificate(), certificate(), certificate()]);
 const [first, second, third] = pairs;
 
-/** As the files of a secret. */
+/** The files of a Secret. */
 function files({ cert, key }: CertificatePair) {
   return { 'tls.crt': cert, 'tls.key': key };
 }
@@ -29,7 +29,7 @@ interface ServeOptions {
   now?: () => number;
 }
 
-/** A server without methods, with TLS from a secret that is looked at when a test says so. */
+/** A server without methods, with TLS from a Secret that is checked when the test says so. */
 async function serveSecret({ pair = first, ca, now = Date.now }: ServeOptions = {}) {
   const secret = mountSecret({ ...files(pair), ...(ca !== undefined && { 'ca.crt': ca }) });
   const log = memoryLog();
@@ -54,7 +54,7 @@ async function serveSecret({ pair = first, ca, now = Date.now }: ServeOptions = 
     tls,
     port,
     poll: () => poll(),
-    /** What has been still for one look is taken. */
+    /** Runs the checks after which an unchanged Secret is loaded. */
     async settle() {
       await poll();
       await poll();
@@ -164,7 +164,7 @@ test('createTls() fails no handshake while Secrets are replaced', async () => {
 
   for (let i = 1; i <= 30; i++) {
     const pair = pairs[i % pairs.length] ?? first;
-    // Some of the time what is there is bad.
+    // The files are invalid some of the time.
     if (i % 3 === 0) running.secret.swap({ ...files(pair), 'tls.key': 'no key' });
     else running.secret.swap(files(pair));
     await running.settle();
@@ -173,7 +173,7 @@ test('createTls() fails no handshake while Secrets are replaced', async () => {
   done.abort();
   await Promise.all(dialers);
 
-  // Anything else would be the reason of a failure.
+  // Any other certificate would explain a failure.
   assert.deepEqual([...seen].toSorted(), pairs.map(serialOf).toSorted());
 });
 
@@ -197,7 +197,7 @@ test('createTls() loads new client CAs', async () => {
   assert.equal(running.warnings().length, 1);
 });
 
-/** A leaf with what it is signed by: an intermediate, and a root that is not in the file. */
+/** A leaf with its intermediate; the root is not in the file. */
 async function chainedPair(about: { leafEnds?: Date; intermediateEnds?: Date } = {}) {
   const root = await certificate({ name: 'root' });
   const intermediate = await certificate({
@@ -311,7 +311,7 @@ test('reload() loads the files at once, and reports what is served', async () =>
     [serving, serialOf(first)],
     [serving, serialOf(second)],
     [serving, serialOf(second)],
-    // By the poll, and each time that it is asked for.
+    // Once by the polling, and once per reload().
     [keeping, undefined],
     [keeping, undefined],
     [keeping, undefined],
@@ -334,7 +334,7 @@ test('createTls() does not wait for a FIFO, and reads no large file', async () =
 
   assert.equal(await running.serial(), serialOf(second));
   const reason = `Cannot read "${path}": it must be a regular file of at most 1MiB`;
-  // The same state is told of once.
+  // The same state is logged once.
   assert.partialDeepStrictEqual(running.warnings(), [{ reason }]);
 });
 

@@ -13,7 +13,7 @@ import {
   type UnaryResponseDefinition,
 } from './gen/connectrpc/conformance/v1/service.ts';
 
-/** The conformance suite's service: every request says how it wants to be answered. */
+/** The service of the conformance suite: each request defines its response. */
 export function createConformance(): ConformanceServiceImplementation<Call> {
   return {
     unary: (request, context) =>
@@ -59,7 +59,7 @@ export function createConformance(): ConformanceServiceImplementation<Call> {
   };
 }
 
-/** The one response, or the error. */
+/** The single response, or the error. */
 async function respond(
   definition: UnaryResponseDefinition | undefined,
   context: Call,
@@ -76,7 +76,7 @@ async function respond(
 
 type Responses = ReturnType<typeof createResponses>;
 
-/** The responses of a stream, one by one. The headers leave at once. */
+/** The responses of a stream, one by one. The headers are sent at once. */
 function createResponses(definition: StreamResponseDefinition | undefined, context: Call) {
   const { responseData = [], responseDelayMs = 0, error } = definition ?? {};
   let sent = 0;
@@ -92,7 +92,7 @@ function createResponses(definition: StreamResponseDefinition | undefined, conte
     },
   };
 
-  /** Tells of the requests, and forgets them. */
+  /** Returns the request info, and clears it. */
   async function next(seen: Any[]) {
     const requests = seen.splice(0);
     const info = sent === 0 ? requestInfo(context, requests) : { requests };
@@ -105,7 +105,7 @@ function createResponses(definition: StreamResponseDefinition | undefined, conte
     return { payload };
   }
 
-  /** What is left to send, and then the error. */
+  /** The remaining responses, and then the error. */
   async function* rest(seen: Any[]) {
     while (sent < responseData.length) yield await next(seen);
     if (!error) return;

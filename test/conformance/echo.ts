@@ -8,13 +8,13 @@ import {
   type Header,
 } from './gen/connectrpc/conformance/v1/service.ts';
 
-/** A message of the suite's package in an Any, by its name there. */
+/** Packs a message of the suite's package into an Any. */
 export function pack<T>(name: string, type: { encode(message: T): BinaryWriter }, message: T): Any {
   const value = Buffer.from(type.encode(message).finish());
   return { typeUrl: `type.googleapis.com/connectrpc.conformance.v1.${name}`, value };
 }
 
-/** What a response tells of its call. */
+/** The request info of a call. */
 export function requestInfo({ metadata, deadline }: Call, requests: Any[]): RequestInfo {
   const requestHeaders = Array.from(metadata, ([name, values]) => ({
     name,
@@ -25,7 +25,7 @@ export function requestInfo({ metadata, deadline }: Call, requests: Any[]): Requ
   return { requestHeaders, timeoutMs, requests };
 }
 
-/** Fills metadata with headers, or trailers. */
+/** Sets headers or trailers. */
 export function setAll(metadata: Metadata, headers: readonly Header[]): void {
   for (const { name, value: values } of headers) {
     for (const value of values) {
@@ -35,7 +35,7 @@ export function setAll(metadata: Metadata, headers: readonly Header[]): void {
   }
 }
 
-/** The error that a request asks for; its details, and what it tells of its call, are a trailer. */
+/** The error that a request asks for; its details and the request info are sent as a trailer. */
 export function fault(
   error: ErrorDefinition,
   { context, info }: { context: Call; info: RequestInfo | undefined },

@@ -11,7 +11,7 @@ import {
 } from './gen/connectrpc/conformance/v1/server_compat.ts';
 import { readSized, sized } from './sized.ts';
 
-// The suite itself calls only with a certificate, and cannot tell whether that is looked at.
+// The suite always sends a certificate, so it cannot check this.
 test('the conformance server requires client certificates if it is given a CA', async (t) => {
   const [own, clients, others] = await Promise.all([newPair(), newPair(), newPair()]);
   const server = spawn(process.execPath, [join(import.meta.dirname, 'server.ts')], {
@@ -37,14 +37,14 @@ test('the conformance server requires client certificates if it is given a CA', 
   assert.deepEqual(await once(server, 'exit'), [0, null]);
 });
 
-/** A certificate that nobody has signed, and its key. */
+/** A self-signed certificate and its key. */
 async function newPair() {
   const name = [{ name: 'commonName', value: 'localhost' }];
   const { cert, private: key } = await generate(name, { algorithm: 'sha256' });
   return { cert: Buffer.from(cert), key: Buffer.from(key) };
 }
 
-/** Whether the server begins with its SETTINGS. TLS 1.3 refuses a certificate after the handshake. */
+/** True if the server sends SETTINGS. TLS 1.3 refuses a certificate after the handshake. */
 async function isServed(socket: TLSSocket): Promise<boolean> {
   socket.on('error', () => {});
   socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');

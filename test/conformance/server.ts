@@ -12,7 +12,7 @@ import { readSized, sized } from './sized.ts';
 import { createEngine } from '../support/engine.ts';
 
 const host = '127.0.0.1';
-/** The most that the length of a gRPC message can say. */
+/** The maximum length of a gRPC message. */
 const anySize = 2 ** 32 - 1;
 
 const request = ServerCompatRequest.decode(await readSized(process.stdin));

@@ -1,4 +1,4 @@
-/** The first message of a stream in which each has its length before it, in four octets. */
+/** Reads the first message of a stream, with its length in four octets before it. */
 export async function readSized(stream: AsyncIterable<Buffer>): Promise<Buffer> {
   let bytes = Buffer.alloc(0);
   for await (const chunk of stream) {

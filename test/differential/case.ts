@@ -1,18 +1,18 @@
 import type { Flight } from './play.ts';
 
-/** What is played on a connection of its own, and has an outcome: that of its last flight. */
+/** A case on a connection of its own; its outcome is that of the last flight. */
 export interface Case {
   name: string;
   flights: readonly Flight[];
-  /** The stream that it is about, if it is not the first. */
+  /** The stream that it tests, if it is not stream 1. */
   about?: number;
-  /** It says the preface itself, or what else it begins with. */
+  /** The case sends its own preface. */
   ungreeted?: boolean;
-  /** The client ends its side after that. */
+  /** The client ends its side afterwards. */
   finished?: boolean;
 }
 
-/** A case of one flight, and the streams that end by it. */
+/** A case of one flight, and the streams that it ends. */
 export function one(name: string, bytes: Buffer, ...ended: readonly number[]): Case {
   return { name, flights: [{ bytes, ended }] };
 }

@@ -13,14 +13,14 @@ import { early, leaving, order, windows } from './stream_cases.ts';
 const { END_STREAM } = Flag;
 const { HEADERS, PING } = FrameType;
 
-/** A stream in a state of RFC 9113 section 5.1, and how it came there. */
+/** A state of RFC 9113 section 5.1, and the flights that lead to it. */
 interface State {
   name: string;
   id: number;
   flights: readonly Flight[];
 }
 
-/** The states that a stream can be in, of which a server might treat any in its own way. */
+/** All states of a stream that a server may treat differently. */
 export const states: readonly State[] = [
   { name: 'the connection', id: 0, flights: [] },
   { name: 'idle', id: 1, flights: [] },
@@ -48,7 +48,7 @@ export const states: readonly State[] = [
     id: 1,
     flights: [{ bytes: block(begun(1, '/hold'), malformed(1)), ended: [1] }],
   },
-  // Two kinds, as Go tells them apart.
+  // Two kinds, which Go distinguishes.
   {
     name: 'malformed by a bad field',
     id: 1,
@@ -81,7 +81,7 @@ const crossed: readonly Case[] = states.flatMap((state) =>
   })),
 );
 
-/** Every frame inside a header block, which nothing but its CONTINUATION may be in (section 6.10). */
+/** Every frame inside a header block, where only CONTINUATION is allowed (section 6.10). */
 const insideBlock: readonly Case[] = [
   ...streamFrames.flatMap((frame) =>
     [1, 3].map((id) => ({
@@ -102,7 +102,7 @@ const insideBlock: readonly Case[] = [
   ),
 ];
 
-/** Every case there is; no two have the same name. */
+/** All cases, with unique names. */
 export const cases: readonly Case[] = [
   ...crossed,
   ...insideBlock,

@@ -8,7 +8,7 @@ import { bytes, grow, set, whole } from './frames.ts';
 const { END_HEADERS, ACK } = Flag;
 const { CONTINUATION, SETTINGS, PING, GOAWAY } = FrameType;
 
-/** SETTINGS, right and wrong ones. */
+/** Valid and invalid SETTINGS. */
 export const settingsFrames: readonly Case[] = [
   ...Object.entries(SettingId).flatMap(([name, id]) =>
     [0, 1, 2, 4096, 16_383, 16_384, 2 ** 24 - 1, 2 ** 24, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1].map(
@@ -99,7 +99,7 @@ export const connectionFrames: readonly Case[] = [
   one('a frame header that says 2^24 - 1 bytes', Buffer.from('ffffff00000000000100', 'hex')),
 ];
 
-/** What a connection begins with. */
+/** The first bytes of a connection. */
 export const prefaces: readonly Case[] = [
   {
     ...one('no preface, a SETTINGS frame', frameOf(SETTINGS, 0, 0, Buffer.alloc(0))),

@@ -14,12 +14,12 @@ import {
   writePage,
 } from './table.ts';
 
-/** The program of test/foreign/x_net. Without it, Go's outcomes are those of the list. */
+/** The program of test/foreign/x_net. Without it, Go's outcomes are taken from the list. */
 const program = process.env['X_NET'];
-/** `FUZZ_SEED=… FUZZ_SESSIONS=1` runs again what failed. */
+/** `FUZZ_SEED=… FUZZ_SESSIONS=1` repeats a failure. */
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));
 const sessions = Number(process.env['FUZZ_SESSIONS'] ?? 400);
-/** Connections at once. */
+/** The number of concurrent connections. */
 const atOnce = 16;
 
 let servers: Servers;
@@ -45,7 +45,7 @@ test('the engine answers every case like Node and Go, or as the list says', asyn
 
   const fresh = found.filter((one) => !isSame(one, known.get(one.name)));
   const stale = [...known.values()].filter(({ name }) => !found.some((one) => one.name === name));
-  // Written here, to be read, given reasons and committed.
+  // Written to be reviewed, given reasons and committed.
   if (fresh.length + stale.length > 0) writeDifferences(found);
   assert.deepEqual({ fresh, stale }, { fresh: [], stale: [] });
   const used = new Set(found.map(({ reason }) => reason));
@@ -55,7 +55,7 @@ test('the engine answers every case like Node and Go, or as the list says', asyn
 test('docs/http2.md shows the list', () => {
   const page = readPage([...readDifferences().values()]);
 
-  // Written here, to be read and committed.
+  // Written to be reviewed and committed.
   if (page.after !== page.before) writePage(page.after);
   assert.ok(page.after === page.before, 'it has been written anew');
 });
@@ -75,14 +75,14 @@ interface Outcome {
   go: string | undefined;
 }
 
-/** What comes of each case, by its name. */
+/** The outcomes of all cases, by name. */
 function outcomes(): Promise<Map<string, Outcome>> {
   played ??= playAll();
   return played;
 }
 
 async function playAll(): Promise<Map<string, Outcome>> {
-  // In their order.
+  // In the order of the cases.
   const all = new Map<string, Outcome>(
     cases.map(({ name }) => [name, { ours: '', node: '', go: undefined }]),
   );
@@ -98,7 +98,7 @@ async function playAll(): Promise<Map<string, Outcome>> {
   return all;
 }
 
-/** Those that end a connection, by their names. */
+/** The names of cases that end a connection. */
 async function fatalCases(): Promise<ReadonlySet<string>> {
   const isFatal = (outcome = '') => /GOAWAY|closed/.test(outcome);
   const fatal = [...(await outcomes())].filter(

@@ -9,15 +9,15 @@ const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 const { DATA, HEADERS, CONTINUATION, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE } =
   FrameType;
 
-/** So many bytes. */
+/** A buffer of so many bytes. */
 export const bytes = (length: number) => Buffer.alloc(length, 'x');
-/** The fields that every request has. */
+/** The mandatory fields of a request. */
 export const requestFields = (path: string) => {
   const fixed = [':method', 'POST', ':scheme', 'http', ':authority', 'localhost'];
   return [...fixed, ':path', path];
 };
 
-/** A HEADERS frame that is a whole block, of fields that no encoder would refuse. */
+/** A HEADERS frame with a complete block, of any fields. */
 export function headers(id: number, fields: readonly string[], flags = 0): Buffer {
   const parts: Buffer[] = [];
   for (let at = 0; at < fields.length; at += 2) {
@@ -26,12 +26,12 @@ export function headers(id: number, fields: readonly string[], flags = 0): Buffe
   return frameOf(HEADERS, END_HEADERS | flags, id, block(...parts));
 }
 
-/** A request that is whole, and is answered at once. */
+/** A complete request, which is answered at once. */
 export function whole(id: number, path = '/'): Buffer {
   return headers(id, requestFields(path), END_STREAM);
 }
 
-/** A request whose body is to come. */
+/** A request whose body follows. */
 export function begun(id: number, path = '/'): Buffer {
   return headers(id, requestFields(path));
 }
@@ -52,18 +52,18 @@ export function set(...settings: readonly (readonly [number, number])[]): Buffer
   return frameOf(SETTINGS, 0, 0, encodeSettings(settings));
 }
 
-/** A request with a field that no request may have (RFC 9113 section 8.2.1). */
+/** A request with an invalid field (RFC 9113 section 8.2.1). */
 export function malformed(id: number): Buffer {
   return headers(id, [...requestFields('/'), 'Upper', 'case'], END_STREAM);
 }
 
-/** A frame, and how it is told. */
+/** A frame and its name. */
 export interface NamedFrame {
   name: string;
   of: (id: number) => Buffer;
-  /** Opens a stream that is answered, where it can. */
+  /** Opens a stream that is answered, if it can. */
   answered?: boolean;
-  /** Ends a request that has begun. */
+  /** Ends an open request. */
   ends?: 'data' | 'trailers';
 }
 
@@ -71,7 +71,7 @@ const priorityOn = (id: number, weight = 15) => block(word(id), Buffer.from([wei
 const request = encodeHeaders(requestFields('/'));
 const trailers = encodeHeaders(['x-trailer', 'x']);
 
-/** Frames of streams, right and wrong ones. */
+/** Valid and invalid frames of streams. */
 export const streamFrames: readonly NamedFrame[] = [
   { name: 'DATA, empty', of: (id) => data(id, '') },
   { name: 'DATA', of: (id) => data(id, 'xxxxx') },

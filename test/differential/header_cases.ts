@@ -98,7 +98,7 @@ const literal = block(
 const send = (id: number, ...parts: Buffer[]) =>
   frameOf(HEADERS, END_HEADERS | END_STREAM, id, block(...parts));
 
-/** Blocks that are wrong, and those after them (RFC 7541). */
+/** Invalid header blocks, and blocks after them (RFC 7541). */
 export const hpack: readonly Case[] = [
   one('HPACK, index 0', send(1, literal, Buffer.from([0x80])), 1),
   one('HPACK, index 62 of an empty table', send(1, literal, field(62)), 1),
@@ -297,7 +297,7 @@ export const trailers: readonly Case[] = [
 const promised = (length: string, flags = 0) =>
   headers(1, [...requestFields('/'), 'content-length', length], flags);
 
-/** Bodies of another length (section 8.1.1). */
+/** Bodies of a different length than announced (section 8.1.1). */
 export const contentLengths: readonly Case[] = [
   one('content-length: 3, as many', block(promised('3'), data(1, 'abc', END_STREAM)), 1),
   one(

@@ -12,20 +12,20 @@ import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { valueOf } from '../../src/engine/http2/request_headers.ts';
 import { frameOf } from '../support/http2_peer.ts';
 
-/** Bytes that leave together, and what comes before anything else does. */
+/** Bytes that are sent together, and what to wait for before the next flight. */
 export interface Flight {
   bytes: Buffer;
   /** Streams that end before the next flight. */
   ended?: readonly number[];
-  /** Or have sent so many bytes of their body. */
+  /** Streams that have received so many bytes of their body. */
   received?: readonly (readonly [stream: number, bytes: number])[];
-  /** No PING can be sent after it: it leaves a header block or a frame unfinished. */
+  /** No PING can follow, as it leaves a header block or a frame incomplete. */
   unfinished?: boolean;
-  /** A server that takes it for a request answers it, and others say nothing that could be waited for. */
+  /** A server that takes it for a request answers it; others send nothing that could be awaited. */
   mayBeAnswered?: boolean;
 }
 
-/** Milliseconds within which anything at all must have happened. */
+/** The time limit of any event, in milliseconds. */
 const bound = 10_000;
 const settings = frameOf(FrameType.SETTINGS, 0, 0, Buffer.alloc(0));
 const settingsAck = frameOf(FrameType.SETTINGS, Flag.ACK, 0, Buffer.alloc(0));
@@ -38,16 +38,16 @@ interface Frame {
   payload: Buffer;
 }
 
-/** What has come of a stream. */
+/** What the server has sent on a stream. */
 interface Seen {
   status?: string;
   bytes: number;
   ended: boolean;
-  /** The first of them: what came behind it may have another. */
+  /** The first RST_STREAM; later ones may differ. */
   reset?: string;
 }
 
-/** A connection in plain text to a server: flights go out, and what comes of them is told in words. */
+/** A plaintext connection to a server: sends flights, and describes their outcomes as text. */
 export class Player {
   readonly #socket: Socket;
   readonly #hpack = createHpackDecoder({ maxHeaderListSize: 2 ** 20 });
@@ -72,12 +72,12 @@ export class Player {
       });
   }
 
-  /** Whether the connection has ended, with an error or without a word. */
+  /** True if the connection has ended, with an error or without. */
   get isOver(): boolean {
     return this.#isClosed || (this.#goAway !== undefined && this.#goAway !== 'NO_ERROR');
   }
 
-  /** Says the preface and SETTINGS, and waits until both sides have acknowledged the other's. */
+  /** Sends the preface and SETTINGS, and waits for both acknowledgements. */
   async greet(): Promise<void> {
     await once(this.#socket, 'connect');
     this.#socket.write(Buffer.concat([preface, settings]));
@@ -85,11 +85,11 @@ export class Player {
     this.#socket.write(settingsAck);
   }
 
-  /** Throws where something it waits for does not come within the bound. */
+  /** Throws if an expected event does not occur within the time limit. */
   async send({ bytes, ended = [], received = [], ...how }: Flight): Promise<void> {
     this.#socket.write(bytes);
     if (how.unfinished) return;
-    // A server may answer the first before it says what came of the frames before it.
+    // A server may answer the first before it reports an error of earlier frames.
     const rounds = how.mayBeAnswered ? 30 : 2;
     for (let round = 0; round < rounds && !this.isOver; round++) {
       this.#pings++;
@@ -105,13 +105,15 @@ export class Player {
     }
   }
 
-  /** Says that nothing more comes, and waits for the server to do the same. */
+  /** Ends the client's side, and waits for the end of the server's. */
   async finish(): Promise<void> {
     this.#socket.end();
     await this.#until('close', () => this.#isClosed);
   }
 
-  /** What has come since the last time: of each stream, one of which needs no number, and of the connection. */
+  /**
+   * The outcome since the last call: of each stream, and of the connection. `about` is the stream without a number.
+   */
   take(about = 1): string {
     const told = [...this.#streams]
       .toSorted(([a], [b]) => a - b)
@@ -151,7 +153,7 @@ export class Player {
 
   #onData(bytes: Buffer): void {
     let rest = Buffer.concat([this.#rest, bytes]);
-    // What comes behind a GOAWAY depends on who was faster.
+    // What follows a GOAWAY depends on timing.
     while (rest.length >= frameHeaderLength && !this.isOver) {
       const end = frameHeaderLength + rest.readUIntBE(0, 3);
       if (rest.length < end) break;
@@ -185,7 +187,7 @@ export class Player {
     }
   }
 
-  /** No server here has so much to say that it needs CONTINUATION, and none pads. */
+  /** None of these servers uses CONTINUATION or padding. */
   #onHeaders(frame: Frame): void {
     const seen = this.#stream(frame);
     seen.status = valueOf(this.#hpack.decode(frame.payload).fields, ':status') ?? 'no status';
@@ -202,7 +204,7 @@ export class Player {
 function tell({ status, bytes, ended, reset }: Seen): string {
   const parts: string[] = [];
   if (status !== undefined) parts.push(status);
-  // What an error is told with is everybody's own.
+  // The message of an error response differs between servers.
   if (bytes > 0 && status === '200') parts.push(`${bytes} B`);
   if (!ended && reset === undefined) parts.push('open');
   if (reset !== undefined) parts.push(`RST_STREAM ${reset}`);

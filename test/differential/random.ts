@@ -20,59 +20,59 @@ import { requestFrames } from './request_frames.ts';
 import type { PlainServer } from './servers.ts';
 import type { Difference } from './table.ts';
 
-/** Those that are compared; Go's is there where its program is. */
+/** The servers to compare; Go's only if its program exists. */
 export type Servers = Record<'ours' | 'node', PlainServer> & { go?: PlainServer };
 
 interface RandomDeps {
   servers: Servers;
   known: ReadonlyMap<string, Difference>;
-  /** Cases that end the connection, on any of them. */
+  /** Cases that end the connection on any server. */
   fatal: ReadonlySet<string>;
 }
 
-/** A stream as the client knows it: its state has a name of cases.ts. */
+/** A stream as the client knows it; its state is a name of cases.ts. */
 interface Known {
   id: number;
   state: string;
-  /** Whether its request is answered when it has ended. */
+  /** True if its request is answered when it is complete. */
   isAnswered: boolean;
 }
 
-/** What is done next, resolved when it is known what there is. */
+/** A random move, to be resolved against the open streams. */
 interface Move {
   kind: 'open' | 'frame' | 'request' | 'connection';
-  /** Which of these frames. */
+  /** The index of the frame. */
   what: number;
-  /** On which stream. */
+  /** The index of the stream. */
   where: number;
-  /** Whether it may end the connection, or be what is known to differ: nothing comes after that. */
+  /** Allows a known difference, or the end of the connection; it is the last move. */
   dares: boolean;
 }
 
-/** A move as it is sent: named as the case is that does the same. */
+/** A move as it is sent, with the name of the equivalent case. */
 interface Step extends Flight {
   name: string;
   about?: number;
-  /** Told what has come of it, where all of them said the same. */
+  /** Called with the outcome, if all servers agree. */
   learn?: (outcome: string) => void;
 }
 
 const { END_STREAM, END_HEADERS } = Flag;
-/** What is of the connection alone, and leaves a window for the answers to come. */
+/** Frames of the connection that leave a window for later responses. */
 const connectionMoves = [...settingsFrames, ...connectionFrames].filter(
   ({ name, flights: [flight, ...more] }) =>
     more.length === 0 &&
     flight?.ended?.length === 0 &&
     !/INITIAL_WINDOW_SIZE = [012]$|stream is open$/.test(name),
 );
-/** What comes to something else by what came before: as another case does, of the same state. */
+/** Moves whose outcome depends on earlier ones: the equivalent case in the same state. */
 const alsoAs = [
   [/^GOAWAY/, () => 'GOAWAY while a stream is open'],
   [/INITIAL_WINDOW_SIZE = 2147483647/, () => 'window of a stream: above by INITIAL_WINDOW_SIZE'],
   [/INITIAL_WINDOW_SIZE = 2147483647/, () => 'window of a stream that was answered early: above'],
-  // By 1, where SETTINGS have granted all there can be.
+  // An increment of 1, if SETTINGS have granted the maximum.
   [/^WINDOW_UPDATE/, (name: string) => name.replace(/.* →/, 'WINDOW_UPDATE above 2^31 - 1 →')],
-  // To Go, not all that is refused is alike.
+  // Go distinguishes two kinds of malformed requests.
   [/malformed by a bad field$/, (name: string) => name.replace('a bad field', 'a missing field')],
 ] as const;
 const answeredEarly = 'answered early';
@@ -84,7 +84,7 @@ const move: Arbitrary<Move> = record({
   dares: constantFrom(true, ...Array.from({ length: 19 }, () => false)),
 });
 
-/** Plays what the seed says to all of them; tells how they differ where the list does not have it. */
+/** Plays the moves of a seed on all servers; returns a description of differences that are not in the list. */
 export async function playRandom(seed: number, deps: RandomDeps): Promise<string | undefined> {
   const property = asyncProperty(
     array(move, { minLength: 8, maxLength: 24, size: 'max' }),
@@ -120,7 +120,7 @@ async function playMoves(
       const [first] = outcomes;
       if (outcomes.some(({ outcome }) => outcome !== first?.outcome)) {
         const isAsListed = namesOf(step).some((name) => isKnown(known.get(name), outcomes));
-        // From here on the servers have streams in other states, but for one that Node does not reset.
+        // From here on the servers' streams differ in state, except for one that Node does not reset.
         if (isAsListed && !step.name.startsWith('HEADERS to /early')) return;
         if (!isAsListed)
           throw new Error(outcomes.map(({ name, outcome }) => `${name}: ${outcome}`).join('\n'));
@@ -147,7 +147,7 @@ function isKnown(
   return outcomes.every(({ name, outcome }) => known.get(name) === outcome);
 }
 
-/** Says what comes next, and learns from the answers in which state its streams are. */
+/** Generates moves, and tracks the states of streams from the outcomes. */
 function createClient(isLast: (name: string) => boolean) {
   const streams: Known[] = [];
   let nextId = 1;
@@ -156,7 +156,7 @@ function createClient(isLast: (name: string) => boolean) {
 
   function next({ kind, what, where, dares }: Move): Step | undefined {
     const open = streams.filter(({ state }) => /^(open|half-closed|answered)/.test(state));
-    // Above ten they are refused, and Node counts those that have just gone, or are answered early.
+    // Above ten, streams are refused, and Node counts those that have just closed or were answered early.
     if (kind === 'open' && open.length > 6) return undefined;
     const step = {
       open: () => opening(what, where),
@@ -164,12 +164,12 @@ function createClient(isLast: (name: string) => boolean) {
       connection: () => connection(what),
       frame: () => frame(at(streamFrames, what), where),
     }[kind]();
-    // Those do not end anything, and open a stream.
+    // These end nothing, and open a stream.
     const isOpening = step.name.startsWith('HEADERS to');
     return dares || isOpening || !isLast(step.name) ? step : undefined;
   }
 
-  /** A request, now and then with the path that the table has, or gets. */
+  /** A request, sometimes with a path that is in the dynamic table, or added to it. */
   function opening(what: number, where: number): Step {
     const path = at(paths, what);
     const ends = where % 3 === 0;
@@ -234,8 +234,8 @@ function createClient(isLast: (name: string) => boolean) {
           streams.push({ id, state: 'open', isAnswered: false });
         }
         stream.state = after(outcome, stateAfter(named, state));
-        // Node has a stream that was answered early open until its end, and Go takes one that it refused
-        // for a field as idle, which this opens: from here on they differ in what they were not asked.
+        // Node keeps a stream that was answered early open until its end, and Go treats one that it refused for a
+        // field as idle, which this opens. From here on they differ in ways that were not tested.
         const isEnd = named.ends !== undefined || named.name.startsWith('RST_STREAM');
         const isBegin = named.name === 'HEADERS of a request, more to come';
         const differs =
@@ -251,7 +251,7 @@ function connection(what: number): Step {
   return { name, bytes: flights[0]?.bytes ?? Buffer.alloc(0) };
 }
 
-/** Where the server has said nothing. */
+/** The state if the server has sent nothing. */
 function stateAfter({ name, ends }: NamedFrame, state: string): string {
   if (state !== 'open' && !state.startsWith('half-closed')) return state;
   if (name.startsWith('RST_STREAM')) return 'reset by the client';

@@ -8,7 +8,7 @@ const { END_STREAM, END_HEADERS } = Flag;
 
 const base = requestFields('/');
 
-/** Requests of all kinds, right and wrong ones, without a body. */
+/** Valid and invalid requests without a body. */
 export const requestFrames: readonly NamedFrame[] = [
   ...lists().map(([name, fields]) => ({
     name: `request: ${name}`,
@@ -163,7 +163,7 @@ function sized(size: number): string[] {
   return [...base, 'x', 'y'.repeat(size - others - 33)];
 }
 
-/** Octets that cannot be seen, by their number. */
+/** Quotes a text, with invisible octets escaped. */
 function quoted(text: string): string {
   return JSON.stringify(text).replaceAll(/[^ -~]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
 }

@@ -10,16 +10,16 @@ import { listenTcp } from '../support/tcp.ts';
 import { createHttp2Server } from '../support/engine.ts';
 
 /**
- * A server of HTTP/2 in plain text. It reads the whole request and answers 200 with a body: of N bytes
- * where the path is `/N`, else how many bytes it has read. `/early` is answered before it is read, and
- * `/hold` is neither read nor answered.
+ * A plaintext HTTP/2 server. It reads the whole request and answers 200 with a body: of N bytes for the path `/N`,
+ * otherwise the number of bytes that it has read. `/early` is answered before it is read, and `/hold` is neither read
+ * nor answered.
  */
 export interface PlainServer {
   port: number;
   close(): void;
 }
 
-/** What all of them announce, as far as they can be told. */
+/** The setting that all of them announce, as far as they allow it. */
 const maxConcurrentStreams = 10;
 const window = 65_535;
 const maxHeaderListSize = 16_384;
@@ -71,7 +71,7 @@ function answer(stream: Stream, { path, overLimit }: RequestHeaders): StreamEven
   };
 }
 
-/** Node's own, on nghttp2. */
+/** Node's server, on nghttp2. */
 export async function serveNode(): Promise<PlainServer> {
   const sessions = new Set<{ destroy(): void }>();
   const server = createNodeServer({
@@ -114,7 +114,7 @@ function bodyOf(path: string, length: number): Buffer {
   return /^\/\d+$/.test(path) ? Buffer.alloc(Number(path.slice(1)), 'x') : Buffer.from(`${length}`);
 }
 
-/** The program of test/foreign/x_net, which has to be built. */
+/** The program of test/foreign/x_net, which must be built. */
 export async function serveGo(program: string): Promise<PlainServer> {
   const child = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] });
   const [port] = await once(createInterface({ input: child.stdout }), 'line');

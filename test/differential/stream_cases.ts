@@ -8,10 +8,10 @@ import { begun, bytes, data, grow, malformed, reset, set, whole } from './frames
 const { END_STREAM } = Flag;
 const { PING } = FrameType;
 
-/** A request that is answered before it has ended. */
+/** A request that is answered early. */
 export const early: Case = one('HEADERS to /early → idle', begun(1, '/early'), 1);
 
-/** The order and the number of streams (RFC 9113 section 5.1). */
+/** Order and number of streams (RFC 9113 section 5.1). */
 export const order: readonly Case[] = [
   one('streams 1, 3, 5', block(whole(1), whole(3), whole(5)), 1, 3, 5),
   one('stream 7 first, then 9', block(whole(7), whole(9)), 7, 9),

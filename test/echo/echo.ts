@@ -8,10 +8,10 @@ import {
   type PingServiceImplementation,
 } from './gen/echo.ts';
 
-/** What a test may have behave otherwise. */
+/** Overrides of methods for a test. */
 export type EchoMethods = Partial<EchoServiceImplementation<Call>>;
 
-/** The services of echo.proto; the methods of `changed` take the place of those of Echo. */
+/** The services of echo.proto, with the overrides of `changed`. */
 export function echoServices(changed: EchoMethods = {}) {
   return [
     service({
@@ -49,7 +49,7 @@ function createEcho(): EchoServiceImplementation<Call> {
   };
 }
 
-/** What a request takes in memory beside its text, in bytes. */
+/** The memory of a request beside its text, in bytes. */
 const messageCost = 64;
 
 function createPing(): PingServiceImplementation<Call> {

@@ -23,26 +23,26 @@ import { frame } from '../support/raw_client.ts';
 import { createHttp2Server, createRouter } from '../support/engine.ts';
 
 const kinds = ['unary', 'serverStream'] as const;
-/** Where a call can be when it is ended. */
+/** The phase of a call when it is ended. */
 const phases = ['waiting for its request', 'in its handler', 'sending its response'] as const;
 type Phase = (typeof phases)[number];
 
 const request = frame(EchoRequest.encode({ text: 'Bello Keys' }).finish());
 const timeoutMs = 1000;
 
-/** What ends a call, and what is seen of that. */
+/** A cause of the end of a call, and its outcome. */
 interface Row {
   end(call: OpenedCall): void;
-  /** Whether the handler ends it: then all that it has given has to arrive. */
+  /** True if the handler ends it: then all of its responses must arrive. */
   isReturned?: true;
-  /** The phases in which there is such an end; all, if it is left out. */
+  /** The phases in which it can occur; all by default. */
   in?: readonly Phase[];
-  /** What its caller sees: a status, or what the stream ends with. */
+  /** What the caller gets: a status, or the end of the stream. */
   seen: keyof typeof Status | 'RST_STREAM' | 'nothing';
   logged?: keyof typeof Status;
   level?: number;
   reason?: string;
-  /** Of a call whose response is on its way, where that is something else. */
+  /** The outcome while the response is being sent, if it differs. */
   late?: 'OK';
 }
 
@@ -114,7 +114,7 @@ const rows: Record<string, Row> = {
     },
     in: ['waiting for its request'],
     seen: 'RESOURCE_EXHAUSTED',
-    reason: 'Cannot take request trailers of more than 16384 bytes',
+    reason: 'Cannot accept request trailers of more than 16384 bytes',
   },
   'a message that is none': {
     end({ peer }) {
@@ -163,7 +163,7 @@ for (const kind of kinds) {
           await until(() => call.calls.inChain === 0);
           call.openWindow();
         }
-        // This one is too late.
+        // This second cause comes too late.
         call.peer.connection.expire();
         await until(() => call.log.lines.length > 0 && call.calls.size === 0);
 
@@ -194,7 +194,7 @@ for (const kind of kinds) {
     await until(() => call.calls.size === 0);
     resolve();
     await until(() => call.hasLeft);
-    // Whoever threw last is heard by now.
+    // Errors thrown meanwhile have been reported by now.
     await new Promise((heard) => setImmediate(heard));
 
     assert.equal(call.seen(), 'UNAVAILABLE');
@@ -214,7 +214,7 @@ class CountedCalls extends OpenCalls {
   }
 }
 
-/** A server with the whole chain, and on a connection without sockets a call whose headers it has got. */
+/** A server with the whole chain, and a connection without a socket on which a call has just begun. */
 async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const log = memoryLog();
@@ -246,7 +246,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
       },
     })),
   });
-  // Its router has methods from then on; nobody connects.
+  // The router has methods from then on; nothing connects.
   await server.listen({ host: '127.0.0.1', port: 0 });
   server.forceShutdown();
   const peer = createPeer();
@@ -256,15 +256,15 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
     calls,
     log,
     answer,
-    /** As its handler has it. */
+    /** The context that its handler gets. */
     get context() {
       return handled;
     },
     timesSent: 0,
-    /** What its outermost middleware waits for at the end. */
+    /** The promise that its outermost middleware awaits at the end. */
     leaving: Promise.resolve(),
     hasLeft: false,
-    /** Lets time pass, in milliseconds. */
+    /** Advances the clock by milliseconds. */
     pass(ms: number) {
       now += ms;
       t.mock.timers.tick(ms);
@@ -278,7 +278,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
       await until(() => calls.inChain === 0);
       assert.equal(calls.size, 1);
     },
-    /** Gives the response room, and takes it. */
+    /** Opens the window, and reads the response. */
     openWindow() {
       peer.send('WINDOW_UPDATE', { stream: 1, payload: word(1000) });
       read();
@@ -288,7 +288,7 @@ async function openCall(t: TestContext, kind: (typeof kinds)[number]) {
       const ended = [...handled].flatMap((times, code) => Array(times).fill(Status[code]));
       return { started, ended };
     },
-    /** What the caller has got at last. */
+    /** What the caller has received in the end. */
     seen(): string {
       read();
       return last;

@@ -9,19 +9,19 @@ import { usedMemory } from '../support/memory.ts';
 import { dialChannel, serverTls } from '../support/tls.ts';
 import { createEngine } from '../support/engine.ts';
 
-/** A message's encoder, as nice-grpc's type of a definition has it. */
+/** The encoder of a message, as in the definitions that nice-grpc accepts. */
 interface Encoder {
   encode(message: EchoReply, ...more: unknown[]): { finish(): Uint8Array };
 }
 
-/** echo.Ping/Ping, encoded by somebody else. */
+/** echo.Ping/Ping with a foreign encoder. */
 function encodedBy(encoder: Encoder) {
   const { ping } = PingDefinition.methods;
   const responseType = { ...EchoReply, ...encoder };
   return { ...PingDefinition, methods: { ping: { ...ping, responseType } } };
 }
 
-/** Serves replies that say what was asked, with one definition and then with our own, on one server. */
+/** Serves responses that echo the request, with a foreign definition and with the project's, on one server. */
 async function dial(name: 'direct' | 'grpc-js', definition: ReturnType<typeof encodedBy>) {
   const engine = await createEngine(name, { maxConcurrentStreams: 100, maxMessageSize: 10_000 });
   const own = withOwnCodec({ ...PingDefinition, fullName: 'Own' });
@@ -47,7 +47,7 @@ async function dial(name: 'direct' | 'grpc-js', definition: ReturnType<typeof en
   };
 }
 
-/** The writer of protobufjs, which ts-proto 1 wrote for: what ours calls join() is ldelim() there. */
+/** The writer of protobufjs, which ts-proto 1 used: ldelim() is today's join(). */
 class OldWriter {
   #bytes: number[] = [];
   readonly #outer: number[][] = [];
@@ -93,7 +93,7 @@ const encoders: Record<string, Encoder> = {
   'is that of ts-proto 1': {
     encode(message, writer: unknown = new OldWriter()) {
       assert.ok(writer instanceof OldWriter);
-      // A field that nobody knows, as a message in the message.
+      // An unknown field with a nested message.
       writer.uint32(122).fork().uint32(10).string('inner').ldelim();
       return writer.uint32(10).string(message.text);
     },
@@ -161,7 +161,7 @@ test('withOwnCodec() encodes nested calls of the encoder separately', async () =
 
 test('withOwnCodec() frees its buffer after a long message', async () => {
   const { responseType } = withOwnCodec(PingDefinition).methods.ping;
-  // Not of parts that are put together later.
+  // A flat string, not a concatenation.
   const text = Buffer.alloc(4 * 1024 * 1024, 'x').toString();
   responseType.encode({ text: 'x' });
   const before = await usedMemory();

@@ -24,7 +24,7 @@ test('docs/engines.md has every difference between the engines', async () => {
   const before = readFileSync(file, 'utf8');
   const after = before.replace(/(?<=\| - \| - \| - \|\n)(?:\|.*\n)*/, `${rows.join('\n')}\n`);
 
-  // Written here, to be read and committed.
+  // Written to be reviewed and committed.
   if (after !== before) writeFileSync(file, after);
   assert.equal(after, before);
 });

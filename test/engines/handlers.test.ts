@@ -18,7 +18,7 @@ import { createEngine } from '../support/engine.ts';
 
 const names = ['direct', 'grpc-js'] as const;
 
-/** A server stream as a service may write it by hand. */
+/** A server stream with a hand-written iterator. */
 function stream(iterator: object): Partial<EchoServiceImplementation<Call>> {
   const iterable = { [Symbol.asyncIterator]: () => iterator };
   return { serverStream: () => Object.assign(iterable) };
@@ -37,7 +37,7 @@ async function rejects(): Promise<never> {
   throw new Error('x');
 }
 
-/** What a service may give in place of a generator, and the code that comes of it. */
+/** What a service may return instead of a generator, and the resulting code. */
 const streams: Record<string, [Partial<EchoServiceImplementation<Call>>, Status]> = {
   'whose iterator cannot be had': [
     { serverStream: () => ({ [Symbol.asyncIterator]: fails }) },

@@ -18,7 +18,7 @@ test('heldBytes counts what a call holds by category, and nothing once it is ove
   const unary = client.open(paths.unary, { 'x-long': 'x'.repeat(1000) }, { endStream: false });
   const half = message('x'.repeat(50_000)).subarray(0, 20_000);
   unary.write(half);
-  // With room for what is to come.
+  // Including the free capacity of the buffer.
   await until(() => held('bodies') >= half.length && held('bodies') <= 3 * half.length);
   const calls = held('calls');
   const headers = held('headers');
@@ -60,7 +60,7 @@ test('heldBytes counts the first window of a queued message, and the full reserv
   first.close();
   const [{ 'grpc-status': status }] = await trailers;
 
-  // With room for what is to come.
+  // Including the free capacity of the buffer.
   assert.ok(stillWaits < 3 * (30_000 + 65_535), `${stillWaits} bytes`);
   assert.equal(waiting, 1);
   assert.equal(status, '0');

@@ -10,7 +10,7 @@ import { connectRaw } from '../support/raw_client.ts';
 
 const MiB = 1024 ** 2;
 
-/** Has that many bidi calls of one client send so many texts of that size each, one when the other is answered. */
+/** Makes concurrent bidi calls that each send several texts, one after the response to the other. */
 async function chat({ client }: Running, calls: number, count: number, size: number) {
   const sent = { text: 'x'.repeat(size) };
   const one = async () => {
@@ -42,7 +42,7 @@ test('a stream is not charged for a large message after it gets the next one', a
 
   stream.resume().write(message('x'.repeat(MiB)));
   await once(stream, 'data');
-  // A loop that waits for the next one has the large one still.
+  // A `for await` loop that waits for the next message still has the large one.
   const counted = running.counts().heldBytes?.['messages'] ?? 0;
   stream.write(message('x'));
   await until(() => running.counts().heldBytes?.['messages'] === 0);

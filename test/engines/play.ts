@@ -6,10 +6,10 @@ import { serve, until } from '../support/harness.ts';
 import { dialHttp2 } from '../support/tls.ts';
 import type { Behaviour } from './behaviours.ts';
 
-/** What became of a behaviour. */
+/** The outcome of a behaviour. */
 export type Outcome = Pick<Behaviour, 'status' | 'logged' | 'handled'>;
 
-/** Does on a fresh server what a behaviour says, and waits until nothing of it is open. */
+/** Plays a behaviour on a new server, and waits until nothing of it is open. */
 export async function play(engine: EngineName, behaviour: Behaviour): Promise<Outcome> {
   let handled = 0;
   const count = <T>(reply: T): T => {
@@ -72,11 +72,11 @@ async function send(
   stream.resume();
   if (body.length > 0) stream.write(body);
   if (after === 'end') stream.end();
-  // A PING behind it: the server has seen what was sent.
+  // The PING ACK shows that the server has received it.
   await new Promise<void>((resolve) => void session.ping(() => resolve()));
   if (after === 'reset') stream.close(8);
   if (after === 'nothing' && engine === 'grpc-js') {
-    // It answers, and leaves the request open for ever.
+    // The server answers, and the request stays open.
     await until(() => status !== '');
     stream.close(8);
   }

@@ -15,7 +15,7 @@ import { createEngine } from '../support/engine.ts';
 
 const names = ['direct', 'grpc-js'] as const;
 
-/** Middleware that leaves everything as it is. */
+/** Middleware that changes nothing. */
 function passingOn() {
   return async function* passOn<Req, Res>(
     call: ServerMiddlewareCall<Req, Res>,
@@ -41,7 +41,7 @@ async function serve(engine: Pick<Engine, 'listen' | 'shutdown'>) {
   };
 }
 
-/** A echo service that sends its caller's name back, of which it can be counted what is encoded. */
+/** An echo service that counts how often its responses are encoded. */
 function countingGreet() {
   const encoded: string[] = [];
   const responseType = {
@@ -67,7 +67,7 @@ function countingGreet() {
   return { encoded, definition: { ...EchoDefinition, methods }, implementation };
 }
 
-/** What was encoded of the replies to one call of a kind, and which of those that came were compressed. */
+/** How often the responses of a call were encoded, and which of them were compressed. */
 async function encodings(
   kind: 'unary' | 'serverStream',
   { name, chain, gzip }: { name: EngineName; chain: boolean; gzip: boolean },
@@ -106,7 +106,7 @@ for (const name of names) {
     }
   }
 
-  /** What middleware may do to a response on its way out. */
+  /** Changes that middleware make to a response. */
   const changes: Record<string, (response: object) => object> = {
     'puts another response in place of one': () => ({ text: 'changed' }),
     'changes a response': (response) => Object.assign(response, { text: 'changed' }),
@@ -140,7 +140,7 @@ for (const name of names) {
   }
 }
 
-/** What an outermost middleware does when the others have left; whether it still returns the response. */
+/** What the outermost middleware does at the end, and whether it still returns the response. */
 const lastActs: Record<string, [(response: object, context: CallContext) => boolean, Status]> = {
   'makes a response one that cannot be encoded': [
     (response) => {

@@ -29,7 +29,7 @@ const anywhere = '127.0.0.1:0';
 const ping = { ping: async ({ text }: { text: string }) => ({ text }) };
 const unimplemented = { code: Status.UNIMPLEMENTED };
 
-/** Makes what listens until the end of a test. */
+/** Creates servers that are closed at the end of a test. */
 function creator(name: (typeof names)[number], t: TestContext): () => Promise<Engine> {
   return async () => {
     const engine = await createEngine(name, limits);
@@ -38,7 +38,7 @@ function creator(name: (typeof names)[number], t: TestContext): () => Promise<En
   };
 }
 
-/** Listens as nice-grpc's users have it, and dials that until the end of the test. */
+/** Listens as nice-grpc's users do, and opens a channel until the end of the test. */
 async function dial(server: Pick<Server, 'listen' | 'forceShutdown'>, t: TestContext) {
   t.after(() => server.forceShutdown());
   const channel = createChannel(`127.0.0.1:${await server.listen(anywhere)}`);
@@ -53,7 +53,7 @@ async function* pass<Req, Res>(call: ServerMiddlewareCall<Req, Res>, context: Ca
   return yield* call.next(call.request, context);
 }
 
-/** Middleware that adds a name to the context, whatever is there. */
+/** Middleware that adds a name to the context. */
 async function* addName<Req, Res>(
   call: ServerMiddlewareCall<Req, Res, { name: string }>,
   context: CallContext,
@@ -342,7 +342,7 @@ test('direct: forceShutdown() closes a connection whose handshake ends later', a
   const port = (await server.listen({ host: '127.0.0.1', port: 0 }, await certificate())) ?? 0;
   const tcp = connect(port, '127.0.0.1');
   await once(tcp, 'connect');
-  // What came before has been accepted.
+  // Earlier connections have been accepted.
   await handshake(port);
 
   server.forceShutdown();

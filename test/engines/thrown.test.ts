@@ -12,7 +12,7 @@ import { createEngine } from '../support/engine.ts';
 type Context = CallContext & Abortable;
 type Service = Greet<Context>;
 
-/** What is thrown, and the code that the caller sees without a chain; through the chain it may differ. */
+/** A thrown value, and the code that the caller gets without the chain; with the chain it may differ. */
 interface Thrown {
   make: () => unknown;
   code: number;
@@ -73,7 +73,7 @@ const things: Record<string, Thrown> = {
   'the code 99': { make: () => serverError({ code: 99 }), code: 99 },
 };
 
-/** Ways to throw it. */
+/** Places to throw it. */
 const ways: Record<string, (make: () => unknown) => Partial<Service>> = {
   'at once': (make) => {
     const thrower = () => {
@@ -84,7 +84,7 @@ const ways: Record<string, (make: () => unknown) => Partial<Service>> = {
   'by rejection, from a stream after a reply': (make) => failing(make),
   'by abort()': (make) => {
     const aborting = async (_request: unknown, context: Context) => {
-      // Whatever the types say, a service can do it.
+      // A service may pass anything, whatever the types say.
       Reflect.apply(context.abort, undefined, [make()]);
       return {};
     };
@@ -107,7 +107,7 @@ function each(
   };
 }
 
-/** Serves without a chain, behind what `before` puts there. */
+/** Serves without the chain, behind the middleware that `before` adds. */
 async function dial(name: 'direct' | 'grpc-js', service: Partial<Service>, fail?: () => unknown) {
   const plain = await createEngine(name, { maxConcurrentStreams: 100, maxMessageSize: 10_000 });
   const engine = fail
@@ -131,7 +131,7 @@ async function dial(name: 'direct' | 'grpc-js', service: Partial<Service>, fail?
   };
 }
 
-/** The code that a call ends with; OK where it ends well. */
+/** The status code of a call. */
 async function codeOf(client: Parameters<typeof call>[0], kind: Kind): Promise<number> {
   try {
     await call(client, kind);
@@ -171,7 +171,7 @@ for (const name of ['direct', 'grpc-js'] as const) {
             'rpc.method': rpcMethods[kind],
             'rpc.status_code': Status[throughChain] ?? String(throughChain),
           });
-          // A cause for whoever mends it, where it is our fault.
+          // A server fault has its cause in the log.
           if (line['level'] === 50) assert.notEqual(line['err'], undefined);
         }
       }

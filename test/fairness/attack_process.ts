@@ -1,4 +1,4 @@
-// A client that means no good, in a process of its own: it attacks a port as a row has it, and goes away.
+// A hostile client in its own process: it attacks a port according to a row, and disconnects.
 import { Hostile } from './hostile.ts';
 import type { AttackOrder } from './rig.ts';
 import { rows } from './rows.ts';

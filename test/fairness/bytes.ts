@@ -11,23 +11,23 @@ import { frame, packed } from '../support/raw_client.ts';
 
 /** So many MiB, in bytes. */
 export const MiB = 1024 * 1024;
-/** A message as large as it may be, with room for what it is wrapped in. */
+/** A message of almost the maximum size, with room for its envelope. */
 export const most = 4 * MiB - 1024;
-/** A message of no bytes. */
+/** An empty message. */
 export const nothing: Buffer = frame(Buffer.alloc(0));
 
-/** How calls of one kind are made on one connection; without a body they are left open. */
+/** How to make calls of one kind on one connection; without a body they stay open. */
 export interface Calls {
   path: string;
   count: number;
   body?: Buffer;
-  /** Whether the body is the last of its stream; it is unless it says otherwise. */
+  /** True (the default) if the body ends its stream. */
   ends?: boolean;
-  /** Fields beside those that every call has. */
+  /** Header fields besides the usual ones. */
   fields?: Record<string, string>;
 }
 
-/** Calls on one connection: the first one fills the server's header table, the others take few bytes. */
+/** Calls on one connection: the first fills the server's dynamic table, so that the others take few bytes. */
 export function calls({ path, count, body, ends = true, fields: more = {} }: Calls): Buffer {
   const begin = block(field(3), field(6));
   const fields: [string, string][] = [
@@ -59,12 +59,12 @@ function data(streamId: number, body: Buffer, ends: boolean): Buffer[] {
   return frames;
 }
 
-/** So many times the same bytes. */
+/** Repeats bytes. */
 export function times(count: number, bytes: Buffer): Buffer {
   return Buffer.alloc(count * bytes.length, bytes);
 }
 
-/** A frame of no stream or one. */
+/** A frame of the connection or of a stream. */
 export function frameBytes(
   type: keyof typeof FrameType,
   payload: Buffer = Buffer.alloc(0),
@@ -73,13 +73,13 @@ export function frameBytes(
   return frameOf(FrameType[type], flags, streamId, payload);
 }
 
-/** 4 MiB of empty groups that no message knows, as 4.1 kB of gzip. */
+/** 4 MiB of empty groups with an unknown number, as 4.1 kB of gzip. */
 export function groups(): Buffer {
   const pair = new BinaryWriter().tag(15, WireType.StartGroup).tag(15, WireType.EndGroup).finish();
   return packed(gzipSync(times(most / pair.length, Buffer.from(pair))));
 }
 
-/** A UnaryCall with a payload of so many bytes, for a response of as many. */
+/** A UnaryCall request with a payload of so many bytes, for a response of as many. */
 export function echoed(size: number): Buffer {
   return frame(echoRequest(Buffer.alloc(size, 'x')));
 }
@@ -89,7 +89,7 @@ export function partOf(size: number): Buffer {
   return frame(Buffer.alloc(MiB)).subarray(0, size);
 }
 
-/** A UnaryCall with a payload of 4 MiB of which one byte in so many is no repetition, as gzip. */
+/** A UnaryCall request with a payload of 4 MiB, compressed; one byte in `ratio` is not a repetition. */
 export function bomb(ratio: number): Buffer {
   const random = createRandom(1);
   const unit = 4096;
@@ -105,13 +105,13 @@ function echoRequest(body: Buffer): Uint8Array {
   return SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish();
 }
 
-/** A UnaryCall for a response of so many bytes, compressed. */
+/** A UnaryCall request for a compressed response of so many bytes. */
 export function compressedResponse(size: number): Buffer {
   const request = { responseSize: size, responseCompressed: { value: true } };
   return frame(SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish());
 }
 
-/** A StreamingOutputCall for so many responses of so many bytes. */
+/** A StreamingOutputCall request for several responses of so many bytes. */
 export function responses(count: number, size: number): Buffer {
   const responseParameters = Array.from({ length: count }, () => ({ size }));
   const request = StreamingOutputCallRequest.fromPartial({ responseParameters });

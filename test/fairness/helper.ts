@@ -3,25 +3,25 @@ import { once } from 'node:events';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
 
-/** A process that answers what it is told, one thing at a time. Use with `using`. */
+/** A process that executes orders one at a time. Use with `using`. */
 export interface Helper<Order, Answer> extends Disposable {
-  /** Rejects where there is no answer in so many milliseconds. */
+  /** Rejects if there is no answer within so many milliseconds. */
   ask(order: Order, maxMs: number): Promise<Answer>;
 }
 
-/** Files that a process may have open: for the largest crowd. */
+/** The maximum number of open files, for the largest number of connections. */
 const descriptors = 20_000;
 
-/** Takes more of the processors for this process, and those that it starts, than others have, where it may. */
+/** Raises the priority of this process and its children, if it may. */
 export function goFirst(): void {
   try {
     setPriority(-15);
   } catch {
-    // Root alone may.
+    // Only root may.
   }
 }
 
-/** Starts a program of this folder; `nice` ones give way to the others, as if they were on another machine. */
+/** Starts a program of this folder; `nice` lowers its priority, as if it ran on another machine. */
 export function startHelper<Order extends string | object, Answer>(
   program: string,
   nice: number,
@@ -32,7 +32,7 @@ export function startHelper<Order extends string | object, Answer>(
   const ended = once(child, 'exit').then(([code]) => {
     throw new Error(`Cannot ask ${program}: it has ended with ${code}`);
   });
-  // It is killed when nobody waits for it.
+  // The process is killed if nothing awaits it.
   ended.catch(() => {});
   return {
     async ask(order, maxMs) {

@@ -5,58 +5,58 @@ import { cpuTime } from '../support/cpu.ts';
 import { frame } from '../support/raw_client.ts';
 import { dialHttp2 } from '../support/tls.ts';
 
-/** What an honest client's calls have come to; milliseconds. */
+/** The results of an honest client's calls, in milliseconds. */
 export interface Times {
   ok: number;
-  /** Ended with another status, or reset, or not in time; by what they ended with. */
+  /** The number of failed calls, by status or other reason. */
   refused: Record<string, number>;
   worst: number;
-  /** The most processor time that the server had while one of them waited, in steps of 10 ms. */
+  /** The maximum CPU time of the server during a call, in steps of 10 ms. */
   busy: number;
   p99: number;
   median: number;
 }
 
-/** What an honest client has seen since it was last asked. */
+/** What an honest client has measured since the last time. */
 export interface Seen {
-  /** EmptyCall on a kept connection, one at a time. */
+  /** EmptyCall on one connection, one at a time. */
   calls: Times;
-  /** Health/Check on a new connection each, as grpc-health-probe does it. */
+  /** Health/Check on a new connection each, as grpc-health-probe does. */
   probes: Times;
-  /** How late this client's own timers have been at most: what it waited for beside the server. */
+  /** The maximum delay of the client's own timers, which is not the server's fault. */
   lag: number;
 }
 
-/** Which server it calls, and whether its calls are compressed. */
+/** The server to call, and whether calls are compressed. */
 export interface HonestOrder {
   address: string;
-  /** The server's. */
+  /** The process ID of the server. */
   pid: number;
   gzip: boolean;
 }
 
-/** A call of one request. */
+/** A call with one request. */
 export interface UnaryCall {
   path: string;
   body: Buffer;
   fields?: OutgoingHttpHeaders;
 }
 
-/** The unary call of an honest client. It asks for no payload, which the service refuses while memory is short. */
+/** The call of an honest client. It asks for no payload, which the service refuses while memory is short. */
 export const smallCall: UnaryCall = {
   path: '/grpc.testing.TestService/EmptyCall',
   body: frame(Buffer.alloc(0)),
 };
-/** What the kubelet asks. */
+/** The kubelet's probe. */
 export const check: UnaryCall = {
   path: '/grpc.health.v1.Health/Check',
   body: frame(HealthCheckRequest.encode({ service: 'readiness' }).finish()),
 };
 
-/** What is answered later than this counts as not answered. */
+/** Responses after this time count as missing. */
 export const deadlineMs = 20_000;
 
-/** Makes a call; resolves with its grpc-status, or with what it ended by without one. Never rejects. */
+/** Makes a call; resolves with its grpc-status, or with the reason why there is none. Never rejects. */
 export async function unary(session: ClientHttp2Session, call: UnaryCall): Promise<string> {
   if (session.closed || session.destroyed) return 'no connection';
   const headers = { ':method': 'POST', ':path': call.path, te: 'trailers' };
@@ -81,7 +81,7 @@ export async function unary(session: ClientHttp2Session, call: UnaryCall): Promi
   return typeof status === 'string' ? status : `reset ${stream.rstCode}`;
 }
 
-/** Connects; resolves when there is a connection, or none to be had. */
+/** Connects; resolves with undefined if that fails. */
 export async function dialSession(address: string): Promise<ClientHttp2Session> {
   const { session } = dialHttp2(address);
   const late = setTimeout(() => session.destroy(), deadlineMs);
@@ -90,13 +90,13 @@ export async function dialSession(address: string): Promise<ClientHttp2Session> 
   return session;
 }
 
-/** Collects what calls come to. */
+/** Collects results of calls. */
 export class Tally {
   #times: number[] = [];
   #refused: Record<string, number> = {};
   #busy = 0;
 
-  /** Times a call to the process, and counts what it ends with. */
+  /** Times a call, and counts its result. */
   async time(pid: number, call: () => Promise<string>): Promise<void> {
     const [start, cpu] = [performance.now(), cpuTime(pid)];
     const status = await call();

@@ -1,5 +1,5 @@
-// A client that means well, in a process of its own: it calls from its first order on, and for each `take` tells
-// what has come of the calls that were made since the one before.
+// An honest client in its own process: it makes calls from its first order on, and answers each `take` with the
+// results since the last one.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { packed } from '../support/raw_client.ts';
@@ -16,7 +16,7 @@ import {
 
 const callEveryMs = 5;
 const probeEveryMs = 100;
-/** Probes that wait for their answers at once, at most: a server that answers none gets no more of them. */
+/** The maximum number of concurrent probes. */
 const maxProbes = 50;
 
 const calls = new Tally();
@@ -39,7 +39,7 @@ function begin({ address, pid, gzip }: HonestOrder): void {
   process.send?.('begun');
 }
 
-/** What has been asked until now counts until it is answered; what is asked from now on counts next time. */
+/** Calls that have begun count in this result, later ones in the next. */
 async function take(): Promise<Seen> {
   await Promise.all(pending);
   const seen = { calls: calls.take(), probes: probes.take(), lag };

@@ -15,7 +15,7 @@ import { Flooder } from '../pod/flooder.ts';
 import { type Flood, noneYet } from '../pod/orders.ts';
 import type { Shape } from '../pod/payloads.ts';
 
-/** What an attack has come to. */
+/** The result of an attack. */
 export interface Done {
   bytesSent: number;
   connected: number;
@@ -25,33 +25,33 @@ export interface Done {
   ended: number;
   /** Milliseconds. */
   took: number;
-  /** What else a row says of itself. */
+  /** Further details of a row. */
   note: string;
-  /** What was not as it has to be. */
+  /** Violated expectations. */
   wrong: string[];
 }
 
-/** Not that of the honest client: a server may tell its peers apart by their addresses. */
+/** Not the honest client's, as the server distinguishes peers by address. */
 const localAddress = '127.0.0.2';
-/** How many are on their way at once: a listener has only so long a queue. */
+/** The maximum number of connections in progress, as a listener's backlog is limited. */
 const maxConnecting = 100;
 const connectMs = 10_000;
-/** A server that closes connections gets new ones, but not without end. */
+/** The maximum number of reconnects, if the server closes connections. */
 const maxReconnects = 2000;
-/** Bytes that wait to be written: what the server does not read it does not see, either. */
+/** The maximum of bytes queued for writing, as the server only sees what it reads. */
 const maxQueued = 256 * 1024;
-/** How long a rate is kept up, or calls are held, where nothing else is said. */
+/** The default duration of a rate, or of open calls, in milliseconds. */
 const rateMs = 3000;
-/** What a burst has been answered by, or never is. */
+/** The time limit for the answers to a burst. */
 const burstMs = 20_000;
 const empty = Buffer.alloc(0);
-/** What opens all windows. */
+/** Opens all windows to the maximum. */
 export const wideOpen = Buffer.concat([
   greeting(maxInt31),
   frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535)),
 ]);
 
-/** A connection that counts what it hears. */
+/** A connection that counts what it receives. */
 export class Line {
   readonly socket: Socket;
   /** Calls that the server has ended or reset. */
@@ -71,18 +71,18 @@ export class Line {
     this.socket.write(hello);
   }
 
-  /** Bytes of DATA that may be sent on the first stream. */
+  /** Bytes of DATA that the first stream may send. */
   get room(): number {
     return Math.min(this.#connectionWindow, this.#streamWindow);
   }
 
-  /** Counts what has been sent on it. */
+  /** Counts sent DATA. */
   take(bytes: number): void {
     this.#connectionWindow -= bytes;
     this.#streamWindow -= bytes;
   }
 
-  /** Resolves when the server has said hello, or hung up. */
+  /** Resolves when the server has sent SETTINGS, or has closed the connection. */
   ready(): Promise<void> {
     return this.#hasSettings.promise;
   }
@@ -106,24 +106,24 @@ export class Line {
   }
 }
 
-/** What is written again and again: once at first, then as the round has it. */
+/** What is written repeatedly: once at first, then as each round defines. */
 export interface Stream {
-  /** Another preface and SETTINGS than those that open all windows. */
+  /** A preface and SETTINGS other than those that open all windows. */
   hello?: Buffer;
   first?: Buffer;
   again: (round: number) => Buffer;
-  /** Bytes of DATA in it, all on the first stream: they wait for its window. */
+  /** Bytes of DATA in it, all on the first stream; they wait for its window. */
   takes?: number;
 }
 
 type FloodOrder = Partial<Pick<Flood, 'connections' | 'streams' | 'uploads' | 'reads'>>;
 
-/** A client that means no good, and what it can do to one server. */
+/** A hostile client, with the attacks that it can make. */
 export class Hostile {
   readonly port: number;
-  /** Of the server. */
+  /** The process ID of the server. */
   readonly pid: number;
-  /** Milliseconds that a rate is kept up, or calls are held. */
+  /** The duration of a rate, or of open calls, in milliseconds. */
   readonly rateMs: number;
   note = '';
   readonly wrong: string[] = [];
@@ -139,7 +139,7 @@ export class Hostile {
     this.rateMs = ms;
   }
 
-  /** Opens so many connections, and waits until the server has said hello on each, or hung up. */
+  /** Opens connections, and waits until the server has sent SETTINGS on each, or closed it. */
   async connect(count: number, hello?: Buffer): Promise<readonly Line[]> {
     const lines: Line[] = [];
     while (lines.length < count) {
@@ -159,7 +159,7 @@ export class Hostile {
     await until(() => lines.every(isDone), burstMs);
   }
 
-  /** Writes as much as is taken, on so many connections, each opened anew when it is closed. */
+  /** Writes as much as the sockets accept, and reopens connections that are closed. */
   async pour(connections: number, { hello, first, again, takes = 0 }: Stream): Promise<void> {
     const end = performance.now() + this.rateMs;
     let left = maxReconnects;
@@ -183,7 +183,7 @@ export class Hostile {
     await Promise.all(Array.from({ length: connections }, one));
   }
 
-  /** Keeps so many calls open on each connection, each made again when it has ended. */
+  /** Keeps so many calls open on each connection, replacing those that end. */
   async flood(
     shapes: readonly Shape[],
     { connections = 40, streams = 250, uploads = 4, reads = 'all' }: FloodOrder = {},
@@ -208,18 +208,18 @@ export class Hostile {
     await sleep(this.rateMs);
   }
 
-  /** Counts bytes of connections that are not this one's own. */
+  /** Counts bytes of other connections. */
   sent(bytes: number): void {
     this.#counts.bytesSent += bytes;
   }
 
-  /** Goes away at once. */
+  /** Disconnects at once. */
   async leave(): Promise<Done> {
     this.#isOver = true;
     const lines = [...this.#lines];
     for (const flooder of this.#flooders) flooder.leave();
     for (const { socket } of lines) socket.resetAndDestroy();
-    // What they have sent is known when they are closed.
+    // The number of sent bytes is known when they are closed.
     await until(() => this.#flooders.size === 0 && this.#lines.size === 0, connectMs);
     const { bytesSent, connected, closed, ended } = this.#counts;
     const took = performance.now() - this.#start;
@@ -240,14 +240,14 @@ export class Hostile {
   }
 }
 
-/** Resolves when the condition holds, or after so many milliseconds; says whether it does. */
+/** Resolves to true when the condition holds, or to false after so many milliseconds. */
 export async function until(condition: () => boolean, maxMs: number): Promise<boolean> {
   const end = performance.now() + maxMs;
   while (!condition() && performance.now() < end) await sleep(5);
   return condition();
 }
 
-/** Resolves with the next such event of a socket, with its close, or at a time. */
+/** Resolves at the next event of a socket, its close, or a time. */
 function next(event: 'drain' | 'data', socket: Socket, end: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const done = () => resolve();

@@ -23,31 +23,31 @@ import { createHttp2Server, createRouter } from '../support/engine.ts';
 
 /** A peer of a metered server, without a network. */
 export interface Peer {
-  /** Bytes that the server has sent it. */
+  /** Bytes that the server has sent to it. */
   readonly heard: number;
   /** Calls that the server has ended or reset. */
   readonly ended: number;
-  /** Whether the server has hung up. */
+  /** True once the server has closed the connection. */
   readonly isOver: boolean;
   send(bytes: Buffer): void;
   leave(): void;
 }
 
-/** The whole server in this process: its chain, its services, and a count of all that they do. */
+/** The whole server in this process, with its chain and services, and a count of its work. */
 export interface Metered extends AsyncDisposable {
   /** On loopback. */
   port: number;
   scheduler: MeteredScheduler;
   http2: Http2Server;
-  /** All that the product serves. */
+  /** The paths of all methods of the product. */
   methods: readonly string[];
   connect(): Peer;
 }
 
-/** As the program has it where nothing else is said. */
+/** The defaults of the program. */
 const limits = { maxInFlight: 10_000, maxBufferedBytes: 64 * 1024 * 1024 };
 const maxMessageSize = 4 * 1024 * 1024;
-/** What comes is read in such chunks, as from a socket. */
+/** The size of chunks of input, as read from a socket. */
 const chunk = 64 * 1024;
 
 /** Serves until the end of the test: use with `await using`. */
@@ -94,43 +94,45 @@ export async function serveMetered(): Promise<Metered> {
   };
 }
 
-/** What an input has cost, with what its connections cost when they go. */
+/** The cost of an input, including that of closing its connections. */
 export interface Costs {
   /** Units of the scheduler. */
   work: number;
   /** Microseconds of the main thread. */
   cpu: number;
-  /** The most of those in one turn. */
+  /** The maximum of a turn. */
   longest: number;
-  /** Bytes that the peer has been sent. */
+  /** Bytes sent to the peer. */
   out: number;
-  /** Bytes that the server has in memory in the end, and did not have before, and those that it charges for. */
+  /** The growth of memory in bytes, and of the charges. */
   held: number;
   charged: number;
   /** Calls that have ended. */
   ended: number;
 }
 
-/** What is sent on each connection, and how many calls of it are to end. */
+/** What is sent on each connection, and how many of its calls end. */
 export interface Sent {
   hello: Buffer;
   bytes: Buffer;
   calls: number;
-  /** How many connections send it, at once; 1 where it is not said. */
+  /** The number of connections that send it at once; 1 by default. */
   connections?: number;
-  /** Whether memory is looked at, which takes longer than all else. */
+  /** Measures memory, which takes longer than the rest. */
   weighs?: boolean;
-  /** Whether it is sure that these calls end, so that nothing else has to tell that all is done. */
+  /** True if all of these calls end, so that no other sign of the end is needed. */
   ends?: boolean;
 }
 
-/** A server that has done nothing so long, in turns and in milliseconds, is done: other threads may inflate. */
+/**
+ * The number of turns, and milliseconds, without work after which the server is idle: other threads may decompress.
+ */
 const idleTurns = 20;
 const idleMs = 50;
 const maxMs = 3000;
 const maxEndMs = 30_000;
 
-/** Sends a server some bytes, waits until it has dealt with them, and then with the end of the connections. */
+/** Sends an input to a server, waits until it is processed, and then closes the connections. */
 export async function costsOf(server: Metered, sent: Sent): Promise<Costs> {
   const { http2, scheduler } = server;
   scheduler.works = [];
@@ -164,12 +166,15 @@ export async function costsOf(server: Metered, sent: Sent): Promise<Costs> {
 
 interface Settling {
   isDone: () => boolean;
-  /** Anything that changes while something is done. */
+  /** A number that changes while there is progress. */
   progress: () => number;
   ends?: boolean;
 }
 
-/** Waits until nothing is done any more; gives the time of the main thread until then, and the most of it in a turn. */
+/**
+ * Waits until there is no more progress; returns the CPU time of the main thread until then, and its maximum per
+ * turn.
+ */
 async function settled({ isDone, progress, ends = false }: Settling) {
   const began = cpuTime();
   let [last, lastCpu, since, turns] = [-1, began, performance.now(), 0];
@@ -187,7 +192,7 @@ async function settled({ isDone, progress, ends = false }: Settling) {
   return { cpu: lastCpu - began, longest };
 }
 
-/** Waits for no more than a turn of the event loop can bring. */
+/** Waits for what happens within a few turns of the event loop. */
 async function eventually(condition: () => boolean): Promise<void> {
   for (let left = 1000; !condition(); left--) {
     if (left === 0) throw new Error(`Cannot wait longer until ${condition.toString()}`);

@@ -5,9 +5,9 @@ import { best, measure, news } from './rig.ts';
 import { rows } from './rows.ts';
 import { addRow, createRowTable, lineOf } from './table.ts';
 
-/** What else runs on the machine may make one round slow, and hardly every one. */
+/** Other load on the machine may slow down one round, but hardly every one. */
 const maxRounds = 3;
-/** CI has some minutes for all rows; nothing that is judged comes after the attack. */
+/** CI has a few minutes for all rows; nothing is judged after the attack. */
 const pace = { quietMs: 1000, afterMs: 100 };
 const rateMs = 1500;
 

@@ -26,21 +26,21 @@ import { cpuTime } from '../support/cpu.ts';
 import { dialSession, sum, unary } from './honest.ts';
 import { type Hostile, type Stream, until } from './hostile.ts';
 
-/** How a row may be red: honest calls wait, or are refused, or a rule of the row's own is broken. */
+/** How a row may fail: honest calls wait, or are refused, or the row's own rule is broken. */
 export type Red = 'waits' | 'refused' | 'own';
 
 /** What one peer sends, while another one is honest. */
 export interface Row {
-  /** What it is called by. */
+  /** Its name. */
   name: string;
   what: string;
-  /** Whether the server is set as in a pod. */
+  /** True for the settings of a pod. */
   isPod?: boolean;
-  /** Whether the honest client's calls are compressed. */
+  /** True if the honest client compresses its calls. */
   isZipped?: boolean;
-  /** Whether its own rule counts what is done in its time: in less of it, that is noise. */
+  /** True if its own rule counts events over time, which is noise in less time. */
   isCounted?: boolean;
-  /** How it is red today: said, and no failure. */
+  /** Known failures, which are reported only. */
   known?: readonly Red[];
   attack: (hostile: Hostile) => Promise<void>;
 }
@@ -57,7 +57,7 @@ const reflection = {
 };
 const zipped = { 'grpc-encoding': 'gzip' };
 
-/** Calls of one kind on many connections at once, and all their answers. */
+/** Calls of one kind on many connections at once, with all of their responses. */
 function burst(connections: number, what: Calls): Row['attack'] {
   return async (hostile) => {
     const lines = await hostile.connect(connections);
@@ -65,7 +65,7 @@ function burst(connections: number, what: Calls): Row['attack'] {
   };
 }
 
-/** Calls that stay open, for as long as a rate is kept up, or so many times that. */
+/** Calls that stay open for the duration of a rate, or a multiple of it. */
 function hold(connections: number, what: Calls, rates = 1): Row['attack'] {
   return async (hostile) => {
     const bytes = calls(what);
@@ -85,12 +85,12 @@ function flood(
   return (hostile) => hostile.flood(shapes(), options);
 }
 
-/** Frames of an open client stream, again and again. */
+/** Frames on an open client stream, repeated. */
 function onOpenCall(again: Buffer, path: string = testPaths.clientStream): Stream {
   return { first: headers(1, callOf(path)), again: () => again };
 }
 
-/** Messages of no bytes, a thousand at a time, each in a frame of its own. */
+/** Empty messages, a thousand at a time, each in its own frame. */
 function singly(path: string): Stream {
   const again = times(1000, frameBytes('DATA', nothing, { streamId: 1 }));
   return { ...onOpenCall(again, path), takes: 1000 * nothing.length };
@@ -139,7 +139,7 @@ export const rows: readonly Row[] = [
     name: 'groups-60',
     what: '60 such calls at once; the honest client compresses, too',
     isZipped: true,
-    // What is zipped is made in the process that sends it alone.
+    // Compressed in the attacking process only.
     attack: (hostile) =>
       burst(1, { path: testPaths.unary, count: 60, body: groups(), fields: zipped })(hostile),
   },
@@ -397,7 +397,7 @@ function shapes(all: readonly string[]): Shape[] {
   return all.map((path) => ({ block: callOf(path), body: echoed(10) }));
 }
 
-/** A field of 4 kB put into the table once, and then named by a byte as often as a block may. */
+/** Adds a field of 4 kB to the table once, and then references it as often as a block allows. */
 function hpackBomb(round: number): Buffer {
   const [streamId, size] = [2 * round + 1, 16_000];
   const first = Buffer.concat([callOf(testPaths.unary), insert('x', 'x'.repeat(4000))]);
@@ -412,7 +412,7 @@ function hpackBomb(round: number): Buffer {
 }
 
 const clients = [6, 12, 20, 50];
-/** How long each number of clients calls, in times of a rate. */
+/** The duration for each number of clients, as a multiple of a rate. */
 const echoTimes = 5 / 3;
 const dialMs = 5000;
 /** The minimum of what fifty clients complete, relative to the best of fewer clients, */
@@ -423,7 +423,7 @@ const minOfBest = 0.9;
  */
 const minOfMost = 0.75;
 
-/** Calls that are made anew at once, whatever has come of the one before. */
+/** Repeats calls at once, whatever the result of the previous one. */
 async function echo(hostile: Hostile): Promise<void> {
   const call = { path: testPaths.unary, body: echoed(4_000_000) };
   const oks: number[] = [];
@@ -465,7 +465,7 @@ function lastOfBest(found: readonly number[]): number {
   return (found.at(-1) ?? 0) / Math.max(...found);
 }
 
-/** A client with windows as large as what it asks for. */
+/** A client with windows as large as the responses that it requests. */
 async function dialLarge(port: number) {
   const session = connect(`http://127.0.0.1:${port}`, {
     settings: { initialWindowSize: 8 * MiB },

@@ -10,7 +10,7 @@ import { wideOpen } from './hostile.ts';
 import { type Costs, costsOf, serveMetered } from './metered.ts';
 import { anyInput, bytesOf, changed, type Input } from './search_inputs.ts';
 
-/** An input and what it has cost. */
+/** An input and its cost. */
 interface Found extends Costs {
   input: Input;
   bytes: number;
@@ -20,12 +20,12 @@ interface Found extends Costs {
 const seconds = Number(process.env['SEARCH_SECONDS'] ?? 60);
 const seed = Number(process.env['SEARCH_SEED'] ?? randomInt(2 ** 31));
 const listed = 10;
-/** Fewer bytes count as so many: what each connection costs says nothing of what comes on it. */
+/** Smaller inputs count as so many bytes, as the cost of a connection says nothing about its input. */
 const minBytes = 4096;
-/** Memory that is no input's own: code that was compiled, caches. */
+/** Memory that no input accounts for: compiled code, caches. */
 const anyMemory = 256 * 1024;
 
-/** By what inputs are compared; each for a byte, but for what is held and time that is not counted. */
+/** The scores to compare inputs by: per byte, except for memory and CPU time. */
 const scores: Record<string, (costs: Costs, bytes: number) => number> = {
   work: ({ work }, bytes) => work / bytes,
   'main thread, µs': ({ cpu }, bytes) => cpu / bytes,
@@ -41,7 +41,7 @@ console.log(`seed ${seed}, ${seconds} s`);
 const random = createRandom(seed);
 await using server = await serveMetered();
 const { methods } = server;
-/** By score, the worst of each payload, zipped or not. */
+/** By score, the worst input of each payload, compressed or not. */
 const worst = new Map(Object.keys(scores).map((name) => [name, new Map<string, Found>()]));
 let tried = 0;
 for (const end = performance.now() + seconds * 1000; performance.now() < end; tried++) {
@@ -51,7 +51,7 @@ for (const end = performance.now() + seconds * 1000; performance.now() < end; tr
   const parent = random.oneIn(3) ? undefined : parents[random.below(parents.length)];
   const input = parent ? changed(random, parent.input, methods) : anyInput(random, methods);
   if (!(await isWorse(input))) continue;
-  // The first time, a server may have compiled what it needed.
+  // The first run includes compilation.
   const { bytes, costs } = await play(input);
   for (const [score, of] of Object.entries(scores)) {
     const found = { ...costs, input, bytes, score: of(costs, Math.max(minBytes, bytes)) };

@@ -8,32 +8,32 @@ import { word } from '../support/http2_peer.ts';
 import { frame, packed } from '../support/raw_client.ts';
 import { compressedResponse, frameBytes, MiB, most, responses, times } from './bytes.ts';
 
-/** What one peer sends, in numbers that may be changed one by one. */
+/** The parameters of an input, which can be varied one by one. */
 export interface Input {
-  /** That send the same, at once. */
+  /** The number of connections that send it at once. */
   connections: number;
   path: string;
   calls: number;
-  /** Of each call. */
+  /** Per call. */
   messages: number;
-  /** Of these names: what is in a message, and the header fields beside the usual ones. */
+  /** The names of a message's contents, and of additional header fields. */
   payload: string;
   fields: string;
-  /** Bytes of a message before it is compressed, about. */
+  /** The approximate size of a message before compression, in bytes. */
   size: number;
   isZipped: boolean;
-  /** Bytes of a DATA frame. */
+  /** The size of a DATA frame in bytes. */
   frameSize: number;
-  /** What comes after the messages. */
+  /** What follows the messages. */
   end: 'END_STREAM' | 'RST_STREAM' | 'nothing';
-  /** Whether responses are let through. */
+  /** True if the client grants windows for responses. */
   reads: boolean;
 }
 
 const maxConnections = 40;
-/** Bytes of a connection, at most: what costs much for its bytes is looked for. */
+/** The maximum bytes of a connection, as the search is for high costs per byte. */
 const maxBytes = 256 * 1024;
-/** Bytes of a header list, less what every request has. */
+/** The maximum bytes of a header list, without the mandatory fields. */
 const maxFields = 15 * 1024;
 
 const repeated = (...bytes: number[]) => {
@@ -41,7 +41,7 @@ const repeated = (...bytes: number[]) => {
   return (size: number) => times(Math.ceil(size / pattern.length), pattern);
 };
 
-/** Bytes of messages by what they are; fields 1, 2 and 3 are those of most requests. */
+/** Message contents by name; fields 1, 2 and 3 are those of most requests. */
 const payloads: Record<string, (size: number) => Buffer> = {
   zeros: (size) => Buffer.alloc(size),
   text: (size) => string(1, Buffer.alloc(size, 'x')),
@@ -69,7 +69,7 @@ const payloads: Record<string, (size: number) => Buffer> = {
   'compressed response': (size) => compressedResponse(clamp(size, 1, most)).subarray(5),
 };
 
-/** Header fields by what they are. */
+/** Header fields by name. */
 const fields: Record<string, () => Buffer[]> = {
   none: () => [],
   'many tiny': () => Array.from({ length: 400 }, (_, i) => plain(i.toString(36), '')),
@@ -87,7 +87,7 @@ const frameSizes = [1, 5, 100, 16_384] as const;
 const ends = ['END_STREAM', 'RST_STREAM', 'nothing'] as const;
 const flips = [true, false] as const;
 
-/** Any input for one of these methods. */
+/** A random input for one of these methods. */
 export function anyInput(random: Random, methods: readonly string[]): Input {
   const scale = (limit: number) => Math.ceil(limit ** (random.below(1001) / 1000));
   return {
@@ -105,7 +105,7 @@ export function anyInput(random: Random, methods: readonly string[]): Input {
   };
 }
 
-/** The same input with some of its parts those of another one. */
+/** A copy with some parameters of another input. */
 export function changed(random: Random, input: Input, methods: readonly string[]): Input {
   const other = anyInput(random, methods);
   const keep = () => !random.oneIn(4);
@@ -124,7 +124,7 @@ export function changed(random: Random, input: Input, methods: readonly string[]
   };
 }
 
-/** The frames of one of its connections, as many of its calls and messages as there is room for, and how many calls those are. */
+/** The frames of one connection with as many calls and messages as fit, and the number of calls. */
 export function bytesOf(input: Omit<Input, 'connections'>): { bytes: Buffer; calls: number } {
   const { path, isZipped, frameSize, end } = input;
   const message = Buffer.from(payloads[input.payload]?.(input.size) ?? []);

@@ -2,12 +2,12 @@ import { createTable, type Table } from '../pod/table.ts';
 import { codes, type Round } from './rig.ts';
 import type { Row } from './rows.ts';
 
-/** A table of what rows have come to; milliseconds, MiB. */
+/** A table of results, in milliseconds and MiB. */
 export function createRowTable(): Table {
   return createTable('row');
 }
 
-/** Adds a row's best round. */
+/** Adds the best round of a row. */
 export function addRow(table: Table, { name }: Row, round: Round): void {
   const { without, during, after, done, peak, cpuMs, load, wrong } = round;
   const pair = (pick: (seen: Round['during']) => number) =>
@@ -46,7 +46,7 @@ export function addRow(table: Table, { name }: Row, round: Round): void {
   table.set(name, '', [verdict, done.note].filter(Boolean).join(': '));
 }
 
-/** A round in a line. */
+/** A round as one line. */
 export function lineOf(round: Round): string {
   const { done, during, wrong } = round;
   const { bytesSent, connected, closed, ended, took } = done;

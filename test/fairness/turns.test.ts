@@ -12,21 +12,21 @@ import { type Metered, serveMetered } from './metered.ts';
 import { rows } from './rows.ts';
 
 /**
- * What may be done in a turn, in units of scheduler.ts: by one connection that comes, by one that has waited, where
- * no other one does, and by all together. A turn of that is some 10 ms.
+ * The maximum work of a turn, in units of scheduler.ts: of a new connection, of a queued one if no other is queued,
+ * and of all together. The last takes about 10 ms.
  */
 const quota = { fresh: 4000, waited: 16_000, all: 32_000 };
 /**
- * What goes on when its part is done: calls that have begun, to their end, and what copies a message in and out.
- * Twice as much of all together, and one step of one connection: who comes to a large one after that waits.
+ * Work in progress that continues above the quota: calls that have begun, and copies of messages. It is at most twice
+ * the work of all, and one step of one connection, as further large steps are deferred.
  */
 const mostLate = 64_000;
 /**
- * A message is decoded in one go. The largest is 4 MiB, and may become twice that in memory, a unit for each 64
- * bytes; with it goes what it takes to copy it in and out.
+ * A message is decoded in one step. The largest is 4 MiB and may take twice that in memory, at 64 bytes per unit;
+ * copying it comes on top.
  */
 const largestStep = 180_000;
-/** How long a rate is kept up: what is done in a turn does not depend on it. */
+/** The duration of a rate; the work of a turn does not depend on it. */
 const rateMs = 300;
 
 for (const row of rows) {
@@ -128,7 +128,7 @@ test('shutdown() waits for calls that have lost their connection', async () => {
   assert.equal(http2.openStreams, 0);
 });
 
-/** What is seen of a server's turns from now on. */
+/** Records the turns of a server from now on. */
 function watch({ scheduler }: Metered) {
   const seen = { broken: new Set<string>(), most: 0, turns: 0 };
   scheduler.onTurn = (works) => {

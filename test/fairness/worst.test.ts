@@ -9,15 +9,15 @@ import { wideOpen } from './hostile.ts';
 import { costsOf, serveMetered } from './metered.ts';
 import { bytesOf, type Input } from './search_inputs.ts';
 
-/** What search.ts has found to cost most, and the bounds of that for each byte. */
+/** The worst inputs that search.ts found, with limits per byte. */
 interface Worst {
   what: string;
   bytes: Buffer;
   /** Calls that end. */
   calls: number;
-  /** Units of scheduler.ts: at least what it costs, as it must not go uncounted, and at most. */
+  /** The work in units of scheduler.ts: the minimum, as it must be counted, and the maximum. */
   work: readonly [least: number, most: number];
-  /** Bytes that are sent back. */
+  /** Bytes sent back. */
   out: number;
 }
 
@@ -50,7 +50,7 @@ function many(
   return { bytes: calls({ path, count, body, fields }), calls: count };
 }
 
-/** A UnaryCall that is to fail with so many characters U+0001. */
+/** A UnaryCall request that fails with a message of so many U+0001. */
 function failing(length: number): Buffer {
   const text = Buffer.alloc(length, 1);
   const status = Buffer.concat([Buffer.from([8, 2, 0x12, ...varint(length)]), text]);
@@ -65,7 +65,7 @@ const worst: readonly Worst[] = [
   {
     what: 'groups in groups that inflate to 4 MiB',
     ...found({ payload: 'groups 90 deep' }),
-    // A thousand bytes for each; each of them a field for each two.
+    // A thousand bytes each, with a field for every two bytes.
     work: [2, 12],
     out: 0.1,
   },
@@ -84,7 +84,7 @@ const worst: readonly Worst[] = [
   {
     what: 'empty messages, each inflated',
     ...many(`${interop}StreamingInputCall`, 4, times(500, packed(gzipSync(''))), zipped),
-    // 150 for 25 bytes.
+    // 150 units for 25 bytes.
     work: [6, 8],
     out: 0.1,
   },
@@ -97,7 +97,7 @@ const worst: readonly Worst[] = [
   {
     what: 'calls of a method that nobody serves',
     ...many(`${interop}UnimplementedCall`, 1000, nothing),
-    // 250 for the 28 bytes of a call that ends in a status.
+    // 250 units for the 28 bytes of a call that ends with a status.
     work: [8, 10],
     out: 6,
   },
@@ -110,7 +110,7 @@ const worst: readonly Worst[] = [
   {
     what: 'many small responses',
     ...many(`${interop}StreamingOutputCall`, 20, responses(2000, 0)),
-    // 16 for two bytes.
+    // 16 units for two bytes.
     work: [6, 10],
     out: 6,
   },
@@ -121,7 +121,7 @@ const worst: readonly Worst[] = [
       2,
       times(300, frame(Buffer.from('\x22\x18grpc.testing.TestService', 'latin1'))),
     ),
-    // Copied, 20 kB for 31 bytes.
+    // Copying 20 kB for 31 bytes.
     work: [2, 6],
     out: 800,
   },
@@ -149,12 +149,12 @@ for (const { what, bytes, calls: count, work, out } of worst) {
   });
 }
 
-/** What is in memory beside what is charged: code that was compiled, objects that wait to be used again. */
+/** Memory beside the charges: compiled code, objects kept for reuse. */
 const anyMemory = 2 * 1024 * 1024;
-/** An open call takes more than it is charged; how many there are is bounded by number. See router.ts. */
+/** An open call takes more than it is charged, and the number of calls is limited. See router.ts. */
 const callMemory = 6 * 1024;
 
-/** What search.ts has found to hold most for what is charged. */
+/** The inputs with the most memory per charge that search.ts found. */
 const held: readonly { what: string; bytes: Buffer; calls?: number; hello?: Buffer }[] = [
   {
     what: 'answers of reflection that nobody reads',
@@ -196,7 +196,7 @@ for (const { what, bytes, calls: open = 0, hello = greeting(0) } of held) {
   test(`memory that is held matches the charges: ${what}`, async (t) => {
     await using server = await serveMetered();
     const sent = { hello, bytes, calls: Number.POSITIVE_INFINITY, weighs: true };
-    // What is made once for all calls.
+    // A first run creates what all calls share.
     await costsOf(server, sent);
 
     const costs = await costsOf(server, sent);

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders, encodeTableSizeUpdate } from '../../src/engine/http2/hpack/encoder.ts';
 
-// Our side of hpack_round_trip.py. Each line that comes in is one connection, and so is each answer.
+// The codec's side of hpack_round_trip.py: one line of input per connection, and one line of output.
 for await (const line of createInterface({ input: process.stdin })) {
   const { decode, encode }: Connection = JSON.parse(line);
   console.log(JSON.stringify(decode ? decodeAll(decode) : encodeAll(encode ?? [])));
@@ -11,7 +11,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 interface Connection {
   /** Blocks in hexadecimal; a number is a table size that was announced and acknowledged. */
   decode?: (string | number)[];
-  /** Names and values in turn. */
+  /** Names and values, alternating. */
   encode?: string[][];
 }
 

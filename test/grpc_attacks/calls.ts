@@ -7,14 +7,14 @@ import { frameOf } from '../support/http2_peer.ts';
 import { frame, packed } from '../support/raw_client.ts';
 import { defaultLimits } from '../support/engine.ts';
 
-/** Connects a peer that has said hello. */
+/** Connects a peer and sends its preface. */
 export function attack(victim: Victim, initialWindowSize?: number): Attacker {
   const attacker = attackPlain(victim);
   attacker.write(greeting(initialWindowSize));
   return attacker;
 }
 
-/** DATA frames of so many bytes; `flags` are the last one's. */
+/** DATA frames of so many bytes; `flags` apply to the last one. */
 export function data(
   streamId: number,
   bytes: Buffer,
@@ -30,7 +30,7 @@ export function data(
 }
 const maxData = 16_384;
 
-/** Sends a body as the server's windows allow, in frames of so many bytes, and ends it. */
+/** Sends a body as flow control allows, in frames of so many bytes, and ends it. */
 export async function upload(
   attacker: Attacker,
   streamId: number,
@@ -56,7 +56,7 @@ export async function upload(
 }
 const portion = 32 * 1024;
 
-/** A request of the echo service as it stands in a stream. */
+/** An encoded request of the echo service, with its prefix. */
 export function message(text: string): Buffer {
   return frame(EchoRequest.encode({ text }).finish());
 }
@@ -66,7 +66,7 @@ export function zipped(text: string): Buffer {
   return packed(gzipSync(EchoRequest.encode({ text }).finish()));
 }
 
-/** How many streams have been answered to their end. */
+/** The number of streams with a complete response. */
 export function answered({ frames }: Attacker): number {
   return frames.filter(({ type, flags }) => type === 'HEADERS' && (flags & Flag.END_STREAM) !== 0)
     .length;

@@ -11,7 +11,7 @@ import { answered, attack } from './calls.ts';
 
 const { END_STREAM } = Flag;
 const victim = await startVictim(product);
-/** `npm test` has few of them; each makes a thousand calls. */
+/** Few for `npm test`, as each makes a thousand calls. */
 const connections = Number(process.env['ATTACK_CONNECTIONS'] ?? 2);
 
 test('a thousand calls that are reset on each of many connections all end', async () => {
@@ -34,7 +34,7 @@ test('a thousand calls that are reset on each of many connections all end', asyn
 test('thousands of calls with a deadline of 1 ns all end with DEADLINE_EXCEEDED', async () => {
   const call = callOf(paths.clientStream, { 'grpc-timeout': '1n' });
   await victim.survives(async () => {
-    // Ten thousand at once are all there may be, and others want to be answered, too.
+    // The limit is ten thousand, and other calls must be answered, too.
     const attackers = Array.from({ length: Math.min(connections, 9) }, () => attack(victim));
     for (const { write } of attackers) {
       write(Buffer.concat(ids(1000).map((id) => headers(id, call))));
@@ -48,7 +48,7 @@ test('thousands of calls with a deadline of 1 ns all end with DEADLINE_EXCEEDED'
   });
 });
 
-/** What costs much to look at, unless it is looked at with care. */
+/** Fields that are expensive to parse naively. */
 const fields: Record<string, Record<string, string>> = {
   'white space in grpc-accept-encoding': {
     'grpc-encoding': 'gzip',
@@ -58,7 +58,7 @@ const fields: Record<string, Record<string, string>> = {
 };
 
 for (const [name, more] of Object.entries(fields)) {
-  // They took 140 and 10 ms a call, which nobody else got.
+  // A naive parser took 140 and 10 ms per call.
   test(`1,000 calls with ${name} are answered soon`, { timeout: 15_000 }, async () => {
     const call = callOf('/no.Service/Method', more);
     await victim.survives(async () => {

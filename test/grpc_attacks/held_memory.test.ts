@@ -18,7 +18,7 @@ import { answered, attack, data, message, zipped } from './calls.ts';
 const megabyte = 1024 * 1024;
 const victim = await startVictim(probed, { maxBufferedBytes, maxMessageSize: megabyte });
 
-/** Connects so many peers that read nothing; each opens so many calls, and sends that on each of them. */
+/** Connects peers that read nothing; each opens calls, and sends these bytes on each. */
 async function crowd(
   connections: number,
   streams: number,
@@ -26,14 +26,14 @@ async function crowd(
 ): Promise<Attacker[]> {
   const attackers = Array.from({ length: connections }, () => attack(victim, 0));
   for (const { write } of attackers) for (const id of ids(streams)) write(headers(id, block));
-  // What is open before there is too much is not refused.
+  // Calls opened below the limit are not refused.
   await untilServer(victim, ({ openStreams }) => openStreams === connections * streams);
   for (const { write } of attackers)
     for (const id of ids(streams)) write(data(id, body, { flags }));
   return attackers;
 }
 
-/** Lets time pass until no more calls are given up, as what had not been read until then is; gives how many are open. */
+/** Advances the clock until no more calls are evicted; returns the number of open ones. */
 async function untilSettled(attackers: readonly Attacker[], calls: number): Promise<number> {
   for (let round = 0; round < 20; round++) {
     const { openStreams } = await untilShed(victim);
@@ -48,10 +48,7 @@ async function untilSettled(attackers: readonly Attacker[], calls: number): Prom
   );
 }
 
-/**
- * Waits until too much is kept, and until no more is than may be; gives the most there was, and how so many
- * calls have ended.
- */
+/** Waits until the limit is exceeded, and until it is not; returns the maximum, and how the calls have ended. */
 async function shed(attackers: readonly Attacker[], calls: number) {
   await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes);
   const most = await maxBuffered(victim);
@@ -68,7 +65,7 @@ test('endless responses to closed windows hold no more than the limit', async ()
     const attackers = await crowd(1, 400, { block, body, flags: Flag.END_STREAM });
     const { most, ended } = await shed(attackers, 400);
 
-    // Each has its request, and one message more than there is room for.
+    // Each holds its request, and one message above the limit.
     assert.ok(most < maxBufferedBytes + 400 * 4000, `${most} bytes`);
     return ended;
   });
@@ -82,7 +79,7 @@ test('uploads that no handler reads are paused above the limit', async () => {
     const attackers = await crowd(8, 16, { block, body: thousands });
     const { most, ended } = await shed(attackers, 128);
 
-    // Each has its share, and may have been in the middle of a read.
+    // Each has its fair share, plus one read in progress.
     assert.ok(most < 1.5 * maxBufferedBytes + 8 * 100_000, `${most} bytes`);
     return ended;
   });
@@ -93,7 +90,7 @@ test('uploads that are echoed to closed windows are reset above the limit', asyn
     const attackers = await crowd(8, 16, { block: callOf(paths.bidi), body: thousands });
     const { most, ended } = await shed(attackers, 128);
 
-    // They are read, as they could say that they take some of it, but not without end.
+    // They are read, as they could open windows, but not without limit.
     assert.ok(most < 1.25 * maxBufferedBytes + 8 * 200_000, `${most} bytes`);
     return ended;
   });
@@ -128,7 +125,7 @@ test('requests are decompressed while they fit into memory, and then refused', a
     const most = await maxBuffered(victim);
     await leave(victim, attackers);
 
-    // Some are inflated at the same time.
+    // Some are decompressed concurrently.
     assert.ok(most < maxBufferedBytes + 8 * 200_000, `${most} bytes`);
     return { CANCELLED: 40 - refused(), RESOURCE_EXHAUSTED: refused() };
   });
@@ -159,7 +156,7 @@ test('100 zip bombs at once end with RESOURCE_EXHAUSTED, and take the memory of 
     }
     attacker.socket.destroy();
 
-    // All of them at once take 110; what is inflated and not yet collected counts, too.
+    // All of them at once take 110; uncollected garbage counts as well.
     assert.ok(most < 80 * megabyte, `${most} bytes`);
     return { RESOURCE_EXHAUSTED: 100 };
   });

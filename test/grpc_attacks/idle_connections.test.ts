@@ -17,7 +17,7 @@ const timeout = 60_000;
 /** `accept-encoding: gzip, deflate`, a byte each, 60 in a header list. */
 const padding = Buffer.concat(Array.from({ length: 60 }, () => field(16)));
 
-/** Calls with header blocks that are worth keeping: lists of almost 4 KiB, and 32 KiB are kept at most. */
+/** Calls with header blocks that are cached: lists of almost 4 KiB, of which 32 KiB are cached. */
 const calls = ids(8).flatMap((id) => [
   headers(id, Buffer.concat([callOf(paths.unary), padding, plain('x', String(id))])),
   data(id, message('you'), { flags: END_STREAM }),
@@ -33,7 +33,7 @@ async function crowd(each: (attacker: Attacker) => Promise<void>): Promise<Attac
   return attackers;
 }
 
-/** The other client is answered, in whatever time, and nobody has been told to go. */
+/** The other client is served in time, and no connection gets GOAWAY. */
 async function assertServed(attackers: readonly Attacker[]): Promise<void> {
   for (let second = 0; second < 5; second++) {
     const { bufferedBytes, openConnections } = await victim.pass(1000);

@@ -23,7 +23,7 @@ test('the log truncates a long path', async () => {
   client.close();
 });
 
-/** Bytes of a line as src/observability/log.ts writes it. */
+/** The bytes of a line as src/observability/log.ts writes it. */
 const written = (line: Line) => Buffer.byteLength(printable(JSON.stringify(line)));
 
 test('a caller cannot make the log line of its call longer than 800 bytes, including escapes', async () => {
@@ -31,7 +31,7 @@ test('a caller cannot make the log line of its call longer than 800 bytes, inclu
   const client = await connectRaw(running.address);
   const long = (text: string) => text.repeat(4000);
   const quotes = { 'x-request-id': '"'.repeat(128) };
-  // One byte on the wire: JSON has six for it, and for the first and the last two of UTF-8.
+  // Single characters that JSON or UTF-8 makes longer.
   for (const text of ['\u00A0', '\u0085', '\u001B', '"', '\u00FF'])
     client.open(`/${long(text)}`, quotes).end();
   client.open(paths.unary, { 'x-request-id': '"'.repeat(128) }).end(message('Keys'));
@@ -47,7 +47,7 @@ test('a caller cannot make the log line of its call longer than 800 bytes, inclu
   const lengths = running.log.lines.map(written);
   assert.ok(Math.max(...lengths) <= 800, lengths.join(', '));
   const malformed = await running.log.line({ 'rpc.method': rpcMethods.clientStream });
-  assert.match(String(malformed['reason']), /^Cannot take a request with "content-length: /);
+  assert.match(String(malformed['reason']), /^Cannot accept a request with "content-length: /);
 });
 
 test('the log truncates the name in a certificate', async () => {
@@ -75,14 +75,14 @@ test('errors of the caller are logged at info, with a reason and no stack, even 
   const client = await connectRaw(running.address);
   const whole = message('Keys');
   const wrongs = [
-    [paths.unary, whole.subarray(0, 4), 'Cannot take a message that is cut short'],
+    [paths.unary, whole.subarray(0, 4), 'Cannot accept a message that is cut short'],
     [
       paths.serverStream,
       Buffer.concat([Buffer.from([2]), whole.subarray(1)]),
-      'Cannot take a message with the flags 2',
+      'Cannot accept a message with the flags 2',
     ],
-    [paths.clientStream, whole.subarray(0, 8), 'Cannot take a message that is cut short'],
-    [paths.bidi, frame(Buffer.from([0xff])), 'Cannot take a message that cannot be decoded'],
+    [paths.clientStream, whole.subarray(0, 8), 'Cannot accept a message that is cut short'],
+    [paths.bidi, frame(Buffer.from([0xff])), 'Cannot accept a message that cannot be decoded'],
   ] as const;
   for (const [path, body] of wrongs) client.open(path).resume().end(body);
 
@@ -119,10 +119,10 @@ test('the log has the reason of every refusal by the engine', async () => {
   );
   assert.deepEqual(reasons.toSorted(), [
     'DEADLINE_EXCEEDED: Deadline exceeded',
-    'RESOURCE_EXHAUSTED: Cannot take a message of more than 1024 bytes',
-    'RESOURCE_EXHAUSTED: Cannot take request headers of more than 4096 bytes',
+    'RESOURCE_EXHAUSTED: Cannot accept a message of more than 1024 bytes',
+    'RESOURCE_EXHAUSTED: Cannot accept request headers of more than 4096 bytes',
+    'UNIMPLEMENTED: Cannot accept messages compressed with "brotli"',
     'UNIMPLEMENTED: Cannot find method /echo.Echo/Sing',
-    'UNIMPLEMENTED: Cannot take messages compressed with "brotli"',
     'UNIMPLEMENTED: Expected exactly one request message, got several',
   ]);
 });
@@ -155,7 +155,7 @@ test('a call that is cut while its response is compressed ends with the logged s
   assert.deepEqual(lines, ['ABORTED']);
 });
 
-/** A reply of any kind of call. */
+/** A response for each kind of call that cannot be encoded. */
 const unencodable = {
   get text(): string {
     throw new TypeError('no text');

@@ -87,7 +87,7 @@ test('1,000 calls that announce 4 MiB and send little use little memory', async 
     const attacker = attack(victim);
     for (const id of ids(1000))
       attacker.write(Buffer.concat([headers(id, unary), data(id, begun)]));
-    // A few have room, more wait for it, and the others are told to come back.
+    // A few are admitted, more are queued, and the others are refused.
     const all = ({ openStreams }: { openStreams: number }) => openStreams + answered(attacker);
     const { openStreams } = await untilServer(victim, (stats) => all(stats) === 1000);
     const { memory } = await victim.collected();
@@ -108,7 +108,7 @@ test('a message of 4 MiB in frames of 64 bytes is accepted', async () => {
     await upload(attacker, 1, { body, size: 64 });
     await attacker.sees(() => answered(attacker) === 1);
     attacker.socket.destroy();
-    // It is more than that service keeps.
+    // It exceeds what that service keeps.
     return { RESOURCE_EXHAUSTED: 1 };
   });
 });

@@ -15,16 +15,16 @@ import { defaultLimits } from '../support/engine.ts';
 const { END_STREAM } = Flag;
 const { maxUnreadBytes } = defaultLimits;
 const maxBufferedBytes = 2 * maxUnreadBytes;
-/** So few that what is kept of their requests is no reason to refuse them. */
+/** Few enough that their requests are not refused. */
 const wave = 100;
-/** A call that fails as it is asked to: nothing of its response waits for a window. */
+/** A call that fails on request: nothing of its response waits for a window. */
 const body = frame(
   SimpleRequest.encode(SimpleRequest.fromPartial({ responseStatus: { code: 2 } })).finish(),
 );
 
 /** `:method: POST`, `:scheme: http`. */
 const begin = block(field(3), field(6));
-/** The first call has its other fields put into the server's table; each of the next has them for three bytes. */
+/** The first call adds its fields to the dynamic table; each of the next takes three bytes. */
 const first = block(
   begin,
   insert(':path', '/grpc.testing.TestService/UnaryCall'),
@@ -54,7 +54,7 @@ test('echoed metadata waits for a peer that does not read, which is paused, and 
   const held = () => running.counts().bufferedBytes ?? 0;
   let calls = 1;
   await eventually('the first call', () => log.lines.length === calls);
-  // Until the system's own buffers are full, whatever they take.
+  // Until the kernel's buffers are full.
   while (held() < maxUnreadBytes && calls < 100 * wave) {
     const bytes = echoes(calls, wave);
     assert.ok(bytes.length < 64 * 1024, `${bytes.length} bytes in`);
@@ -63,7 +63,7 @@ test('echoed metadata waits for a peer that does not read, which is paused, and 
     const isSeen = () => log.lines.length >= calls || held() >= maxUnreadBytes;
     await eventually(`${calls} calls, or too many unread`, isSeen);
   }
-  // It could be read on meanwhile.
+  // It may be read from in between.
   socket.write(echoes(calls, wave));
   calls += wave;
   await sleep(100);
@@ -71,7 +71,7 @@ test('echoed metadata waits for a peer that does not read, which is paused, and 
   socket.resume();
   await eventually(`${calls} calls`, () => log.lines.length === calls);
 
-  // Two waves may have been read by then, and what is kept of their header lists comes on top.
+  // Two waves may have been read by then, and their header lists come on top.
   assert.ok(most > maxUnreadBytes, `${most} bytes held`);
   assert.ok(most < maxBufferedBytes, `${most} bytes held`);
   assert.deepEqual(incidents, []);

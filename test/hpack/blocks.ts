@@ -12,29 +12,29 @@ import type { Random } from './random.ts';
 const { indexed, sizeUpdate, withIncrementalIndexing, withoutIndexing, neverIndexed } =
   representation;
 
-/** `:method: GET`, by its index. */
+/** `:method: GET`, indexed. */
 export const get = field(2);
 
 export function block(...parts: readonly Buffer[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** A field by its index. */
+/** An indexed field. */
 export function field(index: number): Buffer {
   return integer(index, indexed);
 }
 
-/** A change of the dynamic table's size. */
+/** A dynamic table size update. */
 export function resize(size: number): Buffer {
   return integer(size, sizeUpdate);
 }
 
-/** A field that goes into the dynamic table. */
+/** A literal with incremental indexing. */
 export function insert(name: string | number, value: string): Buffer {
   return literal(withIncrementalIndexing, name, string(value));
 }
 
-/** A field that does not, and its value may be any octets. */
+/** A literal without indexing, with any octets as value. */
 export function plain(name: string | number, value: string | Buffer): Buffer {
   return literal(withoutIndexing, name, typeof value === 'string' ? string(value) : value);
 }
@@ -45,16 +45,16 @@ export function huffman(text: string): Buffer {
   return huffmanOctets(writer.written());
 }
 
-/** A string that says it is Huffman-coded, of any octets. */
+/** A string with the Huffman flag and any octets. */
 export function huffmanOctets(octets: Buffer): Buffer {
   return block(integer(octets.length, stringRepresentation.huffman), octets);
 }
 
-/** A valid block for a table as it is now, with any of the representations. */
+/** A random valid block for the current table, with any representation. */
 export function randomBlock(random: Random, table: DynamicTable, maxTableSize: number): Buffer {
   const parts: Buffer[] = [];
   if (random.oneIn(30)) parts.push(resize(random.below(maxTableSize + 1)));
-  // An insertion may evict, so only indexes before the first one are sure.
+  // Insertions may evict entries, so only indices before the first one are certain.
   const highest = 61 + (parts.length === 0 ? table.count : 0);
   for (let left = random.below(8); left > 0; left--) parts.push(field(1 + random.below(highest)));
   const name = random.oneIn(2) ? 1 + random.below(61) : random.text(5, 'abc-');

@@ -1,17 +1,17 @@
 import { randomInt } from 'node:crypto';
 
-/** Numbers that come again with their seed. */
+/** Seeded random numbers. */
 export interface Random {
-  /** A whole number from 0 to `limit` - 1. */
+  /** An integer from 0 to `limit` - 1. */
   below: (limit: number) => number;
-  /** Is true once in so many times. */
+  /** True once in so many times. */
   oneIn: (times: number) => boolean;
   pick: <T>(from: readonly [T, ...T[]]) => T;
-  /** Up to `longest` characters, from U+0000 to U+00FF or out of the alphabet. */
+  /** Up to `longest` characters of the alphabet, by default U+0000 to U+00FF. */
   text: (longest: number, alphabet?: string) => string;
 }
 
-/** Runs a test with other numbers each time; says the seed if it fails. */
+/** Runs a test with a random seed, which is reported on failure. */
 export async function withRandom(
   run: (random: Random) => void | Promise<void>,
   seed = randomInt(2 ** 31),

@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 
 interface RawServerDeps {
-  /** The peer has acknowledged a size that setTableSize() announced. */
+  /** Called when the client has acknowledged a size from setTableSize(). */
   onTableSize: (size: number) => void;
-  /** Gives the header block that answers one, and ends the stream. */
+  /** Returns the header block of the response. */
   onHeaders: (block: Buffer) => Buffer;
 }
 
 interface RawServer extends AsyncDisposable {
   readonly url: string;
-  /** Announces a SETTINGS_HEADER_TABLE_SIZE to the client that is connected. */
+  /** Announces SETTINGS_HEADER_TABLE_SIZE to the connected client. */
   setTableSize(size: number): void;
 }
 
@@ -19,7 +19,7 @@ const flag = { ack: 0x1, endStream: 0x1, endHeaders: 0x4, padded: 0x8, priority:
 const prefaceLength = 24;
 const maxFrameSize = 16_384;
 
-/** An HTTP/2 server for one client that looks at nothing but header blocks. */
+/** An HTTP/2 server for one client that only processes header blocks. */
 export async function serveRaw({ onTableSize, onHeaders }: RawServerDeps): Promise<RawServer> {
   let client: Socket | undefined;
   const unacknowledged: (number | undefined)[] = [undefined];

@@ -8,21 +8,21 @@ import type { Victim } from './victim.ts';
 
 export { greeting, ids } from './greeting.ts';
 
-/** A peer that keeps to no rule. */
+/** A peer that may send anything. */
 export interface Attacker {
   socket: Socket;
-  /** What the server has sent so far. */
+  /** The frames that the server has sent. */
   frames: Seen[];
   write: (bytes: Buffer) => void;
-  /** Waits until that is so of the frames. Throws if the connection ends before. */
+  /** Waits until the frames satisfy a condition. Throws if the connection ends before. */
   sees: (condition: (frames: readonly Seen[]) => boolean) => Promise<void>;
-  /** Waits for the end of the connection, and gives the code of the GOAWAY before it. */
+  /** Waits for the end of the connection; returns the error code of its GOAWAY. */
   cutOff: () => Promise<number | undefined>;
-  /** How many streams the server says it has taken, once it has cut off this peer. */
+  /** The number of streams that the server has accepted, by its GOAWAY. */
   taken: () => number;
 }
 
-/** Connects in plain text. */
+/** Connects in plaintext. */
 export function attackPlain({ plain }: Victim): Attacker {
   return attacker(connectTcp(plain, '127.0.0.1'));
 }
@@ -35,7 +35,7 @@ export function attackTls({ tls }: Victim, ALPNProtocols?: string[]): Attacker {
 
 const typeNames = Object.keys(FrameType);
 
-/** A test that fails leaves its attackers to the next one otherwise. */
+/** Otherwise a failed test leaves its attackers open. */
 const sockets = new Set<Socket>();
 afterEach(() => {
   for (const socket of sockets) socket.destroy();
@@ -77,8 +77,8 @@ function attacker(socket: Socket): Attacker {
 const maxRounds = 100;
 
 /**
- * Writes again and again, with a request of the other client in between, until the server has had
- * enough; gives the code that it says.
+ * Repeats a write, with calls of the other client in between, until the server ends the connection; returns the error
+ * code.
  */
 export async function flood(
   victim: Victim,

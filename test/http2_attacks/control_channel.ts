@@ -2,30 +2,30 @@ import { existsSync, readdirSync } from 'node:fs';
 import { mock } from 'node:test';
 import type { Order, Stats } from './victim.ts';
 
-/** What a server has of its own. */
+/** The statistics that the server itself provides. */
 type Held = Omit<Stats, 'descriptors' | 'memory'>;
 
 const descriptors = '/proc/self/fd';
 let now = 0;
 
-/** Has time stand still in this process, until it is told to let some pass. */
+/** Stops the clock of this process, which then only advances when it is told to. */
 export function stopClock(): void {
   mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
-  // A mock of node:test would keep every call.
+  // A mock of node:test would record every call.
   performance.now = () => now;
 }
 
-/** Says where it listens, and from then on does what it is told. */
+/** Reports its ports, and then executes orders. */
 export function obey(ports: { plain: number; tls: number }, held: () => Held): void {
   process.on('message', ({ pass, collect = false }: Order) => {
     if (pass !== undefined) {
-      // One tick for whatever has been heard until now, and one for the time that it is silent.
+      // One tick for what has arrived so far, and one for the silence.
       mock.timers.tick(1000);
       now += pass;
       mock.timers.tick(1000);
     }
     if (collect) {
-      // What the first collection finalizes, the second one frees.
+      // The second collection frees what the first one finalizes.
       globalThis.gc?.();
       globalThis.gc?.();
     }

@@ -1,4 +1,4 @@
-// A server that is attacked, in a process of its own. Its options come as JSON in the first argument.
+// The attacked server, in its own process. Its options are JSON in the first argument.
 import type { Serve } from '../../src/engine/http2/stream.ts';
 import { echo, serveEcho } from '../support/http2_echo.ts';
 import { obey, stopClock } from './control_channel.ts';
@@ -12,8 +12,7 @@ obey(await serveEcho(server), () => {
 });
 
 /**
- * The echo, but for two paths: nobody reads or answers a request to `/silent`, and one to `/late` gets
- * its megabyte in a later turn.
+ * The echo, except for two paths: `/silent` is never read or answered, and `/late` gets its megabyte in a later turn.
  */
 function serve(...[stream, request]: Parameters<Serve>): ReturnType<Serve> {
   const { overLimit } = request;

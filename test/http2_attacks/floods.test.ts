@@ -19,7 +19,7 @@ for (const target of [echo, product]) {
 }
 
 function attack(victim: Victim, target: Target): void {
-  /** Nobody answers it: its stream stays open until it is reset. */
+  /** Never answered, so its stream stays open until it is reset. */
   const { silent } = target;
   const openAndEnd = (id: number) => headers(id, silent, END_STREAM);
   const grow = (id: number, increment: number) =>
@@ -27,9 +27,8 @@ function attack(victim: Victim, target: Target): void {
   const priority = (id: number, payload: Buffer) => frameOf(FrameType.PRIORITY, 0, id, payload);
 
   /**
-   * Floods until the server has had enough, three times, and takes no other end for one. Each stream
-   * that the server has taken is a call, unless it says otherwise: the last one is cut with the
-   * connection, and those before it have ended with `code`.
+   * Floods three times until the server ends the connection with ENHANCE_YOUR_CALM. By default each accepted stream
+   * is a call: the last is cut with the connection, and those before have ended with `code`.
    */
   async function assertCalmed(
     bytes: (round: number) => Buffer,
@@ -51,14 +50,14 @@ function attack(victim: Victim, target: Target): void {
     };
   }
 
-  /** A stream that stays open, and then these bytes a hundred times at a time. */
+  /** An open stream, and then this frame a hundred times at a time. */
   function onOneStream(frame: Buffer) {
     const hundred = Buffer.concat(Array.from({ length: 100 }, () => frame));
     return (round: number): Buffer =>
       round === 0 ? Buffer.concat([headers(1, silent), hundred]) : hundred;
   }
 
-  // Who reads little at a time says so often, and it costs us no answer: it is no flood.
+  // A slow reader sends many of them, and they cost no answer, so they are not a flood.
   test('100,000 WINDOW_UPDATE of 1 are accepted, keep nothing and delay nobody', async () => {
     const pair = Buffer.concat([grow(0, 1), grow(1, 1)]);
     const many = Buffer.concat(Array.from({ length: 2500 }, () => pair));
@@ -93,7 +92,7 @@ function attack(victim: Victim, target: Target): void {
     await assertCalmed(hundredStreams(rapidReset), { connect });
   });
 
-  /** What makes the server reset a stream, which costs the peer no more than its own RST_STREAM. */
+  /** Frames that make the server reset a stream, at no more cost to the peer than its own RST_STREAM. */
   const provocations: Record<string, (id: number) => Buffer[]> = {
     'WINDOW_UPDATE of 0': (id) => [openAndEnd(id), grow(id, 0)],
     'a window above 2^31 - 1': (id) => [openAndEnd(id), grow(id, 0x7f_ff_ff_ff)],
@@ -115,7 +114,7 @@ function attack(victim: Victim, target: Target): void {
     });
   }
 
-  /** Frames that carry nothing. */
+  /** Frames without content. */
   const idleFrames: Record<string, Buffer> = {
     PING: frameOf(FrameType.PING, 0, 0, eight),
     SETTINGS: frameOf(FrameType.SETTINGS, 0, 0, none),
@@ -149,7 +148,7 @@ function attack(victim: Victim, target: Target): void {
         return Buffer.concat([target.sized(2 * round + 1, 20_000), ...frames]);
       });
       assert.equal(code, ErrorCode.ENHANCE_YOUR_CALM);
-      // None of the responses had left as a whole.
+      // None of the responses was complete.
       return { UNAVAILABLE: attacker.taken() };
     });
   });

@@ -24,7 +24,7 @@ function attack(victim: Victim, target: Target): void {
       ? `0803${Buffer.from('431').toString('hex')}`
       : encodeHeaders(['grpc-status', '8']).toString('hex');
 
-  /** Three times over, header blocks that the server does not bear. */
+  /** Sends header blocks three times that the server answers with ENHANCE_YOUR_CALM. */
   async function assertCalmed(bytes: (round: number) => Buffer) {
     await victim.survives(async () => {
       const attacker = attackPlain(victim);
@@ -62,7 +62,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  /** `a: xxx…`, which fills the dynamic table, and then its index again and again. */
+  /** `a: xxx…`, which fills the dynamic table, and then its index repeatedly. */
   const bomb = (times: number) =>
     Buffer.concat([
       target.silent,
@@ -77,7 +77,7 @@ function attack(victim: Victim, target: Target): void {
     await assertCalmed((round) => (round < 3 ? ping : headers(1, bomb(12_000), END_STREAM)));
   });
 
-  /** Header lists that are too large, by few bytes. */
+  /** Header lists that exceed the limit, in few bytes. */
   const bombs: Record<string, Buffer> = {
     'an HPACK bomb of one entry of 4 KiB, 250 times': bomb(250),
     'an HPACK bomb out of the static table, 16,000 times': Buffer.concat([
@@ -112,7 +112,7 @@ function attack(victim: Victim, target: Target): void {
   }
 
   test('zero-length headers (CVE-2019-9516) are malformed, and a flood of them is ended', async () => {
-    // Spelt out, Huffman coded, and into the dynamic table.
+    // As a literal, Huffman-coded, and with incremental indexing.
     for (const field of [
       [0x00, 0x00, 0x00],
       [0x00, 0x80, 0x80],

@@ -27,12 +27,12 @@ const allWindows = Buffer.concat([
   frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535)),
 ]);
 
-/** Whether the server keeps so much that it opens no more streams. */
+/** True if the server is so far above its limit that it opens no more streams. */
 function isFarExceeded({ bufferedBytes }: { bufferedBytes: number }): boolean {
   return bufferedBytes > 1.25 * maxBufferedBytes;
 }
 
-/** Connects so many, each of which asks for so many responses of a megabyte. */
+/** Opens connections that each request so many responses of a megabyte. */
 function askForMuch(connections: number, streams: number, hello: Buffer): Attacker[] {
   return Array.from({ length: connections }, () => {
     const attacker = attackPlain(victim);
@@ -49,7 +49,7 @@ for (const [connections, streams] of [
   test(`streams with closed windows, ${streams} on ${connections} connection(s), are refused, or reset for what they hold`, async () => {
     await victim.survives(async () => {
       const attackers = askForMuch(connections, streams, noWindow);
-      // Those that are not read any more are neither.
+      // Those that are paused are not either.
       const { bufferedBytes } = await untilServer(
         victim,
         (stats) =>
@@ -59,7 +59,7 @@ for (const [connections, streams] of [
       await untilServer(victim, () => calmed(attackers) > 0);
       await leave(victim, attackers);
 
-      // Two of each connection, or its last one, may have come at once.
+      // Two per connection, or its last one, may have come at once.
       const most = 1.25 * maxBufferedBytes + connections * 2 * 1_010_000;
       assert.ok(bufferedBytes < most, `${bufferedBytes} bytes`);
       assert.ok(after.openStreams <= 4 + 2 * connections, `${after.openStreams} streams`);
@@ -81,11 +81,11 @@ test('responses to a peer that grants every window and reads nothing stay within
       await victim.ask();
       most = Math.max(most, (await victim.stats()).bufferedBytes);
     }
-    // Some are given up, and there is room for others.
+    // Some are evicted, which makes room for others.
     for (let second = 0; second < 3; second++) await victim.pass(1000);
     most = Math.max(most, (await victim.stats()).bufferedBytes);
     attacker.socket.resume();
-    // It may be read on as soon as it has read.
+    // The connection is read from again as soon as it has read.
     const isWhole = ({ type, flags }: Seen) => type === 'DATA' && (flags & Flag.END_STREAM) !== 0;
     const ended = (frames: readonly Seen[]) => frames.filter(isWhole).length;
     await attacker.sees(
@@ -93,7 +93,7 @@ test('responses to a peer that grants every window and reads nothing stay within
     );
     await leave(victim, [attacker]);
 
-    // One may have come when there was room for a part of it.
+    // One may have been started when only a part of it fit.
     assert.ok(most < 1.25 * maxBufferedBytes + 1_010_000, `${most} bytes`);
     assert.ok(most > 2 * megabyte, `${most} bytes`);
   });
@@ -124,7 +124,7 @@ test('streams that exceed their windows are reset with FLOW_CONTROL_ERROR', asyn
   });
 });
 
-/** Connects so many, each of which sends as much as its window takes. */
+/** Opens connections that each send as much as their windows allow. */
 function sendMuch(connections: number, path: string): Attacker[] {
   return Array.from({ length: connections }, () => {
     const attacker = attackPlain(victim);
@@ -142,11 +142,11 @@ test('a response that is written while the socket is full is charged', async () 
   await victim.survives(async () => {
     const attacker = attackPlain(victim);
     attacker.socket.pause();
-    // Together, as no more is read of a peer that has so much to take.
+    // In one write, as a peer with much to read is paused.
     const paths = Array.from({ length: 40 }, () => ['/1000000', '/late']).flat();
     const asked = paths.map((path, i) => headers(2 * i + 1, request('GET', path)));
     attacker.write(Buffer.concat([allWindows, ...asked]));
-    // The system takes some of it.
+    // The kernel takes some of it.
     await untilServer(victim, ({ bufferedBytes }) => bufferedBytes > maxBufferedBytes / 2);
     await untilShed(victim);
     await leave(victim, [attacker]);
@@ -162,7 +162,7 @@ test('a body that no handler consumes is paused above the limit, and then reset'
     await untilServer(victim, () => calmed(attackers) > 0);
     await leave(victim, attackers);
 
-    // Each may have been in the middle of a read, and those that came last have their share all the same.
+    // One read each may be in progress, and the last ones have their fair share.
     assert.ok(most < 1.5 * maxBufferedBytes + 8 * 100_000, `${most} bytes`);
   });
 });
@@ -176,7 +176,7 @@ test('an echo that its peer does not read is paused near the limit', async () =>
     await untilServer(victim, () => calmed(attackers) > 0);
     await leave(victim, attackers);
 
-    // Each may have been in the middle of a read, which counts twice: as request, and as response.
+    // One read each may be in progress, which counts twice: as request and response.
     assert.ok(most < 1.25 * maxBufferedBytes + 16 * 100_000, `${most} bytes`);
   });
 });

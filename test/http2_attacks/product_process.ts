@@ -1,5 +1,4 @@
-// The whole server that is attacked, in a process of its own. Its options come as JSON in the first
-// argument.
+// The attacked server with its whole chain, in its own process. Its options are JSON in the first argument.
 import { once } from 'node:events';
 import { pino } from 'pino';
 import { type CallContext, ServerError, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
@@ -59,7 +58,7 @@ obey({ plain, tls }, () => {
   };
 });
 
-/** Keeps every request to the end, and says so; at most 1 MiB. */
+/** Keeps every request to the end, and reports that; at most 1 MiB. */
 async function keep(requests: AsyncIterable<EchoRequest>, retain: Call['retain']) {
   const kept: EchoRequest[] = [];
   let size = 0;
@@ -72,7 +71,7 @@ async function keep(requests: AsyncIterable<EchoRequest>, retain: Call['retain']
   return { requests: kept };
 }
 
-/** Before the whole chain: each call that comes by has to have its line. */
+/** Outside of the whole chain: each call that passes must be logged. */
 async function* countCall<Req, Res>(call: ServerMiddlewareCall<Req, Res>, context: CallContext) {
   unlogged++;
   return yield* call.next(call.request, context);

@@ -4,13 +4,13 @@ import { word } from '../support/http2_peer.ts';
 import type { Attacker } from './attacker.ts';
 import type { Stats, Victim } from './victim.ts';
 
-/** Bytes that the server of these tests may keep. */
+/** The byte limit of the server in these tests. */
 export const maxBufferedBytes = 4 * 1024 * 1024;
 
-/** Until then what is on its way has come. */
+/** The maximum number of rounds until all input has arrived. */
 const maxRounds = 10_000;
 
-/** Has the other client ask until that is so of the server; gives what it has then. */
+/** Makes calls with the other client until the server satisfies a condition; returns its statistics. */
 export async function untilServer(
   victim: Victim,
   condition: (stats: Stats) => boolean,
@@ -23,7 +23,7 @@ export async function untilServer(
   return assert.fail(JSON.stringify(await victim.stats()));
 }
 
-/** Lets seconds pass until the server keeps no more than it may; gives what it has then. */
+/** Advances the clock until the limit is not exceeded; returns the statistics. */
 export async function untilShed(victim: Victim): Promise<Stats> {
   for (let second = 0; second < 20; second++) {
     const stats = await victim.pass(1000);
@@ -32,7 +32,7 @@ export async function untilShed(victim: Victim): Promise<Stats> {
   return assert.fail(JSON.stringify(await victim.stats()));
 }
 
-/** The most that the server keeps while the other client asks twenty times. */
+/** The maximum of buffered bytes while the other client makes twenty calls. */
 export async function maxBuffered(victim: Victim): Promise<number> {
   let most = 0;
   for (let round = 0; round < 20; round++) {
@@ -42,12 +42,12 @@ export async function maxBuffered(victim: Victim): Promise<number> {
   return most;
 }
 
-/** How many streams the server has given up. */
+/** The number of streams that the server has reset with ENHANCE_YOUR_CALM. */
 export function calmed(attackers: readonly Attacker[]): number {
   return resets(attackers, ErrorCode.ENHANCE_YOUR_CALM);
 }
 
-/** How many streams the server has not even opened. */
+/** The number of streams that the server has refused. */
 export function refused(attackers: readonly Attacker[]): number {
   return resets(attackers, ErrorCode.REFUSED_STREAM);
 }
@@ -59,7 +59,7 @@ function resets(attackers: readonly Attacker[], code: number): number {
     .filter(({ type, payload }) => type === 'RST_STREAM' && payload === wanted).length;
 }
 
-/** Goes away: the server sees it where it reads, and a few seconds later where it does not. */
+/** Disconnects: the server notices at once if it reads, otherwise a few seconds later. */
 export async function leave(victim: Victim, attackers: readonly Attacker[]): Promise<void> {
   for (const { socket } of attackers) socket.destroy();
   for (let second = 0; second < 20; second++) {

@@ -20,10 +20,10 @@ for (const target of [echo, product]) {
 }
 
 function attack(victim: Victim, target: Target): void {
-  // What happens to each does not depend on what would be served.
+  // The result does not depend on the size.
   const size = target === echo ? 1000 : 200;
 
-  /** Connects so many, not all at once, and has them say something. */
+  /** Opens connections in batches, and sends bytes on each. */
   async function crowd(said: Buffer): Promise<Attacker[]> {
     const attackers: Attacker[] = [];
     while (attackers.length < size) {
@@ -31,7 +31,7 @@ function attack(victim: Victim, target: Target): void {
         attackPlain(victim),
       );
       for (const { write } of more) write(said);
-      // The server's SETTINGS and window, and what it says to a whole greeting; nothing before.
+      // The server's SETTINGS, WINDOW_UPDATE and ACK after a complete preface; nothing before.
       const answers = said.length > preface.length ? 3 : 0;
       for (const { sees } of more) await sees(({ length }) => length === answers);
       attackers.push(...more);
@@ -97,7 +97,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  /** Time that a client spends sending PINGs, in steps of 30 s. */
+  /** Advances the clock in steps of 30 s, while a client sends PINGs. */
   async function passWithPings(attacker: Attacker, steps: number): Promise<void> {
     for (let step = 0; step < steps; step++) {
       attacker.frames.length = 0;

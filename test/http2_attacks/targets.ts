@@ -13,29 +13,29 @@ import { frameOf } from '../support/http2_peer.ts';
 import { paths } from '../support/kinds.ts';
 import { frame } from '../support/raw_client.ts';
 
-/** A server to attack, and how one speaks to it. */
+/** A server to attack, and how to call it. */
 export interface Target {
   name: string;
-  /** The file of its process. */
+  /** The program of its process. */
   program: string;
-  /** Connects a client that means well. */
+  /** Connects an honest client. */
   connect: (port: number) => Friend;
-  /** The header block of a request that nobody reads or answers. */
+  /** The header block of a request that is never read or answered. */
   silent: Buffer;
-  /** The frames of a request that is answered with so many bytes, and a few more. */
+  /** The frames of a request that is answered with slightly more than so many bytes. */
   sized(streamId: number, bytes: number): Buffer;
 }
 
-/** A client that means well. */
+/** An honest client. */
 interface Friend {
-  /** Resolves when it has its answer. */
+  /** Makes a call; resolves with its response. */
   ask(): Promise<void>;
   close(): void;
 }
 
 /** The header block of a request. */
 export function request(method: 'GET' | 'POST', path: string): Buffer {
-  // By static index (RFC 7541 appendix A), and the path as a literal.
+  // Indexed fields (RFC 7541 appendix A), and the path as a literal.
   const byIndex = [method === 'GET' ? 0x82 : 0x83, 0x86, 0x04, path.length];
   return Buffer.concat([Buffer.from(byIndex), Buffer.from(path)]);
 }
@@ -46,12 +46,12 @@ export function callOf(path: string, fields: Record<string, string> = {}): Buffe
   return Buffer.concat([request('POST', path), ...more.map((field) => plain(...field))]);
 }
 
-/** HEADERS, whole. */
+/** A complete HEADERS frame. */
 export function headers(streamId: number, block: Buffer, flags = 0): Buffer {
   return frameOf(FrameType.HEADERS, Flag.END_HEADERS | flags, streamId, block);
 }
 
-/** HTTP/2 alone. */
+/** HTTP/2 without gRPC. */
 export const echo: Target = {
   name: 'the echo',
   program: 'echo_process.ts',
@@ -70,7 +70,7 @@ export const echo: Target = {
   sized: (streamId, bytes) => headers(streamId, request('GET', `/${bytes}`)),
 };
 
-/** The services behind the whole chain; some methods of the echo service behave otherwise. */
+/** The services behind the whole chain; some methods of the echo service differ. */
 export const product: Target = {
   name: 'the product',
   program: 'product_process.ts',
@@ -95,7 +95,7 @@ export const product: Target = {
   },
 };
 
-/** The same; its friend is a probe, which is answered where other calls are not. */
+/** The same with a probe as honest client, which is answered when other calls are not. */
 export const probed: Target = {
   ...product,
   connect(port) {

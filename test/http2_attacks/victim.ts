@@ -6,59 +6,58 @@ import { after } from 'node:test';
 import type { Limits } from '../../src/transport/engine_types.ts';
 import type { Target } from './targets.ts';
 
-/** What a server has at one moment. */
+/** The statistics of a server at one moment. */
 export interface Stats {
   openConnections: number;
   openStreams: number;
-  /** Calls that the engine and the chain have, together. */
+  /** The calls of engine and chain. */
   openCalls: number;
   bufferedBytes: number;
-  /** Open file descriptors; 0 where the system does not tell. */
+  /** Open file descriptors; 0 if the system does not report them. */
   descriptors: number;
-  /** Bytes that V8 and its buffers hold. */
+  /** Bytes of V8's heap and of buffers. */
   memory: number;
-  /** Calls that have come and have no line in the log. */
+  /** Calls that have no log line yet. */
   unlogged: number;
-  /** How many lines the log has, by their code. */
+  /** The number of log lines by status code. */
   logged: Calls;
 }
 
-/** How many calls ended so, by their code. */
+/** The number of calls by status code. */
 type Calls = Readonly<Record<string, number>>;
 
-/** What the process is told; it answers with its stats. */
+/** An order to the process, which answers with its statistics. */
 export interface Order {
-  /** Milliseconds that pass at once, with one tick of the server's timers at their end. */
+  /** Milliseconds to advance the clock, with one tick of the server's timers at the end. */
   pass?: number;
-  /** Collects what is garbage, before. */
+  /** Collects garbage first. */
   collect?: boolean;
 }
 
-/** A server in a process of its own, and a client of it that means well. */
+/** A server in its own process, and an honest client. */
 export interface Victim {
   /** The ports it listens on. */
   plain: number;
   tls: number;
   stats(): Promise<Stats>;
-  /** The same after a collection. */
+  /** The statistics after a garbage collection. */
   collected(): Promise<Stats>;
-  /** Lets milliseconds pass at once for the server; the other client is heard before they do. */
+  /** Advances the server's clock by milliseconds, after the other client has been served. */
   pass(ms: number): Promise<Stats>;
-  /** Has the other client send a request; resolves when it has its answer. */
+  /** Makes a call with the honest client; resolves with its response. */
   ask(): Promise<void>;
   /**
-   * Attacks three times. Throws unless the other client is answered meanwhile and afterwards, the
-   * server has then what it had after the first time, and each call that the attack says it has made
-   * has one line in the log.
+   * Runs an attack three times. Throws unless the honest client is served during and after it, the server returns to
+   * its state after the first run, and each call of the attack has one log line.
    */
   survives(attack: () => Promise<Calls | void>): Promise<void>;
 }
 
-/** Times that an attack asks for the other client's answer, at least. */
+/** The minimum number of honest calls during an attack. */
 const minAnswers = 3;
-/** What memory may differ by without anything being kept of an attack. */
+/** The allowed difference of memory in bytes. */
 const margin = 2 * 1024 * 1024;
-/** Until then what closes has closed. */
+/** The maximum number of rounds until connections have closed. */
 const maxRounds = 300;
 
 /** Starts a server for the tests of one file. */
@@ -76,7 +75,7 @@ export async function startVictim(
     child.disconnect();
   });
   let answers = 0;
-  // Until the server knows the headers of this client, and keeps no more of it.
+  // Fills the caches for this client's headers.
   for (let i = 0; i < 10; i++) await ask();
   const first = await collected();
   return { plain, tls, stats, collected, pass, ask, survives };
@@ -106,7 +105,7 @@ export async function startVictim(
   }
 
   async function survives(attack: () => Promise<Calls | void>): Promise<void> {
-    // The first time, the server loads and compiles what it needs.
+    // The first run loads and compiles code.
     await attack();
     const { memory, logged } = await back(Infinity);
     const answered = answers;
@@ -124,7 +123,7 @@ export async function startVictim(
     assert.deepEqual(now.logged, sum(expected, { OK: answers - answered }));
   }
 
-  /** Waits until the server has no more than in the beginning, and at most this memory. */
+  /** Waits until the server returns to its initial state, and at most this memory. */
   async function back(maxMemory: number): Promise<Stats> {
     const { openConnections, openStreams, descriptors } = first;
     const isBack = (now: Stats) =>
@@ -132,7 +131,7 @@ export async function startVictim(
       now.openStreams === openStreams &&
       now.openCalls === 0 &&
       now.unlogged === 0 &&
-      // What is kept of the other client for speed alone may have been dropped.
+      // Caches of the other client may have been freed.
       now.bufferedBytes > 0 &&
       now.bufferedBytes <= first.bufferedBytes &&
       now.descriptors <= descriptors &&

@@ -19,7 +19,7 @@ for (const target of [echo, product]) {
 function attack(victim: Victim, target: Target): void {
   const http1 = Buffer.from('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
 
-  /** Says it on three connections, and gives the code that each of them was told. */
+  /** Sends bytes on three connections; returns the error code that each got. */
   async function sayTo(connect: () => Attacker, said: Buffer) {
     const codes: (number | undefined)[] = [];
     for (let peer = 0; peer < 3; peer++) {
@@ -44,7 +44,7 @@ function attack(victim: Victim, target: Target): void {
     });
   });
 
-  /** Says it three times, and gives the first lines of the answers. */
+  /** Sends bytes three times; returns the first lines of the answers. */
   async function answersTo(said: Buffer, connect: () => Socket): Promise<string[]> {
     const answers: string[] = [];
     for (let peer = 0; peer < 3; peer++) {
@@ -55,7 +55,7 @@ function attack(victim: Victim, target: Target): void {
     }
     return answers;
   }
-  // The echo has no word for such a client.
+  // The echo sends no answer to such a client.
   const badRequests = Array(3).fill(target === product ? 'HTTP/1.1 400 Bad Request' : '');
 
   test('HTTP/1.1 on a plaintext port is answered, and closed', async () => {

@@ -3,19 +3,19 @@ import type { Done, Order } from './orders.ts';
 import type { Ordeal, Pod } from './pod.ts';
 import type { Probe } from './probes.ts';
 
-/** What an attack has come to. */
+/** The result of an attack. */
 export interface Outcome {
   ordeal: Ordeal;
   done: Done;
-  /** What was wrong, each with what the attack was. */
+  /** Violated expectations, each with a description of the attack. */
   wrong: readonly string[];
-  /** What was sent, and what came of it. */
+  /** A summary of what was sent, and the result. */
   summary: string;
 }
 
 /**
- * Gives the load process an order and has the probes answered while it is carried out, and afterwards once
- * more; then all clients go, and the pod has to come to rest.
+ * Gives an order to the load process while probes run, and afterwards once more; then all clients disconnect, and the
+ * pod must become idle.
  */
 export async function attack(
   { pod, load, probes = [] }: { pod: Pod; load: Load; probes?: readonly Probe[] },
@@ -25,7 +25,7 @@ export async function attack(
   let done: Done | undefined;
   const ordeal = await pod.under(async (probing) => {
     await load.run(order);
-    // A crowd has closed nobody out before it was whole.
+    // The connections only block others once all of them are open.
     await (order.do === 'crowd' ? probing.more(2) : probing.inAll(2));
     done = await load.leave();
   }, probes);
@@ -40,7 +40,7 @@ export async function attack(
   return { ordeal, done, summary, wrong: failures.map((failure) => `${failure} (${summary})`) };
 }
 
-/** How a cell of a table says it. */
+/** The cell of a table. */
 export function peakCell(pod: Pod, { ordeal, wrong }: Outcome): string {
   if (!pod.isAlive()) return 'KILLED';
   return `${Math.round(ordeal.peak)}${wrong.length > 0 ? '!' : ''}`;

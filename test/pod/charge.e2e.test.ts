@@ -11,22 +11,22 @@ import { createTable } from './table.ts';
 
 /** `npm test` measures some cells; POD_MATRIX=all measures every method with each payload. */
 const isWhole = process.env['POD_MATRIX'] === 'all';
-/** Those that have it in their name are measured alone, with each payload. */
+/** Methods with this in their name are measured alone, with each payload. */
 const chosen = process.env['POD_METHOD'];
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-/** How many bytes there may be for each that is charged. */
+/** The maximum ratio of memory to charges. */
 const maxRatio = 2;
-/** What a server takes for itself from one measurement to the next. */
+/** The growth of an idle server between two measurements. */
 const noise = MiB / 2;
-/** What comes of a body that has hardly begun. */
+/** The bytes of a body that has just begun. */
 const beginning = 60;
-/** Empty calls that are open to tell what one takes. */
+/** The number of empty calls that are opened to measure one. */
 const emptyCalls = 500;
 
-/** Bodies of calls that go no further: hardly begun, cut in half, whole and not ended, or ended. */
+/** The states of request bodies: just begun, half, complete without END_STREAM, or ended. */
 const states = {
   begun: { ends: false, reads: 'none' },
   half: { ends: false, reads: 'none' },
@@ -36,7 +36,10 @@ const states = {
 } as const;
 type State = keyof typeof states;
 
-/** Messages of about so many bytes, and how many calls have one: one that asks for room, one that does not, one of little. */
+/**
+ * Messages of about so many bytes, and the number of calls: one that needs admission, one that does not, and a small
+ * one.
+ */
 const large = { size: MiB - KiB, calls: 8 };
 const medium = { size: 60 * KiB, calls: 100 };
 const small = { size: 800, calls: 3000 };
@@ -46,7 +49,7 @@ interface Method extends Attacked {
   type: string;
 }
 
-/** What is sent, and how far. */
+/** What is sent, and in which state it stops. */
 interface Cell extends Amount {
   method: Method;
   payload: string;
@@ -84,7 +87,7 @@ function isTooMuch({ charged, taken }: Taken): boolean {
   return taken > maxRatio * Math.max(0, charged) + noise;
 }
 
-/** Of each kind of body some, where each was once more than was charged. */
+/** Some cells of each kind that once exceeded the charges. */
 function someCells(): Cell[] {
   const unary = find('/grpc.testing.TestService/UnaryCall');
   const input = find('/grpc.testing.TestService/StreamingInputCall');
@@ -109,7 +112,7 @@ function find(path: string): Method {
   return methods.find((method) => method.path === path) ?? assert.fail(`nobody serves ${path}`);
 }
 
-/** What single methods are sent besides. */
+/** Additional payloads of single methods. */
 const lines: readonly [path: string, payload: string, state: State, calls: number][] = [
   ['/grpc.testing.TestService/UnaryCall', 'a status of 4 MiB', 'unread', 4],
   ['/grpc.testing.TestService/UnaryCall', 'responses of 4 MiB', 'unread', 4],
@@ -123,7 +126,7 @@ const lines: readonly [path: string, payload: string, state: State, calls: numbe
   ['/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', 'questions', 'unread', 100],
 ];
 
-/** What no method makes a difference to is measured with one method of each kind. */
+/** What does not depend on the method is measured with one method of each kind. */
 function allCells(): Cell[] {
   const kinds = new Set<string>();
   const cells = methods
@@ -159,13 +162,13 @@ function allCells(): Cell[] {
   return [...cells, ...more];
 }
 
-/** Bytes beyond those of as many empty calls. */
+/** The memory beyond that of as many empty calls. */
 interface Taken {
   charged: number;
   taken: number;
 }
 
-/** Measures a cell; where that is too much, once more, as it may be what the server has learnt meanwhile. */
+/** Measures a cell, and repeats the measurement if it exceeds the limit, as caches may have been filled. */
 function createMeasurement(server: Measured): (cell: Cell) => Promise<Taken> {
   let idle: Held | undefined;
   let empty = new Map<string, Taken>();
@@ -189,7 +192,7 @@ function createMeasurement(server: Measured): (cell: Cell) => Promise<Taken> {
     };
   }
 
-  /** Where none stays open, as in what nobody reads, none is subtracted. */
+  /** Nothing is subtracted if no call stays open, as when responses are not read. */
   async function ofEmptyCall({ method, state, calls }: Cell, idle: Held): Promise<Taken> {
     const many = Math.max(emptyCalls, calls);
     const key = `${method.path} ${state} ${many}`;

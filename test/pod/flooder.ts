@@ -15,7 +15,7 @@ import { frameOf, word } from '../support/http2_peer.ts';
 import type { Done, Flood } from './orders.ts';
 import type { Shape } from './payloads.ts';
 
-/** A call whose body has not been sent to its end. */
+/** A call whose body is not completely sent. */
 interface Sending {
   body: Buffer;
   at: number;
@@ -27,29 +27,29 @@ interface Sending {
 
 interface FlooderOptions extends Pick<Flood, 'reads' | 'streams' | 'uploads'> {
   shapes: readonly Shape[];
-  /** Of all connections together. */
+  /** The maximum of all connections. */
   maxCalls: number;
-  /** Whether requests are ended, where that is not the windows' affair. */
+  /** True if requests are ended; by default it depends on the windows. */
   ends?: boolean;
   counts: Done;
   onClose: () => void;
 }
 
-/** Bytes that wait to be written, at most: what the server does not read it does not see, either. */
+/** The maximum of bytes queued for writing, as the server only sees what it reads. */
 const maxQueued = 256 * 1024;
-/** A body that the server takes no more of for so many milliseconds holds up no others. */
+/** A body that is blocked for so many milliseconds does not delay others. */
 const patience = 100;
-/** Of the largest window of a connection, what has been read before it is said. */
+/** The fraction of the connection window after which it is opened again. */
 const windowStep = 2 ** 29;
 const largestWindow = frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535));
 
-/** One connection that always has so many calls open, and sends as much as the server takes. */
+/** A connection that keeps a number of calls open, and sends as much as the server accepts. */
 export class Flooder {
   readonly #socket: Socket;
   readonly #options: FlooderOptions;
   readonly #reader = new FrameReader((frame) => this.#take(frame));
   readonly #settings = defaultPeerSettings();
-  /** Calls that are open, and whether their responses are read. */
+  /** Open calls, and whether their responses are read. */
   readonly #open = new Map<number, boolean>();
   readonly #sending = new Map<number, Sending>();
   #hasSettings = false;
@@ -82,7 +82,7 @@ export class Flooder {
       });
   }
 
-  /** Goes away at once. */
+  /** Disconnects at once. */
   leave(): void {
     this.#socket.resetAndDestroy();
   }
@@ -118,7 +118,7 @@ export class Flooder {
     const isLast = type === FrameType.HEADERS || type === FrameType.DATA;
     if (isLast && (flags & Flag.END_STREAM) !== 0) {
       if (this.#sending.has(streamId)) {
-        // It has had enough before it was told all.
+        // Cancels the call before the response is complete.
         this.#socket.write(frameOf(FrameType.RST_STREAM, 0, streamId, word(0)));
       }
       this.#end(streamId);
@@ -135,7 +135,7 @@ export class Flooder {
     this.#sending.delete(streamId);
   }
 
-  /** Goes on with what has begun, and begins what may be begun, as long as the socket takes it. */
+  /** Continues open calls and begins others, as long as the socket accepts data. */
   #pump(): void {
     const { uploads } = this.#options;
     const now = performance.now();
@@ -162,7 +162,7 @@ export class Flooder {
     return !this.#socket.destroyed && this.#socket.writableLength < maxQueued;
   }
 
-  /** Opens a call where there may be one more. */
+  /** Opens a call, if the limit allows. */
   #begin(): boolean {
     const { reads, streams, shapes, maxCalls, ends, counts } = this.#options;
     if (this.#open.size >= streams || this.#nextId > maxInt31 - 2) return false;
@@ -193,7 +193,7 @@ export class Flooder {
     return true;
   }
 
-  /** Sends a frame of a body; gives whether there can be another one. */
+  /** Sends a frame of a body; returns whether there may be another one. */
   #send(streamId: number, sending: Sending): boolean {
     const { body, at, window, ends } = sending;
     const size = Math.min(defaultMaxFrameSize, body.length - at, window, this.#window);

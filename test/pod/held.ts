@@ -13,43 +13,43 @@ import { noneYet } from './orders.ts';
 import type { Shape } from './payloads.ts';
 import { startPod } from './pod.ts';
 
-/** What clients make a server hold, and then leave as it is. */
+/** Requests that clients leave open without progress. */
 export interface Holding {
   shapes: readonly Shape[];
   calls: number;
-  /** Whether requests are ended. */
+  /** True if requests are ended. */
   ends: boolean;
-  /** `none`: the windows of responses stay empty; `nothing`: they are wide, and nobody reads the socket. */
+  /** `none`: response windows stay closed; `nothing`: they are open, but the socket is not read. */
   reads: 'none' | 'nothing';
 }
 
-/** What a server holds, in bytes. */
+/** The memory of a server, in bytes. */
 export interface Held {
-  /** All that is alive of its heap, and what that has outside of it. */
+  /** Live objects of the heap, and memory outside of it. */
   memory: number;
-  /** What is charged in categories that --max-buffered-bytes bounds, but for calls themselves. */
+  /** Charges that --max-buffered-bytes limits, without those of calls themselves. */
   charged: number;
   byCategory: Readonly<Record<string, number>>;
   streams: number;
 }
 
-/** A pod that tells what it holds. */
+/** A pod that reports its memory. */
 export interface Measured extends AsyncDisposable {
-  /** What it holds of nobody. */
+  /** The memory without clients. */
   idle(): Promise<Held>;
-  /** What it holds of clients that do not go on; they leave then. */
+  /** The memory with these clients, which then disconnect. */
   holds(holding: Holding): Promise<Held>;
 }
 
-/** These are bounded by their number. */
+/** These are limited by number. */
 const bounded = new Set(['handshakes', 'connections', 'calls']);
 const heldBytes = /^greeter_held_bytes\{category="(\w+)"\} (\d+)$/gm;
 const openStreams = /^greeter_open_streams (\d+)$/m;
 const streamsOfConnection = 500;
-/** What has not come to rest by then never does. */
+/** The maximum number of rounds until memory is stable. */
 const maxRounds = 1000;
 
-/** Starts one with the settings of the base. */
+/** Starts a pod with the settings of the base. */
 export async function startMeasured(env: Record<string, string> = {}): Promise<Measured> {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-held-'));
   const file = join(folder, 'memory');
@@ -103,7 +103,7 @@ export async function startMeasured(env: Record<string, string> = {}): Promise<M
     });
   }
 
-  /** What is held as long as nothing of it changes. */
+  /** Resolves with the memory once it is stable. */
   async function settled(): Promise<Held> {
     let before = await counted();
     for (let round = 0; round < maxRounds; round++) {

@@ -14,9 +14,9 @@ import { type Probe, readiness } from './probes.ts';
 import { createTable } from './table.ts';
 
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
-/** `npm test` leaves out what takes many seconds; POD_MATRIX=all does not. */
+/** `npm test` skips what takes many seconds; POD_MATRIX=all does not. */
 const isWhole = process.env['POD_MATRIX'] === 'all';
-/** Those that have it in their name are played alone. */
+/** Lines with this in their name are played alone. */
 const chosen = process.env['POD_LINE'];
 const { methods } = TestServiceDefinition;
 const reflection = {
@@ -28,7 +28,7 @@ const orca = {
   requestStream: false,
 };
 
-/** What small input can do, if nobody has thought of it. */
+/** An attack with little input. */
 interface Line {
   name: string;
   hasTls?: boolean;
@@ -36,9 +36,9 @@ interface Line {
   isLong?: boolean;
   order: FloodOrder | CrowdOrder;
   probes?: (pod: Pod) => Probe[];
-  /** What it may come to, in MiB, where all of the pod would be far too much. */
+  /** The maximum memory in MiB, if the limit of the pod would be far too much. */
   most?: number;
-  /** What else has to be so. */
+  /** A further check. */
   check?: (outcome: Outcome) => void;
 }
 
@@ -86,7 +86,7 @@ const lines: readonly Line[] = [
       time: 3000,
     },
     check({ done: { messages, took } }) {
-      // One at once, and then no more than one a second.
+      // One at once, and then at most one a second.
       const most = 1000 * (1 + Math.ceil(took / 1000));
       assert.ok(messages > 0 && messages <= most, `${messages} reports, not ${most}`);
     },
@@ -177,7 +177,7 @@ test(`${podMiB} MiB are enough against attacks with little input`, { skip }, asy
   for (const line of table.lines()) t.diagnostic(line);
 });
 
-/** Calls for a second, from forty connections if nothing else is said, whose responses are read. */
+/** Calls for a second, by default from forty connections, with responses read. */
 function flood(
   method: Attacked,
   payload: string,

@@ -5,38 +5,37 @@ import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { Done, Order } from './orders.ts';
 
-/** Clients that mean no good, in a process of their own. Use with `using`. */
+/** Hostile clients in their own process. Use with `using`. */
 export interface Load extends Disposable {
-  /** Resolves when the order is done; what it has opened goes on until `leave` or the next one. */
+  /** Resolves when the order is done; its connections stay open until `leave` or the next order. */
   run(order: Order): Promise<void>;
-  /** Closes all its connections; gives what came of the order. */
+  /** Closes all connections; returns the result of the order. */
   leave(): Promise<Done>;
 }
 
-/** Files that a process may have open: for the largest crowd. */
+/** The maximum number of open files, for the largest number of connections. */
 const descriptors = 20_000;
 
 /**
- * Starts the process. It gives way to this one, which probes, and to the pod that this one starts: other
- * clients are on other machines, where they take no processor from either. What else runs here should not,
- * either, so far as we may say so.
+ * Starts the process with a lower priority than this one, which probes, and than the pod: real clients run on other
+ * machines, and take no CPU time from either.
  */
 export function startLoad(): Load {
   try {
     setPriority(-10);
   } catch {
-    // Root alone may.
+    // Only root may.
   }
   const program = join(import.meta.dirname, 'load_process.ts');
-  // A root may raise the limit; others have what they have.
+  // Root may raise the limit; others keep theirs.
   const shell = ['-c', `ulimit -n ${descriptors} 2>/dev/null; exec nice -n 10 "$0" "$@"`];
   const child = spawn('sh', [...shell, process.execPath, program], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    // JSON knows no Infinity.
+    // JSON has no Infinity.
     serialization: 'advanced',
   });
   const ended = once(child, 'exit').then(() => assert.fail('the load process has ended'));
-  // It is killed when nobody waits for it.
+  // The process is killed if nothing awaits it.
   ended.catch(() => {});
   return {
     async run(order) {

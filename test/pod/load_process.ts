@@ -1,5 +1,5 @@
-// Clients that mean no good, in a process of its own: it does what it is told, one order at a time. What an
-// order has opened stays until the next one.
+// Hostile clients in their own process, which executes one order at a time. The connections of an order stay open
+// until the next one.
 import { connect, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,16 +10,16 @@ import { Flooder } from './flooder.ts';
 import { type Crowd, type Flood, noneYet, type Order } from './orders.ts';
 import { shapesOf } from './payloads.ts';
 
-/** Not that of the probes: a server may tell its peers apart by their addresses. */
+/** Not the probes', as the server distinguishes peers by address. */
 const localAddress = '127.0.0.2';
-/** How many of a crowd are on their way at once: a listener has only so long a queue. */
+/** The maximum number of connections in progress, as a listener's backlog is limited. */
 const maxConnecting = 200;
-/** A server that closes connections gets new ones, but not without end. */
+/** The maximum number of reconnects, if the server closes connections. */
 const maxReconnects = 2000;
-/** A server that is busy with what came before has so many milliseconds to take the first call. */
+/** Milliseconds that a busy server has to accept the first call. */
 const patience = 10_000;
 
-/** Closes what is open, and gives what has come of it. */
+/** Closes everything, and returns the result. */
 let leave = noneYet;
 
 process.on('message', (order: Order | 'leave') => {
@@ -69,7 +69,7 @@ async function flood(order: Flood): Promise<void> {
   }
 }
 
-/** The first of each, then the second of each, and so on. */
+/** Interleaves lists. */
 function inTurn<T>(lists: readonly (readonly T[])[]): T[] {
   const longest = Math.max(...lists.map(({ length }) => length));
   return Array.from({ length: longest }, (_, i) =>
@@ -113,9 +113,9 @@ async function crowd({ port, connections, says, identity }: Crowd): Promise<void
   });
   await Promise.all(workers);
 
-  /** Resolves when the connection is made and has said what it has to say, or has failed. */
+  /** Resolves when the connection is open and its bytes are sent, or when it has failed. */
   async function enter(): Promise<void> {
-    // The kernel takes ever longer to find a free one.
+    // The kernel takes longer and longer to find a free port.
     const tcp = dial(port, lowestPort + (dialled++ % ports));
     sockets.add(tcp);
     const options = { secureContext, ALPNProtocols: ['h2'], rejectUnauthorized: false };
@@ -143,7 +143,7 @@ async function crowd({ port, connections, says, identity }: Crowd): Promise<void
   }
 }
 
-/** Writes to the socket, but never the last byte that it is given: the end of a handshake does not come. */
+/** Writes all but the last byte to the socket, so that the handshake does not end. */
 function allButTheLast(tcp: Socket): Duplex {
   let kept = Buffer.alloc(0);
   let isHello = true;
@@ -162,7 +162,7 @@ function allButTheLast(tcp: Socket): Duplex {
   return wire.on('error', () => {});
 }
 
-/** The first that a TLS client says. */
+/** A ClientHello. */
 function clientHello(): Promise<Buffer> {
   return new Promise((resolve) => {
     const socket = new Duplex({

@@ -13,32 +13,32 @@ import { type Pod, podMiB, startPod } from './pod.ts';
 import { createTable, type Table } from './table.ts';
 
 /**
- * `npm test` attacks one method from forty connections, with what becomes most in memory; POD_MATRIX=all attacks
- * every one with each payload, from one connection too.
+ * `npm test` attacks one method from forty connections, with the payloads that take most memory; POD_MATRIX=all
+ * attacks every method with each payload, also from one connection.
  */
 const isWhole = process.env['POD_MATRIX'] === 'all';
-/** It answers with what it was asked, whatever field that was in. */
+/** It responds with the request, whichever field that was in. */
 const theOne = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
-/** Those that have it in their name are attacked alone. */
+/** Methods with this in their name are attacked alone. */
 const isChosen = process.env['POD_METHOD'] !== undefined;
 const chosen = process.env['POD_METHOD'] ?? (isWhole ? '' : theOne);
-/** Says of each case what was sent, and what came of it. */
+/** Prints for each case what was sent, and the result. */
 const isVerbose = process.env['POD_VERBOSE'] === '1';
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
-/** Calls that are open at once: with forty connections as many as a server takes by default. */
+/** The number of open calls: with forty connections, the default limit of a server. */
 const crowds = [
   { connections: 1, streams: 1000 },
   { connections: 40, streams: 250 },
 ].slice(isWhole ? 0 : 1);
-/** A case is over when so many calls have ended, or after so many milliseconds, and some more for each method. */
+/** A case ends after so many calls, or so many milliseconds, plus some for each method. */
 const most = { calls: 4000, time: 200, more: 60 };
-/** Calls that are open on each of forty connections, where each has 15 KiB of metadata: all that may be buffered. */
+/** Open calls on each of forty connections with 15 KiB of metadata each: the byte limit. */
 const maxWithMetadata = 60;
 
 interface Method extends Attacked {
   name: string;
   port: 'main' | 'health';
-  /** Whether only a server that is told so has it. */
+  /** True if the service must be enabled. */
   isExtra: boolean;
   /** Methods of one kind are attacked together. */
   kind: string;
@@ -52,7 +52,7 @@ const [base, whole] = await Promise.all(
 const all = (whole ?? []).map(({ path, type }): Method => {
   const requestStream = type === 'client_stream' || type === 'bidi_stream';
   const isExtra = !base?.some((method) => method.path === path);
-  // Those that answer whatever size is asked for are attacked one by one.
+  // Methods that respond with any requested size are attacked one by one.
   const kind = isExtra ? path : type;
   return { name: path, path, requestStream, port: 'main', isExtra, kind };
 });
@@ -77,7 +77,7 @@ const rows = Map.groupBy(
   ({ kind }) => kind,
 );
 
-/** What is sent, and how much of the responses is read, by the name of its column. */
+/** The payload, and how much of the responses is read, by column. */
 const columns = payloads.flatMap((payload): readonly Column[] => {
   if (payload !== 'plain') return [{ name: payload, payload, reads: 'half', isPatient: true }];
   return [
@@ -88,11 +88,11 @@ const columns = payloads.flatMap((payload): readonly Column[] => {
 
 interface Column extends Pick<Flood, 'payload' | 'reads'> {
   name: string;
-  /** Whether some bodies are sent to their end before others begin. */
+  /** True if some bodies are completed before others begin. */
   isPatient: boolean;
 }
 
-/** Those of `npm test`. */
+/** The payloads of `npm test`. */
 const quick = new Set(['gzip', 'invalid UTF-8']);
 const played = columns.filter(({ name }) => isWhole || isChosen || quick.has(name));
 
@@ -115,7 +115,7 @@ interface Shared {
   slowest: Table;
 }
 
-/** Every payload, from each crowd; a pod that is dead is followed by another. */
+/** Sends every payload, from each number of connections; a pod that is dead is replaced. */
 async function attackRow(
   t: TestContext,
   row: { name: string; methods: readonly Method[] },

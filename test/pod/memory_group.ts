@@ -12,15 +12,15 @@ import {
 import { join } from 'node:path';
 import { eventually } from '../support/harness.ts';
 
-/** A group of processes that share a limit of memory, as the containers of a pod do; without swap. */
+/** A cgroup with a memory limit and without swap, like that of a pod. */
 export interface MemoryGroup {
-  /** A command that runs the one that follows it in the group. */
+  /** A command that runs the following command in the group. */
   launcher: readonly string[];
-  /** The most that the group has had since the last time this was asked, in bytes. */
+  /** The maximum memory of the group since the last call, in bytes. */
   takePeak: () => number;
-  /** The same of the sockets' buffers, where the kernel counts those apart (version 1). */
+  /** The same for socket buffers, if the kernel counts them separately (version 1). */
   takeSocketPeak: () => number | undefined;
-  /** How many of its processes the kernel has killed for want of memory. */
+  /** The number of processes that the kernel has killed for lack of memory. */
   killed: () => number;
   /** Removes the group, once its processes have ended. */
   remove(): Promise<void>;
@@ -31,7 +31,7 @@ const root = '/sys/fs/cgroup';
 const version1 = {
   parent: join(root, 'memory'),
   limit: 'memory.limit_in_bytes',
-  // Memory and swap together: without swap it must be set, too, and last.
+  // Memory and swap together; must be set last.
   swap: 'memory.memsw.limit_in_bytes',
   swapLimit: (limit: number) => limit,
   peak: 'memory.max_usage_in_bytes',
@@ -39,7 +39,7 @@ const version1 = {
   socketLimit: 'memory.kmem.tcp.limit_in_bytes',
   socketPeak: 'memory.kmem.tcp.max_usage_in_bytes',
 };
-/** https://docs.kernel.org/admin-guide/cgroup-v2.html: its peak has the sockets' buffers in it. */
+/** https://docs.kernel.org/admin-guide/cgroup-v2.html; its peak includes socket buffers. */
 const version2 = {
   parent: root,
   limit: 'memory.max',
@@ -53,14 +53,14 @@ const version2 = {
 
 let made = 0;
 
-/** Makes a group of at most so many bytes; undefined where this process may not, or nobody can. */
+/** Creates a group with a limit in bytes; undefined if this process may not, or the system cannot. */
 export function createMemoryGroup(bytes: number): MemoryGroup | undefined {
   const version = existsSync(join(root, 'cgroup.controllers')) ? version2 : version1;
   const folder = join(version.parent, `greeter-${process.pid}-${made++}`);
   const file = (name: string) => join(folder, name);
   try {
     if (version === version2) writeFileSync(join(root, 'cgroup.subtree_control'), '+memory');
-    // Where there is no controller the folder is one like any other, or cannot be made.
+    // Without a controller it is an ordinary folder, or cannot be created.
     if (!existsSync(join(version.parent, 'cgroup.procs'))) return undefined;
     mkdirSync(folder);
   } catch {
@@ -68,11 +68,11 @@ export function createMemoryGroup(bytes: number): MemoryGroup | undefined {
   }
   try {
     writeFileSync(file(version.limit), `${bytes}`);
-    // A kernel may have been built to count no swap.
+    // The kernel may be built without swap accounting.
     if (existsSync(file(version.swap))) {
       writeFileSync(file(version.swap), `${version.swapLimit(bytes)}`);
     }
-    // Sockets are counted from then on that there is a limit, however large.
+    // Socket buffers are counted once there is a limit, however large.
     if (version.socketLimit) writeFileSync(file(version.socketLimit), '-1');
     const peak = openPeak(file(version.peak));
     const socketPeak = version.socketPeak && openPeak(file(version.socketPeak));
@@ -94,7 +94,7 @@ export function createMemoryGroup(bytes: number): MemoryGroup | undefined {
   }
 }
 
-/** The most since the last time. What is written resets it: in version 2 for who reads by the same descriptor alone. */
+/** The maximum since the last call. A write resets it, in version 2 only for the same file descriptor. */
 function openPeak(path: string) {
   const descriptor = openSync(path, 'r+');
   return {

@@ -1,56 +1,55 @@
 import type { CertificatePair } from '../support/certificate.ts';
 import type { Attacked } from './payloads.ts';
 
-/** What a load process is told to do. */
+/** An order to a load process. */
 export type Order = Flood | Crowd;
 
-/** Many calls at once, each made again when it has ended. */
+/** Many concurrent calls, each replaced when it has ended. */
 export interface Flood {
   do: 'flood';
   port: number;
-  /** They are called in turn. */
+  /** Called in turn. */
   methods: readonly Attacked[];
-  /** Of payloads.ts. */
+  /** A name of payloads.ts. */
   payload: string;
   connections: number;
-  /** Calls that are open on each connection; where nobody reads, and sees that one has ended, those that are made. */
+  /** The open calls of each connection; if responses are not read, the calls that are made. */
   streams: number;
   /**
-   * Of these, those whose bodies are sent at once. Where all are, none may ever be whole: together they are more
-   * than a server keeps.
+   * The number of these whose bodies are sent concurrently. If all are, none may ever be complete, as together they
+   * exceed the server's limit.
    */
   uploads: number;
   reads: Reads;
-  /** The flood is over when so many calls have ended, and makes no more than those and the ones that are open, */
+  /** The flood ends after so many calls, */
   calls: number;
-  /** or so many milliseconds have passed since the first one. */
+  /** or so many milliseconds after the first one. */
   time: number;
 }
 
 /**
- * What clients take of responses: `all`; `none`, as their windows stay empty, and half of their requests are
- * never ended; `half`: every other call so, every other so; `nothing`: the windows are the largest there are,
- * and nobody reads the socket.
+ * What clients read of responses: `all`; `none`, with closed windows, and half of their requests incomplete; `half`,
+ * alternating; `nothing`, with open windows, but without reading the socket.
  */
 export type Reads = 'all' | 'none' | 'half' | 'nothing';
 
-/** Many connections that do nothing more, until the next order. */
+/** Many idle connections, until the next order. */
 export interface Crowd {
   do: 'crowd';
   port: number;
   connections: number;
   /**
-   * What each one says: nothing, HTTP/2's preface, the first word of a TLS handshake, all but its last byte, or
-   * the whole and the preface.
+   * What each connection sends: nothing, the HTTP/2 preface, a ClientHello, a TLS handshake without its last byte, or
+   * the whole handshake and the preface.
    */
   says: 'nothing' | 'preface' | 'client hello' | 'half tls' | 'tls';
-  /** What it shows in a handshake, with as many more certificates as a server takes. */
+  /** The client certificate, with as many more certificates as the server accepts. */
   identity?: CertificatePair | undefined;
 }
 
-/** What came of an order. */
+/** The result of an order. */
 export interface Done {
-  /** Connections that were made, and those that the server has closed since. */
+  /** Connections that were opened, and those that the server has closed since. */
   connected: number;
   closed: number;
   calls: number;
@@ -59,13 +58,13 @@ export interface Done {
   reset: number;
   bytesSent: number;
   bytesRead: number;
-  /** DATA frames that came. */
+  /** DATA frames received. */
   messages: number;
-  /** Milliseconds that it took. */
+  /** The duration in milliseconds. */
   took: number;
 }
 
-/** What has come of it before it begins. */
+/** The result before the order begins. */
 export function noneYet(): Done {
   return {
     connected: 0,

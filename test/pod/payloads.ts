@@ -17,35 +17,35 @@ import { field, insert, plain } from '../hpack/blocks.ts';
 import { callOf } from '../http2_attacks/targets.ts';
 import { frame, packed } from '../support/raw_client.ts';
 
-/** A call as an attacker makes it. */
+/** A call of an attacker. */
 export interface Shape {
   /** The header block of its request. */
   block: Buffer;
-  /** One that has to come before on the same connection: it fills the table that the other refers to. */
+  /** A header block that must precede it on the same connection: it fills the dynamic table. */
   first?: Buffer;
-  /** The whole of its body: messages, framed. */
+  /** The body: framed messages. */
   body: Buffer;
 }
 
-/** A method as calls name it. */
+/** A method with its path and types. */
 export interface Attacked {
   path: string;
-  /** Whether it takes more than one request. */
+  /** True for a request stream. */
   requestStream: boolean;
 }
 
-/** The messages of a type, of about so many bytes each. */
+/** Messages of a type, each of about so many bytes. */
 type Body = (type: DescMessage, size: number) => readonly Uint8Array[];
 
 const MiB = 1024 * 1024;
-/** As large as a message may be, with room for what it is wrapped in. */
+/** Almost the maximum size, with room for the envelope. */
 const most = 4 * MiB - 1024;
-/** Messages of one call, where a method takes more than one. */
+/** The messages of one call of a request stream. */
 const messages = 8;
-/** Shapes of each kind that differ in which field they fill. */
+/** The maximum number of shapes of a kind, which differ in the field that they fill. */
 const maxFields = 4;
 
-/** Everything that each method is sent, by its name. */
+/** The bodies that every method gets, by name. */
 const bodies = {
   plain: (type, size) => stringsOf(type, size, 'x'),
   gzip: (type, size) => stringsOf(type, size, 'x'),
@@ -56,14 +56,14 @@ const bodies = {
   nesting: (type, size) => depths(size).flatMap((depth) => inEach(type, nested(size, depth))),
 } satisfies Record<string, Body>;
 
-/** The kinds of payloads that every method is sent. */
+/** The payloads that every method gets. */
 export const payloads = [...Object.keys(bodies), 'metadata'];
 
 const registry = createFileRegistry(
   fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')),
 );
 
-/** The shapes of a kind, for a method; calls take them in turn. Their messages have about so many bytes. */
+/** The shapes of a payload for a method, with messages of about so many bytes; calls use them in turn. */
 export function shapesOf(method: Attacked, payload: string, size = most): readonly Shape[] {
   const special = specials[payload];
   if (special) return special(method.path);
@@ -81,7 +81,7 @@ export function shapesOf(method: Attacked, payload: string, size = most): readon
     block: callOf(method.path, index % 2 ? zipped : zippedBoth),
     body: repeat(zip(message), method.requestStream ? messages : 1),
   }));
-  // Few bytes are what comes most; one in so many comes as it is.
+  // Compressed messages are the most effective; one in so many is sent uncompressed.
   return payload === 'gzip' ? few : [...few, ...few, ...all.slice(0, 1).map(whole)];
 }
 
@@ -97,7 +97,7 @@ function requestType(path: string): DescMessage {
 
 const zips = new Map<string, Buffer>();
 
-/** Many methods are sent the same. */
+/** Cached, as many methods get the same message. */
 function zip(message: Buffer): Buffer {
   const key = hash('sha1', message);
   const done = zips.get(key) ?? packed(gzipSync(message));
@@ -109,7 +109,7 @@ function repeat(bytes: Buffer, count: number): Buffer {
   return Buffer.concat(Array.from({ length: count }, () => bytes));
 }
 
-/** A field of these numbers, from the outermost message in, with these bytes. */
+/** A nested field with these numbers, from the outermost message in. */
 function at(path: readonly number[], bytes: Uint8Array): Uint8Array {
   return path.reduceRight(
     (inner, number) =>
@@ -118,7 +118,7 @@ function at(path: readonly number[], bytes: Uint8Array): Uint8Array {
   );
 }
 
-/** Every string of a message filled at once, and each alone; where it has none, a field that it does not know. */
+/** All strings of a message filled at once, and each alone; without strings, an unknown field. */
 function stringsOf(type: DescMessage, size: number, fill: string | Buffer): Uint8Array[] {
   const found = leavesOf(type);
   const leaves = found.length > 0 ? found : [[1]];
@@ -128,7 +128,7 @@ function stringsOf(type: DescMessage, size: number, fill: string | Buffer): Uint
   return [all, ...leaves.slice(0, maxFields).map((path) => at(path, Buffer.alloc(size, fill)))];
 }
 
-/** Where a message has strings and bytes, and the messages in it. */
+/** The paths of strings and bytes fields, and of nested messages. */
 function leavesOf(type: DescMessage, above: readonly DescMessage[] = []): number[][] {
   if (above.includes(type)) return [];
   return type.fields.flatMap((field) => {
@@ -144,7 +144,7 @@ function below(field: DescField, above: readonly DescMessage[]): number[][] {
   return field.message ? leavesOf(field.message, above) : [];
 }
 
-/** Two bytes after two bytes, which each become an element, a message, or a string again. */
+/** Two bytes repeated, each an element, a message, or a string. */
 function repeatedFields(type: DescMessage, size: number): Uint8Array[] {
   const found = type.fields.flatMap((field) => elementsOf(field));
   const many = found.length > 0 ? found : [Buffer.from([0x0a, 0])];
@@ -168,29 +168,29 @@ function elementsOf({ fieldKind, number, scalar }: DescField): Buffer[] {
 
 const startGroup = Buffer.from([(15 << 3) | WireType.StartGroup]);
 const endGroup = Buffer.from([(15 << 3) | WireType.EndGroup]);
-/** In groups: all there are, just what a decoder bears, and far more than its stack does. */
+/** Depths of nested groups: the maximum, the limit of the decoder, and far above its stack. */
 function depths(size: number): number[] {
   return [size / 2, 90, Math.min(size / 2, 20_000)];
 }
 
-/** Groups in groups so deep, one such pile after the other. */
+/** Groups nested to a depth, repeated. */
 function nested(size: number, depth: number): Buffer {
   const pile = Buffer.concat([Buffer.alloc(depth, startGroup), Buffer.alloc(depth, endGroup)]);
   return Buffer.alloc(size - (size % pile.length), pile);
 }
 
-/** These fields in a message, and in the first message that it has in a field. */
+/** These fields in a message, and in its first nested message. */
 function inEach(type: DescMessage, fields: Buffer): Uint8Array[] {
   const inner = type.fields.find(({ fieldKind }) => fieldKind === 'message');
   return inner ? [fields, at([inner.number], fields)] : [fields];
 }
 
-/** The limit, less what every request has. */
+/** The limit, without the mandatory fields. */
 const maxMetadata = 15 * 1024;
-/** Some tables take entries of 4,096 bytes in all. */
+/** Some tables accept entries of 4,096 bytes in total. */
 const maxIndexed = 4000;
 
-/** Header lists as large as they may be, on calls that say nothing else. */
+/** Header lists of the maximum size, on calls without a body. */
 function metadata(path: string): Shape[] {
   const body = frame(Buffer.alloc(0));
   const tiny = Array.from({ length: 400 }, (_, i) => plain(i.toString(36), ''));
@@ -220,13 +220,13 @@ function metadata(path: string): Shape[] {
   ];
 }
 
-/** That of a table's newest entry (RFC 7541 section 2.3.3). */
+/** The index of the newest entry (RFC 7541 section 2.3.3). */
 const firstIndex = 62;
 
-/** The number of response_status in the requests of grpc.testing.TestService. */
+/** The field number of response_status in requests of grpc.testing.TestService. */
 const responseStatus = 7;
 
-/** What single methods are sent besides. */
+/** Additional payloads of single methods. */
 const specials: Record<string, (path: string) => readonly Shape[]> = {
   'a status of 4 MiB': (path) =>
     [Buffer.from([0xff]), 'x', 'é', '\n'].map((text) => {

@@ -25,63 +25,63 @@ import {
   startProbes,
 } from './probes.ts';
 
-/** The product in the memory of a pod. Use with `await using`. */
+/** The product with the memory of a pod. Use with `await using`. */
 export interface Pod extends AsyncDisposable {
-  /** How its memory is measured, and what is probed. */
+  /** The ports for clients and probes. */
   ports: { main: number; health: number; admin: number };
-  /** What a client shows to be served, if it must. */
+  /** The client certificate, if one is required. */
   identity: CertificatePair | undefined;
-  /** Whether the kernel holds the limit; else the process is measured. */
+  /** True if the kernel enforces the limit; otherwise the process is measured. */
   isConfined: boolean;
-  /** Whether it still runs. */
+  /** True while it runs. */
   isAlive(): boolean;
-  /** Of its process. */
+  /** The process ID. */
   pid: number;
-  /** Attacks it, with the probes asking all the while, those of the attack besides. */
+  /** Runs an attack while probes run, with additional ones for this attack. */
   under(attack: (probing: Probing) => Promise<void>, more?: readonly Probe[]): Promise<Ordeal>;
-  /** Waits until no call is in flight, and no connection is open but those of the probes. */
+  /** Waits until no call is in flight, and only the probes' connections are open. */
   calm(): Promise<void>;
-  /** How many calls have ended, by their code, as the server counts them. */
+  /** The number of ended calls by status, from the metrics. */
   codes(): Promise<Record<string, number>>;
 }
 
-/** How a pod has borne an attack. */
+/** The result of an attack on a pod. */
 export interface Ordeal {
-  /** The most memory, in MiB; of sockets, where those are counted apart. */
+  /** The maximum memory in MiB; that of sockets, if it is counted separately. */
   peak: number;
   sockets: number | undefined;
-  /** Processors. */
+  /** The CPU usage in processors. */
   load: number;
   answered: number;
   slowest: number;
-  /** What was wrong, each with its reason. */
+  /** Violated expectations with their reasons. */
   failures: readonly string[];
 }
 
 const k8s = join(import.meta.dirname, '../../k8s');
 const MiB = 1024 * 1024;
 const { resources, livenessProbe } = container();
-/** The sources, which run where coverage is measured, take more than the built file. */
+/** The sources, which run for coverage, take more memory than the built file. */
 const scale = process.env['NODE_V8_COVERAGE'] ? 1.25 : 1;
-/** The limit of a pod, in MiB. */
+/** The memory limit of a pod, in MiB. */
 export const podMiB = Number(/^(\d+)Mi$/.exec(resources.limits.memory)?.[1]) * scale;
 /**
- * What the probe waits that ends a pod: less than it takes for the other, of readiness, to fail as often as
- * it may. Others run beside this test, and how soon an answer comes is printed.
+ * The timeout of the liveness probe, whose failure restarts a pod. Other tests run at the same time, so latencies are
+ * only printed.
  */
 const deadlineMs = livenessProbe.timeoutSeconds * 1000;
 
 interface PodOptions {
-  /** Settings beside those of the base. */
+  /** Settings besides those of the base. */
   env?: Record<string, string>;
   hasTls?: boolean;
-  /** Whether clients must show a certificate; then it has TLS. */
+  /** True for mutual TLS. */
   hasClientCa?: boolean;
-  /** What Node is told before it loads the program. */
+  /** Flags of Node. */
   nodeFlags?: readonly string[];
 }
 
-/** Starts the product as the image and the base have it. */
+/** Starts the product with the settings of image and base. */
 export async function startPod({
   env,
   hasClientCa = false,
@@ -98,7 +98,7 @@ export async function startPod({
   const clientCaFile = join(folder, 'client_ca.pem');
   if (clientCa) writeFileSync(clientCaFile, clientCa.cert);
   const settings: Record<string, string> = {
-    // Without a limit that Node knows of, its heap is one of a pod all the same.
+    // Without a cgroup, the heap is limited as in a pod.
     ...imageEnv(group ? undefined : podMiB),
     ...baseEnv(),
     ...(hasTls ? await tlsEnv(folder) : noTlsEnv),
@@ -175,7 +175,7 @@ export async function startPod({
     if ((group?.killed() ?? 0) > before) reasons.push('killed: out of memory');
     else if (!isAlive) reasons.push(lastWords((await ended).err));
     else if (peak > podMiB) reasons.push(`${Math.round(peak)} MiB at most`);
-    // Of a process that is gone nobody wants to hear that it does not answer.
+    // The probes of a process that has ended fail for that reason.
     else reasons.push(...[...failures].map(([failure, times]) => `${times} × ${failure}`));
     return {
       peak,
@@ -199,14 +199,14 @@ export async function startPod({
     const sums: Record<string, number> = {};
     for (const { name, labels, value } of await metrics()) {
       const { grpc_code: code = '', grpc_service: service } = labels;
-      // Those of the probes are none of an attack's.
+      // Calls of the probes do not belong to the attack.
       if (name !== 'grpc_server_handled_total' || service === 'grpc.health.v1.Health') continue;
       if (value > 0) sums[code] = (sums[code] ?? 0) + value;
     }
     return sums;
   }
 
-  /** None of a process that has ended: who is not told is not alive. */
+  /** Empty for a process that has ended. */
   async function metrics(): Promise<Sample[]> {
     try {
       const address = { host: '127.0.0.1', port: ports.admin, path: '/metrics', agent: false };
@@ -219,7 +219,7 @@ export async function startPod({
   }
 }
 
-/** What a server finds by itself where there is a limit that Node knows of. */
+/** The limits that a server derives from a memory limit. */
 function limitsOfPod(env: Record<string, string>): Record<string, string> {
   const config = loadConfig({ flags: {}, env, memory: podMiB * MiB });
   return {
@@ -237,7 +237,7 @@ function container() {
     .containers[0];
 }
 
-/** What the base sets. */
+/** The settings of the base. */
 export function baseEnv(): Record<string, string> {
   const { configMapGenerator } = parse(readFileSync(join(k8s, 'base/kustomization.yaml'), 'utf8'));
   const [{ literals }]: [{ literals: string[] }] = configMapGenerator;
@@ -254,11 +254,11 @@ async function tlsEnv(folder: string): Promise<Record<string, string>> {
   return { GREETER_TLS_CERT_FILE: certFile, GREETER_TLS_KEY_FILE: keyFile };
 }
 
-/** The most that a process has had in memory since the last time, in bytes, but for what is in files. */
+/** The maximum anonymous memory of a process since the last call, in bytes. */
 function takePeakOf(pid: number): number {
   if (!existsSync(`/proc/${pid}/status`)) return 0;
   const peak = peakMemory(pid);
-  // Begins anew (proc_pid_clear_refs(5)).
+  // Resets the maximum (proc_pid_clear_refs(5)).
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
   return peak;
 }

@@ -15,35 +15,35 @@ import { messageOf } from '../../src/message_of.ts';
 import { frame, unframe } from '../support/raw_client.ts';
 import { eventually } from '../support/harness.ts';
 
-/** What asks whether a server serves, again and again. */
+/** A repeated check of a server. */
 export interface Probe {
   name: string;
-  /** Rejects where it does not, or does not say so before the signal. */
+  /** Rejects if the server does not serve, or not before the signal. */
   ask: (signal: AbortSignal) => Promise<void>;
   close?: () => void;
 }
 
-/** What probes have come to. */
+/** The results of a probe. */
 export interface ProbeReport {
   answered: number;
   /** Milliseconds. */
   slowest: number;
-  /** What each one that failed says, and how often. */
+  /** The number of failures by message. */
   failures: ReadonlyMap<string, number>;
 }
 
-/** Probes at work. */
+/** Running probes. */
 export interface Probing {
-  /** Resolves when each has asked so many times more. */
+  /** Resolves when each probe has run so many more times. */
   more(count: number): Promise<void>;
-  /** Resolves when each has asked so many times since they began. */
+  /** Resolves when each probe has run so many times in total. */
   inAll(count: number): Promise<void>;
   stop(): Promise<ProbeReport>;
 }
 
 const intervalMs = 50;
 
-/** Has each probe ask, with a pause in between, until it is told to stop; each has so many ms for its answer. */
+/** Runs each probe repeatedly, with a pause, until it is stopped; each has a deadline in milliseconds. */
 export function startProbes(probes: readonly Probe[], deadlineMs: number): Probing {
   const failures = new Map<string, number>();
   const asked = probes.map(() => 0);
@@ -87,15 +87,15 @@ export function startProbes(probes: readonly Probe[], deadlineMs: number): Probi
   }
 }
 
-/** Whom a probe asks. */
+/** The server that a probe calls. */
 export interface Asked {
   name: string;
   origin: string;
-  /** What it shows to a server that wants to see a certificate. */
+  /** The client certificate, if one is required. */
   identity: CertificatePair | undefined;
 }
 
-/** A probe as the kubelet's: each on a new connection. */
+/** A probe like the kubelet's, on a new connection each time. */
 export function newConnection({ name, ...asked }: Asked): Probe {
   return {
     name: `${name}, new connection`,
@@ -110,7 +110,7 @@ export function newConnection({ name, ...asked }: Asked): Probe {
   };
 }
 
-/** A client that stays, and asks on one connection; where the server has let that go it dials again. */
+/** A client that keeps its connection, and reconnects when it is closed. */
 export function keptConnection({ name, ...asked }: Asked): Probe {
   let client: Client | undefined;
   return {
@@ -126,7 +126,7 @@ export function keptConnection({ name, ...asked }: Asked): Probe {
   };
 }
 
-/** Who reads /readyz of the admin port. */
+/** A client of /readyz on the admin port. */
 export function readiness(port: number): Probe {
   return {
     name: 'admin port',
@@ -141,7 +141,7 @@ export function readiness(port: number): Probe {
 
 interface Client {
   session: ClientHttp2Session;
-  /** How far it has come: what a probe that fails says. */
+  /** The last step that was reached, for the message of a failure. */
   reached: string;
   isKept: boolean;
 }

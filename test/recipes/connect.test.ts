@@ -13,7 +13,7 @@ function start(unary: Unary) {
   return serveBehind((server) => server, { unary });
 }
 
-/** Calls so many times, one after the other. */
+/** Makes several calls, one after the other. */
 async function replies(address: string, count: number): Promise<string[]> {
   const channel = connect(address);
   const client = createClient(EchoDefinition, channel);

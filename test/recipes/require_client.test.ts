@@ -17,7 +17,7 @@ const [ofCart, ofOther] = await Promise.all(
   ),
 );
 
-/** Calls a server with this certificate: the reply, or the status. */
+/** Makes a call with this certificate; returns the response, or the status. */
 async function call(pair: typeof own | undefined, { isExempt = false, isMutual = true } = {}) {
   const middleware = requireClient({
     clients: new Map([[path, new Set([cart])]]),

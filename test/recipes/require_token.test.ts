@@ -14,7 +14,7 @@ const stranger = await generateKeyPair('ES256');
 const keys = createLocalJWKSet({ keys: [await exportJWK(publicKey)] });
 const path = '/echo.Echo/Unary';
 
-/** A token for an hour; `claims` replace what it says by default. */
+/** A token that is valid for an hour; `claims` override the defaults. */
 function token(
   claims: Partial<Record<keyof JWTPayload, unknown>> = {},
   key = privateKey,
@@ -24,7 +24,7 @@ function token(
   return new SignJWT(all).setProtectedHeader({ alg: 'ES256' }).sign(key);
 }
 
-/** Calls a server with `authorization`: the reply, or the status and its message. */
+/** Makes a call with `authorization`; returns the response, or the status and its message. */
 async function call(
   authorization: string | undefined,
   options: Partial<Parameters<typeof requireToken>[0]> = {},

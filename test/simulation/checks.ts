@@ -11,31 +11,31 @@ import {
 } from './world.ts';
 
 /**
- * What may be done in a turn, in units of scheduler.ts: by one connection that comes, by one that has waited,
- * where no other one does, and by all together.
+ * The maximum work of a turn, in units of scheduler.ts: of a new connection, of a queued one if no other is queued,
+ * and of all together.
  */
 const quota = { fresh: 4000, waited: 16_000, all: 32_000 };
-/** What is done before it is known what it costs: the largest is a header block. */
+/** The work of a step whose cost is known only afterwards; the largest is a header block. */
 const largestStep = headerWork(2 * limits.maxHeaderBlockSize);
-/** What goes on when its connection has done its part: of each call a message that is taken, one that is given, and its end. */
+/** The work that continues above the quota: for each call a request message, a response message, and its end. */
 const stepOfCall =
   cost.request + cost.coding + cost.response + cost.failure + 2 * copyWork(maxMessageSize);
-/** Turns that one waits for its part, beside those in which it pays for what it has done beyond the ones before. */
+/** The turns that a connection waits for its quota, beside those in which it pays its deficit. */
 const mostWaited = 3;
 const mostLate = limits.maxConcurrentStreams * stepOfCall;
 
-/** What a stream counts for that is reset, in bytes, as long as that is remembered. */
+/** The charge of a remembered reset stream, in bytes. */
 const resetCost = 32;
-/** Of a connection, whatever its streams have: frames and blocks that have begun, HPACK's table and cache, output. */
+/** The maximum of a connection without its streams: incomplete frames and blocks, HPACK tables and caches, output. */
 const maxIdle = 256 * 1024;
-/** What the parts of a response count beside their bytes, each. */
+/** The overhead of a part of a response, in bytes. */
 const partCost = 128;
-/** Messages of fewer bytes are read whatever room there is. */
+/** Smaller messages, in bytes, need no admission. */
 const smallMessage = 16 * 1024;
-/** What is not listed of a request's headers. */
+/** The pseudo-header fields of a request, in bytes. */
 const pseudoFields = 1024;
 
-/** Throws where a rule does not hold that holds between any two moves. What the server counts is `bufferedBytes`. */
+/** Throws if an invariant between two moves does not hold. The server's count is `bufferedBytes`. */
 export function check(world: World): void {
   const { http2, links, served } = world;
   const [broken] = world.broken;
@@ -54,17 +54,17 @@ export function check(world: World): void {
   checkCategories(world, held);
 }
 
-/** Whether it counts: one whose connection is over does until whoever serves it has been told. */
+/** True while it is charged: on a closed connection, until its handler has been notified. */
 function isHeld({ stream }: World['served'][number]): boolean {
   return !stream.closed || stream.heldBytes > 0;
 }
 
-/** What another thread inflates, or is about to, is charged until that is done, though its stream is over. */
+/** A job of another thread is charged until it is done, even if its stream is closed. */
 function mayBeInflated(each: World['served'][number]): boolean {
   return each.stream.closed && !isPlain(each);
 }
 
-/** The same when a turn has just passed: all has been counted anew. */
+/** The invariants after a turn, when all charges are up to date. */
 export function checkTurned(world: World): void {
   const { budget, http2, links, served, turns } = world;
   const held = served.filter(isHeld);
@@ -76,13 +76,13 @@ export function checkTurned(world: World): void {
   if (!turns.isPending) served.forEach(checkEnd);
   if (held.length > 0 || turns.isPending || !links.every(isCalm)) return;
   const idle = sum(links, idleHeld);
-  // What is kept for speed alone is given up where there is no room for it.
+  // Caches are freed above the limit.
   const isExact = budget > 2 ** 24;
   const isRight = isExact ? bufferedBytes === idle : bufferedBytes <= idle;
   hold(isRight, `${bufferedBytes} bytes are counted without a stream`, idle);
 }
 
-/** Throws unless all is as if nobody had ever been there; for a server whose peers have all left. */
+/** Throws unless the server is in its initial state after all peers have left. */
 export function checkOver({ calls, http2, served }: World): void {
   const { bufferedBytes, heldBytes, openConnections, openStreams } = http2;
   hold(bufferedBytes === 0, `${bufferedBytes} bytes are counted when all have left`, 0);
@@ -93,13 +93,13 @@ export function checkOver({ calls, http2, served }: World): void {
     hold(bytes === 0, `${bytes} bytes of ${category} are counted when all have left`, 0);
   }
   for (const { ends, name, stream } of served) {
-    // One that its call has reset itself is told of nothing more.
+    // A stream that its call has reset gets no more events.
     const isOver = stream.closed && ends.length <= 1;
     hold(isOver, `call ${name} has ended: ${ends.join(', ')}`);
   }
 }
 
-/** What is known to the byte, in bytes of one category. */
+/** Checks the categories that are known to the byte. */
 function checkCategories(world: World, held: readonly Served[]): void {
   const { heldBytes } = world.http2;
   const smallest = Math.min(...Object.values(heldBytes));
@@ -112,12 +112,12 @@ function checkCategories(world: World, held: readonly Served[]): void {
   hold(messages <= maxMessages, `${messages} bytes of messages are counted`, maxMessages);
   const most = sum(held, (each) => each.retained);
   hold(retained <= most, `${retained} bytes are counted that services keep`, most);
-  // Who has not been told yet that a stream is closed may keep more.
+  // A handler that has not been notified of the end may retain more.
   const least = sum(held, (each) => (each.stream.closed ? 0 : each.retained));
   hold(retained >= least, `${retained} bytes are counted that services keep`, least);
 }
 
-/** A stream that we have ended has ended for its peer. */
+/** A stream that the server has ended has ended for its peer. */
 function checkEnd({ ends: [how], link, name, stream }: Served): void {
   const { wire, view } = link;
   const heard = view.streams.get(stream.id);
@@ -138,7 +138,7 @@ function checkWork({ turns }: World): void {
     hold(inTime <= most, `a connection has done ${inTime} as its part of a turn`, most);
     const maxTurns = mostWaited + Math.floor(debt / leastPart);
     hold(waited <= maxTurns, `a connection has waited ${waited} turns`, maxTurns);
-    // What is too much to wait is dealt with at once, and no more of it is read.
+    // Too much deferred input is processed at once, and no more is read.
     hold(late <= mostLate || wasCrowded, `a connection has done ${late} beyond its part`, mostLate);
   }
   const all = sum(works, ({ done }) => done);
@@ -146,13 +146,13 @@ function checkWork({ turns }: World): void {
   hold(all <= most, `all connections have done ${all} in a turn`, most);
 }
 
-/** What we know that the connection keeps. */
+/** The minimum that the connection is known to hold. */
 function minHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): number {
   if (wire.destroyed || isGivenUp) return 0;
   const { readableLength, writableLength, untoldBytes } = wire;
-  // Of a connection that is over nothing is of use.
+  // Nothing of a closed connection is used.
   const isRead = wire.comingBytes === 0 && readableLength === 0 && !wire.writableEnded;
-  // What is read of a paused socket is counted later.
+  // Input of a paused socket is counted later.
   const coming = wire.isStale ? 0 : readableLength;
   const begun = isRead ? view.begunBytes : 0;
   const requests = sum(open, (each) => limits.streamCost + requestHeld(each) + each.retained);
@@ -161,7 +161,7 @@ function minHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): numb
   return coming + writableLength + begun + requests + unsent;
 }
 
-/** What it keeps beyond that is a bounded part of it, or of what it is. */
+/** The maximum that it may hold. */
 function maxHeld({ wire, view }: Link, open: readonly Served[]): number {
   const streams = sum(open, (each) => mostOfStream(each, view.streams.get(each.stream.id)));
   if (wire.destroyed) return streams;
@@ -177,21 +177,21 @@ function mostOfStream(each: Served, heard: { heard: number } | undefined): numbe
     overLimit === undefined ? listSize(fields) + pseudoFields : limits.maxHeaderListSize;
   const body = isPlain(each) ? received - taken : received + maxMessageSize;
   const responses = responseHeld(each, heard) + given * partCost;
-  // Of a large message that has begun, however little of it has come.
+  // The reservation of a large message, however little of it has arrived.
   const reserved = received > 0 ? timesOfMessage * maxMessageSize : 0;
   return (
     limits.streamCost + headers + Math.max(0, body) + largest + reserved + retained + responses
   );
 }
 
-/** Bytes that have come and that no handler has taken, while one may. */
+/** Bytes received that no handler has read. */
 function requestHeld(each: Served): number {
   const { isReading, messages, received, taken } = each;
   if (!isPlain(each) || !(isReading || messages === 0)) return 0;
   return Math.max(0, received - taken);
 }
 
-/** Bytes of messages that its handler has, or that there is room for; of small ones that all are taken, the last. */
+/** Bytes of messages that the handler has or that are admitted; of small ones, the last. */
 function maxAtHand(each: Served): number {
   const { isReading, largest, last, received, taken } = each;
   const isLast = isPlain(each) && isReading && received === taken && last <= smallMessage;
@@ -203,7 +203,7 @@ function responseHeld({ givenBytes }: Served, { heard } = { heard: 0 }): number 
   return Math.max(0, givenBytes - heard);
 }
 
-/** Whether all has been said, read and answered, and nothing went wrong. */
+/** True if everything is sent, read and answered, without errors. */
 function isCalm({ wire, view, idleBytes }: Link): boolean {
   if (wire.destroyed) return true;
   const isEmpty = wire.comingBytes + wire.readableLength + wire.writableLength === 0;

@@ -10,12 +10,12 @@ import type { StreamView } from './view.ts';
 import type { Link, World } from './world.ts';
 
 /**
- * How many turns a message may take to be answered, and a call to end: the peers of a world are few, so that
- * each has its part of every turn, and a message takes hardly any of it.
+ * The maximum turns for a message to be answered, and for a call to end: there are few peers, so each has quota in
+ * every turn, and a message takes little of it.
  */
 const maxTurns = 12;
 
-/** Bytes of a message for which there is room in any share: who asks for no more is never refused. */
+/** A message of so many bytes fits into any fair share, so it is never refused. */
 const smallMessage = 4096;
 
 interface Call {
@@ -23,30 +23,30 @@ interface Call {
   readonly link: Link;
   readonly id: number;
   readonly stream: StreamView;
-  /** Messages that it has to send yet, each of so many bytes at most. */
+  /** Messages still to be sent, each of at most so many bytes. */
   count: number;
   readonly size: number;
-  /** Those that it has sent, as they should come back. */
+  /** Messages that were sent, in the order in which they should be echoed. */
   readonly sent: Buffer[];
-  /** What of them has not left, for want of a window, and whether its end has. */
+  /** Unsent bytes, for lack of a window, and whether the end is sent. */
   left: Buffer;
   hasEnded: boolean;
   /** Turns since the last message. */
   turns: number;
-  /** Bytes of DATA that have come, and given the server its window again. */
+  /** Bytes of DATA received, for which the window was opened again. */
   heard: number;
 }
 
-/** A client that keeps to the rules, on a connection of its own: its calls finish, whatever others do. */
+/** An honest client on its own connection: its calls complete, whatever others do. */
 export class Honest {
   readonly #world: World;
   #link: Link;
   #nextId = 1;
   #calls: Call[] = [];
   finished = 0;
-  /** Calls that the server has refused, as it may while it keeps more than it may. */
+  /** Calls that the server has refused, which it may above its limit. */
   refused = 0;
-  /** The most that a message has taken. */
+  /** The maximum turns of a message. */
   maxTurns = 0;
 
   constructor(world: World) {
@@ -58,10 +58,10 @@ export class Honest {
     return this.#calls.length;
   }
 
-  /** Begins a call of `count` messages of `size` bytes at most, each sent when the one before is answered. */
+  /** Starts a call of `count` messages of at most `size` bytes, each sent after the response to the previous one. */
   call(count: number, size: number): void {
     if (this.#calls.length >= 10) return;
-    // A server that leaves is to be dialled anew (RFC 9113 section 6.8).
+    // After GOAWAY, a client reconnects (RFC 9113 section 6.8).
     if (this.#link.view.goAway || this.#link.wire.destroyed) this.#link = this.#dial();
     const link = this.#link;
     const id = this.#nextId;
@@ -74,7 +74,7 @@ export class Honest {
     this.#calls.push({ name, link, id, stream, count, size, ...begun });
   }
 
-  /** Says what there is to say; false when there is nothing. */
+  /** Sends what can be sent; returns false if there is nothing. */
   react(): boolean {
     const links = new Set([this.#link, ...this.#calls.map(({ link }) => link)]);
     let hasSaid = false;
@@ -90,7 +90,7 @@ export class Honest {
 
   /** A turn has passed. */
   turned(): void {
-    // While the server has no room it need not read anything.
+    // A server above its limit need not read anything.
     if (this.#world.isFull) return;
     for (const call of this.#calls) {
       this.maxTurns = Math.max(this.maxTurns, ++call.turns);
@@ -139,7 +139,7 @@ export class Honest {
     const { id, link, sent, size, stream } = call;
     const answered = unframe(Buffer.concat(stream.body)).length;
     if (call.left.length === 0 && call.count > 0 && answered === sent.length) {
-      // A small one behind each large one, which leaves nothing of it.
+      // A small message after each large one, which releases it.
       const message = Buffer.alloc(sent.length % 2 === 0 ? size : 10, sent.length + 1);
       sent.push(message);
       call.left = frame(message);
@@ -153,7 +153,7 @@ export class Honest {
       call.left = call.left.subarray(length);
       room -= length;
     }
-    // A unary call ends its requests with the message; a stream when that is answered.
+    // A unary call ends its request with the message; a stream after the last response.
     const isAnswered = stream.state === 'begun' && answered === sent.length;
     if (call.left.length === 0 && call.count === 0 && !call.hasEnded) {
       if (sent.length === 1 || isAnswered) {
@@ -168,7 +168,7 @@ export class Honest {
   #isOver(call: Call): boolean {
     const { id, link, stream, sent } = call;
     const { reset, fields, state } = stream;
-    // It came too late to be served, and may be sent again elsewhere (RFC 9113 section 6.8).
+    // It came too late, and may be retried elsewhere (RFC 9113 section 6.8).
     if (link.view.goAway && id > link.view.goAway.lastId) return true;
     if (state !== 'ended' && reset === undefined) {
       if (!link.wire.destroyed && !link.isFinished) return false;
@@ -188,7 +188,7 @@ export class Honest {
     return true;
   }
 
-  /** It may refuse what there is no room for, but no small message of a client that has no large one under way. */
+  /** The server may refuse what does not fit, but no small message of a client without a large one in progress. */
   #refuse(call: Call, how: string): void {
     const hasLarge = this.#calls.some(({ size }) => size > smallMessage);
     if (this.#world.wasFull && (hasLarge || call.size > smallMessage)) this.refused++;

@@ -11,10 +11,10 @@ import { paths } from './service.ts';
 import { type RequestParts, requestHeaders } from './requests.ts';
 import type { Link, World } from './world.ts';
 
-/** What a client can send that is one message, or none. */
+/** Valid and invalid messages of a hostile client. */
 export type MessageKind = 'whole' | 'half' | 'tiny' | 'zipped' | 'bomb' | 'broken';
 
-/** What it can send very often: frames, or calls. */
+/** Frames or calls that it can send in large numbers. */
 export type FloodKind =
   | 'ping'
   | 'settings'
@@ -34,23 +34,23 @@ export type FloodKind =
 const { END_STREAM, ACK } = Flag;
 const bomb = packed(gzipSync(Buffer.alloc(300_000)));
 const tiny = frame(Buffer.from('x'));
-/** What takes a connection some turns. */
+/** Many small messages, which take several turns. */
 const manyTiny = Buffer.alloc(300 * tiny.length, tiny);
 const maxBodies = 10;
 const halfUpload = frame(Buffer.alloc(90_000)).subarray(0, 60_000);
-/** The last message counts as long as it is at hand; the others only as what is kept. */
+/** The last message is charged while the handler has it; the others only if they are retained. */
 const kept = block(frame(Buffer.alloc(40_000)), tiny);
 const noPreface = Buffer.from('GET / HTTP/1.1\r\n\r\n');
 
-/** The highest of what moves have to choose a stream by. */
+/** The highest index by which moves choose a stream. */
 export const mostWhich = 30;
 
-/** A client that does what it wants, on one connection after the other. */
+/** A client that sends anything, on one connection after the other. */
 export class Hostile {
   readonly #world: World;
   #link: Link | undefined;
   #opened: number[] = [];
-  /** Those of them that send nothing more. */
+  /** Streams on which it sends nothing more. */
   readonly #ended = new Set<number>();
   #chunk = Number.POSITIVE_INFINITY;
   #held: Buffer = Buffer.alloc(0);
@@ -59,7 +59,7 @@ export class Hostile {
     this.#world = world;
   }
 
-  /** Opens a stream for a call; of one message, if it has any. */
+  /** Opens a stream for a call, with a message if it has one. */
   open({ message, ...parts }: Omit<RequestParts, 'name'> & { message?: number | undefined }): void {
     this.#say((link) => {
       if (message === undefined) return this.#request(link, parts);
@@ -67,7 +67,7 @@ export class Hostile {
     });
   }
 
-  /** Sends a message, or what is none, on one of its streams. */
+  /** Sends a valid or invalid message on one of its streams. */
   message(
     which: number,
     { kind, size, ends }: { kind: MessageKind; size: number; ends: boolean },
@@ -77,7 +77,7 @@ export class Hostile {
       const stream = link.view.streams.get(id);
       const body = bodies[kind](size);
       const room = stream ? Math.max(0, link.view.room(stream)) : body.length;
-      // Mostly within its windows.
+      // Usually within its windows.
       const part = which === mostWhich ? body : body.subarray(0, room);
       if (ends) this.#ended.add(id);
       return block(before, ...dataFrames(id, part, ends));
@@ -100,7 +100,7 @@ export class Hostile {
     });
   }
 
-  /** Resets all that it has opened. */
+  /** Resets all of its streams. */
   resetAll(): void {
     const opened = this.#opened.splice(0);
     if (this.#link && !this.#isGone(this.#link))
@@ -116,7 +116,7 @@ export class Hostile {
     this.#say(() => set([INITIAL_WINDOW_SIZE, initialWindow], [MAX_FRAME_SIZE, maxFrameSize]));
   }
 
-  /** Any of the frames that the differential tests have, right and wrong ones. */
+  /** Sends any frame of the differential tests, valid or not. */
   frame(what: number, which: number): void {
     const connection = [...settingsFrames, ...connectionFrames];
     const all = connection.length + streamFrames.length;
@@ -128,7 +128,7 @@ export class Hostile {
   }
 
   flood(kind: FloodKind, count: number): void {
-    // Each in what the one before has left of the connection's window.
+    // Each within what the previous one left of the connection window.
     if (/uploads|tiny/.test(kind)) {
       for (let left = Math.min(count, maxBodies); left > 0; left--)
         this.#say((link) => this.#flooding(link, kind));
@@ -138,7 +138,7 @@ export class Hostile {
       );
   }
 
-  /** Acknowledges what the server has said, as a peer would that is there. */
+  /** Acknowledges what the server has sent, as a normal peer would. */
   answer(): void {
     const unanswered = this.#link?.view.unanswered.splice(0) ?? [];
     for (const each of unanswered) {
@@ -148,12 +148,12 @@ export class Hostile {
     }
   }
 
-  /** From now on bytes leave in chunks of this size. */
+  /** Splits its output into chunks of this size from now on. */
   cut(chunk: number): void {
     this.#chunk = chunk;
   }
 
-  /** Keeps the last bytes of what it says back, until it says more. */
+  /** Withholds the last bytes of its output until the next output. */
   withhold(bytes: number): void {
     this.#say((link) => {
       const whole = this.#request(link, { path: paths.echo });
@@ -174,7 +174,7 @@ export class Hostile {
     this.#link = undefined;
   }
 
-  /** Says something else than HTTP/2. */
+  /** Sends something other than HTTP/2. */
   greetWrongly(): void {
     this.leave('reset');
     this.#world.connect().send(noPreface);
@@ -212,7 +212,7 @@ export class Hostile {
     return id;
   }
 
-  /** One of its streams: of those that are open, if there are any, the last ones rather. */
+  /** One of its streams, preferably an open and recent one. */
   #one({ view }: Link, which: number): number {
     const open = this.#opened.filter((id) => {
       const stream = view.streams.get(id);
@@ -222,7 +222,7 @@ export class Hostile {
     return some.at(-1 - (which % some.length)) ?? 1;
   }
 
-  /** The same of those that may send more; none is opened before. */
+  /** One of the streams that may send more; opens one if there is none. */
   #sending(link: Link, which: number): { id: number; before: Buffer } {
     const open = this.#opened.filter(
       (id) => !this.#ended.has(id) && link.view.streams.get(id)?.reset === undefined,
@@ -239,7 +239,7 @@ export class Hostile {
     return requestHeaders(id, { ...parts, name: `${link.name}.${id}` });
   }
 
-  /** Within the windows that there are. */
+  /** Within the available windows. */
   #call(link: Link, body: Buffer, { ends, ...parts }: Omit<RequestParts, 'name'>): Buffer {
     const request = this.#request(link, parts);
     const id = this.#opened.at(-1) ?? 1;
@@ -272,7 +272,7 @@ export class Hostile {
   }
 }
 
-/** What stands in a stream, of so many bytes. */
+/** The bodies of messages, of so many bytes. */
 const bodies: Record<MessageKind, (size: number) => Buffer> = {
   whole: (size) => frame(Buffer.alloc(size)),
   half: (size) => frame(Buffer.alloc(size)).subarray(0, Math.ceil((prefixLength + size) / 2)),

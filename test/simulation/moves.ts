@@ -77,7 +77,7 @@ const floodByAll = record({
   count: constantFrom(5, 30),
 });
 
-/** What happens next: `peer` is one of the hostile ones, and `which` one of its streams. */
+/** A move: `peer` is the index of a hostile client, and `which` that of its stream. */
 export const move = oneof(
   { weight: 32, arbitrary: open },
   { weight: 32, arbitrary: message },
@@ -106,7 +106,7 @@ export const move = oneof(
   { weight: 40, arbitrary: record({ do: constant('turn'), count: constantFrom(1, 1, 2, 5) }) },
   { weight: 8, arbitrary: record({ do: constant('time'), ms: constantFrom(1, 100, 1000, 5000) }) },
   { weight: 4, arbitrary: record({ do: constant('open the gate') }) },
-  // Rarely: whoever is there is told to leave.
+  // Rare, as it sends GOAWAY to everyone.
   { weight: 3, arbitrary: record({ do: constantFrom('retire', 'shut down') }) },
 );
 

@@ -4,31 +4,31 @@ import { Hostile } from './hostile.ts';
 import type { Move } from './moves.ts';
 import { createWorld } from './world.ts';
 
-/** Who there is, and what the server may keep. */
+/** The number of clients, and the server's limit. */
 export interface Cast {
   /** Bytes. */
   budget: number;
-  /** How many clients do what they want. */
+  /** The number of hostile clients. */
   hostile: number;
 }
 
-/** What has come of it. */
+/** The outcome. */
 export interface Outcome {
-  /** Calls of the honest client that have finished, and those that were refused. */
+  /** Calls of the honest client that completed, and that were refused. */
   finished: number;
   refused: number;
-  /** The most turns that a message of its calls has taken. */
+  /** The maximum turns of its messages. */
   maxTurns: number;
 }
 
-/** Turns in which all that is over has ended. */
+/** The turns until everything has ended. */
 const lastTurns = 500;
-/** Turns before any time passes, at most. */
+/** The maximum turns before the clock advances. */
 const turnsInTime = 20;
-/** Beyond all that a server waits for, in milliseconds, and in steps of its own ticks. */
+/** More than any timeout of the server, in milliseconds, in steps of its ticks. */
 const patience = { ms: 120_000, step: 1000 };
 
-/** Plays the moves, on a server of their own; throws when a rule does not hold. `tick` moves the timers. */
+/** Plays the moves on a new server; throws if an invariant does not hold. `tick` advances the timers. */
 export async function play(
   moves: readonly Move[],
   { budget, hostile: count, tick }: Cast & { tick: (ms: number) => void },
@@ -38,9 +38,9 @@ export async function play(
   const hostile = Array.from({ length: count }, () => new Hostile(world));
   for (const move of moves) await act(move);
 
-  // All that they have begun is there still.
+  // Everything that they started is still open.
   await turnUntil(() => honest.openCalls === 0 || world.isFull);
-  // Who holds too much is given up only in time.
+  // Eviction takes time.
   for (let left = 5; left > 0 && honest.openCalls > 0; left--) await pass(patience.step);
   for (const peer of hostile) {
     await step(() => peer.read(true));
@@ -79,7 +79,7 @@ export async function play(
     for (let left = lastTurns; left > 0 && !isOver(); left--) await turn();
   }
 
-  /** A second is long: whatever goes on by itself has gone on before it is over. */
+  /** What continues on its own has done so within a second. */
   async function pass(ms: number): Promise<void> {
     for (let left = turnsInTime; left > 0 && world.turns.isPending; left--) await turn();
     await step(() => world.pass(ms));

@@ -2,18 +2,18 @@ import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { block, insert, plain } from '../hpack/blocks.ts';
 import { frameOf, post } from '../support/http2_peer.ts';
 
-/** What the headers of a call say. */
+/** The header fields of a call. */
 export interface RequestParts {
   path: string;
-  /** What the world knows it by. */
+  /** The name by which the world knows the call. */
   name: string;
-  /** Bytes of one more field. */
+  /** The bytes of an additional field. */
   large?: number;
-  /** Whether its fields go into the header table. */
+  /** True if its fields are added to the dynamic table. */
   isInserted?: boolean;
   timeout?: string | undefined;
   encoding?: string | undefined;
-  /** How many CONTINUATION frames the block is cut into. */
+  /** The number of CONTINUATION frames. */
   continuations?: number;
   ends?: boolean;
 }

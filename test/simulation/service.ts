@@ -3,33 +3,33 @@ import { prefixLength, withPrefix } from '../../src/engine/grpc/methods.ts';
 import type { Router } from '../../src/engine/grpc/router.ts';
 import type { Retaining } from '../../src/engine/grpc/context.ts';
 
-/** What a handler has had of its call, and given. */
+/** The messages that a handler has read and returned. */
 export interface Tally {
-  /** Whether it takes more messages, one by one. */
+  /** True while it reads messages one by one. */
   isReading: boolean;
-  /** Messages that it has taken, and their bytes with their prefixes. */
+  /** The number of read messages, and their bytes with prefixes. */
   messages: number;
   taken: number;
   largest: number;
-  /** Those of the last one. */
+  /** The bytes of the last one. */
   last: number;
-  /** The same of those that it has given. */
+  /** The same for returned messages. */
   given: number;
   givenBytes: number;
-  /** Bytes that it keeps and has told of. */
+  /** Bytes that it retains and has reported. */
   retained: number;
 }
 
 interface ServiceDeps {
-  /** By what a call says in `x-call`. */
+  /** By the value of `x-call`. */
   tallyOf: (name: string) => Tally;
-  /** What calls of Hold wait for. */
+  /** Calls of Hold wait for this promise. */
   gate: () => Promise<void>;
 }
 
 type Context = CallContext & Retaining;
 
-/** The methods, by what they do with their calls. */
+/** The methods by their behaviour. */
 export const paths = {
   echo: '/sim/Echo',
   hold: '/sim/Hold',
@@ -40,11 +40,11 @@ export const paths = {
   keep: '/sim/Keep',
 } as const;
 
-/** Bytes of each response of Fill: more of them than any window. */
+/** The size of each response of Fill, which sends more than any window. */
 const fillBytes = 5000;
 const fillCount = 60;
 
-/** Serves them. */
+/** Adds the methods. */
 export function addMethods(router: Router, { tallyOf, gate }: ServiceDeps): void {
   const unary = { requestStream: false, responseStream: false };
   const bidi = { requestStream: true, responseStream: true };
@@ -94,10 +94,10 @@ export function addMethods(router: Router, { tallyOf, gate }: ServiceDeps): void
       path,
       ...kind,
       options: {},
-      // What comes shares memory with others.
+      // The bytes share memory with others.
       decode: (bytes) => Buffer.from(bytes),
       encode: withPrefix,
-      // Half of them: without any, calls go another way.
+      // Only half of the methods have middleware, as calls without take another path.
       chain: kind.requestStream ? [through] : [],
       handler: (request, context) =>
         handler(tallyOf(`${context.metadata.get('x-call')}`), request, context),
@@ -112,13 +112,13 @@ async function* through<Request, Response>(
   return yield* call.next(call.request, context);
 }
 
-/** The message of a call that has one, to be given back. */
+/** The message of a unary call, to be returned. */
 function only(tally: Tally, request: unknown): Buffer {
   return given(tally, take(tally, request));
 }
 
 async function* taken(tally: Tally, requests: unknown): AsyncGenerator<Buffer> {
-  if (!isStream(requests)) throw new TypeError('Cannot take requests: they are no stream');
+  if (!isStream(requests)) throw new TypeError('Cannot accept requests: they are no stream');
   tally.isReading = true;
   try {
     for await (const request of requests) yield take(tally, request);
@@ -128,7 +128,7 @@ async function* taken(tally: Tally, requests: unknown): AsyncGenerator<Buffer> {
 }
 
 function take(tally: Tally, request: unknown): Buffer {
-  if (!Buffer.isBuffer(request)) throw new TypeError('Cannot take a request: it is no bytes');
+  if (!Buffer.isBuffer(request)) throw new TypeError('Cannot accept a request: it is no bytes');
   const bytes = prefixLength + request.length;
   tally.messages++;
   tally.taken += bytes;

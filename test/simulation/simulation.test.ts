@@ -5,7 +5,7 @@ import { messageOf } from '../../src/message_of.ts';
 import { move } from './moves.ts';
 import { type Outcome, play } from './play.ts';
 
-/** `FUZZ_SEED=… FUZZ_PATH=… FUZZ_SESSIONS=1` runs again what failed, as small as it was made. */
+/** `FUZZ_SEED=… FUZZ_PATH=… FUZZ_SESSIONS=1` repeats a failure, as it was shrunk. */
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.trunc(Date.now() / 1000));
 const path = process.env['FUZZ_PATH'];
 const sessions = Number(process.env['FUZZ_SESSIONS'] ?? 200);

@@ -1,37 +1,37 @@
 import { type Flow, Scheduler } from '../../src/engine/scheduler.ts';
 
-/** What one connection has done in the turn at hand, in units of scheduler.ts. */
+/** The work of a connection in the current turn, in units of scheduler.ts. */
 export interface Work {
   turn: number;
   done: number;
-  /** The most of it that was done in one go. */
+  /** The largest step. */
   largest: number;
-  /** What of that was begun when it had done its part. */
+  /** The work that started above the quota. */
   late: number;
-  /** Whether that was its part as one of those that have waited. */
+  /** True if the quota was that of a queued flow. */
   hasWaited: boolean;
-  /** How many turns it had waited for that, or since it had its part before. */
+  /** The turns that it was queued, or since its last quota. */
   waited: number;
-  /** What it had done beyond its part when that began: it is taken from the parts that follow. */
+  /** The deficit when that started, which later quotas pay. */
   debt: number;
-  /** Whether input was dealt with all the same, as there was too much of it to wait. */
+  /** True if input was processed anyway, as too much was deferred. */
   wasCrowded: boolean;
 }
 
-/** The turns of a server: each comes when it is asked for, and all work is counted. */
+/** The turns of a server, which the test runs; all work is counted. */
 export interface Turns {
   scheduler: Scheduler;
-  /** Whether there is anything to do in another turn. */
+  /** True if there is work for another turn. */
   readonly isPending: boolean;
-  /** Has the next turn come, if there is one. */
+  /** Runs the next turn, if there is one. */
   run(): void;
-  /** Of this turn, for each connection that has done anything in it. */
+  /** The work of this turn, by connection. */
   works(): readonly Work[];
-  /** How many connections there have been. */
+  /** The number of connections so far. */
   readonly connections: number;
 }
 
-/** Of more than `maxDeferredInput` bytes of input that wait, none are put off. */
+/** `maxDeferredInput` is the maximum of deferred input, in bytes. */
 export function createTurns(maxDeferredInput: number): Turns {
   let next: (() => void) | undefined;
   const scheduler = new MeteredScheduler(maxDeferredInput, (task) => (next = task));
@@ -52,13 +52,13 @@ export function createTurns(maxDeferredInput: number): Turns {
   };
 }
 
-/** A scheduler whose work is counted. */
+/** A scheduler that records its work. */
 export class MeteredScheduler extends Scheduler {
-  /** Of all connections, those that are gone too. */
+  /** The work of all connections, closed ones included. */
   works: Work[] = [];
-  /** All that has been done so far. */
+  /** The total so far. */
   total = 0;
-  /** Told what was done in a turn, once anything is done in a later one. */
+  /** Called with the work of a turn, once a later turn has some. */
   onTurn: ((works: readonly Work[]) => void) | undefined;
   #entered = 0;
 
@@ -68,29 +68,29 @@ export class MeteredScheduler extends Scheduler {
     return new Meter(this, super.createFlow(), work);
   }
 
-  /** Something is about to be done in the turn at hand. */
+  /** Called before work of the current turn. */
   enter(): void {
     if (this.turn === this.#entered) return;
     this.endTurn();
     this.#entered = this.turn;
   }
 
-  /** Tells of the last turn in which anything was done. */
+  /** Reports the last turn with work. */
   endTurn(): void {
     const before = this.#entered;
     this.onTurn?.(this.works.filter(({ turn }) => turn === before));
   }
 }
 
-/** A flow whose work is counted. */
+/** A flow that records its work. */
 class Meter implements Flow {
   readonly #scheduler: MeteredScheduler;
   readonly #flow: Flow;
   readonly #work: Work;
   #waiting = 0;
-  /** When it had its part, or began to wait for one. */
+  /** The turn in which it had quota, or was queued. */
   #since = 0;
-  /** What has gone beyond its part since then, at most. */
+  /** The maximum of the work above its quota since then. */
   #debt = 0;
 
   constructor(scheduler: MeteredScheduler, flow: Flow, work: Work) {

@@ -14,49 +14,49 @@ import { type FrameAt, framesIn } from '../support/grpc_fuzz_client.ts';
 
 const { END_STREAM, END_HEADERS, ACK } = Flag;
 
-/** A stream, as both sides have told of it. */
+/** A stream, from the frames of both sides. */
 export interface StreamView {
-  /** Bytes of DATA that were sent on it, and those that its window was given back. */
+  /** Bytes of DATA sent on it, and bytes returned to its window. */
   sent: number;
   regained: number;
-  /** Bytes that the peer has let the server send beyond INITIAL_WINDOW_SIZE, and those that came. */
+  /** Bytes that the peer has granted beyond INITIAL_WINDOW_SIZE, and bytes received. */
   granted: number;
   heard: number;
-  /** Whether the peer has ended its side. */
+  /** True if the peer has ended its side. */
   hasSaidEnd: boolean;
   state: 'silent' | 'begun' | 'ended';
-  /** The code of the server's RST_STREAM. */
+  /** The error code of the server's RST_STREAM. */
   reset: number | undefined;
-  /** All fields of the response: name, value, name, value. */
+  /** The fields of the response: name, value, name, value. */
   fields: string[];
-  /** The body, where it is kept. */
+  /** The body, if it is kept. */
   body: Buffer[];
-  /** What there is of the prefix of a message, and bytes of the message that have not come. */
+  /** The partial prefix of a message, and the bytes that are missing. */
   prefix: Buffer;
   missing: number;
 }
 
 interface ViewDeps {
-  /** Those of the server. */
+  /** The server's limits. */
   limits: Http2Limits;
   keepsBodies: boolean;
-  /** Told of a rule that the server has broken. */
+  /** Called with a rule that the server has broken. */
   broken: (rule: string) => void;
 }
 
-/** All that both sides have said on a connection: holds the server to the rules of RFC 9113. */
+/** All frames of a connection: checks that the server follows RFC 9113. */
 export class View {
   readonly streams = new Map<number, StreamView>();
   /** The last error code and the lowest stream of the server's GOAWAYs. */
   goAway: { code: number; lastId: number } | undefined;
   hasSettings = false;
-  /** SETTINGS that the peer has not acknowledged, and payloads of PINGs that it has not answered. */
+  /** SETTINGS and PING payloads that the peer has not acknowledged. */
   unanswered: ('settings' | Buffer)[] = [];
-  /** Bytes of all DATA that the server has sent. */
+  /** All bytes of DATA that the server has sent. */
   heard = 0;
   /** The highest stream that the peer has opened. */
   lastId = 0;
-  /** Those that the server has reset. */
+  /** Streams that the server has reset. */
   readonly resets = new Set<number>();
   readonly #limits: Http2Limits;
   readonly #keepsBodies: boolean;
@@ -79,7 +79,7 @@ export class View {
     this.#broken = broken;
   }
 
-  /** Bytes of a frame that the peer has begun and not ended. */
+  /** Bytes of an incomplete frame of the peer. */
   get begunBytes(): number {
     return this.#up.restBytes;
   }
@@ -90,12 +90,12 @@ export class View {
     return Math.min(initialWindowSize - sent + regained, this.#regained - this.#sent);
   }
 
-  /** Takes note of what the peer sends, without its preface. */
+  /** Records what the peer sends, without its preface. */
   says(bytes: Buffer): void {
     for (const frame of this.#up.frames(bytes)) this.#onSaid(frame);
   }
 
-  /** Looks at what the server sends. */
+  /** Checks what the server sends. */
   hears(bytes: Buffer): void {
     for (const frame of this.#down.frames(bytes)) {
       try {
@@ -289,7 +289,7 @@ function follow(stream: StreamView, payload: Buffer): void {
 
 const nothing = Buffer.alloc(0);
 
-/** Cuts bytes in pieces of any size into frames. */
+/** Splits bytes of any length into frames. */
 class Cutter {
   #rest: Buffer = nothing;
 

@@ -3,20 +3,20 @@ import { Socket } from 'node:net';
 type Done = (error?: Error | null) => void;
 
 interface WireEvents {
-  /** What the server has written. */
+  /** Called with what the server writes. */
   written: (bytes: Buffer) => void;
-  /** The server has ended its side. */
+  /** Called when the server has ended its side. */
   finished: () => void;
 }
 
-/** The server's end of a connection without a network: what it reads is handed in, what it writes is told. */
+/** The server's end of a connection without a network: the test provides its input, and gets its output. */
 export class Wire extends Socket {
   readonly #events: WireEvents;
   readonly #coming: Buffer[] = [];
   #isWanted = false;
   #isLeft = false;
   #isRead = true;
-  /** Whether its buffers have changed without an event: the server learns of it when it looks now and then. */
+  /** True if its buffers have changed without an event, which the server notices at its next tick. */
   isStale = false;
   #unread: { bytes: number; done: Done } | undefined;
 
@@ -25,12 +25,12 @@ export class Wire extends Socket {
     this.#events = events;
   }
 
-  /** Bytes that the peer has sent, and the server has not asked for. */
+  /** Bytes that the peer has sent and the server has not read. */
   get comingBytes(): number {
     return this.#coming.reduce((sum, { length }) => sum + length, 0);
   }
 
-  /** Bytes that the server has written and `written` was not told of. */
+  /** Bytes that the server has written and `written` has not got. */
   get untoldBytes(): number {
     return this.writableLength - (this.#unread?.bytes ?? 0);
   }
@@ -42,13 +42,13 @@ export class Wire extends Socket {
     this.#pump();
   }
 
-  /** Says that nothing more will be sent. */
+  /** Ends the peer's side. */
   leave(): void {
     this.#isLeft = true;
     this.#pump();
   }
 
-  /** Whether the peer reads: if not, no write is ever done. */
+  /** Sets whether the peer reads; if not, writes never finish. */
   setReading(reads: boolean): void {
     this.#isRead = reads;
     if (!reads) return;
@@ -63,7 +63,7 @@ export class Wire extends Socket {
     return this.#isRead;
   }
 
-  /** As a network that has gone, or a peer that has. */
+  /** Destroys the socket, as a broken network does. */
   breakOff(): void {
     this.destroy(new Error('read ECONNRESET'));
   }

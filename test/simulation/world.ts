@@ -15,15 +15,15 @@ import { View } from './view.ts';
 import { Wire } from './wire.ts';
 import { createHttp2Server, createRouter, defaultLimits } from '../support/engine.ts';
 
-/** What a call is known by when its headers do not say it. */
+/** The name of a call whose headers have none. */
 const nameless = 'null';
 
-/** How often the server looks at all of its connections, in milliseconds. */
+/** The interval of the server's ticks, in milliseconds. */
 const tickMs = 1000;
-/** More would take long, and try nothing else. */
+/** More chunks take longer, and test nothing else. */
 const maxChunks = 200;
 
-/** The server's limits: small, so that they are met. */
+/** Small limits, so that they are reached. */
 export const limits: Http2Limits = {
   ...defaultLimits,
   maxConcurrentStreams: 20,
@@ -35,39 +35,39 @@ export const limits: Http2Limits = {
   connectionWindowSize: 256 * 1024,
   maxUnreadBytes: 128 * 1024,
 };
-/** The largest message, in bytes. */
+/** The maximum message size in bytes. */
 export const maxMessageSize = 100_000;
-/** What there has to be room for before a large one is read. */
+/** The memory that a large message is admitted with, as a multiple of its size. */
 export const timesOfMessage = 3;
 
-/** A connection, as both of its ends see it. */
+/** A connection, from both ends. */
 export interface Link {
   readonly name: string;
   readonly wire: Wire;
   readonly view: View;
-  /** What the connection keeps when no stream keeps anything; undefined after what is no HTTP/2. */
+  /** What the connection holds without streams; undefined after input that is not HTTP/2. */
   readonly idleBytes: number | undefined;
   /** Sends bytes, in chunks of this size. */
   send(bytes: Buffer, chunk?: number): void;
   /** The server has ended its side. */
   isFinished: boolean;
-  /** The server has given it up for what it holds or does: its socket goes within two turns. */
+  /** The server has evicted it: its socket is closed within two turns. */
   isGivenUp: boolean;
 }
 
-/** A stream that the server serves, or has served. */
+/** A stream that the server serves or has served. */
 export interface Served extends Tally {
   readonly name: string;
   readonly link: Link;
   readonly stream: Stream;
   readonly request: RequestHeaders;
-  /** Bytes of its body that have been told. */
+  /** Bytes of its body that its handler has got. */
   received: number;
-  /** Which of the three events that end it have come. */
+  /** The final events that have occurred. */
   ends: string[];
 }
 
-/** Whether the messages of its request are as they came. */
+/** True if the request's messages are not compressed. */
 export function isPlain({ request }: Served): boolean {
   return !request.fields.includes('grpc-encoding');
 }
@@ -76,33 +76,33 @@ export function isPlain({ request }: Served): boolean {
 export interface World {
   readonly budget: number;
   readonly http2: Http2Server;
-  /** The calls that are open. */
+  /** The open calls. */
   readonly calls: OpenCalls;
   readonly turns: Turns;
   readonly links: readonly Link[];
   readonly served: readonly Served[];
-  /** Rules that have been broken. */
+  /** Broken rules. */
   readonly broken: string[];
-  /** Whether there is no room for a large message, or has been none. */
+  /** True if a large message does not fit, or did not. */
   readonly isFull: boolean;
   wasFull: boolean;
   connect(keepsBodies?: boolean): Link;
-  /** Lets all calls of Hold go on. */
+  /** Lets all calls of Hold continue. */
   open(): void;
-  /** Lets time pass, in milliseconds. */
+  /** Advances the clock by milliseconds. */
   pass(ms: number): void;
-  /** Has everything happen that needs no other turn. */
+  /** Runs everything that needs no other turn. */
   settle(): Promise<void>;
 }
 
 interface WorldOptions {
-  /** Bytes that the server may keep. */
+  /** The server's byte limit. */
   budget: number;
-  /** Moves the timers, in milliseconds. */
+  /** Advances the timers by milliseconds. */
   tick: (ms: number) => void;
 }
 
-/** Makes a server that listens on nothing, and no peers. */
+/** Creates a server without listeners, and no peers. */
 export function createWorld({ budget, tick }: WorldOptions): World {
   const turns = createTurns(budget / 2);
   const links: Link[] = [];
@@ -158,7 +158,7 @@ export function createWorld({ budget, tick }: WorldOptions): World {
       if (ms >= tickMs) for (const { wire } of links) wire.isStale = false;
     },
     async settle() {
-      // A call may go through a few of the event loop's own turns: to end its requests, or be cut.
+      // A call may need a few turns of the event loop: to end its request, or to be cut.
       for (let left = 3; left > 0; left--) await setImmediate();
       const isInflating = served.some((each) => !each.stream.closed && !isPlain(each));
       if (isInflating) await inflated();
@@ -272,8 +272,8 @@ export function createWorld({ budget, tick }: WorldOptions): World {
 }
 
 /**
- * Messages are inflated in other threads, which deal with what they are given in its order, but for what they
- * do at the same time: when they have done this, they have done what was there before.
+ * Waits for other threads: they process their jobs in order, apart from concurrent ones, so when this job is done,
+ * the earlier ones are.
  */
 async function inflated(): Promise<void> {
   for (let left = 8; left > 0; left--) await promisify(deflate)(Buffer.alloc(1));

@@ -1,15 +1,15 @@
 import { type Account, Accounts, type Limited } from '../../src/engine/account.ts';
 import type { Connection } from '../../src/engine/http2/connection.ts';
 
-/** An account of a connection that is a peer by itself, and those it shares with. */
+/** An account that is its own peer, and the accounts of its server. */
 export interface OwnAccount {
   accounts: Accounts;
   account: Account;
-  /** Says whose account it is, as soon as that is there. */
+  /** Sets the connection of the account. */
   of: (connection: Connection) => void;
 }
 
-/** Opens one; without limits there are none. */
+/** Opens an account; unlimited by default. */
 export function ownAccount(
   limits: Partial<Limited> = {},
   accounts = new Accounts(limits),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Program } from './program.ts';
 
-/** What serve is started with, and check-config is asked about. */
+/** The settings for serve and check-config. */
 export interface Given {
   args: readonly string[];
   env?: Record<string, string>;
@@ -10,19 +10,19 @@ export interface Given {
 
 type Ended = Awaited<ReturnType<Program['run']>>;
 
-/** What both have to say, where they agree. */
+/** What both must report, where they agree. */
 export interface Agreed {
-  /** 0, or 2 where they refuse it. */
+  /** 0, or 2 if they reject the settings. */
   code: number;
-  /** What check-config says of it on standard error. */
+  /** What check-config prints on standard error. */
   said: string;
-  /** All that both have printed and logged. */
+  /** Everything that both have printed and logged. */
   printed: string;
 }
 
 /**
- * Asks check-config, starts serve, and ends it as soon as it serves. Throws an AssertionError unless they
- * agree: on the settings, and on what is wrong with them. What only shows as serve binds, it alone can say.
+ * Runs check-config, starts serve, and ends it as soon as it serves. Throws an AssertionError unless they agree on
+ * the settings and their errors. Errors that only occur when binding are exempt.
  */
 export async function agreed(
   program: Program,
@@ -42,7 +42,7 @@ export async function agreed(
     assert.ok(JSON.parse(checked.out));
     if (served.code === 0) assert.equal(served.err, '');
   }
-  // Complaints come before, and nothing is logged by a server that does not start.
+  // Warnings come first, and a server that does not start logs nothing.
   const [complaints = '', problems = complaints] = checked.err.split(/^(?=Cannot start )/m);
   if (served.code === 0) assertSays(served, complaints);
   if (served.code === 2) assertSays(served, problems);
@@ -50,11 +50,11 @@ export async function agreed(
   return { code: checked.code ?? Number.NaN, said: checked.err, printed };
 }
 
-/** Throws unless all of these lines are there, on standard error or in a log that may be JSON. */
+/** Throws unless all of these lines are on standard error, or in a log that may be JSON. */
 function assertSays({ out, err }: Ended, lines: string): void {
   const said = bare(out + err);
   for (const line of lines.split('\n')) {
-    // Both have other words around it.
+    // Both add other text around it.
     const text = line
       .replace(
         /^(tracing is off: |the default is used: |unknown variable: |Cannot start with .*:$)/,
@@ -66,7 +66,7 @@ function assertSays({ out, err }: Ended, lines: string): void {
   }
 }
 
-/** Texts are escaped once or twice, a control character as `\r` or as `\u000d`, and quoted so. */
+/** Removes escapes and quotes, as texts are escaped once or twice. */
 function bare(text: string): string {
   return text
     .replaceAll(/\\u([\da-f]{4})/gi, (_, code: string) => String.fromCharCode(parseInt(code, 16)))

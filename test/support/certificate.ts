@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { generate } from 'selfsigned';
 
-/** A certificate and its key; PEM. */
+/** A certificate and its key, in PEM. */
 export interface CertificatePair {
   cert: string;
   key: string;
@@ -17,16 +17,16 @@ interface CertificateOptions {
   uris?: readonly string[];
   notBefore?: Date;
   notAfter?: Date;
-  /** Who signs it; without, it signs itself. */
+  /** The issuer; self-signed by default. */
   signer?: CertificatePair;
-  /** Whether it may sign others; without, those may that sign themselves. */
+  /** True for a CA; by default, if it is self-signed. */
   isAuthority?: boolean;
-  /** What alone it is for. */
+  /** The only extended key usage. */
   usage?: 'serverAuth' | 'clientAuth';
   keyType?: 'rsa' | 'ec';
 }
 
-/** A certificate as it is asked for, by default one for this machine, which signs itself. */
+/** Creates a certificate; by default self-signed, for this machine. */
 export async function certificate({
   name = 'localhost',
   dns = ['localhost'],
@@ -60,15 +60,15 @@ export async function certificate({
   return { cert, key };
 }
 
-/** A certificate for this machine, which signs itself. */
+/** A self-signed certificate for this machine. */
 export function localCertificate(): Promise<CertificatePair> {
   return certificate();
 }
 
-/** OpenSSL takes 100 KiB of a chain; these are a few less, with all that is around them. */
+/** OpenSSL accepts a chain of 100 KiB; this is a little less, including overhead. */
 const longestChain = 98_000;
 
-/** The same with a chain that is as long as may be: its certificate again and again, which has signed nothing. */
+/** The same with the longest chain: its certificate repeated, although it has signed nothing. */
 export function withLongestChain({ cert, key }: CertificatePair): CertificatePair {
   const { length } = new X509Certificate(cert).raw;
   return { cert: `${cert}\n`.repeat(Math.floor(longestChain / (length + 5))), key };

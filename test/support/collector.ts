@@ -3,7 +3,7 @@ import { createServer as createSecureServer } from 'node:https';
 import { buffer } from 'node:stream/consumers';
 import { listenTcp } from './tcp.ts';
 
-/** A span as it comes over OTLP in JSON, its attributes by name. */
+/** A span from OTLP in JSON, with its attributes by name. */
 export interface SeenSpan {
   name: string;
   kind: number;
@@ -23,22 +23,22 @@ interface Post {
   body: Buffer;
 }
 
-/** An OpenTelemetry collector that a test reads. */
+/** An OpenTelemetry collector for tests. */
 export interface Collector extends AsyncDisposable {
   url: string;
-  /** All spans of batches in JSON so far. */
+  /** All spans of JSON batches so far. */
   spans: SeenSpan[];
   posts: Post[];
 }
 
-/** How a collector behaves. */
+/** The behaviour of a collector. */
 interface CollectorOptions {
   answer?: (response: ServerResponse) => void;
   /** PEM. */
   tls?: { cert: string; key: string };
 }
 
-/** Takes batches on a free port, until the end of the test: use with `await using`. */
+/** Accepts batches on a free port, until the end of the test: use with `await using`. */
 export async function startCollector({
   answer = (response) => void response.end('{}'),
   tls,

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 
-/** The processor time that a process has had, in milliseconds; 0 for one that is gone. */
+/** The CPU time of a process, in milliseconds; 0 if it has ended. */
 export function cpuTime(pid: number): number {
   if (!existsSync(`/proc/${pid}/stat`)) return 0;
-  // Behind the name, which may be of anything (proc_pid_stat(5)); in ticks of 10 ms.
+  // The fields after the name, which may contain anything (proc_pid_stat(5)); in ticks of 10 ms.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
     .split(' ');

@@ -3,15 +3,15 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { gunzipSync } from 'node:zlib';
 import type { RawClient } from './raw_client.ts';
 
-/** What came back for a call, as it stood on the wire. */
+/** The raw response to a call. */
 export interface Answer {
   headers: IncomingHttpHeaders;
-  /** Whether each message was compressed with gzip, and what it was before. */
+  /** The messages: whether each was compressed with gzip, and its bytes before that. */
   messages: { compressed: boolean; bytes: Buffer }[];
   trailers: IncomingHttpHeaders;
 }
 
-/** Sends a call with this body, and takes all of its answer. */
+/** Sends a call with this body; resolves with its response. */
 export async function answerTo(
   client: RawClient,
   { path, body, fields }: { path: string; body: Uint8Array; fields?: OutgoingHttpHeaders },

@@ -12,17 +12,17 @@ import { frame, packed } from './raw_client.ts';
 const { END_STREAM, END_HEADERS } = Flag;
 const contentType = 31;
 
-/** A frame among others. */
+/** A frame and its position. */
 export interface FrameAt {
   type: number;
   flags: number;
   streamId: number;
   payload: Buffer;
-  /** Where its header stands. */
+  /** The offset of its header. */
   at: number;
 }
 
-/** The frames in bytes that are whole. */
+/** The complete frames in bytes. */
 export function* framesIn(bytes: Buffer): Generator<FrameAt> {
   for (let at = 0; at < bytes.length;) {
     const end = at + 9 + bytes.readUIntBE(at, 3);
@@ -57,20 +57,20 @@ const encodings = ['gzip', 'gzip', 'deflate', 'identity', 'brotli', ''] as const
 
 interface CallFuzzDeps {
   random: Random;
-  /** The dynamic table as what it has said so far has left it. */
+  /** The dynamic table after all blocks sent so far. */
   table: DynamicTable;
-  /** One frame in so many has a wrong byte; 0 for none. */
+  /** One in so many frames has an invalid byte; 0 for none. */
   wrongOneIn: number;
 }
 
 /**
- * A client whose streams are gRPC calls, mostly right ones, between whatever else the frame fuzzer's
- * client says. Each call names its stream in `x-request-id`.
+ * A client whose streams are gRPC calls, mostly valid ones, between random frames of the HTTP/2 fuzzer. Each call
+ * names its stream in `x-request-id`.
  */
 export function createCallFuzzClient({ random, table, wrongOneIn }: CallFuzzDeps): FuzzClient {
   const { below, oneIn, pick } = random;
   const other = createFuzzClient({ random, table, wrongOneIn: 0 });
-  /** The streams that the other client has opened, by the identifiers that it believes in. */
+  /** The streams that the other client has opened, by its own identifiers. */
   const others = new Map<number, number>();
   /** What the calls have still to send. */
   const sending = new Map<number, Buffer>();
@@ -93,7 +93,7 @@ export function createCallFuzzClient({ random, table, wrongOneIn }: CallFuzzDeps
     const headers = frameOf(FrameType.HEADERS, flags, id, requestBlock(id));
     if ((flags & END_STREAM) !== 0) return headers;
     sending.set(id, body());
-    // Mostly as clients do it: what there is, at once.
+    // Usually as clients do it: everything at once.
     return oneIn(3) ? headers : block(headers, send(id));
   }
 
@@ -127,7 +127,7 @@ export function createCallFuzzClient({ random, table, wrongOneIn }: CallFuzzDeps
     return block(...begin, ...fields);
   }
 
-  /** Messages, whole or cut short. */
+  /** Complete or truncated messages. */
   function body(): Buffer {
     const messages = Array.from({ length: pick([0, 1, 1, 1, 2, 5]) }, message);
     const whole = block(...messages);
@@ -156,7 +156,7 @@ export function createCallFuzzClient({ random, table, wrongOneIn }: CallFuzzDeps
     return id === undefined ? open() : send(id);
   }
 
-  /** A part of what a call has to send, wherever that is cut, or all of it. */
+  /** A part of what a call has to send, split anywhere, or all of it. */
   function send(id: number): Buffer {
     const left = sending.get(id) ?? Buffer.alloc(0);
     const most = Math.min(left.length, 16_384);
@@ -179,7 +179,7 @@ export function createCallFuzzClient({ random, table, wrongOneIn }: CallFuzzDeps
     return rst(id);
   }
 
-  /** The other client's frames, with streams of this connection. */
+  /** The other client's frames, with stream identifiers of this connection. */
   function renumbered(bytes: Buffer): Buffer {
     for (const { type, streamId, at } of framesIn(bytes)) {
       const isNew = type === FrameType.HEADERS && !others.has(streamId);

@@ -4,7 +4,7 @@ import type { Call } from '../../src/context.ts';
 import type { EchoServiceImplementation } from '../echo/gen/echo.ts';
 import { createRandom, type Random } from '../hpack/random.ts';
 
-/** An echo service whose methods do all that a service may do, good and bad; which, the seed says. */
+/** An echo service whose methods behave in all valid and invalid ways, chosen by a seed. */
 export function fuzzEcho(seed: () => number): Partial<EchoServiceImplementation<Call>> {
   return {
     async unary(_request, context) {

@@ -3,28 +3,28 @@ import { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { preface } from '../../src/engine/http2/frames.ts';
 
-/** How a server took a client in. */
+/** The result of a handshake. */
 interface Taken {
-  /** Of the server's certificate. */
+  /** The serial number of the server's certificate. */
   serial: string;
   protocol: string | null;
   cipher: string;
   alpn: string | false | null;
-  /** Whether it went on with a session that the client had kept. */
+  /** True if a saved session was resumed. */
   resumed: boolean;
 }
 
-/** Node's types leave out what it hands to the socket below. */
+/** Node's types omit an option that it passes to the socket below. */
 type Dial = ConnectionOptions & { localAddress?: string };
 
-/** Dials as an HTTP/2 client does, and looks at nothing; gives what it came to, or why it was refused. */
+/** Connects as an HTTP/2 client without verification; returns the result, or the error. */
 export async function handshake(
   port: number,
   options: Dial = {},
 ): Promise<Taken | { refused: string }> {
   const socket = dialTls(port, options);
   try {
-    // TLS 1.3 refuses a client's certificate after the handshake: only what the server says counts.
+    // TLS 1.3 refuses a client certificate after the handshake, so only the server's output counts.
     await heard(socket);
     return {
       serial: socket.getPeerX509Certificate()?.serialNumber ?? '',
@@ -40,14 +40,14 @@ export async function handshake(
   }
 }
 
-/** A client's socket that takes any certificate. */
+/** A client socket that accepts any certificate. */
 export function dialTls(port: number, options: Dial = {}): TLSSocket {
   const dialled = { port, host: '127.0.0.1', servername: 'localhost', ALPNProtocols: ['h2'] };
   const socket = connect({ ...dialled, rejectUnauthorized: false, ...options });
   return socket.on('error', () => {});
 }
 
-/** Speaks HTTP/2 after the handshake; resolves when the server has answered, which it does with its SETTINGS. */
+/** Sends an HTTP/2 preface after the handshake; resolves when the server has sent its SETTINGS. */
 export async function heard(socket: TLSSocket): Promise<void> {
   socket.once('secureConnect', () => socket.write(preface));
   const closed = once(socket, 'close').then(() => {
@@ -56,7 +56,7 @@ export async function heard(socket: TLSSocket): Promise<void> {
   await Promise.race([once(socket, 'data'), closed]);
 }
 
-/** What a client says first. */
+/** A ClientHello. */
 export async function clientHello(): Promise<Buffer> {
   const said = Promise.withResolvers<Buffer>();
   const wire = new Duplex({

@@ -27,7 +27,7 @@ const served = [...product, ...echoServices()];
 /** The names of the product's services. */
 export const serviceNames = product.map(({ definition }) => definition.fullName);
 
-/** Every method that tests can call, as metrics name it. */
+/** Every method that tests can call, with its names in metrics. */
 export const methods = methodsOf(served);
 
 /** The paths that are exempt from limits. */
@@ -40,31 +40,31 @@ export interface Running extends AsyncDisposable {
   client: Client<typeof EchoDefinition>;
   state: HealthState;
   log: MemoryLog;
-  /** What went wrong with connections. */
+  /** Connection errors. */
   incidents: { reason: string; message: string; peer: string }[];
-  /** What calls have come to. */
+  /** The counts of calls. */
   calls: CallCounts;
-  /** What is open. */
+  /** The open resources. */
   counts(): Counts;
-  /** The calls among that. */
+  /** The open calls. */
   openCalls: OpenCalls;
   shutdown(): Promise<void>;
   forceShutdown(): void;
 }
 
-/** What a test wants otherwise. */
+/** Options of a test's server. */
 export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'loadReport'> {
   engine?: EngineName;
-  /** Methods of the echo service that behave otherwise. */
+  /** Methods of the echo service to replace. */
   echo?: EchoMethods | undefined;
-  /** What the product's services are made from, where it is not what the settings' defaults say. */
+  /** The dependencies of the product's services; by default those of the default settings. */
   deps?: Partial<ServiceDeps> | undefined;
   deadlines?: { max: number; fallback: number | undefined };
   maxInFlight?: number;
   maxMessageSize?: number;
-  /** What else the engine is told. */
+  /** Further limits of the engine. */
   limits?: Partial<Limits>;
-  /** What to serve with, other than what is under test; then only channels of the test's own reach it. */
+  /** TLS files other than those under test; then only the test's own channels can connect. */
   tls?: TlsFiles | undefined;
 }
 
@@ -127,7 +127,7 @@ interface ServicesOptions extends Pick<ServeOptions, 'echo' | 'deps' | 'maxMessa
   freeBytes?: () => number;
 }
 
-/** The services of the product and of echo.proto, and what they are made from; health says that they serve. */
+/** The services of the product and of echo.proto, with their dependencies; health is SERVING. */
 export async function servicesOf({
   echo,
   deps,
@@ -158,20 +158,20 @@ function servingState(): HealthState {
   return state;
 }
 
-/** A line of the log. */
+/** A log line. */
 export type Line = Record<string, unknown>;
 
 /** A log that a test reads. */
 export interface MemoryLog {
   /** All lines so far. */
   lines: Line[];
-  /** The first line, past or to come, that has these fields. */
+  /** The first line, past or future, with these fields. */
   line(fields: Line): Promise<Line>;
-  /** Takes a line of JSON. */
+  /** Adds a line of JSON. */
   write(json: string): void;
 }
 
-/** Makes a log that keeps its lines. */
+/** Creates a log that keeps its lines. */
 export function memoryLog(): MemoryLog {
   const lines: Line[] = [];
   const waiting = new Set<() => void>();
@@ -199,7 +199,7 @@ export function memoryLog(): MemoryLog {
   };
 }
 
-/** Resolves when the condition holds; asks again with every turn of the event loop. */
+/** Resolves when the condition holds; it is checked in every turn of the event loop. */
 export async function until(condition: () => boolean): Promise<void> {
   const end = performance.now() + longestWaitMs;
   while (!condition()) {
@@ -211,7 +211,7 @@ export async function until(condition: () => boolean): Promise<void> {
 
 const longestWaitMs = 30_000;
 
-/** Resolves when the condition holds, however it is found out; fails after half a minute, with its name. */
+/** Resolves when the condition holds; fails after half a minute, with the name of what it waited for. */
 export async function eventually(
   name: string,
   condition: () => boolean | Promise<boolean>,
@@ -223,7 +223,7 @@ export async function eventually(
   }
 }
 
-/** An async iterable that is fed by hand. */
+/** An async iterable to which a test pushes values. */
 export function feed<T>(): { push(value: T): void; end(): void } & AsyncIterable<T> {
   const values: T[] = [];
   let ended = false;

@@ -4,27 +4,27 @@ import type { Http2Limits } from '../../src/engine/http2/limits.ts';
 import { createRandom, type Random } from '../hpack/random.ts';
 import { createPeer, type Peer, type Wire } from './http2_peer.ts';
 
-/** `CUT_SEED=… CUTS=…` runs again what failed; `CUTS=all` is every place there is to be. */
+/** `CUT_SEED=… CUTS=…` repeats a failure; `CUTS=all` tests every offset. */
 const seed = Number(process.env['CUT_SEED'] ?? Math.trunc(Date.now() / 1000));
 const cuts = process.env['CUTS'] ?? '50';
 
-/** Up to this many bytes of input are cut at every offset, */
+/** Input of up to so many bytes is split at every offset, */
 const shortInput = 4096;
-/** and longer ones at so many places. */
+/** and longer input at so many offsets. */
 const placesInLongInput = 200;
 
 type CreatePeer = (limits?: Partial<Http2Limits>) => Peer;
 
-/** What one peer of a test said and heard when nothing was cut. */
+/** The input and output of one peer without splits. */
 interface Whole {
   sent: number;
   heard: Buffer;
 }
 
 /**
- * A test of peers that holds however TCP cuts what they send. Its body runs once as it is, and then
- * once for each place: there every peer's input is cut in two. What a peer hears must be the same
- * bytes each time, and the body's own assertions hold.
+ * A test that must pass however TCP splits the input of its peers. Its body runs once unchanged, and then once per
+ * offset, with every peer's input split in two. Output must be the same each time, and the body's own assertions must
+ * hold.
  */
 export function cutTest(name: string, body: (create: CreatePeer) => void): void {
   test(name, () => {
@@ -62,9 +62,9 @@ function playWhole(body: (create: CreatePeer) => void): Whole[] {
   return tapes.map(({ sent, heard }) => ({ sent, heard: Buffer.concat(heard) }));
 }
 
-/** Where an input of that length is cut, each place once. */
+/** The offsets to split input of that length at, without duplicates. */
 function placesIn(length: number, random: Random): number[] {
-  // Before the first byte and after the last there is nothing to cut off.
+  // The input is not split before the first byte or after the last.
   const inner = Math.max(0, length - 1);
   const all = length <= shortInput ? inner : placesInLongInput;
   const count = Math.min(all, cuts === 'all' ? all : Number(cuts));
@@ -88,7 +88,7 @@ function playCut(
   for (const wire of wires) wire.assertAllHeard();
 }
 
-/** A wire that cuts at one place, and compares what comes back. */
+/** A wire that splits at one offset, and compares the output. */
 function cutWire(whole: Whole, at: number | undefined): Wire & { assertAllHeard: () => void } {
   let sent = 0;
   let heard = 0;

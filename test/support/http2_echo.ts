@@ -11,18 +11,18 @@ import { createHttp2Server } from './engine.ts';
 
 /** `:status: 200` (RFC 7541 appendix A, index 8). */
 const ok = Buffer.from([0x88]);
-/** `:status: 431` (RFC 6585 section 5), a literal of which the name has the index 8. */
+/** `:status: 431` (RFC 6585 section 5), a literal with the name at index 8. */
 const tooLarge = Buffer.from([0x08, 0x03, ...Buffer.from('431')]);
 /** `x-end: yes`, a literal without indexing. */
 const trailers = Buffer.from([0x00, 0x05, ...Buffer.from('x-end'), 0x03, ...Buffer.from('yes')]);
 
-/** What a body of any length begins with: every byte is its place in it, modulo 251. */
+/** The start of a body of any length: every byte is its offset modulo 251. */
 export const pattern = Buffer.alloc(251 * 4000, Uint8Array.from(Array(251).keys()));
 
 /**
- * Serves HTTP as plainly as can be: GET /BYTES answers with so many bytes of the pattern (5, where
- * the path is no number), anything else with what it is sent. `x-trailers` asks for trailers,
- * `x-informational` for so many informational responses before the final one.
+ * A simple HTTP service: GET /BYTES answers with so many bytes of the pattern (5 if the path is not a number), other
+ * requests with their own body. `x-trailers` asks for trailers, `x-informational` for so many informational responses
+ * before the final one.
  */
 export function echo(stream: Stream, request: RequestHeaders): StreamEvents {
   const { method, path, fields, overLimit } = request;
@@ -79,7 +79,7 @@ function earlyHints(number: number): Buffer {
   return encodeHeaders([':status', '103', 'x-number', `${number}`]);
 }
 
-/** The echo on a free port of this machine, in plain text and with TLS. */
+/** The echo on free ports of this machine, in plaintext and with TLS. */
 export async function serveEcho(server: Http2Server = createHttp2Server({ serve: echo })) {
   const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
     algorithm: 'sha256',
@@ -101,7 +101,7 @@ export async function serveEcho(server: Http2Server = createHttp2Server({ serve:
   };
 }
 
-// Started by a foreign client: it reads the ports.
+// Started by a foreign client, which reads the ports.
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const { plain, tls } = await serveEcho();
   console.log(JSON.stringify({ plain, tls }));

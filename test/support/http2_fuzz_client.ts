@@ -8,23 +8,23 @@ import { frameOf, post, word } from './http2_peer.ts';
 
 const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 
-/** A client that says something: mostly what the rules allow. */
+/** A client that sends random frames, mostly valid ones. */
 export interface FuzzClient {
-  /** One frame, or a header block in several. */
+  /** One frame, or a header block in several frames. */
   say(): Buffer;
-  /** RST_STREAM for everything that it has opened. */
+  /** RST_STREAM for all of its streams. */
   leave(): Buffer[];
 }
 
 interface FuzzClientDeps {
   random: Random;
-  /** The dynamic table as what it has said so far has left it. */
+  /** The dynamic table after all blocks sent so far. */
   table: DynamicTable;
-  /** One frame in so many has a wrong byte, or is no frame that can be; 0 for none. */
+  /** One in so many frames has an invalid byte, or is invalid; 0 for none. */
   wrongOneIn: number;
 }
 
-/** A client that mostly keeps to the rules, so that a session comes far before it breaks one. */
+/** Creates a client that mostly follows the rules, so that a session gets far before it breaks one. */
 export function createFuzzClient({ random, table, wrongOneIn }: FuzzClientDeps): FuzzClient {
   const { below, oneIn, pick } = random;
   const opened: [number, ...number[]] = [-1];
@@ -50,18 +50,18 @@ export function createFuzzClient({ random, table, wrongOneIn }: FuzzClientDeps):
   }
 
   function requestBlock(): Buffer {
-    // Before the fields, and then the table is another one.
+    // Before the fields, as it changes the table.
     if (oneIn(30)) return block(resize(pick([0, 100, 4096])), post);
     const parts: Buffer[] = [post];
     if (table.count > 0 && oneIn(3)) parts.push(field(62 + below(table.count)));
     if (oneIn(3)) parts.push(insert('x-some', random.text(20, 'abc')));
     if (oneIn(5)) parts.push(plain('content-length', `${pick([0, 10, 100, 2000])}`));
-    // Too large for the limit, or for one frame.
+    // Above the limit, or too large for one frame.
     if (oneIn(50)) parts.push(plain('x-large', 'x'.repeat(pick([3000, 17_000, 40_000]))));
     return block(...parts);
   }
 
-  /** HEADERS with whatever may stand in it, and CONTINUATION for what is left of the block. */
+  /** HEADERS with any flags and padding, and CONTINUATION for the rest of the block. */
   function headers(id: number, ends: boolean, whole: Buffer): Buffer {
     const parts = cut(whole);
     const [first = whole, ...more] = parts;
@@ -168,8 +168,8 @@ function rst(id: number): Buffer {
 }
 
 /**
- * What a connection keeps when no stream keeps anything: of frames and header blocks that have
- * begun, and of HPACK. It reads what the connection reads.
+ * Models what a connection holds without streams: incomplete frames and header blocks, and HPACK. It reads the same
+ * input.
  */
 export function createIdleShare(limits: Http2Limits) {
   const blocks = new HeaderBlockReader(limits);

@@ -9,14 +9,14 @@ import type { RequestHeaders } from '../../src/engine/http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
 import { defaultLimits } from './engine.ts';
 
-/** `:method: POST`, `:scheme: http`, `:path: /`, by static index (RFC 7541 appendix A). */
+/** `:method: POST`, `:scheme: http`, `:path: /`, indexed (RFC 7541 appendix A). */
 export const post = Buffer.from([0x83, 0x86, 0x84]);
 /** `:status: 200`. */
 export const ok = Buffer.from([0x88]);
 /** `a: b`, a literal. */
 export const trailer = Buffer.from([0x00, 0x01, 0x61, 0x01, 0x62]);
 
-/** A frame that came out, with its payload in hexadecimal. */
+/** A frame from the server, with its payload in hexadecimal. */
 export interface Seen {
   type: string;
   flags: number;
@@ -24,29 +24,29 @@ export interface Seen {
   payload: string;
 }
 
-/** What was told of a stream. */
+/** A stream with its events. */
 export interface Served {
   stream: Stream;
   request: RequestHeaders;
-  /** `data ...`, `end ...`, `reset CODE`, `failed CODE`, `expire`, `drain`, in their order. */
+  /** `data ...`, `end ...`, `reset CODE`, `failed CODE`, `expire`, `drain`, in order. */
   events: string[];
 }
 
-/** A client of a connection, without sockets between them. */
+/** The client of a connection, without sockets between them. */
 export interface Peer {
   connection: Connection;
-  /** What it holds. */
+  /** The connection's account. */
   account: Account;
   served: Served[];
-  /** Moves the connection's clock, in milliseconds. */
+  /** The connection's clock, in milliseconds. */
   clock: { now: number };
   /** Sends a frame. */
   send(type: keyof typeof FrameType, options?: SendOptions): void;
-  /** Sends bytes as they are. */
+  /** Sends raw bytes. */
   sendRaw(bytes: Buffer): void;
   /** Opens a stream with a request to `/`; its events are the last of `served`. */
   open(streamId: number, how?: { endStream?: boolean }): Served;
-  /** The frames that came out since the last time. */
+  /** The frames that the server has sent since the last call. */
   frames(): Seen[];
 }
 
@@ -56,18 +56,18 @@ interface SendOptions {
   payload?: Uint8Array | string;
 }
 
-/** What lies between a peer and its connection. */
+/** The transport between a peer and its connection. */
 export interface Wire {
-  /** What the peer sends, as the chunks that the connection gets. */
+  /** Splits what the peer sends into chunks for the connection. */
   up(bytes: Buffer): readonly Buffer[];
-  /** Told what the connection has sent. */
+  /** Called with what the connection has sent. */
   down(bytes: Buffer): void;
 }
 
 const typeNames = Object.keys(FrameType);
 const plainWire: Wire = { up: (bytes) => [bytes], down() {} };
 
-/** A peer that has said its preface and SETTINGS, and read the server's. */
+/** A peer that has sent its preface and SETTINGS, and read the server's. */
 export function createPeer(
   limits: Partial<Http2Limits> = {},
   { wire = plainWire, flow }: { wire?: Wire; flow?: Flow } = {},
@@ -139,21 +139,21 @@ export function createPeer(
   }
 }
 
-/** Has a connection receive bytes that are others as soon as it has: it may keep none of them. */
+/** Lets a connection receive bytes that are overwritten afterwards, as it must not keep them. */
 export function receiveOnce(connection: Connection, bytes: Buffer): void {
   const chunk = Buffer.from(bytes);
   connection.receive(chunk);
   chunk.fill(0xff);
 }
 
-/** A frame as it stands on the wire. */
+/** An encoded frame. */
 export function frameOf(type: number, flags: number, streamId: number, payload: Buffer): Buffer {
   const output = new Output();
   output.frame(type, flags, streamId, payload);
   return Buffer.concat(output.take());
 }
 
-/** Four bytes, most significant first. */
+/** Four bytes, big-endian. */
 export function word(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);

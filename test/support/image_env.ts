@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * What the image sets for Node. Its heap is a part of the memory that Node knows of, or of so many MiB: of
- * this machine it would be too much.
+ * The environment of the image for Node. The heap is a fraction of the memory that Node detects, or of so many MiB,
+ * as this machine may have more.
  */
 export function imageEnv(memoryMiB?: number): Record<string, string> {
   const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8');

@@ -10,19 +10,19 @@ export async function serveTests(options: ServeOptions = {}) {
   return { ...running, test: createClient(TestServiceDefinition, running.channel) };
 }
 
-/** So many bytes, the pause before them, and whatever else one response of many is to be. */
+/** The parameters of a response: its size, the pause before it, and others. */
 export function response(size: number, more: Partial<ResponseParameters> = {}): ResponseParameters {
   return ResponseParameters.fromPartial({ size, ...more });
 }
 
-/** The sizes of responses, as their payloads have them. */
+/** The sizes of the responses' payloads. */
 export async function sizes(
   responses: AsyncIterable<{ payload?: { body: Uint8Array } | undefined }>,
 ): Promise<(number | undefined)[]> {
   return Array.fromAsync(responses, ({ payload }) => payload?.body.length);
 }
 
-/** What a call is to send along to hear it again, and where it is heard. */
+/** Metadata for a call to be echoed, and the echo. */
 export function echoed() {
   const heard = { header: Metadata(), trailer: Metadata() };
   const metadata = Metadata()

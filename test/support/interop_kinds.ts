@@ -11,8 +11,7 @@ import type { Kind } from './kinds.ts';
 import { frame } from './raw_client.ts';
 
 /**
- * The method of each kind of grpc.testing.TestService, for tests of the built file, which serves no
- * echo.proto.
+ * The method of each kind of grpc.testing.TestService, for tests of the built file, which does not serve echo.proto.
  */
 export const testPaths: Record<Kind, string> = {
   unary: '/grpc.testing.TestService/UnaryCall',
@@ -60,28 +59,28 @@ export function ping(size = 1): StreamingOutputCallRequest {
   return StreamingOutputCallRequest.fromPartial({ responseParameters: [response(size)] });
 }
 
-/** A request stream of one message that is never ended. */
+/** A request stream with one message that does not end. */
 export async function* unendingPing(): AsyncGenerator<StreamingOutputCallRequest> {
   yield ping();
   await new Promise(() => {});
 }
 
-/** How many bytes are in a response. */
+/** The size of a response's payload in bytes. */
 export function sizeOf({ payload }: Partial<StreamingOutputCallResponse>): number | undefined {
   return payload?.body.length;
 }
 
-/** A request of UnaryCall as it stands in a stream, for a response of so many bytes. */
+/** An encoded request of UnaryCall with its prefix, for a response of so many bytes. */
 export function simpleRequest(responseSize = 1): Buffer {
   return frame(SimpleRequest.encode(SimpleRequest.fromPartial({ responseSize })).finish());
 }
 
-/** A request of StreamingOutputCall or FullDuplexCall as it stands in a stream. */
+/** An encoded request of StreamingOutputCall or FullDuplexCall with its prefix. */
 export function outputRequest(request: StreamingOutputCallRequest): Buffer {
   return frame(StreamingOutputCallRequest.encode(request).finish());
 }
 
-/** A request of StreamingInputCall as it stands in a stream, with so many bytes. */
+/** An encoded request of StreamingInputCall with its prefix and so many bytes. */
 export function inputRequest(size: number): Buffer {
   const request = { payload: { body: Buffer.alloc(size, 'x') } };
   return frame(

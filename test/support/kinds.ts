@@ -7,7 +7,7 @@ import {
   EchoRequest,
 } from '../echo/gen/echo.ts';
 
-/** The four kinds of call, so that a test can be run for each. */
+/** The four kinds of calls, to run a test for each. */
 export const kinds = ['unary', 'serverStream', 'clientStream', 'bidi'] as const;
 export type Kind = (typeof kinds)[number];
 
@@ -19,7 +19,7 @@ export const paths: Record<Kind, string> = {
   bidi: '/echo.Echo/Bidi',
 };
 
-/** The same as the log and spans name them. */
+/** The same as in the log and in spans. */
 export const rpcMethods: Record<Kind, string> = {
   unary: paths.unary.slice(1),
   serverStream: paths.serverStream.slice(1),
@@ -30,7 +30,7 @@ export const rpcMethods: Record<Kind, string> = {
 type EchoClient = Client<typeof EchoDefinition>;
 type CallOptions = Parameters<EchoClient['unary']>[1];
 
-/** Calls the method of a kind; streams send `requests`. Resolves with every reply there was. */
+/** Calls the method of a kind; streams send `requests`. Resolves with all responses. */
 export function call(
   client: EchoClient,
   kind: Kind,
@@ -47,7 +47,7 @@ export function call(
   return calls[kind]();
 }
 
-/** An echo service whose methods all throw what `fail` gives, the streams after one reply. */
+/** An echo service whose methods all throw the error of `fail`, streams after one response. */
 export function failing(fail: () => unknown): EchoMethods {
   const throwing = () => Promise.reject(fail());
   return {
@@ -65,8 +65,8 @@ export function failing(fail: () => unknown): EchoMethods {
 }
 
 /**
- * An echo service whose methods wait for the next request, and then until the call's signal aborts. A
- * client may end its requests before it cancels: the call goes on then.
+ * An echo service whose methods wait for the next request, and then until the call's signal aborts, even if the
+ * client has ended its requests.
  */
 export function waiting(): Partial<EchoServiceImplementation> {
   return {
@@ -83,7 +83,7 @@ export function waiting(): Partial<EchoServiceImplementation> {
   };
 }
 
-/** A request stream of one message that is never ended. */
+/** A request stream with one message that does not end. */
 export async function* unending(): AsyncGenerator<EchoRequest> {
   yield EchoRequest.create({ text: 'A' });
   await new Promise(() => {});
@@ -107,7 +107,7 @@ async function* one<T>(value: T): AsyncGenerator<T> {
 
 const unused = () => assert.fail('nobody calls it');
 
-/** An echo service that nobody calls, for tests that have methods of their own in its place. */
+/** An echo service for tests that replace its methods. */
 export const unusedEcho = {
   unary: unused,
   serverStream: unused,

@@ -4,23 +4,23 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Bytes in use, once all that is of no use has gone. */
+/** The bytes in use after a garbage collection. */
 export async function usedMemory(): Promise<number> {
   setFlagsFromString('--expose-gc');
   const gc: unknown = runInNewContext('gc');
   assert.ok(typeof gc === 'function');
   for (let time = 0; time < 2; time++) {
-    // Code that has not run for a while goes too.
+    // Also discards compiled code that has not run for a while.
     gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
-    // Buffers are let go later than what held them.
+    // Buffers are freed after their owners.
     await setImmediate();
   }
   const { external, heapUsed } = process.memoryUsage();
-  // Long strings of what came are outside of the heap, too.
+  // Long external strings are outside of the heap, too.
   return heapUsed + external;
 }
 
-/** The most that a process has had in memory, in bytes, but for what is in files: that can be read again. */
+/** The peak of a process's anonymous memory, in bytes. */
 export function peakMemory(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const kB = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);

@@ -16,64 +16,64 @@ import { parsePrometheus } from './prometheus.ts';
 import { serverTls } from './tls.ts';
 
 const built = join(import.meta.dirname, '../../dist/greeter.mjs');
-/** Where the coverage of the sources is measured, they are what runs. */
+/** Runs the sources if their coverage is measured. */
 const coverage = process.env['NODE_V8_COVERAGE'];
 const sources = join(import.meta.dirname, '../../src/main.ts');
-/** So that what is typed runs on the Node of these tests, whatever else the machine has. */
+/** Commands run with the Node of these tests, whatever else is installed. */
 const ownNodeFirst = {
   ...process.env,
   PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`,
 };
-/** A program to test in place of the built file, if any, after what emulates its machine. */
+/** A program to test instead of the built file, with an optional emulator before it. */
 const executable = process.env['EXECUTABLE']?.split(' ');
 
-/** The engine under test, and the services that tests call. */
+/** The engine under test, and the interop services. */
 const served = { GREETER_ENGINE: engineName, GREETER_INTEROP: 'on' };
 
 interface RunOptions {
   env?: Record<string, string>;
-  /** What it is given as standard output and error, in place of pipes that are read: as spawn() takes them. */
+  /** Standard output and error as for spawn(), instead of pipes that are read. */
   out?: Output;
   err?: Output;
-  /** What Node is told before it loads the program. */
+  /** Flags of Node. */
   nodeFlags?: readonly string[];
-  /** What it reads from standard input. */
+  /** Standard input. */
   input?: string;
-  /** Typed into its standard input when its standard output or error has that. */
+  /** Input to write when the output matches. */
   answer?: { to: RegExp; with: string };
-  /** Sends SIGTERM when its standard output or error has this. */
+  /** Sends SIGTERM when the output matches. */
   stopAt?: RegExp;
-  /** Told the process's id. */
+  /** Called with the process ID. */
   onStart?: (pid: number) => void;
-  /** Runs it in a folder that is removed before. */
+  /** Runs it in a folder that has been removed. */
   inRemovedFolder?: boolean;
-  /** A command that runs the one that follows it, in place of itself. */
+  /** A command that runs the following one in its place. */
   launcher?: readonly string[];
 }
 
 type Output = 'pipe' | number | Stream;
 
-/** The built file, alone in a folder of its own. */
+/** The built file in a folder of its own. */
 export interface Program extends Disposable {
-  /** What is typed in its folder to run it. */
+  /** The command to run it in its folder. */
   command: string;
-  /** Runs it to its end. */
+  /** Runs it until it exits. */
   run(args: readonly string[], options?: RunOptions): Promise<Ended & { out: string }>;
-  /** Has a shell run this line in its folder. */
+  /** Runs a shell command in its folder. */
   type(line: string): Promise<Ended & { out: string }>;
   /** Runs `serve` on a free port, with the engine and the TLS under test; resolves when it serves. */
   serve(args?: readonly string[], options?: RunOptions): Promise<Served>;
-  /** Runs `serve` where nobody reads its log; resolves when it is ready. */
+  /** Runs `serve` without reading its log; resolves when it is ready. */
   serveUnread(args: readonly string[], options: RunOptions): Promise<ServedUnread>;
 }
 
-/** A running server whose log is for others. */
+/** A running server whose log is not read. */
 export interface ServedUnread extends Pick<Served, 'pid' | 'channel' | 'signal' | 'ended'> {
-  /** A connection to its address. */
+  /** Connects a socket to its address. */
   connect(): Socket;
-  /** Its standard output, where that is a pipe. */
+  /** Its standard output, if it is a pipe. */
   out: Readable | null;
-  /** The value of a metric that has no labels. */
+  /** The value of a metric without labels. */
   metric(name: string): Promise<number>;
 }
 
@@ -84,21 +84,21 @@ export interface Served {
   address: string;
   channel: Channel;
   log: MemoryLog;
-  /** Reads no more of its log. */
+  /** Stops reading its log. */
   stallLog(): void;
-  /** Reads the rest of its log, and keeps nothing of it. */
+  /** Reads the rest of its log, and discards it. */
   discardLog(): void;
   signal(name: NodeJS.Signals): void;
   ended: Promise<Ended>;
 }
 
-/** How a process ended: its exit code, and what it wrote to standard error. */
+/** The exit code of a process, and its standard error. */
 interface Ended {
   code: number | null;
   err: string;
 }
 
-/** Copies the built file into an empty folder. Use with `using`: it ends what still runs. */
+/** Copies the built file into an empty folder. Use with `using`: it ends running processes. */
 export function install(): Program {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   copyFileSync(built, join(folder, 'greeter.mjs'));
@@ -153,7 +153,7 @@ export function install(): Program {
       cwd: folder,
       stdio: ['pipe', out, err],
       env: {
-        // Only one at a time could have its default port.
+        // Only one server can use its default port.
         GREETER_ADMIN_LISTEN: 'off',
         ...env,
         HOME: folder,
@@ -161,7 +161,7 @@ export function install(): Program {
       },
     });
     started(child);
-    // Some end before they have read it.
+    // Some processes end before they have read it.
     child.stdin?.on('error', () => {}).write(input);
     if (!answer) child.stdin?.end();
     return child;
@@ -177,10 +177,10 @@ export function install(): Program {
   }
 }
 
-/** Runs what follows in a folder that is gone. */
+/** Runs the following command in a folder that is gone. */
 const removing = ['sh', '-c', 'mkdir gone && cd gone && rmdir ../gone && exec "$0" "$@"'];
 
-/** What the harness serves with, in files. */
+/** The TLS files of the harness. */
 function tlsSettings(folder: string): Record<string, string> {
   if (!serverTls) return {};
   const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
@@ -189,7 +189,7 @@ function tlsSettings(folder: string): Record<string, string> {
   return {
     GREETER_TLS_CERT_FILE: certFile,
     GREETER_TLS_KEY_FILE: keyFile,
-    // Its port is fixed, and tests run side by side.
+    // Its port is fixed, and tests run concurrently.
     GREETER_HEALTH_LISTEN: 'off',
   };
 }
@@ -266,7 +266,7 @@ async function serve(child: ChildProcess): Promise<Served> {
   const { port } = await log.line({ msg: 'listening' });
   const address = `127.0.0.1:${String(port)}`;
   const signal = (name: NodeJS.Signals) => void child.kill(name);
-  // What is cut off by the end of the server is not a line.
+  // A line that is cut off by the end of the server does not count.
   const stallLog = () => void reader.removeAllListeners('line').pause();
   const discardLog = () => {
     reader.close();

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 /** The root of this project. */
 export const projectRoot = join(import.meta.dirname, '../..');
 
-/** A folder with a copy of the project, without its history and what was built; it is removed after the test. */
+/** A copy of the project without history and build output; it is removed after the test. */
 export function copyOfProject(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));

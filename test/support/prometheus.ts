@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-/** A sample of a metric: its labels as they are written, and its value. */
+/** A sample of a metric, with its labels as text. */
 export interface Sample {
   name: string;
   labels: Record<string, string>;
@@ -13,8 +13,8 @@ const sample = new RegExp(
 );
 
 /**
- * Reads Prometheus' text format. Throws an AssertionError where it is none: a line that cannot be read, a
- * metric without its type or twice, a series twice, a histogram whose buckets do not add up.
+ * Parses Prometheus' text format. Throws an AssertionError for an invalid line, a metric without a type or with two,
+ * a repeated series, and inconsistent histogram buckets.
  */
 export function parsePrometheus(text: string): Sample[] {
   assert.ok(text.endsWith('\n'));
@@ -52,7 +52,7 @@ function readSample(line: string): Sample {
   };
 }
 
-/** The buckets of a histogram never fall, and the last holds as many as are counted. */
+/** Buckets are cumulative, and the last one equals the count. */
 function checkBuckets(samples: readonly Sample[]): void {
   let before = { bound: Number.POSITIVE_INFINITY, value: 0 };
   for (const { name, labels, value } of samples) {

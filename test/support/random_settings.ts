@@ -5,7 +5,7 @@ import type { Given } from './agreement.ts';
 import { certificate } from './certificate.ts';
 import type { Random } from '../hpack/random.ts';
 
-/** Files that settings may name; those of a pair belong together. */
+/** Files that settings may name; a certificate and its key match. */
 export interface Files {
   pairs: readonly [readonly [cert: string, key: string]];
   wrong: readonly [string, ...string[]];
@@ -32,12 +32,12 @@ export async function writeFiles(folder: string): Promise<Files> {
   };
 }
 
-/** What stands in settings where nobody may see it. */
+/** A secret in settings, which must not be printed. */
 export const secret = 's3cret';
 
 type Some = readonly [string, ...string[]];
 
-/** What is right for settings of a kind, by the word for their value; of others only the default is. */
+/** Valid values by the placeholder of a setting; other settings only get their defaults. */
 const right: Record<string, Some> = {
   ADDRESSES: ['127.0.0.1:0', ':0', '[::1]:0', 'localhost:0', '127.1:0, [::]:0'],
   'on|off': ['on', 'off', 'true', 'false'],
@@ -46,13 +46,13 @@ const right: Record<string, Some> = {
   SIZE: ['64KiB', '100000', '1KiB'],
 };
 
-/** The same for some by name. */
+/** Valid values by the name of a setting. */
 const rightOf: Record<string, Some> = {
   engine: ['direct', 'grpc-js'],
-  // With less there is no line to end it at.
+  // Higher levels log no line at which the test could end the server.
   'log-level': ['debug', 'info'],
   'log-format': ['auto', 'json', 'human'],
-  // How long it takes to end.
+  // This delays the end of the test.
   'shutdown-delay': ['0', '0s', '5ms'],
   'keepalive-time': ['60s', '2m'],
   'keepalive-timeout': ['1s', '20s'],
@@ -62,7 +62,7 @@ const rightOf: Record<string, Some> = {
   'max-message-size': ['4MiB', '1KiB', '1000000'],
 };
 
-/** What is right for few settings of a kind, or none, or not beside others. */
+/** Values that are valid for few settings or none, or conflict with others. */
 const wrong: Record<string, Some> = {
   ADDRESSES: [
     ':99999',
@@ -89,7 +89,7 @@ const wrong: Record<string, Some> = {
   COUNT: ['0', '1e3', '0x10', 'NaN', 'Infinity', '9'.repeat(400), 'auto'],
 };
 
-/** What is right for hardly any; what comes with an accent is several bytes. */
+/** Values that are hardly valid for any setting; accented characters have several bytes. */
 const wild: Some = [
   ' ',
   '-',
@@ -109,10 +109,10 @@ const flags = settingRows().filter(({ name }) => !name.startsWith('tls-'));
 
 const places = flags.filter(({ value }) => value === 'ADDRESSES');
 
-/** Settings, half of the time with something in them that may be wrong. */
+/** Random settings, half of them with possibly invalid values. */
 export function randomSettings(random: Random, files: Files): Given {
   const args: string[] = [];
-  // Fixed ports are others'.
+  // Fixed ports may be in use.
   const env: Record<string, string> = {
     GREETER_LISTEN: '127.0.0.1:0',
     GREETER_ADMIN_LISTEN: 'off',
@@ -127,7 +127,7 @@ export function randomSettings(random: Random, files: Files): Given {
   if (random.oneIn(2)) spoil();
   return { args, env };
 
-  /** One of a kind, as there are many of some kinds. */
+  /** A setting of a random kind, as some kinds have many settings. */
   function pick(rows: readonly SettingRow[]): SettingRow {
     const ofAKind = Object.values(Object.groupBy(rows, ({ value }) => value));
     const of = ofAKind[random.below(ofAKind.length)] ?? [];
@@ -136,7 +136,7 @@ export function randomSettings(random: Random, files: Files): Given {
 
   function set(row: SettingRow, value: string): void {
     const flag = `--${row.name}`;
-    // Where nothing is said, some listen on fixed ports.
+    // Some settings listen on fixed ports by default.
     if (random.oneIn(3) && value !== '') env[row.env] = value;
     else if (random.oneIn(2)) args.push(`${flag}=${value}`);
     else args.push(flag, value);
@@ -172,7 +172,7 @@ export function randomSettings(random: Random, files: Files): Given {
     random.pick([
       () => set(row, random.pick(wrong[row.value] ?? wild)),
       () => set(row, random.pick(wrong[row.value] ?? wild)),
-      // Of these the system knows more than their text says.
+      // The system decides about the validity of these.
       () => set(pick(places), random.pick(wrong['ADDRESSES'] ?? wild)),
       () => set(pick(places), random.pick(wrong['ADDRESSES'] ?? wild)),
       () => set(pick(places), random.pick(wrong['ADDRESSES'] ?? wild)),

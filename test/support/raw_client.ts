@@ -8,19 +8,19 @@ import type {
 } from 'node:http2';
 import { dialHttp2 } from './tls.ts';
 
-/** A client without gRPC's manners, for what well-kept clients never do. */
+/** A raw HTTP/2 client, which can do what gRPC clients never do. */
 export interface RawClient {
   session: ClientHttp2Session;
-  /** Opens a call; it sends nothing more by itself. */
+  /** Opens a call, and sends nothing more on its own. */
   open(
     path: string,
     fields?: OutgoingHttpHeaders,
     options?: ClientSessionRequestOptions,
   ): ClientHttp2Stream;
-  /** Resolves when the server has seen all that was sent so far, and we all that it answered. */
+  /** Resolves when both sides have received everything sent so far. */
   roundTrip(): Promise<void>;
   settings(settings: Settings): void;
-  /** Goes away without a word: a TCP reset. */
+  /** Disconnects with a TCP RST. */
   reset(): void;
   close(): void;
 }
@@ -44,21 +44,21 @@ export async function connectRaw(address: string, settings: Settings = {}): Prom
   };
 }
 
-/** A message as it stands in a stream: a flag, four bytes of length, and itself. */
+/** A message with its prefix: a flag and four octets of length. */
 export function frame(message: Uint8Array): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);
 }
 
-/** The same for one that says it is compressed. */
+/** The same with the compressed flag. */
 export function packed(bytes: Uint8Array): Buffer {
   const whole = frame(bytes);
   whole[0] = 1;
   return whole;
 }
 
-/** The whole messages in the bytes of a stream. */
+/** The complete messages in the bytes of a stream. */
 export function unframe(bytes: Buffer): Buffer[] {
   const messages: Buffer[] = [];
   for (let at = 0; at + 5 <= bytes.length;) {

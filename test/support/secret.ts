@@ -2,14 +2,14 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A folder as Kubernetes mounts a Secret: the files are links through `..data`. */
+/** A folder like a mounted Kubernetes Secret: the files are links through `..data`. */
 export interface Secret extends Disposable {
   path(name: string): string;
-  /** Takes other files in the place of all, at once. */
+  /** Replaces all files at once. */
   swap(files: Record<string, string>): void;
 }
 
-/** Mounts a Secret with these files; what is swapped in later has the same names. */
+/** Mounts a Secret with these files; replacements have the same names. */
 export function mountSecret(files: Record<string, string>): Secret {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-secret-'));
   let generation = 0;

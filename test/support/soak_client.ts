@@ -6,19 +6,19 @@ import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders } from '../../src/engine/http2/hpack/encoder.ts';
 import { frameOf, word } from './http2_peer.ts';
 
-/** A connection that says what it likes, and knows how each of its calls ended. */
+/** A raw connection that knows how each of its calls ended. */
 export interface SoakClient {
-  /** Opens a call; gives its stream's identifier. */
+  /** Opens a call; returns its stream identifier. */
   open(path: string, headers?: readonly string[]): number;
-  /** Sends a part of its body, the last one perhaps. */
+  /** Sends a part of its body, optionally the last. */
   send(id: number, bytes: Buffer, how?: { end: boolean }): void;
   /** Resolves with the first bytes of its response. */
   replied(id: number): Promise<void>;
-  /** Resolves with its code; rejects where the stream or the connection ends without one. */
+  /** Resolves with its status; rejects if the stream or the connection ends without one. */
   ended(id: number): Promise<string>;
-  /** Takes it back with RST_STREAM, and nothing before it. */
+  /** Cancels it with RST_STREAM. */
   cancel(id: number): void;
-  /** Closes the connection, as it should be or with a TCP reset. */
+  /** Closes the connection, gracefully or with a TCP RST. */
   close(how?: { reset: boolean }): Promise<void>;
 }
 
@@ -59,7 +59,7 @@ export async function connectSoak(address: string): Promise<SoakClient> {
     open(path, headers = []) {
       lastId += 2;
       const call: Call = { replied: Promise.withResolvers(), ended: Promise.withResolvers() };
-      // Nobody need wait for it.
+      // It may never be awaited.
       call.ended.promise.catch(() => {});
       calls.set(lastId, call);
       const fields = [':method', 'POST', ':scheme', 'http', ':path', path, ':authority', 'soak'];

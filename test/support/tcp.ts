@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:net';
 
-/** Puts a server on a port of this machine, a free one if none is named; gives the port. */
+/** Listens on a port of this machine, by default a free one; returns the port. */
 export async function listenTcp(server: Server, port = 0): Promise<number> {
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');

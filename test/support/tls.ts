@@ -5,20 +5,20 @@ import { type Channel, ChannelCredentials, type ChannelOptions, createChannel } 
 import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
 import { localCertificate } from './certificate.ts';
 
-/** What the harness serves with: TEST_TLS=1 runs the tests over TLS. */
+/** The TLS files of the harness: TEST_TLS=1 runs the tests over TLS. */
 export const serverTls: TlsFiles | undefined =
   process.env['TEST_TLS'] === '1' ? await localCertificate() : undefined;
 
-/** A channel to it. */
+/** A channel to the harness. */
 export function dialChannel(address: string, options: ChannelOptions = {}): Channel {
   if (!serverTls) return createChannel(address, undefined, options);
   const credentials = ChannelCredentials.createSsl(Buffer.from(serverTls.cert));
-  // grpc-js would send the address as a name.
+  // grpc-js would send the address as server name.
   const name = { 'grpc.ssl_target_name_override': 'localhost' };
   return createChannel(address, credentials, { ...options, ...name });
 }
 
-/** A socket to it, what is below that one, and the origin to name on it. */
+/** A socket to the harness, the TCP socket below it, and the origin. */
 export function dialSocket(address: string): { socket: Socket; tcp: Socket; origin: string } {
   const [host = '', port = ''] = address.split(':');
   const tcp = connectTcp(Number(port), host);
@@ -27,7 +27,7 @@ export function dialSocket(address: string): { socket: Socket; tcp: Socket; orig
   return { socket: connectTls(options), tcp, origin: `https://${address}` };
 }
 
-/** An HTTP/2 session with it, and what is below; its errors are for its streams to tell. */
+/** An HTTP/2 session with the harness, and the socket below; its errors are reported by its streams. */
 export function dialHttp2(address: string, settings: Settings = {}) {
   const { socket, tcp, origin } = dialSocket(address);
   const session = connectHttp2(origin, { createConnection: () => socket, settings });

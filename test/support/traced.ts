@@ -3,16 +3,16 @@ import { createTracing, type TracingOptions } from '../../src/observability/trac
 import { type Collector, type SeenSpan, startCollector } from './collector.ts';
 import { methods, type Running, serve, type ServeOptions } from './harness.ts';
 
-/** A server that traces, and the collector of its spans. */
+/** A server with tracing, and the collector of its spans. */
 export interface Traced {
   running: Running;
   collector: Collector;
-  /** Ends the tracing; every span that there was. */
+  /** Ends the tracing; resolves with all spans. */
   spans: () => Promise<readonly SeenSpan[]>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Options that send every span, in JSON, once there are many or all are asked for. */
+/** Options that export every span as JSON, in few batches. */
 export const tracingOptions: Omit<TracingOptions, 'url'> = {
   headers: {},
   protocol: 'http/json',
@@ -33,7 +33,7 @@ export const tracingOptions: Omit<TracingOptions, 'url'> = {
   spanLimits: {},
 };
 
-/** Serves and traces until the end of the test: use with `await using`. */
+/** Serves with tracing until the end of the test: use with `await using`. */
 export async function serveTraced(
   options: ServeOptions = {},
   sampling: Partial<Pick<TracingOptions, 'sampler' | 'samplerRatio' | 'spanLimits'>> = {},

@@ -55,7 +55,7 @@ const unseenPath = '(unknown)';
 
 /** RESOURCE_EXHAUSTED; the message names the limit in bytes, counted as in RFC 9113 section 6.5.2. */
 export function oversized(what: 'headers' | 'trailers', limit: number): ServerError {
-  const message = `Cannot take request ${what} of more than ${limit} bytes`;
+  const message = `Cannot accept request ${what} of more than ${limit} bytes`;
   return new ServerError(Status.RESOURCE_EXHAUSTED, message);
 }
 
@@ -71,6 +71,6 @@ function accepts(fields: readonly string[], encoding: Encoding): boolean {
 }
 
 function unknownEncoding(name: string): ServerError {
-  const message = `Cannot take messages compressed with "${name.slice(0, 20)}"`;
+  const message = `Cannot accept messages compressed with "${name.slice(0, 20)}"`;
   return new ServerError(Status.UNIMPLEMENTED, message);
 }

@@ -8,7 +8,7 @@ import { serve } from '../../../test/support/harness.ts';
 import { rpcMethods, paths } from '../../../test/support/kinds.ts';
 import { connectRaw, frame } from '../../../test/support/raw_client.ts';
 
-// In a file of its own, as the compressor is loaded once for each process.
+// This test has its own file, as the compressor is loaded once per process.
 mock.method(zlib, 'gzip', (_bytes: Buffer, done: (error: Error) => void) =>
   setImmediate(done, new Error('no memory')),
 );

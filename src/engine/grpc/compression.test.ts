@@ -11,7 +11,7 @@ import { decompress, letGo, withCompressionSlot } from './compression.ts';
 const takesGzip = { 'grpc-accept-encoding': 'identity, gzip' };
 const bello = EchoRequest.encode({ text: 'Bello Keys' }).finish();
 
-/** The answer of a direct server to requests that are Bello Keys. */
+/** The response of a direct server to requests with the text Bello Keys. */
 async function play(
   options: ServeOptions,
   call: { path: string; body?: Buffer; fields?: Record<string, string> },
@@ -23,7 +23,7 @@ async function play(
   return answer;
 }
 
-/** An echo service whose reply has so many bytes of text. */
+/** An echo service whose response has a text of so many bytes. */
 const replyOf = (length: number) => ({
   async unary() {
     return { text: 'x'.repeat(length) };
@@ -169,7 +169,7 @@ test('compress() serves small messages beside large ones, and owners in turn', a
   const first = [0, 1, 2].map((i) => job(one, large, `large ${i}`, gates[0]?.promise));
   const second = [3, 4].map((i) => job(one, large, `large ${i}`, gates[1]?.promise));
   const third = job(other, large, 'of the other', gates[1]?.promise);
-  // Behind large ones of the same owner, too.
+  // It is also served before queued large ones of the same owner.
   await Promise.all([other, one].map((owner) => job(owner, 1000, 'small', undefined)));
   assert.deepEqual(done, ['small', 'small']);
 

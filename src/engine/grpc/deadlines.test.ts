@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { type Deadline, Deadlines } from './open_calls.ts';
 
-/** Deadlines on a clock that the test moves. */
+/** Deadlines on a clock that the test controls. */
 function onClock(t: TestContext) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   let now = 0;

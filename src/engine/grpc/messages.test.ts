@@ -9,7 +9,7 @@ const sizes = [0, 1, 5, 300, 2000, 7];
 const messages = sizes.map((size, i) => Buffer.alloc(size, i + 1));
 const body = Buffer.concat(messages.map(frame));
 
-/** Every message of a body that comes in these parts, read as soon as it is whole, or at the end. */
+/** Reads every message of a body in these parts, as soon as it is complete, or at the end. */
 function read(parts: readonly Buffer[], eager = true): Buffer[] {
   const reader = new MessageReader(10_000);
   const found: Buffer[] = [];
@@ -21,7 +21,7 @@ function read(parts: readonly Buffer[], eager = true): Buffer[] {
     reader.push(borrowed);
     if (eager) drain();
     reader.keep();
-    // Whoever lent the bytes may do with them as they please, but for the messages taken at once.
+    // The owner may overwrite the bytes, except for messages that were read at once.
     if (!eager) borrowed.fill(0xee);
   }
   drain();
@@ -121,7 +121,7 @@ test('makeRoom() collects a large message, and the next one, in one buffer once 
     reader.keep();
   }
 
-  // 64, 128 and 256 KiB would be next.
+  // The capacity doubles to 64, 128 and 256 KiB.
   assert.deepEqual(
     alloc.mock.calls.map(({ arguments: [size] }) => size),
     [32_768, 65_536, 131_072, large.length + 16_384],

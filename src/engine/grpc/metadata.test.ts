@@ -90,7 +90,7 @@ test('LazyMetadata rejects what HTTP/2 cannot carry, even if an array was modifi
     metadata.getAll('x-a')[0] = value;
     assert.throws(() => metadata.encode(), { name: 'TypeError', message: /"x-a"/ });
   }
-  // What has been changed since is looked at again.
+  // Later changes are validated again.
   metadata.set('x-a', 'c');
   assert.deepEqual(fieldsOf(metadata), ['x-a', 'c']);
 });

@@ -29,7 +29,7 @@ export interface MessageRoom extends Work {
 export class BecomesTooMuch extends ServerError {
   constructor(most: number) {
     const bound = `at most ${most} bytes in memory`;
-    super(Status.RESOURCE_EXHAUSTED, `Cannot take a message that becomes so much: ${bound}`);
+    super(Status.RESOURCE_EXHAUSTED, `Cannot accept a message that takes so much memory: ${bound}`);
     this.name = 'BecomesTooMuch';
   }
 }

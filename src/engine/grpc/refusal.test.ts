@@ -11,7 +11,7 @@ const { END_HEADERS, END_STREAM } = Flag;
 const refusal = { status: '415', text: 'no\n' } as const;
 const text = Buffer.from(refusal.text).toString('hex');
 
-/** Stream 1 with a request that was refused and has not ended. */
+/** Stream 1 with a refused request that is not complete. */
 function refused() {
   const peer = createPeer();
   const clock = { now: 0 };

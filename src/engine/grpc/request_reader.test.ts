@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createRequestReader, type RequestOwner } from './request_reader.ts';
 
-/** The beginning of a message of a megabyte. */
+/** The first part of a message of a megabyte. */
 const begin = Buffer.concat([Buffer.from([0, 0, 0x10, 0, 0]), Buffer.alloc(200_000)]);
 
 test('a request reader opens the window for the rest of a message once its connection has quota again', () => {

@@ -73,7 +73,7 @@ test('percentEncode() truncates at character boundaries, and reads no more than 
   assert.equal(percentEncode('ab ', 4), 'ab');
   assert.equal(percentEncode('ab ', 5), 'ab%20');
   for (const most of [0, -60]) assert.equal(percentEncode('x', most), '');
-  // Encoded whole, this would be longer than a string can be.
+  // The full encoding would exceed the maximum length of a string.
   assert.equal(percentEncode('\u00e9'.repeat(2 ** 27), 4096), '%C3%A9'.repeat(682));
 });
 
@@ -82,7 +82,7 @@ test('trailers() truncates the message to 4 KiB, encoded', () => {
   assert.equal(messageOf('%'.repeat(4_000_000)), '%25'.repeat(1365));
 });
 
-/** The trailers of a failed call with all of this, for a peer that takes so much. */
+/** The trailers of a failed call, for a peer with this limit. */
 function ending(maxHeaderListSize: number, metadata: Record<string, string | Uint8Array>) {
   const trailer = new LazyMetadata([]);
   for (const [name, value] of Object.entries(metadata)) trailer.set(name, value);
@@ -100,7 +100,7 @@ test('trailers() drops metadata, then the message, but never the code, if they a
   for (const most of [8192, 4300, 4200, 1000, 200, 100, 64, 0]) {
     const fields = ending(most, { ...rich, 'x-a': '1' });
     assert.deepEqual(fields.slice(0, 2), code);
-    // The code alone has 45.
+    // The code alone takes 45 bytes.
     assert.ok(listSize(fields) <= Math.max(most, 45), `${most}`);
     if (most >= 1000) assert.equal(fields[2], 'grpc-message');
   }
@@ -124,7 +124,7 @@ test("responseHeaders() rejects headers above the server's limit or the peer's",
   assert.throws(() => responseHeaders(header, { maxHeaderListSize: 4096 }), {
     name: 'ExpectedError',
   });
-  // What gRPC itself needs is sent to anyone.
+  // Fields that gRPC requires are always sent.
   assert.deepEqual(decode(responseHeaders(nothing, { maxHeaderListSize: 0 })), ok);
 });
 
@@ -170,7 +170,7 @@ test('send() continues after a drain that came before room() was awaited', async
     goneOn++;
   };
 
-  // More than three turns' worth: what is sent waits for a turn, in which it is more than the flow's part.
+  // The work of more than three turns: sending is deferred, and exceeds the flow's quota.
   scheduler.createFlow().spend(100_000);
   for (let i = 0; i < 70; i++) void sendOne(new ResponseWriter(parts));
   for (let i = 0; i < 20; i++) {

@@ -76,14 +76,12 @@ export function createRouter({
     compressAbove,
     now,
     refusal,
-    busy: createBusy('Cannot take this message: too much is buffered'),
-    evicted: createBusy(
-      'Cannot keep this call: others have less than their share of the calls there can be',
-    ),
+    busy: createBusy('Cannot accept this message: too much is buffered'),
+    evicted: createBusy('Cannot keep this call: another client is below its share of calls'),
   };
   const heads = new WeakMap<RequestHeaders, CallHead>();
   const peers = new WeakMap<Socket, ConnectionInfo>();
-  const overloaded = createBusy('Cannot take more calls: too much is buffered');
+  const overloaded = createBusy('Cannot accept more calls: too much is buffered');
   let fallbackChain: readonly AnyMiddleware[] = [];
   let describe: ((path: string) => string) | undefined;
 

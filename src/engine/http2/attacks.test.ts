@@ -8,7 +8,7 @@ import { defaultLimits } from '../../../test/support/engine.ts';
 
 const { END_STREAM, END_HEADERS } = Flag;
 
-/** Does it until the connection is cut off; gives the code it was told and how often it took. */
+/** Repeats an attack until the connection ends; returns the error code and the number of rounds. */
 function untilCutOff(peer: Peer, attack: (round: number) => void) {
   for (let round = 0; round < 100_000; round++) {
     attack(round);
@@ -100,9 +100,9 @@ cutTest('a reset that comes when its call is complete is not counted', (create) 
 
 cutTest('a peer may send a control frame for each frame of a response that it reads', (create) => {
   const frames: [string, (peer: Peer) => void][] = [
-    // grpc-go estimates its bandwidth so.
+    // grpc-go estimates its bandwidth with these.
     ['PING', (peer) => peer.send('PING', { payload: Buffer.alloc(8) })],
-    // RFC 9218 section 7.1; browsers send it for each request.
+    // RFC 9218 section 7.1; browsers send it with each request.
     ['PRIORITY_UPDATE', (peer) => peer.sendRaw(Buffer.from([0, 0, 0, 0x10, 0, 0, 0, 0, 0]))],
   ];
   for (const [name, read] of frames) {
@@ -138,7 +138,7 @@ cutTest('responses do not allow for SETTINGS, which move the windows of all stre
     peer.send('SETTINGS');
   });
 
-  // One was the greeting.
+  // One of them was the initial SETTINGS.
   assertCalmed(result, 1000);
 });
 
@@ -201,7 +201,7 @@ cutTest('of 10,000 streams those beyond the limit are refused, and the others go
 const fieldsOf132 = (count: number) =>
   Array.from({ length: count }, () => plain('a', 'b'.repeat(99)));
 
-/** Sends a request's whole header block, in frames as large as they may be. */
+/** Sends the header block of a request in frames of the maximum size. */
 function sendBlock(peer: Peer, stream: number, bytes: Buffer): void {
   for (let at = 0; at < bytes.length; at += 16_384) {
     const type = at === 0 ? 'HEADERS' : 'CONTINUATION';
@@ -213,7 +213,7 @@ function sendBlock(peer: Peer, stream: number, bytes: Buffer): void {
 
 const grpc = plain('content-type', ' application/grpc');
 
-/** Of 20 KiB to 900 KiB, with the one field that matters before and after what is too much. */
+/** Of 20 KiB to 900 KiB, with the identifying field before or after the excess. */
 const oversizedBlocks = [160, 1600, 7000].flatMap((count) => [
   block(post, grpc, ...fieldsOf132(count)),
   block(post, ...fieldsOf132(count), grpc),

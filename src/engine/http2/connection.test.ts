@@ -30,7 +30,7 @@ test('a connection starts with SETTINGS and the connection window', () => {
     now: () => 0,
   });
 
-  // Whoever speaks HTTP/1.1 could not read them.
+  // An HTTP/1.1 client could not read them.
   const early = connection.take({ room: true });
   connection.receive(preface.subarray(0, 1));
   const greeting = Buffer.concat(connection.take({ room: true })).toString('hex');
@@ -56,7 +56,7 @@ cutTest('a request comes in parts, and its response leaves in order', (create) =
   assert.deepEqual([request.method, request.path, request.scheme], ['POST', '/', 'http']);
   assert.deepEqual(events, ['data one', 'data two', 'end a b']);
   assert.deepEqual(peer.frames(), [
-    // The first block says that there will be no dynamic table.
+    // The first block starts with a table size update to 0.
     { type: 'HEADERS', flags: END_HEADERS, streamId: 1, payload: `20${ok.toString('hex')}` },
     { type: 'DATA', flags: 0, streamId: 1, payload: hex('threefour') },
     {
@@ -81,7 +81,7 @@ for (const [how, respond] of Object.entries({
     const block = Buffer.concat([ok, trailer, trailer, trailer, trailer]);
     const peer = createPeer({ maxUnreadBytes: block.length - 1 });
     const { stream } = peer.open(1, { endStream: true });
-    // More than all may hold, and a quarter.
+    // More than a quarter above the limit.
     peer.account.charge(Held.output, 100 * 1024 * 1024);
 
     stream.respond(block);
@@ -334,7 +334,7 @@ cutTest('abandon() sends the whole parts that windows have room for, then traile
   for (const part of ['abc', 'de', 'fghijk']) stream.write(Buffer.from(part));
   stream.end(ok);
   const before = peer.frames();
-  // No turn in between: flush() would begin with the third.
+  // In one turn; otherwise flush() would start with the third.
   peer.send('WINDOW_UPDATE', { stream: 1, payload: word(6) });
 
   stream.abandon(trailer);
@@ -546,13 +546,13 @@ cutTest('what a connection keeps is counted, and gone when its streams are', (cr
   peer.frames();
 
   assert.equal(received - opened, 100);
-  // And what a part takes beside its bytes.
+  // Including the overhead of a part.
   assert.equal(written - received, 1000 + 128);
   assert.equal(begun - written, 9);
   assert.equal(cut - written, 109);
-  // `:method POST`, `:scheme http`, `:path /`, and 32 for each. That it was reset is remembered.
+  // `:method POST`, `:scheme http`, `:path /`, and 32 for each. The reset stream is remembered.
   assert.equal(opened - held(), 28 + 3 * 32 + defaultLimits.streamCost - 32);
-  // The request's block is kept for the next that is equal.
+  // The header cache keeps the request's block.
   assert.ok(held() - before < 200);
 });
 
@@ -663,7 +663,7 @@ cutTest('what is remembered of streams that were reset counts, and can be forgot
   peer.send('DATA', { stream: 1, payload: 'later' });
   const [answer] = peer.frames();
 
-  // A Set has about as much for each.
+  // A Set takes about as much for each.
   assert.ok(remembered >= 200 * 20, `${remembered} bytes`);
   assert.deepEqual(whileOpen, []);
   assert.equal(after, before);

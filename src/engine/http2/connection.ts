@@ -390,7 +390,7 @@ function alone(): Account {
 }
 
 function tooMuch(): ConnectionError {
-  return new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot hold so much for one peer');
+  return new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot buffer so much for one peer');
 }
 
 function reasonOf(error: ConnectionError): Incident['reason'] {

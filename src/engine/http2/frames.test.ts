@@ -4,7 +4,7 @@ import { ConnectionError, ErrorCode } from './errors.ts';
 import { preface, FrameReader } from './frames.ts';
 import { Output } from './sender.ts';
 
-/** Frames of many lengths, as they stand on the wire. */
+/** Encodes frames of many lengths. */
 function someFrames(lengths: readonly number[]): Buffer {
   const output = new Output();
   lengths.forEach((length, i) => {
@@ -13,7 +13,7 @@ function someFrames(lengths: readonly number[]): Buffer {
   return Buffer.concat(output.take());
 }
 
-/** What a reader makes of pieces: type, flags, stream and payload of each frame. */
+/** The frames that a reader returns: type, flags, stream and payload. */
 function readAll(pieces: readonly Buffer[]) {
   const frames: unknown[] = [];
   const reader = new FrameReader(({ type, flags, streamId, bytes, start, end }) => {
@@ -49,7 +49,7 @@ test('goOn() returns what read() deferred, in order, whatever arrives meanwhile'
     );
     for (let at = 0; at < bytes.length; at += size) {
       reader.read(bytes.subarray(at, at + size));
-      // Now and then one frame more.
+      // Sometimes one more frame.
       if (at % 3 === 0) {
         left = 1;
         reader.goOn();

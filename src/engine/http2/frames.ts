@@ -54,7 +54,10 @@ export function isAck({ flags }: Frame): boolean {
 /** Throws a ConnectionError if a frame that belongs to the connection names a stream. */
 export function expectConnection({ streamId }: Frame): void {
   if (streamId === 0) return;
-  throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take a frame of the connection for a stream');
+  throw new ConnectionError(
+    'PROTOCOL_ERROR',
+    'Cannot accept a frame of the connection for a stream',
+  );
 }
 
 /** Throws a ConnectionError if the payload has another length (RFC 9113 section 4.2). */
@@ -75,7 +78,7 @@ export function withoutPadding(frame: Frame): Buffer {
   if (start === end) throw wrongLength(frame);
   const to = end - bytes.readUInt8(start);
   if (to < start + 1) {
-    throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take padding of that length');
+    throw new ConnectionError('PROTOCOL_ERROR', 'Cannot accept padding of that length');
   }
   return bytes.subarray(start + 1, to);
 }
@@ -222,11 +225,11 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', '
  * arrived.
  */
 function wrongProtocol(begin: Buffer): WrongProtocol {
-  if (begin[0] === 0x16) return new WrongProtocol('tls', 'Cannot take TLS on a plaintext port');
+  if (begin[0] === 0x16) return new WrongProtocol('tls', 'Cannot accept TLS on a plaintext port');
   const text = begin.toString('latin1');
   const isMethod = (method: string) => text.startsWith(`${method} `) || method.startsWith(text);
   if (methods.some(isMethod))
-    return new WrongProtocol('http1', 'Cannot take HTTP/1.1: this is a gRPC server');
+    return new WrongProtocol('http1', 'Cannot accept HTTP/1.1: this is a gRPC server');
   return new WrongProtocol('unknown', 'Cannot read the connection preface');
 }
 
@@ -274,7 +277,7 @@ export class HeaderBlockReader {
   expect(frame: Frame): void {
     if (this.#block === undefined) return;
     if (frame.type !== FrameType.CONTINUATION || frame.streamId !== this.#block.streamId) {
-      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take a frame inside a header block');
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot accept a frame inside a header block');
     }
   }
 
@@ -288,7 +291,8 @@ export class HeaderBlockReader {
     const to = isPadded ? end - bytes.readUInt8(start) : end;
     const dependsOn = hasPriority ? bytes.readUInt32BE(at - 5) & maxInt31 : undefined;
     // The padding exceeds the payload (section 6.2).
-    if (at > to) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take padding of that length');
+    if (at > to)
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot accept padding of that length');
     const endStream = (flags & Flag.END_STREAM) !== 0;
     const block = { streamId, endStream, bytes: bytes.subarray(at, to), dependsOn };
     if ((flags & Flag.END_HEADERS) !== 0) return block;
@@ -300,7 +304,8 @@ export class HeaderBlockReader {
   /** Returns the block that a CONTINUATION frame continues, if it is complete. */
   continuation({ bytes, start, end, flags }: Frame): HeaderBlock | undefined {
     const block = this.#block;
-    if (!block) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot go on with no header block');
+    if (!block)
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot continue a header block: none is open');
     this.#add(bytes.subarray(start, end));
     if ((flags & Flag.END_HEADERS) === 0) return undefined;
     const whole = Buffer.concat(this.#parts);
@@ -316,7 +321,7 @@ export class HeaderBlockReader {
     if (this.#parts.length > this.#maxFrames || this.#length > this.#maxBytes) {
       // Freed at once, as the connection stays open for a moment so that the peer can read GOAWAY.
       this.#forget();
-      throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take a header block of that length');
+      throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot accept a header block of that length');
     }
   }
 

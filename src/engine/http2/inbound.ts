@@ -88,7 +88,7 @@ export class Inbound {
   onFrame(frame: Frame): void {
     // Section 3.4: the first frame is SETTINGS.
     if (!this.#hasSettings && (frame.type !== FrameType.SETTINGS || isAck(frame))) {
-      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot begin without SETTINGS');
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot start without SETTINGS');
     }
     this.#requests.expect(frame);
     this.#deps.flow.spend(cost.frame);
@@ -122,7 +122,7 @@ export class Inbound {
         return this.#onGoAway(frame);
       case FrameType.PUSH_PROMISE:
         // Section 8.4: a client cannot push.
-        throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take PUSH_PROMISE from a client');
+        throw new ConnectionError('PROTOCOL_ERROR', 'Cannot accept PUSH_PROMISE from a client');
       default:
         // Section 4.1: unknown frame types are ignored.
         return this.#countControl();
@@ -151,13 +151,17 @@ export class Inbound {
     if (streamId === 0) {
       if (increment === 0) throw new ConnectionError('PROTOCOL_ERROR', 'Cannot grow a window by 0');
       if (sender.window.grow(increment)) return;
-      throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+      throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot accept a window above 2^31 - 1');
     }
     const stream = streams.get(streamId);
     if (!stream) return streams.refuseIdle(streamId);
     if (increment === 0) throw new StreamError(streamId, 'PROTOCOL_ERROR', 'Cannot grow by 0');
     if (!stream.sendWindow.grow(increment)) {
-      throw new StreamError(streamId, 'FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+      throw new StreamError(
+        streamId,
+        'FLOW_CONTROL_ERROR',
+        'Cannot accept a window above 2^31 - 1',
+      );
     }
     if (stream.queued > 0) sender.queued(stream);
   }
@@ -193,7 +197,7 @@ export class Inbound {
     const grown = peer.initialWindowSize - before;
     for (const stream of streams.all()) {
       if (!stream.sendWindow.grow(grown)) {
-        throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take a window above 2^31 - 1');
+        throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot accept a window above 2^31 - 1');
       }
       if (stream.queued > 0) sender.queued(stream);
     }
@@ -240,13 +244,13 @@ export class Inbound {
     this.#control.earn(frames - this.#creditedFrames);
     this.#creditedFrames = frames;
     if (this.#control.take()) return;
-    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many control frames');
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot accept so many control frames');
   }
 
   /** CVE-2019-9515. One frame can change the windows of all streams, so responses earn no credit. */
   #countSettings(): void {
     if (this.#settings.take()) return;
-    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many SETTINGS');
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot accept so many SETTINGS');
   }
 
   /** CVE-2023-44487: the limit of open streams does not bound a client that resets its calls at once. */
@@ -255,7 +259,7 @@ export class Inbound {
     this.#resets.earn(completed - this.#creditedResponses);
     this.#creditedResponses = completed;
     if (this.#resets.take()) return;
-    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot take so many resets');
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot accept so many resets');
   }
 }
 
@@ -315,11 +319,11 @@ class Requests {
     const { owner, streams } = this.#deps;
     const { streamId, flags } = frame;
     if (streamId === 0)
-      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot take DATA for stream 0');
+      throw new ConnectionError('PROTOCOL_ERROR', 'Cannot accept DATA for stream 0');
     // Section 6.9: padding counts, and so does DATA of closed streams.
     const length = frame.end - frame.start;
     if (!owner.receive(length)) {
-      throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
+      throw new ConnectionError('FLOW_CONTROL_ERROR', 'Cannot accept DATA beyond the window');
     }
     // Invalid padding is a connection error, whatever the stream.
     const body = withoutPadding(frame);

@@ -6,7 +6,7 @@ import { unbounded } from '../scheduler.ts';
 import { createSecrets, scatter, StreamIndex } from './open_streams.ts';
 import type { Stream } from './stream.ts';
 
-/** Streams of those identifiers, one after the other. */
+/** Streams with these identifiers, in order. */
 function streamsOf(ids: readonly number[]): Stream[] {
   const peer = createPeer({ maxConcurrentStreams: ids.length });
   return ids.map((id) => peer.open(id).stream);
@@ -14,7 +14,7 @@ function streamsOf(ids: readonly number[]): Stream[] {
 
 test('StreamIndex finds what a Map finds, whatever the identifiers', async () => {
   await withRandom((random) => {
-    // Steps of a power of two: a hash table of that many slots has them all in one.
+    // A step of a power of two maps all identifiers to one slot of a table of that size.
     const step = 2 ** (1 + random.below(8));
     const streams = streamsOf(Array.from({ length: 40 }, (_, at) => 1 + at * step));
     const index = new StreamIndex<Stream>();
@@ -50,7 +50,7 @@ test('StreamIndex shrinks when it is empty', () => {
   }
 });
 
-/** Something with an identifier, that counts how often it is looked at. */
+/** An item that counts how often it is examined. */
 class Counted {
   behind: Counted | undefined;
   readonly #id: number;
@@ -66,7 +66,7 @@ class Counted {
   }
 }
 
-/** How many a lookup has to look at, on the average, where those of these identifiers are open. */
+/** The average number of items that a lookup examines if these identifiers are open. */
 function looksFor(ids: readonly number[]): number {
   const index = new StreamIndex<Counted>();
   for (const id of ids) index.add(new Counted(id));
@@ -87,7 +87,7 @@ test('StreamIndex examines hardly more than one stream for scattered identifiers
 
     const looks = looksFor(ids);
 
-    // 1.25 where they fall at random; the three runs of one step may have their slots in common.
+    // The expectation is 1.25 for random slots; the three runs of one step may share theirs.
     assert.ok(looks <= 2, `${looks} looks with ${step} between them`);
   }
 });

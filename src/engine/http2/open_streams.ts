@@ -181,7 +181,9 @@ export class OpenStreams implements StreamOwner {
 
   #evict(stream: Stream): void {
     this.flow.spend(cost.reset);
-    this.fail(new StreamError(stream.id, 'ENHANCE_YOUR_CALM', 'Cannot hold so much for one call'));
+    this.fail(
+      new StreamError(stream.id, 'ENHANCE_YOUR_CALM', 'Cannot buffer so much for one call'),
+    );
   }
 
   /** Ends all calls; each sends its own status. */
@@ -327,7 +329,7 @@ export class StreamTable {
     throw new StreamError(
       id,
       'STREAM_CLOSED',
-      `Cannot take ${what} for stream ${id}: it is closed`,
+      `Cannot accept ${what} for stream ${id}: it is closed`,
     );
   }
 
@@ -339,7 +341,10 @@ export class StreamTable {
   /** Throws if the stream is idle. */
   refuseIdle(id: number): void {
     if (!this.isIdle(id)) return;
-    throw new ConnectionError('PROTOCOL_ERROR', `Cannot take a frame for stream ${id}: it is idle`);
+    throw new ConnectionError(
+      'PROTOCOL_ERROR',
+      `Cannot accept a frame for stream ${id}: it is idle`,
+    );
   }
 
   /** Throws for stream 0, and for even identifiers (section 5.1.1). */

@@ -5,7 +5,7 @@ import { readOversized, readRequestHeaders, readTrailers } from './request_heade
 
 const good = [':method', 'POST', ':scheme', 'http', ':path', '/a.B/C', ':authority', 'x:1'];
 
-/** Whether a list is refused, as RFC 9113 section 8.1.1 asks. */
+/** True if a list is rejected as malformed (RFC 9113 section 8.1.1). */
 function isMalformed(list: readonly string[]): boolean {
   try {
     readRequestHeaders(1, list);
@@ -71,7 +71,7 @@ test('readRequestHeaders() strips white space around values, and ignores the cas
 
   assert.deepEqual(fields, ['x', 'a b', 'y', '', 'te', 'Trailers', 'content-length', '7']);
   assert.equal(contentLength, 7);
-  // It may be given out again.
+  // The list is not modified, as it may be cached.
   assert.deepEqual(list, sent);
 });
 

@@ -152,5 +152,5 @@ function isBlank(c: number): boolean {
 }
 
 function malformed(streamId: number, what: string): StreamError {
-  return new StreamError(streamId, 'PROTOCOL_ERROR', `Cannot take a request with ${what}`);
+  return new StreamError(streamId, 'PROTOCOL_ERROR', `Cannot accept a request with ${what}`);
 }

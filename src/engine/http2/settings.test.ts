@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ConnectionError, ErrorCode } from './errors.ts';
 import { applySettings, defaultPeerSettings, encodeSettings } from './settings.ts';
 
-/** What a peer's settings become with these. */
+/** The peer settings after these entries. */
 function apply(settings: [id: number, value: number][], cut = 0) {
   const peer = defaultPeerSettings();
   const bytes = encodeSettings(settings);

@@ -188,11 +188,11 @@ export class Stream {
    * much, is allowed.
    */
   receiveData(body: Buffer, length: number, endStream: boolean): void {
-    if (this.remoteEnded) throw this.#error('STREAM_CLOSED', 'Cannot take DATA after the end');
+    if (this.remoteEnded) throw this.#error('STREAM_CLOSED', 'Cannot accept DATA after the end');
     this.#unconsumed += length;
     this.#countBodies();
     if (!this.receiveWindow.take(length)) {
-      throw this.#error('FLOW_CONTROL_ERROR', 'Cannot take DATA beyond the window');
+      throw this.#error('FLOW_CONTROL_ERROR', 'Cannot accept DATA beyond the window');
     }
     this.#progress(body.length);
     if (body.length < length) this.consume(length - body.length);
@@ -205,8 +205,9 @@ export class Stream {
 
   /** Throws a StreamError if trailers are not allowed (section 8.1). */
   checkTrailers(endStream: boolean): void {
-    if (this.remoteEnded) throw this.#error('STREAM_CLOSED', 'Cannot take HEADERS after the end');
-    if (!endStream) throw this.#error('PROTOCOL_ERROR', 'Cannot take trailers that do not end it');
+    if (this.remoteEnded) throw this.#error('STREAM_CLOSED', 'Cannot accept HEADERS after the end');
+    if (!endStream)
+      throw this.#error('PROTOCOL_ERROR', 'Cannot accept trailers that do not end it');
   }
 
   /** The request has ended with trailers. Throws a StreamError if the body has another length than announced. */
@@ -513,7 +514,7 @@ export class Stream {
     if (this.#bodyLeft === undefined) return;
     this.#bodyLeft -= length;
     if (this.#bodyLeft < 0 || (endStream && this.#bodyLeft > 0)) {
-      throw this.#error('PROTOCOL_ERROR', 'Cannot take a body of another length');
+      throw this.#error('PROTOCOL_ERROR', 'Cannot accept a body of another length');
     }
   }
 

@@ -20,16 +20,16 @@ import { defaultLimits } from '../../../test/support/engine.ts';
 
 const { END_STREAM, END_HEADERS, ACK, PADDED, PRIORITY } = Flag;
 
-/** A frame, as Peer.send() takes it. */
+/** A frame, as the arguments of Peer.send(). */
 type Sent = Parameters<Peer['send']>;
-/** What a peer does wrong. */
+/** Frames that violate the protocol. */
 type Wrong = readonly Sent[];
 type Code = keyof typeof ErrorCode;
 
 /** So many bytes. */
 const bytes = (length: number) => Buffer.alloc(length);
 const request = [':method', 'POST', ':scheme', 'http', ':path', '/'];
-/** HEADERS that are a whole header block, of these fields. */
+/** HEADERS with a complete block of these fields. */
 const headers = (stream: number, fields: readonly string[], flags = 0): Sent => [
   'HEADERS',
   { stream, flags: END_HEADERS | flags, payload: encodeHeaders(fields) },
@@ -37,7 +37,7 @@ const headers = (stream: number, fields: readonly string[], flags = 0): Sent => 
 
 const nameOf = (wrong: Wrong) => inspect(wrong, { depth: 3, breakLength: Infinity });
 
-/** Each of these ends the connection with that code, where stream 1 is open, and 3 over. */
+/** Asserts that each violation ends the connection with this code, while stream 1 is open and 3 closed. */
 function assertConnectionErrors(create: () => Peer, code: Code, wrongs: readonly Wrong[]): void {
   for (const wrong of wrongs) {
     const peer = create();
@@ -52,12 +52,12 @@ function assertConnectionErrors(create: () => Peer, code: Code, wrongs: readonly
     assert.equal(frames.at(-1)?.type, 'GOAWAY');
     assert.deepEqual([peer.connection.isOver, peer.connection.openStreams], [true, 0]);
     assert.equal(events.at(-1), `failed ${ErrorCode[code]}`);
-    // Nothing of a stream is still counted.
+    // No charge of a stream is left.
     assert.equal(peer.connection.onlyReceives, false, nameOf(wrong));
   }
 }
 
-/** Each of these ends stream 5 alone with that code: stream 1 goes on, and a new one is served. */
+/** Asserts that each violation ends stream 5 only, with this code: stream 1 continues, and a new one is served. */
 function assertStreamErrors(create: () => Peer, code: Code, wrongs: readonly Wrong[]): void {
   for (const wrong of wrongs) {
     const peer = create();
@@ -75,7 +75,7 @@ function assertStreamErrors(create: () => Peer, code: Code, wrongs: readonly Wro
     peer.open(7).stream.respond(ok);
     assert.deepEqual(first.events, ['data goes on', 'end']);
     assert.equal(peer.frames().at(-1)?.streamId, 7);
-    // Nothing that came for stream 5 is still counted.
+    // No charge of stream 5 is left.
     first.stream.consume('goes on'.length);
     assert.equal(peer.connection.onlyReceives, false, nameOf(wrong));
   }
@@ -101,7 +101,7 @@ test('a client whose first frame is not SETTINGS gets PROTOCOL_ERROR', () => {
 
 cutTest('frames for streams that are idle, or never can be, end the connection', (create) => {
   assertConnectionErrors(create, 'PROTOCOL_ERROR', [
-    // 0 is the connection; even ones are a server's; the others have not been opened yet.
+    // Stream 0, even-numbered streams, and idle ones.
     ...[0, 2, 4, 5, maxInt31].flatMap((stream): Wrong[] => [
       [['DATA', { stream, payload: 'x' }]],
       [['DATA', { stream, flags: END_STREAM }]],
@@ -114,7 +114,7 @@ cutTest('frames for streams that are idle, or never can be, end the connection',
     ]),
     ...[0, 2, 4].flatMap((stream): Wrong[] => [
       [['HEADERS', { stream, flags: END_HEADERS | END_STREAM, payload: post }]],
-      // Before its block is whole.
+      // In the middle of a header block.
       [['HEADERS', { stream, payload: post }]],
     ]),
     [['PRIORITY', { stream: 0, payload: bytes(5) }]],
@@ -165,7 +165,7 @@ cutTest('frames of a wrong size end the connection', (create) => {
     // No RST_STREAM may name an idle stream (section 6.4).
     [['PRIORITY', { stream: 5, payload: bytes(4) }]],
     [['PRIORITY', { stream: 2, payload: bytes(6) }]],
-    // Too small for what its flags say is in it (section 4.2).
+    // Too short for their flags (section 4.2).
     [['DATA', { stream: 1, flags: PADDED }]],
     [['DATA', { stream: 3, flags: PADDED }]],
     [['HEADERS', { stream: 5, flags: END_HEADERS | PADDED }]],
@@ -184,7 +184,7 @@ cutTest('padding that is longer than what it pads ends the connection', (create)
     Buffer.concat([Buffer.from([length]), bytes(most)]);
   const both = END_HEADERS | PADDED | PRIORITY;
   assertConnectionErrors(create, 'PROTOCOL_ERROR', [
-    // Of a stream that is over, and of one that we reset, too.
+    // On a closed stream, and on one that the server has reset, too.
     [['DATA', { stream: 3, flags: PADDED, payload: padded(1, 0) }]],
     [headers(5, ['a', 'b']), ['DATA', { stream: 5, flags: PADDED, payload: padded(1, 0) }]],
     [
@@ -209,7 +209,7 @@ cutTest('windows above 2^31 - 1 bytes end what they belong to', (create) => {
     [['WINDOW_UPDATE', { payload: word(maxInt31 - 65_535 + 1) }]],
     [window(2 ** 31)],
     [window(2 ** 32 - 1)],
-    // What stream 1 has been granted already stays on top of it (section 6.9.2).
+    // Added to the window that stream 1 already has (section 6.9.2).
     [['WINDOW_UPDATE', { stream: 1, payload: word(1) }], window(maxInt31)],
   ]);
   assertStreamErrors(create, 'FLOW_CONTROL_ERROR', [
@@ -256,7 +256,7 @@ cutTest('frames after the end of a request end their stream', (create) => {
 
 cutTest('frames for a stream that is over tell its peer so', (create) => {
   const canceled: Sent = ['RST_STREAM', { stream: 5, payload: word(ErrorCode.CANCEL) }];
-  // It opens no stream, so it is an error of the connection.
+  // It opens no stream, so it is a connection error.
   assertConnectionErrors(create, 'STREAM_CLOSED', [
     [headers(3, request)],
     [headers(5, request), canceled, headers(5, request)],
@@ -290,13 +290,13 @@ cutTest('what was on its way to a stream that we reset is passed over', (create)
   peer.send('DATA', { stream: 1, flags: PADDED, payload: bytes(10_000) });
   peer.send('WINDOW_UPDATE', { stream: 1, payload: word(1) });
   peer.send('PRIORITY', { stream: 1, payload: bytes(5) });
-  // Wrong ones as well: it is not reset twice.
+  // Violations as well: the stream is not reset twice.
   peer.send('PRIORITY', { stream: 1, payload: bytes(4) });
   peer.send('PRIORITY', { stream: 1, payload: Buffer.concat([word(1), bytes(1)]) });
   peer.send('HEADERS', { stream: 1, flags: END_HEADERS | END_STREAM, payload: trailer });
   peer.send('RST_STREAM', { stream: 1, payload: word(ErrorCode.CANCEL) });
 
-  // It counts for the window of the connection all the same.
+  // It still counts against the connection window.
   assert.deepEqual(
     peer.frames().map(({ type, streamId, payload }) => [type, streamId, payload]),
     [['WINDOW_UPDATE', 0, word(40_000).toString('hex')]],
@@ -333,9 +333,9 @@ cutTest('what RFC 9113 says to ignore is ignored', (create) => {
   const peer = create();
   peer.open(1);
 
-  // Of streams that are open, idle and a server's.
+  // On open, idle and even-numbered streams.
   for (const stream of [1, 2, 99]) peer.send('PRIORITY', { stream, payload: bytes(5) });
-  // Types, flags and settings that nobody knows.
+  // Unknown types, flags and settings.
   peer.sendRaw(Buffer.from('000001fe00000000630f', 'hex'));
   peer.sendRaw(Buffer.from('0000000aff00000000', 'hex'));
   peer.send('WINDOW_UPDATE', { flags: 0xff, payload: word(1) });
@@ -407,7 +407,7 @@ cutTest('malformed trailers end their stream', (create) => {
   ];
   assertStreamErrors(create, 'PROTOCOL_ERROR', [
     ...trailers.map((fields): Wrong => [headers(5, request), headers(5, fields, END_STREAM)]),
-    // Trailers that do not end it.
+    // Trailers without END_STREAM.
     [headers(5, request), headers(5, ['a', 'b'])],
     [headers(5, request), ['DATA', { stream: 5, payload: bytes(0) }], headers(5, request)],
   ]);
@@ -418,12 +418,12 @@ cutTest('a body that is not as long as content-length says ends its stream', (cr
     headers(5, [...request, 'content-length', `${length}`], flags);
   const data = (payload: string, flags = 0): Sent => ['DATA', { stream: 5, payload, flags }];
   assertStreamErrors(create, 'PROTOCOL_ERROR', [
-    // More,
+    // Too long,
     [promised(3), data('four')],
     [promised(3), data('ab'), data('cd')],
     [promised(0), data('x')],
     [promised(3), data('abc'), data('d', END_STREAM)],
-    // and less.
+    // and too short.
     [promised(1, END_STREAM)],
     [promised(3), data('ab', END_STREAM)],
     [promised(3), data('ab'), data('', END_STREAM)],
@@ -435,7 +435,7 @@ cutTest('a body that is not as long as content-length says ends its stream', (cr
     [promised(0), data('', END_STREAM)],
     [promised(3), data('ab'), data('c', END_STREAM)],
     [promised(3), data('abc'), headers(5, ['a', 'b'], END_STREAM)],
-    // Padding is no part of the body.
+    // Padding does not count.
     [promised(3), data('\u0002abc\0\0', PADDED | END_STREAM)],
   ];
   for (const frames of right) {

@@ -14,7 +14,7 @@ import { createServer } from '../../../test/support/engine.ts';
 const authority = await certificate({ name: 'authority' });
 const [own, client] = await Promise.all([certificate(), certificate({ signer: authority })]);
 
-/** A server that clients show certificates to, with room for one long chain and a part of another. */
+/** A server with client certificates, and memory for one long chain and a part of another. */
 async function serve() {
   const incidents: Incident[] = [];
   const onIncident = (incident: Incident) => incidents.push(incident);
@@ -28,7 +28,9 @@ const greeting = Buffer.concat([preface, frameOf(FrameType.SETTINGS, 0, 0, Buffe
 const ping = (text: string) => frameOf(FrameType.PING, 0, 0, Buffer.from(text));
 const answerTo = (text: string) => frameOf(FrameType.PING, Flag.ACK, 0, Buffer.from(text));
 
-/** Whether a connection is served, after these bytes; else the server closes it, a turn after its first answer. */
+/**
+ * True if a connection is served after these bytes; otherwise the server closes it, a turn after its first output.
+ */
 async function isServed(socket: TLSSocket, more = Buffer.alloc(0)): Promise<boolean> {
   let heard = Buffer.alloc(0);
   let isClosed = false;
@@ -54,13 +56,12 @@ test('listen() with client CAs limits the bytes of long chains until their conne
   const ordinary = dialTls(port, client);
 
   assert.equal(second, false);
-  const message =
-    'Cannot keep more than 131072 bytes of long certificate chains that clients have shown';
+  const message = 'Cannot keep more than 131072 bytes of long client certificate chains';
   assert.partialDeepStrictEqual(incidents, [{ reason: 'handshake_dropped', message }]);
   assert.equal(await isServed(ordinary), true);
   assert.equal(first.closed, false);
   first.destroy();
-  // The server learns of it a moment later.
+  // The server notices it a moment later.
   await eventually('room for another', async () => {
     const third = dialTls(port, long);
     const isTaken = await isServed(third);
@@ -73,7 +74,7 @@ test('listen() with client CAs limits the bytes of long chains until their conne
 test('listen() with client CAs does not count data after the handshake as certificates', async () => {
   using running = await serve();
   const { port, incidents } = running;
-  // Of a type that nobody knows: they are ignored (RFC 9113 section 4.1).
+  // Frames of an unknown type, which are ignored (RFC 9113 section 4.1).
   const strange = Buffer.concat(
     Array.from({ length: 4 }, () => frameOf(0xfa, 0, 0, Buffer.alloc(16_000))),
   );
@@ -86,11 +87,11 @@ test('listen() with client CAs does not count data after the handshake as certif
   for (const socket of all) socket.destroy();
 });
 
-/** A way to a port on which the end of a handshake goes no sooner than what is said after it. */
+/** A connection that sends the end of its handshake together with the data after it. */
 function atOnce(port: number): Duplex {
   const tcp = connect(port, '127.0.0.1').on('error', () => {});
   let held = Buffer.alloc(0);
-  // The hello goes at once; what comes after it is held until it is enough.
+  // The ClientHello is sent at once; later data is held until there is enough.
   const least = [0, 64_000];
   const wire = new Duplex({
     read() {},

@@ -9,7 +9,7 @@ import { dial } from '../../transport/client.ts';
 const [own, signer] = await Promise.all([certificate(), certificate({ name: 'authority' })]);
 const spiffe = 'spiffe://example.org/ns/shop/sa/cart';
 
-/** Calls over TLS with a certificate of these names, and gives the line of the log. */
+/** Makes a call over TLS with a certificate of these names; returns its log line. */
 async function lineOf(names: Parameters<typeof certificate>[0], engine: 'direct' | 'grpc-js') {
   const pair = await certificate({ ...names, signer });
   await using running = await serve({

@@ -55,7 +55,7 @@ function withoutMapping(address: string): string {
   return /^::ffff:\d+\.\d+\.\d+\.\d+$/i.test(address) ? address.slice(7) : address;
 }
 
-/** Avoids loading node:tls, which takes 7 MB, as it is loaded anyway if there is a TLS socket. */
+/** Does not use node:tls, which takes 7 MB and is loaded only for TLS. */
 function isTls(socket: Socket): socket is TLSSocket {
   return 'encrypted' in socket;
 }

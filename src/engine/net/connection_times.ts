@@ -34,7 +34,7 @@ export const lingerMs = 1000;
 
 const noAnswer: Incident = {
   reason: 'keepalive_timeout',
-  message: 'Cannot hear the peer: it has not answered a PING',
+  message: 'Cannot reach the peer: it has not answered a PING',
 };
 
 const noReader: Incident = {

@@ -117,7 +117,7 @@ export function createHttp2Server({
   };
   const eviction: Incident = {
     reason: 'evicted',
-    message: `Cannot keep an idle connection: there are ${maxConnections}, and another one comes`,
+    message: `Cannot keep an idle connection: there are ${maxConnections}, and a new one needs a slot`,
   };
   let ticker: NodeJS.Timeout | undefined;
   let shutdown: PromiseWithResolvers<void> | undefined;
@@ -160,7 +160,7 @@ export function createHttp2Server({
     const owner = ownerOf(socket.remoteAddress);
     if (places.size >= maxConnections && !makeRoom(owner)) {
       report(
-        { reason: 'refused', message: `Cannot take more than ${maxConnections} connections` },
+        { reason: 'refused', message: `Cannot accept more than ${maxConnections} connections` },
         socket,
       );
       socket.destroy();

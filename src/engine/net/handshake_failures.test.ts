@@ -20,7 +20,7 @@ const [client, expired, stranger, hello] = await Promise.all([
 ]);
 const mutual = { ...own, clientCa: authority.cert };
 
-/** A server without methods that keeps what goes wrong. */
+/** A server without methods that records its incidents. */
 async function serveTls(files: TlsFiles) {
   const incidents: { reason: string; message: string; peer: string }[] = [];
   const server = createServer({ onIncident: (event) => void incidents.push(event) });
@@ -31,7 +31,7 @@ async function serveTls(files: TlsFiles) {
 const tls11 = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' } as const;
 const tls12 = { maxVersion: 'TLSv1.2' } as const;
 
-/** What a client of Node's comes with that is refused, by the reason. */
+/** Options of Node clients that are refused, by reason. */
 const refused: [reason: string, what: string, files: TlsFiles, options: ConnectionOptions][] = [
   ['no_client_certificate', 'TLS 1.3', mutual, {}],
   ['no_client_certificate', 'TLS 1.2', mutual, tls12],
@@ -66,7 +66,7 @@ for (const [reason, what, files, options] of refused) {
 /** Fatal, and unknown_ca (RFC 8446, section 6). */
 const alert = Buffer.from('15030300020230', 'hex');
 
-/** What is said to a port by hand, and by what it is refused. */
+/** Raw bytes that are refused, by reason. */
 const said: [reason: string, words: readonly Buffer[], message: RegExp][] = [
   ['plaintext', [Buffer.from('GET / HTTP/1.1\r\n\r\n')], /plaintext/],
   ['plaintext', [Buffer.from('CONNECT a:1 HTTP/1.1\r\n\r\n')], /plaintext/],
@@ -83,7 +83,7 @@ for (const [index, [reason, words, message]] of said.entries()) {
 
     for (const word of words) {
       socket.write(word);
-      // The server has answered the first when the second is sent.
+      // The server answers the first before the second is sent.
       if (word === hello) await once(socket, 'data');
     }
     await once(socket.resume(), 'close');
@@ -108,7 +108,7 @@ test('a connection closed before its first byte is no failed handshake; one clos
   assert.deepEqual(reasons, ['handshake_reset']);
 });
 
-/** A connection in plain text that has no errors of its own. */
+/** A plaintext connection without an error listener of its own. */
 async function dial(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1').on('error', () => {});
   await once(socket, 'connect');

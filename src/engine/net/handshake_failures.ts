@@ -21,13 +21,14 @@ export function handshakeIncident(
   if (typeof authorizationError === 'string') return certificateIncident(authorizationError);
   if (code === undefined || code === 'ECONNRESET' || code === 'EPIPE') {
     // A client, such as Node's, that verifies the server certificate after sending its last handshake message.
-    const message = 'The client has left during the handshake; it may not trust the certificate';
+    const message =
+      'The client has disconnected during the handshake; it may not trust the certificate';
     return bytesRead === 0 ? undefined : incident('reset', message);
   }
   const known = incidents.get(code);
   if (known) return known;
   const alert = /_ALERT_(?<name>\w+)$/.exec(code)?.groups?.['name'];
-  if (alert === undefined) return incident('other', `Cannot go on with the handshake: ${code}`);
+  if (alert === undefined) return incident('other', `Cannot complete the handshake: ${code}`);
   const rule = `The client has refused the handshake: ${wordsOf(alert)}`;
   return incident('rejected_by_client', alert === 'UNKNOWN_CA' ? `${rule}${untrusted}` : rule);
 }
@@ -38,10 +39,10 @@ function incident(failure: HandshakeFailure, message: string): Incident {
   return { reason: `handshake_${failure}`, message };
 }
 
-const notTls = incident('plaintext', 'Cannot take plaintext on a TLS port');
+const notTls = incident('plaintext', 'Cannot accept plaintext on a TLS port');
 const noCipher = incident(
   'no_shared_cipher',
-  'Cannot find a cipher suite, group or signature algorithm that the client offers and the key can have',
+  'Cannot negotiate a cipher suite, group or signature algorithm with the client',
 );
 
 const incidents: ReadonlyMap<string, Incident> = new Map([
@@ -51,7 +52,7 @@ const incidents: ReadonlyMap<string, Incident> = new Map([
   ['ERR_SSL_WRONG_VERSION_NUMBER', notTls],
   [
     'ERR_SSL_UNSUPPORTED_PROTOCOL',
-    incident('old_version', 'Cannot speak TLS below 1.2, which is all that the client offers'),
+    incident('old_version', 'Cannot use TLS below 1.2: the client offers no newer version'),
   ],
   ['ERR_SSL_NO_SHARED_CIPHER', noCipher],
   ['ERR_SSL_NO_SHARED_GROUP', noCipher],
@@ -61,11 +62,11 @@ const incidents: ReadonlyMap<string, Incident> = new Map([
   ['ERR_SSL_NO_SHARED_SIGNATURE_ALGORITHMS', noCipher],
   [
     'ERR_SSL_NO_APPLICATION_PROTOCOL',
-    incident('no_shared_protocol', 'Cannot speak what the client offers in ALPN: it is not h2'),
+    incident('no_shared_protocol', 'Cannot negotiate ALPN: the client does not offer h2'),
   ],
   [
     'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
-    incident('no_client_certificate', 'Cannot serve a client that shows no certificate'),
+    incident('no_client_certificate', 'Cannot serve a client without a certificate'),
   ],
   [
     'ERR_TLS_HANDSHAKE_TIMEOUT',

@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { Handshakes } from './handshakes.ts';
 
-/** Handshakes that begin and end when they are told to, and what has become of each. */
+/** Handshakes that the test begins and ends, and their results. */
 function create(max: number) {
   const begun: string[] = [];
   const dropped: string[] = [];

@@ -12,7 +12,7 @@ import type { GrpcServerOptions } from '../grpc/server.ts';
 import type { TlsFiles } from './tls_options.ts';
 import { createServer } from '../../../test/support/engine.ts';
 
-/** A server without methods: connections are all there is to see. */
+/** A server without methods, to observe connections. */
 async function serveTls(files: TlsFiles, options?: Partial<GrpcServerOptions>) {
   const server = createServer(options);
   const port = (await server.listen({ host: '127.0.0.1', port: 0 }, files)) ?? 0;
@@ -21,16 +21,16 @@ async function serveTls(files: TlsFiles, options?: Partial<GrpcServerOptions>) {
 
 const hello = await clientHello();
 
-/** Connects and says nothing. */
+/** Connects and sends nothing. */
 async function begin(port: number, localAddress = '127.0.0.1') {
   const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => {});
-  // Of a server in a hurry it may hear a reset, and is closed all the same.
+  // It may be reset by a busy server, and is closed all the same.
   const closed = new Promise<void>((resolve) => socket.resume().on('close', () => resolve()));
   await once(socket, 'connect');
   return { socket, closed, peer: `${socket.localAddress}:${socket.localPort}` };
 }
 
-/** The same so often, one after the other. */
+/** Connects several times, one after the other. */
 async function beginOneByOne(port: number, count: number) {
   const begun = [];
   while (begun.length < count) begun.push(await begin(port));
@@ -130,7 +130,7 @@ test('listen() with TLS serves another address first, and reports what it drops 
     more.map(({ socket }) => socket.closed),
     [false, false],
   );
-  const message = 'Cannot take more than 3 TLS handshakes at once';
+  const message = 'Cannot accept more than 3 TLS handshakes at once';
   assert.deepEqual(incidents, [{ reason: 'handshake_dropped', message, peer: oldest?.peer }]);
   for (const { socket } of more) socket.destroy();
 });
@@ -140,7 +140,7 @@ test('listen() with TLS completes the handshakes of a burst of clients', async (
   const onIncident = ({ reason }: { reason: string }) => reasons.push(reason);
   using running = await serveTls(await certificate(), { maxHandshakes: 10, onIncident });
 
-  // So many at a time as can wait behind them.
+  // As many at a time as the queue holds.
   const all = await Promise.all(Array.from({ length: 50 }, () => handshake(running.port)));
 
   assert.deepEqual(
@@ -220,7 +220,7 @@ test('listen() with TLS ends a handshake after 10 s, whatever arrives', async ()
   const [silent, half, slow] = await Promise.all([begin(port), begin(port), begin(port)]);
 
   half.socket.write(hello);
-  // A byte of it every 100 ms would take longer.
+  // One byte every 100 ms would take longer.
   const bytes = hello.values();
   const writing = setInterval(() => slow.socket.write(Buffer.of(bytes.next().value ?? 0)), 100);
   await Promise.all([silent.closed, half.closed, slow.closed]);
@@ -246,7 +246,7 @@ test('setTls() affects later handshakes only', async () => {
   assert.ok('serial' in before && 'serial' in after);
   assert.notEqual(after.serial, before.serial);
   assert.partialDeepStrictEqual(after, { protocol: 'TLSv1.3', alpn: 'h2' });
-  // The rules are still the same.
+  // The cipher suites are unchanged.
   const cbc = await handshake(running.port, { ...tls12, ciphers: 'ECDHE-RSA-AES128-SHA256' });
   assert.ok('refused' in cbc);
   assert.equal(open.destroyed, false);

@@ -54,7 +54,7 @@ export class Listeners {
     this.#onSocket = onSocket;
     this.#onAccept = onAccept;
     this.#report = report;
-    const message = `Cannot take more than ${maxHandshakes} TLS handshakes at once`;
+    const message = `Cannot accept more than ${maxHandshakes} TLS handshakes at once`;
     this.#handshakes = new Handshakes({
       max: maxHandshakes,
       onDrop: (socket) => report({ reason: 'handshake_dropped', message }, socket),
@@ -136,7 +136,7 @@ export class Listeners {
 }
 
 function tooLong(most: number): string {
-  return `Cannot keep more than ${most} bytes of long certificate chains that clients have shown`;
+  return `Cannot keep more than ${most} bytes of long client certificate chains`;
 }
 
 /**

@@ -7,14 +7,14 @@ interface Tenant {
   isIdle: boolean;
 }
 
-/** Places of which each `enter` says the address and gives a name. */
+/** Slots, each entered with an address and a name. */
 function create() {
   const places = new Places<Tenant>();
   const enter = (address: string, name = address): Place<Tenant> =>
     places.enter({ name, isIdle: true }, address);
   const crowd = (address: string, count: number) =>
     Array.from({ length: count }, (_, i) => enter(address, `${address}${i}`));
-  /** Who would go for somebody from there, and whether that evens out. */
+  /** The holder that would be closed for this address, and whether that evens out the shares. */
   const goes = (address: string) => {
     let evens: boolean | undefined;
     const place = places.find(address, (_, isFairer) => ((evens = isFairer), true));
@@ -131,7 +131,7 @@ test('leave() frees a slot once', () => {
 test('find() agrees with an exhaustive search after random operations', () => {
   const { places, enter, goes } = create();
   const held: Place<Tenant>[] = [];
-  /** By how long they wait: the last has just begun to. */
+  /** Sorted by idle time, shortest last. */
   const waiting: Place<Tenant>[] = [];
   let seed = 1;
   const random = (below: number) => {
@@ -173,7 +173,7 @@ test('find() agrees with an exhaustive search after random operations', () => {
     if (found === undefined) continue;
     const goer = ofMost.find(({ holder }) => holder.name === found);
     assert.ok(goer, `${found} is not of those with ${most}`);
-    // Of its address it waits longest.
+    // It is the longest idle of its address.
     assert.equal(
       waiting.find(({ address }) => address === goer.address),
       goer,

@@ -12,7 +12,7 @@ import {
   type Http2TestOptions,
 } from '../../../test/support/engine.ts';
 
-/** A socket whose other end takes what is written when it is told to, or at once. */
+/** A socket whose peer reads when the test says so, or at once. */
 class SlowSocket extends Socket {
   readonly #isQuick: boolean;
   readonly #waiting: [bytes: Buffer, taken: () => void][] = [];
@@ -30,12 +30,12 @@ class SlowSocket extends Socket {
     if (this.#isQuick) this.takeNext();
   }
 
-  /** Node would look for a handle first. */
+  /** Node's own would need a handle. */
   override _final(done: () => void): void {
     done();
   }
 
-  /** Takes the next of what was written, if there is any. */
+  /** Reads the next write, if there is one. */
   takeNext(): boolean {
     const [next] = this.#waiting.splice(0, 1);
     if (!next) return false;
@@ -52,7 +52,7 @@ const pingAnswer = frameOf(FrameType.PING, Flag.ACK, 0, Buffer.from('goingout'))
 const ping = frameOf(FrameType.PING, 0, 0, Buffer.alloc(8));
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A connection with a call, of which the peer has taken nothing. */
+/** A connection with a call, of whose response the peer has read nothing. */
 async function openCall(t: TestContext, maxConnections = 100) {
   t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
   const clock = { now: 0 };
@@ -81,7 +81,7 @@ async function openCall(t: TestContext, maxConnections = 100) {
   return { server, socket, pass, answer };
 }
 
-/** A connection that has said all that it has to say, of which the peer has taken nothing. */
+/** A connection that is over, of whose output the peer has read nothing. */
 async function sayAll(t: TestContext) {
   const call = await openCall(t);
   void call.server.shutdown();
@@ -170,7 +170,7 @@ test('an evicted connection is closed at once, even if its peer reads nothing', 
   server.destroy();
 });
 
-/** A server that answers nothing by itself, with so many requests on one connection. */
+/** A server that does not answer on its own, with so many requests on one connection. */
 async function openStreams(
   socket: Socket,
   count: number,
@@ -206,7 +206,7 @@ async function openStreams(
   return { server, streams, failed, incidents };
 }
 
-/** A header block of 8 KiB, about as large as responses have them. */
+/** A header block of 8 KiB, about the maximum of responses. */
 const largeBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(8192)]);
 
 test('a response is charged at once, not at the end of the turn', async () => {
@@ -233,7 +233,7 @@ test('a response is charged at once, not at the end of the turn', async () => {
   server.destroy();
 });
 
-const tooMuch = 'goaway_enhance_your_calm: Cannot hold so much for one peer';
+const tooMuch = 'goaway_enhance_your_calm: Cannot buffer so much for one peer';
 
 for (const when of ['at once', 'in a turn of its own']) {
   test(`unread header blocks are limited by the byte limit, if they are sent ${when}`, async () => {
@@ -292,7 +292,7 @@ test('unread header blocks of many peers share one limit', async () => {
     const socket = new SlowSocket();
     server.attach(socket);
     socket.push(Buffer.concat([preface, settings, ...requests]));
-    // Far beyond the budget they are refused.
+    // Far above the limit they are refused.
     const before = incidents.length;
     const refused = () =>
       incidents.slice(before).filter((reason) => reason === 'rst_stream_refused_stream').length;
@@ -307,7 +307,7 @@ test('unread header blocks of many peers share one limit', async () => {
     await turn();
   }
 
-  // Half as much again for those that have no more than their share, and one has what any connection may have.
+  // 50 % above the limit for peers within their share, plus what one connection may have unread.
   const bound = 1.5 * maxBufferedBytes + defaultLimits.maxUnreadBytes;
   assert.ok(most <= bound, `${most} bytes`);
   const cut = incidents.filter((reason) => reason === 'goaway_enhance_your_calm');
@@ -370,7 +370,7 @@ test('a peer that does not read its PING ACKs is no longer read from', async () 
   server.destroy();
 });
 
-/** A connection with responses of 2 KiB each that its peer has to read, and a clock. */
+/** A connection with unread responses of 2 KiB each, and a clock. */
 async function answered(t: TestContext, count: number) {
   t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
   const clock = { now: 0 };

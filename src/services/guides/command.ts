@@ -26,12 +26,12 @@ export const guide: Command = {
       name: 'message',
       value: 'TEXT',
       isText: true,
-      help: 'what to send instead of what the guide sends; greet asks',
+      help: 'text to send instead of that of the guide; not for greet',
     },
   ],
   examples: [
     ['guide hello', 'Send "World", as the hello guide does'],
-    ['guide unary --message "Anybody there?"', 'Send words of your own'],
+    ['guide unary --message "Anybody there?"', 'Send another text'],
     ['guide greet', 'Choose one of the four kinds of call'],
   ],
   async run(args, io) {

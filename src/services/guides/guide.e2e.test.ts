@@ -16,7 +16,7 @@ const menu = `1. SayHello - Unary
 Which rpc would you like to make: `;
 const question = 'Please enter a name (or nothing to stop chatting): ';
 
-/** What a guide's client prints, with the text it is told to send or the lines it is given. */
+/** The output of a guide's client, with this input. */
 async function play(
   name: string,
   { args = [], input = '' }: { args?: string[]; input?: string } = {},
@@ -111,7 +111,7 @@ test("guide dials the guide's port if --addr has none", async () => {
   using program = install();
   const errorOf = async (name: string, addr: string) =>
     (await program.run(['guide', name, '--addr', addr])).err;
-  // Nobody can serve there.
+  // Nothing can listen there.
   const dialled = await Promise.all([
     errorOf('hello', '255.255.255.255'),
     errorOf('sample', '255.255.255.255'),

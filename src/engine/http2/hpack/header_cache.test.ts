@@ -16,7 +16,7 @@ import { withRandom } from '../../../../test/hpack/random.ts';
 
 const maxHeaderListSize = 4096;
 
-/** Whether the decoder gives out for a block what it gave out before. */
+/** True if the decoder returns the same list for a block as before. */
 function isKept(decoder: HpackDecoder, octets: Buffer): boolean {
   return decoder.decode(octets) === decoder.decode(octets);
 }
@@ -128,7 +128,7 @@ test('decode() empties the cache when the table has changed', () => {
 
 test('decode() stops caching for a while after a full cache without a hit', () => {
   const decoder = createHpackDecoder({ maxHeaderListSize });
-  // That one came again was before the table changed.
+  // Its hit was before the table changed.
   assert.ok(isKept(decoder, get));
   decoder.decode(insert('a', '1'));
   for (let i = 0; i < 65; i++) decoder.decode(plain('x', String(i)));
@@ -187,7 +187,7 @@ function outcome(decoder: HpackDecoder, octets: Buffer): HeaderList | string {
   }
 }
 
-/** What a list says, whether it is kept or not. */
+/** The contents of a list, cached or not. */
 function said(result: HeaderList | string): unknown {
   return typeof result === 'string' ? result : [result.fields, result.tooLarge];
 }

@@ -22,7 +22,7 @@ function decode(octets: Buffer): string {
   return readHuffman(new BlockReader(octets), octets.length);
 }
 
-/** Octets out of ones and zeros. */
+/** Octets from a string of ones and zeros. */
 function bits(text: string): Buffer {
   return Buffer.from(text.match(/.{8}/g)?.map((octet) => Number.parseInt(octet, 2)) ?? []);
 }
@@ -106,7 +106,7 @@ test('readHuffman() rejects 8 or more bits of padding', () => {
 test('readHuffman() rejects padding with a 0 bit', () => {
   for (let zeros = 1; zeros < 8; zeros++) {
     const length = (8 - ((5 * zeros) % 8)) % 8;
-    // No code of up to 7 bits is that.
+    // No code of up to 7 bits has this form.
     const padding = `${'1'.repeat(length - 1)}0`;
     assert.throws(() => decode(bits('00000'.repeat(zeros) + padding)), { name: 'HpackError' });
   }

@@ -7,7 +7,7 @@ import { encodeHeaders, encodeTableSizeUpdate } from './encoder.ts';
 import { type Random, withRandom } from '../../../../test/hpack/random.ts';
 import { serveRaw } from '../../../../test/hpack/raw_server.ts';
 
-/** What each side says of its table: the server's sizes come one after the other. */
+/** The table sizes that each side announces, the server's one after the other. */
 const connections: readonly { server: number[]; client?: number }[] = [
   { server: [4096] },
   { server: [4096], client: 0 },
@@ -39,7 +39,7 @@ for (const { server: sizes, client: headerTableSize } of connections) {
         },
       });
       const session = connect(server.url, {
-        // Else nghttp2 takes no more than 4096 of what it is offered.
+        // Otherwise nghttp2 uses at most 4096 of the announced size.
         maxDeflateDynamicTableSize: 65_536,
         settings: headerTableSize === undefined ? {} : { headerTableSize },
       });
@@ -65,7 +65,7 @@ for (const { server: sizes, client: headerTableSize } of connections) {
   });
 }
 
-/** Resolves to the response's headers. */
+/** Sends a request; resolves with the response's headers. */
 async function ask(session: ClientHttp2Session, list: string[]): Promise<string[]> {
   const stream = session.request(list, { endStream: true });
   const { promise, resolve, reject } = Promise.withResolvers<string[]>();
