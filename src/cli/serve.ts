@@ -19,7 +19,7 @@ export const serve: Command = {
   summary: 'Serve until SIGTERM',
   flags: settingFlags,
   examples: [
-    ['serve', 'Serve everything on ports 50051 and 9999'],
+    ['serve', 'Serve everything on the default ports'],
     ['serve --listen 127.0.0.1:0 --log-format json', 'Take a free port of this machine alone'],
     ['serve --shutdown-delay 5s --drain-timeout 30s', 'Leave slowly, behind a load balancer'],
   ],
