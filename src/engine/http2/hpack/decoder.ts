@@ -29,10 +29,8 @@ export class HpackDecoder {
   readonly #maxHeaderListSize: number;
   readonly #maxDecodedSize: number;
   readonly #cache: HeaderCache | undefined;
-  /** The most that a size update may ask for. */
-  #maxTableSize: number;
-  /** What the next block's first size update must not exceed, if it has to begin with one. */
-  #shrinkTo: number | undefined;
+  /** The most that a size update may ask for: we never announce another SETTINGS_HEADER_TABLE_SIZE. */
+  readonly #maxTableSize: number;
 
   constructor({
     maxTableSize = 4096,
@@ -62,22 +60,12 @@ export class HpackDecoder {
   }
 
   /**
-   * Takes note that the peer has acknowledged our SETTINGS_HEADER_TABLE_SIZE. If its table may be
-   * larger than that now, its next block has to make it smaller (RFC 9113 section 4.3.1), to the
-   * smallest size there was in between (RFC 7541 section 4.2).
-   */
-  setMaxTableSize(size: number): void {
-    this.#maxTableSize = size;
-    if (size < (this.#shrinkTo ?? this.table.maxSize)) this.#shrinkTo = size;
-  }
-
-  /**
    * Gives what a whole block says, without whether the peer marked a field as never indexed: that is
    * for those who pass it on (RFC 7541 section 6.2.3). Throws a HpackError.
    */
   decode(block: Buffer): HeaderList {
     const { generation } = this.table;
-    const known = this.#shrinkTo === undefined && this.#cache?.get(block, generation);
+    const known = this.#cache?.get(block, generation);
     if (known) return known;
 
     const reader = new BlockReader(block);
@@ -101,13 +89,9 @@ export class HpackDecoder {
   #updateSize(reader: BlockReader): void {
     while (!reader.done && isSizeUpdate(reader.peek())) {
       const size = readInteger(reader, sizeUpdate.mask);
-      const most = this.#shrinkTo ?? this.#maxTableSize;
-      if (size > most) throw new HpackError(`the dynamic table has at most ${most} octets now`);
-      this.#shrinkTo = undefined;
+      const most = this.#maxTableSize;
+      if (size > most) throw new HpackError(`the dynamic table has at most ${most} octets`);
       this.table.resize(size);
-    }
-    if (this.#shrinkTo !== undefined) {
-      throw new HpackError('it has to begin with a smaller size of the dynamic table');
     }
   }
 
