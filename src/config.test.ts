@@ -21,10 +21,7 @@ test('loadConfig() requires nothing: every setting has a valid default', () => {
   const config = loadConfig({ flags: {}, env: {} });
 
   assert.partialDeepStrictEqual(config, {
-    listen: [
-      { text: ':50051', host: undefined, port: 50_051 },
-      { text: ':9999', host: undefined, port: 9999 },
-    ],
+    listen: [{ text: ':50051', host: undefined, port: 50_051 }],
     healthListen: [],
     adminListen: [{ text: ':9464', host: undefined, port: 9464 }],
     engine: 'direct',
@@ -259,8 +256,8 @@ test('loadConfig() serves plaintext health on :50052 with TLS, otherwise nowhere
 test('loadConfig() rejects an address that is in two lists, however it is written', () => {
   const problems = (flags: Record<string, string>) => problemsOf({ flags, env: {} });
 
-  assert.deepEqual(problems({ 'admin-listen': ':9999' }), [
-    '--admin-listen ":9999": must not be one of --listen as well',
+  assert.deepEqual(problems({ 'admin-listen': ':50051' }), [
+    '--admin-listen ":50051": must not be one of --listen as well',
   ]);
   assert.deepEqual(problems({ listen: ':1', 'health-listen': '127.0.0.1:1,:2,:0' }), [
     '--health-listen "127.0.0.1:1": must not overlap ":1" of --listen',
@@ -270,7 +267,7 @@ test('loadConfig() rejects an address that is in two lists, however it is writte
   ]);
   assert.deepEqual(problems({ listen: ':0,:0', 'health-listen': ':0', 'admin-listen': ':0' }), []);
   // Nobody asked for the default of a list that cannot be read.
-  assert.deepEqual(problems({ listen: '1', 'admin-listen': ':9999' }).length, 1);
+  assert.deepEqual(problems({ listen: '1', 'admin-listen': ':50051' }).length, 1);
 });
 
 test('loadConfig() returns a key that prints as its path only', async (t) => {

@@ -129,7 +129,7 @@ Flags:
   -V, --version print the version, and the commit it was built from
 
 Examples:
-  # Serve everything on ports 50051 and 9999
+  # Serve everything on the default ports
   greeter
   # Call it, from another terminal
   greeter ${io.firstCall ?? 'health -addr localhost:50051'}

@@ -37,8 +37,14 @@ test('docs/copy.md creates a project whose types, lint and unit tests pass', (t)
   assert.ok(blocks.length >= 7);
   assert.equal(run(folder, 'git status --porcelain'), '');
   const node = process.execPath;
+  run(folder, `${node} --test test/{dockerfile,manifests}.test.ts`);
   const help = run(folder, `${node} dist/todo.mjs serve --help && ${node} dist/todo.mjs --help`);
   assert.match(help, /TODO_LISTEN/);
   assert.doesNotMatch(help, /greeter|guide|parrot/i);
-  assert.doesNotMatch(run(folder, 'cat .ci/run docs/README.md'), /foreign\/run|copy\.(?:md|check)/);
+  const deleted = /foreign\/run|image\/foreign|(?:copy|own_client|interop|clients)\.(?:md|check)/;
+  assert.doesNotMatch(run(folder, 'cat .ci/* docs/README.md'), deleted);
+  const files =
+    'src/config.ts src/main.ts src/services.ts Dockerfile k8s docs/{README,commands,settings}.md';
+  const names = `git grep -liE "guides?\\b|\\b9999\\b" -- ${files}`;
+  assert.equal(run(folder, `${names} || true`), '');
 });

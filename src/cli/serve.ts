@@ -19,7 +19,7 @@ export const serve: Command = {
   summary: 'Serve until SIGTERM',
   flags: settingFlags,
   examples: [
-    ['serve', 'Serve everything on ports 50051 and 9999'],
+    ['serve', 'Serve everything on the default ports'],
     ['serve --listen 127.0.0.1:0 --log-format json', 'Use a free port of the loopback interface'],
     ['serve --shutdown-delay 5s --drain-timeout 30s', 'Shut down slowly, behind a load balancer'],
   ],

@@ -5,11 +5,11 @@ import { startLines, stopLine } from './start_lines.ts';
 
 const config = loadConfig({ flags: {}, env: {} });
 const services = [
-  'unary.Unary',
-  'Hello',
-  'SampleService',
-  'helloworld.Greeter',
-  'greet.Greeter',
+  'shop.v1.Orders',
+  'Ping',
+  'warehouse.Bins',
+  'helpdesk.v1.Tickets',
+  'chat.v2.Chat',
   'grpc.health.v1.Health',
 ];
 const grpc = [
@@ -24,15 +24,15 @@ test('startLines() shows addresses, services, metrics, a command to try and how 
     app,
     config,
     program: 'npm start --',
-    firstCall: 'guide hello',
+    firstCall: 'call ping',
   });
 
   assert.equal(
     lines,
     `gRPC      localhost:50051, 127.0.0.1:9999
-Services  unary.Unary, Hello, SampleService, helloworld.Greeter and 2 more
+Services  shop.v1.Orders, Ping, warehouse.Bins, helpdesk.v1.Tickets and 2 more
 Metrics   http://localhost:9464/metrics
-Try       npm start -- guide hello
+Try       npm start -- call ping
 Stop      Ctrl-C; open calls have 20s to finish
 `,
   );
@@ -46,7 +46,7 @@ test('startLines() names every service that fits, and the health port', () => {
   const [first, second, third] = startLines({ app: few, config, program: 'greeter' }).split('\n');
 
   assert.equal(first, 'gRPC      localhost:50051, 127.0.0.1:9999; health on localhost:50052');
-  assert.equal(second, 'Services  unary.Unary, Hello, SampleService, helloworld.Greeter');
+  assert.equal(second, 'Services  shop.v1.Orders, Ping, warehouse.Bins, helpdesk.v1.Tickets');
   assert.equal(third, 'Metrics   off');
 });
 

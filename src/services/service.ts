@@ -14,7 +14,7 @@ export interface Policy<Method extends string = string> {
   quiet?: Methods<Method>;
 }
 
-/** Methods by their names in the definition, such as `sayHello`. */
+/** Methods by their names in the definition, such as `getTodo`. */
 type Methods<Method extends string> = 'all' | readonly Method[];
 
 /** A service of the list in services.ts; `Deps` are the dependencies of its implementation. */

@@ -3,22 +3,22 @@ import { test } from 'node:test';
 import { createUnknownMethods } from './unknown_method.ts';
 
 const paths = [
-  '/helloworld.Greeter/SayHello',
-  '/greet.Greeter/SayHello',
-  '/greet.Greeter/InteractingHello',
-  '/Hello/Hello',
+  '/radio.Speaker/SendLine',
+  '/voice.Speaker/SendLine',
+  '/voice.Speaker/ExchangingLines',
+  '/Piano/Play',
 ];
 
 test('createUnknownMethods() names the most similar method of the service', () => {
   const describe = createUnknownMethods(paths);
   const meant: Record<string, string> = {
-    '/greet.Greeter/SayHelo': 'SayHello',
-    '/greet.Greeter/sayhello': 'SayHello',
-    '/greet.Greeter/InteractHello': 'InteractingHello',
+    '/voice.Speaker/SendLne': 'SendLine',
+    '/voice.Speaker/sendline': 'SendLine',
+    '/voice.Speaker/ExchangeLines': 'ExchangingLines',
   };
 
   for (const [path, method] of Object.entries(meant)) {
-    const nearest = `the nearest is /greet.Greeter/${method}`;
+    const nearest = `the nearest is /voice.Speaker/${method}`;
     assert.equal(describe(path), `Cannot find method ${path}; ${nearest}`);
   }
 });
@@ -26,12 +26,12 @@ test('createUnknownMethods() names the most similar method of the service', () =
 test('createUnknownMethods() names the most similar service, and one of that name in another package', () => {
   const describe = createUnknownMethods(paths);
   const meant: Record<string, string> = {
-    '/greet.Greter/SayHello': 'greet.Greeter',
-    '/GREET.GREETER/SayHello': 'greet.Greeter',
-    '/Greeter/SayHello': 'helloworld.Greeter',
-    '/Greeter/InteractingHello': 'greet.Greeter',
-    '/my.company.v1.Greeter/Sing': 'helloworld.Greeter',
-    '/Hallo/Hello': 'Hello',
+    '/voice.Speker/SendLine': 'voice.Speaker',
+    '/VOICE.SPEAKER/SendLine': 'voice.Speaker',
+    '/Speaker/SendLine': 'radio.Speaker',
+    '/Speaker/ExchangingLines': 'voice.Speaker',
+    '/my.company.v1.Speaker/Sing': 'radio.Speaker',
+    '/Pieno/Play': 'Piano',
   };
 
   for (const [path, nearest] of Object.entries(meant)) {
@@ -43,9 +43,9 @@ test('createUnknownMethods() names the most similar service, and one of that nam
 test('createUnknownMethods() names nothing if nothing is similar', () => {
   const describe = createUnknownMethods(paths);
 
-  assert.equal(describe('/greet.Greeter/Sing'), 'Cannot find method /greet.Greeter/Sing');
-  assert.equal(describe('/nobody.Knows/Hello'), 'Cannot find service nobody.Knows');
-  for (const path of ['/', '/x', '//', '/greet.Greeter/', '/a/b/c', '(unknown)']) {
+  assert.equal(describe('/voice.Speaker/Sing'), 'Cannot find method /voice.Speaker/Sing');
+  assert.equal(describe('/nobody.Knows/Play'), 'Cannot find service nobody.Knows');
+  for (const path of ['/', '/x', '//', '/voice.Speaker/', '/a/b/c', '(unknown)']) {
     assert.equal(describe(path), `Cannot find method ${path}`);
   }
   assert.equal(createUnknownMethods([])('/a/b'), 'Cannot find service a');
@@ -54,16 +54,16 @@ test('createUnknownMethods() names nothing if nothing is similar', () => {
 test('createUnknownMethods() truncates a path of more than 256 characters, and suggests nothing', () => {
   const describe = createUnknownMethods(paths);
 
-  const long = describe(`/greet.Greeter/SayHelo${'o'.repeat(235)}`);
+  const long = describe(`/voice.Speaker/SendLne${'o'.repeat(235)}`);
 
-  assert.equal(long, `Cannot find method /greet.Greeter/SayHelo${'o'.repeat(178)}`);
+  assert.equal(long, `Cannot find method /voice.Speaker/SendLne${'o'.repeat(178)}`);
 });
 
 test('createUnknownMethods() describes a path in the same way again, however many others came between', () => {
   const describe = createUnknownMethods(paths);
-  const first = describe('/greet.Greeter/SayHelo');
+  const first = describe('/voice.Speaker/SendLne');
 
   for (let i = 0; i < 1000; i++) describe(`/x${i}/y`);
 
-  assert.equal(describe('/greet.Greeter/SayHelo'), first);
+  assert.equal(describe('/voice.Speaker/SendLne'), first);
 });

@@ -9,19 +9,15 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 
 interface Connection {
-  /** Blocks in hexadecimal; a number is a table size that was announced and acknowledged. */
-  decode?: (string | number)[];
+  /** Blocks in hexadecimal. */
+  decode?: string[];
   /** Names and values, alternating. */
   encode?: string[][];
 }
 
-function decodeAll(steps: (string | number)[]): unknown[] {
+function decodeAll(blocks: string[]): unknown[] {
   const decoder = createHpackDecoder({ maxHeaderListSize: 2 ** 20 });
-  return steps.flatMap((step) => {
-    if (typeof step === 'string') return [decoder.decode(Buffer.from(step, 'hex')).fields];
-    decoder.setMaxTableSize(step);
-    return [];
-  });
+  return blocks.map((block) => decoder.decode(Buffer.from(block, 'hex')).fields);
 }
 
 function encodeAll(lists: string[][]): string[] {

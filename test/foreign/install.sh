@@ -3,7 +3,7 @@
 # module proxy, and a client of ours in Rust with crates.io's tonic; curl and nghttp come from
 # Debian's packages, gRPC's interop clients from interop/install.sh, what calls at rate from
 # rate/install.sh, what calls over TLS alone from tls/install.sh. What is there in the pinned version
-# is left as it is; a changed pin reinstalls.
+# is left as it is; a changed pin reinstalls. test/foreign/install.sh kubelet_probe installs that alone.
 set -euo pipefail
 
 # renovate: go github.com/fullstorydev/grpcurl
@@ -16,6 +16,10 @@ project=$(cd "$here/../.." && pwd)
 source "$here/parts.sh"
 
 main() {
+  if [ $# -gt 0 ]; then
+    for part in "$@"; do "$part"; done
+    return
+  fi
   need python3 go cargo
   find_rust
   "$debian" nghttp:nghttp2-client curl:curl
@@ -25,7 +29,7 @@ main() {
   # A failure below must not leave it running behind our back.
   trap wait EXIT
   once grpcurl "$GRPCURL" bin/grpcurl go_grpcurl
-  once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
+  kubelet_probe
   once health_probe "$HEALTH_PROBE" bin/grpc-health-probe go_health_probe
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
   once x_net "$(cat "$here"/x_net/{go.mod,go.sum,main.go})" bin/x_net go_x_net
@@ -52,6 +56,12 @@ python_venv() {
 
 go_grpcurl() {
   quiet_go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL"
+}
+
+# What image/check needs of it.
+kubelet_probe() {
+  need go
+  once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
 }
 
 go_kubelet_probe() {
@@ -89,4 +99,4 @@ cargo_tonic() {
   cp "$to/target/debug/tonic_client" "$foreign/bin"
 }
 
-main
+main "$@"

@@ -2,16 +2,12 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 
 interface RawServerDeps {
-  /** Called when the client has acknowledged a size from setTableSize(). */
-  onTableSize: (size: number) => void;
   /** Returns the header block of the response. */
   onHeaders: (block: Buffer) => Buffer;
 }
 
 interface RawServer extends AsyncDisposable {
   readonly url: string;
-  /** Announces SETTINGS_HEADER_TABLE_SIZE to the connected client. */
-  setTableSize(size: number): void;
 }
 
 const type = { headers: 1, settings: 4, continuation: 9 } as const;
@@ -20,9 +16,8 @@ const prefaceLength = 24;
 const maxFrameSize = 16_384;
 
 /** An HTTP/2 server for one client that only processes header blocks. */
-export async function serveRaw({ onTableSize, onHeaders }: RawServerDeps): Promise<RawServer> {
+export async function serveRaw({ onHeaders }: RawServerDeps): Promise<RawServer> {
   let client: Socket | undefined;
-  const unacknowledged: (number | undefined)[] = [undefined];
   let parts: Buffer[] = [];
   let failure: unknown;
 
@@ -57,12 +52,6 @@ export async function serveRaw({ onTableSize, onHeaders }: RawServerDeps): Promi
 
   return {
     url: `http://localhost:${typeof address === 'object' ? address?.port : address}`,
-    setTableSize(size) {
-      unacknowledged.push(size);
-      const payload = Buffer.from([0, 1, 0, 0, 0, 0]);
-      payload.writeUInt32BE(size, 2);
-      client?.write(frame(type.settings, 0, 0, payload));
-    },
     async [Symbol.asyncDispose]() {
       client?.destroy();
       server.close();
@@ -75,9 +64,6 @@ export async function serveRaw({ onTableSize, onHeaders }: RawServerDeps): Promi
     const [kind, flags, stream] = [whole[3], whole[4] ?? 0, whole.readUInt32BE(5)];
     if (kind === type.settings && (flags & flag.ack) === 0) {
       socket.write(frame(type.settings, flag.ack, 0, Buffer.alloc(0)));
-    } else if (kind === type.settings) {
-      const size = unacknowledged.shift();
-      if (size !== undefined) onTableSize(size);
     } else if (kind === type.headers || kind === type.continuation) {
       parts.push(kind === type.headers ? withoutExtras(whole, flags) : whole.subarray(9));
       if ((flags & flag.endHeaders) === 0) return;

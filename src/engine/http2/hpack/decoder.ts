@@ -34,10 +34,8 @@ export class HpackDecoder {
   readonly #maxHeaderListSize: number;
   readonly #maxDecodedSize: number;
   readonly #cache: HeaderCache | undefined;
-  /** The maximum that a dynamic table size update may set. */
-  #maxTableSize: number;
-  /** The maximum of the size update that the next block must start with, if it must start with one. */
-  #shrinkTo: number | undefined;
+  /** The maximum that a size update may set: no other SETTINGS_HEADER_TABLE_SIZE is ever announced. */
+  readonly #maxTableSize: number;
 
   constructor({
     maxTableSize = 4096,
@@ -67,21 +65,12 @@ export class HpackDecoder {
   }
 
   /**
-   * Applies an acknowledged SETTINGS_HEADER_TABLE_SIZE. If the table may now be larger than that, the next block must
-   * shrink it (RFC 9113 section 4.3.1), to the smallest size set in between (RFC 7541 section 4.2).
-   */
-  setMaxTableSize(size: number): void {
-    this.#maxTableSize = size;
-    if (size < (this.#shrinkTo ?? this.table.maxSize)) this.#shrinkTo = size;
-  }
-
-  /**
    * Decodes a complete block. It does not report which fields are never indexed, as that matters to intermediaries
    * only (RFC 7541 section 6.2.3). Throws an HpackError.
    */
   decode(block: Buffer): HeaderList {
     const { generation } = this.table;
-    const known = this.#shrinkTo === undefined && this.#cache?.get(block, generation);
+    const known = this.#cache?.get(block, generation);
     if (known) return known;
 
     const reader = new BlockReader(block);
@@ -105,13 +94,9 @@ export class HpackDecoder {
   #updateSize(reader: BlockReader): void {
     while (!reader.done && isSizeUpdate(reader.peek())) {
       const size = readInteger(reader, sizeUpdate.mask);
-      const most = this.#shrinkTo ?? this.#maxTableSize;
-      if (size > most) throw new HpackError(`the dynamic table has at most ${most} octets now`);
-      this.#shrinkTo = undefined;
+      const most = this.#maxTableSize;
+      if (size > most) throw new HpackError(`the dynamic table has at most ${most} octets`);
       this.table.resize(size);
-    }
-    if (this.#shrinkTo !== undefined) {
-      throw new HpackError('it has to begin with a smaller size of the dynamic table');
     }
   }
 

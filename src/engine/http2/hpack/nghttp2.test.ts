@@ -7,28 +7,21 @@ import { encodeHeaders, encodeTableSizeUpdate } from './encoder.ts';
 import { type Random, withRandom } from '../../../../test/hpack/random.ts';
 import { serveRaw } from '../../../../test/hpack/raw_server.ts';
 
-/** The table sizes that each side announces, the server's one after the other. */
-const connections: readonly { server: number[]; client?: number }[] = [
-  { server: [4096] },
-  { server: [4096], client: 0 },
-  { server: [0], client: 100 },
-  { server: [100, 4096, 0, 300], client: 65_536 },
-  { server: [65_536, 200, 1000, 50, 4096] },
-];
+/** The table sizes that the client announces; undefined for none. */
+const tableSizes = [undefined, 0, 100, 65_536];
 const listsPerConnection = 4000;
 const atOnce = 100;
 /** 7 bits each. */
 const inThreeFrames = 'y'.repeat(40_000);
 
-for (const { server: sizes, client: headerTableSize } of connections) {
-  const name = `server ${sizes.join(', then ')}, client ${headerTableSize ?? 'as usual'}`;
-  test(`the codec and nghttp2 decode each other's headers: table of the ${name}`, async () => {
+for (const headerTableSize of tableSizes) {
+  const name = headerTableSize ?? 'as usual';
+  test(`the codec and nghttp2 decode each other's headers: table of the client ${name}`, async () => {
     await withRandom(async (random) => {
       const decoder = createHpackDecoder({ maxHeaderListSize: 2 ** 20 });
       const requests: (readonly string[])[] = [];
       const responses: (readonly string[])[] = [];
       await using server = await serveRaw({
-        onTableSize: (size) => decoder.setMaxTableSize(size),
         onHeaders(block) {
           requests.push(decoder.decode(block).fields);
           const response = [':status', random.pick(['200', '404', '418']), ...fields(random)];
@@ -48,8 +41,6 @@ for (const { server: sizes, client: headerTableSize } of connections) {
       const sent: string[][] = [];
       const received: string[][] = [];
       for (let done = 0; done < listsPerConnection; done += atOnce) {
-        const turn = Math.floor((done / listsPerConnection) * sizes.length);
-        server.setTableSize(sizes[turn] ?? 4096);
         const lists = Array.from({ length: atOnce }, () => request(random));
         lists[0]?.push('x-long', inThreeFrames);
         sent.push(...lists);
@@ -59,8 +50,7 @@ for (const { server: sizes, client: headerTableSize } of connections) {
 
       assert.deepEqual(requests, sent);
       assert.deepEqual(received, responses);
-      const tableSize = Math.max(...sizes);
-      assert.equal(decoder.table.generation > listsPerConnection, tableSize > 0);
+      assert.ok(decoder.table.generation > listsPerConnection);
     });
   });
 }
