@@ -16,6 +16,9 @@ project=$(cd "$here/../.." && pwd)
 source "$here/parts.sh"
 
 main() {
+  # Runs side by side have one that installs.
+  exec 8>"$foreign/lock"
+  flock 8
   need python3 go cargo
   find_rust
   "$debian" nghttp:nghttp2-client curl:curl
