@@ -16,6 +16,9 @@ project=$(cd "$here/../.." && pwd)
 source "$here/parts.sh"
 
 main() {
+  # Runs side by side have one that installs.
+  exec 8>"$foreign/lock"
+  flock 8
   if [ $# -gt 0 ]; then
     for part in "$@"; do "$part"; done
     return

@@ -32,9 +32,10 @@ new_venv() {
   "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
 }
 
-# Without the user's own GOFLAGS, which could forbid the download or change what is built.
+# Without the user's own GOFLAGS, which could forbid the download or change what is built. The compiler collects garbage
+# less often, which took a sixth of its time.
 quiet_go() {
-  GOFLAGS='-mod=readonly -buildvcs=false' GOBIN=$foreign/bin go "$@" 2> >(grep -v '^go: downloading' >&2)
+  GOGC=400 GOFLAGS='-mod=readonly -buildvcs=false' GOBIN=$foreign/bin go "$@" 2> >(grep -v '^go: downloading' >&2)
 }
 
 # java_program CLASS SOURCE FOLDER COMMAND: compiles it with grpc-java, and makes the command that runs it.

@@ -1,5 +1,6 @@
 """The part of docs/interop.md that says what every client's cases have come to."""
 
+import os
 import re
 from pathlib import Path
 
@@ -19,7 +20,10 @@ def write_matrix(file, passed):
     _, after = rest.split(END)
     engines = dict.fromkeys(run.engine for run in passed)
     parts = ["", clients(), *(section(engine, passed) for engine in engines), ""]
-    file.write_text("".join([before, BEGIN, "\n".join(parts), END, after]))
+    # Whole at any time: what else runs meanwhile may ask git whether it has changed.
+    new = file.with_suffix(".new")
+    new.write_text("".join([before, BEGIN, "\n".join(parts), END, after]))
+    os.replace(new, file)
 
 
 def clients():
