@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { copyOfProject } from './support/project_copy.ts';
@@ -13,6 +13,11 @@ function run(cwd: string, command: string) {
 
 test('new:service writes a service that passes types, lint and its own test', (t) => {
   const folder = copyOfProject(t);
+  const readmeFile = join(folder, 'README.md');
+  // A copy of the project may have none yet.
+  if (!/^\| service /m.test(readFileSync(readmeFile, 'utf8'))) {
+    appendFileSync(readmeFile, '\n| service | methods | what |\n| - | - | - |\n');
+  }
 
   const written = run(folder, 'npm run --silent new:service shop.v1beta1.LineItemService');
 
@@ -28,8 +33,10 @@ test('new:service writes a service that passes types, lint and its own test', (t
     const { status, out, err } = run(folder, `PATH=node_modules/.bin:$PATH; ${command}`);
     assert.equal(status, 0, `${command}: ${out}${err}`);
   }
-  const readme = readFileSync(join(folder, 'README.md'), 'utf8');
-  assert.match(readme, /^\| `shop\.v1beta1\.LineItemService` +\| `GetLineItem` /m);
+  assert.match(
+    readFileSync(readmeFile, 'utf8'),
+    /^\| `shop\.v1beta1\.LineItemService` +\| `GetLineItem` /m,
+  );
 });
 
 test('new:service rejects an invalid or existing name, and writes nothing', (t) => {
