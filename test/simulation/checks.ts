@@ -78,8 +78,12 @@ export function checkTurned(world: World): void {
   const idle = sum(links, idleHeld);
   // Caches are freed above the limit.
   const isExact = budget > 2 ** 24;
-  const isRight = isExact ? bufferedBytes === idle : bufferedBytes <= idle;
-  hold(isRight, `${bufferedBytes} bytes are counted without a stream`, idle);
+  // Messages without a stream are being inflated by another thread.
+  const { messages = 0 } = http2.heldBytes;
+  hold(messages <= inflated, `${messages} bytes are inflated without a stream`, inflated);
+  const others = bufferedBytes - messages;
+  const isRight = isExact ? others === idle : others <= idle;
+  hold(isRight, `${others} bytes are counted without a stream`, idle);
 }
 
 /** Throws unless the server is in its initial state after all peers have left. */
