@@ -160,8 +160,10 @@ export function createWorld({ budget, tick }: WorldOptions): World {
     async settle() {
       // A call may need a few turns of the event loop: to end its request, or to be cut.
       for (let left = 3; left > 0; left--) await setImmediate();
-      const isInflating = served.some((each) => !each.stream.closed && !isPlain(each));
-      if (isInflating) await inflated();
+      // What was begun for a stream that is closed by now goes on as well.
+      const { messages = 0 } = http2.heldBytes;
+      const mayInflate = ({ stream }: Served) => !stream.closed || messages > 0;
+      if (served.some((each) => !isPlain(each) && mayInflate(each))) await inflated();
       look();
     },
   };
