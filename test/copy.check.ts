@@ -37,7 +37,7 @@ test('docs/copy.md creates a project whose types, lint and unit tests pass', (t)
   assert.ok(blocks.length >= 7);
   assert.equal(run(folder, 'git status --porcelain'), '');
   const node = process.execPath;
-  run(folder, `${node} --test test/{dockerfile,manifests}.test.ts`);
+  run(folder, `${node} --test --test-timeout=300000 test/{dockerfile,manifests}.test.ts`);
   const help = run(folder, `${node} dist/todo.mjs serve --help && ${node} dist/todo.mjs --help`);
   assert.match(help, /TODO_LISTEN/);
   assert.doesNotMatch(help, /greeter|guide|parrot/i);
