@@ -5,6 +5,7 @@ import { Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { encodeSettings, SettingId } from '../../src/engine/http2/settings.ts';
 import { frameOf, type Seen, word } from '../support/http2_peer.ts';
 import { type Attacker, attackPlain, attackTls, flood, greeting } from './attacker.ts';
+import { untilServer } from './shedding.ts';
 import { echo, headers, product, type Target } from './targets.ts';
 import { startVictim, type Victim } from './victim.ts';
 
@@ -180,7 +181,8 @@ function attack(victim: Victim, target: Target): void {
       const open = hundredStreams((id) => [headers(id, silent)]);
       for (let round = 0; round < 15; round++) attacker.write(open(round));
       await attacker.sees((frames) => frames.some(({ streamId }) => streamId === 2999));
-      const { openStreams } = await victim.stats();
+      // Streams of the attack before count until their calls have been told.
+      const { openStreams } = await untilServer(victim, (now) => now.openStreams <= 1000);
       const code = await flood(victim, attacker, (round) => open(round + 15));
 
       assert.equal(openStreams, 1000);
