@@ -25,9 +25,13 @@ function callUnread(client: RawClient, kind: Kind, fields: Record<string, string
   return { stream, end: trailersOf(stream) };
 }
 
-async function trailersOf(stream: ClientHttp2Stream): Promise<IncomingHttpHeaders> {
-  const [trailers]: IncomingHttpHeaders[] = await once(stream, 'trailers');
-  return trailers ?? {};
+/** Trailers, or the headers of a response that has nothing else: its call ended before its handler had returned. */
+function trailersOf(stream: ClientHttp2Stream): Promise<IncomingHttpHeaders> {
+  return new Promise((resolve) => {
+    stream.on('trailers', resolve).on('response', (headers) => {
+      if ('grpc-status' in headers) resolve(headers);
+    });
+  });
 }
 
 async function codesLogged({ log }: Running, count: number): Promise<unknown[]> {
