@@ -4,6 +4,7 @@ import type { ConnectionInfo } from '../net/connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
 import type { OpenCalls } from './open_calls.ts';
 import type { ResponseWriter } from './response_writer.ts';
+import type { Protocol } from '../web.ts';
 
 /** Added by the engine. */
 export interface Timed {
@@ -90,9 +91,16 @@ export interface Dialled {
   authority?: string;
 }
 
+/** Added by an engine that knows. */
+export interface Spoken {
+  /** How the call came; gRPC where nothing is said. */
+  protocol?: Protocol;
+}
+
 /** nice-grpc's context, and what this engine adds to it. */
 export interface EngineContext
   extends CallContext, Timed, Abortable, Drainable, Counted, Sending, Dialled, Retaining {
+  protocol: Protocol;
   /** `:authority`, or `host`. */
   authority: string;
   connection: ConnectionInfo;
@@ -134,6 +142,7 @@ export function createContext(parts: ContextParts): EngineContext {
     signal: parts.signal,
     deadline: parts.deadline,
     authority: head.authority,
+    protocol: head.protocol,
     connection,
     compression: parts.compression,
     calls: parts.calls,

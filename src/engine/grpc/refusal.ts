@@ -20,6 +20,12 @@ export function refuse({ method, fields, overLimit }: RequestHeaders): Refusal |
   return { status: '415', text: 'gRPC calls have the content type application/grpc\n' };
 }
 
+/** Whether it takes more than gRPC: another protocol, another codec, or a compression that gRPC has not. */
+export function isForWeb({ method, fields, overLimit, web }: RequestHeaders): boolean {
+  if (web || overLimit !== undefined) return false;
+  return method !== 'POST' || !isGrpc(fields) || valueOf(fields, 'grpc-encoding') === 'br';
+}
+
 function isGrpc(fields: readonly string[]): boolean {
   const type = valueOf(fields, 'content-type');
   return type !== undefined && /^application\/grpc(?:\+proto)?\s*(?:;|$)/i.test(type);

@@ -21,11 +21,16 @@ import { callCost, createRouter, type Router, type RouterOptions } from './route
 import { checkAdd, checkUse, Run } from './run.ts';
 import { type AddedService, addedService, handlersOf } from './methods.ts';
 import type { TlsFiles } from '../net/tls_options.ts';
+import type { ServeWeb } from '../web.ts';
+import { createWebParts } from './web_parts.ts';
 
 /** What a server bears; what is left out has the defaults of http2/ and of the router. */
 export interface GrpcServerOptions
   extends
-    Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response' | 'scheduler'>,
+    Omit<
+      Http2ServerOptions,
+      'serve' | 'now' | 'report' | 'http1Response' | 'serveHttp1' | 'scheduler'
+    >,
     Pick<
       RouterOptions,
       | 'maxMessageSize'
@@ -37,6 +42,8 @@ export interface GrpcServerOptions
     > {
   /** TLS handshakes that may be under way at once, on all addresses together. */
   maxHandshakes?: number | undefined;
+  /** Serves HTTP/1.1, and what is no gRPC; loaded with the first such request. Without it they are refused. */
+  loadWeb?: (() => Promise<ServeWeb>) | undefined;
   /** Told what goes wrong with connections, and with requests that are no calls. */
   onIncident?: ((event: Incident & { peer: string }) => void) | undefined;
 }
@@ -88,12 +95,21 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
     describeUnknown,
     maxHandshakes,
     onIncident,
+    loadWeb,
     ...more
   } = options;
   const report: ReportOfSocket = (incident, socket) =>
     onIncident?.({ ...incident, peer: peerName(socket) });
   return serverOn((calls) => {
-    const router = createRouter({
+    const web =
+      loadWeb &&
+      createWebParts({
+        load: loadWeb,
+        serve: (...about) => router.serve(...about),
+        callCost,
+        report,
+      });
+    const router: Router = createRouter({
       calls,
       maxMessageSize,
       compressAbove,
@@ -102,6 +118,7 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
       createBusy,
       describeUnknown,
       report,
+      serveWeb: web?.serveStream,
     });
     const http2 = createHttp2Server({
       ...more,
@@ -109,8 +126,9 @@ export function createServer(options: GrpcServerOptions = {}): GrpcServer<Engine
       serve: router.serve,
       report,
       http1Response,
+      serveHttp1: web?.serveHttp1,
     });
-    return { router, http2, maxHandshakes, report };
+    return { router, http2, maxHandshakes, report, speaksHttp1: web !== undefined };
   });
 }
 
@@ -122,6 +140,8 @@ interface Parts {
   http2: Http2Server;
   maxHandshakes?: number | undefined;
   report?: ReportOfSocket;
+  /** Whether clients of TLS may choose HTTP/1.1. */
+  speaksHttp1?: boolean;
 }
 
 /** The same on parts that are made when it begins to listen. */
@@ -236,7 +256,7 @@ function start(
   parts: Parts,
   { chain, services }: { chain: readonly AnyMiddleware[]; services: readonly ChainedService[] },
 ): Running {
-  const { router, http2, maxHandshakes, report } = parts;
+  const { router, http2, maxHandshakes, report, speaksHttp1 } = parts;
   router.setFallbackChain(chain);
   for (const { codec, handler, service } of handlersOf(services)) {
     router.add({ ...codec, chain: service.chain, handler });
@@ -247,6 +267,6 @@ function start(
     if (run.isOver) socket.destroy();
     else http2.attach(socket);
   };
-  const listeners = new Listeners({ onSocket, maxHandshakes, report });
+  const listeners = new Listeners({ onSocket, maxHandshakes, report, speaksHttp1 });
   return { ...parts, run, listeners };
 }

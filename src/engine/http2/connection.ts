@@ -28,8 +28,10 @@ export interface ConnectionDeps {
   now: () => number;
   /** Told what goes wrong. */
   report?: ((incident: Incident) => void) | undefined;
-  /** What is said to a peer that speaks HTTP/1.1: all of a response. */
+  /** What is said to a peer that speaks HTTP/1.1, or words that are none: all of a response. */
   http1Response?: (() => Buffer) | undefined;
+  /** Given what a peer of HTTP/1.1 has said so far; this connection is over then, and has said nothing. */
+  onHttp1?: ((said: Buffer) => void) | undefined;
 }
 
 /** The payload of the PING whose answer says that our first GOAWAY has arrived. */
@@ -51,6 +53,7 @@ export class Connection {
   readonly #reader: FrameReader;
   readonly #report: (incident: Incident) => void;
   readonly #http1Response: (() => Buffer) | undefined;
+  readonly #onHttp1: ((said: Buffer) => void) | undefined;
   #state: 'open' | 'draining' | 'drained' | 'failed' = 'open';
   /** What is charged to the account now, beside what streams are. */
   readonly #held = { input: 0, headers: 0, remembered: 0, output: 0, inSocket: 0 };
@@ -69,6 +72,7 @@ export class Connection {
     now,
     report = () => {},
     http1Response,
+    onHttp1,
   }: ConnectionDeps) {
     const peer = defaultPeerSettings();
     this.#wake = wake;
@@ -78,6 +82,7 @@ export class Connection {
     this.#flow = flow;
     this.#report = report;
     this.#http1Response = http1Response;
+    this.#onHttp1 = onHttp1;
     const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
     this.#sender = new Sender({ peer, limits, account, unsent, onEnded });
     this.#streams = new OpenStreams({
@@ -202,10 +207,20 @@ export class Connection {
       else this.#reader.goOn();
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
+      if (chunk && error instanceof WrongProtocol && this.#handOver(error, chunk)) return;
       this.fail(error);
     }
     this.#flow.putOff(this.#reader.restBytes);
     this.count();
+  }
+
+  /** False where nobody speaks HTTP/1.1, or we have said something of HTTP/2 already. */
+  #handOver({ protocol, before }: WrongProtocol, chunk: Buffer): boolean {
+    if (protocol !== 'http1' || !this.#onHttp1 || this.#state !== 'open') return false;
+    this.#mayTalk = false;
+    this.close();
+    this.#onHttp1(Buffer.concat([before, chunk]));
+    return true;
   }
 
   /** Bytes that take() has to give, whatever room there is. */
@@ -286,10 +301,10 @@ export class Connection {
   }
 
   /** A client of HTTP/1.1 gets an answer that it can show; one of TLS would take anything for garbage. */
-  #refuse(protocol: 'http1' | 'tls'): void {
+  #refuse(protocol: 'http1' | 'text' | 'tls'): void {
     const { output } = this.#sender;
     output.take();
-    if (protocol === 'http1' && this.#http1Response) output.bytes(this.#http1Response());
+    if (protocol !== 'tls' && this.#http1Response) output.bytes(this.#http1Response());
   }
 
   /**
@@ -392,7 +407,7 @@ function tooMuch(): ConnectionError {
 
 function reasonOf(error: ConnectionError): Incident['reason'] {
   if (error instanceof WrongProtocol) {
-    if (error.protocol === 'http1') return 'http1';
+    if (error.protocol === 'http1' || error.protocol === 'text') return 'http1';
     if (error.protocol === 'tls') return 'tls_on_plaintext';
   }
   return `goaway_${lowerCase(error.codeName)}`;

@@ -43,12 +43,18 @@ export class ConnectionError extends Error {
 
 /** A peer that speaks something else than HTTP/2, which it has no GOAWAY for. */
 export class WrongProtocol extends ConnectionError {
-  readonly protocol: 'http1' | 'tls' | 'unknown';
+  readonly protocol: 'http1' | 'tls' | 'text' | 'unknown';
+  /** What had come before and could have been HTTP/2. */
+  readonly before: Buffer;
 
-  constructor(protocol: WrongProtocol['protocol'], message: string) {
+  constructor(
+    protocol: WrongProtocol['protocol'],
+    { message, before }: { message: string; before: Buffer },
+  ) {
     super('PROTOCOL_ERROR', message);
     this.name = 'WrongProtocol';
     this.protocol = protocol;
+    this.before = before;
   }
 }
 

@@ -161,7 +161,7 @@ export class FrameReader {
     const from = preface.length - this.#prefaceLeft;
     const length = Math.min(this.#prefaceLeft, chunk.length);
     if (chunk.compare(preface, from, from + length, 0, length) !== 0) {
-      throw wrongProtocol(Buffer.concat([preface.subarray(0, from), chunk.subarray(0, 16)]));
+      throw wrongProtocol(preface.subarray(0, from), chunk.subarray(0, 16));
     }
     this.#prefaceLeft -= length;
     return length;
@@ -221,13 +221,17 @@ const empty = Buffer.alloc(0);
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 
 /** HTTP/1.1 begins with a method, TLS with the type of a handshake record. It may be all that has come. */
-function wrongProtocol(begin: Buffer): WrongProtocol {
-  if (begin[0] === 0x16) return new WrongProtocol('tls', 'Cannot take TLS on a plaintext port');
+function wrongProtocol(before: Buffer, chunk: Buffer): WrongProtocol {
+  const begin = Buffer.concat([before, chunk]);
+  const wrong = (protocol: WrongProtocol['protocol'], message: string) =>
+    new WrongProtocol(protocol, { message, before });
+  if (begin[0] === 0x16) return wrong('tls', 'Cannot take TLS on a plaintext port');
   const text = begin.toString('latin1');
   const isMethod = (method: string) => text.startsWith(`${method} `) || method.startsWith(text);
-  if (methods.some(isMethod))
-    return new WrongProtocol('http1', 'Cannot take HTTP/1.1: this is a gRPC server');
-  return new WrongProtocol('unknown', 'Cannot read the connection preface');
+  if (methods.some(isMethod)) return wrong('http1', 'Cannot take HTTP/1.1: this is a gRPC server');
+  // The preface begins with PRI: whoever says so knows GOAWAY.
+  const isText = /^(?!PRI )[\t\n\r -~]*$/.test(text);
+  return wrong(isText ? 'text' : 'unknown', 'Cannot read the connection preface');
 }
 
 /** RFC 9113 section 4.2: we never announce more than the default size. */

@@ -1,3 +1,5 @@
+import type { ServerError } from 'nice-grpc-common';
+import type { Protocol } from '../web.ts';
 import { StreamError } from './errors.ts';
 
 /** A request's header fields, checked. Requests with the same fields may be the same object. */
@@ -15,6 +17,14 @@ export interface RequestHeaders {
    * `content-type`, what else is unknown is empty, and the request is to be refused.
    */
   readonly overLimit?: number;
+  /** What is known of a call that has not come as gRPC: nothing of it stands in the fields. */
+  readonly web?: {
+    readonly protocol: Protocol;
+    /** Milliseconds. */
+    readonly timeout: number | undefined;
+    /** Why it cannot be served. */
+    readonly fault: ServerError | undefined;
+  };
 }
 
 const connectionSpecific: ReadonlySet<string> = new Set([

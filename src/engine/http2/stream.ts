@@ -22,6 +22,8 @@ export interface StreamEvents {
   expire(): void;
   /** Its place is wanted for others: it ends now. */
   evicted?(): void;
+  /** Whoever translates its request cannot: that is the caller's fault. */
+  refused?(error: Error): void;
   /** What was written has been sent, after write() had said that it was enough. */
   drain(): void;
   /** The response is complete: its last frame has been put out. */

@@ -4,7 +4,7 @@ import type { SocketTimes } from './connection_times.ts';
 import { type Given, withDefaults } from './defaults.ts';
 import type { Incident } from '../http2/incident.ts';
 import { defaultLimits, type Http2Limits } from '../http2/limits.ts';
-import { bindSocket, type SocketConnection } from './socket.ts';
+import { bindSocket, type ServeOther, type SocketConnection } from './socket.ts';
 import type { Serve } from '../http2/stream.ts';
 import { TokenBucket } from '../http2/token_bucket.ts';
 import { Scheduler } from '../scheduler.ts';
@@ -29,7 +29,9 @@ export interface Http2ServerOptions {
   maxBufferedBytes?: number | undefined;
   /** Told what goes wrong with a connection. */
   report?: ((incident: Incident, socket: Socket) => void) | undefined;
-  /** What is said to a peer that speaks HTTP/1.1: all of a response. */
+  /** Serves peers of HTTP/1.1; they are refused, if it is left out. */
+  serveHttp1?: ((deps: Http1Deps) => ServeOther) | undefined;
+  /** What is said to a peer that is not served as it speaks no HTTP/2: all of a response. */
   http1Response?: ((socket: Socket) => Buffer) | undefined;
   /** Milliseconds. */
   now?: () => number;
@@ -37,6 +39,16 @@ export interface Http2ServerOptions {
   random?: () => number;
   /** Shares out the work of all connections. */
   scheduler?: Scheduler;
+}
+
+/** What connections of HTTP/1.1 have in common with the others. */
+export interface Http1Deps {
+  limits: Http2Limits;
+  times: SocketTimes;
+  /** Milliseconds. */
+  now: () => number;
+  /** From 0 to 1, for each connection. */
+  random: () => number;
 }
 
 /** The connections of one server, whatever listens for them. */
@@ -83,6 +95,7 @@ export function createHttp2Server({
   serve,
   report = () => {},
   http1Response,
+  serveHttp1,
   limits,
   times,
   maxConnections = defaultMaxConnections,
@@ -113,6 +126,7 @@ export function createHttp2Server({
     times: withDefaults(defaultTimes, times),
     random,
   };
+  const serveOther = serveHttp1?.(deps);
   const eviction: Incident = {
     reason: 'evicted',
     message: `Cannot keep an idle connection: there are ${maxConnections}, and another one comes`,
@@ -168,6 +182,7 @@ export function createHttp2Server({
       ...deps,
       report: (incident) => report(incident, socket),
       http1Response: http1Response && (() => http1Response(socket)),
+      serveHttp1: serveOther,
       owner: sharerOf(owner),
       onIdle: (isIdle) => (isIdle ? places.wait(place) : places.work(place)),
       onClose: () => leave(place),

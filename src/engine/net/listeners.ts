@@ -19,6 +19,8 @@ interface ListenersOptions {
   /** TLS handshakes that may be under way at once, on all addresses together; see Handshakes. */
   maxHandshakes?: number | undefined;
   report?: ReportOfSocket | undefined;
+  /** Whether clients of TLS may choose HTTP/1.1. */
+  speaksHttp1?: boolean | undefined;
 }
 
 const defaultMaxHandshakes = 256;
@@ -43,6 +45,7 @@ export class Listeners {
   readonly #handshakes: Handshakes;
   readonly #chains: ClientChains;
   readonly #report: ReportOfSocket;
+  readonly #speaksHttp1: boolean;
   readonly #servers: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
 
@@ -50,8 +53,10 @@ export class Listeners {
     onSocket,
     maxHandshakes = defaultMaxHandshakes,
     report = () => {},
+    speaksHttp1 = false,
   }: ListenersOptions) {
     this.#onSocket = onSocket;
+    this.#speaksHttp1 = speaksHttp1;
     this.#report = report;
     const message = `Cannot take more than ${maxHandshakes} TLS handshakes at once`;
     this.#handshakes = new Handshakes({
@@ -92,7 +97,7 @@ export class Listeners {
 
   async #createTlsServer(tls: TlsFiles, onSocket: (socket: Socket) => void): Promise<Server> {
     const { createServer: createTls } = await import('node:tls');
-    const tlsServer = createTls(tlsOptions(tls), (socket) => {
+    const tlsServer = createTls(tlsOptions(tls, { speaksHttp1: this.#speaksHttp1 }), (socket) => {
       const raw = rawOf(socket);
       if (raw) this.#handshakes.end(raw);
       onSocket(socket);

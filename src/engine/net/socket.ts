@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
-import { type Accounts, Held } from '../account.ts';
+import { type Account, type Accounts, Held, type Holder } from '../account.ts';
 import type { Spare } from '../room.ts';
 import { Connection, type ConnectionDeps } from '../http2/connection.ts';
 import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';
 import { ConnectionTimes, lingerMs, type SocketTimes } from './connection_times.ts';
 import type { Serve } from '../http2/stream.ts';
-import { copyWork, type Scheduler } from '../scheduler.ts';
+import { copyWork, type Flow, type Scheduler } from '../scheduler.ts';
 
 /** A connection on its socket. */
 export interface SocketConnection {
@@ -32,11 +32,33 @@ export interface SocketConnection {
   tick(): void;
 }
 
+/** A connection that speaks something else than HTTP/2. */
+export interface OtherConnection extends Omit<SocketConnection, 'evict'>, Holder {
+  /** See SocketConnection.evict(). */
+  evictFor(incident: Incident): void;
+  /** Its socket is gone. Calls back once nothing is held any more. */
+  close(done: () => void): void;
+}
+
+/** What a connection has of its server. */
+export interface ConnectionParts {
+  account: Account;
+  flow: Flow;
+  /** Told when the first request begins, and when none is open any more. */
+  onIdle: (isIdle: boolean) => void;
+  report: (incident: Incident) => void;
+}
+
+/** Takes a socket over, of which nobody reads, and what it has said so far. */
+export type ServeOther = (socket: Socket, said: Buffer, parts: ConnectionParts) => OtherConnection;
+
 interface SocketDeps extends Omit<
   ConnectionDeps,
-  'wake' | 'serve' | 'unsent' | 'unread' | 'flow' | 'account'
+  'wake' | 'serve' | 'unsent' | 'unread' | 'flow' | 'account' | 'onHttp1'
 > {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
+  /** Serves peers of HTTP/1.1; they are refused, if it is left out. */
+  serveHttp1?: ServeOther | undefined;
   times: SocketTimes;
   /** From 0 to 1: connections that were opened together are not all closed together. */
   random: () => number;
@@ -78,7 +100,11 @@ export function bindSocket(
   const account = accounts.open(owner);
   const ownCost = 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
   account.charge(Held.connections, ownCost);
-  const connection = new Connection({ ...deps, serve, wake, unsent, unread, flow, account });
+  const onHttp1 = deps.serveHttp1 && ((said: Buffer) => handOver(said, deps.serveHttp1));
+  const parts = { unsent, unread, flow, account, onHttp1 };
+  const connection = new Connection({ ...deps, serve, wake, ...parts });
+  /** Who has the socket instead. */
+  let other: OtherConnection | undefined;
   account.holder = connection;
   let scheduled = false;
   let full = false;
@@ -114,25 +140,16 @@ export function bindSocket(
   };
 
   socket
-    .on('data', (chunk: Buffer) => {
-      keeper.heard();
-      if (socket.writableEnded) return passOver(chunk);
-      connection.receive(chunk);
-      onRead();
-    })
-    .on('drain', () => {
-      full = false;
-      connection.count();
-      wake();
-    })
-    .on('end', () => socket.end())
+    .on('data', onData)
+    .on('drain', onDrain)
+    .on('end', onEnd)
     .on('error', () => {})
     .on('close', () => {
       closed = true;
       accounts.offRoom(settle);
       account.charge(Held.connections, -ownCost);
       onClose();
-      connection.close(() => {
+      (other ?? connection).close(() => {
         accounts.close(account, spare);
         onEnded();
       });
@@ -141,21 +158,23 @@ export function bindSocket(
 
   return {
     get openStreams() {
-      return connection.openStreams;
+      return (other ?? connection).openStreams;
     },
     get isIdle() {
+      if (other) return other.isIdle;
       return connection.openStreams === 0 && connection.readyBytes + socket.writableLength === 0;
     },
     get hasAnswered() {
-      return connection.hasAnswered;
+      return (other ?? connection).hasAnswered;
     },
     get usedAgo() {
-      return keeper.usedAgo;
+      return (other ?? keeper).usedAgo;
     },
-    shutdown: () => keeper.shutdown(),
-    evict,
+    shutdown: () => (other ?? keeper).shutdown(),
+    evict: (incident) => (other ? other.evictFor(incident) : evict(incident)),
     destroy: () => drop(),
     tick() {
+      if (other) return other.tick();
       const { writableEnded, writableLength } = socket;
       const unsent = writableEnded ? writableLength : undefined;
       keeper.tick({ paused, full, taken: written - writableLength, unsent });
@@ -166,6 +185,32 @@ export function bindSocket(
       if (paused && !connection.isOver) settle();
     },
   };
+
+  function onData(chunk: Buffer): void {
+    keeper.heard();
+    if (socket.writableEnded) return passOver(chunk);
+    connection.receive(chunk);
+    if (!other) onRead();
+  }
+
+  function onDrain(): void {
+    full = false;
+    connection.count();
+    wake();
+  }
+
+  function onEnd(): void {
+    socket.end();
+  }
+
+  function handOver(said: Buffer, serveOther: ServeOther | undefined): void {
+    if (!serveOther) return;
+    socket.pause();
+    socket.off('data', onData).off('drain', onDrain).off('end', onEnd);
+    const report = deps.report ?? (() => {});
+    other = serveOther(socket, said, { account, flow, onIdle, report });
+    account.holder = other;
+  }
 
   function onRead(): void {
     // Last words leave at once: a peer that has ended its side may not be written to in a turn.
@@ -213,6 +258,7 @@ export function bindSocket(
 
   function flush(): void {
     scheduled = false;
+    if (other) return;
     if (socket.writableEnded) return settle();
     if (full && !connection.isOver && !connection.isOverfull) return settle();
     write(connection.take({ room: !full, most: longestWrite }));

@@ -12,14 +12,13 @@ export interface TlsFiles {
 export const handshakeTimeout = 10_000;
 
 /** How HTTP/2 is served over TLS. Whether clients need a certificate cannot be changed later. */
-export function tlsOptions(files: TlsFiles): TlsOptions {
+export function tlsOptions(files: TlsFiles, { speaksHttp1 } = { speaksHttp1: false }): TlsOptions {
   return {
     ...secureOptions(files),
     // A client that offers others alone is refused with no_application_protocol. One that offers none
-    // is served: proxies and old gRPC clients that are told to speak HTTP/2 may not offer it, and
-    // whoever speaks something else is cut at the preface. Clients see that we chose h2, which
-    // grpc-go asks for since 1.67.
-    ALPNProtocols: ['h2'],
+    // is served: proxies and old gRPC clients that are told to speak HTTP/2 may not offer it. What comes
+    // then decides what it speaks. Clients see that we chose h2, which grpc-go asks for since 1.67.
+    ALPNProtocols: speaksHttp1 ? ['h2', 'http/1.1'] : ['h2'],
     handshakeTimeout,
     ...(files.clientCa && { requestCert: true, rejectUnauthorized: true }),
   };

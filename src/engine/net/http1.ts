@@ -1,0 +1,436 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Held, type Limited } from '../account.ts';
+import type { Incident } from '../http2/incident.ts';
+import { copyWork, cost } from '../scheduler.ts';
+import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
+import { lingerMs } from './connection_times.ts';
+import type { Http1Deps } from './connections.ts';
+import type { ConnectionParts, OtherConnection } from './socket.ts';
+import { webIncident } from './web_incident.ts';
+
+/** A call of a request, as its connection sees it. */
+interface OpenWebCall extends WebCall {
+  readonly stream: { readonly isCall: boolean; readonly heldBytes: number };
+  /** The connection is dropped within a second. */
+  expire(): void;
+  /** Its place, or what it holds, is wanted for others. */
+  evict(): void;
+}
+
+/** Opens a call for a request of a connection. */
+type OpenWebCallOn = (
+  head: Parameters<WebRequest['call']>[0],
+  place: ConnectionParts & { socket: Socket; authority: string; scheme: string },
+) => OpenWebCall;
+
+interface Http1ServerDeps extends Http1Deps {
+  serve: ServeWeb;
+  open: OpenWebCallOn;
+}
+
+/** The connections of a server that speak HTTP/1.1, which node:http reads and writes. */
+export interface Http1Server {
+  /** Takes over a socket of which nobody reads, and what it has said so far. */
+  attach(socket: Socket, said: Buffer, parts: ConnectionParts): OtherConnection;
+}
+
+/** What a request takes beside its header list, in bytes, with what node:http keeps of it. */
+const requestCost = 8 * 1024;
+/** Requests that have come before the one at hand was answered: only those who mean to fill a server send more. */
+const mostPipelined = 8;
+
+/**
+ * Makes a server that listens nowhere, and so keeps no times by itself: each connection does, when it is told that
+ * time has passed.
+ */
+export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
+  const connections = new WeakMap<Socket, Http1Connection>();
+  const server = createServer(
+    {
+      maxHeaderSize: deps.limits.maxHeaderListSize,
+      keepAliveTimeout: 0,
+      // Of one that waits for its turn nothing is read.
+      highWaterMark: 16 * 1024,
+    },
+    (request, response) => connections.get(request.socket)?.onRequest(request, response),
+  );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    connections.get(socket)?.onError(error);
+  });
+
+  return {
+    attach(socket, said, parts) {
+      const connection = new Http1Connection(socket, parts, deps);
+      connections.set(socket, connection);
+      begin(server, socket, said);
+      return connection;
+    },
+  };
+}
+
+function begin(server: Server, socket: Socket, said: Buffer): void {
+  socket.unshift(said);
+  server.emit('connection', socket);
+  socket.resume();
+}
+
+/** A request, and what waits for its answer. */
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly controller: AbortController;
+  readonly calls: Set<OpenWebCall>;
+  readonly headerBytes: number;
+  /** Bytes of its body that are kept. */
+  kept: number;
+}
+
+/** A connection of HTTP/1.1: it serves one request after the other. */
+class Http1Connection implements OtherConnection {
+  readonly hasAnswered = true;
+  readonly #socket: Socket;
+  readonly #parts: ConnectionParts;
+  readonly #deps: Http1ServerDeps;
+  readonly #oldAt: number;
+  #current: Exchange | undefined;
+  readonly #waiting: [IncomingMessage, ServerResponse][] = [];
+  #isLeaving = false;
+  #isOver = false;
+  #output = 0;
+  /** When the last request had been answered, and what had been read by then. */
+  #idleSince: number;
+  #readBefore = 0;
+  /** When the first byte of the next one had come. */
+  #beganAt: number;
+  /** When bytes last moved in either direction, what had by then, and the turn. */
+  #moved = 0;
+  #movedAt: number;
+  #progressedAt: number;
+  #cutAt = Number.POSITIVE_INFINITY;
+
+  constructor(socket: Socket, parts: ConnectionParts, deps: Http1ServerDeps) {
+    this.#socket = socket;
+    this.#parts = parts;
+    this.#deps = deps;
+    const now = deps.now();
+    this.#oldAt = now + deps.times.age * (1 + deps.random() / 10);
+    this.#idleSince = now;
+    this.#beganAt = now;
+    this.#movedAt = now;
+    this.#progressedAt = parts.flow.turn;
+  }
+
+  get openStreams(): number {
+    return (this.#current ? 1 : 0) + this.#waiting.length;
+  }
+
+  get isIdle(): boolean {
+    return this.openStreams === 0 && this.#socket.writableLength === 0;
+  }
+
+  get usedAgo(): number {
+    return this.#current ? 0 : this.#deps.now() - this.#idleSince;
+  }
+
+  /** Node has read a request. */
+  onRequest(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#waiting.length >= mostPipelined) {
+      const message = `Cannot take more than ${mostPipelined} requests before they are answered`;
+      return this.#drop({ reason: 'http_pipelining', message });
+    }
+    this.#parts.account.charge(Held.calls, requestCost);
+    if (this.#current) this.#waiting.push([request, response]);
+    else this.#begin(request, response);
+  }
+
+  /** What has come is no HTTP/1.1. */
+  onError({ code }: NodeJS.ErrnoException): void {
+    const socket = this.#socket;
+    const isMidway = this.#current?.response.headersSent ?? false;
+    if (socket.destroyed || !socket.writable || isMidway) return void socket.destroy();
+    const isLarge = code === 'HPE_HEADER_OVERFLOW';
+    const { maxHeaderListSize } = this.#deps.limits;
+    const text = isLarge
+      ? `Header fields have at most ${maxHeaderListSize} bytes\n`
+      : 'Cannot read this as HTTP/1.1\n';
+    const reason = isLarge ? 'http_431' : 'http_400';
+    this.#parts.report({ reason, message: text.trim() });
+    this.#refuse(isLarge ? '431 Request Header Fields Too Large' : '400 Bad Request', text);
+  }
+
+  shutdown(): void {
+    this.#isLeaving = true;
+    const response = this.#current?.response;
+    if (response && !response.headersSent) response.setHeader('connection', 'close');
+    if (this.openStreams === 0) this.#socket.destroySoon();
+  }
+
+  evictFor(incident: Incident): void {
+    this.#drop(incident);
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  tick(): void {
+    const { times, now: clock } = this.#deps;
+    const socket = this.#socket;
+    const now = clock();
+    this.#countOutput();
+    const moved = socket.bytesRead + socket.bytesWritten - socket.writableLength;
+    if (moved !== this.#moved) this.#progress(moved, now);
+    if (now >= this.#oldAt && this.#cutAt === Number.POSITIVE_INFINITY) {
+      this.#cutAt = now + times.ageGrace;
+      this.shutdown();
+    }
+    if (now >= this.#cutAt + lingerMs) return void socket.destroy();
+    if (now >= this.#cutAt) for (const call of this.#current?.calls ?? []) call.expire();
+    const exchange = this.#current;
+    if (!exchange) return this.#tickIdle(now);
+    const waitsForPeer = !exchange.request.complete || socket.writableLength > 0;
+    if (waitsForPeer && now - this.#movedAt >= times.keepalive + times.keepaliveTimeout) {
+      const message = 'Cannot wait longer for a peer that neither sends nor reads';
+      this.#drop({ reason: 'keepalive_timeout', message });
+    }
+  }
+
+  #tickIdle(now: number): void {
+    const { times } = this.#deps;
+    if (this.#socket.bytesRead === this.#readBefore) {
+      this.#beganAt = now;
+      if (now - this.#idleSince >= times.idle) this.shutdown();
+    } else if (now - this.#beganAt >= times.preface) {
+      this.#refuse('408 Request Timeout', 'Cannot wait longer for the header of a request\n');
+    }
+  }
+
+  #progress(moved: number, now: number): void {
+    this.#moved = moved;
+    this.#movedAt = now;
+    this.#progressedAt = this.#parts.flow.turn;
+  }
+
+  close(done: () => void): void {
+    this.#isOver = true;
+    this.#charge(Held.output, -this.#output);
+    this.#output = 0;
+    this.#charge(Held.calls, -requestCost * this.#waiting.length);
+    this.#waiting.length = 0;
+    if (this.#current) this.#end(this.#current);
+    done();
+  }
+
+  evict(limited: keyof Limited, since: number): number {
+    const exchange = this.#current;
+    if (!exchange) return 0;
+    const [call] = exchange.calls;
+    if (limited === 'calls') {
+      if (!call?.stream.isCall) return 0;
+      call.evict();
+      return 1;
+    }
+    if (limited === 'streams') {
+      this.#giveUp();
+      return 1;
+    }
+    return this.#progressedAt <= since ? this.#giveUp() : 0;
+  }
+
+  evictStalled(since: number): number {
+    return this.#current && this.#progressedAt <= since ? this.#giveUp() : 0;
+  }
+
+  /** Gives how many bytes that frees. */
+  #giveUp(): number {
+    const { bytes } = this.#parts.account;
+    this.#drop({
+      reason: 'goaway_enhance_your_calm',
+      message: 'Cannot hold so much for one peer',
+    });
+    if (this.#current) this.#end(this.#current);
+    return bytes;
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse): void {
+    const { account, flow, onIdle } = this.#parts;
+    let headerBytes = 0;
+    for (const text of request.rawHeaders) headerBytes += 2 * text.length;
+    const exchange: Exchange = {
+      request,
+      response,
+      controller: new AbortController(),
+      calls: new Set(),
+      headerBytes,
+      kept: 0,
+    };
+    this.#current = exchange;
+    account.count('streams', 1);
+    account.charge(Held.headers, headerBytes);
+    flow.spend(cost.stream);
+    onIdle(false);
+    if (this.#isLeaving) response.setHeader('connection', 'close');
+    response.once('close', () => this.#onResponseClosed(exchange));
+    const serve = () => void this.#serve(exchange);
+    if (flow.isSpent) flow.wait(serve);
+    else serve();
+  }
+
+  async #serve(exchange: Exchange): Promise<void> {
+    const { response, controller } = exchange;
+    try {
+      const request = this.#requestOf(exchange);
+      const answer = await this.#deps.serve(request);
+      const incident = webIncident(request, answer);
+      if (incident) this.#parts.report(incident);
+      if (!controller.signal.aborted) await this.#answer(exchange, answer);
+    } catch (error) {
+      if (controller.signal.aborted || response.destroyed) return;
+      process.emitWarning(error instanceof Error ? error : new Error('Cannot serve a request'));
+      if (response.headersSent) this.#socket.destroy();
+      else response.writeHead(500, { 'content-type': 'text/plain' }).end('Internal error\n');
+    }
+  }
+
+  async #answer({ request, response }: Exchange, answer: WebResponse): Promise<void> {
+    const { status, fields, body, trailers } = answer;
+    // Whoever sends on what nobody reads has no second request on this connection.
+    if (!request.complete) response.setHeader('connection', 'close');
+    for (let at = 0; at < fields.length; at += 2) {
+      response.appendHeader(fields[at] ?? '', fields[at + 1] ?? '');
+    }
+    response.writeHead(status);
+    if (body instanceof Uint8Array) response.end(body);
+    else {
+      for await (const chunk of body ?? []) {
+        const goOn = response.write(chunk);
+        this.#countOutput();
+        if (response.destroyed) return;
+        if (!goOn) await drained(response);
+        else if (this.#parts.flow.isSpent) await this.#turn();
+      }
+      if (trailers) response.addTrailers(pairsOf(trailers()));
+      response.end();
+    }
+    this.#countOutput();
+  }
+
+  #requestOf(exchange: Exchange): WebRequest {
+    const { request, controller, calls } = exchange;
+    const parts = this.#parts;
+    const socket = this.#socket;
+    const authority = request.headers.host ?? '';
+    const scheme = 'encrypted' in socket ? 'https' : 'http';
+    const { open } = this.#deps;
+    const fields = request.rawHeaders.map((text, at) => (at % 2 === 0 ? text.toLowerCase() : text));
+    return {
+      version: '1.1',
+      method: request.method ?? '',
+      path: request.url ?? '',
+      scheme,
+      authority,
+      fields,
+      body: this.#bodyOf(exchange),
+      signal: controller.signal,
+      get isWelcome() {
+        return parts.account.admits('bytes', 0);
+      },
+      keep: (bytes) => this.#keep(exchange, bytes),
+      call(head) {
+        const call = open(head, { ...parts, socket, authority, scheme });
+        calls.add(call);
+        if (controller.signal.aborted) call.cancel();
+        return call;
+      },
+    };
+  }
+
+  async *#bodyOf({ request }: Exchange): AsyncGenerator<Uint8Array> {
+    const { flow } = this.#parts;
+    // To leave it must not cost the connection on which the answer goes.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      if (!(chunk instanceof Uint8Array)) continue;
+      flow.spend(copyWork(chunk.length));
+      if (flow.isSpent) await this.#turn();
+      yield chunk;
+    }
+  }
+
+  #turn(): Promise<void> {
+    return new Promise((resolve) => this.#parts.flow.wait(resolve));
+  }
+
+  #keep(exchange: Exchange, bytes: number): void {
+    if (this.#current !== exchange) return;
+    this.#charge(Held.bodies, bytes - exchange.kept);
+    exchange.kept = bytes;
+  }
+
+  #onResponseClosed(exchange: Exchange): void {
+    const { request, response } = exchange;
+    if (this.#current !== exchange) return;
+    const isWhole = response.writableFinished;
+    this.#end(exchange);
+    if (this.#isOver) return;
+    if (!isWhole || !request.complete) return this.#socket.destroySoon();
+    const next = this.#waiting.shift();
+    if (next) return this.#begin(...next);
+    this.#idleSince = this.#deps.now();
+    this.#beganAt = this.#idleSince;
+    this.#readBefore = this.#socket.bytesRead;
+    this.#parts.onIdle(true);
+    if (this.#isLeaving) this.#socket.destroySoon();
+  }
+
+  /** Nothing is held for it from now on. */
+  #end(exchange: Exchange): void {
+    this.#keep(exchange, 0);
+    this.#current = undefined;
+    this.#charge(Held.headers, -exchange.headerBytes);
+    this.#charge(Held.calls, -requestCost);
+    this.#parts.account.count('streams', -1);
+    exchange.controller.abort();
+    for (const call of exchange.calls) call.cancel();
+  }
+
+  #countOutput(): void {
+    if (this.#isOver) return;
+    const { writableLength } = this.#socket;
+    this.#charge(Held.output, writableLength - this.#output);
+    this.#output = writableLength;
+  }
+
+  #charge(category: (typeof Held)[keyof typeof Held], bytes: number): void {
+    if (bytes !== 0) this.#parts.account.charge(category, bytes);
+  }
+
+  #drop(incident: Incident): void {
+    this.#parts.report(incident);
+    this.#socket.destroy();
+  }
+
+  #refuse(status: string, text: string): void {
+    const head = `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n`;
+    this.#socket.end(head + text);
+    // A reset could overtake our last words.
+    setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+  }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      response.off('drain', go).off('close', go);
+      resolve();
+    };
+    response.once('drain', go).once('close', go);
+  });
+}
+
+function pairsOf(fields: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let at = 0; at < fields.length; at += 2)
+    pairs.push([fields[at] ?? '', fields[at + 1] ?? '']);
+  return pairs;
+}
