@@ -7,7 +7,7 @@ import {
 } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
 import { ExpectedError, isAbort, meantBy } from '../engine/errors.ts';
-import type { CallLog, Connected, Logged, Sending, Timed, Traced } from '../context.ts';
+import type { CallLog, Connected, Logged, Sending, Spoken, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
 import { methodName, otherMethod } from '../observability/method_names.ts';
@@ -49,13 +49,13 @@ const mostReasonBytes = 128;
 const mostNameBytes = 256;
 
 /** What those before it have added. */
-type Known = Timed & Connected & Sending & Traced;
+type Known = Timed & Connected & Sending & Spoken & Traced;
 
 /**
  * Gives every call a logger of its own, and writes one line when the call has ended and its response has left:
  * rpc.method, rpc.status_code, duration_ms, peer, request_id (the caller's `x-request-id`, or one of ours),
- * where the client has shown a certificate, whose that is: `client`, and where the call was refused or cut,
- * the reason. On servers that trace, every line of the call has trace_id and span_id too, as OpenTelemetry
+ * where it is not gRPC the protocol, where the client has shown a certificate, whose that is: `client`, and where
+ * the call was refused or cut, the reason. On servers that trace, every line of the call has trace_id and span_id too, as OpenTelemetry
  * names them in logs. It also counts the call, and ends its span, whether it has a line or not: others would
  * cost more, and could differ.
  *
@@ -81,6 +81,7 @@ export function requestLog({
     const { path } = call.method;
     const count = counts.of(path);
     count.started++;
+    counts.protocols[context.protocol ?? 'grpc']++;
     const sentId = context.metadata.get(requestIdName);
     const requestId = sentId !== undefined && usableId.test(sentId) ? sentId : nextId();
     if (sentId !== undefined) context.header.set(requestIdName, requestId);
@@ -155,6 +156,7 @@ function fieldsOf({ method, path, requestId, context }: About, end?: End) {
     // A service may end a call with a number that has no name.
     'rpc.status_code': end && (Status[end.code] ?? String(end.code)),
     duration_ms: end && Math.round(end.ms * 1000) / 1000,
+    protocol: context.protocol === 'grpc' ? undefined : context.protocol,
     peer: context.peer,
     client: nameOf(context),
     request_id: requestId,

@@ -1,4 +1,5 @@
 import { Status } from 'nice-grpc-common';
+import type { Protocol } from '../engine/index.ts';
 import { methodName, otherMethod } from './method_names.ts';
 
 /** A method that has counts of its own, and how metrics call it. */
@@ -34,6 +35,8 @@ export interface CallCounts {
   /** Those of a method, or those of all calls that name none that is served. */
   of(path: string): MethodCounts;
   all(): readonly MethodCounts[];
+  /** Calls that were started, by how they came. */
+  readonly protocols: Record<Protocol, number>;
 }
 
 /** Upper bounds in milliseconds: those of Prometheus' own libraries, and below them some for calls that wait for nothing. */
@@ -46,7 +49,8 @@ export function createCallCounts(methods: readonly CountedMethod[]): CallCounts 
   const served = new Map(methods.map((method) => [method.path, createMethodCounts(method)]));
   const others = createMethodCounts(unknown, otherMethod);
   const all = [...served.values(), others];
-  return { of: (path) => served.get(path) ?? others, all: () => all };
+  const protocols = { grpc: 0, 'grpc-web': 0, connect: 0 };
+  return { of: (path) => served.get(path) ?? others, all: () => all, protocols };
 }
 
 /** How many calls have ended, whatever their status. */

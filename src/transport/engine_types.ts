@@ -1,4 +1,12 @@
-import type { Abortable, Compressible, Connected, Counted, Drainable, Timed } from '../context.ts';
+import type {
+  Abortable,
+  Compressible,
+  Connected,
+  Counted,
+  Drainable,
+  Spoken,
+  Timed,
+} from '../context.ts';
 import type { GrpcServer } from '../engine/index.ts';
 
 /**
@@ -39,7 +47,13 @@ export interface Limits {
 }
 
 /** What both engines add to nice-grpc's context, or one of them may. */
-export type EngineAdditions = Timed & Abortable & Drainable & Counted & Connected & Compressible;
+export type EngineAdditions = Timed &
+  Abortable &
+  Drainable &
+  Counted &
+  Connected &
+  Compressible &
+  Spoken;
 
 /** A server behind the services, whichever it is: nice-grpc's `Server`, and `listen` on any address. */
 export type Engine<Ext = EngineAdditions> = GrpcServer<Ext>;
