@@ -10,6 +10,7 @@ import { type CallCounts, createCallCounts, endedCalls } from './observability/c
 import { createConnectionErrors } from './observability/connection_errors.ts';
 import { createLog } from './observability/log.ts';
 import { loadServices } from './services.ts';
+import { descriptors } from './services/descriptors.ts';
 import { createHealthState } from './services/health_state.ts';
 import { exemptIn, methodsOf } from './transport/catalogue.ts';
 import { createEngine } from './transport/engine.ts';
@@ -83,7 +84,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   };
   const onIncident = connectionErrors.record;
   const exempt = exemptIn(services);
-  const engine = await createEngine(config.engine, config, { onIncident, exempt });
+  const engine = await createEngine(config.engine, config, { onIncident, exempt, descriptors });
   const server = buildServer(engine, served);
   const healthServer =
     config.healthListen.length > 0 ? await buildHealthServer({ ...served, onIncident }) : undefined;

@@ -21,7 +21,10 @@ const mayImport: Record<string, readonly string[]> = {
     'observability',
     'rich_error',
     'services',
+    'web',
   ],
+  // HTTP/1.1, Connect, gRPC-Web and JSON: loaded with the first that asks.
+  web: ['engine', 'gen'],
   engine: [],
   middleware: ['context', 'engine', 'errors', 'observability', 'printable', 'rich_error'],
   services: ['context', 'engine', 'errors', 'gen', 'guides'],
@@ -110,7 +113,7 @@ test('only transport/engine.ts knows which server is behind the services', () =>
   assert.deepEqual(knowing.toSorted(), ['transport/engine.ts', 'transport/grpc_js.ts']);
 });
 
-test('what a start with the direct engine loads is no grpc-js, OpenTelemetry, admin port or optional service', () => {
+test('what a start with the direct engine loads is no grpc-js, OpenTelemetry, admin port, web or optional service', () => {
   const loaded = new Set<string>();
   const load = (file: string) => {
     if (loaded.has(file)) return;
@@ -119,10 +122,14 @@ test('what a start with the direct engine loads is no grpc-js, OpenTelemetry, ad
   };
   ['main.ts', 'cli/serve.ts'].forEach(load);
 
-  const late = 'nice-grpc|@grpc/grpc-js|@opentelemetry/.*|node:https?|prom-client';
+  const late = 'nice-grpc|@connectrpc/.*|@grpc/grpc-js|@opentelemetry/.*|node:https?|prom-client';
   const loading = new RegExp(`^import (?!type)[^;]*'(?:${late})'`, 'm');
   assert.ok(loaded.has('engine/grpc/server.ts'));
   assert.ok(loaded.has('services.ts'));
+  assert.deepEqual(
+    [...loaded].filter((file) => /^web\/|inner_call|net\/http1\.ts/.test(file)),
+    [],
+  );
   assert.ok(!loaded.has('services/interop.ts') && !loaded.has('services/orca.ts'));
   assert.deepEqual(
     [...loaded].filter((file) => loading.test(read(file))),

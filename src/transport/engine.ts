@@ -1,3 +1,4 @@
+import type { FileRegistry } from '@bufbuild/protobuf';
 import { createServer as createDirect, type GrpcServerOptions } from '../engine/index.ts';
 import { createBusy } from '../rich_error.ts';
 import { type Exempt, exemptIn } from './catalogue.ts';
@@ -10,6 +11,8 @@ export interface EngineOptions {
   onIncident?: GrpcServerOptions['onIncident'];
   /** Which methods are exempt from limits; none, if it is left out. */
   exempt?: Pick<Exempt, 'unlimited' | 'essential'>;
+  /** What Connect, gRPC-Web and JSON are read by; without it they are refused. grpc-js serves none of them. */
+  descriptors?: (() => FileRegistry) | undefined;
 }
 
 /**
@@ -18,7 +21,7 @@ export interface EngineOptions {
 export async function createEngine(
   name: EngineName,
   limits: Limits,
-  { onIncident, exempt: { unlimited, essential } = exemptIn([]) }: EngineOptions = {},
+  { onIncident, exempt: { unlimited, essential } = exemptIn([]), descriptors }: EngineOptions = {},
 ): Promise<Engine> {
   if (name === 'direct') {
     const { maxBufferedBytes, maxConcurrentStreams, maxConnections, maxMessageSize } = limits;
@@ -37,6 +40,7 @@ export async function createEngine(
         ageGrace: limits.maxConnectionAgeGrace,
       },
       onIncident,
+      loadWeb: descriptors && (() => loadWeb(descriptors, maxMessageSize)),
       maxBufferedBytes,
       maxConnections,
       maxCalls: limits.maxInFlight,
@@ -52,4 +56,9 @@ export async function createEngine(
   }
   const { createServer } = await import('./grpc_js.ts');
   return createServer(limits, { unlimited });
+}
+
+async function loadWeb(registry: () => FileRegistry, maxMessageSize: number) {
+  const { createWeb } = await import('../web/web.ts');
+  return createWeb({ registry, maxMessageSize });
 }

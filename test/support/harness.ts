@@ -10,6 +10,7 @@ import type { OpenCalls } from '../../src/engine/grpc/open_calls.ts';
 import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
 import { type CallCounts, createCallCounts } from '../../src/observability/call_counts.ts';
 import { loadServices, type ServiceDeps } from '../../src/services.ts';
+import { descriptors } from '../../src/services/descriptors.ts';
 import { createHealthState, type HealthState } from '../../src/services/health_state.ts';
 import { createEngine } from '../../src/transport/engine.ts';
 import type { EngineName, Limits } from '../../src/transport/engine_types.ts';
@@ -90,7 +91,7 @@ export async function serve({
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
   const incidents: Running['incidents'] = [];
   const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
-  const server = buildServer(await createEngine(engine, all, { onIncident, exempt }), {
+  const server = buildServer(await createEngine(engine, all, { onIncident, exempt, descriptors }), {
     trace,
     log: pino({ base: null, level: 'debug' }, log),
     accessLog,

@@ -1,0 +1,247 @@
+import {
+  Code,
+  ConnectError,
+  type ConnectRouterOptions,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+} from '@connectrpc/connect';
+import {
+  type DescMethod,
+  type DescMethodBiDiStreaming,
+  type DescMethodClientStreaming,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  type FileRegistry,
+  fromBinary,
+  type Message,
+  toBinary,
+} from '@bufbuild/protobuf';
+import type { ServerError } from 'nice-grpc-common';
+import { ExpectedError } from '../engine/errors.ts';
+import type { Protocol, WebCall, WebRequest, WebResponse } from '../engine/index.ts';
+import { compressions } from './compression.ts';
+import { append, fieldsOf, headersOf } from './fields.ts';
+import { errorOf, metadataOf } from './status.ts';
+
+interface HandlersDeps {
+  registry: FileRegistry;
+  maxMessageSize: number;
+}
+
+/** What of a request its handler reads, out of what the peer may have wrapped it in. */
+interface Plain {
+  fields: readonly string[];
+  body: AsyncIterable<Uint8Array>;
+}
+
+/** Serves the requests of one method. */
+export type Handle = (request: WebRequest, plain: Plain) => Promise<WebResponse>;
+
+/** A request, as the method that it calls sees it. */
+interface Exchange {
+  readonly request: WebRequest;
+  /** Bytes of its body that are in no message of a call. */
+  kept: number;
+  call: WebCall | undefined;
+}
+
+const exchangeKey = createContextKey<Exchange | undefined>(undefined);
+
+/** The handlers of all methods, each of which is made when it is called first. */
+export function createHandlers({ registry, maxMessageSize }: HandlersDeps) {
+  const made = new Map<string, Handle>();
+  const options: ConnectRouterOptions = {
+    acceptCompression: compressions,
+    readMaxBytes: maxMessageSize,
+    jsonOptions: { registry },
+    requestGate: enter,
+  };
+
+  return {
+    of(path: string): Handle | undefined {
+      let handle = made.get(path);
+      if (!handle) {
+        const method = methodOf(registry, path);
+        if (!method) return undefined;
+        made.set(path, (handle = createHandle(method, options)));
+      }
+      return handle;
+    },
+  };
+}
+
+function methodOf(registry: FileRegistry, path: string): DescMethod | undefined {
+  const [, service = '', name] = path.split('/', 3);
+  return registry.getService(service)?.methods.find((method) => method.name === name);
+}
+
+function createHandle(method: DescMethod, options: ConnectRouterOptions): Handle {
+  const router = createConnectRouter(options);
+  if (isUnary(method)) {
+    router.rpc(method, (input, context) => one(toBinary(method.input, input), context));
+  } else if (isServerStream(method)) {
+    router.rpc(method, (input, context) => many(toBinary(method.input, input), context));
+  } else if (isClientStream(method)) {
+    router.rpc(method, (inputs, context) => one(encoded(inputs, method), context));
+  } else if (isBidi(method)) {
+    router.rpc(method, (inputs, context) => many(encoded(inputs, method), context));
+  }
+  const [handler] = router.handlers;
+  if (!handler) throw new Error(`Cannot serve "${method.name}": it has no handler`);
+
+  return async (request, { fields, body }) => {
+    const exchange: Exchange = { request, kept: 0, call: undefined };
+    const response = await handler({
+      httpVersion: request.version,
+      // Only its query is read.
+      url: `http://localhost${request.path}`,
+      method: request.method,
+      header: headersOf(fields),
+      body: counted(body, exchange),
+      signal: request.signal,
+      contextValues: createContextValues().set(exchangeKey, exchange),
+    });
+    const { status, header, trailer } = response;
+    const trailers = trailer && (() => fieldsOf(trailer));
+    return { status, fields: fieldsOf(header), body: response.body, trailers };
+  };
+
+  async function one(input: Input, context: HandlerContext) {
+    const call = open(context);
+    send(call, input, exchangeOf(context));
+    const output = await call.next();
+    append(context.responseHeader, metadataOf(await call.header()));
+    if (output && (await call.next())) throw new Error('Cannot take two responses');
+    finish(call, context);
+    return fromBinary(method.output, output ?? new Uint8Array(0));
+  }
+
+  async function* many(input: Input, context: HandlerContext) {
+    const call = open(context);
+    try {
+      send(call, input, exchangeOf(context));
+      append(context.responseHeader, metadataOf(await call.header()));
+      for (let output = await call.next(); output; output = await call.next()) {
+        yield fromBinary(method.output, output);
+      }
+      finish(call, context);
+    } finally {
+      call.cancel();
+    }
+  }
+}
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === 'unary';
+}
+
+function isServerStream(method: DescMethod): method is DescMethodServerStreaming {
+  return method.methodKind === 'server_streaming';
+}
+
+function isClientStream(method: DescMethod): method is DescMethodClientStreaming {
+  return method.methodKind === 'client_streaming';
+}
+
+function isBidi(method: DescMethod): method is DescMethodBiDiStreaming {
+  return method.methodKind === 'bidi_streaming';
+}
+
+/** Messages of a request as protobuf has them. */
+type Input = Uint8Array | AsyncIterable<Uint8Array>;
+
+async function* encoded(
+  inputs: AsyncIterable<Message>,
+  { input }: DescMethod,
+): AsyncGenerator<Uint8Array> {
+  for await (const message of inputs) yield toBinary(input, message);
+}
+
+function open(context: HandlerContext, fault?: ServerError): WebCall {
+  const exchange = exchangeOf(context);
+  const { request } = exchange;
+  const [path = ''] = request.path.split('?', 1);
+  exchange.call = request.call({
+    path,
+    protocol: protocolOf(context),
+    fields: metadataOf(request.fields),
+    timeout: context.timeoutMs(),
+    fault,
+  });
+  return exchange.call;
+}
+
+function exchangeOf({ values }: HandlerContext): Exchange {
+  const exchange = values.get(exchangeKey);
+  if (!exchange) throw new Error('Cannot serve what is no request');
+  return exchange;
+}
+
+function protocolOf({ protocolName }: HandlerContext): Protocol {
+  return protocolName === 'grpc' || protocolName === 'grpc-web' ? protocolName : 'connect';
+}
+
+/** Sends what there is; what goes wrong with it ends the call. */
+function send(call: WebCall, input: Input, exchange: Exchange): void {
+  if (input instanceof Uint8Array) {
+    void call.write(input, { isLast: true });
+    exchange.request.keep((exchange.kept = 0));
+  } else void sendAll(call, input, exchange);
+}
+
+async function sendAll(
+  call: WebCall,
+  inputs: AsyncIterable<Uint8Array>,
+  exchange: Exchange,
+): Promise<void> {
+  try {
+    for await (const input of inputs) {
+      const written = call.write(input);
+      exchange.request.keep((exchange.kept = 0));
+      await written;
+    }
+    call.end();
+  } catch (error) {
+    call.refuse(faultOf(error));
+  }
+}
+
+/** Throws the error that the call has ended with. */
+function finish({ trailer }: WebCall, context: HandlerContext): void {
+  append(context.responseTrailer, metadataOf(trailer));
+  const error = errorOf(trailer);
+  if (error) throw error;
+}
+
+/** Comes before anything is read of the body. */
+function enter(context: HandlerContext): void {
+  const { signal } = context;
+  // What the library refuses is a call all the same: for limits, log and metrics.
+  signal.addEventListener('abort', () => {
+    if (!exchangeOf(context).call) open(context, faultOf(signal.reason)).end();
+  });
+  if (exchangeOf(context).request.isWelcome) return;
+  throw new ConnectError('Cannot take more calls: too much is buffered', Code.ResourceExhausted);
+}
+
+function faultOf(error: unknown): ServerError {
+  const { code: connectCode, rawMessage } = ConnectError.from(error);
+  // gRPC's numbers are Connect's.
+  const code: number = connectCode;
+  // The words may have some of the request, which no log may.
+  return new ExpectedError(rawMessage, { code, reason: 'Cannot read the request' });
+}
+
+/** The body, which counts until what has come of it is in a call. */
+async function* counted(
+  body: AsyncIterable<Uint8Array>,
+  exchange: Exchange,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    exchange.kept += chunk.length;
+    exchange.request.keep(exchange.kept);
+    yield chunk;
+  }
+}

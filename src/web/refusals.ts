@@ -1,0 +1,68 @@
+import type { WebRequest, WebResponse } from '../engine/index.ts';
+import { valueOf } from './fields.ts';
+import { errorOf, metadataOf, statusOf } from './status.ts';
+
+/** Says in words why a request is no call, where only its header is needed for that. */
+export function refuse(request: WebRequest, type: string): WebResponse | undefined {
+  const { method, version } = request;
+  if (method !== 'POST' && method !== 'GET') {
+    return words(405, 'Calls are POST requests, or GET where a method has no side effects', [
+      'allow',
+      'POST, GET',
+    ]);
+  }
+  if (method === 'POST' && (type === '' || type.startsWith('application/x-www-form-urlencoded'))) {
+    return words(415, "Cannot tell what the body is: add -H 'content-type: application/json'");
+  }
+  const isGrpc = /^application\/grpc(?:$|[+;])/.test(type);
+  if (isGrpc && version === '1.1') {
+    return words(505, 'gRPC needs HTTP/2; Connect, gRPC-Web and JSON are served here too', [
+      'connection',
+      'close',
+    ]);
+  }
+  return undefined;
+}
+
+/** A response with words where the library that made it has none. */
+export function withWords(response: WebResponse, { fields, method }: WebRequest): WebResponse {
+  if (response.body !== undefined) return response;
+  if (response.status === 415) {
+    const type = valueOf(fields, 'content-type') ?? '';
+    const {
+      status,
+      fields: own,
+      body,
+    } = words(
+      415,
+      `Cannot take "${type.slice(0, 100)}" for this method: application/json and application/proto are for unary ones, application/connect+json and application/connect+proto for streams`,
+    );
+    return { status, fields: [...response.fields, ...own], body };
+  }
+  if (response.status === 405) return words(405, `Cannot call this method by ${method}: use POST`);
+  return response;
+}
+
+/** Has the engine say what is wrong with the path, as a call of any other client has it. */
+export async function notFound(
+  request: WebRequest,
+  path: string,
+  type: string,
+): Promise<WebResponse> {
+  const isGrpc = type.startsWith('application/grpc');
+  const isGrpcWeb = type.startsWith('application/grpc-web');
+  const protocol = isGrpcWeb ? 'grpc-web' : isGrpc ? 'grpc' : 'connect';
+  const call = request.call({ path, protocol, fields: metadataOf(request.fields) });
+  call.end();
+  while (await call.next());
+  if (isGrpc) return { status: 200, fields: ['content-type', type, ...statusOf(call.trailer)] };
+  const { rawMessage: message = '' } = errorOf(call.trailer) ?? {};
+  const body = Buffer.from(JSON.stringify({ code: 'unimplemented', message }));
+  return { status: 404, fields: ['content-type', 'application/json'], body };
+}
+
+function words(status: number, text: string, fields: readonly string[] = []): WebResponse {
+  const body = Buffer.from(`${text}\n`);
+  const own = ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length)];
+  return { status, fields: [...own, ...fields], body };
+}

@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { suite, test } from 'node:test';
+import { promisify } from 'node:util';
+import { Code, ConnectError, type Transport } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import {
+  createConnectTransport as createBrowserConnect,
+  createGrpcWebTransport as createBrowserGrpcWeb,
+} from '@connectrpc/connect-web';
+import { RetryInfo } from '../src/gen/google/rpc/error_details.ts';
+import { eventually, serve, type Running, type ServeOptions } from './support/harness.ts';
+import { callOver } from './support/web_client.ts';
+
+/** The direct engine, in plain text. */
+function serveWeb(options: ServeOptions = {}): Promise<Running> {
+  return serve({ engine: 'direct', tls: undefined, deps: { parrotInterval: 0 }, ...options });
+}
+
+const sayHello = '/helloworld.Greeter/SayHello';
+const json = { 'content-type': 'application/json' };
+
+function post(address: string, body: string | Uint8Array<ArrayBuffer>, headers = json) {
+  return fetch(`http://${address}${sayHello}`, { method: 'POST', body, headers });
+}
+
+test('curl calls a method with JSON, over HTTP/1.1 and HTTP/2', async () => {
+  await using server = await serveWeb();
+  const data = ['-d', '{"name":"you"}', '-H', 'content-type: application/json'];
+  const curl = (...args: string[]) =>
+    promisify(execFile)('curl', ['-sS', ...data, ...args, `http://${server.address}${sayHello}`]);
+
+  const overHttp1 = await curl('--http1.1');
+  const overHttp2 = await curl('--http2-prior-knowledge');
+
+  assert.equal(overHttp1.stdout, '{"message":"Hello, you!"}');
+  assert.equal(overHttp2.stdout, '{"message":"Hello, you!"}');
+});
+
+test('a body without its content type is answered 415, with the line to add', async () => {
+  await using server = await serveWeb();
+
+  const response = await post(server.address, '{"name":"you"}', {
+    'content-type': 'application/x-www-form-urlencoded',
+  });
+
+  assert.equal(response.status, 415);
+  assert.equal(
+    await response.text(),
+    "Cannot tell what the body is: add -H 'content-type: application/json'\n",
+  );
+});
+
+test('JSON that is none is answered 400, and the log has nothing of it', async () => {
+  await using server = await serveWeb();
+
+  const response = await post(server.address, '{"name": secret}');
+
+  assert.equal(response.status, 400);
+  const { code, message } = Object(await response.json());
+  assert.equal(code, 'invalid_argument');
+  assert.match(message, /^cannot decode message helloworld.HelloRequest from JSON/);
+  const line = await server.log.line({ 'rpc.status_code': 'INVALID_ARGUMENT' });
+  assert.equal(line['reason'], 'Cannot read the request');
+  assert.doesNotMatch(JSON.stringify(server.log.lines), /secret/);
+});
+
+test('an unknown method is answered 404, with the nearest that there is', async () => {
+  await using server = await serveWeb();
+
+  const response = await fetch(`http://${server.address}/helloworld.Greeter/SayHell`, {
+    method: 'POST',
+    body: '{}',
+    headers: json,
+  });
+
+  assert.equal(response.status, 404);
+  assert.deepEqual(await response.json(), {
+    code: 'unimplemented',
+    message: `Cannot find method /helloworld.Greeter/SayHell; the nearest is ${sayHello}`,
+  });
+});
+
+test('a call counts and is logged by its protocol', async () => {
+  await using server = await serveWeb();
+  const options = { baseUrl: `http://${server.address}`, httpVersion: '1.1' } as const;
+  const request = { requests: [{ name: 'you' }] };
+
+  await callOver(createConnectTransport(options), 'helloworld.Greeter/SayHello', request);
+  await callOver(createGrpcWebTransport(options), 'helloworld.Greeter/SayHello', request);
+  await server.client.unary({ text: 'gRPC' });
+
+  assert.deepEqual(server.calls.protocols, { grpc: 1, 'grpc-web': 1, connect: 1 });
+  const about = { 'rpc.method': 'helloworld.Greeter/SayHello', 'rpc.status_code': 'OK' };
+  await server.log.line({ ...about, protocol: 'connect' });
+  await server.log.line({ ...about, protocol: 'grpc-web' });
+});
+
+type Version = '1.1' | '2';
+
+/** The clients, by their names. */
+const clients: Record<string, (baseUrl: string) => Transport> = {
+  'connect-node with protobuf over HTTP/1.1': (baseUrl) => connect(baseUrl, '1.1'),
+  'connect-node with JSON over HTTP/1.1': (baseUrl) => connect(baseUrl, '1.1', false),
+  'connect-node with protobuf over HTTP/2': (baseUrl) => connect(baseUrl, '2'),
+  'connect-node with JSON over HTTP/2': (baseUrl) => connect(baseUrl, '2', false),
+  'gRPC-Web of connect-node over HTTP/1.1': (baseUrl) =>
+    createGrpcWebTransport({ baseUrl, httpVersion: '1.1' }),
+  'gRPC-Web of connect-node over HTTP/2': (baseUrl) =>
+    createGrpcWebTransport({ baseUrl, httpVersion: '2' }),
+  'connect-web': (baseUrl) => createBrowserConnect({ baseUrl }),
+  'gRPC-Web of connect-web': (baseUrl) => createBrowserGrpcWeb({ baseUrl }),
+};
+
+function connect(baseUrl: string, httpVersion: Version, useBinaryFormat = true): Transport {
+  return createConnectTransport({ baseUrl, httpVersion, useBinaryFormat });
+}
+
+for (const [name, dial] of Object.entries(clients)) {
+  void suite(name, () => {
+    test('calls a unary method, with metadata in both directions', async () => {
+      await using server = await serveWeb();
+
+      const { messages, header } = await callOver(
+        dial(`http://${server.address}`),
+        'helloworld.Greeter/SayHello',
+        { requests: [{ name: 'you' }], headers: { 'x-request-id': 'mine' } },
+      );
+
+      assert.deepEqual(messages, [{ message: 'Hello, you!' }]);
+      assert.equal(header.get('x-request-id'), 'mine');
+    });
+
+    test('reads a stream', async () => {
+      await using server = await serveWeb();
+
+      const { messages } = await callOver(
+        dial(`http://${server.address}`),
+        'greet.Greeter/ParrotSayHello',
+        { requests: [{ greeting: 'Hello', name: 'you' }] },
+      );
+
+      assert.deepEqual(
+        messages,
+        [1, 2, 3].map((i) => ({ message: `Hello you ${i}!` })),
+      );
+    });
+
+    test('is told of an error with its details', async () => {
+      await using server = await serveWeb({ maxInFlight: 0 });
+
+      const calling = callOver(dial(`http://${server.address}`), 'helloworld.Greeter/SayHello', {
+        requests: [{ name: 'you' }],
+      });
+
+      const error = await calling.then(() => undefined, ConnectError.from);
+      assert.equal(error?.code, Code.ResourceExhausted);
+      const [detail] = error.details;
+      assert.ok(detail && 'type' in detail);
+      assert.equal(detail.type, 'google.rpc.RetryInfo');
+      assert.ok(RetryInfo.decode(detail.value).retryDelay);
+    });
+
+    test('ends a call at its deadline', async () => {
+      await using server = await serveWeb({ deps: { parrotInterval: 60_000 } });
+
+      const calling = callOver(dial(`http://${server.address}`), 'greet.Greeter/ParrotSayHello', {
+        requests: [{ name: 'you' }],
+        timeoutMs: 100,
+      });
+
+      const error = await calling.then(() => undefined, ConnectError.from);
+      assert.equal(error?.code, Code.DeadlineExceeded);
+      // Which of the two sides ends it first is open.
+      await eventually('its end', () => server.counts().calls === 0);
+    });
+
+    test('cancels a call', async () => {
+      await using server = await serveWeb({ deps: { parrotInterval: 60_000 } });
+      const controller = new AbortController();
+
+      const calling = callOver(dial(`http://${server.address}`), 'greet.Greeter/ParrotSayHello', {
+        requests: [{ name: 'you' }],
+        signal: controller.signal,
+      });
+      const failed = assert.rejects(calling);
+      await eventually('the call', () => server.counts().calls === 1);
+      controller.abort();
+
+      await failed;
+      await server.log.line({ 'rpc.status_code': 'CANCELLED' });
+      await eventually('its end', () => server.counts().calls === 0);
+    });
+  });
+}
+
+test('a client stream and a bidi one are served over HTTP/2', async () => {
+  await using server = await serveWeb();
+  const transport = connect(`http://${server.address}`, '2');
+  const requests = [
+    { greeting: 'Hello', name: 'you' },
+    { greeting: 'Hello', name: 'me' },
+  ];
+
+  const summary = await callOver(transport, 'greet.Greeter/ChattyClientSayHello', { requests });
+  const replies = await callOver(transport, 'greet.Greeter/InteractiveSayHello', { requests });
+
+  assert.deepEqual(Object(summary.messages[0]).request, requests);
+  assert.deepEqual(replies.messages, [{ message: 'Hello you!' }, { message: 'Hello me!' }]);
+});
+
+test('gRPC-Web in base64 is answered in base64', async () => {
+  await using server = await serveWeb();
+  const type = 'application/grpc-web-text';
+  const message = Buffer.from([0, 0, 0, 0, 5, 0x0a, 3, ...Buffer.from('you')]);
+  // In two pieces, each with padding of its own.
+  const body = message.subarray(0, 4).toString('base64') + message.subarray(4).toString('base64');
+
+  const response = await post(server.address, body, { 'content-type': type });
+
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get('content-type'), type);
+  const parts = (await response.text()).match(/[^=]+=*/g) ?? [];
+  const bytes = Buffer.concat(parts.map((part) => Buffer.from(part, 'base64')));
+  const length = bytes.readUInt32BE(1);
+  assert.equal(bytes.subarray(7, 5 + length).toString(), 'Hello, you!');
+  assert.equal(bytes[5 + length], 0x80);
+  assert.match(bytes.subarray(10 + length).toString(), /^grpc-status: 0\r\n/);
+});
