@@ -112,6 +112,15 @@ const clients: Record<string, (baseUrl: string) => Transport> = {
   'gRPC-Web of connect-web': (baseUrl) => createBrowserGrpcWeb({ baseUrl }),
 };
 
+async function failureOf(calling: Promise<unknown>): Promise<ConnectError | undefined> {
+  try {
+    await calling;
+    return undefined;
+  } catch (error) {
+    return ConnectError.from(error);
+  }
+}
+
 function connect(baseUrl: string, httpVersion: Version, useBinaryFormat = true): Transport {
   return createConnectTransport({ baseUrl, httpVersion, useBinaryFormat });
 }
@@ -153,7 +162,7 @@ for (const [name, dial] of Object.entries(clients)) {
         requests: [{ name: 'you' }],
       });
 
-      const error = await calling.then(() => undefined, ConnectError.from);
+      const error = await failureOf(calling);
       assert.equal(error?.code, Code.ResourceExhausted);
       const [detail] = error.details;
       assert.ok(detail && 'type' in detail);
@@ -169,7 +178,7 @@ for (const [name, dial] of Object.entries(clients)) {
         timeoutMs: 100,
       });
 
-      const error = await calling.then(() => undefined, ConnectError.from);
+      const error = await failureOf(calling);
       assert.equal(error?.code, Code.DeadlineExceeded);
       // Which of the two sides ends it first is open.
       await eventually('its end', () => server.counts().calls === 0);
@@ -226,4 +235,23 @@ test('gRPC-Web in base64 is answered in base64', async () => {
   assert.equal(bytes.subarray(7, 5 + length).toString(), 'Hello, you!');
   assert.equal(bytes[5 + length], 0x80);
   assert.match(bytes.subarray(10 + length).toString(), /^grpc-status: 0\r\n/);
+});
+
+test('a method without side effects is called by GET', async () => {
+  await using server = await serveWeb();
+  const query = new URLSearchParams({ connect: 'v1', encoding: 'json', message: '{"name":"you"}' });
+
+  const response = await fetch(`http://${server.address}${sayHello}?${query}`);
+
+  assert.equal(response.status, 200);
+  assert.deepEqual(await response.json(), { message: 'Hello, you!' });
+});
+
+test('a method with a stream is not called by GET', async () => {
+  await using server = await serveWeb();
+
+  const response = await fetch(`http://${server.address}/greet.Greeter/ParrotSayHello`);
+
+  assert.equal(response.status, 405);
+  assert.equal(await response.text(), 'Cannot call this method by GET: use POST\n');
 });
