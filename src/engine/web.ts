@@ -17,8 +17,8 @@ export interface WebRequest {
   readonly body: AsyncIterable<Uint8Array>;
   /** Aborts when nobody waits for the response any more. */
   readonly signal: AbortSignal;
-  /** Whether there is room to read a request. */
-  readonly isWelcome: boolean;
+  /** Whether there is room to keep so many bytes of it. */
+  admits(bytes: number): boolean;
   /** Says how many bytes are kept of the body that was taken, in whatever form. */
   keep(bytes: number): void;
   /** Opens a call, which ends with the request at the latest. */

@@ -24,16 +24,11 @@ import type { Protocol, WebCall, WebRequest, WebResponse } from '../engine/index
 import { compressions } from './compression.ts';
 import { append, fieldsOf, headersOf } from './fields.ts';
 import { errorOf, metadataOf } from './status.ts';
+import { fromQuery, type Plain, unwrap } from './unwrap.ts';
 
 interface HandlersDeps {
   registry: FileRegistry;
   maxMessageSize: number;
-}
-
-/** What of a request its handler reads, out of what the peer may have wrapped it in. */
-interface Plain {
-  fields: readonly string[];
-  body: AsyncIterable<Uint8Array>;
 }
 
 /** Serves the requests of one method. */
@@ -42,8 +37,6 @@ export type Handle = (request: WebRequest, plain: Plain) => Promise<WebResponse>
 /** A request, as the method that it calls sees it. */
 interface Exchange {
   readonly request: WebRequest;
-  /** Bytes of its body that are in no message of a call. */
-  kept: number;
   call: WebCall | undefined;
 }
 
@@ -65,7 +58,7 @@ export function createHandlers({ registry, maxMessageSize }: HandlersDeps) {
       if (!handle) {
         const method = methodOf(registry, path);
         if (!method) return undefined;
-        made.set(path, (handle = createHandle(method, options)));
+        made.set(path, (handle = createHandle(method, { options, maxMessageSize })));
       }
       return handle;
     },
@@ -77,7 +70,10 @@ function methodOf(registry: FileRegistry, path: string): DescMethod | undefined 
   return registry.getService(service)?.methods.find((method) => method.name === name);
 }
 
-function createHandle(method: DescMethod, options: ConnectRouterOptions): Handle {
+function createHandle(
+  method: DescMethod,
+  { options, maxMessageSize }: { options: ConnectRouterOptions; maxMessageSize: number },
+): Handle {
   const router = createConnectRouter(options);
   if (isUnary(method)) {
     router.rpc(method, (input, context) => one(toBinary(method.input, input), context));
@@ -91,15 +87,18 @@ function createHandle(method: DescMethod, options: ConnectRouterOptions): Handle
   const [handler] = router.handlers;
   if (!handler) throw new Error(`Cannot serve "${method.name}": it has no handler`);
 
-  return async (request, { fields, body }) => {
-    const exchange: Exchange = { request, kept: 0, call: undefined };
+  return async (request, plain) => {
+    const exchange: Exchange = { request, call: undefined };
+    const isGet = request.method === 'GET' && handler.allowedMethods.includes('GET');
+    const { fields, body } = unwrap(request, isGet ? fromQuery(request) : plain, {
+      maxMessageSize,
+    });
     const response = await handler({
       httpVersion: request.version,
-      // Only its query is read.
-      url: `http://localhost${request.path}`,
-      method: request.method,
+      url: 'http://localhost',
+      method: isGet ? 'POST' : request.method,
       header: headersOf(fields),
-      body: counted(body, exchange),
+      body,
       signal: request.signal,
       contextValues: createContextValues().set(exchangeKey, exchange),
     });
@@ -110,7 +109,7 @@ function createHandle(method: DescMethod, options: ConnectRouterOptions): Handle
 
   async function one(input: Input, context: HandlerContext) {
     const call = open(context);
-    send(call, input, exchangeOf(context));
+    send(call, input);
     const output = await call.next();
     append(context.responseHeader, metadataOf(await call.header()));
     if (output && (await call.next())) throw new Error('Cannot take two responses');
@@ -121,7 +120,7 @@ function createHandle(method: DescMethod, options: ConnectRouterOptions): Handle
   async function* many(input: Input, context: HandlerContext) {
     const call = open(context);
     try {
-      send(call, input, exchangeOf(context));
+      send(call, input);
       append(context.responseHeader, metadataOf(await call.header()));
       for (let output = await call.next(); output; output = await call.next()) {
         yield fromBinary(method.output, output);
@@ -184,24 +183,14 @@ function protocolOf({ protocolName }: HandlerContext): Protocol {
 }
 
 /** Sends what there is; what goes wrong with it ends the call. */
-function send(call: WebCall, input: Input, exchange: Exchange): void {
-  if (input instanceof Uint8Array) {
-    void call.write(input, { isLast: true });
-    exchange.request.keep((exchange.kept = 0));
-  } else void sendAll(call, input, exchange);
+function send(call: WebCall, input: Input): void {
+  if (input instanceof Uint8Array) void call.write(input, { isLast: true });
+  else void sendAll(call, input);
 }
 
-async function sendAll(
-  call: WebCall,
-  inputs: AsyncIterable<Uint8Array>,
-  exchange: Exchange,
-): Promise<void> {
+async function sendAll(call: WebCall, inputs: AsyncIterable<Uint8Array>): Promise<void> {
   try {
-    for await (const input of inputs) {
-      const written = call.write(input);
-      exchange.request.keep((exchange.kept = 0));
-      await written;
-    }
+    for await (const input of inputs) await call.write(input);
     call.end();
   } catch (error) {
     call.refuse(faultOf(error));
@@ -222,7 +211,7 @@ function enter(context: HandlerContext): void {
   signal.addEventListener('abort', () => {
     if (!exchangeOf(context).call) open(context, faultOf(signal.reason)).end();
   });
-  if (exchangeOf(context).request.isWelcome) return;
+  if (exchangeOf(context).request.admits(0)) return;
   throw new ConnectError('Cannot take more calls: too much is buffered', Code.ResourceExhausted);
 }
 
@@ -232,16 +221,4 @@ function faultOf(error: unknown): ServerError {
   const code: number = connectCode;
   // The words may have some of the request, which no log may.
   return new ExpectedError(rawMessage, { code, reason: 'Cannot read the request' });
-}
-
-/** The body, which counts until what has come of it is in a call. */
-async function* counted(
-  body: AsyncIterable<Uint8Array>,
-  exchange: Exchange,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) {
-    exchange.kept += chunk.length;
-    exchange.request.keep(exchange.kept);
-    yield chunk;
-  }
 }

@@ -81,9 +81,7 @@ class WebStream implements StreamEvents {
       fields,
       body: this.#body(),
       signal,
-      get isWelcome() {
-        return stream.account.admits('bytes', 0);
-      },
+      admits: (bytes) => stream.account.admits('bytes', bytes),
       keep: (bytes) => stream.keep(bytes),
       call: (head) => {
         const call = open(this.#place, head);

@@ -333,9 +333,7 @@ class Http1Connection implements OtherConnection {
       fields,
       body: this.#bodyOf(exchange),
       signal: controller.signal,
-      get isWelcome() {
-        return parts.account.admits('bytes', 0);
-      },
+      admits: (bytes) => parts.account.admits('bytes', Math.max(0, bytes - exchange.kept)),
       keep: (bytes) => this.#keep(exchange, bytes),
       call(head) {
         const call = open(head, { ...parts, socket, authority, scheme });
