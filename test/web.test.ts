@@ -9,6 +9,7 @@ import {
   createGrpcWebTransport as createBrowserGrpcWeb,
 } from '@connectrpc/connect-web';
 import { RetryInfo } from '../src/gen/google/rpc/error_details.ts';
+import { localCertificate } from './support/certificate.ts';
 import { eventually, serve, type Running, type ServeOptions } from './support/harness.ts';
 import { callOver } from './support/web_client.ts';
 
@@ -255,3 +256,15 @@ test('a method with a stream is not called by GET', async () => {
   assert.equal(response.status, 405);
   assert.equal(await response.text(), 'Cannot call this method by GET: use POST\n');
 });
+
+for (const version of ['--http1.1', '--http2']) {
+  test(`curl calls a method over TLS with ${version}`, async () => {
+    await using server = await serveWeb({ tls: await localCertificate() });
+    const data = ['-d', '{"name":"you"}', '-H', 'content-type: application/json'];
+    const about = ['-w', ' %{http_version}', version, `https://${server.address}${sayHello}`];
+
+    const { stdout } = await promisify(execFile)('curl', ['-sSk', ...data, ...about]);
+
+    assert.equal(stdout, `{"message":"Hello, you!"} ${version === '--http2' ? '2' : '1.1'}`);
+  });
+}
