@@ -84,7 +84,9 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   };
   const onIncident = connectionErrors.record;
   const exempt = exemptIn(services);
-  const engine = await createEngine(config.engine, config, { onIncident, exempt, descriptors });
+  const isReady = () => state.isServing('readiness');
+  const web = { descriptors, isReady, corsOrigins: config.corsOrigins };
+  const engine = await createEngine(config.engine, config, { onIncident, exempt, web });
   const server = buildServer(engine, served);
   const healthServer =
     config.healthListen.length > 0 ? await buildHealthServer({ ...served, onIncident }) : undefined;

@@ -1,6 +1,7 @@
 import { checkClientAuthorities, checkServerPair } from './certificates.ts';
 import { accessLog } from './config/access_log.ts';
 import { type Address, addresses, addressesOrNone } from './config/addresses.ts';
+import { corsOrigins } from './config/cors_origins.ts';
 import { type Lookup, overlapProblems, resolvePlaces } from './config/listening.ts';
 import { type ConnectionLimits, connectionLimits, leastBufferedBytes } from './config/memory.ts';
 import { envName, nameAsGiven, withNames } from './config/names.ts';
@@ -94,6 +95,12 @@ function readSettings(read: Read) {
       fallback: 'all',
       help: 'which calls are logged: all, errors (those that do not end OK), off, or 1/N (errors and a random one in N of the others); calls that fail by a fault of the server are always logged. Metrics and traces are not affected',
       parse: accessLog,
+    }),
+    corsOrigins: read('cors-origins', {
+      value: 'off|*|LIST',
+      fallback: 'off',
+      help: 'origins whose pages may call by Connect, gRPC-Web and JSON (direct engine): off, * for any, or a list with commas, as https://example.com',
+      parse: corsOrigins,
     }),
     shutdownDelay: read('shutdown-delay', {
       value: 'DURATION',

@@ -21,7 +21,7 @@ function serveWeb(options: ServeOptions = {}): Promise<Running> {
 const sayHello = '/helloworld.Greeter/SayHello';
 const json = { 'content-type': 'application/json' };
 
-function post(address: string, body: string | Uint8Array<ArrayBuffer>, headers = json) {
+function post(address: string, body: string, headers: Record<string, string> = json) {
   return fetch(`http://${address}${sayHello}`, { method: 'POST', body, headers });
 }
 
@@ -242,7 +242,7 @@ test('a method without side effects is called by GET', async () => {
   await using server = await serveWeb();
   const query = new URLSearchParams({ connect: 'v1', encoding: 'json', message: '{"name":"you"}' });
 
-  const response = await fetch(`http://${server.address}${sayHello}?${query}`);
+  const response = await fetch(`http://${server.address}${sayHello}?${query.toString()}`);
 
   assert.equal(response.status, 200);
   assert.deepEqual(await response.json(), { message: 'Hello, you!' });
@@ -268,3 +268,95 @@ for (const version of ['--http1.1', '--http2']) {
     assert.equal(stdout, `{"message":"Hello, you!"} ${version === '--http2' ? '2' : '1.1'}`);
   });
 }
+
+test('GET / says what this is, with an address to try', async () => {
+  await using server = await serveWeb();
+
+  const response = await fetch(`http://${server.address}/`);
+
+  assert.equal(response.status, 200);
+  const page = await response.text();
+  assert.match(page, new RegExp(`http://${server.address}${sayHello}\\n`));
+  assert.match(page, new RegExp(`grpcurl -plaintext ${server.address} list\\n`));
+});
+
+test('GET /healthz and /readyz say whether calls are welcome', async () => {
+  await using server = await serveWeb();
+  const statuses = () =>
+    Promise.all(
+      ['/healthz', '/readyz'].map(async (path) => {
+        const response = await fetch(`http://${server.address}${path}`);
+        return [response.status, await response.text()];
+      }),
+    );
+
+  const before = await statuses();
+  server.state.shuttingDown();
+  const after = await statuses();
+
+  assert.deepEqual(before, [
+    [200, 'ok\n'],
+    [200, 'ok\n'],
+  ]);
+  assert.deepEqual(after, [
+    [503, 'not ready\n'],
+    [503, 'not ready\n'],
+  ]);
+});
+
+const origin = 'https://a.example';
+
+function preflight(address: string) {
+  return fetch(`http://${address}${sayHello}`, {
+    method: 'OPTIONS',
+    headers: {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'content-type,x-mine',
+    },
+  });
+}
+
+test('a page of an origin that may call gets what it asks for', async () => {
+  await using server = await serveWeb({ corsOrigins: [origin] });
+
+  const asked = await preflight(server.address);
+  const response = await post(server.address, '{}', {
+    ...json,
+    origin,
+    'x-request-id': 'mine',
+  });
+
+  assert.equal(asked.status, 204);
+  assert.equal(asked.headers.get('access-control-allow-origin'), origin);
+  assert.equal(asked.headers.get('access-control-allow-methods'), 'GET, POST');
+  assert.equal(asked.headers.get('access-control-allow-headers'), 'content-type,x-mine');
+  assert.equal(asked.headers.get('access-control-allow-credentials'), null);
+  assert.equal(response.headers.get('access-control-allow-origin'), origin);
+  const exposed = response.headers.get('access-control-expose-headers') ?? '';
+  assert.ok(exposed.split(', ').includes('x-request-id'), exposed);
+  assert.ok(exposed.split(', ').includes('grpc-status'), exposed);
+});
+
+test('pages of other origins, and of all where it is off, get nothing', async () => {
+  await using server = await serveWeb({ corsOrigins: ['https://b.example'] });
+  await using off = await serveWeb();
+
+  for (const { address } of [server, off]) {
+    const asked = await preflight(address);
+    const response = await post(address, '{}', { ...json, origin });
+
+    assert.equal(asked.status, 405);
+    assert.equal(asked.headers.get('access-control-allow-origin'), null);
+    assert.equal(response.headers.get('access-control-allow-origin'), null);
+    assert.equal(response.status, 200);
+  }
+});
+
+test('pages of any origin may call where it is *', async () => {
+  await using server = await serveWeb({ corsOrigins: '*' });
+
+  const asked = await preflight(server.address);
+
+  assert.equal(asked.headers.get('access-control-allow-origin'), '*');
+});

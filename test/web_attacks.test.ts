@@ -267,7 +267,7 @@ test('a shutdown closes connections that wait, and lets calls end', async () => 
   await idleClosed;
   const answer = await answered;
   assert.equal(answer.match(/"message"/g)?.length, 3);
-  assert.match(answer, /\{"metadata"|\x02\0\0\0\x02\{\}/);
+  assert.ok(answer.includes('\x02\0\0\0\x02{}'), 'it has its end');
 });
 
 test('a connection that has reached its age is closed behind its response', async () => {

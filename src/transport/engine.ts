@@ -1,8 +1,8 @@
-import type { FileRegistry } from '@bufbuild/protobuf';
 import { createServer as createDirect, type GrpcServerOptions } from '../engine/index.ts';
 import { createBusy } from '../rich_error.ts';
 import { type Exempt, exemptIn } from './catalogue.ts';
 import type { Engine, EngineName, Limits } from './engine_types.ts';
+import type { WebDeps } from '../web/web.ts';
 import { createUnknownMethods } from './unknown_method.ts';
 
 /** What an engine is told beside its limits. */
@@ -11,8 +11,8 @@ export interface EngineOptions {
   onIncident?: GrpcServerOptions['onIncident'];
   /** Which methods are exempt from limits; none, if it is left out. */
   exempt?: Pick<Exempt, 'unlimited' | 'essential'>;
-  /** What Connect, gRPC-Web and JSON are read by; without it they are refused. grpc-js serves none of them. */
-  descriptors?: (() => FileRegistry) | undefined;
+  /** What Connect, gRPC-Web and JSON are served with; without it they are refused. grpc-js serves none of them. */
+  web?: Omit<WebDeps, 'maxMessageSize'> | undefined;
 }
 
 /**
@@ -21,7 +21,7 @@ export interface EngineOptions {
 export async function createEngine(
   name: EngineName,
   limits: Limits,
-  { onIncident, exempt: { unlimited, essential } = exemptIn([]), descriptors }: EngineOptions = {},
+  { onIncident, exempt: { unlimited, essential } = exemptIn([]), web }: EngineOptions = {},
 ): Promise<Engine> {
   if (name === 'direct') {
     const { maxBufferedBytes, maxConcurrentStreams, maxConnections, maxMessageSize } = limits;
@@ -40,7 +40,7 @@ export async function createEngine(
         ageGrace: limits.maxConnectionAgeGrace,
       },
       onIncident,
-      loadWeb: descriptors && (() => loadWeb(descriptors, maxMessageSize)),
+      loadWeb: web && (() => loadWeb({ ...web, maxMessageSize })),
       maxBufferedBytes,
       maxConnections,
       maxCalls: limits.maxInFlight,
@@ -58,7 +58,7 @@ export async function createEngine(
   return createServer(limits, { unlimited });
 }
 
-async function loadWeb(registry: () => FileRegistry, maxMessageSize: number) {
+async function loadWeb(deps: WebDeps) {
   const { createWeb } = await import('../web/web.ts');
-  return createWeb({ registry, maxMessageSize });
+  return createWeb(deps);
 }

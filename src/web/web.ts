@@ -1,32 +1,48 @@
 import type { FileRegistry } from '@bufbuild/protobuf';
-import type { ServeWeb } from '../engine/index.ts';
-import { createHandlers } from './handlers.ts';
+import type { ServeWeb, WebRequest, WebResponse } from '../engine/index.ts';
+import { type CorsOrigins, createCors } from './cors.ts';
 import { valueOf, withType } from './fields.ts';
+import { createHandlers } from './handlers.ts';
+import { createPages } from './pages.ts';
 import { notFound, refuse, withWords } from './refusals.ts';
 import { decodeText, encodeText, isText, withoutText } from './text.ts';
 
-interface WebDeps {
+/** What serves the web. */
+export interface WebDeps {
   /** What the services are declared by; asked for by the first request. */
-  registry: () => FileRegistry;
+  descriptors: () => FileRegistry;
+  /** Whether new calls are welcome. */
+  isReady: () => boolean;
+  corsOrigins: CorsOrigins;
   /** The largest request message, in bytes, after decompression. */
   maxMessageSize: number;
 }
 
 /** Serves Connect, gRPC-Web and JSON: each call goes to the engine's own, through its whole chain. */
-export function createWeb({ registry, maxMessageSize }: WebDeps): ServeWeb {
-  const handlers = createHandlers({ registry: registry(), maxMessageSize });
+export function createWeb({
+  descriptors,
+  isReady,
+  corsOrigins,
+  maxMessageSize,
+}: WebDeps): ServeWeb {
+  const handlers = createHandlers({ registry: descriptors(), maxMessageSize });
+  const pages = createPages({ isReady });
+  const cors = createCors(corsOrigins);
 
-  return async (request) => {
+  return async (request) => cors.preflight(request) ?? cors.allow(await respond(request), request);
+
+  async function respond(request: WebRequest): Promise<WebResponse> {
     const type = valueOf(request.fields, 'content-type')?.toLowerCase() ?? '';
-    const refusal = refuse(request, type);
-    if (refusal) return refusal;
     const [path = ''] = request.path.split('?', 1);
-    const handle = handlers.of(path) ?? ((unknown) => notFound(unknown, path, type));
+    const answer = pages.of(request, path) ?? refuse(request, type);
+    if (answer) return answer;
+    const handle = handlers.of(path);
+    if (!handle) return notFound(request, path, type);
     const { fields, body } = request;
     if (!isText(type)) return withWords(await handle(request, { fields, body }), request);
     const plain = { fields: withType(fields, withoutText(type)), body: decodeText(body) };
     const response = await handle(request, plain);
     const textBody = response.body && encodeText(response.body);
     return { ...response, fields: withType(response.fields, type), body: textBody };
-  };
+  }
 }

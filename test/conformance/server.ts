@@ -26,7 +26,9 @@ if (useTls && !tls) throw new Error('Cannot serve with TLS: there are no server_
 
 const { log, close } = await createLog({ level: 'info', format: 'json', to: process.stderr.fd });
 const limits = { maxConcurrentStreams: 1000, maxMessageSize: messageReceiveLimit || anySize };
-const engine = await createEngine('direct', limits, { descriptors: readDescriptors });
+const engine = await createEngine('direct', limits, {
+  web: { descriptors: readDescriptors, isReady: () => true, corsOrigins: 'off' },
+});
 const server = withChain(engine, {
   log,
   counts: createCallCounts([]),

@@ -15,6 +15,7 @@ import { createHealthState, type HealthState } from '../../src/services/health_s
 import { createEngine } from '../../src/transport/engine.ts';
 import type { EngineName, Limits } from '../../src/transport/engine_types.ts';
 import { exemptIn, methodsOf } from '../../src/transport/catalogue.ts';
+import type { CorsOrigins } from '../../src/web/cors.ts';
 import { buildServer, type ChainDeps } from '../../src/transport/server.ts';
 
 /** The engine under test: GREETER_ENGINE, as for the server itself. */
@@ -65,6 +66,7 @@ export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'l
   maxMessageSize?: number;
   /** What else the engine is told. */
   limits?: Partial<Limits>;
+  corsOrigins?: CorsOrigins;
   /** What to serve with, other than what is under test; then only channels of the test's own reach it. */
   tls?: TlsFiles | undefined;
 }
@@ -81,6 +83,7 @@ export async function serve({
   maxInFlight = 10_000,
   maxMessageSize = 4 * 1024 * 1024,
   limits,
+  corsOrigins = 'off',
   tls = serverTls,
 }: ServeOptions = {}): Promise<Running> {
   const log = memoryLog();
@@ -91,7 +94,9 @@ export async function serve({
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
   const incidents: Running['incidents'] = [];
   const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
-  const server = buildServer(await createEngine(engine, all, { onIncident, exempt, descriptors }), {
+  const isReady = () => state.isServing('readiness');
+  const web = { descriptors, isReady, corsOrigins };
+  const server = buildServer(await createEngine(engine, all, { onIncident, exempt, web }), {
     trace,
     log: pino({ base: null, level: 'debug' }, log),
     accessLog,

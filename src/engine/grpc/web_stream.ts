@@ -28,6 +28,9 @@ export function serveWebStream(deps: WebStreamDeps): StreamEvents {
   return web;
 }
 
+/** How long a request may go on after it was refused, in milliseconds. */
+const patienceMs = 1000;
+
 class WebStream implements StreamEvents {
   readonly #stream: Stream;
   readonly #request: RequestHeaders;
@@ -38,6 +41,7 @@ class WebStream implements StreamEvents {
   readonly #calls = new Set<InnerCall>();
   readonly #chunks: Buffer[] = [];
   #hasEnded = false;
+  #isAnswered = false;
   #onData: (() => void) | undefined;
   #onDrain: (() => void) | undefined;
 
@@ -117,11 +121,24 @@ class WebStream implements StreamEvents {
         if (this.#isOver) return;
       }
     }
+    if (this.#calls.size === 0) await this.#requestEnd();
     stream.end(trailers && encodeHeaders(trailers()));
   }
 
+  /** An answer that is no call's stays open as long as the request: its peer still hears what else it gets wrong. */
+  async #requestEnd(): Promise<void> {
+    const end = performance.now() + patienceMs;
+    const timer = setTimeout(() => this.#wake(), patienceMs).unref();
+    this.#isAnswered = true;
+    while (!this.#hasEnded && !this.#isOver && performance.now() < end) {
+      await new Promise<void>((resolve) => (this.#onData = resolve));
+    }
+    clearTimeout(timer);
+  }
+
   data(bytes: Buffer): void {
-    this.#chunks.push(Buffer.from(bytes));
+    // Nobody consumes it: the peer's window bounds what comes.
+    if (!this.#isAnswered) this.#chunks.push(Buffer.from(bytes));
     this.#wake();
   }
 

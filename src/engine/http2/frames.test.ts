@@ -117,8 +117,8 @@ test('a peer that begins with something else is told from one of HTTP/1.1, from 
   const beginnings = {
     http1: ['GET / HTTP/1.1\r\n', 'G', 'POST /a HTTP/1.0\r\n', 'PU', 'PATCH / HTTP/1.1\r\n'],
     tls: ['\x16\x03\x01'],
-    text: ['INVALID CONNECTION PREFACE\r\n\r\n', 'GETS / a', 'SSH-2.0'],
-    unknown: ['PRI * HTTP/2.0\r\n\r\nXX', '\0'],
+    text: ['hello', 'GETS / a', 'PROPFIND / HTTP/1.1'],
+    unknown: ['INVALID CONNECTION PREFACE\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nXX', '\0'],
   };
   for (const [protocol, texts] of Object.entries(beginnings)) {
     for (const text of texts) {

@@ -229,8 +229,8 @@ function wrongProtocol(before: Buffer, chunk: Buffer): WrongProtocol {
   const text = begin.toString('latin1');
   const isMethod = (method: string) => text.startsWith(`${method} `) || method.startsWith(text);
   if (methods.some(isMethod)) return wrong('http1', 'Cannot take HTTP/1.1: this is a gRPC server');
-  // The preface begins with PRI: whoever says so knows GOAWAY.
-  const isText = /^(?!PRI )[\t\n\r -~]*$/.test(text);
+  // In capitals alone somebody may mean a preface, and is told by GOAWAY.
+  const isText = /^[\t\n\r -~]*$/.test(text) && /[a-z/]/.test(text) && !text.startsWith('PRI');
   return wrong(isText ? 'text' : 'unknown', 'Cannot read the connection preface');
 }
 
