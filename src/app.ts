@@ -105,6 +105,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   let drained: Promise<unknown> | undefined;
   let cut: { served: number; cut: number } | undefined;
   if (!isForPeople) logPlaces();
+  if (config.engine === 'grpc-js') log.info('serving gRPC alone: no gRPC-Web, Connect or JSON');
 
   return {
     log,
