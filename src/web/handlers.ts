@@ -104,7 +104,9 @@ function createHandle(
     });
     const { status, header, trailer } = response;
     const trailers = trailer && (() => fieldsOf(trailer));
-    return { status, fields: fieldsOf(header), body: response.body, trailers };
+    const isWhole = header?.has('content-length') ?? false;
+    const answer = isWhole && response.body ? await whole(response.body) : response.body;
+    return { status, fields: fieldsOf(header), body: answer, trailers };
   };
 
   async function one(input: Input, context: HandlerContext) {
@@ -180,6 +182,14 @@ function exchangeOf({ values }: HandlerContext): Exchange {
 
 function protocolOf({ protocolName }: HandlerContext): Protocol {
   return protocolName === 'grpc' || protocolName === 'grpc-web' ? protocolName : 'connect';
+}
+
+/** A body that is there already. */
+async function whole(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  const [only] = chunks;
+  return chunks.length === 1 && only ? only : Buffer.concat(chunks);
 }
 
 /** Sends what there is; what goes wrong with it ends the call. */

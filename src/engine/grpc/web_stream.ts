@@ -1,3 +1,4 @@
+import { AbortError } from 'abort-controller-x';
 import type { Incident } from '../http2/incident.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
 import type { RequestHeaders } from '../http2/request_headers.ts';
@@ -27,6 +28,9 @@ export function serveWebStream(deps: WebStreamDeps): StreamEvents {
   void web.serve();
   return web;
 }
+
+/** Without it each would have an exception made, and its stack. */
+const isOver = new AbortError();
 
 /** How long a request may go on after it was refused, in milliseconds. */
 const patienceMs = 1000;
@@ -173,7 +177,7 @@ class WebStream implements StreamEvents {
   }
 
   #leave(): void {
-    this.#controller.abort();
+    this.#controller.abort(isOver);
     for (const call of this.#calls) call.cancel();
     this.#calls.clear();
     this.#chunks.length = 0;

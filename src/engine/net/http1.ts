@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { AbortError } from 'abort-controller-x';
 import { Held, type Limited } from '../account.ts';
 import type { Incident } from '../http2/incident.ts';
 import { copyWork, cost } from '../scheduler.ts';
@@ -34,6 +35,10 @@ export interface Http1Server {
   /** Takes over a socket of which nobody reads, and what it has said so far. */
   attach(socket: Socket, said: Buffer, parts: ConnectionParts): OtherConnection;
 }
+
+const isOver = new AbortError();
+/** Bytes. */
+const mostInString = 4096;
 
 /** What a request takes beside its header list, in bytes, with what node:http keeps of it. */
 const requestCost = 8 * 1024;
@@ -161,8 +166,6 @@ class Http1Connection implements OtherConnection {
 
   shutdown(): void {
     this.#isLeaving = true;
-    const response = this.#current?.response;
-    if (response && !response.headersSent) response.setHeader('connection', 'close');
     if (this.openStreams === 0) this.#socket.destroySoon();
   }
 
@@ -270,7 +273,6 @@ class Http1Connection implements OtherConnection {
     account.charge(Held.headers, headerBytes);
     flow.spend(cost.stream);
     onIdle(false);
-    if (this.#isLeaving) response.setHeader('connection', 'close');
     response.once('close', () => this.#onResponseClosed(exchange));
     const serve = () => void this.#serve(exchange);
     if (flow.isSpent) flow.wait(serve);
@@ -296,12 +298,9 @@ class Http1Connection implements OtherConnection {
   async #answer({ request, response }: Exchange, answer: WebResponse): Promise<void> {
     const { status, fields, body, trailers } = answer;
     // Whoever sends on what nobody reads has no second request on this connection.
-    if (!request.complete) response.setHeader('connection', 'close');
-    for (let at = 0; at < fields.length; at += 2) {
-      response.appendHeader(fields[at] ?? '', fields[at + 1] ?? '');
-    }
-    response.writeHead(status);
-    if (body instanceof Uint8Array) response.end(body);
+    const isLast = !request.complete || this.#isLeaving;
+    response.writeHead(status, isLast ? [...fields, 'connection', 'close'] : [...fields]);
+    if (body instanceof Uint8Array) end(response, body);
     else {
       for await (const chunk of body ?? []) {
         const goOn = response.write(chunk);
@@ -344,14 +343,18 @@ class Http1Connection implements OtherConnection {
     };
   }
 
+  /** As the request's own iterator, which takes a third of all that a small request takes. */
   async *#bodyOf({ request }: Exchange): AsyncGenerator<Uint8Array> {
     const { flow } = this.#parts;
-    // To leave it must not cost the connection on which the answer goes.
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      if (!(chunk instanceof Uint8Array)) continue;
-      flow.spend(copyWork(chunk.length));
-      if (flow.isSpent) await this.#turn();
-      yield chunk;
+    for (;;) {
+      const chunk: unknown = request.read();
+      if (chunk instanceof Uint8Array) {
+        flow.spend(copyWork(chunk.length));
+        if (flow.isSpent) await this.#turn();
+        yield chunk;
+      } else if (request.complete && request.readableLength === 0) return;
+      else if (request.destroyed) throw new Error('Cannot read the body: its peer is gone');
+      else await readable(request);
     }
   }
 
@@ -388,7 +391,8 @@ class Http1Connection implements OtherConnection {
     this.#charge(Held.headers, -exchange.headerBytes);
     this.#charge(Held.calls, -requestCost);
     this.#parts.account.count('streams', -1);
-    exchange.controller.abort();
+    // Without a reason each would have an exception made, and its stack.
+    exchange.controller.abort(isOver);
     for (const call of exchange.calls) call.cancel();
   }
 
@@ -414,6 +418,26 @@ class Http1Connection implements OtherConnection {
     // A reset could overtake our last words.
     setTimeout(() => this.#socket.destroy(), lingerMs).unref();
   }
+}
+
+/** What is small leaves in one string with its header, which takes half of what two parts take. */
+function end(response: ServerResponse, body: Uint8Array): void {
+  if (body.length > mostInString) response.end(body);
+  else
+    response.end(
+      Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'),
+      'latin1',
+    );
+}
+
+function readable(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      request.off('readable', go).off('end', go).off('close', go);
+      resolve();
+    };
+    request.on('readable', go).on('end', go).on('close', go);
+  });
 }
 
 function drained(response: ServerResponse): Promise<void> {
