@@ -292,16 +292,20 @@ export class Connection {
     if (this.#state === 'failed') return;
     this.#mayTalk = true;
     const { code, message } = error;
-    if (error instanceof WrongProtocol && error.protocol !== 'unknown')
-      this.#refuse(error.protocol);
+    if (error instanceof WrongProtocol && this.#hasWords(error)) this.#refuse(error.protocol);
     else this.#sender.goAway(this.#streams.table.lastId, code, message);
     this.#report({ reason, message });
     this.lost(error);
     this.#changed();
   }
 
+  /** Whether it is better told otherwise than by GOAWAY. */
+  #hasWords({ protocol }: WrongProtocol): boolean {
+    return protocol === 'text' ? this.#http1Response !== undefined : protocol !== 'unknown';
+  }
+
   /** A client of HTTP/1.1 gets an answer that it can show; one of TLS would take anything for garbage. */
-  #refuse(protocol: 'http1' | 'text' | 'tls'): void {
+  #refuse(protocol: WrongProtocol['protocol']): void {
     const { output } = this.#sender;
     output.take();
     if (protocol !== 'tls' && this.#http1Response) output.bytes(this.#http1Response());
