@@ -10,6 +10,7 @@ import { type CallCounts, createCallCounts, endedCalls } from './observability/c
 import { createConnectionErrors } from './observability/connection_errors.ts';
 import { createLog } from './observability/log.ts';
 import { loadServices } from './services.ts';
+import { descriptors } from './services/descriptors.ts';
 import { createHealthState } from './services/health_state.ts';
 import { exemptIn, methodsOf } from './transport/catalogue.ts';
 import { createEngine } from './transport/engine.ts';
@@ -83,7 +84,9 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   };
   const onIncident = connectionErrors.record;
   const exempt = exemptIn(services);
-  const engine = await createEngine(config.engine, config, { onIncident, exempt });
+  const isReady = () => state.isServing('readiness');
+  const web = { descriptors, isReady, corsOrigins: config.corsOrigins };
+  const engine = await createEngine(config.engine, config, { onIncident, exempt, web });
   const server = buildServer(engine, served);
   const healthServer =
     config.healthListen.length > 0
@@ -104,6 +107,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   let drained: Promise<unknown> | undefined;
   let cut: { served: number; cut: number } | undefined;
   if (!isForPeople) logPlaces();
+  if (config.engine === 'grpc-js') log.info('serving gRPC only: no gRPC-Web, Connect or JSON');
 
   return {
     log,

@@ -1,25 +1,18 @@
-import {
-  createFileRegistry,
-  type DescFile,
-  type FileRegistry,
-  fromBinary,
-  toBinary,
-} from '@bufbuild/protobuf';
+import { type DescFile, type FileRegistry, toBinary } from '@bufbuild/protobuf';
 import {
   type DescriptorProto,
   type FileDescriptorProto,
   FileDescriptorProtoSchema,
-  FileDescriptorSetSchema,
 } from '@bufbuild/protobuf/wkt';
 import { Status } from 'nice-grpc-common';
 import type { Call } from '../context.ts';
 import { notFoundText } from '../errors.ts';
-import { descriptorSet } from '../gen/descriptor_set.ts';
 import type {
   ServerReflectionRequest,
   ServerReflectionResponse,
   ServerReflectionServiceImplementation,
 } from '../gen/grpc/reflection/v1/reflection.ts';
+import { descriptors } from './descriptors.ts';
 
 type Answer = Omit<Partial<ServerReflectionResponse>, 'validHost' | 'originalRequest'>;
 
@@ -100,9 +93,7 @@ interface Known {
 }
 
 function readDescriptors(): Known {
-  const registry = createFileRegistry(
-    fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')),
-  );
+  const registry = descriptors();
   const symbols = new Map<string, DescFile>();
   for (const file of registry.files) {
     for (const name of namesOf(file.proto)) symbols.set(name, file);
