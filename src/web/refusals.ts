@@ -14,6 +14,7 @@ export function refuse(request: WebRequest, type: string): WebResponse | undefin
   if (method === 'POST' && (type === '' || type.startsWith('application/x-www-form-urlencoded'))) {
     return words(415, "Cannot tell what the body is: add -H 'content-type: application/json'");
   }
+  if (method === 'POST' && !knownType.test(type)) return wrongType(type);
   const isGrpc = /^application\/grpc(?:$|[+;])/.test(type);
   if (isGrpc && version === '1.1') {
     return words(505, 'gRPC needs HTTP/2; Connect, gRPC-Web and JSON are served here too', [
@@ -24,19 +25,22 @@ export function refuse(request: WebRequest, type: string): WebResponse | undefin
   return undefined;
 }
 
+const knownType =
+  /^application\/(?:(?:connect\+)?(?:json|proto)|grpc(?:-web(?:-text)?)?(?:\+(?:json|proto))?) *(?:;|$)/;
+
+function wrongType(type: string): WebResponse {
+  return words(
+    415,
+    `Cannot take "${type.slice(0, 100)}" for this method: application/json and application/proto are for unary ones, application/connect+json and application/connect+proto for streams`,
+  );
+}
+
 /** A response with words where the library that made it has none. */
 export function withWords(response: WebResponse, { fields, method }: WebRequest): WebResponse {
   if (response.body !== undefined) return response;
   if (response.status === 415) {
     const type = valueOf(fields, 'content-type') ?? '';
-    const {
-      status,
-      fields: own,
-      body,
-    } = words(
-      415,
-      `Cannot take "${type.slice(0, 100)}" for this method: application/json and application/proto are for unary ones, application/connect+json and application/connect+proto for streams`,
-    );
+    const { status, fields: own, body } = wrongType(type);
     return { status, fields: [...response.fields, ...own], body };
   }
   if (response.status === 405) return words(405, `Cannot call this method by ${method}: use POST`);
