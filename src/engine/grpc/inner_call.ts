@@ -21,6 +21,8 @@ export interface InnerPlace {
   serve: Serve;
   /** Bytes that an open stream counts for. */
   streamCost: number;
+  /** The stream that the call has come on, where its connection has any: that one counts among calls. */
+  outer?: Stream | undefined;
 }
 
 /** A call that its connection can end, as it ends a stream. */
@@ -38,6 +40,20 @@ const mostWaiting = 64 * 1024;
 /** Opens a call on a stream whose peer is in this process. */
 export function openInnerCall(place: InnerPlace, head: WebCallHead): InnerCall {
   return new Inner(place, head);
+}
+
+/** A stream whose call is carried by another one. */
+class CarriedStream extends Stream {
+  readonly #outer: Stream;
+
+  constructor(owner: StreamOwner, parts: ConstructorParameters<typeof Stream>[2], outer: Stream) {
+    super(1, owner, parts);
+    this.#outer = outer;
+  }
+
+  override countCall(isCall: boolean): void {
+    this.#outer.countCall(isCall);
+  }
 }
 
 /** Both a stream's owner and its peer. */
@@ -58,13 +74,14 @@ class Inner implements StreamOwner, InnerCall {
   #failure: Error | undefined;
 
   constructor(
-    { account, flow, authority, scheme, serve, streamCost }: InnerPlace,
+    { account, flow, authority, scheme, serve, streamCost, outer }: InnerPlace,
     { path, protocol, fields, timeout, fault }: WebCallHead,
   ) {
     this.account = account;
     this.flow = flow;
     const peer = defaultPeerSettings();
-    this.stream = new Stream(1, this, { send: maxInt31, receive: maxInt31, peer });
+    const parts = { send: maxInt31, receive: maxInt31, peer };
+    this.stream = outer ? new CarriedStream(this, parts, outer) : new Stream(1, this, parts);
     account.count('streams', 1);
     flow.spend(cost.stream);
     this.stream.hold(Held.calls, streamCost);
@@ -130,8 +147,7 @@ class Inner implements StreamOwner, InnerCall {
   }
 
   evict(): void {
-    if (this.stream.isCall && this.stream.events?.evicted) this.stream.events.evicted();
-    else this.#fail(new StreamError(1, 'ENHANCE_YOUR_CALM', 'Cannot hold so much for one call'));
+    this.stream.events?.evicted?.();
   }
 
   // What whoever serves it does.
@@ -183,13 +199,6 @@ class Inner implements StreamOwner, InnerCall {
   }
 
   wake(): void {}
-
-  #fail(error: StreamError): void {
-    if (this.stream.closed) return;
-    this.#remove();
-    this.stream.events?.failed(error);
-    this.#finish(error);
-  }
 
   #endIfAllIsTaken(): void {
     if (!this.stream.isEnding || this.stream.closed || this.#parts.length > 0) return;
