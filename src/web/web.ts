@@ -10,7 +10,7 @@ import { decodeText, encodeText, isText, withoutText } from './text.ts';
 /** What serves the web. */
 export interface WebDeps {
   /** What the services are declared by; asked for by the first request. */
-  descriptors: () => FileRegistry;
+  descriptors: () => Promise<FileRegistry>;
   /** Whether new calls are welcome. */
   isReady: () => boolean;
   corsOrigins: CorsOrigins;
@@ -19,13 +19,13 @@ export interface WebDeps {
 }
 
 /** Serves Connect, gRPC-Web and JSON: each call goes to the engine's own, through its whole chain. */
-export function createWeb({
+export async function createWeb({
   descriptors,
   isReady,
   corsOrigins,
   maxMessageSize,
-}: WebDeps): ServeWeb {
-  const handlers = createHandlers({ registry: descriptors(), maxMessageSize });
+}: WebDeps): Promise<ServeWeb> {
+  const handlers = createHandlers({ registry: await descriptors(), maxMessageSize });
   const pages = createPages({ isReady });
   const cors = createCors(corsOrigins);
 
