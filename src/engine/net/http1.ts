@@ -295,10 +295,9 @@ class Http1Connection implements OtherConnection {
     }
   }
 
-  async #answer({ request, response }: Exchange, answer: WebResponse): Promise<void> {
+  async #answer({ response }: Exchange, answer: WebResponse): Promise<void> {
     const { status, fields, body, trailers } = answer;
-    // Whoever sends on what nobody reads has no second request on this connection.
-    const isLast = !request.complete || this.#isLeaving;
+    const isLast = this.#isLeaving;
     response.writeHead(status, isLast ? [...fields, 'connection', 'close'] : [...fields]);
     if (body instanceof Uint8Array) end(response, body);
     else {
@@ -374,7 +373,22 @@ class Http1Connection implements OtherConnection {
     const isWhole = response.writableFinished;
     this.#end(exchange);
     if (this.#isOver) return;
-    if (!isWhole || !request.complete) return this.#socket.destroySoon();
+    if (!isWhole) return this.#socket.destroySoon();
+    if (request.complete) this.#goOn();
+    else this.#linger(request);
+  }
+
+  /** What still comes of a request that is answered is dropped for a while: a reset could overtake the answer. */
+  #linger(request: IncomingMessage): void {
+    const timer = setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+    request.resume().once('end', () => {
+      clearTimeout(timer);
+      this.#goOn();
+    });
+  }
+
+  #goOn(): void {
+    if (this.#isOver) return;
     const next = this.#waiting.shift();
     if (next) return this.#begin(...next);
     this.#idleSince = this.#deps.now();
