@@ -10,7 +10,6 @@ import { type CallCounts, createCallCounts, endedCalls } from './observability/c
 import { createConnectionErrors } from './observability/connection_errors.ts';
 import { createLog } from './observability/log.ts';
 import { loadServices } from './services.ts';
-import { descriptors } from './services/descriptors.ts';
 import { createHealthState } from './services/health_state.ts';
 import { exemptIn, methodsOf } from './transport/catalogue.ts';
 import { createEngine } from './transport/engine.ts';
@@ -85,7 +84,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   const onIncident = connectionErrors.record;
   const exempt = exemptIn(services);
   const isReady = () => state.isServing('readiness');
-  const web = { descriptors, isReady, corsOrigins: config.corsOrigins };
+  const web = { descriptors: loadDescriptors, isReady, corsOrigins: config.corsOrigins };
   const engine = await createEngine(config.engine, config, { onIncident, exempt, web });
   const server = buildServer(engine, served);
   const healthServer =
@@ -156,6 +155,12 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
     for (const where of bound.health) log.info(where, 'listening for health');
     for (const where of bound.admin) log.info(where, 'admin listening');
   }
+}
+
+/** Loads the descriptors with the first request that needs them. */
+async function loadDescriptors() {
+  const { descriptors } = await import('./services/descriptors.ts');
+  return descriptors();
 }
 
 /** Its modules are loaded only on a server that reports its load. */

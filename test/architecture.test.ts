@@ -139,7 +139,7 @@ test('a start with the direct engine loads no grpc-js, OpenTelemetry, admin port
   assert.ok(loaded.has('engine/grpc/server.ts'));
   assert.ok(loaded.has('services.ts'));
   assert.deepEqual(
-    [...loaded].filter((file) => /^web\/|inner_call|net\/http1\.ts/.test(file)),
+    [...loaded].filter((file) => /^web\/|inner_call|net\/http1\.ts|descriptor/.test(file)),
     [],
   );
   assert.ok(!loaded.has('services/interop.ts') && !loaded.has('services/orca.ts'));

@@ -360,3 +360,19 @@ test('pages of any origin are allowed with *', async () => {
 
   assert.equal(asked.headers.get('access-control-allow-origin'), '*');
 });
+
+test('a client with the most calls loses one to a client with fewer', async () => {
+  const limits = { maxInFlight: 2 };
+  await using server = await serveWeb({ maxInFlight: 2, limits, deps: { parrotInterval: 60_000 } });
+  const transport = connect(`http://${server.address}`, '2');
+  const call = () =>
+    callOver(transport, 'greet.Greeter/ParrotSayHello', { requests: [{ name: 'you' }] });
+  const calling = Promise.race([call(), call()]);
+  const failed = failureOf(calling);
+  await eventually('both calls', () => server.counts().calls === 2);
+
+  const reply = await server.client.unary({ text: 'mine' });
+
+  assert.deepEqual(reply, { text: 'mine' });
+  assert.equal((await failed)?.code, Code.ResourceExhausted);
+});

@@ -296,3 +296,17 @@ test('a call ends with UNAVAILABLE after the grace period of its connection', as
   assert.match(await allOf(socket), /"code":"unavailable"/);
   await checkRecovered(server);
 });
+
+test('a client that is refused in the middle of its body can send the rest, and its next request', async () => {
+  await using server = await serveWeb();
+  const fields = ['content-length: 200000', 'content-encoding: none-such'];
+  const socket = dial(server);
+  const answered = allOf(socket);
+  socket.write(head({ fields }));
+  await server.log.line({ 'rpc.status_code': 'UNIMPLEMENTED' });
+
+  socket.write(' '.repeat(200_000) + request('{"name":"you"}', { fields: close }));
+
+  assert.match(await answered, /^HTTP\/1\.1 501 .*unimplemented.*HTTP\/1\.1 200 .*Hello, you!/s);
+  await checkRecovered(server);
+});

@@ -17,6 +17,7 @@ export function refuse(request: WebRequest, type: string): WebResponse | undefin
       "Cannot tell the format of the body: add -H 'content-type: application/json'",
     );
   }
+  if (method === 'POST' && !knownType.test(type)) return wrongType(type);
   const isGrpc = /^application\/grpc(?:$|[+;])/.test(type);
   if (isGrpc && version === '1.1') {
     return words(505, 'gRPC needs HTTP/2; over HTTP/1.1, use Connect, gRPC-Web or JSON', [
@@ -27,19 +28,23 @@ export function refuse(request: WebRequest, type: string): WebResponse | undefin
   return undefined;
 }
 
+/** The content types of any method. */
+const knownType =
+  /^application\/(?:(?:connect\+)?(?:json|proto)|grpc(?:-web(?:-text)?)?(?:\+(?:json|proto))?) *(?:;|$)/;
+
+function wrongType(type: string): WebResponse {
+  return words(
+    415,
+    `Cannot accept "${type.slice(0, 100)}" for this method: use application/json or application/proto for unary methods, application/connect+json or application/connect+proto for streams`,
+  );
+}
+
 /** Adds an explanation to a response of the library that has none. */
 export function withWords(response: WebResponse, { fields, method }: WebRequest): WebResponse {
   if (response.body !== undefined) return response;
   if (response.status === 415) {
     const type = valueOf(fields, 'content-type') ?? '';
-    const {
-      status,
-      fields: own,
-      body,
-    } = words(
-      415,
-      `Cannot accept "${type.slice(0, 100)}" for this method: use application/json or application/proto for unary methods, application/connect+json or application/connect+proto for streams`,
-    );
+    const { status, fields: own, body } = wrongType(type);
     return { status, fields: [...response.fields, ...own], body };
   }
   if (response.status === 405)

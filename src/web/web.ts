@@ -9,8 +9,8 @@ import { decodeText, encodeText, isText, withoutText } from './text.ts';
 
 /** Dependencies of createWeb(). */
 export interface WebDeps {
-  /** Returns the descriptors of the services; called with the first request. */
-  descriptors: () => FileRegistry;
+  /** Loads the descriptors of the services; called with the first request. */
+  descriptors: () => Promise<FileRegistry>;
   /** True if the server accepts new calls. */
   isReady: () => boolean;
   corsOrigins: CorsOrigins;
@@ -19,13 +19,13 @@ export interface WebDeps {
 }
 
 /** Serves Connect, gRPC-Web and JSON. Each request opens a call on the engine, which runs through all middleware. */
-export function createWeb({
+export async function createWeb({
   descriptors,
   isReady,
   corsOrigins,
   maxMessageSize,
-}: WebDeps): ServeWeb {
-  const handlers = createHandlers({ registry: descriptors(), maxMessageSize });
+}: WebDeps): Promise<ServeWeb> {
+  const handlers = createHandlers({ registry: await descriptors(), maxMessageSize });
   const pages = createPages({ isReady });
   const cors = createCors(corsOrigins);
 

@@ -45,7 +45,7 @@ process.once('SIGTERM', () => {
 const response = { host, port: port ?? 0, pemCert: tls?.cert ?? Buffer.alloc(0) };
 process.stdout.write(sized(ServerCompatResponse.encode(response).finish()));
 
-function readDescriptors() {
+async function readDescriptors() {
   const buf = join(import.meta.dirname, '../../node_modules/.bin/buf');
   const proto = join(import.meta.dirname, 'proto');
   const set = execFileSync(buf, ['build', proto, '--as-file-descriptor-set', '-o', '-']);

@@ -96,7 +96,7 @@ export async function serve({
   const incidents: Running['incidents'] = [];
   const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
   const isReady = () => state.isServing('readiness');
-  const web = { descriptors, isReady, corsOrigins };
+  const web = { descriptors: async () => descriptors(), isReady, corsOrigins };
   const server = buildServer(await createEngine(engine, all, { onIncident, exempt, web }), {
     trace,
     log: pino({ base: null, level: 'debug' }, log),

@@ -22,6 +22,8 @@ export interface InnerPlace {
   serve: Serve;
   /** The charge of an open stream in bytes. */
   streamCost: number;
+  /** The HTTP/2 stream of the request, which is counted as the call; undefined over HTTP/1.1. */
+  outer?: Stream | undefined;
 }
 
 /** A call that its connection can end like a stream. */
@@ -39,6 +41,20 @@ const maxWaiting = 64 * 1024;
 /** Opens a call on a stream whose peer is inside this process. */
 export function openInnerCall(place: InnerPlace, head: WebCallHead): InnerCall {
   return new Inner(place, head);
+}
+
+/** The stream of a call that another stream carries; the other one is counted as the call. */
+class CarriedStream extends Stream {
+  readonly #outer: Stream;
+
+  constructor(owner: StreamOwner, parts: ConstructorParameters<typeof Stream>[2], outer: Stream) {
+    super(1, owner, parts);
+    this.#outer = outer;
+  }
+
+  override countCall(isCall: boolean): void {
+    this.#outer.countCall(isCall);
+  }
 }
 
 /** Both the owner and the peer of a stream. */
@@ -59,13 +75,14 @@ class Inner implements StreamOwner, InnerCall {
   #failure: Error | undefined;
 
   constructor(
-    { account, flow, authority, scheme, serve, streamCost }: InnerPlace,
+    { account, flow, authority, scheme, serve, streamCost, outer }: InnerPlace,
     { path, protocol, fields, timeout, fault }: WebCallHead,
   ) {
     this.account = account;
     this.flow = flow;
     const peer = defaultPeerSettings();
-    this.stream = new Stream(1, this, { send: maxInt31, receive: maxInt31, peer });
+    const parts = { send: maxInt31, receive: maxInt31, peer };
+    this.stream = outer ? new CarriedStream(this, parts, outer) : new Stream(1, this, parts);
     account.count('streams', 1);
     flow.spend(cost.stream);
     this.stream.hold(Held.calls, streamCost);
@@ -131,8 +148,7 @@ class Inner implements StreamOwner, InnerCall {
   }
 
   evict(): void {
-    if (this.stream.isCall && this.stream.events?.evicted) this.stream.events.evicted();
-    else this.#fail(new StreamError(1, 'ENHANCE_YOUR_CALM', 'Cannot hold so much for one call'));
+    this.stream.events?.evicted?.();
   }
 
   // Called by the stream and its handler.
@@ -184,13 +200,6 @@ class Inner implements StreamOwner, InnerCall {
   }
 
   wake(): void {}
-
-  #fail(error: StreamError): void {
-    if (this.stream.closed) return;
-    this.#remove();
-    this.stream.events?.failed(error);
-    this.#finish(error);
-  }
 
   #endIfComplete(): void {
     if (!this.stream.isEnding || this.stream.closed || this.#parts.length > 0) return;

@@ -42,7 +42,8 @@ export function createWebParts({ load, serve, callCost, report }: WebPartsDeps):
     serveStream(stream, request, socket) {
       const { account, flow } = stream;
       const { authority, scheme } = request;
-      const place = { account, flow, authority, scheme, streamCost: callCost, serve: on(socket) };
+      const about = { account, flow, authority, scheme, outer: stream };
+      const place = { ...about, streamCost: callCost, serve: on(socket) };
       const reportOf = (incident: Incident) => report?.(incident, socket);
       return serveWebStream({ stream, request, place, load: loadOnce, report: reportOf });
     },

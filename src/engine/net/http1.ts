@@ -296,10 +296,9 @@ class Http1Connection implements OtherConnection {
     }
   }
 
-  async #answer({ request, response }: Exchange, answer: WebResponse): Promise<void> {
+  async #answer({ response }: Exchange, answer: WebResponse): Promise<void> {
     const { status, fields, body, trailers } = answer;
-    // The rest of an incomplete request is not read, so no other request can follow it.
-    const isLast = !request.complete || this.#isLeaving;
+    const isLast = this.#isLeaving;
     response.writeHead(status, isLast ? [...fields, 'connection', 'close'] : [...fields]);
     if (body instanceof Uint8Array) end(response, body);
     else {
@@ -376,7 +375,23 @@ class Http1Connection implements OtherConnection {
     const isWhole = response.writableFinished;
     this.#end(exchange);
     if (this.#isOver) return;
-    if (!isWhole || !request.complete) return this.#socket.destroySoon();
+    if (!isWhole) return this.#socket.destroySoon();
+    if (request.complete) this.#goOn();
+    else this.#linger(request);
+  }
+
+  /** Drops the rest of a request that has its response, for a while: a TCP RST could overtake the response. */
+  #linger(request: IncomingMessage): void {
+    const timer = setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+    request.resume().once('end', () => {
+      clearTimeout(timer);
+      this.#goOn();
+    });
+  }
+
+  /** Serves the next request, if there is one; one that follows a dropped rest may have begun. */
+  #goOn(): void {
+    if (this.#isOver || this.#current) return;
     const next = this.#waiting.shift();
     if (next) return this.#begin(...next);
     this.#idleSince = this.#deps.now();
