@@ -8,6 +8,7 @@ import {
   createConnectTransport as createBrowserConnect,
   createGrpcWebTransport as createBrowserGrpcWeb,
 } from '@connectrpc/connect-web';
+import { SimpleResponse } from '../src/gen/grpc/testing/messages.ts';
 import { RetryInfo } from '../src/gen/google/rpc/error_details.ts';
 import { localCertificate } from './support/certificate.ts';
 import { eventually, serve, type Running, type ServeOptions } from './support/harness.ts';
@@ -15,33 +16,39 @@ import { callOver } from './support/web_client.ts';
 
 /** Serves with the direct engine, without TLS. */
 function serveWeb(options: ServeOptions = {}): Promise<Running> {
-  return serve({ engine: 'direct', tls: undefined, deps: { parrotInterval: 0 }, ...options });
+  return serve({ engine: 'direct', tls: undefined, ...options });
 }
 
-const sayHello = '/helloworld.Greeter/SayHello';
+const unaryCall = '/grpc.testing.TestService/UnaryCall';
+const request = { fillServerId: true };
+const reply = { payload: {}, serverId: 'one', hostname: 'host' };
+/** A stream of three responses, of one to three bytes. */
+const stream = { responseParameters: [1, 2, 3].map((size) => ({ size })) };
+/** A stream whose first response comes after a minute. */
+const slowStream = { responseParameters: [{ size: 1, intervalUs: 60_000_000 }] };
 const json = { 'content-type': 'application/json' };
 
 function post(address: string, body: string, headers: Record<string, string> = json) {
-  return fetch(`http://${address}${sayHello}`, { method: 'POST', body, headers });
+  return fetch(`http://${address}${unaryCall}`, { method: 'POST', body, headers });
 }
 
 test('curl calls a method with JSON, over HTTP/1.1 and HTTP/2', async () => {
   await using server = await serveWeb();
-  const data = ['-d', '{"name":"you"}', '-H', 'content-type: application/json'];
+  const data = ['-d', JSON.stringify(request), '-H', 'content-type: application/json'];
   const curl = (...args: string[]) =>
-    promisify(execFile)('curl', ['-sS', ...data, ...args, `http://${server.address}${sayHello}`]);
+    promisify(execFile)('curl', ['-sS', ...data, ...args, `http://${server.address}${unaryCall}`]);
 
   const overHttp1 = await curl('--http1.1');
   const overHttp2 = await curl('--http2-prior-knowledge');
 
-  assert.equal(overHttp1.stdout, '{"message":"Hello, you!"}');
-  assert.equal(overHttp2.stdout, '{"message":"Hello, you!"}');
+  assert.equal(overHttp1.stdout, JSON.stringify(reply));
+  assert.equal(overHttp2.stdout, JSON.stringify(reply));
 });
 
 test('a body without a content type of calls is answered with 415 and the curl option to add', async () => {
   await using server = await serveWeb();
 
-  const response = await post(server.address, '{"name":"you"}', {
+  const response = await post(server.address, '{}', {
     'content-type': 'application/x-www-form-urlencoded',
   });
 
@@ -55,12 +62,12 @@ test('a body without a content type of calls is answered with 415 and the curl o
 test('invalid JSON is answered with 400, and is not logged', async () => {
   await using server = await serveWeb();
 
-  const response = await post(server.address, '{"name": secret}');
+  const response = await post(server.address, '{"fillServerId": secret}');
 
   assert.equal(response.status, 400);
   const { code, message } = Object(await response.json());
   assert.equal(code, 'invalid_argument');
-  assert.match(message, /^cannot decode message helloworld.HelloRequest from JSON/);
+  assert.match(message, /^cannot decode message grpc.testing.SimpleRequest from JSON/);
   const line = await server.log.line({ 'rpc.status_code': 'INVALID_ARGUMENT' });
   assert.equal(line['reason'], 'Cannot read the request');
   assert.doesNotMatch(JSON.stringify(server.log.lines), /secret/);
@@ -69,7 +76,7 @@ test('invalid JSON is answered with 400, and is not logged', async () => {
 test('an unknown method is answered with 404 and the nearest method', async () => {
   await using server = await serveWeb();
 
-  const response = await fetch(`http://${server.address}/helloworld.Greeter/SayHell`, {
+  const response = await fetch(`http://${server.address}/grpc.testing.TestService/UnaryCal`, {
     method: 'POST',
     body: '{}',
     headers: json,
@@ -78,21 +85,24 @@ test('an unknown method is answered with 404 and the nearest method', async () =
   assert.equal(response.status, 404);
   assert.deepEqual(await response.json(), {
     code: 'unimplemented',
-    message: `Cannot find method /helloworld.Greeter/SayHell; the nearest is ${sayHello}`,
+    message: `Cannot find method /grpc.testing.TestService/UnaryCal; the nearest is ${unaryCall}`,
   });
 });
 
 test('calls are counted and logged with their protocol', async () => {
   await using server = await serveWeb();
   const options = { baseUrl: `http://${server.address}`, httpVersion: '1.1' } as const;
-  const request = { requests: [{ name: 'you' }] };
 
-  await callOver(createConnectTransport(options), 'helloworld.Greeter/SayHello', request);
-  await callOver(createGrpcWebTransport(options), 'helloworld.Greeter/SayHello', request);
+  await callOver(createConnectTransport(options), 'grpc.testing.TestService/UnaryCall', {
+    requests: [request],
+  });
+  await callOver(createGrpcWebTransport(options), 'grpc.testing.TestService/UnaryCall', {
+    requests: [request],
+  });
   await server.client.unary({ text: 'gRPC' });
 
   assert.deepEqual(server.calls.protocols, { grpc: 1, 'grpc-web': 1, connect: 1 });
-  const about = { 'rpc.method': 'helloworld.Greeter/SayHello', 'rpc.status_code': 'OK' };
+  const about = { 'rpc.method': 'grpc.testing.TestService/UnaryCall', 'rpc.status_code': 'OK' };
   await server.log.line({ ...about, protocol: 'connect' });
   await server.log.line({ ...about, protocol: 'grpc-web' });
 });
@@ -133,11 +143,11 @@ for (const [name, dial] of Object.entries(clients)) {
 
       const { messages, header } = await callOver(
         dial(`http://${server.address}`),
-        'helloworld.Greeter/SayHello',
-        { requests: [{ name: 'you' }], headers: { 'x-request-id': 'mine' } },
+        'grpc.testing.TestService/UnaryCall',
+        { requests: [request], headers: { 'x-request-id': 'mine' } },
       );
 
-      assert.deepEqual(messages, [{ message: 'Hello, you!' }]);
+      assert.deepEqual(messages, [reply]);
       assert.equal(header.get('x-request-id'), 'mine');
     });
 
@@ -146,22 +156,24 @@ for (const [name, dial] of Object.entries(clients)) {
 
       const { messages } = await callOver(
         dial(`http://${server.address}`),
-        'greet.Greeter/ParrotSayHello',
-        { requests: [{ greeting: 'Hello', name: 'you' }] },
+        'grpc.testing.TestService/StreamingOutputCall',
+        { requests: [stream] },
       );
 
-      assert.deepEqual(
-        messages,
-        [1, 2, 3].map((i) => ({ message: `Hello you ${i}!` })),
-      );
+      const bodies = messages.map((message) => Object(message).payload.body);
+      assert.deepEqual(bodies, ['AA==', 'AAA=', 'AAAA']);
     });
 
     test('gets an error with its details', async () => {
       await using server = await serveWeb({ maxInFlight: 0 });
 
-      const calling = callOver(dial(`http://${server.address}`), 'helloworld.Greeter/SayHello', {
-        requests: [{ name: 'you' }],
-      });
+      const calling = callOver(
+        dial(`http://${server.address}`),
+        'grpc.testing.TestService/UnaryCall',
+        {
+          requests: [request],
+        },
+      );
 
       const error = await failureOf(calling);
       assert.equal(error?.code, Code.ResourceExhausted);
@@ -172,12 +184,16 @@ for (const [name, dial] of Object.entries(clients)) {
     });
 
     test('ends a call at its deadline', async () => {
-      await using server = await serveWeb({ deps: { parrotInterval: 60_000 } });
+      await using server = await serveWeb();
 
-      const calling = callOver(dial(`http://${server.address}`), 'greet.Greeter/ParrotSayHello', {
-        requests: [{ name: 'you' }],
-        timeoutMs: 100,
-      });
+      const calling = callOver(
+        dial(`http://${server.address}`),
+        'grpc.testing.TestService/StreamingOutputCall',
+        {
+          requests: [slowStream],
+          timeoutMs: 100,
+        },
+      );
 
       const error = await failureOf(calling);
       assert.equal(error?.code, Code.DeadlineExceeded);
@@ -186,13 +202,17 @@ for (const [name, dial] of Object.entries(clients)) {
     });
 
     test('cancels a call', async () => {
-      await using server = await serveWeb({ deps: { parrotInterval: 60_000 } });
+      await using server = await serveWeb();
       const controller = new AbortController();
 
-      const calling = callOver(dial(`http://${server.address}`), 'greet.Greeter/ParrotSayHello', {
-        requests: [{ name: 'you' }],
-        signal: controller.signal,
-      });
+      const calling = callOver(
+        dial(`http://${server.address}`),
+        'grpc.testing.TestService/StreamingOutputCall',
+        {
+          requests: [slowStream],
+          signal: controller.signal,
+        },
+      );
       const failed = assert.rejects(calling);
       await eventually('the call', () => server.counts().calls === 1);
       controller.abort();
@@ -207,22 +227,24 @@ for (const [name, dial] of Object.entries(clients)) {
 test('client streams and bidirectional streams are served over HTTP/2', async () => {
   await using server = await serveWeb();
   const transport = connect(`http://${server.address}`, '2');
-  const requests = [
-    { greeting: 'Hello', name: 'you' },
-    { greeting: 'Hello', name: 'me' },
-  ];
+  const uploads = ['AA==', 'AAA='].map((body) => ({ payload: { body } }));
+  const downloads = [1, 2].map((size) => ({ responseParameters: [{ size }] }));
 
-  const summary = await callOver(transport, 'greet.Greeter/ChattyClientSayHello', { requests });
-  const replies = await callOver(transport, 'greet.Greeter/InteractiveSayHello', { requests });
+  const sum = await callOver(transport, 'grpc.testing.TestService/StreamingInputCall', {
+    requests: uploads,
+  });
+  const replies = await callOver(transport, 'grpc.testing.TestService/FullDuplexCall', {
+    requests: downloads,
+  });
 
-  assert.deepEqual(Object(summary.messages[0]).request, requests);
-  assert.deepEqual(replies.messages, [{ message: 'Hello you!' }, { message: 'Hello me!' }]);
+  assert.deepEqual(sum.messages, [{ aggregatedPayloadSize: 3 }]);
+  assert.deepEqual(replies.messages, uploads);
 });
 
 test('a gRPC-Web request in base64 gets a response in base64', async () => {
   await using server = await serveWeb();
   const type = 'application/grpc-web-text';
-  const message = Buffer.from([0, 0, 0, 0, 5, 0x0a, 3, ...Buffer.from('you')]);
+  const message = Buffer.from([0, 0, 0, 0, 2, 0x48, 1]);
   // Two parts, each with its own padding.
   const body = message.subarray(0, 4).toString('base64') + message.subarray(4).toString('base64');
 
@@ -233,25 +255,15 @@ test('a gRPC-Web request in base64 gets a response in base64', async () => {
   const parts = (await response.text()).match(/[^=]+=*/g) ?? [];
   const bytes = Buffer.concat(parts.map((part) => Buffer.from(part, 'base64')));
   const length = bytes.readUInt32BE(1);
-  assert.equal(bytes.subarray(7, 5 + length).toString(), 'Hello, you!');
+  assert.equal(SimpleResponse.decode(bytes.subarray(5, 5 + length)).serverId, 'one');
   assert.equal(bytes[5 + length], 0x80);
   assert.match(bytes.subarray(10 + length).toString(), /^grpc-status: 0\r\n/);
 });
 
-test('a method without side effects can be called with GET', async () => {
-  await using server = await serveWeb();
-  const query = new URLSearchParams({ connect: 'v1', encoding: 'json', message: '{"name":"you"}' });
-
-  const response = await fetch(`http://${server.address}${sayHello}?${query.toString()}`);
-
-  assert.equal(response.status, 200);
-  assert.deepEqual(await response.json(), { message: 'Hello, you!' });
-});
-
-test('a streaming method cannot be called with GET', async () => {
+test('a method that may have side effects cannot be called with GET', async () => {
   await using server = await serveWeb();
 
-  const response = await fetch(`http://${server.address}/greet.Greeter/ParrotSayHello`);
+  const response = await fetch(`http://${server.address}${unaryCall}`);
 
   assert.equal(response.status, 405);
   assert.equal(await response.text(), 'Cannot call this method with GET: use POST\n');
@@ -260,12 +272,12 @@ test('a streaming method cannot be called with GET', async () => {
 for (const version of ['--http1.1', '--http2']) {
   test(`curl calls a method over TLS with ${version}`, async () => {
     await using server = await serveWeb({ tls: await localCertificate() });
-    const data = ['-d', '{"name":"you"}', '-H', 'content-type: application/json'];
-    const about = ['-w', ' %{http_version}', version, `https://${server.address}${sayHello}`];
+    const data = ['-d', JSON.stringify(request), '-H', 'content-type: application/json'];
+    const about = ['-w', ' %{http_version}', version, `https://${server.address}${unaryCall}`];
 
     const { stdout } = await promisify(execFile)('curl', ['-sSk', ...data, ...about]);
 
-    assert.equal(stdout, `{"message":"Hello, you!"} ${version === '--http2' ? '2' : '1.1'}`);
+    assert.equal(stdout, `${JSON.stringify(reply)} ${version === '--http2' ? '2' : '1.1'}`);
   });
 }
 
@@ -276,7 +288,7 @@ test('GET / describes the server, with commands for its address', async () => {
 
   assert.equal(response.status, 200);
   const page = await response.text();
-  assert.match(page, new RegExp(`http://${server.address}${sayHello}\\n`));
+  assert.match(page, new RegExp(`http://${server.address}/grpc.health.v1.Health/Check\\n`));
   assert.match(page, new RegExp(`grpcurl -plaintext ${server.address} list\\n`));
 });
 
@@ -307,7 +319,7 @@ test('GET /healthz and /readyz return 200 until the server shuts down', async ()
 const origin = 'https://a.example';
 
 function preflight(address: string) {
-  return fetch(`http://${address}${sayHello}`, {
+  return fetch(`http://${address}${unaryCall}`, {
     method: 'OPTIONS',
     headers: {
       origin,
@@ -363,10 +375,10 @@ test('pages of any origin are allowed with *', async () => {
 
 test('a client with the most calls loses one to a client with fewer', async () => {
   const limits = { maxInFlight: 2 };
-  await using server = await serveWeb({ maxInFlight: 2, limits, deps: { parrotInterval: 60_000 } });
+  await using server = await serveWeb({ maxInFlight: 2, limits });
   const transport = connect(`http://${server.address}`, '2');
   const call = () =>
-    callOver(transport, 'greet.Greeter/ParrotSayHello', { requests: [{ name: 'you' }] });
+    callOver(transport, 'grpc.testing.TestService/StreamingOutputCall', { requests: [slowStream] });
   const calling = Promise.race([call(), call()]);
   const failed = failureOf(calling);
   await eventually('both calls', () => server.counts().calls === 2);

@@ -38,9 +38,9 @@ function welcome({ authority, scheme }: WebRequest): string {
 
 Try:
 
-  curl -d '{"name":"you"}' -H 'content-type: application/json' ${scheme}://${address}/helloworld.Greeter/SayHello
+  curl -d '{}' -H 'content-type: application/json' ${scheme}://${address}/grpc.health.v1.Health/Check
   grpcurl ${flag} ${address} list
-  grpcurl ${flag} -d '{"name":"you"}' ${address} helloworld.Greeter/SayHello
+  grpcurl ${flag} ${address} grpc.health.v1.Health/Check
 
 /healthz and /readyz return 200 if the server accepts calls, otherwise 503.
 `;
