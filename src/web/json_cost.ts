@@ -12,8 +12,8 @@ const opening = new Set([0x5b, 0x7b]);
 const closing = new Set([0x5d, 0x7d]);
 
 /**
- * Estimates the memory of parsed JSON in bytes, within a factor of two, without parsing it. Throws INVALID_ARGUMENT if it is
- * nested deeper than any message.
+ * Estimates the memory of parsed JSON in bytes, within a factor of two, without parsing it. Throws INVALID_ARGUMENT if
+ * it is nested deeper than any message.
  */
 export function jsonCost(text: Uint8Array): number {
   let values = 1;

@@ -16,7 +16,7 @@ CASES = {
     ("reference-client", "TLS:true"): 194,
     ("reference-client", "TLS:true (with client certs)"): 2,
 }
-#: The cases with Connect, gRPC-Web and JSON among them, over both versions of HTTP.
+#: The cases of gRPC, Connect, gRPC-Web and JSON over both versions of HTTP.
 EVERY_PROTOCOL = 5286
 RUNNING = r"Running (\d+) tests with (\S+) for server config #\d+ \{HTTP_VERSION_2, PROTOCOL_GRPC, (.*)\}"
 

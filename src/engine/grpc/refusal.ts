@@ -22,7 +22,7 @@ export function refuse({ method, fields, overLimit }: RequestHeaders): Refusal |
   return { status: '415', text: 'gRPC calls have the content type application/grpc\n' };
 }
 
-/** True if the request needs more than gRPC: another protocol or codec, or an encoding that the engine does not have. */
+/** True if the request needs another protocol or codec than gRPC, or an encoding that the engine does not have. */
 export function isForWeb({ method, fields, overLimit, web }: RequestHeaders): boolean {
   if (web || overLimit !== undefined) return false;
   return method !== 'POST' || !isGrpc(fields) || valueOf(fields, 'grpc-encoding') === 'br';

@@ -34,7 +34,7 @@ export interface ConnectionDeps {
   report?: ((incident: Incident) => void) | undefined;
   /** The complete response to a peer that speaks HTTP/1.1, or sends other text. */
   http1Response?: (() => Buffer) | undefined;
-  /** Takes over an HTTP/1.1 peer, with all bytes received so far. The connection is closed by then, and has sent nothing. */
+  /** Takes over an HTTP/1.1 peer, with all bytes received so far. This one is closed then, and has sent nothing. */
   onHttp1?: ((received: Buffer) => void) | undefined;
 }
 
