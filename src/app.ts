@@ -83,7 +83,9 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   };
   const onIncident = connectionErrors.record;
   const exempt = exemptIn(services);
-  const engine = await createEngine(config.engine, config, { onIncident, exempt });
+  const isReady = () => state.isServing('readiness');
+  const web = { descriptors: loadDescriptors, isReady, corsOrigins: config.corsOrigins };
+  const engine = await createEngine(config.engine, config, { onIncident, exempt, web });
   const server = buildServer(engine, served);
   const healthServer =
     config.healthListen.length > 0
@@ -104,6 +106,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   let drained: Promise<unknown> | undefined;
   let cut: { served: number; cut: number } | undefined;
   if (!isForPeople) logPlaces();
+  if (config.engine === 'grpc-js') log.info('serving gRPC only: no gRPC-Web, Connect or JSON');
 
   return {
     log,
@@ -152,6 +155,12 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
     for (const where of bound.health) log.info(where, 'listening for health');
     for (const where of bound.admin) log.info(where, 'admin listening');
   }
+}
+
+/** Loads the descriptors with the first request that needs them. */
+async function loadDescriptors() {
+  const { descriptors } = await import('./services/descriptors.ts');
+  return descriptors();
 }
 
 /** Its modules are loaded only on a server that reports its load. */

@@ -2,6 +2,7 @@ import { checkClientAuthorities, checkServerPair } from './certificates.ts';
 import { accessLog } from './config/access_log.ts';
 import type { Address } from './address.ts';
 import { addresses, addressesOrNone } from './config/addresses.ts';
+import { corsOrigins } from './config/cors_origins.ts';
 import { type Lookup, overlapProblems, resolvePlaces } from './config/listening.ts';
 import { type ConnectionLimits, connectionLimits, leastBufferedBytes } from './config/memory.ts';
 import { envName, nameAsGiven, withNames } from './config/names.ts';
@@ -96,6 +97,12 @@ function readSettings(read: Read) {
       fallback: 'all',
       help: 'calls to log: all, errors, off, or 1/N for errors and a random one in N of the others',
       parse: accessLog,
+    }),
+    corsOrigins: read('cors-origins', {
+      value: 'off|*|LIST',
+      fallback: 'off',
+      help: 'origins whose pages may make calls: off, * for any, or a comma-separated list (direct engine)',
+      parse: corsOrigins,
     }),
     shutdownDelay: read('shutdown-delay', {
       value: 'DURATION',

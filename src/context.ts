@@ -18,6 +18,7 @@ export type {
   Dialled,
   Drainable,
   Sending,
+  Spoken,
   Timed,
 } from './engine/index.ts';
 

@@ -31,7 +31,10 @@ const mayImport: Record<string, readonly string[]> = {
     'observability',
     'rich_error',
     'services',
+    'web',
   ],
+  // Connect, gRPC-Web and JSON; loaded with the first such request.
+  web: ['engine', 'gen'],
   engine: [],
   middleware: ['context', 'engine', 'errors', 'observability', 'printable', 'rich_error'],
   services: ['context', 'engine', 'errors', 'gen', 'guides'],
@@ -122,7 +125,7 @@ test('only transport/engine.ts knows which server is behind the services', () =>
   assert.deepEqual(knowing.toSorted(), ['transport/engine.ts', 'transport/grpc_js.ts']);
 });
 
-test('a start with the direct engine loads no grpc-js, OpenTelemetry, admin port or optional service', () => {
+test('a start with the direct engine loads no grpc-js, OpenTelemetry, admin port, web or optional service', () => {
   const loaded = new Set<string>();
   const load = (file: string) => {
     if (loaded.has(file)) return;
@@ -131,10 +134,14 @@ test('a start with the direct engine loads no grpc-js, OpenTelemetry, admin port
   };
   ['main.ts', 'cli/serve.ts'].forEach(load);
 
-  const late = 'nice-grpc|@grpc/grpc-js|@opentelemetry/.*|node:https?|prom-client';
+  const late = 'nice-grpc|@connectrpc/.*|@grpc/grpc-js|@opentelemetry/.*|node:https?|prom-client';
   const loading = new RegExp(`^import (?!type)[^;]*'(?:${late})'`, 'm');
   assert.ok(loaded.has('engine/grpc/server.ts'));
   assert.ok(loaded.has('services.ts'));
+  assert.deepEqual(
+    [...loaded].filter((file) => /^web\/|inner_call|net\/http1\.ts|descriptor/.test(file)),
+    [],
+  );
   assert.ok(!loaded.has('services/interop.ts') && !loaded.has('services/orca.ts'));
   assert.deepEqual(
     [...loaded].filter((file) => loading.test(read(file))),

@@ -40,11 +40,11 @@ async function incidentOf(running: Running, said: Buffer) {
   return running.incidents[0];
 }
 
-test('HTTP/1.1 on the gRPC port is answered with 400 and an explanation', async () => {
+test('text that is neither HTTP/1.1 nor HTTP/2 is answered with 400 and an explanation', async () => {
   await using running = await serve();
   const socket = dial(running);
 
-  socket.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  socket.end('hello\r\n');
   const answer = await text(socket);
 
   const body = `This is a gRPC server, which speaks HTTP/2. Try: grpcurl -plaintext ${running.address} list\n`;
@@ -53,13 +53,13 @@ test('HTTP/1.1 on the gRPC port is answered with 400 and an explanation', async 
   assert.partialDeepStrictEqual(running.incidents, [{ reason: 'http1' }]);
 });
 
-test('HTTP/1.1 inside TLS is answered with 400 and an explanation', async () => {
+test('the same text inside TLS is answered with 400 and an explanation', async () => {
   const tls = await localCertificate();
   await using running = await serve({ tls });
   const [host = '', port = ''] = running.address.split(':');
   const socket = connectTls({ host, port: Number(port), rejectUnauthorized: false });
 
-  socket.end('POST /echo.Ping/Ping HTTP/1.1\r\nHost: x\r\n\r\n');
+  socket.end('hello\r\n');
   const answer = await text(socket);
 
   assert.match(answer, /^HTTP\/1\.1 400 .*Try: grpcurl -insecure 127\.0\.0\.1:\d+ list\n$/s);
@@ -112,18 +112,21 @@ test('a connection that is refused at --max-connections is reported', async () =
 
 for (const [reason, fields] of Object.entries({
   http_405: { ':method': 'GET' },
-  http_415: { 'content-type': 'application/json' },
+  http_415: { 'content-type': 'text/html' },
   http_431: { 'content-type': 'text/plain', x: 'x'.repeat(20_000) },
 })) {
   test(`a request that is answered with ${reason} is reported`, async () => {
     await using running = await serve();
     const client = await connectRaw(running.address);
 
-    await buffer(client.open('/a/b', fields).end());
+    await buffer(client.open('/greet.Greeter/ParrotSayHello', fields).end());
     client.close();
 
     assert.partialDeepStrictEqual(running.incidents, [{ reason }]);
-    assert.match(running.incidents[0]?.message ?? '', /, not (POST|GET) \/a\/b$/);
+    assert.match(
+      running.incidents[0]?.message ?? '',
+      /(POST|GET) \/greet\.Greeter\/ParrotSayHello$/,
+    );
   });
 }
 

@@ -7,6 +7,7 @@ export type {
   Drainable,
   Retaining,
   Sending,
+  Spoken,
   Timed,
 } from './grpc/context.ts';
 export {
@@ -24,6 +25,7 @@ export {
 export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';
 export { checkAdd, checkUse, Run } from './grpc/run.ts';
 export { createServer, type GrpcServer, type GrpcServerOptions } from './grpc/server.ts';
+export type { Protocol, ServeWeb, WebCall, WebRequest, WebResponse } from './web.ts';
 export { peerName, peerOf } from './net/connection_info.ts';
 export { type ListenAddress, Listeners } from './net/listeners.ts';
 export { ownerOf, type Place, Places } from './net/connections.ts';

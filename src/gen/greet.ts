@@ -236,7 +236,7 @@ export const GreeterDefinition = {
       requestStream: false,
       responseType: HelloReply as typeof HelloReply,
       responseStream: false,
-      options: {},
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
     /** Server stream, family A. Three replies, "{greeting} {name} {i}!", with a pause after each. */
     parrotSayHello: {

@@ -145,7 +145,7 @@ export const HelloDefinition = {
       requestStream: false,
       responseType: HelloResponse as typeof HelloResponse,
       responseStream: false,
-      options: {},
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
   },
 } as const;

@@ -145,7 +145,7 @@ export const GreeterDefinition = {
       requestStream: false,
       responseType: HelloReply as typeof HelloReply,
       responseStream: false,
-      options: {},
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
   },
 } as const;

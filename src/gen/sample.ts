@@ -145,7 +145,7 @@ export const SampleServiceDefinition = {
       requestStream: false,
       responseType: SampleResponse as typeof SampleResponse,
       responseStream: false,
-      options: {},
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
   },
 } as const;

@@ -160,7 +160,7 @@ export const UnaryDefinition = {
       requestStream: false,
       responseType: MessageResponse as typeof MessageResponse,
       responseStream: false,
-      options: {},
+      options: { idempotencyLevel: "NO_SIDE_EFFECTS" },
     },
   },
 } as const;

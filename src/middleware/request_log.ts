@@ -7,7 +7,7 @@ import {
 } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
 import { ExpectedError, isAbort, meantBy } from '../engine/errors.ts';
-import type { CallLog, Connected, Logged, Sending, Timed, Traced } from '../context.ts';
+import type { CallLog, Connected, Logged, Sending, Spoken, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
 import { methodName, otherMethod } from '../observability/method_names.ts';
@@ -49,13 +49,13 @@ const maxReasonBytes = 128;
 const maxNameBytes = 256;
 
 /** Context added by earlier middleware. */
-type Known = Timed & Connected & Sending & Traced;
+type Known = Timed & Connected & Sending & Spoken & Traced;
 
 /**
  * Gives every call a logger, and writes one line when its response has been sent: rpc.method, rpc.status_code,
- * duration_ms, peer, request_id (the caller's `x-request-id`, or a new one), client (the name in the client's
- * certificate), and the reason if the call was refused or cut. On servers that trace, each line also has trace_id and
- * span_id, as OpenTelemetry names them.
+ * duration_ms, protocol (if it is not gRPC), peer, request_id (the caller's `x-request-id`, or a new one), client (the
+ * name in the client's certificate), and the reason if the call was refused or cut. On servers that trace, each line
+ * also has trace_id and span_id, as OpenTelemetry names them.
  *
  * It also counts the call and ends its span, whether it is logged or not, so that all three agree.
  *
@@ -81,6 +81,7 @@ export function requestLog({
     const { path } = call.method;
     const count = counts.of(path);
     count.started++;
+    counts.protocols[context.protocol ?? 'grpc']++;
     const sentId = context.metadata.get(requestIdName);
     const requestId = sentId !== undefined && usableId.test(sentId) ? sentId : nextId();
     context.header.set(requestIdName, requestId);
@@ -154,6 +155,7 @@ function fieldsOf({ method, path, requestId, context }: About, end?: End) {
     // A service may return a code without a name.
     'rpc.status_code': end && (Status[end.code] ?? String(end.code)),
     duration_ms: end && Math.round(end.ms * 1000) / 1000,
+    protocol: context.protocol === 'grpc' ? undefined : context.protocol,
     peer: context.peer,
     client: nameOf(context),
     request_id: requestId,

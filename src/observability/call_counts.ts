@@ -1,4 +1,5 @@
 import { Status } from 'nice-grpc-common';
+import type { Protocol } from '../engine/index.ts';
 import { methodName, otherMethod } from './method_names.ts';
 
 /** A method with its own counters, and its names in metrics. */
@@ -34,6 +35,8 @@ export interface CallCounts {
   /** The counters of a method; all unknown methods share one. */
   of(path: string): MethodCounts;
   all(): readonly MethodCounts[];
+  /** Started calls, by protocol. */
+  readonly protocols: Record<Protocol, number>;
 }
 
 /** Upper bounds in milliseconds: those of Prometheus client libraries, with smaller ones for fast calls. */
@@ -46,7 +49,8 @@ export function createCallCounts(methods: readonly CountedMethod[]): CallCounts 
   const served = new Map(methods.map((method) => [method.path, createMethodCounts(method)]));
   const others = createMethodCounts(unknown, otherMethod);
   const all = [...served.values(), others];
-  return { of: (path) => served.get(path) ?? others, all: () => all };
+  const protocols = { grpc: 0, 'grpc-web': 0, connect: 0 };
+  return { of: (path) => served.get(path) ?? others, all: () => all, protocols };
 }
 
 /** The number of ended calls. */

@@ -59,6 +59,22 @@ export function addCallMetrics(registry: Registry, calls: CallCounts): void {
   counter('msg_received', 'Request messages that handlers have read', ({ received }) => received);
   counter('msg_sent', 'Response messages that were sent', ({ sent }) => sent);
   addHistogram(registry, series);
+  addProtocols(registry, calls);
+}
+
+/** A counter of its own, as go-grpc-middleware has no label for the protocol. */
+function addProtocols(registry: Registry, { protocols }: CallCounts): void {
+  const counter = new Counter({
+    name: 'greeter_calls_total',
+    help: 'Calls that have started, by protocol',
+    labelNames: ['protocol'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [protocol, count] of Object.entries(protocols)) this.inc({ protocol }, count);
+    },
+  });
+  registry.registerMetric(counter);
 }
 
 interface Series {

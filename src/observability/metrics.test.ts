@@ -124,6 +124,9 @@ test('createMetrics() shows what is open, health, the build and the process', as
   const { process_open_fds: files, nodejs_eventloop_lag_seconds: lag, ...rest } = told;
   assert.ok(Number(files) >= 0 && Number(lag) >= 0);
   assert.deepEqual(rest, {
+    'greeter_calls_total grpc': 0,
+    'greeter_calls_total grpc-web': 0,
+    'greeter_calls_total connect': 0,
     greeter_calls_in_flight: 1,
     greeter_open_streams: 2,
     greeter_open_connections: 3,
@@ -169,6 +172,7 @@ test('createMetrics() omits values that are unknown', async () => {
   assert.deepEqual(
     new Set(names),
     new Set([
+      'greeter_calls_total',
       'greeter_calls_in_flight',
       'greeter_open_streams',
       'greeter_connection_errors_total',

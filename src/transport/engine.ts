@@ -2,6 +2,7 @@ import { createServer as createDirect, type GrpcServerOptions } from '../engine/
 import { createBusy } from '../rich_error.ts';
 import { type Exempt, exemptIn } from './catalogue.ts';
 import type { Engine, EngineName, Limits } from './engine_types.ts';
+import type { WebDeps } from '../web/web.ts';
 import { createUnknownMethods } from './unknown_method.ts';
 
 /** Options of an engine other than limits. */
@@ -10,18 +11,21 @@ export interface EngineOptions {
   onIncident?: GrpcServerOptions['onIncident'];
   /** The methods that are exempt from limits; none by default. */
   exempt?: Pick<Exempt, 'unlimited' | 'essential'>;
+  /** Serves Connect, gRPC-Web and JSON on the direct engine; without it, they are refused. */
+  web?: Omit<WebDeps, 'maxMessageSize'> | undefined;
 }
 
 /** Creates the server, which does not listen yet; grpc-js is loaded only if it is chosen. */
 export async function createEngine(
   name: EngineName,
   limits: Limits,
-  { onIncident, exempt: { unlimited, essential } = exemptIn([]) }: EngineOptions = {},
+  { onIncident, exempt: { unlimited, essential } = exemptIn([]), web }: EngineOptions = {},
 ): Promise<Engine> {
   if (name === 'direct') {
     return createDirect({
       ...directOptions(limits),
       onIncident,
+      loadWeb: web && (() => loadWeb({ ...web, maxMessageSize: limits.maxMessageSize })),
       unlimited,
       essential,
       createBusy,
@@ -32,7 +36,7 @@ export async function createEngine(
   return createServer(limits, { unlimited });
 }
 
-/** How long a client may take for the preface of HTTP/2, in milliseconds. */
+/** How long a client may take for the preface of HTTP/2, or the header of an HTTP/1.1 request, in milliseconds. */
 const prefaceTimeout = 10_000;
 
 /** The same limits as the direct engine names them. */
@@ -61,4 +65,9 @@ export function directOptions(limits: Limits): GrpcServerOptions {
     maxMessageSize,
     compressAbove: limits.compressResponsesAbove,
   };
+}
+
+async function loadWeb(deps: WebDeps) {
+  const { createWeb } = await import('../web/web.ts');
+  return createWeb(deps);
 }

@@ -1,4 +1,12 @@
-import type { Abortable, Compressible, Connected, Counted, Drainable, Timed } from '../context.ts';
+import type {
+  Abortable,
+  Compressible,
+  Connected,
+  Counted,
+  Drainable,
+  Spoken,
+  Timed,
+} from '../context.ts';
 import type { GrpcServer } from '../engine/index.ts';
 
 /**
@@ -41,7 +49,13 @@ export interface Limits {
 }
 
 /** What the engines add to nice-grpc's context. */
-export type EngineAdditions = Timed & Abortable & Drainable & Counted & Connected & Compressible;
+export type EngineAdditions = Timed &
+  Abortable &
+  Drainable &
+  Counted &
+  Connected &
+  Compressible &
+  Spoken;
 
 /** The server behind the services: nice-grpc's `Server`, with `listen` on any address. */
 export type Engine<Ext = EngineAdditions> = GrpcServer<Ext>;

@@ -43,7 +43,8 @@ export function fault(
   const told = info ? [pack('ConformancePayload.RequestInfo', RequestInfo, info)] : [];
   const status = { ...error, details: [...error.details, ...told] };
   context.trailer.set('grpc-status-details-bin', ErrorDefinition.encode(status).finish());
-  return new ServerError(error.code, error.message ?? '');
+  const code: number = error.code;
+  return new ServerError(code, error.message ?? '');
 }
 
 function isBinary(name: string): name is `${string}-bin` {

@@ -1,4 +1,8 @@
 // The server under test of Connect's conformance suite: test/foreign/conformance.py runs it.
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { createFileRegistry, fromBinary } from '@bufbuild/protobuf';
+import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { createCallCounts } from '../../src/observability/call_counts.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { withChain } from '../../src/transport/server.ts';
@@ -21,9 +25,9 @@ const tls = useTls && serverCreds ? { ...serverCreds, clientCa: orNone(clientTls
 if (useTls && !tls) throw new Error('Cannot serve with TLS: there are no server_creds');
 
 const { log, close } = await createLog({ level: 'info', format: 'json', to: process.stderr.fd });
-const engine = await createEngine('direct', {
-  maxConcurrentStreams: 1000,
-  maxMessageSize: messageReceiveLimit || anySize,
+const limits = { maxConcurrentStreams: 1000, maxMessageSize: messageReceiveLimit || anySize };
+const engine = await createEngine('direct', limits, {
+  web: { descriptors: readDescriptors, isReady: () => true, corsOrigins: 'off' },
 });
 const server = withChain(engine, {
   log,
@@ -40,6 +44,13 @@ process.once('SIGTERM', () => {
 });
 const response = { host, port: port ?? 0, pemCert: tls?.cert ?? Buffer.alloc(0) };
 process.stdout.write(sized(ServerCompatResponse.encode(response).finish()));
+
+async function readDescriptors() {
+  const buf = join(import.meta.dirname, '../../node_modules/.bin/buf');
+  const proto = join(import.meta.dirname, 'proto');
+  const set = execFileSync(buf, ['build', proto, '--as-file-descriptor-set', '-o', '-']);
+  return createFileRegistry(fromBinary(FileDescriptorSetSchema, set));
+}
 
 function orNone(bytes: Buffer): Buffer | undefined {
   return bytes.length > 0 ? bytes : undefined;

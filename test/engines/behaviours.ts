@@ -119,7 +119,7 @@ export const behaviours: readonly Behaviour[] = [
   })),
   fault('unary', 'a content type that is not gRPC', 'HTTP 415', {
     body: message,
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'text/html' },
     logged: [],
   }),
   fault('unary', 'the HTTP method PUT', 'HTTP 405', {

@@ -1,4 +1,4 @@
-"""Connect's conformance suite: connect-go and grpc-go call the engine with the whole chain before it."""
+"""Connect's conformance suite: its clients call the engine with the whole chain before it."""
 
 import os
 import re
@@ -16,12 +16,14 @@ CASES = {
     ("reference-client", "TLS:true"): 194,
     ("reference-client", "TLS:true (with client certs)"): 2,
 }
+#: The cases of gRPC, Connect, gRPC-Web and JSON over both versions of HTTP.
+EVERY_PROTOCOL = 5286
 RUNNING = r"Running (\d+) tests with (\S+) for server config #\d+ \{HTTP_VERSION_2, PROTOCOL_GRPC, (.*)\}"
 
 
 class Conformance(unittest.TestCase):
     def test_every_case(self):
-        output, log, code = run_suite()
+        output, log, code = run_suite("grpc.yaml")
 
         running = re.findall(RUNNING, output)
         self.assertEqual({(by, over): int(cases) for cases, by, over in running}, CASES, output)
@@ -30,11 +32,18 @@ class Conformance(unittest.TestCase):
         self.assertTrue(output.endswith(counts), f"{output}\n{log[-10_000:]}")
         self.assertEqual(code, 0, output)
 
+    def test_every_case_of_every_protocol(self):
+        output, log, code = run_suite("web.yaml")
 
-def run_suite():
+        counts = f"Total cases: {EVERY_PROTOCOL}\n{EVERY_PROTOCOL} passed, 0 failed\n"
+        self.assertTrue(output.endswith(counts), f"{output[-10_000:]}\n{log[-10_000:]}")
+        self.assertEqual(code, 0, output[-10_000:])
+
+
+def run_suite(features):
     """Gives what the suite says, what the servers log, and the exit code of the suite."""
     suite = [foreign / "bin/connectconformance", "-v", "--trace", "--mode", "server"]
-    config = ["--conf", project / "test/foreign/conformance/grpc.yaml"]
+    config = ["--conf", project / "test/foreign/conformance" / features]
     server = ["--", "node", project / "test/conformance/server.ts"]
     with subprocess.Popen(
         [*suite, *config, *server],

@@ -10,9 +10,11 @@ import type { OpenCalls } from '../../src/engine/grpc/open_calls.ts';
 import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
 import { type CallCounts, createCallCounts } from '../../src/observability/call_counts.ts';
 import { loadServices, type ServiceDeps } from '../../src/services.ts';
+import { descriptors } from '../../src/services/descriptors.ts';
 import { createHealthState, type HealthState } from '../../src/services/health_state.ts';
 import type { EngineName, Limits } from '../../src/transport/engine_types.ts';
 import { exemptIn, methodsOf } from '../../src/transport/catalogue.ts';
+import type { CorsOrigins } from '../../src/web/cors.ts';
 import { buildServer, type ChainDeps } from '../../src/transport/server.ts';
 import { createEngine } from './engine.ts';
 
@@ -64,6 +66,8 @@ export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'l
   maxMessageSize?: number;
   /** Further limits of the engine. */
   limits?: Partial<Limits>;
+  /** The origins whose pages may call; by default, none. */
+  corsOrigins?: CorsOrigins;
   /** TLS files other than those under test; then only the test's own channels can connect. */
   tls?: TlsFiles | undefined;
 }
@@ -80,6 +84,7 @@ export async function serve({
   maxInFlight = 10_000,
   maxMessageSize = 4 * 1024 * 1024,
   limits,
+  corsOrigins = 'off',
   tls = serverTls,
 }: ServeOptions = {}): Promise<Running> {
   const log = memoryLog();
@@ -90,7 +95,9 @@ export async function serve({
   const all = { maxConcurrentStreams: 1000, maxMessageSize, ...limits };
   const incidents: Running['incidents'] = [];
   const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
-  const server = buildServer(await createEngine(engine, all, { onIncident, exempt }), {
+  const isReady = () => state.isServing('readiness');
+  const web = { descriptors: async () => descriptors(), isReady, corsOrigins };
+  const server = buildServer(await createEngine(engine, all, { onIncident, exempt, web }), {
     trace,
     log: pino({ base: null, level: 'debug' }, log),
     accessLog,

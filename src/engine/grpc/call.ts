@@ -330,6 +330,10 @@ export class CallEvents implements StreamEvents {
     this.#call.evict();
   }
 
+  refused(error: Error): void {
+    this.#call.end(reasons.malformed(error));
+  }
+
   drain(): void {
     this.#call.response.drained();
   }

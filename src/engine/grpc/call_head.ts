@@ -3,6 +3,7 @@ import { type RequestHeaders, valueOf } from '../http2/request_headers.ts';
 import { acceptedEncodings, type Encoding, isEncoding } from './compression.ts';
 import { broken } from '../errors.ts';
 import { parseTimeout } from './timeout.ts';
+import type { Protocol } from '../web.ts';
 
 /** The parsed request headers of a call. Calls with the same headers may share one object. */
 export interface CallHead {
@@ -22,10 +23,13 @@ export interface CallHead {
   readonly isOversized: boolean;
   /** Header fields that the response to a faulty call needs. */
   readonly faultFields: readonly string[];
+  readonly protocol: Protocol;
 }
 
 /** Parses the request headers of a call. */
-export function readHead({ path, authority, fields, overLimit }: RequestHeaders): CallHead {
+export function readHead(request: RequestHeaders): CallHead {
+  const { path, authority, fields, overLimit, web } = request;
+  if (web) return webHead(request, web);
   const timeoutText = valueOf(fields, 'grpc-timeout');
   const timeout = timeoutText === undefined ? undefined : parseTimeout(timeoutText);
   const name = valueOf(fields, 'grpc-encoding') ?? 'identity';
@@ -47,6 +51,26 @@ export function readHead({ path, authority, fields, overLimit }: RequestHeaders)
     fault,
     isOversized: overLimit !== undefined,
     faultFields: isUnknown ? ['grpc-accept-encoding', acceptedEncodings] : [],
+    protocol: 'grpc',
+  };
+}
+
+/** The head of a call that was translated from another protocol, whose messages are not compressed here. */
+function webHead(
+  { path, authority, fields }: RequestHeaders,
+  { protocol, timeout, fault }: NonNullable<RequestHeaders['web']>,
+): CallHead {
+  return {
+    path,
+    authority,
+    fields,
+    timeout,
+    encoding: undefined,
+    responseEncoding: undefined,
+    fault,
+    isOversized: false,
+    faultFields: [],
+    protocol,
   };
 }
 

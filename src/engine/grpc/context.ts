@@ -4,6 +4,7 @@ import type { ConnectionInfo } from '../net/connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
 import type { OpenCalls } from './open_calls.ts';
 import type { ResponseWriter } from './response_writer.ts';
+import type { Protocol } from '../web.ts';
 
 /** Context of every call: its deadline. */
 export interface Timed {
@@ -89,9 +90,16 @@ export interface Dialled {
   authority?: string;
 }
 
+/** Context of every call: its protocol. */
+export interface Spoken {
+  /** The protocol of the call; undefined means gRPC. */
+  protocol?: Protocol;
+}
+
 /** nice-grpc's context, with the additions of this engine. */
 export interface EngineContext
   extends CallContext, Timed, Abortable, Drainable, Counted, Sending, Dialled, Retaining {
+  protocol: Protocol;
   /** The `:authority`, or else the `host` field. */
   authority: string;
   connection: ConnectionInfo;
@@ -132,6 +140,7 @@ export function createContext(parts: ContextParts): EngineContext {
     signal: parts.signal,
     deadline: parts.deadline,
     authority: head.authority,
+    protocol: head.protocol,
     connection,
     compression: parts.compression,
     calls: parts.calls,

@@ -22,6 +22,12 @@ export function refuse({ method, fields, overLimit }: RequestHeaders): Refusal |
   return { status: '415', text: 'gRPC calls have the content type application/grpc\n' };
 }
 
+/** True if the request needs another protocol or codec than gRPC, or an encoding that the engine does not have. */
+export function isForWeb({ method, fields, overLimit, web }: RequestHeaders): boolean {
+  if (web || overLimit !== undefined) return false;
+  return method !== 'POST' || !isGrpc(fields) || valueOf(fields, 'grpc-encoding') === 'br';
+}
+
 function isGrpc(fields: readonly string[]): boolean {
   const type = valueOf(fields, 'content-type');
   return type !== undefined && /^application\/grpc(?:\+proto)?\s*(?:;|$)/i.test(type);

@@ -10,7 +10,7 @@ import { type CallHead, readHead } from './call_head.ts';
 import type { AnyMiddleware } from './chain.ts';
 import { type ConnectionInfo, connectionInfo } from '../net/connection_info.ts';
 import { Deadlines, OpenCalls } from './open_calls.ts';
-import { refuse, RefusedRequest } from './refusal.ts';
+import { isForWeb, refuse, RefusedRequest } from './refusal.ts';
 
 /** Options of a router. */
 export interface RouterOptions {
@@ -33,6 +33,8 @@ export interface RouterOptions {
   describeUnknown?: ((paths: readonly string[]) => (path: string) => string) | undefined;
   /** Called for requests that are not gRPC calls. */
   report?: Http2ServerOptions['report'];
+  /** Serves requests that are not gRPC calls; without it, they are refused. */
+  serveWeb?: Http2ServerOptions['serve'] | undefined;
   /** Milliseconds on a monotonic clock, for deadlines. */
   now?: () => number;
 }
@@ -66,6 +68,7 @@ export function createRouter({
   createBusy = busyWithoutDetails,
   describeUnknown = () => namePath,
   report = () => {},
+  serveWeb,
   now = performance.now.bind(performance),
 }: RouterOptions): Router {
   const methods = new Map<string, Method>();
@@ -96,7 +99,8 @@ export function createRouter({
   function serve(stream: Stream, request: RequestHeaders, socket: Socket): StreamEvents {
     let head = heads.get(request);
     if (!head) {
-      const refusal = refuse(request);
+      if (serveWeb && isForWeb(request)) return serveWeb(stream, request, socket);
+      const refusal = request.web ? undefined : refuse(request);
       if (refusal) {
         const { method, path } = request;
         const message = `${refusal.text.trim()}, not ${bounded(method, 20)} ${bounded(path, maxPathBytes)}`;

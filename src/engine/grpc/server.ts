@@ -21,11 +21,16 @@ import { callCost, createRouter, type Router, type RouterOptions } from './route
 import { checkAdd, checkUse, Run } from './run.ts';
 import { type AddedService, addedService, handlersOf } from './methods.ts';
 import type { TlsFiles } from '../net/tls_options.ts';
+import type { ServeWeb } from '../web.ts';
+import { createWebParts } from './web_parts.ts';
 
 /** Limits of a server. */
 export interface GrpcServerOptions
   extends
-    Omit<Http2ServerOptions, 'serve' | 'now' | 'report' | 'http1Response' | 'scheduler'>,
+    Omit<
+      Http2ServerOptions,
+      'serve' | 'now' | 'report' | 'http1Response' | 'serveHttp1' | 'scheduler'
+    >,
     Pick<
       RouterOptions,
       | 'maxMessageSize'
@@ -37,6 +42,11 @@ export interface GrpcServerOptions
     > {
   /** The maximum number of concurrent TLS handshakes on all addresses. */
   maxHandshakes: number;
+  /**
+   * Loads the code that serves HTTP/1.1 and requests that are not gRPC calls, with the first of them. Without it, they
+   * are refused.
+   */
+  loadWeb?: (() => Promise<ServeWeb>) | undefined;
   /** Called for connection errors, and for requests that are not gRPC calls. */
   onIncident?: ((event: Incident & { peer: string }) => void) | undefined;
 }
@@ -88,12 +98,21 @@ export function createServer(options: GrpcServerOptions): GrpcServer<EngineConte
     describeUnknown,
     maxHandshakes,
     onIncident,
+    loadWeb,
     ...more
   } = options;
   const report: ReportOfSocket = (incident, socket) =>
     onIncident?.({ ...incident, peer: peerName(socket) });
   return serverOn((calls) => {
-    const router = createRouter({
+    const web =
+      loadWeb &&
+      createWebParts({
+        load: loadWeb,
+        serve: (...about) => router.serve(...about),
+        callCost,
+        report,
+      });
+    const router: Router = createRouter({
       calls,
       maxMessageSize,
       compressAbove,
@@ -102,6 +121,7 @@ export function createServer(options: GrpcServerOptions): GrpcServer<EngineConte
       createBusy,
       describeUnknown,
       report,
+      serveWeb: web?.serveStream,
     });
     const http2 = createHttp2Server({
       ...more,
@@ -109,8 +129,9 @@ export function createServer(options: GrpcServerOptions): GrpcServer<EngineConte
       serve: router.serve,
       report,
       http1Response,
+      serveHttp1: web?.serveHttp1,
     });
-    return { router, http2, maxHandshakes, report };
+    return { router, http2, maxHandshakes, report, speaksHttp1: web !== undefined };
   });
 }
 
@@ -122,6 +143,8 @@ interface Parts {
   http2: Http2Server;
   maxHandshakes: number;
   report?: ReportOfSocket;
+  /** True if TLS clients may choose HTTP/1.1. */
+  speaksHttp1?: boolean;
 }
 
 /** Creates a server from parts that are created when it starts to listen. */
@@ -236,7 +259,7 @@ function start(
   parts: Parts,
   { chain, services }: { chain: readonly AnyMiddleware[]; services: readonly ChainedService[] },
 ): Running {
-  const { router, http2, maxHandshakes, report } = parts;
+  const { router, http2, maxHandshakes, report, speaksHttp1 } = parts;
   router.setFallbackChain(chain);
   for (const { codec, handler, service } of handlersOf(services)) {
     router.add({ ...codec, chain: service.chain, handler });
@@ -248,6 +271,6 @@ function start(
     else http2.attach(socket);
   };
   const onAccept = () => http2.accepted();
-  const listeners = new Listeners({ onSocket, onAccept, maxHandshakes, report });
+  const listeners = new Listeners({ onSocket, onAccept, maxHandshakes, report, speaksHttp1 });
   return { ...parts, run, listeners };
 }

@@ -32,8 +32,10 @@ export interface ConnectionDeps {
   now: () => number;
   /** Called for connection errors. */
   report?: ((incident: Incident) => void) | undefined;
-  /** The complete response to a peer that speaks HTTP/1.1. */
+  /** The complete response to a peer that speaks HTTP/1.1, or sends other text. */
   http1Response?: (() => Buffer) | undefined;
+  /** Takes over an HTTP/1.1 peer, with all bytes received so far. This one is closed then, and has sent nothing. */
+  onHttp1?: ((received: Buffer) => void) | undefined;
 }
 
 /** The payload of the PING that follows the first GOAWAY; its ACK shows that the GOAWAY has arrived. */
@@ -54,6 +56,7 @@ export class Connection {
   readonly #reader: FrameReader;
   readonly #report: (incident: Incident) => void;
   readonly #http1Response: (() => Buffer) | undefined;
+  readonly #onHttp1: ((received: Buffer) => void) | undefined;
   #state: 'open' | 'draining' | 'drained' | 'failed' = 'open';
   /** The current charges to the account, except those of streams. */
   readonly #held = { input: 0, headers: 0, remembered: 0, output: 0, inSocket: 0 };
@@ -72,6 +75,7 @@ export class Connection {
     now,
     report = () => {},
     http1Response,
+    onHttp1,
   }: ConnectionDeps) {
     const peer = defaultPeerSettings();
     this.#wake = wake;
@@ -81,6 +85,7 @@ export class Connection {
     this.#flow = flow;
     this.#report = report;
     this.#http1Response = http1Response;
+    this.#onHttp1 = onHttp1;
     const onEnded = (stream: Stream) => this.#streams.onResponseEnded(stream);
     this.#sender = new Sender({ peer, limits, account, unsent, onEnded });
     this.#streams = new OpenStreams({
@@ -205,10 +210,20 @@ export class Connection {
       else this.#reader.goOn();
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
+      if (chunk && error instanceof WrongProtocol && this.#handOver(error, chunk)) return;
       this.fail(error);
     }
     this.#flow.deferInput(this.#reader.restBytes);
     this.count();
+  }
+
+  /** Hands an HTTP/1.1 peer over. Returns false if HTTP/1.1 is not served, or HTTP/2 output may have been sent. */
+  #handOver({ protocol, before }: WrongProtocol, chunk: Buffer): boolean {
+    if (protocol !== 'http1' || !this.#onHttp1 || this.#state !== 'open') return false;
+    this.#mayTalk = false;
+    this.close();
+    this.#onHttp1(Buffer.concat([before, chunk]));
+    return true;
   }
 
   /** Bytes that take() returns even if the socket is full. */
@@ -280,19 +295,23 @@ export class Connection {
     if (this.#state === 'failed') return;
     this.#mayTalk = true;
     const { code, message } = error;
-    if (error instanceof WrongProtocol && error.protocol !== 'unknown')
-      this.#refuse(error.protocol);
+    if (error instanceof WrongProtocol && this.#isRefusable(error)) this.#refuse(error.protocol);
     else this.#sender.goAway(this.#streams.table.lastId, code, message);
     this.#report({ reason, message });
     this.lost(error);
     this.#changed();
   }
 
-  /** An HTTP/1.1 client gets a response that it can show; a TLS client could not read any. */
-  #refuse(protocol: 'http1' | 'tls'): void {
+  /** True if the peer can use something other than GOAWAY. */
+  #isRefusable({ protocol }: WrongProtocol): boolean {
+    return protocol === 'text' ? this.#http1Response !== undefined : protocol !== 'unknown';
+  }
+
+  /** A client of HTTP/1.1, or of text, gets a response that it can show; a TLS client could not read any. */
+  #refuse(protocol: WrongProtocol['protocol']): void {
     const { output } = this.#sender;
     output.take();
-    if (protocol === 'http1' && this.#http1Response) output.bytes(this.#http1Response());
+    if (protocol !== 'tls' && this.#http1Response) output.bytes(this.#http1Response());
   }
 
   /**
@@ -395,7 +414,7 @@ function tooMuch(): ConnectionError {
 
 function reasonOf(error: ConnectionError): Incident['reason'] {
   if (error instanceof WrongProtocol) {
-    if (error.protocol === 'http1') return 'http1';
+    if (error.protocol === 'http1' || error.protocol === 'text') return 'http1';
     if (error.protocol === 'tls') return 'tls_on_plaintext';
   }
   return `goaway_${lowerCase(error.codeName)}`;

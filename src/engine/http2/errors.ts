@@ -40,12 +40,18 @@ export class ConnectionError extends Error {
 
 /** The peer does not speak HTTP/2 and cannot read GOAWAY. */
 export class WrongProtocol extends ConnectionError {
-  readonly protocol: 'http1' | 'tls' | 'unknown';
+  readonly protocol: 'http1' | 'tls' | 'text' | 'unknown';
+  /** Bytes of earlier chunks, which could have been a preface. */
+  readonly before: Buffer;
 
-  constructor(protocol: WrongProtocol['protocol'], message: string) {
+  constructor(
+    protocol: WrongProtocol['protocol'],
+    { message, before }: { message: string; before: Buffer },
+  ) {
     super('PROTOCOL_ERROR', message);
     this.name = 'WrongProtocol';
     this.protocol = protocol;
+    this.before = before;
   }
 }
 

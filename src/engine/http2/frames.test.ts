@@ -113,17 +113,12 @@ test('read() ignores the reserved bit of the stream identifier', () => {
   assert.deepEqual(frames, [[6, 0, 7, '']]);
 });
 
-test('read() distinguishes HTTP/1.1 and TLS from an invalid preface', () => {
+test('read() distinguishes HTTP/1.1, TLS and other text from an invalid preface', () => {
   const beginnings = {
     http1: ['GET / HTTP/1.1\r\n', 'G', 'POST /a HTTP/1.0\r\n', 'PU', 'PATCH / HTTP/1.1\r\n'],
     tls: ['\x16\x03\x01'],
-    unknown: [
-      'INVALID CONNECTION PREFACE\r\n\r\n',
-      'PRI * HTTP/2.0\r\n\r\nXX',
-      'GETS / a',
-      '\0',
-      'SSH-2.0',
-    ],
+    text: ['hello', 'GETS / a', 'PROPFIND / HTTP/1.1'],
+    unknown: ['INVALID CONNECTION PREFACE\r\n\r\n', 'PRI * HTTP/2.0\r\n\r\nXX', '\0'],
   };
   for (const [protocol, texts] of Object.entries(beginnings)) {
     for (const text of texts) {

@@ -161,7 +161,7 @@ export class FrameReader {
     const from = preface.length - this.#prefaceLeft;
     const length = Math.min(this.#prefaceLeft, chunk.length);
     if (chunk.compare(preface, from, from + length, 0, length) !== 0) {
-      throw wrongProtocol(Buffer.concat([preface.subarray(0, from), chunk.subarray(0, 16)]));
+      throw wrongProtocol(preface.subarray(0, from), chunk.subarray(0, 16));
     }
     this.#prefaceLeft -= length;
     return length;
@@ -224,13 +224,18 @@ const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', '
  * An HTTP/1.1 request starts with a method, TLS with the content type of a handshake record. More may not have
  * arrived.
  */
-function wrongProtocol(begin: Buffer): WrongProtocol {
-  if (begin[0] === 0x16) return new WrongProtocol('tls', 'Cannot accept TLS on a plaintext port');
+function wrongProtocol(before: Buffer, chunk: Buffer): WrongProtocol {
+  const begin = Buffer.concat([before, chunk]);
+  const wrong = (protocol: WrongProtocol['protocol'], message: string) =>
+    new WrongProtocol(protocol, { message, before });
+  if (begin[0] === 0x16) return wrong('tls', 'Cannot accept TLS on a plaintext port');
   const text = begin.toString('latin1');
   const isMethod = (method: string) => text.startsWith(`${method} `) || method.startsWith(text);
   if (methods.some(isMethod))
-    return new WrongProtocol('http1', 'Cannot accept HTTP/1.1: this is a gRPC server');
-  return new WrongProtocol('unknown', 'Cannot read the connection preface');
+    return wrong('http1', 'Cannot accept HTTP/1.1: this is a gRPC server');
+  // Text in capitals only may be an attempt at a preface, which GOAWAY answers.
+  const isText = /^[\t\n\r -~]*$/.test(text) && /[a-z/]/.test(text) && !text.startsWith('PRI');
+  return wrong(isText ? 'text' : 'unknown', 'Cannot read the connection preface');
 }
 
 /** RFC 9113 section 4.2: the server never announces more than the default size. */

@@ -13,9 +13,11 @@ type IncidentReason =
   | 'evicted'
   | `handshake_${HandshakeFailure}`
   | 'http1'
+  | 'http_400'
   | 'http_405'
   | 'http_415'
   | 'http_431'
+  | 'http_pipelining'
   | 'keepalive_timeout'
   | 'refused'
   | 'tls_on_plaintext';

@@ -1,3 +1,5 @@
+import type { ServerError } from 'nice-grpc-common';
+import type { Protocol } from '../web.ts';
 import { StreamError } from './errors.ts';
 
 /** The validated header fields of a request. Requests with equal fields may share one object. */
@@ -15,6 +17,14 @@ export interface RequestHeaders {
    * empty, and the request must be refused.
    */
   readonly overLimit?: number;
+  /** Set for a call that was translated from another protocol; the fields have only its metadata. */
+  readonly web?: {
+    readonly protocol: Protocol;
+    /** The timeout in milliseconds. */
+    readonly timeout: number | undefined;
+    /** The reason why the call cannot be served, if any. */
+    readonly fault: ServerError | undefined;
+  };
 }
 
 const connectionSpecific: ReadonlySet<string> = new Set([

@@ -23,6 +23,8 @@ export interface StreamEvents {
   expire(): void;
   /** The stream must end at once, to make room for others. */
   evicted?(): void;
+  /** The request cannot be translated into messages, which is the caller's fault. */
+  refused?(error: Error): void;
   /** The buffer is sent, after write() had returned false. */
   drain(): void;
   /** The last frame of the response has been sent. */

@@ -4,7 +4,7 @@ import type { HeldBytes } from '../held.ts';
 import type { SocketTimes } from './connection_times.ts';
 import type { Incident } from '../http2/incident.ts';
 import { fixedLimits, type Http2Limits, type LimitSettings } from '../http2/limits.ts';
-import { bindSocket, type SocketConnection } from './socket.ts';
+import { bindSocket, type ServeOther, type SocketConnection } from './socket.ts';
 import type { Serve } from '../http2/stream.ts';
 import { TokenBucket } from '../http2/token_bucket.ts';
 import { Scheduler } from '../scheduler.ts';
@@ -32,7 +32,9 @@ export interface Http2ServerOptions {
   maxBufferedBytes: number;
   /** Called for connection errors. */
   report?: ((incident: Incident, socket: Socket) => void) | undefined;
-  /** The complete response to a peer that speaks HTTP/1.1. */
+  /** Serves HTTP/1.1 connections; without it, they are refused. */
+  serveHttp1?: ((deps: Http1Deps) => ServeOther) | undefined;
+  /** The complete response to a peer that is refused because it does not speak HTTP/2. */
   http1Response?: ((socket: Socket) => Buffer) | undefined;
   /** Milliseconds on a monotonic clock. */
   now?: () => number;
@@ -42,7 +44,17 @@ export interface Http2ServerOptions {
   scheduler?: Scheduler;
 }
 
-/** The HTTP/2 connections of a server, independent of its listeners. */
+/** Dependencies that HTTP/1.1 connections share with HTTP/2 connections. */
+export interface Http1Deps {
+  limits: Http2Limits;
+  times: SocketTimes;
+  /** Milliseconds on a monotonic clock. */
+  now: () => number;
+  /** Returns 0 to 1, once for each connection. */
+  random: () => number;
+}
+
+/** The connections of a server, independent of its listeners. */
 export interface Http2Server {
   /** Must be called for every accepted socket, before attach(): while connections come, turns are short. */
   accepted(): void;
@@ -85,6 +97,7 @@ export function createHttp2Server({
   serve,
   report = () => {},
   http1Response,
+  serveHttp1,
   limits,
   times,
   maxConnections,
@@ -115,6 +128,7 @@ export function createHttp2Server({
     times,
     random,
   };
+  const serveOther = serveHttp1?.(deps);
   const eviction: Incident = {
     reason: 'evicted',
     message: `Cannot keep an idle connection: there are ${maxConnections}, and a new one needs a slot`,
@@ -171,6 +185,7 @@ export function createHttp2Server({
       ...deps,
       report: (incident) => report(incident, socket),
       http1Response: http1Response && (() => http1Response(socket)),
+      serveHttp1: serveOther,
       owner: sharerOf(owner),
       onIdle: (isIdle) => (isIdle ? places.wait(place) : places.work(place)),
       onClose: () => leave(place),

@@ -21,6 +21,8 @@ interface ListenersOptions {
   /** The maximum number of concurrent TLS handshakes on all addresses; see Handshakes. */
   maxHandshakes: number;
   report?: ReportOfSocket | undefined;
+  /** True if TLS clients may choose HTTP/1.1. */
+  speaksHttp1?: boolean | undefined;
 }
 
 /**
@@ -42,6 +44,7 @@ export class Listeners {
   readonly #handshakes: Handshakes;
   readonly #chains: ClientChains;
   readonly #report: ReportOfSocket;
+  readonly #speaksHttp1: boolean;
   readonly #servers: Server[] = [];
   readonly #tlsServers: TlsServer[] = [];
 
@@ -50,9 +53,11 @@ export class Listeners {
     onAccept = () => {},
     maxHandshakes,
     report = () => {},
+    speaksHttp1 = false,
   }: ListenersOptions) {
     this.#onSocket = onSocket;
     this.#onAccept = onAccept;
+    this.#speaksHttp1 = speaksHttp1;
     this.#report = report;
     const message = `Cannot accept more than ${maxHandshakes} TLS handshakes at once`;
     this.#handshakes = new Handshakes({
@@ -94,7 +99,7 @@ export class Listeners {
 
   async #createTlsServer(tls: TlsFiles, onSocket: (socket: Socket) => void): Promise<Server> {
     const { createServer: createTls } = await import('node:tls');
-    const tlsServer = createTls(tlsOptions(tls), (socket) => {
+    const tlsServer = createTls(tlsOptions(tls, { speaksHttp1: this.#speaksHttp1 }), (socket) => {
       const raw = rawOf(socket);
       if (raw) this.#handshakes.end(raw);
       onSocket(socket);

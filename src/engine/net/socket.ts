@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Accounts } from '../account.ts';
+import type { Account, Accounts, Holder } from '../account.ts';
 import { Held } from '../held.ts';
 import type { Reclaimable } from '../admission.ts';
 import { Connection, type ConnectionDeps } from '../http2/connection.ts';
@@ -7,7 +7,7 @@ import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';
 import { ConnectionTimes, lingerMs, type SocketTimes } from './connection_times.ts';
 import type { Serve } from '../http2/stream.ts';
-import { copyWork, type Scheduler } from '../scheduler.ts';
+import { copyWork, type Flow, type Scheduler } from '../scheduler.ts';
 
 /** A connection bound to its socket. */
 export interface SocketConnection {
@@ -32,11 +32,37 @@ export interface SocketConnection {
   tick(): void;
 }
 
+/** A connection of another protocol than HTTP/2. */
+export interface OtherConnection extends Omit<SocketConnection, 'evict'>, Holder {
+  /** See SocketConnection.evict(). */
+  evictFor(incident: Incident): void;
+  /** Must be called when the socket is closed. Calls `done` once all charges are released. */
+  close(done: () => void): void;
+}
+
+/** What a connection takes over from the HTTP/2 connection on its socket. */
+export interface ConnectionParts {
+  account: Account;
+  flow: Flow;
+  /** Called when the first request begins, and when no request is open any more. */
+  onIdle: (isIdle: boolean) => void;
+  report: (incident: Incident) => void;
+}
+
+/** Takes over a paused socket, with all bytes received so far. */
+export type ServeOther = (
+  socket: Socket,
+  received: Buffer,
+  parts: ConnectionParts,
+) => OtherConnection;
+
 interface SocketDeps extends Omit<
   ConnectionDeps,
-  'wake' | 'serve' | 'unsent' | 'unread' | 'flow' | 'account'
+  'wake' | 'serve' | 'unsent' | 'unread' | 'flow' | 'account' | 'onHttp1'
 > {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
+  /** Serves HTTP/1.1 peers; without it, they are refused. */
+  serveHttp1?: ServeOther | undefined;
   times: SocketTimes;
   /** Returns 0 to 1, the jitter of the maximum age. */
   random: () => number;
@@ -78,7 +104,11 @@ export function bindSocket(
   const account = accounts.open(owner);
   const ownCost = 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
   account.charge(Held.connections, ownCost);
-  const connection = new Connection({ ...deps, serve, wake, unsent, unread, flow, account });
+  const onHttp1 = deps.serveHttp1 && ((received: Buffer) => handOver(received, deps.serveHttp1));
+  const parts = { unsent, unread, flow, account, onHttp1 };
+  const connection = new Connection({ ...deps, serve, wake, ...parts });
+  /** The connection that has taken over the socket. */
+  let other: OtherConnection | undefined;
   account.holder = connection;
   let scheduled = false;
   let full = false;
@@ -114,25 +144,16 @@ export function bindSocket(
   };
 
   socket
-    .on('data', (chunk: Buffer) => {
-      keeper.heard();
-      if (socket.writableEnded) return passOver(chunk);
-      connection.receive(chunk);
-      onRead();
-    })
-    .on('drain', () => {
-      full = false;
-      connection.count();
-      wake();
-    })
-    .on('end', () => socket.end())
+    .on('data', onData)
+    .on('drain', onDrain)
+    .on('end', onEnd)
     .on('error', () => {})
     .on('close', () => {
       closed = true;
       accounts.offMemoryAvailable(settle);
       account.charge(Held.connections, -ownCost);
       onClose();
-      connection.close(() => {
+      (other ?? connection).close(() => {
         accounts.close(account, spare);
         onEnded();
       });
@@ -141,21 +162,23 @@ export function bindSocket(
 
   return {
     get openStreams() {
-      return connection.openStreams;
+      return (other ?? connection).openStreams;
     },
     get isIdle() {
+      if (other) return other.isIdle;
       return connection.openStreams === 0 && connection.readyBytes + socket.writableLength === 0;
     },
     get hasAnswered() {
-      return connection.hasAnswered;
+      return (other ?? connection).hasAnswered;
     },
     get usedAgo() {
-      return keeper.usedAgo;
+      return (other ?? keeper).usedAgo;
     },
-    shutdown: () => keeper.shutdown(),
-    evict,
+    shutdown: () => (other ?? keeper).shutdown(),
+    evict: (incident) => (other ? other.evictFor(incident) : evict(incident)),
     destroy: () => drop(),
     tick() {
+      if (other) return other.tick();
       const { writableEnded, writableLength } = socket;
       const unsent = writableEnded ? writableLength : undefined;
       keeper.tick({ paused, full, taken: written - writableLength, unsent });
@@ -166,6 +189,32 @@ export function bindSocket(
       if (paused && !connection.isOver) settle();
     },
   };
+
+  function onData(chunk: Buffer): void {
+    keeper.heard();
+    if (socket.writableEnded) return passOver(chunk);
+    connection.receive(chunk);
+    if (!other) onRead();
+  }
+
+  function onDrain(): void {
+    full = false;
+    connection.count();
+    wake();
+  }
+
+  function onEnd(): void {
+    socket.end();
+  }
+
+  function handOver(received: Buffer, serveOther: ServeOther | undefined): void {
+    if (!serveOther) return;
+    socket.pause();
+    socket.off('data', onData).off('drain', onDrain).off('end', onEnd);
+    const report = deps.report ?? (() => {});
+    other = serveOther(socket, received, { account, flow, onIdle, report });
+    account.holder = other;
+  }
 
   function onRead(): void {
     // Written at once, as a peer that has ended its side may close before the end of the turn.
@@ -213,6 +262,7 @@ export function bindSocket(
 
   function flush(): void {
     scheduled = false;
+    if (other) return;
     if (socket.writableEnded) return settle();
     if (full && !connection.isOver && !connection.isOverfull) return settle();
     write(connection.take({ room: !full, most: longestWrite }));

@@ -11,14 +11,17 @@ export interface TlsFiles {
 /** The maximum time of a handshake, in milliseconds. */
 export const handshakeTimeout = 10_000;
 
-/** Options of a TLS server for HTTP/2. Whether client certificates are required cannot be changed later. */
-export function tlsOptions(files: TlsFiles): TlsOptions {
+/**
+ * Options of a TLS server for HTTP/2, and for HTTP/1.1 if it is served. Whether client certificates are required cannot
+ * be changed later.
+ */
+export function tlsOptions(files: TlsFiles, { speaksHttp1 } = { speaksHttp1: false }): TlsOptions {
   return {
     ...secureOptions(files),
     // A client that offers only other protocols is refused with no_application_protocol. A client without ALPN is
-    // accepted, as proxies and old gRPC clients may not send it; one that does not speak HTTP/2 fails at the preface.
+    // accepted, as proxies and old gRPC clients may not send it; its first bytes show which protocol it speaks.
     // The server reports h2, which grpc-go requires since 1.67.
-    ALPNProtocols: ['h2'],
+    ALPNProtocols: speaksHttp1 ? ['h2', 'http/1.1'] : ['h2'],
     handshakeTimeout,
     ...(files.clientCa && { requestCert: true, rejectUnauthorized: true }),
   };

@@ -18,6 +18,51 @@ export const protobufFileName = "connectrpc/conformance/v1/service.proto";
  * and numbers are the suite's own; what gRPC does not need is left out.
  */
 
+/** gRPC's codes, and Connect's. */
+export const Code = {
+  CODE_UNSPECIFIED: 0,
+  CODE_CANCELED: 1,
+  CODE_UNKNOWN: 2,
+  CODE_INVALID_ARGUMENT: 3,
+  CODE_DEADLINE_EXCEEDED: 4,
+  CODE_NOT_FOUND: 5,
+  CODE_ALREADY_EXISTS: 6,
+  CODE_PERMISSION_DENIED: 7,
+  CODE_RESOURCE_EXHAUSTED: 8,
+  CODE_FAILED_PRECONDITION: 9,
+  CODE_ABORTED: 10,
+  CODE_OUT_OF_RANGE: 11,
+  CODE_UNIMPLEMENTED: 12,
+  CODE_INTERNAL: 13,
+  CODE_UNAVAILABLE: 14,
+  CODE_DATA_LOSS: 15,
+  CODE_UNAUTHENTICATED: 16,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Code = typeof Code[keyof typeof Code];
+
+export namespace Code {
+  export type CODE_UNSPECIFIED = typeof Code.CODE_UNSPECIFIED;
+  export type CODE_CANCELED = typeof Code.CODE_CANCELED;
+  export type CODE_UNKNOWN = typeof Code.CODE_UNKNOWN;
+  export type CODE_INVALID_ARGUMENT = typeof Code.CODE_INVALID_ARGUMENT;
+  export type CODE_DEADLINE_EXCEEDED = typeof Code.CODE_DEADLINE_EXCEEDED;
+  export type CODE_NOT_FOUND = typeof Code.CODE_NOT_FOUND;
+  export type CODE_ALREADY_EXISTS = typeof Code.CODE_ALREADY_EXISTS;
+  export type CODE_PERMISSION_DENIED = typeof Code.CODE_PERMISSION_DENIED;
+  export type CODE_RESOURCE_EXHAUSTED = typeof Code.CODE_RESOURCE_EXHAUSTED;
+  export type CODE_FAILED_PRECONDITION = typeof Code.CODE_FAILED_PRECONDITION;
+  export type CODE_ABORTED = typeof Code.CODE_ABORTED;
+  export type CODE_OUT_OF_RANGE = typeof Code.CODE_OUT_OF_RANGE;
+  export type CODE_UNIMPLEMENTED = typeof Code.CODE_UNIMPLEMENTED;
+  export type CODE_INTERNAL = typeof Code.CODE_INTERNAL;
+  export type CODE_UNAVAILABLE = typeof Code.CODE_UNAVAILABLE;
+  export type CODE_DATA_LOSS = typeof Code.CODE_DATA_LOSS;
+  export type CODE_UNAUTHENTICATED = typeof Code.CODE_UNAUTHENTICATED;
+  export type UNRECOGNIZED = typeof Code.UNRECOGNIZED;
+}
+
 /** What a method with one response answers. */
 export interface UnaryResponseDefinition {
   responseHeaders: Header[];
@@ -110,7 +155,7 @@ export interface ConformancePayload_RequestInfo {
 /** An error to end with. On the wire it is a google.rpc.Status. */
 export interface Error {
   /** One of gRPC's status codes. */
-  code: number;
+  code: Code;
   message?: string | undefined;
   details: Any[];
 }
@@ -1153,7 +1198,7 @@ export const Error: MessageFns<Error> = {
               break;
             }
 
-            message.code = reader.int32();
+            message.code = reader.int32() as any;
             continue;
           }
           case 2: {

@@ -1,0 +1,255 @@
+import type { ServerError } from 'nice-grpc-common';
+import type { Account } from '../account.ts';
+import { Held } from '../held.ts';
+import { ErrorCode, StreamError } from '../http2/errors.ts';
+import { maxInt31 } from '../http2/frames.ts';
+import { createHpackDecoder } from '../http2/hpack/decoder.ts';
+import { fixedLimits } from '../http2/limits.ts';
+import { defaultPeerSettings } from '../http2/settings.ts';
+import { type Serve, Stream, type StreamOwner } from '../http2/stream.ts';
+import { cost, type Flow } from '../scheduler.ts';
+import type { WebCall, WebCallHead } from '../web.ts';
+import { prefixLength, withPrefix } from './methods.ts';
+
+/** What a call takes from the connection of its request. */
+export interface InnerPlace {
+  /** Charged for the memory that the call holds. */
+  account: Account;
+  /** The connection's share of the event loop. */
+  flow: Flow;
+  authority: string;
+  scheme: string;
+  serve: Serve;
+  /** The charge of an open stream in bytes. */
+  streamCost: number;
+  /** The HTTP/2 stream of the request, which is counted as the call; undefined over HTTP/1.1. */
+  outer?: Stream | undefined;
+}
+
+/** A call that its connection can end like a stream. */
+export interface InnerCall extends WebCall {
+  readonly stream: Stream;
+  /** The connection is closed within a second: the call must end now. */
+  expire(): void;
+  /** The call must end at once, to make room for others. */
+  evict(): void;
+}
+
+/** Bytes of request messages that are buffered before their writer must wait. */
+const maxWaiting = 64 * 1024;
+
+/** Opens a call on a stream whose peer is inside this process. */
+export function openInnerCall(place: InnerPlace, head: WebCallHead): InnerCall {
+  return new Inner(place, head);
+}
+
+/** The stream of a call that another stream carries; the other one is counted as the call. */
+class CarriedStream extends Stream {
+  readonly #outer: Stream;
+
+  constructor(owner: StreamOwner, parts: ConstructorParameters<typeof Stream>[2], outer: Stream) {
+    super(1, owner, parts);
+    this.#outer = outer;
+  }
+
+  override countCall(isCall: boolean): void {
+    this.#outer.countCall(isCall);
+  }
+}
+
+/** Both the owner and the peer of a stream. */
+class Inner implements StreamOwner, InnerCall {
+  readonly flow: Flow;
+  readonly account: Account;
+  readonly stream: Stream;
+  trailer: readonly string[] = [];
+  /** Request bytes that have not been consumed. */
+  #unconsumed = 0;
+  #onConsumed: (() => void) | undefined;
+  #header: readonly string[] | undefined;
+  readonly #headerSent = Promise.withResolvers<readonly string[]>();
+  /** The lengths of the queued parts of the response; each is one message. */
+  readonly #parts: number[] = [];
+  #reader: PromiseWithResolvers<Uint8Array | undefined> | undefined;
+  #isOver = false;
+  #failure: Error | undefined;
+
+  constructor(
+    { account, flow, authority, scheme, serve, streamCost, outer }: InnerPlace,
+    { path, protocol, fields, timeout, fault }: WebCallHead,
+  ) {
+    this.account = account;
+    this.flow = flow;
+    const peer = defaultPeerSettings();
+    const parts = { send: maxInt31, receive: maxInt31, peer };
+    this.stream = outer ? new CarriedStream(this, parts, outer) : new Stream(1, this, parts);
+    account.count('streams', 1);
+    flow.spend(cost.stream);
+    this.stream.hold(Held.calls, streamCost);
+    this.stream.begin({ endStream: false });
+    const web = { protocol, timeout, fault };
+    const request = { method: 'POST', path, scheme, authority, fields, contentLength: undefined };
+    this.stream.serve(serve(this.stream, { ...request, web }));
+  }
+
+  // Called by the code that serves the request.
+
+  async write(message: Uint8Array, { isLast } = { isLast: false }): Promise<void> {
+    if (this.stream.remoteEnded) return;
+    const framed = frame(message);
+    this.#unconsumed += framed.length;
+    this.stream.receiveData(framed, framed.length, isLast);
+    if (isLast || this.#unconsumed < maxWaiting || this.stream.closed) return;
+    await new Promise<void>((resolve) => (this.#onConsumed = resolve));
+  }
+
+  end(): void {
+    if (!this.stream.remoteEnded) this.stream.receiveData(empty, 0, true);
+  }
+
+  refuse(error: ServerError): void {
+    this.stream.events?.refused?.(error);
+  }
+
+  cancel(): void {
+    if (this.stream.closed) return;
+    this.#remove();
+    this.stream.events?.reset(ErrorCode.CANCEL);
+    this.#finish(new StreamError(1, 'CANCEL', 'The call was cancelled'));
+  }
+
+  header(): Promise<readonly string[]> {
+    return this.#headerSent.promise;
+  }
+
+  async next(): Promise<Uint8Array | undefined> {
+    const part = this.#take();
+    if (part) return part;
+    if (this.#failure) throw this.#failure;
+    if (this.#isOver) return undefined;
+    this.#reader = Promise.withResolvers();
+    return this.#reader.promise;
+  }
+
+  #take(): Uint8Array | undefined {
+    const length = this.#parts.shift();
+    if (length === undefined) return undefined;
+    let part: Uint8Array = empty;
+    this.stream.moveTo({ bytes: (bytes) => void (part = bytes) }, length);
+    if (this.stream.queuedCost < fixedLimits.streamBufferSize / 2) this.stream.drained();
+    this.#endIfComplete();
+    return part.subarray(prefixLength);
+  }
+
+  // Called by the connection.
+
+  expire(): void {
+    this.stream.events?.expire();
+  }
+
+  evict(): void {
+    this.stream.events?.evicted?.();
+  }
+
+  // Called by the stream and its handler.
+
+  sendHeaders(_stream: Stream, block: Buffer, endStream: boolean): void {
+    const fields = fieldsOf(block);
+    if (this.#header === undefined) {
+      // A response of one header block has trailers only.
+      this.#header = endStream ? [] : fields;
+      this.#headerSent.resolve(this.#header);
+    }
+    if (!endStream) return;
+    this.trailer = fields;
+    this.#end();
+  }
+
+  send(stream: Stream, bytes: Uint8Array): boolean {
+    this.#parts.push(bytes.length);
+    stream.queue(bytes);
+    if (this.#reader) {
+      const reader = this.#reader;
+      this.#reader = undefined;
+      reader.resolve(this.#take());
+    }
+    return stream.queuedCost < fixedLimits.streamBufferSize && this.account.mayGrow;
+  }
+
+  endQueued(): void {
+    this.#endIfComplete();
+  }
+
+  /** The reader still gets the queued messages. */
+  abandon(): void {
+    this.#endIfComplete();
+  }
+
+  giveBack(_stream: Stream, bytes: number): void {
+    this.stream.receiveWindow.consume(bytes);
+    this.#unconsumed -= bytes;
+    if (this.#unconsumed < maxWaiting) this.#resume();
+  }
+
+  reset(_stream: Stream, code: number): void {
+    if (this.stream.closed) return;
+    this.#remove();
+    const isTooMuch = code === ErrorCode.ENHANCE_YOUR_CALM;
+    const name = isTooMuch ? 'ENHANCE_YOUR_CALM' : 'INTERNAL_ERROR';
+    this.#finish(new StreamError(1, name, 'The call was reset'));
+  }
+
+  wake(): void {}
+
+  #endIfComplete(): void {
+    if (!this.stream.isEnding || this.stream.closed || this.#parts.length > 0) return;
+    const { trailers } = this.stream;
+    if (trailers) this.sendHeaders(this.stream, trailers, true);
+    else this.#end();
+  }
+
+  /** Ends the call when its response is complete. */
+  #end(): void {
+    this.#remove();
+    this.stream.events?.sent();
+    this.#finish();
+  }
+
+  #remove(): void {
+    this.#parts.length = 0;
+    this.stream.dropQueue();
+    this.stream.close();
+    this.stream.release();
+  }
+
+  #finish(failure?: Error): void {
+    this.#isOver = true;
+    this.#failure = failure;
+    this.#resume();
+    if (this.#header === undefined) this.#headerSent.resolve([]);
+    if (failure) this.#reader?.reject(failure);
+    else this.#reader?.resolve(undefined);
+    this.#reader = undefined;
+  }
+
+  #resume(): void {
+    this.#onConsumed?.();
+    this.#onConsumed = undefined;
+  }
+}
+
+const empty = Buffer.alloc(0);
+const decoder = createHpackDecoder({ maxHeaderListSize: maxInt31, cache: false });
+
+/** The encoder's own blocks never use the dynamic table. */
+function fieldsOf(block: Buffer): readonly string[] {
+  return decoder.decode(block).fields;
+}
+
+function frame(message: Uint8Array): Buffer {
+  const framed = withPrefix(message);
+  const bytes = Buffer.from(framed.buffer, framed.byteOffset, framed.length);
+  bytes.writeUInt8(0);
+  bytes.writeUInt32BE(message.length, 1);
+  return bytes;
+}

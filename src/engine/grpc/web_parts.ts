@@ -1,0 +1,62 @@
+import type { Incident } from '../http2/incident.ts';
+import type { Http2ServerOptions } from '../net/connections.ts';
+import { loadedByFirst } from '../net/late_http1.ts';
+import type { ServeWeb } from '../web.ts';
+import type { InnerPlace } from './inner_call.ts';
+import { type Loaded, serveWebStream } from './web_stream.ts';
+
+/** The entry points for requests that are not gRPC calls, of both HTTP versions. */
+interface WebParts {
+  serveHttp1: Required<Http2ServerOptions>['serveHttp1'];
+  serveStream: Http2ServerOptions['serve'];
+}
+
+interface WebPartsDeps {
+  load: () => Promise<ServeWeb>;
+  /** Serves the calls that such requests open. */
+  serve: Http2ServerOptions['serve'];
+  /** The charge of an open call in bytes. */
+  callCost: number;
+  /** Called for requests that open no call. */
+  report: Required<Http2ServerOptions>['report'];
+}
+
+/** Creates the entry points; the code behind them is loaded with the first request. */
+export function createWebParts({ load, serve, callCost, report }: WebPartsDeps): WebParts {
+  let loading: Promise<Loaded> | undefined;
+
+  return {
+    serveHttp1: (deps) =>
+      loadedByFirst(async () => {
+        const [{ createHttp1Server }, { serve: serveWeb, open }] = await Promise.all([
+          import('../net/http1.ts'),
+          loadOnce(),
+        ]);
+        return createHttp1Server({
+          ...deps,
+          serve: serveWeb,
+          open: (head, { socket, ...place }) =>
+            open({ ...place, streamCost: callCost, serve: on(socket) }, head),
+        });
+      }),
+    serveStream(stream, request, socket) {
+      const { account, flow } = stream;
+      const { authority, scheme } = request;
+      const about = { account, flow, authority, scheme, outer: stream };
+      const place = { ...about, streamCost: callCost, serve: on(socket) };
+      const reportOf = (incident: Incident) => report?.(incident, socket);
+      return serveWebStream({ stream, request, place, load: loadOnce, report: reportOf });
+    },
+  };
+
+  function loadOnce(): Promise<Loaded> {
+    loading ??= Promise.all([load(), import('./inner_call.ts')]).then(
+      ([serveWeb, { openInnerCall }]) => ({ serve: serveWeb, open: openInnerCall }),
+    );
+    return loading;
+  }
+
+  function on(socket: Parameters<Http2ServerOptions['serve']>[2]): InnerPlace['serve'] {
+    return (stream, request) => serve(stream, request, socket);
+  }
+}

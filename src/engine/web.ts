@@ -1,0 +1,69 @@
+import type { ServerError } from 'nice-grpc-common';
+
+/** The protocol of a call. */
+export type Protocol = 'grpc' | 'grpc-web' | 'connect';
+
+/** An HTTP request that is not a gRPC call; see src/engine/README.md. */
+export interface WebRequest {
+  readonly version: '1.1' | '2.0';
+  readonly method: string;
+  /** The path with its query. */
+  readonly path: string;
+  readonly scheme: string;
+  readonly authority: string;
+  /** Names in lower case and values, alternating. */
+  readonly fields: readonly string[];
+  /** The body, which is read from the peer as it is iterated. Throws if the peer leaves before its end. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Aborts when the peer no longer waits for the response. */
+  readonly signal: AbortSignal;
+  /** True if so many bytes of the request may be buffered. */
+  admits(bytes: number): boolean;
+  /** Sets the number of bytes that are buffered for the body, in whatever form. */
+  keep(bytes: number): void;
+  /** Opens a call, which ends with the request at the latest. */
+  call(about: WebCallHead): WebCall;
+}
+
+/** The response to a WebRequest. */
+export interface WebResponse {
+  readonly status: number;
+  /** Names in lower case and values, alternating. */
+  readonly fields: readonly string[];
+  readonly body?: AsyncIterable<Uint8Array> | Uint8Array | undefined;
+  /** Names and values that are sent after the body. */
+  readonly trailers?: (() => readonly string[]) | undefined;
+}
+
+/** Serves a request. An exception is a fault of the server. */
+export type ServeWeb = (request: WebRequest) => Promise<WebResponse>;
+
+/** The head of a call that was translated from another protocol. */
+export interface WebCallHead {
+  readonly path: string;
+  readonly protocol: Protocol;
+  /** The metadata: names and values, alternating. */
+  readonly fields: readonly string[];
+  /** The timeout in milliseconds. */
+  readonly timeout?: number | undefined;
+  /** The reason why the call cannot be served, if any. */
+  readonly fault?: ServerError | undefined;
+}
+
+/** A call from inside the process, with messages in protobuf's binary encoding. */
+export interface WebCall {
+  /** Sends a message; resolves when another one may be sent. */
+  write(message: Uint8Array, how?: { isLast: boolean }): Promise<void>;
+  /** Ends the request after its last message. */
+  end(): void;
+  /** Ends the call with an error, because a request message is invalid or cannot be accepted. */
+  refuse(error: ServerError): void;
+  /** Cancels the call. */
+  cancel(): void;
+  /** Resolves to the header metadata of the response. */
+  header(): Promise<readonly string[]>;
+  /** Resolves to the next response message, or undefined after the last. Throws if the call was reset. */
+  next(): Promise<Uint8Array | undefined>;
+  /** The status and trailer metadata, known after the last message. */
+  readonly trailer: readonly string[];
+}

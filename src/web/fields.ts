@@ -1,0 +1,43 @@
+/** Returns the first value of a field; `fields` are names and values, alternating. */
+export function valueOf(fields: readonly string[], name: string): string | undefined {
+  for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
+  return undefined;
+}
+
+/** Returns the fields with another content type. */
+export function withType(fields: readonly string[], type: string): string[] {
+  return [...fieldsBut(fields, (name) => name === 'content-type'), 'content-type', type];
+}
+
+/** Returns the fields whose names are not left out. */
+export function fieldsBut(
+  fields: readonly string[],
+  isLeftOut: (name: string) => boolean,
+): string[] {
+  const kept: string[] = [];
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? '';
+    if (!isLeftOut(name)) kept.push(name, fields[at + 1] ?? '');
+  }
+  return kept;
+}
+
+/** Converts headers to names and values, alternating; joined values of one name stay joined. */
+export function fieldsOf(headers: Headers | undefined): string[] {
+  return headers ? [...headers].flat() : [];
+}
+
+/** Converts names and values to headers, without pseudo-header fields. */
+export function headersOf(fields: readonly string[]): Headers {
+  const headers = new Headers();
+  append(headers, fields);
+  return headers;
+}
+
+/** Appends names and values to headers, without pseudo-header fields. */
+export function append(headers: Headers, fields: readonly string[]): void {
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] ?? '';
+    if (!name.startsWith(':')) headers.append(name, fields[at + 1] ?? '');
+  }
+}

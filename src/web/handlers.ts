@@ -1,0 +1,237 @@
+import {
+  Code,
+  ConnectError,
+  type ConnectRouterOptions,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+} from '@connectrpc/connect';
+import {
+  type DescMethod,
+  type DescMethodBiDiStreaming,
+  type DescMethodClientStreaming,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  type FileRegistry,
+  fromBinary,
+  type Message,
+  toBinary,
+} from '@bufbuild/protobuf';
+import type { ServerError } from 'nice-grpc-common';
+import { ExpectedError } from '../engine/errors.ts';
+import type { Protocol, WebCall, WebRequest, WebResponse } from '../engine/index.ts';
+import { compressions } from './compression.ts';
+import { append, fieldsOf, headersOf } from './fields.ts';
+import { errorOf, metadataOf } from './status.ts';
+import { fromQuery, type Plain, unwrap } from './unwrap.ts';
+
+interface HandlersDeps {
+  registry: FileRegistry;
+  maxMessageSize: number;
+}
+
+/** Serves the requests of one method. */
+export type Handle = (request: WebRequest, plain: Plain) => Promise<WebResponse>;
+
+/** A request and its call. */
+interface Exchange {
+  readonly request: WebRequest;
+  call: WebCall | undefined;
+}
+
+const exchangeKey = createContextKey<Exchange | undefined>(undefined);
+
+/** Returns the handlers of all methods; each is created with its first call. */
+export function createHandlers({ registry, maxMessageSize }: HandlersDeps) {
+  const made = new Map<string, Handle>();
+  const options: ConnectRouterOptions = {
+    acceptCompression: compressions,
+    readMaxBytes: maxMessageSize,
+    jsonOptions: { registry },
+    requestGate: enter,
+  };
+
+  return {
+    of(path: string): Handle | undefined {
+      let handle = made.get(path);
+      if (!handle) {
+        const method = methodOf(registry, path);
+        if (!method) return undefined;
+        made.set(path, (handle = createHandle(method, { options, maxMessageSize })));
+      }
+      return handle;
+    },
+  };
+}
+
+function methodOf(registry: FileRegistry, path: string): DescMethod | undefined {
+  const [, service = '', name] = path.split('/', 3);
+  return registry.getService(service)?.methods.find((method) => method.name === name);
+}
+
+function createHandle(
+  method: DescMethod,
+  { options, maxMessageSize }: { options: ConnectRouterOptions; maxMessageSize: number },
+): Handle {
+  const router = createConnectRouter(options);
+  if (isUnary(method)) {
+    router.rpc(method, (input, context) => one(toBinary(method.input, input), context));
+  } else if (isServerStream(method)) {
+    router.rpc(method, (input, context) => many(toBinary(method.input, input), context));
+  } else if (isClientStream(method)) {
+    router.rpc(method, (inputs, context) => one(encoded(inputs, method), context));
+  } else if (isBidi(method)) {
+    router.rpc(method, (inputs, context) => many(encoded(inputs, method), context));
+  }
+  const [handler] = router.handlers;
+  if (!handler) throw new Error(`Cannot serve "${method.name}": it has no handler`);
+
+  return async (request, plain) => {
+    const exchange: Exchange = { request, call: undefined };
+    const isGet = request.method === 'GET' && handler.allowedMethods.includes('GET');
+    const { fields, body } = unwrap(request, isGet ? fromQuery(request) : plain, {
+      maxMessageSize,
+    });
+    const response = await handler({
+      httpVersion: request.version,
+      url: 'http://localhost',
+      method: isGet ? 'POST' : request.method,
+      header: headersOf(fields),
+      body,
+      signal: request.signal,
+      contextValues: createContextValues().set(exchangeKey, exchange),
+    });
+    const { status, header, trailer } = response;
+    const trailers = trailer && (() => fieldsOf(trailer));
+    const isWhole = header?.has('content-length') ?? false;
+    const answer = isWhole && response.body ? await whole(response.body) : response.body;
+    return { status, fields: fieldsOf(header), body: answer, trailers };
+  };
+
+  async function one(input: Input, context: HandlerContext) {
+    const call = open(context);
+    send(call, input);
+    const output = await call.next();
+    append(context.responseHeader, metadataOf(await call.header()));
+    if (output && (await call.next())) throw new Error('Cannot send two responses to a unary call');
+    finish(call, context);
+    return fromBinary(method.output, output ?? new Uint8Array(0));
+  }
+
+  async function* many(input: Input, context: HandlerContext) {
+    const call = open(context);
+    try {
+      send(call, input);
+      append(context.responseHeader, metadataOf(await call.header()));
+      for (let output = await call.next(); output; output = await call.next()) {
+        yield fromBinary(method.output, output);
+      }
+      finish(call, context);
+    } finally {
+      call.cancel();
+    }
+  }
+}
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === 'unary';
+}
+
+function isServerStream(method: DescMethod): method is DescMethodServerStreaming {
+  return method.methodKind === 'server_streaming';
+}
+
+function isClientStream(method: DescMethod): method is DescMethodClientStreaming {
+  return method.methodKind === 'client_streaming';
+}
+
+function isBidi(method: DescMethod): method is DescMethodBiDiStreaming {
+  return method.methodKind === 'bidi_streaming';
+}
+
+/** The request message or messages, in protobuf's binary encoding. */
+type Input = Uint8Array | AsyncIterable<Uint8Array>;
+
+async function* encoded(
+  inputs: AsyncIterable<Message>,
+  { input }: DescMethod,
+): AsyncGenerator<Uint8Array> {
+  for await (const message of inputs) yield toBinary(input, message);
+}
+
+function open(context: HandlerContext, fault?: ServerError): WebCall {
+  const exchange = exchangeOf(context);
+  const { request } = exchange;
+  const [path = ''] = request.path.split('?', 1);
+  exchange.call = request.call({
+    path,
+    protocol: protocolOf(context),
+    fields: metadataOf(request.fields),
+    timeout: context.timeoutMs(),
+    fault,
+  });
+  return exchange.call;
+}
+
+function exchangeOf({ values }: HandlerContext): Exchange {
+  const exchange = values.get(exchangeKey);
+  if (!exchange) throw new Error('Cannot find the request of a call');
+  return exchange;
+}
+
+function protocolOf({ protocolName }: HandlerContext): Protocol {
+  return protocolName === 'grpc' || protocolName === 'grpc-web' ? protocolName : 'connect';
+}
+
+/** Collects a body that is complete. */
+async function whole(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  const [only] = chunks;
+  return chunks.length === 1 && only ? only : Buffer.concat(chunks);
+}
+
+/** Sends the request; an error in it ends the call. */
+function send(call: WebCall, input: Input): void {
+  if (input instanceof Uint8Array) void call.write(input, { isLast: true });
+  else void sendAll(call, input);
+}
+
+async function sendAll(call: WebCall, inputs: AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    for await (const input of inputs) await call.write(input);
+    call.end();
+  } catch (error) {
+    call.refuse(faultOf(error));
+  }
+}
+
+/** Copies the trailers, and throws the error that the call has ended with, if any. */
+function finish({ trailer }: WebCall, context: HandlerContext): void {
+  append(context.responseTrailer, metadataOf(trailer));
+  const error = errorOf(trailer);
+  if (error) throw error;
+}
+
+/** Runs before the body is read. */
+function enter(context: HandlerContext): void {
+  const { signal } = context;
+  // A request that the library refuses counts as a call in limits, log and metrics.
+  signal.addEventListener('abort', () => {
+    if (!exchangeOf(context).call) open(context, faultOf(signal.reason)).end();
+  });
+  if (exchangeOf(context).request.admits(0)) return;
+  throw new ConnectError(
+    'Cannot accept more calls: too many bytes are buffered',
+    Code.ResourceExhausted,
+  );
+}
+
+function faultOf(error: unknown): ServerError {
+  const { code: connectCode, rawMessage } = ConnectError.from(error);
+  // Connect's codes have gRPC's numbers.
+  const code: number = connectCode;
+  // The message may quote the request, which must not be logged.
+  return new ExpectedError(rawMessage, { code, reason: 'Cannot read the request' });
+}

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { jsonCost } from './json_cost.ts';
+
+/** The estimate in bytes beside the length of the text. */
+function extraOf(text: string): number {
+  return jsonCost(Buffer.from(text)) - 2 * text.length;
+}
+
+test('jsonCost() counts values, and ignores the contents of strings', () => {
+  assert.equal(extraOf('{"a":"[[[,,,{{{"}'), extraOf('{"a":"b"}'));
+  assert.equal(extraOf('{"a":"\\\\\\",[,["}'), extraOf('{"a":"b"}'));
+  assert.ok(extraOf('[[],[],[]]') > extraOf('[1,2,3]'));
+});
+
+test('jsonCost() covers the objects that JSON.parse() creates from many small values', () => {
+  assert.ok(extraOf(`[${'{},'.repeat(1000)}0]`) > 1000 * 56);
+});
+
+test('jsonCost() throws for JSON that is nested deeper than any message', () => {
+  assert.equal(jsonCost(Buffer.from('['.repeat(100))) > 0, true);
+  assert.throws(
+    () => jsonCost(Buffer.from('['.repeat(101))),
+    (error) => error instanceof ConnectError && error.code === Code.InvalidArgument,
+  );
+});
+
+test('jsonCost() accepts a string without an end', () => {
+  assert.ok(jsonCost(Buffer.from('{"a')) > 0);
+  assert.ok(jsonCost(Buffer.from('{"a\\')) > 0);
+});

@@ -1,0 +1,50 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { Status } from '../gen/google/rpc/status.ts';
+import { fieldsBut, valueOf } from './fields.ts';
+
+/** Fields of gRPC and HTTP, in either direction, that are not metadata. */
+const ownNames = new Set([
+  ':status',
+  'accept-encoding',
+  'connection',
+  'host',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+const ownPrefix = /^(?:grpc-(?!retry-pushback-ms)|content-|connect-)/;
+
+/** Returns the fields that are metadata. */
+export function metadataOf(fields: readonly string[]): string[] {
+  return fieldsBut(fields, (name) => ownNames.has(name) || ownPrefix.test(name));
+}
+
+/** Returns the fields of gRPC's status, and the metadata, of trailers. */
+export function statusOf(trailer: readonly string[]): string[] {
+  return fieldsBut(trailer, (name) => ownNames.has(name) || name.startsWith('content-'));
+}
+
+/** Returns the error that a call has ended with, with its details; undefined for OK. */
+export function errorOf(trailer: readonly string[]): ConnectError | undefined {
+  const code = Number(valueOf(trailer, 'grpc-status') ?? Code.Unknown);
+  if (code === 0) return undefined;
+  const message = decode(valueOf(trailer, 'grpc-message') ?? '');
+  const error = new ConnectError(message, code in Code ? code : Code.Unknown);
+  const details = valueOf(trailer, 'grpc-status-details-bin');
+  if (details !== undefined) {
+    const status = Status.decode(Buffer.from(details, 'base64'));
+    error.details = status.details.map(({ typeUrl, value }) => ({
+      type: typeUrl.slice(typeUrl.lastIndexOf('/') + 1),
+      value: new Uint8Array(value),
+    }));
+  }
+  return error;
+}
+
+/** Decodes a message that the engine has encoded, which is always well-formed. */
+function decode(message: string): string {
+  return decodeURIComponent(message);
+}

@@ -1,0 +1,171 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { WebRequest } from '../engine/index.ts';
+import { compressions } from './compression.ts';
+import { fieldsBut, valueOf, withType } from './fields.ts';
+import { jsonCost } from './json_cost.ts';
+
+/** The header fields and the body that a handler reads, without compression or other wrapping. */
+export interface Plain {
+  fields: readonly string[];
+  body: AsyncIterable<Uint8Array>;
+}
+
+interface Limits {
+  /** The maximum message in bytes, after decompression. */
+  maxMessageSize: number;
+}
+
+/** The fields that name the compression, by kind of content type. */
+const encodingNames = {
+  whole: 'content-encoding',
+  connect: 'connect-content-encoding',
+  grpc: 'grpc-encoding',
+} as const;
+
+/**
+ * Decompresses the messages of a request. Before a message is decoded, its size in memory is estimated and charged; the
+ * request is refused if there is not enough memory.
+ */
+export function unwrap(request: WebRequest, { fields, body }: Plain, limits: Limits): Plain {
+  const type = valueOf(fields, 'content-type')?.toLowerCase() ?? '';
+  const kind = kindOf(type);
+  const name = encodingNames[kind];
+  const encoding = valueOf(fields, name);
+  const compression = compressions.find((known) => known.name === encoding);
+  const reader = new Reader(request, { ...limits, compression, isJson: /[/+]json\b/.test(type) });
+  return {
+    // The library refuses unknown compressions. The length may change.
+    fields: fieldsBut(
+      fields,
+      (field) => (compression && field === name) || field === 'content-length',
+    ),
+    body: kind === 'whole' ? reader.whole(body) : reader.each(body),
+  };
+}
+
+function kindOf(type: string): keyof typeof encodingNames {
+  if (type.startsWith('application/grpc')) return 'grpc';
+  return type.startsWith('application/connect+') ? 'connect' : 'whole';
+}
+
+/** Converts a call with GET to the same call with POST. */
+export function fromQuery({ path, fields }: Pick<WebRequest, 'path' | 'fields'>): Plain {
+  const query = new URLSearchParams(path.slice(path.indexOf('?') + 1));
+  const message = query.get('message') ?? '';
+  const bytes = Buffer.from(message, query.get('base64') === '1' ? 'base64' : 'utf8');
+  const compression = query.get('compression');
+  const typed = withType(fields, `application/${query.get('encoding') ?? ''}`);
+  return {
+    fields: compression === null ? typed : [...typed, 'content-encoding', compression],
+    body: one(bytes),
+  };
+}
+
+async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+interface ReaderDeps extends Limits {
+  compression: (typeof compressions)[number] | undefined;
+  isJson: boolean;
+}
+
+const prefixLength = 5;
+const compressedFlag = 1;
+
+class Reader {
+  readonly #request: WebRequest;
+  readonly #deps: ReaderDeps;
+
+  constructor(request: WebRequest, deps: ReaderDeps) {
+    this.#request = request;
+    this.#deps = deps;
+  }
+
+  /** Reads a body that is one message. */
+  async *whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const { compression } = this.#deps;
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of body) {
+      length += chunk.length;
+      this.#checkSize(length);
+      this.#keep(length);
+      chunks.push(chunk);
+    }
+    const bytes = Buffer.concat(chunks);
+    yield this.#checked(compression ? await this.#decompress(bytes) : bytes);
+  }
+
+  /** Reads a body of messages with prefixes (https://connectrpc.com/docs/protocol/#streaming-rpcs). */
+  async *each(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    let chunks: Buffer[] = [];
+    let length = 0;
+    let needed = prefixLength;
+    for await (const chunk of body) {
+      chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
+      length += chunk.length;
+      while (length >= needed) {
+        const all = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+        const size = all.readUInt32BE(1);
+        this.#checkSize(size);
+        needed = prefixLength + size;
+        chunks = [all];
+        if (length < needed) break;
+        yield await this.#message(all.readUInt8(0), all.subarray(prefixLength, needed));
+        chunks = [all.subarray(needed)];
+        length -= needed;
+        needed = prefixLength;
+      }
+      this.#keep(length);
+    }
+    // The library refuses an incomplete message.
+    if (length > 0) yield Buffer.concat(chunks);
+  }
+
+  async #message(flags: number, bytes: Buffer): Promise<Buffer> {
+    const isCompressed = (flags & compressedFlag) !== 0 && this.#deps.compression !== undefined;
+    const plain = this.#checked(isCompressed ? await this.#decompress(bytes) : bytes);
+    const framed = Buffer.allocUnsafe(prefixLength + plain.length);
+    framed.writeUInt8(isCompressed ? flags ^ compressedFlag : flags);
+    framed.writeUInt32BE(plain.length, 1);
+    framed.set(plain, prefixLength);
+    return framed;
+  }
+
+  async #decompress(bytes: Buffer): Promise<Uint8Array> {
+    const { compression, maxMessageSize } = this.#deps;
+    if (!compression) return bytes;
+    return compression.decompress(bytes, Math.min(maxMessageSize, maxInflated));
+  }
+
+  #checked(bytes: Uint8Array): Uint8Array {
+    const { isJson } = this.#deps;
+    this.#keep(bytes.length + (isJson ? jsonCost(bytes) : 0));
+    return bytes;
+  }
+
+  #checkSize(bytes: number): void {
+    const { maxMessageSize } = this.#deps;
+    if (bytes <= maxMessageSize) return;
+    const message = `Cannot accept a message of more than ${maxMessageSize} bytes`;
+    throw new ConnectError(message, Code.ResourceExhausted);
+  }
+
+  #keep(bytes: number): void {
+    const request = this.#request;
+    if (bytes > alwaysAccepted && !request.admits(bytes)) {
+      throw new ConnectError(
+        'Cannot accept this message: too many bytes are buffered',
+        Code.ResourceExhausted,
+      );
+    }
+    request.keep(bytes);
+  }
+}
+
+/** Messages of up to so many bytes are always accepted. */
+const alwaysAccepted = 16 * 1024;
+
+/** The maximum of node:zlib's `maxOutputLength`. */
+const maxInflated = 2 ** 31 - 1;

@@ -1,0 +1,311 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { eventually, serve, type Running, type ServeOptions } from './support/harness.ts';
+
+/** Serves with the direct engine, without TLS. */
+function serveWeb(options: ServeOptions = {}): Promise<Running> {
+  return serve({ engine: 'direct', tls: undefined, ...options });
+}
+
+function dial({ address }: Running): Socket {
+  const [host, port] = address.split(':');
+  return connect(Number(port), host).on('error', () => {});
+}
+
+const unaryCall = '/grpc.testing.TestService/UnaryCall';
+const streamingOutputCall = '/grpc.testing.TestService/StreamingOutputCall';
+
+interface Head {
+  path?: string;
+  fields?: readonly string[];
+}
+
+function head({ path = unaryCall, fields = [] }: Head = {}): string {
+  const all = ['host: x', 'content-type: application/json', ...fields];
+  return `POST ${path} HTTP/1.1\r\n${all.join('\r\n')}\r\n\r\n`;
+}
+
+function request(body: string, about: Head = {}): string {
+  const fields = [`content-length: ${Buffer.byteLength(body)}`, ...(about.fields ?? [])];
+  return head({ ...about, fields }) + body;
+}
+
+/** Sends bytes on a new connection, and returns everything received until it is closed. */
+async function exchange(server: Running, sent: string | Buffer): Promise<string> {
+  const socket = dial(server);
+  socket.write(sent);
+  return allOf(socket);
+}
+
+/** Returns everything received until the connection is closed, also by a TCP RST. */
+async function allOf(socket: Socket): Promise<string> {
+  let all = '';
+  socket.on('data', (bytes) => (all += bytes.toString('latin1')));
+  await new Promise((resolve) => socket.once('close', resolve));
+  return all;
+}
+
+/** A Connect request for a server-streaming method. */
+function streamRequest(path: string, message: string): Buffer {
+  const envelope = Buffer.alloc(5);
+  envelope.writeUInt32BE(message.length, 1);
+  const start = head({ path, fields: [`content-length: ${5 + message.length}`] });
+  const typed = start.replace('application/json', 'application/connect+json');
+  return Buffer.concat([Buffer.from(typed), envelope, Buffer.from(message)]);
+}
+
+const close = ['connection: close'];
+
+/** Waits until nothing is open or buffered, and checks that a call is served. */
+async function checkRecovered(server: Running): Promise<void> {
+  await eventually('the release of all memory', () => {
+    const { calls, streams, bufferedBytes } = server.counts();
+    return calls === 0 && streams === 0 && (bufferedBytes ?? 0) < 16_384;
+  });
+  const answer = await exchange(server, request('{}', { fields: close }));
+  assert.match(answer, /hostname/);
+}
+
+test('pipelined requests are answered in order', async () => {
+  await using server = await serveWeb();
+  const sizes = [1, 2, 3];
+
+  const answer = await exchange(
+    server,
+    sizes
+      .map((responseSize) =>
+        request(JSON.stringify({ responseSize }), responseSize === 3 ? { fields: close } : {}),
+      )
+      .join(''),
+  );
+
+  assert.deepEqual(answer.match(/(?<="body":")[^"]*/g), ['AA==', 'AAA=', 'AAAA']);
+});
+
+test('a connection with too many pipelined requests is closed', async () => {
+  await using server = await serveWeb();
+
+  await exchange(server, request('{}').repeat(1000));
+
+  assert.partialDeepStrictEqual(server.incidents, [{ reason: 'http_pipelining' }]);
+  await checkRecovered(server);
+});
+
+test('a header list that is too large is answered with 431', async () => {
+  await using server = await serveWeb();
+
+  const answer = await exchange(server, head({ fields: [`x: ${'x'.repeat(20_000)}`] }));
+
+  assert.match(
+    answer,
+    /^HTTP\/1\.1 431 .*Cannot accept header fields of more than 16384 bytes\n$/s,
+  );
+  assert.partialDeepStrictEqual(server.incidents, [{ reason: 'http_431' }]);
+});
+
+for (const [name, sent] of Object.entries({
+  'two lengths': request('{}', { fields: ['transfer-encoding: chunked'] }),
+  'two content lengths': request('{}', { fields: ['content-length: 3'] }),
+  'a bad chunk': `${head({ fields: ['transfer-encoding: chunked'] })}zz\r\n`,
+  'a space before a colon': request('{}', { fields: ['x : y'] }),
+  'a bare carriage return': request('{}', { fields: ['x: a\rb'] }),
+})) {
+  test(`a request with ${name} is answered with 400, and its connection is closed`, async () => {
+    await using server = await serveWeb();
+
+    const answer = await exchange(server, sent);
+
+    assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/);
+    assert.equal(answer.match(/HTTP\/1\.1 \d/g)?.length, 1);
+    await checkRecovered(server);
+  });
+}
+
+test('an upgrade to h2c is ignored', async () => {
+  await using server = await serveWeb();
+  const fields = ['connection: upgrade, close', 'upgrade: h2c', 'http2-settings: AAMAAABkAAQAAP__'];
+
+  const answer = await exchange(server, request('{}', { fields }));
+
+  assert.match(answer, /^HTTP\/1\.1 200 OK\r\n.*hostname/s);
+});
+
+test('a chunked body is served', async () => {
+  await using server = await serveWeb();
+  const chunked = ['transfer-encoding: chunked', ...close];
+
+  const answer = await exchange(server, `${head({ fields: chunked })}2\r\n{}\r\n0\r\n\r\n`);
+
+  assert.match(answer, /hostname/);
+});
+
+test('a body above the maximum message size is refused before it is received, and its connection is closed', async () => {
+  await using server = await serveWeb({ maxMessageSize: 100_000 });
+  const socket = dial(server);
+  socket.write(head({ fields: ['content-length: 1000000000'] }));
+  const answered = allOf(socket);
+  const send = () => {
+    while (socket.writable && socket.write(Buffer.alloc(65_536, ' ')));
+  };
+  socket.on('drain', send);
+  send();
+
+  assert.match(await answered, /^HTTP\/1\.1 429/);
+  await checkRecovered(server);
+});
+
+test('a body that decompresses to more than the maximum message size is refused', async () => {
+  await using server = await serveWeb({ maxMessageSize: 100_000 });
+  const body = gzipSync(Buffer.alloc(50_000_000, ' '));
+  const fields = [`content-length: ${body.length}`, 'content-encoding: gzip', ...close];
+
+  const answer = await exchange(server, Buffer.concat([Buffer.from(head({ fields })), body]));
+
+  assert.match(answer, /^HTTP\/1\.1 429 .*resource_exhausted/s);
+});
+
+for (const [name, [body, answer]] of Object.entries({
+  'a hundred thousand levels': [`{"x":${'['.repeat(100_000)}`, /400 .*more than 100 levels/s],
+  ['__proto__']: ['{"__proto__":{"responseSize":1},"responseSize":2}', /200 .*hostname/s],
+  'a constructor': ['{"constructor":{"prototype":1},"responseSize":2}', /200 .*hostname/s],
+  'a key twice': ['{"responseSize":1,"responseSize":2}', /(200|400) /s],
+  'a huge number': [`{"responseSize":1e${'9'.repeat(1000)}}`, /400 .*invalid_argument/s],
+  'a lone surrogate': ['{"orcaPerQueryReport":{"requestCost":{"\\ud800":1}}}', /(200|400) /s],
+  'invalid UTF-8': ['\xff\xfe', /400 .*invalid_argument/s],
+})) {
+  test(`JSON with ${name} does no harm`, async () => {
+    await using server = await serveWeb();
+
+    const told = await exchange(server, request(String(body), { fields: close }));
+
+    assert.match(told, answer instanceof RegExp ? answer : /never/);
+    await checkRecovered(server);
+  });
+}
+
+test('JSON that would need more memory than the limit is refused before it is decoded', async () => {
+  await using server = await serveWeb({ limits: { maxBufferedBytes: 16 * 1024 * 1024 } });
+  const body = `{"x":[${'[],'.repeat(1_000_000)}0]}`;
+
+  const told = await exchange(server, request(body, { fields: close }));
+
+  assert.match(told, /^HTTP\/1\.1 429 .*Cannot accept this message: too many bytes are buffered/s);
+  await checkRecovered(server);
+});
+
+test('a client that leaves in the middle of a body leaves no memory charged', async () => {
+  await using server = await serveWeb();
+  const socket = dial(server);
+  socket.write(head({ fields: ['content-length: 1000000'] }) + ' '.repeat(300_000));
+  await eventually('the body', () => (server.counts().bufferedBytes ?? 0) > 200_000);
+
+  socket.destroy();
+
+  await checkRecovered(server);
+});
+
+const impatient = { keepaliveTime: 500, keepaliveTimeout: 500 };
+
+test('a connection whose request body makes no progress is closed', async () => {
+  await using server = await serveWeb({ limits: impatient });
+
+  const answer = await exchange(server, head({ fields: ['content-length: 1000'] }));
+
+  assert.equal(answer, '');
+  assert.partialDeepStrictEqual(server.incidents, [{ reason: 'keepalive_timeout' }]);
+  await checkRecovered(server);
+});
+
+test('a response that the client does not read is bounded, and its connection is closed', async () => {
+  await using server = await serveWeb({ limits: impatient });
+  const socket = dial(server).pause();
+  const parameters = Array.from({ length: 100 }, () => ({ size: 100_000 }));
+  const message = JSON.stringify({ responseParameters: parameters });
+  let max = 0;
+
+  socket.write(streamRequest(streamingOutputCall, message));
+  await eventually('the incident', () => {
+    max = Math.max(max, server.counts().bufferedBytes ?? 0);
+    return server.incidents.length > 0;
+  });
+
+  socket.destroy();
+  assert.partialDeepStrictEqual(server.incidents, [{ reason: 'keepalive_timeout' }]);
+  assert.ok(max < 2_000_000, `${max} bytes were buffered`);
+  await checkRecovered(server);
+});
+
+test('an idle connection is closed in favour of a new one', async () => {
+  await using server = await serveWeb({ limits: { maxConnections: 2 } });
+  const idle = dial(server);
+  idle.write(request('{}'));
+  await once(idle, 'data');
+  const closed = once(idle, 'close');
+  await sleep(2100);
+
+  for (let n = 0; n < 3; n++) {
+    assert.match(await exchange(server, request('{}', { fields: close })), /hostname/);
+    const other = dial(server);
+    await once(other, 'connect');
+  }
+
+  await closed;
+});
+
+test('a shutdown closes idle connections, and lets open calls finish', async () => {
+  await using server = await serveWeb();
+  const idle = dial(server);
+  idle.write(request('{}'));
+  await once(idle, 'data');
+  const idleClosed = once(idle, 'close');
+  const busy = dial(server);
+  const responseParameters = [1, 2, 3].map((size) => ({ size, intervalUs: 300_000 }));
+  busy.write(streamRequest(streamingOutputCall, JSON.stringify({ responseParameters })));
+  const answered = allOf(busy);
+  await eventually('the call', () => server.counts().calls === 1);
+
+  await server.shutdown();
+
+  await idleClosed;
+  const answer = await answered;
+  assert.equal(answer.match(/"payload"/g)?.length, 3);
+  assert.ok(answer.includes('\x02\0\0\0\x02{}'), 'the end of the stream');
+});
+
+test('a connection that has reached its maximum age is closed after its response', async () => {
+  await using server = await serveWeb({ limits: { maxConnectionAge: 500 } });
+  const idle = dial(server);
+  idle.write(request('{}'));
+
+  assert.match(await allOf(idle), /hostname/);
+});
+
+test('a call ends with UNAVAILABLE after the grace period of its connection', async () => {
+  const limits = { maxConnectionAge: 100, maxConnectionAgeGrace: 100 };
+  await using server = await serveWeb({ limits });
+  const socket = dial(server);
+  socket.write(
+    streamRequest(streamingOutputCall, '{"responseParameters":[{"intervalUs":60000000}]}'),
+  );
+
+  assert.match(await allOf(socket), /"code":"unavailable"/);
+  await checkRecovered(server);
+});
+
+test('a client that is refused in the middle of its body can send the rest, and its next request', async () => {
+  await using server = await serveWeb();
+  const fields = ['content-length: 200000', 'content-encoding: none-such'];
+  const socket = dial(server);
+  const answered = allOf(socket);
+  socket.write(head({ fields }));
+  await server.log.line({ 'rpc.status_code': 'UNIMPLEMENTED' });
+
+  socket.write(' '.repeat(200_000) + request('{}', { fields: close }));
+
+  assert.match(await answered, /^HTTP\/1\.1 501 .*unimplemented.*HTTP\/1\.1 200 .*hostname/s);
+  await checkRecovered(server);
+});
