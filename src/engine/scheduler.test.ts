@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { type Flow, inTurn, Scheduler } from './scheduler.ts';
+import { connectionAccepted, type Flow, inTurn, Scheduler } from './scheduler.ts';
 
 const size = 100;
 
@@ -80,7 +80,7 @@ test('a turn does a limited amount of work, however many flows have some', async
   assert.ok(most * size <= 2 * 16_000 + size, `${most} pieces in a turn`);
 });
 
-test('accepted() makes the next turn short, because each turn accepts one connection', async () => {
+test('connectionAccepted() makes the next turn short, and many in a row shorter still, because each turn accepts one connection', async () => {
   const scheduler = new Scheduler(0);
   const workers = Array.from({ length: 50 }, () =>
     worker(scheduler.createFlow(), { pieces: 10_000 }),
@@ -91,7 +91,7 @@ test('accepted() makes the next turn short, because each turn accepts one connec
     const seen: number[] = [];
     for (let turn = 0; turn < 20; turn++) {
       const before = done();
-      if (accepted(turn)) scheduler.accepted();
+      if (accepted(turn)) connectionAccepted();
       await immediate();
       seen.push(done() - before);
     }
@@ -103,6 +103,7 @@ test('accepted() makes the next turn short, because each turn accepts one connec
 
   assert.ok(Math.max(...short.slice(1)) * size <= 2000 + size, `parts of ${short.join(', ')}`);
   assert.ok(Math.min(...short) > 0);
+  assert.ok(Math.max(...short.slice(17)) * size <= 500 + size, `parts of ${short.join(', ')}`);
   assert.ok(Math.min(...long.slice(1)) * size >= 10_000, `parts of ${long.join(', ')}`);
 });
 

@@ -18,6 +18,9 @@ const turnShare = 16_000;
  * so a client waits as many turns to be accepted as there are connections before its own.
  */
 const shortTurnShare = turnShare / 8;
+/** The same after this many short turns in a row: a whole backlog waits. */
+const shortestTurnShare = turnShare / 32;
+const maxShortTurns = 16;
 /** The work in a turn, in shares, after which no message is decoded or encoded that may be large. */
 const fullTurn = 2;
 /** The work in a turn, in shares, after which even work in progress is deferred. */
@@ -110,6 +113,17 @@ export function inLaterTurn<T>(flow: Flow, work: () => T | Promise<T>): Promise<
   });
 }
 
+/** The connections that all servers of this process have accepted. */
+let acceptedConnections = 0;
+
+/**
+ * Must be called for every connection that the process accepts. It makes the next turn of every scheduler short, because
+ * all servers of a process share its event loop.
+ */
+export function connectionAccepted(): void {
+  acceptedConnections++;
+}
+
 /** Schedules the work of all connections of a server. */
 export class Scheduler {
   /** The number of the current turn. */
@@ -128,8 +142,9 @@ export class Scheduler {
   readonly #later: (task: () => void) => unknown;
   #isScheduled = false;
   #share = turnShare;
-  /** The last turn that is short. */
-  #shortUntil = 0;
+  /** The accepted connections at the start of the turn, and the number of short turns in a row. */
+  #accepted = acceptedConnections;
+  #shortTurns = 0;
 
   /**
    * `maxDeferredInput` is the maximum of deferred input in bytes; above it, sockets are paused instead. `later` runs a
@@ -151,11 +166,6 @@ export class Scheduler {
 
   get isTurnOverfull(): boolean {
     return this.done >= overfullTurn * this.#share;
-  }
-
-  /** Makes the next turn a short one: a connection was accepted, and others may wait for that. */
-  accepted(): void {
-    this.#shortUntil = this.turn + 1;
   }
 
   /** Creates the flow of one connection. */
@@ -188,12 +198,20 @@ export class Scheduler {
     this.#isScheduled = false;
     this.#endTurn();
     this.turn++;
-    this.#share = this.turn <= this.#shortUntil ? shortTurnShare : turnShare;
+    this.#share = this.#nextShare();
     this.fresh = this.#share;
     this.done = 0;
     this.#shareOut();
     if (this.#waiting.length > 0) this.schedule();
   };
+
+  #nextShare(): number {
+    const isShort = this.#accepted !== acceptedConnections;
+    this.#accepted = acceptedConnections;
+    this.#shortTurns = isShort ? this.#shortTurns + 1 : 0;
+    if (!isShort) return turnShare;
+    return this.#shortTurns > maxShortTurns ? shortestTurnShare : shortTurnShare;
+  }
 
   #endTurn(): void {
     const tasks = this.#atEnd;

@@ -10,6 +10,7 @@ import type { Http2Server } from '../../src/engine/net/connections.ts';
 import type { Stream, StreamEvents } from '../../src/engine/http2/stream.ts';
 import { createIdleShare } from '../support/http2_fuzz_client.ts';
 import { addMethods, type Tally } from './service.ts';
+import { connectionAccepted } from '../../src/engine/scheduler.ts';
 import { createTurns, type Turns } from './turns.ts';
 import { View } from './view.ts';
 import { Wire } from './wire.ts';
@@ -143,7 +144,7 @@ export function createWorld({ budget, tick }: WorldOptions): World {
     connect(keepsBodies = false) {
       const link = createLink(`${links.length}`, keepsBodies);
       links.push(link);
-      turns.scheduler.accepted();
+      connectionAccepted();
       http2.attach(link.wire);
       return link;
     },

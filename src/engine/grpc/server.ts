@@ -270,7 +270,6 @@ function start(
     if (run.isOver) socket.destroy();
     else http2.attach(socket);
   };
-  const onAccept = () => http2.accepted();
-  const listeners = new Listeners({ onSocket, onAccept, maxHandshakes, report, speaksHttp1 });
+  const listeners = new Listeners({ onSocket, maxHandshakes, report, speaksHttp1 });
   return { ...parts, run, listeners };
 }

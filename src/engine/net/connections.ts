@@ -56,8 +56,6 @@ export interface Http1Deps {
 
 /** The connections of a server, independent of its listeners. */
 export interface Http2Server {
-  /** Must be called for every accepted socket, before attach(): while connections come, turns are short. */
-  accepted(): void;
   /** Takes over a connected socket from a `net` server, or from a `tls` server with ALPN `h2`. */
   attach(socket: Socket): void;
   readonly openConnections: number;
@@ -139,7 +137,6 @@ export function createHttp2Server({
   let unended = 0;
 
   return {
-    accepted: () => scheduler.accepted(),
     attach,
     get openConnections() {
       return places.size;

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ListenOptions, type Server, Socket } from 'node:net';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Incident } from '../http2/incident.ts';
+import { connectionAccepted } from '../scheduler.ts';
 import { ClientChains } from './client_chains.ts';
 import type { PeerAddress } from './connection_info.ts';
 import { handshakeIncident } from './handshake_failures.ts';
@@ -16,8 +17,6 @@ export type ReportOfSocket = (incident: Incident, socket: PeerAddress) => void;
 
 interface ListenersOptions {
   onSocket: (socket: Socket) => void;
-  /** Called for each accepted socket, before its TLS handshake. */
-  onAccept?: () => void;
   /** The maximum number of concurrent TLS handshakes on all addresses; see Handshakes. */
   maxHandshakes: number;
   report?: ReportOfSocket | undefined;
@@ -40,7 +39,6 @@ const handshakeCost = 64 * 1024;
 /** The listening sockets of a server. */
 export class Listeners {
   readonly #onSocket: (socket: Socket) => void;
-  readonly #onAccept: () => void;
   readonly #handshakes: Handshakes;
   readonly #chains: ClientChains;
   readonly #report: ReportOfSocket;
@@ -50,13 +48,11 @@ export class Listeners {
 
   constructor({
     onSocket,
-    onAccept = () => {},
     maxHandshakes,
     report = () => {},
     speaksHttp1 = false,
   }: ListenersOptions) {
     this.#onSocket = onSocket;
-    this.#onAccept = onAccept;
     this.#speaksHttp1 = speaksHttp1;
     this.#report = report;
     const message = `Cannot accept more than ${maxHandshakes} TLS handshakes at once`;
@@ -81,7 +77,7 @@ export class Listeners {
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
     const onSocket = 'path' in address ? this.#onSocket : (socket: Socket) => this.#onTcp(socket);
     const server = tls ? await this.#createTlsServer(tls, onSocket) : createServer(onSocket);
-    server.on('connection', this.#onAccept);
+    server.on('connection', connectionAccepted);
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
     // A connection that could not be accepted is lost, but the next one may succeed.
