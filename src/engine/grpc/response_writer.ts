@@ -1,7 +1,7 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import { copyWork, cost, inLaterTurn } from '../scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
-import { show, ExpectedError, isAbort, meantBy } from '../errors.ts';
+import { show, ExpectedError, isAbort, serverErrorStatus } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
 import { compress, type Encoding, letGo, withCompressionSlot } from './compression.ts';
 import { LazyMetadata, maxListSize } from './metadata.ts';
@@ -292,8 +292,8 @@ export const fine: CallStatus = { code: Status.OK, details: '' };
  * that a service should not throw.
  */
 export function statusOf(thrown: unknown, path: string): CallStatus {
-  const meant = meantBy(thrown);
-  if (meant) return meant;
+  const status = serverErrorStatus(thrown);
+  if (status) return status;
   if (isAbort(thrown)) {
     return { code: Status.CANCELLED, details: 'The operation was cancelled' };
   }
