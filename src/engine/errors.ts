@@ -86,6 +86,6 @@ export function tooLarge(maxSize: number): ServerError {
 }
 
 /** INTERNAL: the caller violates the protocol. */
-export function broken(what: string, options?: ErrorOptions): ExpectedError {
+export function malformed(what: string, options?: ErrorOptions): ExpectedError {
   return new ExpectedError(`Cannot accept ${what}`, options);
 }

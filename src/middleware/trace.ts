@@ -114,8 +114,8 @@ function endAs(span: Span, { ended, code }: Ended): void {
     span.setAttribute('error.type', Status[code]);
     // What the caller gets; the cause is in the log.
     const status = serverErrorStatus(ended);
-    const told = status ? { message: status.details } : {};
-    span.setStatus({ code: SpanStatusCode.ERROR, ...told });
+    const message = status ? { message: status.details } : {};
+    span.setStatus({ code: SpanStatusCode.ERROR, ...message });
   }
   span.end();
 }

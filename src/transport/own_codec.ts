@@ -10,7 +10,7 @@ import {
   withPrefix,
   BecomesTooMuch,
 } from '../engine/index.ts';
-import { broken } from '../engine/errors.ts';
+import { malformed } from '../engine/errors.ts';
 
 /** A message type of ts-proto; see src/gen. */
 interface OwnType {
@@ -296,7 +296,7 @@ function isWhole(text: string): boolean {
 
 /** The caller may have sent the replacement character itself. */
 function check(bytes: Uint8Array): void {
-  if (!isUtf8(bytes)) throw broken('a message with a string that is not UTF-8');
+  if (!isUtf8(bytes)) throw malformed('a message with a string that is not UTF-8');
 }
 
 /** A Buffer view of the same bytes. */

@@ -1,6 +1,6 @@
 import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
-import { broken, tooLarge } from '../errors.ts';
+import { malformed, tooLarge } from '../errors.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageRoom } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
 import { decompress, type Encoding, letGo, withInflationSlot } from './compression.ts';
@@ -78,7 +78,7 @@ export class MessageReader {
   nextLength(): number | undefined {
     if (this.heldBytes < prefixLength) return undefined;
     const flags = this.#bytes.readUInt8(this.#at);
-    if (flags > 1) throw broken(`a message with the flags ${flags}`);
+    if (flags > 1) throw malformed(`a message with the flags ${flags}`);
     const size = this.#bytes.readUInt32BE(this.#at + 1);
     if (size > this.#maxSize) throw tooLarge(this.#maxSize);
     return prefixLength + size;
@@ -165,7 +165,7 @@ export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKi
   kind.requestCompressed = compressed;
   if (!compressed) return parseInTurn(bytes, kind);
   const { encoding } = kind;
-  if (!encoding) throw broken('a compressed message without grpc-encoding');
+  if (!encoding) throw malformed('a compressed message without grpc-encoding');
   return inflate(Buffer.from(bytes), { encoding, kind });
 }
 
@@ -243,7 +243,7 @@ function parse(bytes: Buffer, kind: MessageKind): unknown {
   } catch (cause) {
     if (cause instanceof BecomesTooMuch && inUse.most < bound) throw kind.busy();
     if (cause instanceof ServerError) throw cause;
-    throw broken('a message that cannot be decoded', { cause });
+    throw malformed('a message that cannot be decoded', { cause });
   }
 }
 
