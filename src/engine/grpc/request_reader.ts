@@ -90,7 +90,7 @@ abstract class RequestBody {
       this.#owed = 0;
       stream.consume(owed);
     }
-    stream.keep(Math.max(0, this.reader.roomBytes - this.#owed));
+    stream.keep(Math.max(0, this.reader.capacity - this.#owed));
   }
 
   /** Drops unread bytes, without opening the window. */
