@@ -1,7 +1,7 @@
 import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
 import { malformed, tooLarge } from '../errors.ts';
-import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageRoom } from './methods.ts';
+import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageMemory } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
 import { decompress, type Encoding, letGo, withInflationSlot } from './compression.ts';
 import type { Account } from '../account.ts';
@@ -234,14 +234,14 @@ function parse(bytes: Buffer, kind: MessageKind): unknown {
   const { inUse, maxMessageSize, method } = kind;
   const bound = 2 * maxMessageSize + ownGrowth;
   inUse.take(bytes.length);
-  inUse.most = bound;
+  inUse.max = bound;
   if (bytes.length >= smallMessage) {
-    inUse.most = Math.min(bound, bytes.length + Math.max(0, kind.freeBytes) + ownGrowth);
+    inUse.max = Math.min(bound, bytes.length + Math.max(0, kind.freeBytes) + ownGrowth);
   }
   try {
     return method.decode(bytes, inUse);
   } catch (cause) {
-    if (cause instanceof BecomesTooMuch && inUse.most < bound) throw kind.busy();
+    if (cause instanceof BecomesTooMuch && inUse.max < bound) throw kind.busy();
     if (cause instanceof ServerError) throw cause;
     throw malformed('a message that cannot be decoded', { cause });
   }
@@ -254,9 +254,9 @@ const smallMessage = 1024;
 export const uncounted = 256;
 
 /** The memory of a call's decoded requests, as charged to its account. */
-export class BytesInUse implements MessageRoom {
+export class BytesInUse implements MessageMemory {
   /** Set before a message is decoded. */
-  most = 0;
+  max = 0;
   isCopied = false;
   readonly #stream: Stream;
   #message = 0;
