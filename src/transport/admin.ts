@@ -90,7 +90,7 @@ export function createAdmin({
 
   function take(socket: Socket): void {
     const owner = ownerOf(socket.remoteAddress);
-    if (places.size >= maxConnections && !makeRoom(owner)) {
+    if (places.size >= maxConnections && !evictFor(owner)) {
       const message = `Cannot accept more than ${maxConnections} connections to the admin port`;
       onIncident({ reason: 'refused', message, peer: peerName(socket) });
       socket.destroy();
@@ -109,8 +109,8 @@ export function createAdmin({
     void hear(socket);
   }
 
-  /** Closes a connection that has sent no request. */
-  function makeRoom(owner: string): boolean {
+  /** Closes a connection that has sent no request, so that a new one of `owner` has a slot. */
+  function evictFor(owner: string): boolean {
     const place = places.find(owner, () => true);
     if (!place) return false;
     const { socket } = place.holder;
