@@ -160,7 +160,7 @@ const maxPart = 3 / 4;
 /** The maximum number of evictions in one turn, as resetting a call takes time. */
 const evictionsAtOnce = 16;
 /** Seconds after which a queued request is refused, so that its caller can try another server. */
-const patience = 10;
+const queueTimeout = 10;
 const none = Number.POSITIVE_INFINITY;
 
 interface AccountsOptions extends Partial<Limited> {
@@ -395,7 +395,7 @@ export class Accounts {
     this.#tick++;
     this.#since = this.#lastTurn;
     this.#lastTurn = turn;
-    this.#waiting.expire(this.#tick - patience);
+    this.#waiting.expire(this.#tick - queueTimeout);
     if (this.#isLate || (this.isExceeded && this.#wasExceeded)) this.#relieve();
     this.#wasExceeded = this.isExceeded;
     if (this.#waiting.size > 0) this.#serveLater();

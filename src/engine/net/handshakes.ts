@@ -25,7 +25,7 @@ interface Handshake {
 }
 
 /** A handshake that takes longer, in milliseconds, is closed when others are queued. */
-const patienceMs = 1000;
+const slowMs = 1000;
 /** The interval of that check, in milliseconds. */
 const lookMs = 100;
 
@@ -122,7 +122,7 @@ export class Handshakes {
   }
 
   #look(): void {
-    const then = performance.now() - patienceMs;
+    const then = performance.now() - slowMs;
     const isSlow = ({ since }: Handshake) => since <= then;
     for (let next = this.#firstOfFewest(); next; next = this.#firstOfFewest()) {
       if (!this.#evictFor(this.#open, next.holder.owner, isSlow)) return;
