@@ -65,16 +65,16 @@ const ours = files.filter((file) => !file.startsWith('gen/') && !file.endsWith('
 
 test('every file belongs to a known folder', () => {
   assert.deepEqual(
-    [...new Set(files.map(roomOf))].filter((room) => !(room in mayImport)),
+    [...new Set(files.map(folderOf))].filter((folder) => !(folder in mayImport)),
     [],
   );
 });
 
 test('every folder imports only the folders it may', () => {
   const strays = ours.flatMap((file) => {
-    const allowed = [roomOf(file), ...(mayImport[roomOf(file)] ?? [])];
+    const allowed = [folderOf(file), ...(mayImport[folderOf(file)] ?? [])];
     return importsOf(file)
-      .filter((target) => !allowed.includes(roomOf(target)))
+      .filter((target) => !allowed.includes(folderOf(target)))
       .map((target) => `${file} -> ${target}`);
   });
   assert.deepEqual(strays, []);
@@ -82,11 +82,12 @@ test('every folder imports only the folders it may', () => {
 
 test('every folder of the engine imports only those it may, and other code only the shared files', () => {
   const strays = ours.flatMap((file) => {
-    const from = engineRoomOf(file);
+    const from = engineFolderOf(file);
     const allowed = from === undefined ? ['doors'] : [from, ...(engineMayImport[from] ?? [])];
-    const isStray = (room: string | undefined) => room !== undefined && !allowed.includes(room);
+    const isStray = (folder: string | undefined) =>
+      folder !== undefined && !allowed.includes(folder);
     return importsOf(file)
-      .filter((target) => isStray(engineRoomOf(target)))
+      .filter((target) => isStray(engineFolderOf(target)))
       .map((target) => `${file} -> ${target}`);
   });
   assert.deepEqual(strays, []);
@@ -94,18 +95,18 @@ test('every folder of the engine imports only those it may, and other code only 
 
 test('the transport does not import services, except for their type', () => {
   const strays = ours
-    .filter((file) => roomOf(file) === 'transport')
+    .filter((file) => folderOf(file) === 'transport')
     .flatMap((file) => importsOf(file).map((target) => `${file} -> ${target}`))
     .filter((line) => line.includes('-> services') && !line.endsWith('-> services/service.ts'));
   assert.deepEqual(strays, []);
 });
 
 test('no file imports itself indirectly, types included', () => {
-  const circles = ours.flatMap((file) => {
-    const way = wayBack(file);
-    return way ? [way.join(' -> ')] : [];
+  const cycles = ours.flatMap((file) => {
+    const cycle = cycleThrough(file);
+    return cycle ? [cycle.join(' -> ')] : [];
   });
-  assert.deepEqual(circles, []);
+  assert.deepEqual(cycles, []);
 });
 
 test('only main.ts and lifecycle.ts touch the process', () => {
@@ -163,28 +164,28 @@ function staticImportsOf(file: string): string[] {
 }
 
 /** The folder of a file in the engine. */
-function engineRoomOf(file: string): string | undefined {
-  const [room, inner, ...more] = file.split('/');
-  if (room !== 'engine') return undefined;
+function engineFolderOf(file: string): string | undefined {
+  const [folder, inner, ...more] = file.split('/');
+  if (folder !== 'engine') return undefined;
   return more.length === 0 ? 'doors' : inner;
 }
 
 /** The shortest import cycle through a file. */
-function wayBack(file: string): string[] | undefined {
-  const ways = [[file]];
+function cycleThrough(file: string): string[] | undefined {
+  const paths = [[file]];
   const seen = new Set<string>();
-  for (const way of ways) {
-    for (const target of importsOf(way.at(-1) ?? '')) {
-      if (target === file) return [...way, file];
+  for (const path of paths) {
+    for (const target of importsOf(path.at(-1) ?? '')) {
+      if (target === file) return [...path, file];
       if (seen.has(target)) continue;
       seen.add(target);
-      ways.push([...way, target]);
+      paths.push([...path, target]);
     }
   }
   return undefined;
 }
 
-function roomOf(file: string): string {
+function folderOf(file: string): string {
   if (file.startsWith('services/guides/')) return 'guides';
   return file.split(/[/.]/)[0] ?? '';
 }
