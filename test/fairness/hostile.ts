@@ -72,7 +72,7 @@ export class Line {
   }
 
   /** Bytes of DATA that the first stream may send. */
-  get room(): number {
+  get sendable(): number {
     return Math.min(this.#connectionWindow, this.#streamWindow);
   }
 
@@ -171,7 +171,7 @@ export class Hostile {
         if (first) socket.write(first);
         for (let round = 0; !isOver() && !socket.closed;) {
           if (socket.writableLength > maxQueued) await next('drain', socket, end);
-          else if (line.room < takes) await next('data', socket, end);
+          else if (line.sendable < takes) await next('data', socket, end);
           else {
             socket.write(again(round++));
             line.take(takes);

@@ -147,11 +147,11 @@ export class Honest {
       call.turns = 0;
     }
     const parts: Buffer[] = [];
-    for (let room = link.view.room(stream); room > 0 && call.left.length > 0;) {
-      const length = Math.min(room, defaultMaxFrameSize, call.left.length);
+    for (let sendable = link.view.sendable(stream); sendable > 0 && call.left.length > 0;) {
+      const length = Math.min(sendable, defaultMaxFrameSize, call.left.length);
       parts.push(data(id, call.left.subarray(0, length)));
       call.left = call.left.subarray(length);
-      room -= length;
+      sendable -= length;
     }
     // A unary call ends its request with the message; a stream after the last response.
     const isAnswered = stream.state === 'begun' && answered === sent.length;

@@ -85,7 +85,7 @@ export class View {
   }
 
   /** Bytes of DATA that the peer may send. */
-  room({ sent, regained }: Pick<StreamView, 'sent' | 'regained'>): number {
+  sendable({ sent, regained }: Pick<StreamView, 'sent' | 'regained'>): number {
     const { initialWindowSize } = this.#limits;
     return Math.min(initialWindowSize - sent + regained, this.#regained - this.#sent);
   }
