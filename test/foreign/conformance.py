@@ -1,4 +1,4 @@
-"""Connect's conformance suite: connect-go and grpc-go call the engine with the whole chain before it."""
+"""Connect's conformance suite: connect-go and grpc-go call the engine with all middleware."""
 
 import os
 import re
@@ -8,8 +8,8 @@ import unittest
 
 from harness import foreign, project, run_tests
 
-#: The cases by their client, and by how it reaches the server. With fewer of them the suite takes a
-#: feature for missing, and looks as good.
+#: The number of cases by client and transport. The suite skips cases, and still succeeds, if it believes that the
+#: server lacks a feature.
 CASES = {
     ("reference-client", "TLS:false"): 194,
     ("grpc-reference-client", "TLS:false"): 180,
@@ -32,7 +32,7 @@ class Conformance(unittest.TestCase):
 
 
 def run_suite():
-    """Gives what the suite says, what the servers log, and the exit code of the suite."""
+    """Returns the output of the suite, the log of the servers, and the exit code of the suite."""
     suite = [foreign / "bin/connectconformance", "-v", "--trace", "--mode", "server"]
     config = ["--conf", project / "test/foreign/conformance/grpc.yaml"]
     server = ["--", "node", project / "test/conformance/server.ts"]
@@ -46,7 +46,7 @@ def run_suite():
         try:
             output, log = ran.communicate()
         finally:
-            # Stopped halfway, it would leave its servers behind.
+            # An interrupted suite does not end its servers.
             if ran.poll() is None:
                 os.killpg(ran.pid, signal.SIGKILL)
     return output, log, ran.returncode
