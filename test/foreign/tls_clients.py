@@ -174,7 +174,7 @@ class Load:
     def __init__(self, clients, servers, identity):
         #: True once all servers use the second certificate.
         self.is_renewed = False
-        #: The number of calls to each server.
+        #: The numbers of calls and connections to each server.
         self.calls = self.connections = 0
         self._servers = servers
         self._identity = identity

@@ -11,7 +11,7 @@ from collections import Counter
 from load import asks, channel_to, outcome, report, unary
 from src.proto.grpc.testing import test_pb2_grpc
 
-#: More bytes than the stream window and the connection window allow together.
+#: The number of streams in each direction that are not read.
 STREAMS = 6
 #: The size of a message in bytes, and the number of messages: together more than all windows and buffers hold.
 SIZE = 64 * 1024
@@ -56,7 +56,7 @@ class Asker:
         self._call = stub.StreamingOutputCall(asks(MESSAGES, SIZE), timeout=DEADLINE)
 
     def wait_until_stuck(self):
-        """It is from the beginning; this is until the server has begun."""
+        """Waits for the response headers. The responses exceed the windows, so the stream is blocked."""
         self._call.initial_metadata()
 
     def read_all(self, counts):

@@ -33,7 +33,7 @@ async fn connect(arguments: &[String]) -> Result<Channel, Box<dyn Error>> {
             let tls = ClientTlsConfig::new().ca_certificate(authority).domain_name(name);
             Endpoint::new(url.clone())?.tls_config(tls)?
         }
-        _ => return Err("usage: tonic_client URL [AUTHORITY_PEM NAME]".into()),
+        _ => return Err("usage: tonic_client URL [CA_PEM NAME]".into()),
     };
     Ok(endpoint.timeout(BOUND).connect_timeout(BOUND).connect().await?)
 }
