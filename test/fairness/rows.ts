@@ -26,7 +26,7 @@ import { cpuTime } from '../support/cpu.ts';
 import { dialSession, sum, unary } from './honest.ts';
 import { type Hostile, type Stream, until } from './hostile.ts';
 
-/** How a row may fail: honest calls wait, or are refused, or the row's own rule is broken. */
+/** How a row may fail: honest calls wait, or are refused, or the row's own rule is violated. */
 export type Red = 'waits' | 'refused' | 'own';
 
 /** What one peer sends, while another one is honest. */

@@ -43,9 +43,9 @@ for (const row of rows) {
     const { bytesSent } = await hostile.leave();
     server.scheduler.endTurn();
 
-    const { turns, most, broken } = seen;
+    const { turns, most, violations } = seen;
     t.diagnostic(`${row.name}: ${bytesSent} bytes, ${turns} turns, ${most} units in one at most`);
-    assert.deepEqual([...broken], []);
+    assert.deepEqual([...violations], []);
     assert.ok(turns > 0);
   });
 }
@@ -71,7 +71,7 @@ test('a turn does no more than its quota: 120 client streams of 3,000 messages t
   scheduler.endTurn();
 
   t.diagnostic(`${seen.turns} turns, ${seen.most} units in one at most`);
-  assert.deepEqual([...seen.broken], []);
+  assert.deepEqual([...seen.violations], []);
 });
 
 test('a turn does no more than its quota for calls of an unknown method', async (t) => {
@@ -108,7 +108,7 @@ test('calls that lose their connection end a few per turn', async (t) => {
   scheduler.endTurn();
 
   t.diagnostic(`${seen.turns} turns, ${seen.most} units in one at most`);
-  assert.deepEqual([...seen.broken], []);
+  assert.deepEqual([...seen.violations], []);
   assert.ok(left > 0, 'they count until they have ended');
   assert.ok(scheduler.total - before >= count * cost.failure, 'each counts as one that fails');
   assert.ok(seen.turns >= (count * cost.failure) / quota.waited, `${seen.turns} turns`);
@@ -134,16 +134,16 @@ test('shutdown() waits for calls that have lost their connection', async () => {
 
 /** Records the turns of a server from now on. */
 function watch({ scheduler }: Metered) {
-  const seen = { broken: new Set<string>(), most: 0, turns: 0 };
+  const seen = { violations: new Set<string>(), most: 0, turns: 0 };
   scheduler.onTurn = (works) => {
     seen.turns++;
     seen.most = Math.max(seen.most, sum(works));
-    for (const rule of rulesBrokenBy(works)) seen.broken.add(rule);
+    for (const each of violationsIn(works)) seen.violations.add(each);
   };
   return seen;
 }
 
-function* rulesBrokenBy(works: readonly Work[]): Generator<string> {
+function* violationsIn(works: readonly Work[]): Generator<string> {
   for (const { done, late, largest, hasWaited } of works) {
     const most = (hasWaited ? quota.waited : quota.fresh) + largest;
     const inTime = done - late;

@@ -43,8 +43,8 @@ const pseudoFields = 1024;
 /** Throws if an invariant between two moves does not hold. The server's count is `bufferedBytes`. */
 export function check(world: World): void {
   const { http2, links, served } = world;
-  const [broken] = world.broken;
-  if (broken !== undefined) throw new Error(broken);
+  const [violation] = world.violations;
+  if (violation !== undefined) throw new Error(violation);
   const open = served.filter(({ stream }) => !stream.closed);
   const held = served.filter(isHeld);
   hold(http2.openStreams === held.length, `${http2.openStreams} streams are open`, held.length);

@@ -12,7 +12,7 @@ import { type RequestParts, requestHeaders } from './requests.ts';
 import type { Link, World } from './world.ts';
 
 /** Valid and invalid messages of a hostile client. */
-export type MessageKind = 'whole' | 'half' | 'tiny' | 'zipped' | 'bomb' | 'broken';
+export type MessageKind = 'whole' | 'half' | 'tiny' | 'zipped' | 'bomb' | 'malformed';
 
 /** Frames or calls that it can send in large numbers. */
 export type FloodKind =
@@ -279,7 +279,7 @@ const bodies: Record<MessageKind, (size: number) => Buffer> = {
   tiny: (size) => Buffer.alloc(tiny.length * Math.ceil(size / 50), tiny),
   zipped: (size) => packed(zippedOf(size)),
   bomb: () => bomb,
-  broken: (size) => block(Buffer.from([size % 3]), word(2 ** 32 - 1 - size)),
+  malformed: (size) => block(Buffer.from([size % 3]), word(2 ** 32 - 1 - size)),
 };
 
 const zipped = new Map<number, Buffer>();

@@ -32,7 +32,7 @@ const open = record({
 const message = record({
   ...of,
   do: constant('message'),
-  kind: constantFrom('whole', 'whole', 'whole', 'half', 'tiny', 'zipped', 'bomb', 'broken'),
+  kind: constantFrom('whole', 'whole', 'whole', 'half', 'tiny', 'zipped', 'bomb', 'malformed'),
   size,
   ends: boolean(),
 });
