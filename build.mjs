@@ -1,7 +1,6 @@
-// Makes dist/greeter.mjs, the whole program in one file, with the licences of what is in it and a
-// list of that beside it. Prints its size, how much of it a server loads, and how long it takes from
-// its start to its first answered call; and warns where it has grown since `node build.mjs --record-sizes`
-// was last run.
+// Writes dist/greeter.mjs, the whole program in one file, and beside it the licences and the SBOM of the
+// bundled packages. Prints the size, the bytes that a server loads, and the time from start to the first
+// answered call. Warns if the bundle has grown since the last `node build.mjs --record-sizes`.
 import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { startUpTimes } from './bench/start_up.mjs';
 import { bundle } from './release/bundle.ts';
@@ -41,10 +40,10 @@ if (process.argv.includes('--record-sizes')) {
   writeFileSync(recordedSizes, `${JSON.stringify(sizes, undefined, 2)}\n`);
 }
 const growth = growthOf(sizes, JSON.parse(readFileSync(recordedSizes, 'utf8')));
-if (growth) console.warn(`Warning: ${growth}; node build.mjs --record-sizes accepts that`);
+if (growth) console.warn(`Warning: ${growth}; node build.mjs --record-sizes accepts the new sizes`);
 
 /**
- * The bytes of what is loaded with these files; what they import() is loaded when it is asked for.
+ * The bytes that are loaded with these files. Files that they import() are loaded later.
  *
  * @param {readonly string[]} files
  */

@@ -1,6 +1,6 @@
-// Writes what is made from other files, after ts-proto: `npm run generate`.
-// - src/gen/descriptor_set.ts: every .proto as a FileDescriptorSet, comments kept, so that
-//   reflection needs no file at run time
+// Writes generated files after ts-proto has run: `npm run generate`.
+// - src/gen/descriptor_set.ts: every .proto as a FileDescriptorSet with comments, so that
+//   reflection reads no file at run time
 // - the table of docs/settings.md
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
-// Writes a service to begin with: npm run new:service todo.v1.TodoService
-// That is its proto, its implementation, a test, its line in src/services.ts, its row in the README's
-// table, if there is one, and all that is generated.
+// Writes a new service: npm run new:service todo.v1.TodoService
+// It writes the proto, the implementation, a test, the line in src/services.ts, the row in the README's
+// table if there is one, and the generated files.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -17,7 +17,7 @@ if (typeof names === 'string') {
 /** @typedef {{ package: string, service: string, noun: string, file: string, method: string }} Names */
 
 /**
- * What is written for an argument, or what is wrong with it.
+ * The names for an argument, or the reason why it is invalid.
  *
  * @param {readonly string[]} args
  * @returns {Names | string}
@@ -57,7 +57,7 @@ function protoOf({ package: pkg, file }) {
 }
 
 /**
- * The files of a service, by their paths.
+ * The contents of the files of a service, by path.
  *
  * @param {Names} names
  * @returns {Record<string, string>}
@@ -117,7 +117,7 @@ test('${method}() answers the name that it is asked for', async () => {
 }
 
 /**
- * The list of services with one more, which stands first.
+ * The list of services with the new one first.
  *
  * @param {string} text
  * @param {Names} names
@@ -136,7 +136,7 @@ function withLine(text, names) {
 }
 
 /**
- * The README with a row for the service, before the others.
+ * The README with a row for the service before the other rows.
  *
  * @param {string} text
  * @param {Names} names

@@ -1,5 +1,5 @@
-// Every check of the sources, to the last, whatever fails before: npm run verify
-// It makes what is generated anew, and fails where that is not what git has.
+// Runs every check of the sources, even if an earlier one fails: npm run verify
+// It also generates files again, and fails if they differ from those in git.
 import { execFileSync, spawnSync } from 'node:child_process';
 import packageJson from './package.json' with { type: 'json' };
 
@@ -21,7 +21,7 @@ function passes(command) {
 }
 
 /**
- * Names of generated files, a line each.
+ * The generated files that a git command prints, one per line.
  *
  * @param {string} command
  */

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Steps one after the other, and lanes of them side by side; the first that fails ends all. It is sourced.
+# Runs steps in sequence, and lanes of steps in parallel. The first failure ends all lanes. Source this file.
 
 outputs=$(mktemp -d)
 declare -A lanes=()
 trap 'end_lanes; rm -rf "$outputs"' EXIT
 trap 'exit 1' INT TERM
-TIMEFORMAT='%1R s, %1U s + %1S s of processors'
+TIMEFORMAT='%1R s, processor time %1U s + %1S s'
 
-# step COMMAND...: in a lane, what it prints is printed whole when it ends.
+# step COMMAND...: runs a command. In a lane, its output is printed when it ends.
 step() {
   if [ -z "${lane-}" ]; then
     echo "== $* ($SECONDS s)"
@@ -21,26 +21,26 @@ step() {
   return "$code"
 }
 
-# beside NAME [COMMAND...]: begins a lane: a command, or the steps of the function that has its name.
+# beside NAME [COMMAND...]: starts a lane that runs the command, or else the function NAME.
 beside() {
-  # A process group of its own, which ends as one.
+  # Each lane is a process group, so that it can be ended as a whole.
   set -m
   (lane=$1 && "${@:$(($# > 1 ? 2 : 1))}") &
   set +m
   lanes[$!]=$1
 }
 
-# Waits for all lanes; the first that fails ends the others, and this script.
+# Waits for all lanes. If a lane fails, ends the others and this script.
 until_all() {
   while [ ${#lanes[@]} -gt 0 ]; do until_one; done
 }
 
-# until_ended NAME: waits for that lane; the first of all that fails ends the others, and this script.
+# until_ended NAME: waits for one lane. If any lane fails, ends the others and this script.
 until_ended() {
   while [[ " ${lanes[*]} " == *" $1 "* ]]; do until_one; done
 }
 
-# Waits until one more lane has ended.
+# Waits until the next lane ends.
 until_one() {
   local ended code=0
   wait -n -p ended "${!lanes[@]}" || code=$?
@@ -51,6 +51,7 @@ until_one() {
   unset "lanes[$ended]"
 }
 
+# Sends SIGTERM to all lanes, and SIGKILL after ten seconds.
 end_lanes() {
   local group tries=100
   for group in "${!lanes[@]}"; do kill -TERM -- "-$group" 2>/dev/null || true; done

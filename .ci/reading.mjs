@@ -1,6 +1,6 @@
-// Prints the test files that read a variable of the environment, themselves or by a file of ours that
-// they name: node .ci/reading.mjs VARIABLE PATTERN... With another value of it, all others would only
-// do again what they have done. Fails where no file reads it.
+// Prints the test files that read an environment variable, directly or in a file of this project that
+// they import or start: node .ci/reading.mjs VARIABLE PATTERN... Only these tests need to run again with
+// another value of the variable. Fails if no file reads it.
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
@@ -9,16 +9,16 @@ const reads = new RegExp(`process\\.env\\['${variable}'\\]|process\\.env\\.${var
 
 const found = globSync(patterns)
   .toSorted()
-  .filter((file) => [...withAllNamedBy(file)].some((each) => reads.test(textOf(each))));
+  .filter((file) => [...withReferencedFiles(file)].some((each) => reads.test(textOf(each))));
 if (found.length === 0) throw new Error(`Cannot choose tests: none reads "${variable}"`);
 console.log(found.join('\n'));
 
 /**
- * A file, and all that it imports or starts as a process of its own.
+ * The file and all files that it imports or starts as a process, transitively.
  *
  * @param {string} file
  */
-function withAllNamedBy(file) {
+function withReferencedFiles(file) {
   const all = new Set([file]);
   for (const each of all) {
     for (const [, name = ''] of textOf(each).matchAll(/['"`]([\w./-]+\.ts)['"`]/g)) {

@@ -1,6 +1,6 @@
-// gRPC: our engine beside nice-grpc on grpc-js and grpc-go, bare, and the product with its whole chain. All of
-// them serve test/echo, the product besides its own services, and get the same calls. grpc-go is built
-// from its module, so this needs Go.
+// Compares gRPC servers: our engine, nice-grpc on grpc-js, and grpc-go, each without middleware, and the product
+// with all middleware. All of them serve test/echo and get the same calls. grpc-go is built from source, which
+// needs Go.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,10 +15,10 @@ const rounds = 3;
 const node = process.execPath;
 const unary = '/echo.Echo/Unary';
 const stream = '/echo.Echo/ServerStream';
-/** What every call says. */
+/** The headers of every call. */
 export const headers = ['content-type: application/grpc', 'te: trailers'];
 
-/** A unary call whose message does not come. */
+/** The headers of a unary call that stays open, because its message never comes. */
 export const openCall = [
   ':method',
   'POST',
@@ -33,7 +33,7 @@ export const openCall = [
   'te',
   'trailers',
 ];
-/** go-grpc-middleware's logging, Prometheus and recovery, and a timeout. */
+/** With go-grpc-middleware's interceptors for logging, Prometheus and recovery, and with a timeout. */
 const goChain = 'grpc-go with interceptors';
 const loads = [
   { title: 'unary, 10 connections x 10 streams', path: unary, connections: 10, streams: 10 },
@@ -50,7 +50,7 @@ export const unaryLoad = {
   body: frame(EchoRequest.encode({ text: 'Bello Keys' }).finish()),
 };
 
-/** Measures, and prints. */
+/** Measures, and prints the rates and the memory. */
 export async function benchGrpc() {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   try {
@@ -86,7 +86,7 @@ export async function benchGrpc() {
 }
 
 /**
- * The product, with its log in a file.
+ * Returns the command of the product, with its log in a file.
  *
  * @param {string} file
  * @param {string} engine
@@ -99,7 +99,7 @@ function product(file, engine, log) {
 }
 
 /**
- * One file, as it would be shipped.
+ * Bundles a peer into one file, as it would be deployed.
  *
  * @param {string} peer
  * @param {string} folder
@@ -120,7 +120,7 @@ export async function bundled(peer, folder) {
 }
 
 /**
- * A message as it goes over the wire.
+ * Returns a message with its gRPC prefix.
  *
  * @param {Uint8Array} message
  */

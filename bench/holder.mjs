@@ -1,4 +1,4 @@
-// Holds connections with open streams until it is ended: PORT CONNECTIONS STREAMS_EACH.
+// Holds connections with open streams until it is killed: PORT CONNECTIONS STREAMS_EACH.
 import { encodeHeaders } from '../src/engine/http2/hpack/encoder.ts';
 import { openCall } from './grpc.mjs';
 import { open } from './memory.mjs';

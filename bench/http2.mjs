@@ -1,5 +1,5 @@
-// The floor: requests a second of a 20-byte echo on src/engine/http2 and on node:http2, and the memory of an
-// idle connection and of an open stream.
+// Compares HTTP/2 without gRPC: the requests per second of a 20-byte echo on src/engine/http2 and on node:http2,
+// and the memory of an idle connection and of an open stream.
 import { bytes, measureMemory } from './memory.mjs';
 import { measureAll, ratio } from './rig.mjs';
 

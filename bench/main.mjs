@@ -1,5 +1,5 @@
-// `npm run bench [http2|grpc|chain|scale]`: side by side with what a user would pick instead. About a quarter of an
-// hour; on a machine that does nothing else.
+// `npm run bench [http2|grpc|chain|scale]` compares this server with the alternatives. It takes about a quarter of
+// an hour. Run it on a machine that does nothing else.
 import { benchChain } from './chain.mjs';
 import { benchGrpc } from './grpc.mjs';
 import { benchHttp2 } from './http2.mjs';

@@ -1,5 +1,5 @@
-// What a server costs that does nothing, and an idle connection and an open stream of it: resident
-// bytes of its process, and where that is Node's, bytes that V8 holds after a collection. Linux alone.
+// Measures the memory of an idle server, of an idle connection and of an open stream: the resident set size of
+// the process, and for Node also the bytes that V8 holds after garbage collection. It needs Linux.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -18,10 +18,10 @@ const greeting = Buffer.concat([
 ]);
 
 /**
- * Bytes of the idle server, per idle connection and per open stream.
+ * Returns the bytes of the idle server, of an idle connection, and of an open stream.
  *
  * @param {readonly string[]} command
- * @param {readonly string[]} fields of the requests that stay open: names and values in turn
+ * @param {readonly string[]} fields of the requests that stay open; names and values alternate
  */
 export async function measureMemory([program = '', ...args], fields) {
   const isNode = program === process.execPath;
@@ -42,7 +42,7 @@ export async function measureMemory([program = '', ...args], fields) {
       const [said] = await once(lines, 'line');
       return JSON.parse(said);
     };
-    // The first ones make the server load what it needs.
+    // The first requests make the server load code.
     sockets.push(await open(port, 10, block));
     const before = await probe();
     for (let i = 0; i < connections; i++) sockets.push(await open(port, 0, block));
@@ -64,8 +64,8 @@ export async function measureMemory([program = '', ...args], fields) {
 }
 
 /**
- * A connection with so many open streams: requests whose bodies do not end. Resolves when the server
- * has dealt with them.
+ * Opens a connection with `count` open streams, whose request bodies do not end. Resolves when the server
+ * has processed them.
  *
  * @param {number} port
  * @param {number} count
@@ -75,10 +75,10 @@ export async function open(port, count, block) {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   socket.write(greeting);
   await once(socket, 'data');
-  // The server's SETTINGS are acknowledged.
+  // Acknowledges the server's SETTINGS.
   socket.write(Buffer.from([0, 0, 0, 4, 1, 0, 0, 0, 0]));
   for (let i = 0; i < count; i++) socket.write(request(2 * i + 1, block));
-  // PING, whose answer says that everything before it has been dealt with.
+  // The server answers this PING after it has processed everything before it.
   socket.write(Buffer.from([0, 0, 8, 6, 0, 0, 0, 0, 0, ...Buffer.from('answered')]));
   let heard = '';
   socket.on('data', (bytes) => {
@@ -89,7 +89,7 @@ export async function open(port, count, block) {
 }
 
 /**
- * A HEADERS frame.
+ * Returns a HEADERS frame.
  *
  * @param {number} stream
  * @param {Buffer} block

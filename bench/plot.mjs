@@ -1,4 +1,4 @@
-// Curves of requests a second and memory over a count, as SVG; the count's axis is logarithmic.
+// Draws curves of requests per second and memory as SVG, over a count on a logarithmic axis.
 
 const width = 420;
 const height = 240;
@@ -8,7 +8,7 @@ const margin = 50;
 /** @typedef {{ title: string, points: readonly Point[] }} Curve */
 
 /**
- * One panel for each curve, side by side.
+ * Draws one panel for each curve, side by side.
  *
  * @param {readonly Curve[]} curves
  */

@@ -1,5 +1,5 @@
-// The rig: a server on one core, h2load on another, rounds in turn. Needs h2load (Debian's
-// nghttp2-client) and taskset.
+// Measures servers in alternating rounds, with the server on one core and h2load on another. It needs h2load
+// (Debian's nghttp2-client) and taskset.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,19 +8,19 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How long one measurement takes, in seconds. */
+/** The duration of one measurement in seconds. */
 const seconds = 4;
-/** Until V8 has compiled what is hot; the connections of the last run must have gone, too. */
+/** Runs before the measurement, until V8 has compiled the hot code and the previous connections are closed. */
 const warmUps = 4;
 
 /**
- * A program that says its port in its first line of JSON; what it prints can go into a file.
+ * A server program. Its first line of output is JSON with its port. `log` is a file for its output.
  *
  * @typedef {{ name: string, command: readonly string[], log?: string }} Peer
  */
 
 /**
- * What h2load does.
+ * The load that h2load generates.
  *
  * @typedef {{
  *   connections: number,
@@ -32,7 +32,7 @@ const warmUps = 4;
  */
 
 /**
- * Measures peers in turn, round by round; gives each peer's requests a second in each round.
+ * Measures all peers in each round. Returns the requests per second of each peer, by round.
  *
  * @param {readonly Peer[]} peers
  * @param {Load} load
@@ -49,7 +49,7 @@ export async function measureAll(peers, load, rounds) {
 }
 
 /**
- * The median of two peers' ratios, each of one round: the machine's own speed is left out.
+ * Returns the median of two peers' ratios per round, which does not depend on the speed of the machine.
  *
  * @param {readonly number[]} rates
  * @param {readonly number[]} others
@@ -65,7 +65,7 @@ export function h2load(args) {
 }
 
 /**
- * Requests a second of a fresh server.
+ * Returns the requests per second of a new server.
  *
  * @param {Peer} peer
  * @param {Load} load
@@ -83,7 +83,7 @@ async function measure(peer, load) {
 }
 
 /**
- * Starts a peer on the first core; gives its port when it listens.
+ * Starts a peer on the first core. Resolves when it listens.
  *
  * @param {Peer} peer
  */
@@ -108,7 +108,7 @@ export async function startPeer({ command, log }) {
 }
 
 /**
- * Requests a second that a server answers; throws when one fails.
+ * Returns the requests per second of a server. Throws if a request fails.
  *
  * @param {number} port
  * @param {Load} load

@@ -1,5 +1,6 @@
-// Whether a call's cost grows with what else is open: requests a second of ten busy connections, and the
-// server's memory, beside more and more idle connections and open streams. Draws bench/scale.svg.
+// Shows whether the cost of a call grows with the number of open connections and streams: measures the requests
+// per second of ten busy connections, and the server's memory, beside a growing number of idle connections or
+// open streams. Draws bench/scale.svg.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,7 +19,7 @@ const rounds = 3;
 /** One point of a curve. */
 /** @typedef {{ open: number, rate: number, megabytes: number }} Point */
 
-/** Measures, prints, and draws. */
+/** Measures, prints and draws. */
 export async function benchScale() {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   try {

@@ -7,10 +7,10 @@ import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 const rounds = 5;
 
 /**
- * Milliseconds from the start of the process to its first answered call, on either engine, and those
- * of a node that does nothing: the medians of five rounds in turn, after one that warms up this client.
+ * Returns the milliseconds from the start of the process to its first answered call, for each engine, and the
+ * duration of an empty Node process: the medians of five alternating rounds, after a round that warms up this client.
  *
- * @param {readonly string[]} program what starts it, and its first arguments
+ * @param {readonly string[]} program the command and its first arguments
  */
 export async function startUpTimes(program) {
   const times = { direct: [0], grpcJs: [0], node: [0] };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what executables of Linux are built with, and what runs those of arm64 here: from Debian's
-# packages, where it is missing.
+# Installs the Debian packages that are needed to build Linux executables, and to run those for arm64 in an
+# emulator.
 exec "$(dirname "${BASH_SOURCE[0]}")/../.ci/debian" strip:binutils \
   aarch64-linux-gnu-strip:binutils-aarch64-linux-gnu qemu-aarch64:qemu-user \
   /usr/aarch64-linux-gnu/lib/libc.so.6:libc6-arm64-cross \

@@ -280,7 +280,7 @@ export interface Sources {
 /** Reads every setting from its flag, else its variable, else its default. Throws a UsageError. */
 export function loadConfig({ flags, env, memory, complain = () => {}, ...known }: Sources): Config {
   const found = [...(known.problems ?? [])];
-  const broken = new Set<string>();
+  const invalid = new Set<string>();
   const nameOf = nameAsGiven({ flags, env });
   const names: string[] = [];
   const settings = readSettings((name, { fallback, parse }) => {
@@ -295,7 +295,7 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
     } catch (error) {
       found.push(`${from} "${text}": ${messageOf(error)}`);
     }
-    broken.add(name);
+    invalid.add(name);
     return parse(fallback);
   });
   for (const complaint of unknownVariables(env, names)) complain(complaint);
@@ -307,8 +307,8 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
     tracing: readTracing(env, complain),
   };
   const between = [
-    ...overlapProblems(config, broken),
-    ...tlsProblems(config, broken),
+    ...overlapProblems(config, invalid),
+    ...tlsProblems(config, invalid),
     ...limitProblems(config),
   ];
   found.push(...between.map((each) => withNames(each, nameOf)));
@@ -334,9 +334,9 @@ function healthListenOf({ healthListen, tlsCertFile }: Settings): readonly Addre
 /** Errors of TLS settings that are valid individually. */
 function tlsProblems(
   { tlsCertFile: cert, tlsKeyFile: key, tlsClientCaFile: ca }: Config,
-  broken: ReadonlySet<string>,
+  invalid: ReadonlySet<string>,
 ) {
-  if (broken.has('tls-cert-file') || broken.has('tls-key-file')) return [];
+  if (invalid.has('tls-cert-file') || invalid.has('tls-key-file')) return [];
   const pair = `--tls-cert-file "${cert?.path}", --tls-key-file "${key?.path}"`;
   if (!cert !== !key) return ['--tls-cert-file, --tls-key-file: must be given together'];
   if (ca && !cert) return ['--tls-client-ca-file: needs --tls-cert-file and --tls-key-file'];

@@ -55,12 +55,12 @@ const mayImport: Record<string, readonly string[]> = {
   gen: [],
 };
 
-/** The same for the folders of the engine. Its top-level files ("doors") are all that other code may import. */
+/** The same for the folders of the engine. Other code may import only its top-level files, "shared". */
 const engineMayImport: Record<string, readonly string[]> = {
-  doors: ['http2', 'net', 'grpc'],
-  http2: ['doors'],
-  net: ['doors', 'http2'],
-  grpc: ['doors', 'http2', 'net'],
+  shared: ['http2', 'net', 'grpc'],
+  http2: ['shared'],
+  net: ['shared', 'http2'],
+  grpc: ['shared', 'http2', 'net'],
 };
 
 const files = globSync('**/*.ts', { cwd: src });
@@ -68,16 +68,16 @@ const ours = files.filter((file) => !file.startsWith('gen/') && !file.endsWith('
 
 test('every file belongs to a known folder', () => {
   assert.deepEqual(
-    [...new Set(files.map(roomOf))].filter((room) => !(room in mayImport)),
+    [...new Set(files.map(folderOf))].filter((folder) => !(folder in mayImport)),
     [],
   );
 });
 
 test('every folder imports only the folders it may', () => {
   const strays = ours.flatMap((file) => {
-    const allowed = [roomOf(file), ...(mayImport[roomOf(file)] ?? [])];
+    const allowed = [folderOf(file), ...(mayImport[folderOf(file)] ?? [])];
     return importsOf(file)
-      .filter((target) => !allowed.includes(roomOf(target)))
+      .filter((target) => !allowed.includes(folderOf(target)))
       .map((target) => `${file} -> ${target}`);
   });
   assert.deepEqual(strays, []);
@@ -85,11 +85,12 @@ test('every folder imports only the folders it may', () => {
 
 test('every folder of the engine imports only those it may, and other code only the shared files', () => {
   const strays = ours.flatMap((file) => {
-    const from = engineRoomOf(file);
-    const allowed = from === undefined ? ['doors'] : [from, ...(engineMayImport[from] ?? [])];
-    const isStray = (room: string | undefined) => room !== undefined && !allowed.includes(room);
+    const from = engineFolderOf(file);
+    const allowed = from === undefined ? ['shared'] : [from, ...(engineMayImport[from] ?? [])];
+    const isStray = (folder: string | undefined) =>
+      folder !== undefined && !allowed.includes(folder);
     return importsOf(file)
-      .filter((target) => isStray(engineRoomOf(target)))
+      .filter((target) => isStray(engineFolderOf(target)))
       .map((target) => `${file} -> ${target}`);
   });
   assert.deepEqual(strays, []);
@@ -97,18 +98,18 @@ test('every folder of the engine imports only those it may, and other code only 
 
 test('the transport does not import services, except for their type', () => {
   const strays = ours
-    .filter((file) => roomOf(file) === 'transport')
+    .filter((file) => folderOf(file) === 'transport')
     .flatMap((file) => importsOf(file).map((target) => `${file} -> ${target}`))
     .filter((line) => line.includes('-> services') && !line.endsWith('-> services/service.ts'));
   assert.deepEqual(strays, []);
 });
 
 test('no file imports itself indirectly, types included', () => {
-  const circles = ours.flatMap((file) => {
-    const way = wayBack(file);
-    return way ? [way.join(' -> ')] : [];
+  const cycles = ours.flatMap((file) => {
+    const cycle = cycleThrough(file);
+    return cycle ? [cycle.join(' -> ')] : [];
   });
-  assert.deepEqual(circles, []);
+  assert.deepEqual(cycles, []);
 });
 
 test('only main.ts and lifecycle.ts touch the process', () => {
@@ -170,28 +171,28 @@ function staticImportsOf(file: string): string[] {
 }
 
 /** The folder of a file in the engine. */
-function engineRoomOf(file: string): string | undefined {
-  const [room, inner, ...more] = file.split('/');
-  if (room !== 'engine') return undefined;
-  return more.length === 0 ? 'doors' : inner;
+function engineFolderOf(file: string): string | undefined {
+  const [folder, inner, ...more] = file.split('/');
+  if (folder !== 'engine') return undefined;
+  return more.length === 0 ? 'shared' : inner;
 }
 
 /** The shortest import cycle through a file. */
-function wayBack(file: string): string[] | undefined {
-  const ways = [[file]];
+function cycleThrough(file: string): string[] | undefined {
+  const paths = [[file]];
   const seen = new Set<string>();
-  for (const way of ways) {
-    for (const target of importsOf(way.at(-1) ?? '')) {
-      if (target === file) return [...way, file];
+  for (const path of paths) {
+    for (const target of importsOf(path.at(-1) ?? '')) {
+      if (target === file) return [...path, file];
       if (seen.has(target)) continue;
       seen.add(target);
-      ways.push([...way, target]);
+      paths.push([...path, target]);
     }
   }
   return undefined;
 }
 
-function roomOf(file: string): string {
+function folderOf(file: string): string {
   if (file.startsWith('services/guides/')) return 'guides';
   return file.split(/[/.]/)[0] ?? '';
 }

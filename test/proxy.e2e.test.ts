@@ -51,8 +51,8 @@ test('health connects to others through the proxy, except to those in no_proxy',
   using program = install();
   const server = await program.serve();
   const { url, asked } = await openProxy(t, Number(server.address.split(':')[1]));
-  const ask = (no_proxy: string, patience = '200ms') => {
-    const flags = ['-addr', 'pod.greeter.test:50051', '-connect-timeout', patience];
+  const ask = (no_proxy: string, connectTimeout = '200ms') => {
+    const flags = ['-addr', 'pod.greeter.test:50051', '-connect-timeout', connectTimeout];
     return program.run(['health', ...flags], { env: { https_proxy: url, no_proxy } });
   };
 

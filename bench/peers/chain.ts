@@ -1,5 +1,4 @@
-// Our engine with the middleware that are named, in the order of transport/server.ts; their log is on
-// standard output.
+// Our engine with the named middleware, in the order of transport/server.ts. The log goes to standard output.
 import { deadline } from '../../src/middleware/deadline.ts';
 import { hideInternalErrors } from '../../src/middleware/errors.ts';
 import { limit } from '../../src/middleware/limit.ts';

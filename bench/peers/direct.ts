@@ -1,9 +1,9 @@
-// Our engine, bare.
+// Our engine without middleware.
 import { EchoDefinition } from '../../test/echo/gen/echo.ts';
 import { createServer } from '../../test/support/engine.ts';
 import { service } from './service.ts';
 
-// What `npm run bench scale` asks for: no limit is in the way.
+// For `npm run bench scale`: limits that the test does not reach.
 const wide = {
   limits: { maxConcurrentStreams: 10_000 },
   maxConnections: 20_000,

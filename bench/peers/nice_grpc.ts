@@ -1,4 +1,4 @@
-// nice-grpc on grpc-js, bare.
+// nice-grpc on grpc-js without middleware.
 import { createServer } from 'nice-grpc';
 import { EchoDefinition } from '../../test/echo/gen/echo.ts';
 import { service } from './service.ts';

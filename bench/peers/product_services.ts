@@ -1,4 +1,4 @@
-// The product's services and the one that all peers are called by, in place of src/services.ts.
+// Replaces src/services.ts: the product's services and the echo service that all peers serve.
 import { type ServiceSettings, loadServices as loadProduct } from '../../src/services.ts';
 import { service as serviceOf } from '../../src/services/service.ts';
 import { EchoDefinition } from '../../test/echo/gen/echo.ts';

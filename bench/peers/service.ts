@@ -2,7 +2,7 @@ import type { EchoServiceImplementation } from '../../test/echo/gen/echo.ts';
 
 const unused = () => Promise.reject(new Error('nobody calls it'));
 
-/** The echo service as every peer has it: as many replies in a stream as the text says. */
+/** The echo service of all peers. The text is the number of replies in a stream. */
 export const service: EchoServiceImplementation = {
   unary: async ({ text }) => ({ text }),
   async *serverStream({ text }) {

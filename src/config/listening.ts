@@ -14,8 +14,11 @@ export interface Places {
 export type Lookup = (name: string) => Promise<readonly string[]>;
 
 /** Reports overlapping addresses, which the system would refuse only at the start. */
-export function overlapProblems(places: Places, broken: ReadonlySet<string> = new Set()): string[] {
-  const all = namedPlaces(places).filter(({ name }) => !broken.has(name));
+export function overlapProblems(
+  places: Places,
+  invalid: ReadonlySet<string> = new Set(),
+): string[] {
+  const all = namedPlaces(places).filter(({ name }) => !invalid.has(name));
   return all.flatMap(({ name, address }, index) => {
     const taken = all.slice(0, index).find((place) => overlap(place.address, address));
     if (!taken) return [];

@@ -194,9 +194,9 @@ test('close() removes a peer from fair sharing', () => {
   one.account.count('calls', -1);
   one.account.count('streams', -1);
   accounts.close(one.account, notReclaimable);
-  const room = other.account.room;
+  const available = other.account.availableBytes;
 
-  assert.equal(room, 10);
+  assert.equal(available, 10);
   assert.deepEqual(accounts.used, { bytes: 90, calls: 1, streams: 1 });
 });
 
@@ -230,7 +230,7 @@ test('requestAdmission() queues messages, and admits those of the peer with the 
 });
 
 test('requestAdmission() refuses a message of the peer with the most queued ones when the queue is full', () => {
-  // The queue has room for six.
+  // The queue has space for six.
   const { accounts } = create({ bytes: 160 }, 10);
   const holder = open(accounts);
   holder.hold(160);
@@ -395,7 +395,7 @@ test('requestAdmission() admits a message that does not fit alone, and none far 
   assert.deepEqual(granted, ['first']);
   other.account.admit(1);
   holder.hold(60);
-  assert.equal(accounts.isFarExceeded, false, 'the room of the first counts for nobody else');
+  assert.equal(accounts.isFarExceeded, false, 'an admission beyond the limit raises the far limit');
   other.account.admit(-1);
   assert.equal(accounts.isFarExceeded, true);
 

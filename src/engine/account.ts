@@ -26,10 +26,7 @@ export interface Holder {
    * reset.
    */
   evict(limited: keyof Limited, since: number): number;
-  /**
-   * Does the same, but only for a call that waits in the middle of a message and has made no progress since turn
-   * `since`.
-   */
+  /** Does the same, but only for a call that waits in the middle of a message, without progress since `since`. */
   evictStalled(since: number): number;
 }
 
@@ -112,8 +109,8 @@ export class Account extends Usage {
   }
 
   /** Bytes that the account may still be charged; negative if it holds too many. */
-  get room(): number {
-    return this.#all.roomOf(this);
+  get availableBytes(): number {
+    return this.#all.availableTo(this);
   }
 
   /** Caps the bytes that one message may request. */
@@ -135,10 +132,7 @@ export class Account extends Usage {
     this.#all.countAdmitted(more);
   }
 
-  /**
-   * Reserves bytes for a wider stream window; a negative number releases them. Returns false if the budget is used
-   * up.
-   */
+  /** Reserves bytes for a wider stream window; negative ones release them. Returns false without enough budget. */
   widen(bytes: number): boolean {
     return this.#all.widen(bytes);
   }
@@ -149,8 +143,8 @@ export class Account extends Usage {
   }
 }
 
-/** Fraction of the byte limit that is made free when reclaimable memory is dropped. */
-const roomMade = 1 / 16;
+/** Fraction of the byte limit that is free after reclaimable memory has been dropped. */
+const reclaimedPart = 1 / 16;
 /**
  * Multiples of the byte limit. Above the first, a peer above its fair share may not add bytes, even to complete a
  * call that would free more later; above the second, no peer may.
@@ -166,7 +160,7 @@ const maxPart = 3 / 4;
 /** The maximum number of evictions in one turn, as resetting a call takes time. */
 const evictionsAtOnce = 16;
 /** Seconds after which a queued request is refused, so that its caller can try another server. */
-const patience = 10;
+const queueTimeout = 10;
 const none = Number.POSITIVE_INFINITY;
 
 interface AccountsOptions extends Partial<Limited> {
@@ -296,7 +290,7 @@ export class Accounts {
     if (!peer || peer.active === (more === 1 ? 1 : 0)) this.#active += more;
   }
 
-  roomOf(account: Account): number {
+  availableTo(account: Account): number {
     const used = (account.peer ?? account).bytes;
     return Math.max(this.freeBytes, this.#share('bytes', account) - used);
   }
@@ -309,14 +303,15 @@ export class Accounts {
 
   /**
    * True if the account may use `amount` more of a resource. Above the limit, an account within its fair share is
-   * still admitted: other peers are evicted to make room, and bytes may exceed the limit by a quarter meanwhile.
+   * still admitted: calls of other peers are evicted for it, and bytes may exceed the limit by a quarter meanwhile.
    */
   admit(account: Account, limited: keyof Limited, amount: number): boolean {
     const limit = this.#limits[limited];
-    return this.used[limited] + amount <= limit || this.#makeRoom(account, limited, amount);
+    return this.used[limited] + amount <= limit || this.#evictFor(account, limited, amount);
   }
 
-  #makeRoom(account: Account, limited: keyof Limited, amount: number): boolean {
+  /** Evicts calls in favour of the account. Returns true if it may use the amount. */
+  #evictFor(account: Account, limited: keyof Limited, amount: number): boolean {
     const fits = (limit: number) => this.used[limited] + amount <= limit;
     let victim = this.#victim(account, limited, amount);
     for (let left = evictionsAtOnce; victim && left > 0; left--) {
@@ -400,7 +395,7 @@ export class Accounts {
     this.#tick++;
     this.#since = this.#lastTurn;
     this.#lastTurn = turn;
-    this.#waiting.expire(this.#tick - patience);
+    this.#waiting.expire(this.#tick - queueTimeout);
     if (this.#isLate || (this.isExceeded && this.#wasExceeded)) this.#relieve();
     this.#wasExceeded = this.isExceeded;
     if (this.#waiting.size > 0) this.#serveLater();
@@ -417,21 +412,24 @@ export class Accounts {
   }
 
   /**
-   * The account to evict from in favour of the given one; undefined if the given one is not within its fair share.
+   * Chooses the account whose calls are evicted so that the given account may use `amount` more. The first choice is
+   * the peer with the highest use, if it is above its fair share and the given peer would stay within its own. The
+   * second is the connection of the same peer with the highest use, if it is above an equal part of what the peer
+   * uses and the given connection would stay within that part. Returns undefined if neither applies.
    */
   #victim(account: Account, limited: keyof Limited, amount: number): Account | undefined {
     const { peer } = account;
     const own = peer ?? account;
     const share = this.#share(limited, account);
     if (own[limited] + amount <= share) {
-      const most = largest(this.#sharers, limited);
-      if (most && most !== own && most[limited] > share) return accountOf(most, limited);
+      const top = largest(this.#sharers, limited);
+      if (top && top !== own && top[limited] > share) return accountOf(top, limited);
     }
     if (!peer) return undefined;
     const part = peer[limited] / Math.max(1, account.streams > 0 ? peer.active : peer.active + 1);
     if (account[limited] + amount > part) return undefined;
-    const most = largest(peer.accounts, limited);
-    return most && most !== account && most[limited] > part ? most : undefined;
+    const top = largest(peer.accounts, limited);
+    return top && top !== account && top[limited] > part ? top : undefined;
   }
 
   #relieve(): void {
@@ -495,7 +493,7 @@ export class Accounts {
 
   /** Frees more than needed, so that the set is not searched again at every charge. */
   #reclaim(): void {
-    const enough = this.#limits.bytes * (1 - roomMade);
+    const enough = this.#limits.bytes * (1 - reclaimedPart);
     this.#reclaimables.dropUntil(() => this.used.bytes <= enough);
   }
 
@@ -538,11 +536,11 @@ function byUse(a: Account, b: Account): number {
 }
 
 function largest<T extends Usage>(usages: UnorderedSet<T>, limited: keyof Limited): T | undefined {
-  let most: T | undefined;
+  let top: T | undefined;
   for (const usage of usages.all()) {
-    if (!most || usage[limited] > most[limited]) most = usage;
+    if (!top || usage[limited] > top[limited]) top = usage;
   }
-  return most;
+  return top;
 }
 
 function accountOf(sharer: Peer | Account, limited: keyof Limited): Account | undefined {

@@ -6,7 +6,7 @@ import { ServerError, Status } from 'nice-grpc-common';
  * The status that a service threw on purpose, as a ServerError; undefined for anything else. Never throws, even if a
  * property of the thrown value does. An invalid code becomes UNKNOWN; details that are not a string are dropped.
  */
-export function meantBy(thrown: unknown): { code: Status; details: string } | undefined {
+export function serverErrorStatus(thrown: unknown): { code: Status; details: string } | undefined {
   try {
     if (!(thrown instanceof ServerError)) return undefined;
     const { code, details } = thrown;
@@ -39,7 +39,7 @@ export function abortFor(error: unknown): AbortError {
  */
 export function whyAborted(thrown: unknown, { aborted, reason }: AbortSignal): unknown {
   if (!aborted || !isAbort(thrown) || !(reason instanceof Error)) return thrown;
-  return meantBy(reason.cause) ? reason.cause : thrown;
+  return serverErrorStatus(reason.cause) ? reason.cause : thrown;
 }
 
 /** Formats a thrown value with its stack for the log. Never throws. */
@@ -86,6 +86,6 @@ export function tooLarge(maxSize: number): ServerError {
 }
 
 /** INTERNAL: the caller violates the protocol. */
-export function broken(what: string, options?: ErrorOptions): ExpectedError {
+export function malformed(what: string, options?: ErrorOptions): ExpectedError {
   return new ExpectedError(`Cannot accept ${what}`, options);
 }

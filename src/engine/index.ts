@@ -14,7 +14,7 @@ export {
   BecomesTooMuch,
   decodeCounted,
   encodeFramed,
-  type MessageRoom,
+  type MessageMemory,
   type Work,
   prefixLength,
   withPrefix,

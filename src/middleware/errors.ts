@@ -1,7 +1,7 @@
 import { type CallContext, ServerError, type ServerMiddlewareCall } from 'nice-grpc-common';
 import { CallError, internal } from '../errors.ts';
 import { RichError } from '../rich_error.ts';
-import { isAbort, meantBy, whyAborted } from '../engine/errors.ts';
+import { isAbort, serverErrorStatus, whyAborted } from '../engine/errors.ts';
 
 /**
  * Replaces an unexpected error by INTERNAL with a fixed message; the original is its `cause`, for the log only. An
@@ -27,15 +27,15 @@ const longestDetails = 4096;
 /** Maps a thrown value, which may be anything, to the error for the caller. */
 function forCaller(thrown: unknown, { signal, trailer }: CallContext): unknown {
   if (signal.aborted && isAbort(thrown)) return thrown;
-  const meant = meantBy(thrown);
-  if (!meant) return internal(thrown);
+  const status = serverErrorStatus(thrown);
+  if (!status) return internal(thrown);
   try {
     if (thrown instanceof RichError) thrown.tell(trailer);
     // grpc-js encodes the message with encodeURI, which throws for a lone surrogate.
-    const details = meant.details.slice(0, longestDetails).toWellFormed();
+    const details = status.details.slice(0, longestDetails).toWellFormed();
     const isSo =
-      thrown instanceof ServerError && thrown.code === meant.code && thrown.details === details;
-    return isSo ? thrown : new CallError(meant.code, details, { cause: thrown });
+      thrown instanceof ServerError && thrown.code === status.code && thrown.details === details;
+    return isSo ? thrown : new CallError(status.code, details, { cause: thrown });
   } catch {
     return internal(thrown);
   }

@@ -1,5 +1,5 @@
 import { Status } from 'nice-grpc-common';
-import { isAbort, meantBy } from '../engine/errors.ts';
+import { isAbort, serverErrorStatus } from '../engine/errors.ts';
 
 /** Marks a call that its caller ended, by cancellation or by deadline. */
 export const callersEnd = Symbol('ended by the caller');
@@ -13,8 +13,8 @@ export const endedWell = Symbol('ended well');
  */
 export function codeOf(ended: unknown, late: boolean): Status {
   if (ended === endedWell) return Status.OK;
-  const meant = meantBy(ended);
-  if (meant) return meant.code;
+  const status = serverErrorStatus(ended);
+  if (status) return status.code;
   if (ended !== callersEnd && !isAbort(ended)) return Status.UNKNOWN;
   return late ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
 }

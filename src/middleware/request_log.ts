@@ -6,7 +6,7 @@ import {
   Status,
 } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
-import { ExpectedError, isAbort, meantBy } from '../engine/errors.ts';
+import { ExpectedError, isAbort, serverErrorStatus } from '../engine/errors.ts';
 import type { CallLog, Connected, Logged, Sending, Spoken, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
@@ -239,7 +239,7 @@ function isExpected(thrown: unknown): thrown is ExpectedError {
  * ended it or chose the message.
  */
 function reasonOf(thrown: unknown): string | undefined {
-  const reason = isExpected(thrown) ? thrown.reason : meantBy(thrown)?.details;
+  const reason = isExpected(thrown) ? thrown.reason : serverErrorStatus(thrown)?.details;
   return reason ? bounded(reason, maxReasonBytes) : undefined;
 }
 

@@ -10,7 +10,7 @@ import {
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { type CallContext, type Metadata, type ServerMiddleware, Status } from 'nice-grpc-common';
 import type { Dialled, Timed, Traced } from '../context.ts';
-import { meantBy } from '../engine/errors.ts';
+import { serverErrorStatus } from '../engine/errors.ts';
 import { methodName, otherMethod } from '../observability/method_names.ts';
 
 /** Dependencies of tracing. */
@@ -113,9 +113,9 @@ function endAs(span: Span, { ended, code }: Ended): void {
   if (faults.has(code)) {
     span.setAttribute('error.type', Status[code]);
     // What the caller gets; the cause is in the log.
-    const meant = meantBy(ended);
-    const told = meant ? { message: meant.details } : {};
-    span.setStatus({ code: SpanStatusCode.ERROR, ...told });
+    const status = serverErrorStatus(ended);
+    const message = status ? { message: status.details } : {};
+    span.setStatus({ code: SpanStatusCode.ERROR, ...message });
   }
   span.end();
 }

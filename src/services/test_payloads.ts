@@ -22,7 +22,7 @@ export function createPayloads({ maxMessageSize, freeBytes }: PayloadLimits) {
   const waiting: { size: number; resolve: () => void }[] = [];
   let isTurning = false;
   let left = bytesPerTurn;
-  let room = 0;
+  let free = 0;
 
   return async (
     { type, size }: { type: PayloadType; size: number },
@@ -34,15 +34,15 @@ export function createPayloads({ maxMessageSize, freeBytes }: PayloadLimits) {
       await new Promise<void>((resolve) => waiting.push({ size, resolve }));
       signal.throwIfAborted();
     } else left -= size;
-    if (size > room) throw exhausted('send this response', 'too much is buffered');
-    room -= size;
+    if (size > free) throw exhausted('send this response', 'too much is buffered');
+    free -= size;
     return { type, body: Buffer.alloc(size) };
   };
 
   function begin(): void {
     isTurning = true;
     left = bytesPerTurn;
-    room = freeBytes();
+    free = freeBytes();
     setImmediate(turn);
   }
 

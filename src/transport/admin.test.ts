@@ -117,7 +117,7 @@ test('createAdmin() answers 500 if metrics cannot be read, and logs the reason',
 });
 
 test('createAdmin() closes a connection whose request is not complete in time', async () => {
-  await using port = await open({ times: { patience: 50 } });
+  await using port = await open({ times: { connectionTimeoutMs: 50 } });
   const halves = ['', 'GET /metrics HTTP/1.1\r\nhost: a\r\nx: ', 'POST / HTTP/1.1\r\nhost: a\r\n'];
 
   const heard = await Promise.all(halves.map((half) => hears(port.port, half)));
@@ -206,7 +206,7 @@ test('createAdmin() refuses a new connection while 50 wait for their responses',
 test('createAdmin() closes a connection that does not read its response', async () => {
   const asked = Promise.withResolvers<void>();
   await using port = await open({
-    times: { patience: 1000, lastAnswers: 60_000 },
+    times: { connectionTimeoutMs: 1000, drainTimeoutMs: 60_000 },
     loadMetrics: async () => ({
       contentType: 'text/plain',
       text: async () => (asked.resolve(), 'x'.repeat(50_000_000)),
@@ -235,7 +235,7 @@ test('createAdmin() closes after a pending response, and despite an incomplete r
   const { promise, resolve } = Promise.withResolvers<string>();
   const asked = Promise.withResolvers<void>();
   const port = await open({
-    times: { lastAnswers: 1000 },
+    times: { drainTimeoutMs: 1000 },
     loadMetrics: async () => ({
       contentType: 'text/plain',
       text: () => (asked.resolve(), promise),

@@ -26,12 +26,12 @@ interface Peer {
 
 interface AdminTimes {
   /** The maximum duration of a connection in milliseconds: one request and its response. */
-  patience: number;
+  connectionTimeoutMs: number;
   /** The time for pending responses when the port is closed, in milliseconds. */
-  lastAnswers: number;
+  drainTimeoutMs: number;
 }
 
-const defaultTimes: AdminTimes = { patience: 10_000, lastAnswers: 250 };
+const defaultTimes: AdminTimes = { connectionTimeoutMs: 10_000, drainTimeoutMs: 250 };
 
 /**
  * The maximum number of connections. Above it, a connection without a request is closed in favour of a new one, or
@@ -59,7 +59,7 @@ export function createAdmin({
   onIncident = () => {},
   times,
 }: AdminDeps): Admin {
-  const { patience, lastAnswers } = { ...defaultTimes, ...times };
+  const { connectionTimeoutMs, drainTimeoutMs } = { ...defaultTimes, ...times };
   const places = new Places<Peer>();
   const placeOf = new WeakMap<Socket, Place<Peer>>();
   const listeners = new Listeners({ onSocket: take, maxHandshakes: 0 });
@@ -78,7 +78,7 @@ export function createAdmin({
     async close() {
       listeners.close();
       if (places.size === 0) return;
-      const timer = setTimeout(cut, lastAnswers);
+      const timer = setTimeout(cut, drainTimeoutMs);
       await new Promise<void>((resolve) => (noneLeft = resolve));
       clearTimeout(timer);
     },
@@ -90,13 +90,13 @@ export function createAdmin({
 
   function take(socket: Socket): void {
     const owner = ownerOf(socket.remoteAddress);
-    if (places.size >= maxConnections && !makeRoom(owner)) {
+    if (places.size >= maxConnections && !evictFor(owner)) {
       const message = `Cannot accept more than ${maxConnections} connections to the admin port`;
       onIncident({ reason: 'refused', message, peer: peerName(socket) });
       socket.destroy();
       return;
     }
-    const timer = setTimeout(() => socket.destroy(), patience);
+    const timer = setTimeout(() => socket.destroy(), connectionTimeoutMs);
     const place = places.enter({ socket, isIdle: true }, owner);
     placeOf.set(socket, place);
     socket
@@ -109,8 +109,8 @@ export function createAdmin({
     void hear(socket);
   }
 
-  /** Closes a connection that has sent no request. */
-  function makeRoom(owner: string): boolean {
+  /** Closes a connection that has sent no request, so that a new one of `owner` has a slot. */
+  function evictFor(owner: string): boolean {
     const place = places.find(owner, () => true);
     if (!place) return false;
     const { socket } = place.holder;

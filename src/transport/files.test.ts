@@ -57,7 +57,7 @@ test('createFiles() accepts regular files only, and does not wait for a FIFO', a
 test('createFiles() gives up on a slow file system, and continues when it answers', async () => {
   using secret = mountSecret({ a: '0' });
   let signal = AbortSignal.abort();
-  const read = createFiles([secret.path('a')], { now: Date.now, patience: () => signal });
+  const read = createFiles([secret.path('a')], { now: Date.now, createSignal: () => signal });
 
   await assert.rejects(read(), { message: /^Cannot read the files in time/ });
   signal = new AbortController().signal;

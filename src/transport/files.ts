@@ -15,7 +15,7 @@ interface FilesOptions {
   /** Milliseconds since the epoch. */
   now: () => number;
   /** Creates the signal that aborts a read that takes too long. */
-  patience?: () => AbortSignal;
+  createSignal?: () => AbortSignal;
 }
 
 /** The coarsest timestamps of file systems, in milliseconds: two changes within it may look like one. */
@@ -25,7 +25,7 @@ const tickMs = 2000;
 const tries = 3;
 
 /** The time limit of a hanging file system, in milliseconds. */
-const patienceMs = 5000;
+const timeoutMs = 5000;
 
 /**
  * Creates a reader of PEM files that belong together; they must be regular files. It returns the same snapshot while
@@ -33,14 +33,14 @@ const patienceMs = 5000;
  */
 export function createFiles(
   paths: readonly string[],
-  { now, patience = () => AbortSignal.timeout(patienceMs) }: FilesOptions,
+  { now, createSignal = () => AbortSignal.timeout(timeoutMs) }: FilesOptions,
 ): () => Promise<Snapshot | undefined> {
   let last: Snapshot | undefined;
   let isFresh = true;
   let reading: Promise<Snapshot | undefined> | undefined;
 
   return async () => {
-    const signal = patience();
+    const signal = createSignal();
     // A hanging read blocks one of Node's few threads, so there is only one at a time.
     reading ??= read().finally(() => (reading = undefined));
     try {

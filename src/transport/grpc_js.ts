@@ -14,7 +14,7 @@ import {
   type ServerMiddlewareCall,
 } from 'nice-grpc-common';
 import type { Abortable, Counted, Drainable, Timed } from '../context.ts';
-import { abortFor, isAbort, meantBy, show } from '../engine/errors.ts';
+import { abortFor, isAbort, serverErrorStatus, show } from '../engine/errors.ts';
 import { abortRequests } from './abort_requests.ts';
 import {
   peerOf,
@@ -275,8 +275,8 @@ function peerOfText(text: string): string {
 
 /** An error that nice-grpc and grpc-js can send; any other would end the process. */
 function presentable(thrown: unknown): unknown {
-  const meant = meantBy(thrown);
-  if (meant) return new ServerError(meant.code, meant.details.toWellFormed());
+  const status = serverErrorStatus(thrown);
+  if (status) return new ServerError(status.code, status.details.toWellFormed());
   return isAbort(thrown) || isPlainError(thrown) ? thrown : new Error(show(thrown));
 }
 

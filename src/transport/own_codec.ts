@@ -4,13 +4,13 @@ import { isUtf8 } from 'node:buffer';
 import {
   decodeCounted,
   encodeFramed,
-  type MessageRoom,
+  type MessageMemory,
   type Work,
   prefixLength,
   withPrefix,
   BecomesTooMuch,
 } from '../engine/index.ts';
-import { broken } from '../engine/errors.ts';
+import { malformed } from '../engine/errors.ts';
 
 /** A message type of ts-proto; see src/gen. */
 interface OwnType {
@@ -57,17 +57,17 @@ function counting(type: OwnType): object {
   return {
     ...type,
     decode,
-    [decodeCounted](bytes: Uint8Array, room?: MessageRoom) {
-      if (!room) return decode(bytes);
-      const reader = new CountingReader(viewOf(bytes), room.most);
+    [decodeCounted](bytes: Uint8Array, memory?: MessageMemory) {
+      if (!memory) return decode(bytes);
+      const reader = new CountingReader(viewOf(bytes), memory.max);
       // ts-proto copies bytes fields.
-      room.isCopied = true;
+      memory.isCopied = true;
       try {
         const message = type.decode(reader);
-        room.take(reader.spent);
+        memory.take(reader.spent);
         return message;
       } finally {
-        room.spend(reader.work);
+        memory.spend(reader.work);
       }
     },
   };
@@ -148,19 +148,19 @@ const { uint32: readUint32 } = new BinaryReader(nothing);
 /**
  * Decodes a message for the code of src/gen, which passes one reader to all nested messages. It throws INTERNAL for
  * strings that are not UTF-8, as the specification requires (each invalid byte would become three), and
- * BecomesTooMuch as soon as the message takes more than `most` bytes.
+ * BecomesTooMuch as soon as the message takes more than `maxBytes` bytes.
  */
 export class CountingReader extends BinaryReader {
   readonly #bytes: Buffer;
-  readonly #most: number;
+  readonly #maxBytes: number;
   #skipped = 0;
   /** The memory that the message takes so far, in bytes. */
   spent = 0;
 
-  constructor(bytes: Buffer, most: number) {
+  constructor(bytes: Buffer, maxBytes: number) {
     super(bytes, decodeUtf8);
     this.#bytes = bytes;
-    this.#most = most;
+    this.#maxBytes = maxBytes;
     this.uint32 = readCounted;
   }
 
@@ -172,7 +172,7 @@ export class CountingReader extends BinaryReader {
   /** Throws if the limit is exceeded. */
   spend(bytes: number): void {
     this.spent += bytes;
-    if (this.spent > this.#most) throw new BecomesTooMuch(this.#most);
+    if (this.spent > this.#maxBytes) throw new BecomesTooMuch(this.#maxBytes);
   }
 
   override string(): string {
@@ -266,7 +266,7 @@ export class CountingReader extends BinaryReader {
 
   /** They take no memory but time, and may be one byte each. */
   #countSkipped(): void {
-    if (++this.#skipped > this.#most / skippedCost) throw new BecomesTooMuch(this.#most);
+    if (++this.#skipped > this.#maxBytes / skippedCost) throw new BecomesTooMuch(this.#maxBytes);
   }
 
   #advance(bytes: number): void {
@@ -296,7 +296,7 @@ function isWhole(text: string): boolean {
 
 /** The caller may have sent the replacement character itself. */
 function check(bytes: Uint8Array): void {
-  if (!isUtf8(bytes)) throw broken('a message with a string that is not UTF-8');
+  if (!isUtf8(bytes)) throw malformed('a message with a string that is not UTF-8');
 }
 
 /** A Buffer view of the same bytes. */

@@ -28,7 +28,7 @@ export interface Done {
   /** Further details of a row. */
   note: string;
   /** Violated expectations. */
-  wrong: string[];
+  failures: string[];
 }
 
 /** Not the honest client's, as the server distinguishes peers by address. */
@@ -72,7 +72,7 @@ export class Line {
   }
 
   /** Bytes of DATA that the first stream may send. */
-  get room(): number {
+  get sendable(): number {
     return Math.min(this.#connectionWindow, this.#streamWindow);
   }
 
@@ -126,7 +126,7 @@ export class Hostile {
   /** The duration of a rate, or of open calls, in milliseconds. */
   readonly rateMs: number;
   note = '';
-  readonly wrong: string[] = [];
+  readonly failures: string[] = [];
   readonly #lines = new Set<Line>();
   readonly #flooders = new Set<Flooder>();
   readonly #start = performance.now();
@@ -171,7 +171,7 @@ export class Hostile {
         if (first) socket.write(first);
         for (let round = 0; !isOver() && !socket.closed;) {
           if (socket.writableLength > maxQueued) await next('drain', socket, end);
-          else if (line.room < takes) await next('data', socket, end);
+          else if (line.sendable < takes) await next('data', socket, end);
           else {
             socket.write(again(round++));
             line.take(takes);
@@ -223,7 +223,7 @@ export class Hostile {
     await until(() => this.#flooders.size === 0 && this.#lines.size === 0, connectMs);
     const { bytesSent, connected, closed, ended } = this.#counts;
     const took = performance.now() - this.#start;
-    return { bytesSent, connected, closed, ended, took, note: this.note, wrong: this.wrong };
+    return { bytesSent, connected, closed, ended, took, note: this.note, failures: this.failures };
   }
 
   #dial(hello: Buffer = wideOpen): Line {

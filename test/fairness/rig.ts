@@ -10,34 +10,34 @@ import { deadlineMs, type HonestOrder, type Seen, sum, type Times } from './hone
 import type { Done } from './hostile.ts';
 import type { Red, Row } from './rows.ts';
 
-/** What the attacker is told. */
+/** The parameters of an attack. */
 export interface AttackOrder {
   row: string;
   port: number;
   pid: number;
-  /** How long a rate is kept up; see Hostile. */
+  /** The duration of a rate in milliseconds; see Hostile. */
   ms?: number;
 }
 
-/** One attack, and what the honest client has seen before it, meanwhile, and afterwards. */
+/** One attack, and what the honest client saw before, during and after it. */
 export interface Round {
   without: Seen;
   during: Seen;
   after: Seen;
   done: Done;
-  /** The most memory that the server has had, in MiB. */
+  /** The peak memory of the server in MiB. */
   peak: number;
-  /** Processor time of the server from the beginning of the attack on. */
+  /** The processor time of the server since the attack began, in milliseconds. */
   cpuMs: number;
-  /** How many processes want a processor of this machine, on average of a minute. */
+  /** The load average of the machine over one minute. */
   load: number;
-  /** None where the row holds. */
-  wrong: readonly Wrong[];
+  /** Empty if the row passes. */
+  failures: readonly Failure[];
 }
 
-/** Something that an honest client should not see. */
-export interface Wrong {
-  /** A call or probe took too long, or was not answered OK; the row's own rule is broken; or there is no server left. */
+/** A reason why a round does not pass. */
+export interface Failure {
+  /** A call or probe was slow or not answered OK, the row's own rule was violated, or the server process ended. */
   kind: Red | 'ended';
   what: string;
 }
@@ -46,20 +46,20 @@ const startMs = 10_000;
 const warmUpMs = 1000;
 const settleMs = 500;
 const attackMs = 60_000;
-/** The honest client answers once what it has asked is answered. */
-const takeMs = 2 * deadlineMs + 5000;
-/** Other calls may take so long, */
+/** The honest client reports after its pending calls have ended, in milliseconds. */
+const reportMs = 2 * deadlineMs + 5000;
+/** The maximum latency in milliseconds of calls and probes during an attack ... */
 const boundMs = 150;
-/** or so many times what they take without the attack. */
+/** ... or, if that is higher, this multiple of the slowest one without the attack. */
 const boundTimes = 3;
 
-/** Milliseconds of the parts of a round. */
+/** The durations of the parts of a round. */
 interface Pace {
-  /** How long a rate is kept up; see Hostile. */
+  /** The duration of a rate; see Hostile. */
   rateMs?: number;
-  /** Before the attack: a longer time has a higher worst call, and so a bound that is no lower. */
+  /** Before the attack. A longer time may find a slower call, which raises the bound. */
   quietMs?: number;
-  /** Afterwards, for the table alone. */
+  /** After the attack; the result appears only in the table. */
   afterMs?: number;
 }
 
@@ -68,7 +68,7 @@ interface MeasureOptions extends Pace {
   untilGreen?: boolean;
 }
 
-/** Attacks up to so many servers as a row has it, and no more once it holds. */
+/** Runs up to `rounds` rounds of a row; with `untilGreen`, stops after the first that passes. */
 export async function measure(
   row: Row,
   { rounds, untilGreen = false, ...pace }: MeasureOptions,
@@ -77,12 +77,12 @@ export async function measure(
   while (all.length < rounds) {
     const round = await play(row, pace);
     all.push(round);
-    if (untilGreen && news(row, round).length === 0) break;
+    if (untilGreen && unexpected(row, round).length === 0) break;
   }
   return all;
 }
 
-/** Attacks a new server: one that has been attacked before has compiled what it needs for that. */
+/** Attacks a new server, because after one attack V8 has compiled the code that the next would need. */
 async function play(row: Row, { rateMs, quietMs = 2000, afterMs = 1000 }: Pace): Promise<Round> {
   using program = install();
   const served = await program.serve([], { env: settings(row) });
@@ -103,9 +103,9 @@ async function play(row: Row, { rateMs, quietMs = 2000, afterMs = 1000 }: Pace):
   const during = await seen(settleMs);
   const after = await seen(afterMs);
 
-  const wrong = judge(without, during);
-  wrong.push(...done.wrong.map((what): Wrong => ({ kind: 'own', what })));
-  if (!isAlive) wrong.push({ kind: 'ended', what: 'the server has ended' });
+  const failures = judge(without, during);
+  failures.push(...done.failures.map((what): Failure => ({ kind: 'own', what })));
+  if (!isAlive) failures.push({ kind: 'ended', what: 'the server has ended' });
   return {
     without,
     during,
@@ -114,49 +114,52 @@ async function play(row: Row, { rateMs, quietMs = 2000, afterMs = 1000 }: Pace):
     peak: isAlive ? peakMemory(pid) / 1024 ** 2 : 0,
     cpuMs: isAlive ? cpuTime(pid) - cpu : 0,
     load: loadavg()[0] ?? 0,
-    wrong,
+    failures,
   };
 
-  /** What has been seen since the last time, and is in so many milliseconds more. */
+  /** Waits, and returns what the honest client has seen since the previous report. */
   async function seen(ms: number): Promise<Seen> {
     await sleep(ms);
-    return honest.ask('take', takeMs);
+    return honest.ask('take', reportMs);
   }
 }
 
-/** What is wrong with a round, and is not known of its row. */
-export function news({ known = [] }: Row, { wrong }: Round): string[] {
-  return wrong.flatMap(({ kind, what }) =>
+/** The failures of a round that are not known failures of its row. */
+export function unexpected({ known = [] }: Row, { failures }: Round): string[] {
+  return failures.flatMap(({ kind, what }) =>
     kind !== 'ended' && known.includes(kind) ? [] : [what],
   );
 }
 
-/** The round with least that is wrong, and then with the least worst call. */
+/** The round with the fewest failures; of several, the one with the lowest maximum latency. */
 export function best(rounds: readonly Round[]): Round | undefined {
   const worst = ({ during }: Round) => Math.max(during.calls.worst, during.probes.worst);
-  return rounds.toSorted((a, b) => a.wrong.length - b.wrong.length || worst(a) - worst(b))[0];
+  return rounds.toSorted((a, b) => a.failures.length - b.failures.length || worst(a) - worst(b))[0];
 }
 
-function judge(without: Seen, during: Seen): Wrong[] {
-  const wrong: Wrong[] = [];
+function judge(without: Seen, during: Seen): Failure[] {
+  const failures: Failure[] = [];
   for (const whose of ['calls', 'probes'] as const) {
-    const most = Math.max(boundMs, boundTimes * without[whose].worst);
+    const bound = Math.max(boundMs, boundTimes * without[whose].worst);
     const { worst, refused } = during[whose];
-    if (worst > most) {
-      wrong.push({
+    if (worst > bound) {
+      failures.push({
         kind: 'waits',
-        what: `${whose}: ${worst.toFixed(0)} ms, above ${most.toFixed(0)}`,
+        what: `${whose}: ${worst.toFixed(0)} ms, above ${bound.toFixed(0)}`,
       });
     }
     const count = sum(Object.values(refused));
     if (count > 0) {
-      wrong.push({ kind: 'refused', what: `${whose}: ${count} refused (${codes(during[whose])})` });
+      failures.push({
+        kind: 'refused',
+        what: `${whose}: ${count} refused (${codes(during[whose])})`,
+      });
     }
   }
-  return wrong;
+  return failures;
 }
 
-/** How often what a call ended with came. */
+/** Formats the number of failed calls by status or other reason. */
 export function codes({ refused }: Times): string {
   return Object.entries(refused)
     .map(([code, count]) => `${count} × ${code}`)

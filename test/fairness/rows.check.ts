@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { goFirst } from './helper.ts';
-import { best, measure, news } from './rig.ts';
+import { best, measure, unexpected } from './rig.ts';
 import { rows } from './rows.ts';
 import { addRow, createRowTable, lineOf } from './table.ts';
 
@@ -21,12 +21,12 @@ for (const row of rows) {
     const rate = row.isCounted ? {} : { rateMs };
     const played = await measure(row, { rounds: maxRounds, untilGreen: true, ...pace, ...rate });
 
-    const fine = played.find((round) => news(row, round).length === 0);
+    const fine = played.find((round) => unexpected(row, round).length === 0);
     const round = fine ?? best(played) ?? assert.fail('was not played');
     addRow(table, row, round);
     t.diagnostic(`${name}: ${lineOf(round)}`);
-    const healed = known.filter((red) => !round.wrong.some(({ kind }) => kind === red));
+    const healed = known.filter((red) => !round.failures.some(({ kind }) => kind === red));
     if (healed.length > 0) t.diagnostic(`${name} is no longer red by "${healed.join('", "')}"`);
-    assert.deepEqual(news(row, round), []);
+    assert.deepEqual(unexpected(row, round), []);
   });
 }

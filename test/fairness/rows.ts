@@ -26,7 +26,7 @@ import { cpuTime } from '../support/cpu.ts';
 import { dialSession, sum, unary } from './honest.ts';
 import { type Hostile, type Stream, until } from './hostile.ts';
 
-/** How a row may fail: honest calls wait, or are refused, or the row's own rule is broken. */
+/** How a row may fail: honest calls wait, or are refused, or the row's own rule is violated. */
 export type Red = 'waits' | 'refused' | 'own';
 
 /** What one peer sends, while another one is honest. */
@@ -457,7 +457,7 @@ async function echo(hostile: Hostile): Promise<void> {
   const [ofTime, ofCpu] = [lastOfBest(oks), lastOfBest(rates)];
   if (ofTime < minOfMost || Math.max(ofTime, ofCpu) < minOfBest) {
     const part = `${ofTime.toFixed(2)} of the best, ${ofCpu.toFixed(2)} a CPU second`;
-    hostile.wrong.push(`${clients.at(-1)} clients have ${part}`);
+    hostile.failures.push(`${clients.at(-1)} clients have ${part}`);
   }
 }
 
@@ -495,5 +495,5 @@ async function upload(hostile: Hostile): Promise<void> {
   const lost = sum(lines.map(({ ended }) => ended));
   const fine = statuses.filter((status) => status === '0').length;
   hostile.note = `${fine} of 3 uploads OK (${statuses.join(', ')}), ${lost} holders given up`;
-  if (fine < 3) hostile.wrong.push(`${fine} of 3 uploads OK`);
+  if (fine < 3) hostile.failures.push(`${fine} of 3 uploads OK`);
 }

@@ -9,7 +9,7 @@ export function createRowTable(): Table {
 
 /** Adds the best round of a row. */
 export function addRow(table: Table, { name }: Row, round: Round): void {
-  const { without, during, after, done, peak, cpuMs, load, wrong } = round;
+  const { without, during, after, done, peak, cpuMs, load, failures } = round;
   const pair = (pick: (seen: Round['during']) => number) =>
     `${ms(pick(without))} / ${ms(pick(during))}`;
   table.set(name, 'sent', bytes(done.bytesSent));
@@ -41,21 +41,21 @@ export function addRow(table: Table, { name }: Row, round: Round): void {
   table.set(name, 'CPU', ms(cpuMs));
   table.set(name, 'lag', ms(during.lag));
   table.set(name, 'load', load.toFixed(1));
-  const kinds = [...new Set(wrong.map(({ kind }) => kind))];
-  const verdict = wrong.length === 0 ? 'holds' : `RED (${kinds.join(', ')})`;
+  const kinds = [...new Set(failures.map(({ kind }) => kind))];
+  const verdict = failures.length === 0 ? 'holds' : `RED (${kinds.join(', ')})`;
   table.set(name, '', [verdict, done.note].filter(Boolean).join(': '));
 }
 
 /** A round as one line. */
 export function lineOf(round: Round): string {
-  const { done, during, wrong } = round;
+  const { done, during, failures } = round;
   const { bytesSent, connected, closed, ended, took } = done;
   return [
     `${bytes(bytesSent)} in ${ms(took)} ms`,
     `${connected} connections (${closed} closed)`,
     `${ended} calls ended`,
     `worst ${ms(during.calls.worst)} ms, probe ${ms(during.probes.worst)} ms`,
-    ...(wrong.length > 0 ? [`RED: ${wrong.map(({ what }) => what).join('; ')}`] : ['holds']),
+    ...(failures.length > 0 ? [`RED: ${failures.map(({ what }) => what).join('; ')}`] : ['holds']),
     ...(done.note ? [done.note] : []),
   ].join(', ');
 }

@@ -1,4 +1,4 @@
-"""The same bytes to src/engine/http2, to node:http2 and to Go's x/net/http2: test/differential, with Go's part."""
+"""Runs test/differential with Go's x/net/http2, beside src/engine/http2 and node:http2."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import unittest
 
 from harness import foreign, project, run_tests
 
-#: Sequences of frames in any order; `npm test` has fewer, and without Go.
+#: The number of random frame sequences; `npm test` runs fewer, and without Go.
 SESSIONS = "3000"
 
 
@@ -14,7 +14,7 @@ class Differential(unittest.TestCase):
     def test_every_difference_is_in_the_list(self):
         tests = project / "test/differential/differential.test.ts"
         env = {"FUZZ_SESSIONS": SESSIONS, **os.environ, "X_NET": str(foreign / "bin/x_net")}
-        # What another run of tests says to those within it is not for this one.
+        # This variable would make the nested run report to an outer test runner.
         env.pop("NODE_TEST_CONTEXT", None)
         ran = subprocess.run(
             ["node", "--test", tests], cwd=project, env=env, capture_output=True, text=True, timeout=150

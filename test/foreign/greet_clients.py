@@ -1,4 +1,4 @@
-"""The greet guide's clients: all four kinds of call, in the words of both families."""
+"""The greet guide's clients: all four kinds of calls, with the method names of both families."""
 
 import queue
 
@@ -62,7 +62,7 @@ class Greet(GuideCase):
         self.assert_replies(getattr(self.stub, method), requests, expected)
 
     def assert_conversation(self, method, end):
-        """The next request is not sent before this one's reply has come."""
+        """Sends each request after the reply to the previous one."""
         requests = queue.SimpleQueue()
         replies = method(iter(requests.get, None), timeout=BOUND)
         for name in ("Keys", UNICODE, ""):

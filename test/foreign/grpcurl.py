@@ -1,4 +1,4 @@
-"""grpcurl with no .proto file: all it knows of the services, reflection has told it."""
+"""grpcurl without .proto files: it learns about the services by reflection."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from services import SERVICES
 
 args = arguments(addr="HOST:PORT of the server")
 
-#: grpcurl's exit code for a status is this and the status.
+#: grpcurl's exit code is the sum of this number and the status code.
 STATUS = 64
 DEADLINE_EXCEEDED = 4
 NOT_IMPLEMENTED = 12
@@ -72,7 +72,7 @@ SECURITY = ("-cacert", AUTHORITY) if AUTHORITY else ("-plaintext",)
 
 
 def grpcurl(*words, code=0):
-    """What grpcurl prints. Its flags stand before the address, its verb or the method after it."""
+    """Runs grpcurl and returns its output. Flags precede the address; the verb or method follows it."""
     flags = () if words[0] in ("list", "describe") else words[:-1]
     verb = words[len(flags) :]
     ran = subprocess.run(
@@ -86,12 +86,12 @@ def grpcurl(*words, code=0):
 
 
 def listed(service):
-    """A service's methods as one calls them: SERVICE/METHOD."""
+    """Returns the methods of a service as SERVICE/METHOD."""
     return ["/".join(name.rsplit(".", 1)) for name in grpcurl("list", service).splitlines()]
 
 
 def comments_of(service):
-    """The comments between a service's braces in its .proto file."""
+    """Returns the comments within a service in its .proto file."""
     package, _, name = service.rpartition(".")
     for path in (project / "proto").rglob("*.proto"):
         text = path.read_text()

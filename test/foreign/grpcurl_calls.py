@@ -1,4 +1,4 @@
-"""One call of every method: the requests, and the replies as grpcurl prints them."""
+"""One call of each method: the requests, and the replies as grpcurl prints them."""
 
 from socket import gethostname
 from unittest.mock import ANY
@@ -15,9 +15,9 @@ ANSWERED = {
     "allExtensionNumbersResponse": {"baseTypeName": "greet.HelloRequest"},
 }
 
-#: Ended by their client alone: grpcurl's deadline.
+#: Methods whose calls end only by grpcurl's deadline.
 ENDLESS = ("grpc.health.v1.Health/Watch", "xds.service.orca.v3.OpenRcaService/StreamCoreMetrics")
-#: In a contract, and served by nobody.
+#: Declared in a proto, but not served.
 UNIMPLEMENTED = ("grpc.testing.TestService/UnimplementedCall",)
 
 
@@ -26,7 +26,7 @@ def message(*texts):
 
 
 def payload(size):
-    """So many zeros; three make four characters."""
+    """Returns `size` zero bytes in base64."""
     return {"payload": {"body": "AAAA" * (size // 3)}}
 
 

@@ -1,10 +1,10 @@
-"""Reads what grpcurl prints."""
+"""Parses the output of grpcurl."""
 
 import json
 
 
 def json_values(text):
-    """The values of a text that holds one after the other."""
+    """Yields the JSON values in a text, which follow each other without separators."""
     decoder = json.JSONDecoder()
     while text := text.lstrip():
         value, end = decoder.raw_decode(text)

@@ -1,4 +1,4 @@
-"""A guide's client as a test, on each of the two addresses that the guides dial."""
+"""The base of tests with a guide's client, for both addresses that the guides dial."""
 
 import unittest
 
@@ -7,12 +7,12 @@ from harness import BOUND, arguments, channel_to
 
 args = arguments(addr="HOST:PORT of most guides", sample_addr="HOST:PORT of the sample guide")
 
-#: What a name may hold: several bytes a character, several characters a sign, and controls.
+#: Multi-byte characters, a grapheme of several characters, and control characters.
 UNICODE = 'Zoë 世界 👩‍🚀 \0\r\n"\\'
 
 
 class GuideCase(unittest.TestCase):
-    """Has the guide's `stub`; the reply to a call must be the expected message, to the byte."""
+    """Provides the guide's `stub`. Compares replies with the expected messages byte by byte."""
 
     stub_class = None
     address = None
@@ -24,10 +24,10 @@ class GuideCase(unittest.TestCase):
         cls.stub = cls.stub_class(cls.channel)
 
     def assert_replies(self, method, request, *expected):
-        """A request is a message, or a list of them for a method that takes a stream."""
+        """Calls a method with a message, or with a list of messages if the client streams."""
         reply = method(iter(request) if isinstance(request, list) else request, timeout=BOUND)
         replies = list(reply) if isinstance(reply, grpc.RpcContext) else [reply]
-        # Bytes keep what the .proto does not name: messages that compare equal might not be.
+        # Messages with different unknown fields compare equal, but their bytes differ.
         self.assertEqual(
             [each.SerializeToString() for each in replies],
             [each.SerializeToString() for each in expected],
@@ -36,7 +36,7 @@ class GuideCase(unittest.TestCase):
 
 
 def on_both_addresses(*cases):
-    """A suite with every test of these cases, once for each address."""
+    """Returns a suite that runs every test of these cases once for each address."""
     suite = unittest.TestSuite()
     for case in cases:
         for where, address in (("addr", args.addr), ("sample_addr", args.sample_addr)):

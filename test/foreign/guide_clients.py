@@ -1,4 +1,4 @@
-"""The clients of the four guides with one unary call each; the fifth is in greet_clients.py."""
+"""The clients of the four guides that have one unary method; greet_clients.py tests the fifth guide."""
 
 from guide_case import UNICODE, GuideCase, on_both_addresses
 from harness import run_tests

@@ -1,4 +1,4 @@
-"""Where the greet guide's streams end: at their bounds, at the deadline, at the client's wish."""
+"""The ends of the greet guide's streams: by limits, by deadlines, and by cancellation."""
 
 import time
 
@@ -9,8 +9,8 @@ from stubs import stubs
 
 greet_pb2, greet_pb2_grpc = stubs("greet")
 
-MOST_MESSAGES = 10_000
-MOST_BYTES = 1024 * 1024
+MAX_MESSAGES = 10_000
+MAX_BYTES = 1024 * 1024
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -18,24 +18,24 @@ class Greet(GuideCase):
     stub_class = greet_pb2_grpc.GreeterStub
 
     def test_chatty_clients_may_send_10000_messages(self):
-        requests = [request(str(i)) for i in range(MOST_MESSAGES)]
+        requests = [request(str(i)) for i in range(MAX_MESSAGES)]
         for method in self.chatty():
             self.assertEqual(list(method(iter(requests), timeout=BOUND).request), requests)
 
     def test_chatty_clients_may_not_send_10001_messages(self):
-        requests = [request(str(i)) for i in range(MOST_MESSAGES + 1)]
+        requests = [request(str(i)) for i in range(MAX_MESSAGES + 1)]
         for method in self.chatty():
             self.assert_code(EXHAUSTED, method, iter(requests))
 
     def test_chatty_clients_may_send_1_mib(self):
         for method in self.chatty():
-            full = sized(MOST_BYTES)
+            full = sized(MAX_BYTES)
             self.assertEqual(list(method(iter([full]), timeout=BOUND).request), [full])
 
     def test_chatty_clients_may_not_send_more_than_1_mib(self):
         for method in self.chatty():
-            self.assert_code(EXHAUSTED, method, iter([sized(MOST_BYTES + 1)]))
-            self.assert_code(EXHAUSTED, method, iter([sized(MOST_BYTES // 2)] * 3))
+            self.assert_code(EXHAUSTED, method, iter([sized(MAX_BYTES + 1)]))
+            self.assert_code(EXHAUSTED, method, iter([sized(MAX_BYTES // 2)] * 3))
 
     def test_a_deadline_ends_the_parrot(self):
         for method in self.parrots():
@@ -68,7 +68,7 @@ class Greet(GuideCase):
         return raised.exception
 
     def assert_ends(self, call, code):
-        """Ends with the code, and at once; returns how many replies came first."""
+        """Asserts that a call ends with the code, without delay. Returns the number of replies before that."""
         start = time.monotonic()
         replies = 0
         with self.assertRaises(grpc.RpcError) as raised:
@@ -84,7 +84,7 @@ def request(name):
 
 
 def sized(size):
-    """A request that is this many bytes on the wire."""
+    """Returns a request of `size` encoded bytes."""
     whole = greet_pb2.HelloRequest(name="x" * size)
     head = whole.ByteSize() - size
     message = greet_pb2.HelloRequest(name="x" * (size - head))

@@ -1,4 +1,4 @@
-"""What every file of clients needs: its arguments, and a run of its tests that counts truly."""
+"""Functions that all client tests share: channels, arguments, and a test run that counts results."""
 
 import argparse
 import os
@@ -12,14 +12,14 @@ import grpc
 project = Path(__file__).resolve().parents[2]
 foreign = Path(os.environ.get("FOREIGN") or Path.home() / ".cache/greeter-foreign")
 
-#: Seconds within which anything at all must have happened.
+#: The maximum duration of any single wait, in seconds.
 BOUND = 10
-#: Seconds for all the tests of a file; with more, one of them hangs.
-MOST_SECONDS = 180
+#: The maximum duration of all tests of a file, in seconds.
+MAX_SECONDS = 180
 
 
 def channel_to(address):
-    """A channel to a server, over TLS where FOREIGN_TLS_CA names who signed its certificate."""
+    """Returns a channel to a server. It uses TLS if FOREIGN_TLS_CA names a CA certificate."""
     if authority := os.environ.get("FOREIGN_TLS_CA"):
         credentials = grpc.ssl_channel_credentials(Path(authority).read_bytes())
         return grpc.secure_channel(address, credentials)
@@ -27,7 +27,7 @@ def channel_to(address):
 
 
 def arguments(**flags):
-    """Reads the flags named, each with its help, all of them required; unittest gets the rest."""
+    """Parses required flags, given with their help texts. The other arguments are left for unittest."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for name, text in flags.items():
         parser.add_argument(f"--{name.replace('_', '-')}", required=True, help=text)
@@ -36,17 +36,17 @@ def arguments(**flags):
     return known
 
 
-def run_tests(most_seconds=MOST_SECONDS):
-    """Runs the tests of the file that was started; exits 0 when there are some and all passed."""
-    # Both through KeyboardInterrupt, so that what was started is ended on the way out.
+def run_tests(max_seconds=MAX_SECONDS):
+    """Runs the tests of the main file. Exits with 0 if at least one test ran and all passed."""
+    # Both signals raise KeyboardInterrupt, so that cleanups end child processes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.alarm(most_seconds)
+    signal.alarm(max_seconds)
     runner = unittest.TextTestRunner(resultclass=Counted)
     result = unittest.main(testRunner=runner, exit=False).result
 
-    # A file without tests has failed: something kept them from being found.
-    failed = len(result.unhappy) or int(result.passed == 0)
+    # A run without tests is a failure.
+    failed = len(result.failed) or int(result.passed == 0)
     print(f"{Path(sys.argv[0]).name}: {result.passed} passed, {failed} failed", flush=True)
     if results := os.environ.get("FOREIGN_RESULTS"):
         Path(results).write_text(f"{result.passed} {failed}\n")
@@ -54,12 +54,12 @@ def run_tests(most_seconds=MOST_SECONDS):
 
 
 class Counted(unittest.TextTestResult):
-    """Counts every test once, as passed or as unhappy: failed, broken or skipped."""
+    """Counts each test once: as passed, or as failed if it failed, raised an error or was skipped."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.passed = 0
-        self.unhappy = set()
+        self.failed = set()
 
     def addSuccess(self, test):
         super().addSuccess(test)
@@ -67,17 +67,17 @@ class Counted(unittest.TextTestResult):
 
     def addError(self, test, err):
         super().addError(test, err)
-        self.unhappy.add(test.id())
+        self.failed.add(test.id())
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
-        self.unhappy.add(test.id())
+        self.failed.add(test.id())
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
-        self.unhappy.add(test.id())
+        self.failed.add(test.id())
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
         if err is not None:
-            self.unhappy.add(test.id())
+            self.failed.add(test.id())

@@ -1,4 +1,4 @@
-"""The kubelet's prober, grpc-health-probe and `greeter health`: they must agree on a server's health."""
+"""The kubelet's prober, grpc-health-probe and `greeter health` must agree on a server's health."""
 
 import socket
 import unittest
@@ -60,8 +60,8 @@ class ServerThatServes(HealthCase):
         self.assert_exits(["missing"], probe=FAILURE, health=FAILED_CALL)
 
 
-class ServerThatLeaves(HealthCase):
-    """Its delay never ends here, so that no test has to hurry."""
+class ServerThatShutsDown(HealthCase):
+    """A server during its shutdown delay, which is longer than the tests."""
 
     @classmethod
     def setUpClass(cls):
@@ -83,7 +83,7 @@ class ServerThatLeaves(HealthCase):
         self.assert_serving("liveness")
 
 
-class ServerThatHasLeft(HealthCase):
+class ServerThatHasShutDown(HealthCase):
     def test_it_exits_0_by_itself_after_its_delay(self):
         server = Server(args.file, "--shutdown-delay", "6s")
         self.addCleanup(server.kill)
@@ -94,8 +94,8 @@ class ServerThatHasLeft(HealthCase):
         self.assert_exits([""], probe=FAILURE, health=NO_CONNECTION)
 
 
-class WithoutAnAnswer(unittest.TestCase):
-    """What both exit with where there is nobody to ask."""
+class NoResponse(unittest.TestCase):
+    """The exit codes of both programs if there is no response."""
 
     def test_no_address_is_a_bad_argument(self):
         self.assert_exits(BAD_ARGUMENTS)
@@ -121,7 +121,7 @@ class WithoutAnAnswer(unittest.TestCase):
 
 
 def health_codes(*flags):
-    """The exit codes of grpc-health-probe, and of ours."""
+    """Returns the exit codes of grpc-health-probe and of `greeter health`."""
     return [ran.returncode for ran in (original(*flags), greeter(args.file, *flags))]
 
 

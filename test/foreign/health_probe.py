@@ -1,4 +1,4 @@
-"""grpc-health-probe and `greeter health` on the same arguments: exit codes, and what they say."""
+"""grpc-health-probe and `greeter health` with the same arguments: exit codes and output."""
 
 import re
 import subprocess
@@ -19,11 +19,11 @@ from server import Server
 
 args = arguments(file="the built file")
 
-#: Nobody listens there.
+#: An address where no server listens.
 NOBODY = "127.0.0.1:1"
 
 
-#: Folders with cert.pem, which signs itself and is for this machine, and key.pem.
+#: Folders with cert.pem, a self-signed certificate for localhost, and key.pem.
 good = other = None
 
 
@@ -35,7 +35,7 @@ def setUpModule():
 
 
 class ProbeCase(unittest.TestCase):
-    """Every case is a line of arguments with the exit code that both programs have for it."""
+    """A case is a line of arguments, and the exit code that both programs must have for it."""
 
     def assert_exits(self, cases, before=(), **settings):
         lines = [[*before, *line.split()] for line in cases]
@@ -107,17 +107,17 @@ class Plaintext(ProbeCase):
                 self.assertEqual(ran.returncode, SERVING, ran.stderr)
                 self.server.wait_for(**{"request_id": name, "rpc.status_code": "OK"})
 
-    def test_the_status_in_words(self):
+    def test_the_status_is_printed(self):
         for ran in run_both("-addr", self.server.address):
             self.assertEqual(ran.stdout + ran.stderr, "status: SERVING\n")
 
-    def test_verbose_they_say_the_same(self):
+    def test_verbose_output_is_the_same(self):
         flags = ["-rpc-header", "authorization:secret", "-connect-timeout", "90s", "-v"]
         theirs, ours = run_both("-addr", self.server.address, *flags)
         self.assertEqual(without_times(ours), without_times(theirs))
         self.assertNotIn("secret", ours.stderr)
 
-    def test_a_proxy_is_not_for_this_machine(self):
+    def test_a_proxy_is_not_used_for_localhost(self):
         proxies = {"http_proxy": f"http://{NOBODY}", "https_proxy": f"http://{NOBODY}"}
         self.assert_exits({f"-addr localhost:{self.server.port}": SERVING}, **proxies)
 
@@ -128,7 +128,7 @@ class Tls(ProbeCase):
         cls.server = Server(args.file, *tls_flags(good))
         cls.addClassCleanup(cls.server.kill)
 
-    def test_whom_they_trust(self):
+    def test_server_certificates(self):
         port, trust = self.server.port, f"-tls -tls-ca-cert {good}/cert.pem"
         cases = {
             f"-addr localhost:{port} {trust}": SERVING,
@@ -144,11 +144,11 @@ class Tls(ProbeCase):
         }
         self.assert_exits(cases)
 
-    def test_the_authorities_of_the_system(self):
+    def test_the_system_certificate_authorities(self):
         cases = {f"-addr localhost:{self.server.port} -tls": SERVING}
         self.assert_exits(cases, SSL_CERT_FILE=f"{good}/cert.pem")
 
-    def test_verbose_they_say_the_same(self):
+    def test_verbose_output_is_the_same(self):
         trust = ["-tls", "-tls-ca-cert", f"{good}/cert.pem"]
         theirs, ours = run_both("-addr", self.server.address, "-v", *trust)
         self.assertEqual(without_times(ours), without_times(theirs))
@@ -161,7 +161,7 @@ class MutualTls(ProbeCase):
         cls.server = Server(args.file, *tls_flags(good), *authority)
         cls.addClassCleanup(cls.server.kill)
 
-    def test_who_they_are(self):
+    def test_client_certificates(self):
         cases = {
             f"{client_flags(good)}": SERVING,
             f"{client_flags(good)} -gzip -service readiness": SERVING,
@@ -173,9 +173,9 @@ class MutualTls(ProbeCase):
 
 
 class Arguments(ProbeCase):
-    """What needs no server."""
+    """Cases that need no server."""
 
-    def test_what_they_refuse(self):
+    def test_invalid_arguments(self):
         tls = "-tls -tls-no-verify"
         lines = [
             "-missing",
@@ -219,7 +219,7 @@ class Arguments(ProbeCase):
     def test_the_version(self):
         self.assert_exits({"-version": SERVING, "-tls-no-verify -version -alts": SERVING})
 
-    def test_what_only_the_original_has_is_named(self):
+    def test_unsupported_flags_of_the_original_are_named(self):
         for flag in ("-alts", "-spiffe"):
             ran = greeter(args.file, "-addr", NOBODY, flag)
             self.assertEqual(ran.returncode, BAD_ARGUMENTS)
@@ -244,7 +244,7 @@ def run_both(*flags, **settings):
 
 
 def without_times(ran):
-    """All it says: what the original says on standard error alone, and each time it took as one."""
+    """Returns the output with durations masked. The original prints to standard error only."""
     return re.sub(r"(took |connect=|rpc=)[\d.]+(µs|ms|s)", r"\1TIME", ran.stderr + ran.stdout)
 
 

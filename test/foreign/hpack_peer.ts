@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { createHpackDecoder } from '../../src/engine/http2/hpack/decoder.ts';
 import { encodeHeaders, encodeTableSizeUpdate } from '../../src/engine/http2/hpack/encoder.ts';
 
-// The codec's side of hpack_round_trip.py: one line of input per connection, and one line of output.
+// Runs our codec for hpack_round_trip.py: one line of input and one line of output per connection.
 for await (const line of createInterface({ input: process.stdin })) {
   const { decode, encode }: Connection = JSON.parse(line);
   console.log(JSON.stringify(decode ? decodeAll(decode) : encodeAll(encode ?? [])));

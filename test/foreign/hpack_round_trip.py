@@ -1,4 +1,4 @@
-"""Python's hpack and src/engine/http2/hpack: what one of them encodes, the other one decodes."""
+"""Python's hpack and src/engine/http2/hpack decode what the other encodes."""
 
 import json
 import random
@@ -8,7 +8,7 @@ import unittest
 from hpack import Decoder, Encoder, NeverIndexedHeaderTuple
 from harness import project, run_tests
 
-#: In each direction.
+#: The number of header lists in each direction.
 LISTS = 100_000
 LISTS_PER_CONNECTION = 1000
 
@@ -64,14 +64,14 @@ class HpackRoundTrip(unittest.TestCase):
         return json.loads(self.peer.stdout.readline() or '"our side has ended"')
 
     def assert_same(self, actual, expected):
-        # One list at a time: the difference of two connections is nothing to read.
+        # One list at a time keeps the failure message short.
         self.assertEqual(len(actual), len(expected), actual[:100])
         for ours, theirs in zip(actual, expected):
             self.assertEqual(ours, theirs)
 
 
 def connections():
-    """Other numbers each time; a failure says which ones."""
+    """Yields random generators; a failure prints the seed."""
     for _ in range(LISTS // LISTS_PER_CONNECTION):
         seed = random.randrange(2**32)
         try:
@@ -96,18 +96,18 @@ def value(chance):
 
 
 def marked(chance, fields):
-    """Some of them never indexed; as bytes, since hpack would make UTF-8 of text."""
+    """Marks some fields as never indexed. Returns bytes, because hpack encodes text as UTF-8."""
     for name, value in fields:
         pair = name.encode("latin-1"), value.encode("latin-1")
         yield NeverIndexedHeaderTuple(*pair) if chance.random() < 0.1 else pair
 
 
 def resize(chance, encoder):
-    """Now and then one or two other sizes of its table, which may be of 4096 octets."""
+    """Changes the table size once or twice at random; 4096 octets are the maximum."""
     sizes = chance.choices(TABLE_SIZES, k=chance.choice([1, 1, 2])) if chance.random() < 0.05 else []
-    # The larger one last: hpack 4.2.0 writes every size it was told, the last one or not ...
+    # Ascending, because hpack 4.2.0 writes every size that was set ...
     for size in sorted(sizes):
-        # ... and when it is told one twice, it forgets to write what changed before.
+        # ... and omits earlier changes if the same size is set twice.
         if 4096 >= size != encoder.header_table_size:
             encoder.header_table_size = size
 

@@ -1,4 +1,4 @@
-"""A test of src/engine/http2 alone: its echo, in a process of its own, over plain text and over TLS."""
+"""The base of tests of src/engine/http2 alone: an echo server in a separate process, with and without TLS."""
 
 import atexit
 import json
@@ -9,14 +9,14 @@ from harness import project
 
 
 class Http2Case(unittest.TestCase):
-    """Has `ports`: `plain` and `tls`."""
+    """Provides `ports`, with the keys `plain` and `tls`."""
 
     @classmethod
     def setUpClass(cls):
         cls.server = subprocess.Popen(
             ["node", project / "test/support/http2_echo.ts"], stdout=subprocess.PIPE, text=True
         )
-        # Even where a signal ends the tests.
+        # It also runs if a signal ends the tests.
         atexit.register(cls.server.kill)
         cls.addClassCleanup(cls.server.wait)
         cls.addClassCleanup(cls.server.stdout.close)

@@ -1,4 +1,4 @@
-"""curl and nghttp against src/engine/http2: every byte comes back, whatever the sizes and the windows."""
+"""curl and nghttp against src/engine/http2, with bodies and windows of many sizes."""
 
 import hashlib
 import random
@@ -11,8 +11,8 @@ from harness import run_tests
 from http2_case import Http2Case
 
 SIZES = [0, 1, 16_383, 16_384, 16_385, 65_535, 65_536, 1_000_000, 100_000_000]
-#: Bits of the windows of a stream and of the connection, for nghttp: N are 2^N - 1 bytes, and 30 the
-#: most it has. The third is how many bytes go through them; the connection's is 65,535 at first.
+#: The stream window and the connection window as nghttp takes them, and the size of the body. N bits are a window of
+#: 2^N - 1 bytes; 30 is the maximum. The connection window is 65,535 bytes at first.
 WINDOWS = [
     (1, 1, 3000),
     (1, 30, 3000),
@@ -58,7 +58,7 @@ class Http2Clients(Http2Case):
                 self.assert_same(got, pattern(size))
                 self.assert_same(sent, content(size))
 
-    def test_a_window_of_no_bytes_has_room_for_an_empty_body(self):
+    def test_an_empty_body_needs_no_window(self):
         self.assertEqual(self.nghttp("-w", 0, self.url(0)), b"")
 
     def test_trailers_and_informational_responses(self):
@@ -87,15 +87,15 @@ class Http2Clients(Http2Case):
             tables += ["--encoder-header-table-size", sizes[0]]
             self.assert_same(self.nghttp("-m", 20, *tables, self.url(0)), b"")
 
-    def test_nghttp_has_many_streams_at_once(self):
+    def test_nghttp_opens_many_streams_at_once(self):
         told = self.nghttp("-s", "-n", "-m", 1000, "-M", 1000, "-d", self.body(900), self.url())
 
         rows = re.findall(r"^ *\d+ .* (\d+) +(\w+) /$", told.decode(), re.MULTILINE)
         self.assertEqual(rows, [("200", "900")] * 1000)
 
-    def test_curl_has_many_streams_at_once(self):
+    def test_curl_opens_many_streams_at_once(self):
         connects = self.curl(
-            # Over TLS: in plain text this curl (7.88) breaks off any HTTP/2 server's streams.
+            # Over TLS, because this curl (7.88) aborts parallel plaintext HTTP/2 streams with any server.
             *["--parallel", "--parallel-max", 100, "-o", self.folder / "#1"],
             *["-w", "%{num_connects}\n", self.url("[10000-10299]", tls=True)],
         )
@@ -111,7 +111,7 @@ class Http2Clients(Http2Case):
         return self.run_client("nghttp", "-y", "--no-dep", *arguments)
 
     def run_client(self, *command):
-        """Gives what it has printed; fails when it has failed, or complains."""
+        """Returns the output. Fails on a non-zero exit code or any message on standard error."""
         ran = subprocess.run([str(each) for each in command], capture_output=True)
         self.assertEqual((ran.returncode, ran.stderr), (0, b""), command)
         return ran.stdout
@@ -121,25 +121,25 @@ class Http2Clients(Http2Case):
         return f"{scheme}://127.0.0.1:{port}/{path}"
 
     def body(self, size):
-        """A file of so many bytes, as curl and nghttp want to be told of it."""
+        """Returns the path of a file with `size` bytes."""
         path = self.folder / f"{size}.body"
         if not path.exists():
             path.write_bytes(content(size))
         return path
 
     def assert_same(self, received, expected):
-        # The bytes themselves would be no message that anybody reads.
+        # The bytes would make an unreadable failure message.
         self.assertEqual(len(received), len(expected))
         self.assertEqual(hashlib.sha256(received).digest(), hashlib.sha256(expected).digest())
 
 
 def content(size):
-    """What is sent: bytes in no order, the same each time."""
+    """Returns reproducible random bytes."""
     return random.Random(size).randbytes(size)
 
 
 def pattern(size):
-    """What the echo answers to GET /SIZE."""
+    """Returns the echo server's response body to GET /SIZE."""
     return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 

@@ -1,4 +1,4 @@
-"""h2spec against src/engine/http2, over plain text and TLS."""
+"""h2spec against src/engine/http2, with and without TLS."""
 
 from h2spec_case import assert_all_pass
 from harness import run_tests

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}, from PyPI and the Go
-# module proxy, and a client of ours in Rust with crates.io's tonic; curl and nghttp come from
-# Debian's packages, gRPC's interop clients from interop/install.sh, what calls at rate from
-# rate/install.sh, what calls over TLS alone from tls/install.sh. What is there in the pinned version
-# is left as it is; a changed pin reinstalls. test/foreign/install.sh kubelet_probe installs that alone.
+# Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}: packages from PyPI and the Go
+# module proxy, our own Rust client with tonic from crates.io, and curl and nghttp from Debian. gRPC's interop
+# clients are installed by interop/install.sh, load generators and proxies by rate/install.sh, and TLS clients by
+# tls/install.sh. A client that is installed in its pinned version is kept; a changed pin reinstalls it.
+# test/foreign/install.sh kubelet_probe installs that client only.
 set -euo pipefail
 
 # renovate: go github.com/fullstorydev/grpcurl
@@ -16,7 +16,7 @@ project=$(cd "$here/../.." && pwd)
 source "$here/parts.sh"
 
 main() {
-  # Runs side by side have one that installs.
+  # Only one of several concurrent runs installs.
   exec 8>"$foreign/lock"
   flock 8
   if [ $# -gt 0 ]; then
@@ -29,7 +29,7 @@ main() {
 
   once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
   local python=$!
-  # A failure below must not leave it running behind our back.
+  # If a command below fails, wait for the background job before exiting.
   trap wait EXIT
   once grpcurl "$GRPCURL" bin/grpcurl go_grpcurl
   kubelet_probe
@@ -46,7 +46,7 @@ main() {
   "$here/tls/install.sh"
 }
 
-# rustup looks for what it has installed in HOME, where it need not be.
+# rustup expects its toolchains in HOME, but they may be elsewhere.
 find_rust() {
   local home
   home=$(realpath "$(dirname "$(command -v cargo)")/../../.rustup")
@@ -61,7 +61,7 @@ go_grpcurl() {
   quiet_go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$GRPCURL"
 }
 
-# What image/check needs of it.
+# image/check needs only this client.
 kubelet_probe() {
   need go
   once kubelet_probe "$(cat "$here"/kubelet_probe/{go.mod,go.sum,main.go})" bin/kubelet_probe go_kubelet_probe
@@ -79,12 +79,12 @@ go_h2spec() {
   (cd "$here/h2spec" && quiet_go install github.com/summerwind/h2spec/cmd/h2spec)
 }
 
-# With its own code, whichever Go's standard library has (since 1.27).
+# The tag selects x/net's own code instead of Go's standard library (since 1.27).
 go_x_net() {
   (cd "$here/x_net" && quiet_go install -tags http2legacy .)
 }
 
-# As docs/own_client.md has it, by the compiler of the virtual environment.
+# Follows docs/own_client.md, with the virtual environment's protoc.
 go_own_client() {
   GOFLAGS=-buildvcs=false "$foreign/venv/bin/python" "$here/own_client.py" --build-go "$foreign/bin/own_client_go"
 }
@@ -93,7 +93,7 @@ go_conformance() {
   (cd "$here/conformance" && quiet_go install connectrpc.com/conformance/cmd/connectconformance)
 }
 
-# Its target folder stays: what it depends on changes less often than itself.
+# The target folder is kept, because dependencies change less often than the client.
 cargo_tonic() {
   local to=$foreign/tonic
   mkdir -p "$to"

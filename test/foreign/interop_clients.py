@@ -1,6 +1,6 @@
-"""gRPC's own interop clients in six flavours, on both engines, in plain text and over TLS.
+"""gRPC's six interop clients, on both engines, with and without TLS.
 
-Every case of every client is a test, and all of them together are the tables of docs/interop.md.
+Every case of every client is a test. The results are the tables of docs/interop.md.
 """
 
 import socket
@@ -17,8 +17,8 @@ from server import Server
 args = arguments(file="the built file")
 
 ENGINES = ("direct", "grpc-js")
-#: Seconds for all the tests together.
-MOST_SECONDS = 1200
+#: The maximum duration of all tests, in seconds.
+MAX_SECONDS = 1200
 
 
 class Interop(unittest.TestCase):
@@ -29,7 +29,7 @@ class Interop(unittest.TestCase):
             for tls in (False, True):
                 served = SERVED if tls else ()
                 flags = ["--engine", engine, "--load-reports", "on" if tls else "off", *served]
-                # The largest request of the cases has 10 MiB.
+                # The largest request of the interop cases has 10 MiB.
                 server = Server(args.file, "--max-message-size", "16MiB", *flags)
                 cls.addClassCleanup(server.kill)
                 ports[engine, tls] = server.port
@@ -58,10 +58,10 @@ for each in runs(ENGINES):
     setattr(Interop, f"test_{each.client}_{each.case}_on_{each.engine}_{over}", tested(each))
 
 
-class Judging(unittest.TestCase):
-    """Servers that must not pass."""
+class FailuresAreNoticed(unittest.TestCase):
+    """Runs that must not count as passed."""
 
-    def test_every_client_fails_where_nothing_is_served(self):
+    def test_every_client_fails_without_the_service(self):
         server = Server(args.file, "--interop", "off")
         self.addCleanup(server.kill)
         for client in ("go", "java", "okhttp", "cpp", "python", "ruby"):
@@ -70,14 +70,14 @@ class Judging(unittest.TestCase):
                 self.assertFalse(result.passed)
                 self.assertIn("FAIL: exit", result.says)
 
-    def test_a_client_that_skips_a_case_has_not_passed_it(self):
+    def test_a_client_that_skips_a_case_does_not_pass(self):
         server = Server(args.file, "--interop", "off")
         self.addCleanup(server.kill)
         result = run_client("cpp", "client_compressed_unary", server.port, tls=False)
         self.assertFalse(result.passed)
         self.assertIn("skipped", result.says)
 
-    def test_a_client_that_waits_for_ever_has_not_passed(self):
+    def test_a_client_that_hangs_does_not_pass(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             result = run_client("go", "empty_unary", port, tls=False, seconds=1)
@@ -87,6 +87,6 @@ class Judging(unittest.TestCase):
 
 if __name__ == "__main__":
     try:
-        run_tests(MOST_SECONDS)
+        run_tests(MAX_SECONDS)
     finally:
         stop()

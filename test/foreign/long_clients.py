@@ -1,6 +1,6 @@
-"""Every client and proxy at rate, on both engines, in plain text and over TLS: docs/clients.md's table.
+"""All clients and proxies under load, on both engines, with and without TLS: the table of docs/clients.md.
 
-Exits 1 when something is not as it should be on our own engine; what grpc-js's does is told, no more.
+Exits with 1 on a failure of our own engine; failures of grpc-js are only reported.
 """
 
 import signal
@@ -16,7 +16,7 @@ from rate.table import write_table
 
 args = arguments(file="the built file")
 
-#: Seconds for a client.
+#: The maximum duration of one client, in seconds.
 CLIENT_SECONDS = 240
 
 RUNS = (

@@ -1,6 +1,6 @@
 """
-The programs of docs/own_client.md, run as it says; the server serves on the port that they dial. Go's is built
-before, where there is a network: own_client.py --build-go PROGRAM
+Runs the programs of docs/own_client.md with its commands, against a server on the port that they dial. The Go
+program is built earlier, because that needs a network: own_client.py --build-go PROGRAM
 """
 
 import os
@@ -15,13 +15,13 @@ from harness import foreign, project, run_tests
 
 page = (project / "docs/own_client.md").read_text()
 
-#: What is installed already, under the names by which the page installs and calls it.
+#: Replacements for commands of the page, because the packages are installed already.
 INSTALLED = """
 pip() { :; }
 npm() { :; }
 protoc() { python3 -m grpc_tools.protoc "$@"; }
 """
-#: In place of @latest, so that what others release breaks nothing here.
+#: Pinned versions instead of @latest, so that new releases do not break the test.
 # renovate: go google.golang.org/protobuf
 PROTOC_GEN_GO = "v1.36.11"
 # renovate: go google.golang.org/grpc/cmd/protoc-gen-go-grpc
@@ -29,7 +29,7 @@ PROTOC_GEN_GO_GRPC = "v1.6.0"
 
 
 def section(name):
-    """What stands under a heading: the shell's block, and files by their names."""
+    """Returns the shell block and the named files under a heading."""
     text = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", page, re.M | re.S)[1]
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
     shell = "".join(body for language, body in blocks if language in ("sh", "console"))
@@ -56,7 +56,7 @@ class OwnClient(unittest.TestCase):
 
 
 def run(name):
-    """What the commands of a section print."""
+    """Runs the commands of a section, and returns their output."""
     shell, files = section(name)
     return output(re.sub(r"^\$ ", "", shell, flags=re.M), files)
 

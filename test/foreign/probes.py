@@ -1,4 +1,4 @@
-"""Programs that ask a server for its health: the kubelet's prober, grpc-health-probe and ours."""
+"""Health probe programs: the kubelet's prober, grpc-health-probe and `greeter health`."""
 
 import subprocess
 
@@ -7,7 +7,7 @@ from server import environment, program
 
 #: The exit codes of kubelet_probe ...
 SUCCESS, FAILURE = 0, 1
-#: ... and those of grpc-health-probe, which are also ours.
+#: ... and those of grpc-health-probe and `greeter health`.
 SERVING, BAD_ARGUMENTS, NO_CONNECTION, FAILED_CALL, NOT_SERVING = range(5)
 
 
@@ -25,7 +25,7 @@ def greeter(file, *flags, **settings):
 
 
 def run(command, **settings):
-    """Runs it to its end, with these variables besides its own."""
+    """Runs a command to its end, with additional environment variables."""
     return subprocess.run(
         command, capture_output=True, text=True, timeout=BOUND, env=environment(**settings)
     )

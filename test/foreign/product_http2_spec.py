@@ -1,4 +1,4 @@
-"""h2spec against the built file, in plain text or over TLS: what is no gRPC call, and a path that is one."""
+"""h2spec against the built file, with or without TLS, on an unknown path and on the path of a method."""
 
 import os
 import unittest

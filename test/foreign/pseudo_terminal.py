@@ -1,4 +1,4 @@
-"""A program in a terminal of its own, as a person has it in front of them."""
+"""Runs a program in a pseudo-terminal."""
 
 import atexit
 import contextlib
@@ -15,12 +15,12 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class PseudoTerminal:
-    """Runs a command; `text` is all it has written so far, without colours."""
+    """Runs a command; `text` is its output so far, without colours."""
 
     def __init__(self, command, folder, environment):
         self.pid, self._screen = pty.fork()
         if self.pid == 0:
-            # A shell script's background jobs ignore Ctrl-C, and would hand that down to here.
+            # A background job of a shell script ignores SIGINT, and child processes inherit that.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.chdir(folder)
             os.execvpe(command[0], command, environment)
@@ -33,7 +33,7 @@ class PseudoTerminal:
         return COLOURS.sub("", self._bytes.decode(errors="replace")).replace("\r\n", "\n")
 
     def wait_for(self, pattern, bound=BOUND):
-        """Reads until the pattern is found in the text; fails after so many seconds."""
+        """Reads until the pattern matches the text. Fails after `bound` seconds."""
         if not self._read_until(lambda: re.search(pattern, self.text), bound):
             raise AssertionError(f"no {pattern!r} on the screen after {bound} s: {self.text}")
 
@@ -41,13 +41,13 @@ class PseudoTerminal:
         os.write(self._screen, b"\x03")
 
     def exit_code(self):
-        """The exit code, once there is one."""
+        """Waits for the process to end, and returns its exit code."""
         if not self._read_until(self._has_ended):
             raise AssertionError(f"still running: {self.text}")
         return self._exit_code
 
     def has_processes(self):
-        """Whether anything that was started in this terminal still runs."""
+        """True if any process of this terminal is still running."""
         try:
             os.killpg(self.pid, 0)
         except ProcessLookupError:
@@ -55,7 +55,7 @@ class PseudoTerminal:
         return True
 
     def kill(self):
-        """Ends whatever is left, and the terminal."""
+        """Kills the remaining processes, and closes the terminal."""
         if self.has_processes():
             os.killpg(self.pid, signal.SIGKILL)
         if self._exit_code is None:
@@ -68,13 +68,13 @@ class PseudoTerminal:
         while not done():
             if time.monotonic() > end:
                 return False
-            # Short, since the end of the program is no event here.
+            # A short timeout, because select() does not report the end of the program.
             if select.select([self._screen], [], [], 0.05)[0]:
                 self._read()
         return True
 
     def _read(self):
-        # The error is how Linux says that nobody writes any more.
+        # Linux reports EIO when no process has the terminal open any more.
         with contextlib.suppress(OSError):
             self._bytes += os.read(self._screen, 65536)
 

@@ -1,7 +1,7 @@
-"""Clients and proxies that nobody here wrote, at rate: no call fails, and no connection is given up.
+"""Real clients and proxies under load: no call fails, and no connection is closed.
 
-Our own engine, in plain text and over TLS. What a client says of its calls is held against what the
-server's log says of them: so many ended well, by so many connections, and nothing else happened.
+The server uses our own engine, with and without TLS. The test compares the clients' reports with the server's
+log: the numbers of OK calls and of connections, and no other events.
 """
 
 import unittest
@@ -14,8 +14,8 @@ from rate.runs import Crowd, Pooled, Run, Slow, at_rate
 
 args = arguments(file="the built file")
 
-#: Seconds for all the tests together, and for a client.
-MOST_SECONDS = 360
+#: The maximum duration of all tests, and of one client, in seconds.
+MAX_SECONDS = 360
 CLIENT_SECONDS = 90
 
 RUNS = (
@@ -30,7 +30,7 @@ BEHIND_PROXIES = (
 
 
 class AtRate(unittest.TestCase):
-    """All that is not behind a proxy goes to one server, which lives through all of it."""
+    """All clients without a proxy call the same server, one after the other."""
 
     @classmethod
     def setUpClass(cls):
@@ -64,4 +64,4 @@ for each in BEHIND_PROXIES:
 
 
 if __name__ == "__main__":
-    run_tests(MOST_SECONDS)
+    run_tests(MAX_SECONDS)

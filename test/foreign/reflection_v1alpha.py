@@ -1,4 +1,4 @@
-"""Reflection under its older name, v1alpha, which grpcurl asks only where there is no v1."""
+"""Reflection v1alpha, which grpcurl uses only if the server has no v1."""
 
 import unittest
 
@@ -8,7 +8,7 @@ from harness import BOUND, arguments, channel_to, run_tests
 from services import SERVICES
 from stubs import stubs
 
-# Made from the file's own folder: as grpc/reflection/..., it would hide the package grpc.
+# Generated relative to the proto's folder: a package grpc/reflection would hide the package grpc.
 pb2, pb2_grpc = stubs("reflection", "grpc/reflection/v1alpha")
 args = arguments(addr="HOST:PORT of the server")
 
@@ -53,7 +53,7 @@ class ReflectionV1alpha(unittest.TestCase):
         self.assertEqual(first_file(last).name, "hello.proto")
 
     def ask(self, *questions):
-        """The answer to each question, all on one stream; every answer repeats its question."""
+        """Returns the responses to these requests on one stream. Each response repeats its request."""
         requests = [pb2.ServerReflectionRequest(host="here", **each) for each in questions]
         answers = list(self.stub.ServerReflectionInfo(iter(requests), timeout=BOUND))
         self.assertEqual([each.original_request for each in answers], requests)

@@ -1,4 +1,4 @@
-"""A greeter server of our own, for what the common one cannot be put through."""
+"""A separate greeter server, for tests that the shared server cannot serve."""
 
 import atexit
 import json
@@ -11,7 +11,7 @@ from harness import BOUND
 
 
 class Server:
-    """The built file, serving on a free port of this machine. Always ended with this process."""
+    """The built file, serving on a free port of the loopback interface. It ends with this process."""
 
     def __init__(self, file, *flags, **settings):
         self.process = subprocess.Popen(
@@ -29,19 +29,19 @@ class Server:
         self.wait_for(msg="serving")
 
     def wait_for(self, **fields):
-        """The first line of the log that holds these fields, as soon as it is there."""
+        """Waits for a log line with these fields, and returns the first one."""
         with self._more:
             if self._more.wait_for(lambda: self._find(fields), BOUND):
                 return self._find(fields)
         raise AssertionError(f"no line {fields} in the log: {self._lines}")
 
     def terminate(self):
-        """Asks the server to leave, and comes back when it has begun to."""
+        """Starts graceful shutdown, and waits until it has begun."""
         self.process.send_signal(signal.SIGTERM)
         self.wait_for(msg="shutting down")
 
     def exit_code(self):
-        """The exit code, once there is one."""
+        """Waits for the process to end, and returns its exit code."""
         return self.process.wait(BOUND)
 
     def kill(self):
@@ -63,17 +63,17 @@ class Server:
 
 
 def program(file):
-    """What starts the built file, or an executable."""
+    """Returns the command that starts the built file or an executable."""
     return ["node", file] if file.endswith(".mjs") else [file]
 
 
 def environment(**settings):
-    """This process's environment, with these settings of greeter's, and those that say how to serve."""
+    """Returns this process's environment with these settings; of its own settings, only engine and TLS are kept."""
     kept = ("GREETER_ENGINE", "GREETER_TLS_CERT_FILE", "GREETER_TLS_KEY_FILE")
     ours = {
         name: text
         for name, text in os.environ.items()
         if name in kept or not name.startswith("GREETER_")
     }
-    # The common server has these ports; a second server could not listen there as well.
+    # The shared server uses these ports.
     return ours | {"GREETER_ADMIN_LISTEN": "off", "GREETER_HEALTH_LISTEN": "off"} | settings

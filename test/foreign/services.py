@@ -1,4 +1,4 @@
-"""What the server serves, and nothing else."""
+"""The services of the server."""
 
 SERVICES = (
     "Hello",

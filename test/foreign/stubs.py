@@ -1,4 +1,4 @@
-"""Stubs as a guide's reader makes them: by grpc_tools.protoc, with nothing of ours in them."""
+"""Generates stubs with grpc_tools.protoc, as the reader of a guide does."""
 
 import importlib
 import subprocess
@@ -12,7 +12,7 @@ sys.path.insert(0, _folder.name)
 
 
 def stubs(name, folder="."):
-    """The modules NAME_pb2 and NAME_pb2_grpc, made of NAME.proto in a folder of proto/."""
+    """Generates and imports NAME_pb2 and NAME_pb2_grpc from NAME.proto in a folder of proto/."""
     root = project / "proto" / folder
     out = _folder.name
     subprocess.run(

@@ -1,4 +1,4 @@
-"""`npm start` in a real terminal: what people read there, and what Ctrl-C does."""
+"""`npm start` in a terminal: the output for people, and Ctrl-C."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from pseudo_terminal import PseudoTerminal
 from server import environment
 
 PARROT = "greet.Greeter/ParrotSayHello"
-#: Long enough for Ctrl-C to come in the middle of the three replies.
+#: Long enough for Ctrl-C to arrive between the three replies.
 PAUSE = "500ms"
 SPINNER = "".join(map(chr, range(0x2800, 0x2900)))
 
@@ -28,13 +28,13 @@ class NpmStart(unittest.TestCase):
             ["npm", "start"], project, environment(**settings)
         )
         self.addCleanup(self.terminal.kill)
-        # The first start compiles the sources, on processors that others may be using.
+        # The first start compiles the sources, which takes long on a busy machine.
         self.terminal.wait_for(r"Stop .*\n", bound=60)
         self.ports = re.findall(r"127\.0\.0\.1:(\d+)", re.search(r"gRPC .*\n", self.terminal.text)[0])
 
-    def test_the_lines_are_for_people(self):
+    def test_the_output_is_readable_text(self):
         lines = self.terminal.text.splitlines()[-5:]
-        # npm has a spinner there until the server writes.
+        # npm shows a spinner until the server prints.
         words = [line.lstrip(SPINNER).split()[0] for line in lines]
         self.assertEqual(words, ["gRPC", "Services", "Metrics", "Try", "Stop"])
         self.assertNotRegex(self.terminal.text, r"(?m)^\s*\{")
@@ -50,7 +50,7 @@ class NpmStart(unittest.TestCase):
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertTrue(ran.stdout.decode().endswith("Hello World\n"), ran.stdout)
 
-    def test_ctrl_c_ends_it(self):
+    def test_ctrl_c_stops_the_server(self):
         self.terminal.ctrl_c()
         self.assert_ended_well()
 
@@ -59,7 +59,7 @@ class NpmStart(unittest.TestCase):
         text = parrot.stdout.readline()
         self.terminal.ctrl_c()
         self.terminal.wait_for(r"Shutting down: waiting .* for \d open call")
-        self.assertIsNone(parrot.poll(), "the call ended before the server began to leave")
+        self.assertIsNone(parrot.poll(), "the call ended before the server began to shut down")
 
         text += parrot.stdout.read()
         self.assertEqual(parrot.wait(BOUND), 0)
@@ -85,12 +85,12 @@ class NpmStart(unittest.TestCase):
 
 
 class TerminalThatFails(unittest.TestCase):
-    """A server that another terminal's end, or a Ctrl-S in its own, must not stop."""
+    """A terminal that is closed, or stopped with Ctrl-S, must not affect the server."""
 
     def setUp(self):
         self.screen, terminal = pty.openpty()
         self.program = ["node", "dist/greeter.mjs"]
-        # In a session of its own no hangup reaches it, as under nohup.
+        # In its own session it gets no SIGHUP, as under nohup.
         self.server = subprocess.Popen(
             [*self.program, "serve", "--listen", "127.0.0.1:0"],
             cwd=project,
@@ -108,13 +108,13 @@ class TerminalThatFails(unittest.TestCase):
             text += os.read(self.screen, 65536).decode()
         self.address = "127.0.0.1:" + re.search(r"gRPC +127\.0\.0\.1:(\d+)", text)[1]
 
-    def test_a_terminal_that_is_gone_stops_neither_calls_nor_the_end(self):
+    def test_a_closed_terminal_blocks_neither_calls_nor_shutdown(self):
         os.close(self.terminal)
         os.close(self.screen)
         self.assert_serves_and_ends()
 
-    def test_a_terminal_that_is_stopped_stops_neither_calls_nor_the_end(self):
-        # Nobody reads it any more; in a shell, what Ctrl-S does.
+    def test_a_stopped_terminal_blocks_neither_calls_nor_shutdown(self):
+        # Fills the buffer of the terminal, which nobody reads any more, as after Ctrl-S.
         os.set_blocking(self.terminal, False)
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -1,7 +1,7 @@
-"""Clients in five languages over TLS 1.3 and 1.2, with certificates on both sides that intermediates signed.
+"""Clients in five languages over TLS 1.3 and 1.2. Intermediate CAs sign the certificates of both sides.
 
-There is a server for each version. Each client calls both, on a connection that it keeps and on new ones,
-while the servers' certificate is written anew; then with certificates that they must not take.
+There is a server for each TLS version. Each client calls both, on a permanent connection and on new ones,
+while the servers' certificate is renewed; then with certificates that the servers must refuse.
 """
 
 import re
@@ -25,19 +25,19 @@ args = arguments(file="the built file")
 
 VERSIONS = {
     ssl.TLSVersion.TLSv1_3: {},
-    # The server takes both; it is Node that is told to have no more than this.
+    # The server accepts both versions; this flag of Node limits it to 1.2.
     ssl.TLSVersion.TLSv1_2: {"NODE_OPTIONS": "--tls-max-v1.2"},
 }
 
-#: What clients show that must not be served: why the server says that is.
+#: Client certificates that the server must refuse, with the reason in its log.
 NOT_TAKEN = {
     "expired": {"client_certificate_expired"},
-    # Go's and Java's show none that is not of the authorities which the server names.
+    # The Go and Java clients send no certificate that is not signed by a CA which the server names.
     "stranger": {"unknown_authority", "no_client_certificate"},
     "bare": {"unknown_authority", "no_client_certificate"},
     None: {"no_client_certificate"},
 }
-#: What it says of clients that do not trust its certificate.
+#: The reason in the log if a client does not trust the server's certificate.
 NOT_TRUSTED = {"rejected_by_client", "reset"}
 
 
@@ -82,7 +82,7 @@ class TlsClients(unittest.TestCase):
             with self.subTest(version=version.name):
                 seen = server.take(load.calls)
                 self.assertEqual(seen.codes, {"OK": load.calls})
-                # No client had to give up the one that it keeps.
+                # The permanent connections of all clients are still open.
                 self.assertEqual(len(seen.peers), load.connections)
                 self.assertNotIn("connection error", [line["msg"] for line in seen.others])
 
@@ -111,7 +111,7 @@ class TlsClients(unittest.TestCase):
                     self.assertRegex(each, "certificat|CERTIFICATE_VERIFY_FAILED")
 
     def assert_refused(self, server, identity, reasons):
-        """Every client has failed, the server has counted it and has said why. Gives what clients say."""
+        """Asserts that every client fails, and that the server counts and logs it. Returns the clients' messages."""
         before = failures(server)
         call = lambda client: client.call(NEW, server.address, identity)
         with ThreadPoolExecutor(len(self.clients)) as pool:
@@ -130,14 +130,14 @@ class TlsClients(unittest.TestCase):
             time.sleep(0.01)
         self.assertGreaterEqual(counted(), len(said), [grown(), said])
         more = {reason for reason, count in grown().items() if count > 0}
-        # Some dial once more, and leave when their call is over.
+        # Some clients dial again, and close the connection when the call has ended.
         self.assertLessEqual(more, reasons | {"reset"})
         for reason in more & reasons:
             server.wait_for(msg="connection error", reason=f"handshake_{reason}")
         return said
 
     def negotiated(self, server):
-        """The version of TLS and the protocol, as a client has them that offers none."""
+        """Returns the TLS version and the ALPN protocol of a client that offers no ALPN."""
         identity = self.identity("client", "roots.pem")
         context = ssl.create_default_context(cafile=identity.ca)
         context.load_cert_chain(identity.cert, identity.key)
@@ -147,7 +147,7 @@ class TlsClients(unittest.TestCase):
 
     @classmethod
     def serve(cls, name):
-        """Has the servers' files be those of another certificate, written as a slow writer does."""
+        """Replaces the servers' certificate files, slowly and in parts."""
         pem = cls.path(f"{name}.pem").read_text()
         half = len(pem) // 2
         with cls.path("tls.crt").open("w") as file:
@@ -169,12 +169,12 @@ class TlsClients(unittest.TestCase):
 
 
 class Load:
-    """Calls of all clients to all servers: first with trust in the first certificate alone, last in the second."""
+    """Calls by all clients to all servers. At first they trust only the first certificate, finally only the second."""
 
     def __init__(self, clients, servers, identity):
-        #: Whether all servers have the second certificate.
+        #: True once all servers use the second certificate.
         self.is_renewed = False
-        #: To each server.
+        #: The numbers of calls and connections to each server.
         self.calls = self.connections = 0
         self._servers = servers
         self._identity = identity
@@ -182,7 +182,7 @@ class Load:
         self._all_call = threading.Barrier(len(clients) + 1)
 
     def wait_for_all(self):
-        """Whether every client has called every server."""
+        """True if every client has called every server."""
         try:
             self._all_call.wait(BOUND)
             return True
@@ -190,19 +190,19 @@ class Load:
             return False
 
     def run(self, client):
-        """Calls in rounds, and gives what has failed."""
+        """Calls in rounds, and returns the failures."""
         failed = self._round(client, "first_root.pem", opens=2)
         try:
             self._all_call.wait(BOUND)
         except threading.BrokenBarrierError:
             return [*failed, "not every client has called"]
-        # Nobody trusts the first certificate alone any more: it may be renewed now.
+        # No client trusts only the first certificate any more, so it may be renewed.
         while not self.is_renewed:
             failed += self._round(client, "roots.pem", opens=1)
         return failed + self._round(client, "second_root.pem", opens=1)
 
     def _round(self, client, trust, opens):
-        """One call on the connection that it keeps, and one on a new one, to each server."""
+        """Makes one call on the permanent connection and one on a new connection to each server."""
         identity = self._identity("client", trust)
         said = [
             client.call(name, server.address, identity)
@@ -216,7 +216,7 @@ class Load:
 
 
 def failures(server):
-    """What its metric of handshakes says."""
+    """Returns the counts of the metric of TLS handshake errors, by reason."""
     port = server.wait_for(msg="admin listening")["port"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=BOUND) as answer:
         text = answer.read().decode()

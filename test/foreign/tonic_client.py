@@ -1,4 +1,4 @@
-"""A client in Rust: every kind of call, and messages of every size that something might trip over."""
+"""A Rust client on tonic: all kinds of calls, and messages of sizes around every limit."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from server import Server
 
 args = arguments(file="the built file")
 
-#: It says how many have passed: with fewer, something keeps some from being run.
+#: The number of tests in the client. If fewer pass, some did not run.
 TESTS = 72
 
 

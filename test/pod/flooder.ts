@@ -38,7 +38,7 @@ interface FlooderOptions extends Pick<Flood, 'reads' | 'streams' | 'uploads'> {
 /** The maximum of bytes queued for writing, as the server only sees what it reads. */
 const maxQueued = 256 * 1024;
 /** A body that is blocked for so many milliseconds does not delay others. */
-const patience = 100;
+const blockedMs = 100;
 /** The fraction of the connection window after which it is opened again. */
 const windowStep = 2 ** 29;
 const largestWindow = frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(maxInt31 - 65_535));
@@ -150,7 +150,7 @@ export class Flooder {
           hasMore = true;
           sending.movedAt = now;
           active++;
-        } else if (now - sending.movedAt < patience) {
+        } else if (now - sending.movedAt < blockedMs) {
           active++;
         }
       }

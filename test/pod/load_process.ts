@@ -17,7 +17,7 @@ const maxConnecting = 200;
 /** The maximum number of reconnects, if the server closes connections. */
 const maxReconnects = 2000;
 /** Milliseconds that a busy server has to accept the first call. */
-const patience = 10_000;
+const firstCallMs = 10_000;
 
 /** Closes everything, and returns the result. */
 let leave = noneYet;
@@ -47,7 +47,7 @@ async function flood(order: Flood): Promise<void> {
     return { ...counts, bytesSent, took: performance.now() - start };
   };
   for (let i = 0; i < order.connections; i++) add();
-  await until(() => counts.calls > 0, patience);
+  await until(() => counts.calls > 0, firstCallMs);
   await until(() => counts.ended >= order.calls, order.time);
 
   function add(): void {

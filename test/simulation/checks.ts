@@ -10,23 +10,28 @@ import {
   type World,
 } from './world.ts';
 
-/**
- * The maximum work of a turn, in units of scheduler.ts: of a new connection, of a queued one if no other is queued,
- * and of all together.
- */
-const quota = { fresh: 4000, waited: 16_000, all: 32_000 };
-/** The work of a step whose cost is known only afterwards; the largest is a header block. */
+/** The maximum work per turn, in units of scheduler.ts. */
+const quota = {
+  /** Of a connection that was not queued. */
+  fresh: 4000,
+  /** Of a queued connection, if no other is queued. */
+  waited: 16_000,
+  /** Of all connections. */
+  all: 32_000,
+};
+/** The maximum work of one step. Its cost is known only afterwards; the most expensive step is a header block. */
 const largestStep = headerWork(2 * limits.maxHeaderBlockSize);
-/** The work that continues above the quota: for each call a request message, a response message, and its end. */
-const stepOfCall =
+/** The work of one call that may exceed the quota: one request message, one response message, and the end. */
+const workOfCall =
   cost.request + cost.coding + cost.response + cost.failure + 2 * copyWork(maxMessageSize);
-/** The turns that a connection waits for its quota, beside those in which it pays its deficit. */
-const mostWaited = 3;
-const mostLate = limits.maxConcurrentStreams * stepOfCall;
+/** The maximum work of a connection above its quota, per turn. */
+const maxLate = limits.maxConcurrentStreams * workOfCall;
+/** The maximum number of turns that a connection waits for its quota, without those in which it pays its deficit. */
+const maxWaited = 3;
 
 /** The charge of a remembered reset stream, in bytes. */
 const resetCost = 32;
-/** The maximum of a connection without its streams: incomplete frames and blocks, HPACK tables and caches, output. */
+/** The maximum that a connection holds without its streams, in bytes: incomplete frames and blocks, HPACK tables and caches, output. */
 const maxIdle = 256 * 1024;
 /** The overhead of a part of a response, in bytes. */
 const partCost = 128;
@@ -38,8 +43,8 @@ const pseudoFields = 1024;
 /** Throws if an invariant between two moves does not hold. The server's count is `bufferedBytes`. */
 export function check(world: World): void {
   const { http2, links, served } = world;
-  const [broken] = world.broken;
-  if (broken !== undefined) throw new Error(broken);
+  const [violation] = world.violations;
+  if (violation !== undefined) throw new Error(violation);
   const open = served.filter(({ stream }) => !stream.closed);
   const held = served.filter(isHeld);
   hold(http2.openStreams === held.length, `${http2.openStreams} streams are open`, held.length);
@@ -70,7 +75,7 @@ export function checkTurned(world: World): void {
   const held = served.filter(isHeld);
   const { bufferedBytes } = http2;
   const waiting = turns.scheduler.deferredInput;
-  const inflated = sum(served.filter(mayBeInflated), (each) => mostOfStream(each, undefined));
+  const inflated = sum(served.filter(mayBeInflated), (each) => maxOfStream(each, undefined));
   const most = waiting + inflated + sum(links, (link) => maxHeld(link, ofLink(held, link)));
   hold(bufferedBytes <= most, `${bufferedBytes} bytes are counted`, most);
   if (!turns.isPending) served.forEach(checkEnd);
@@ -134,23 +139,23 @@ function checkEnd({ ends: [how], link, name, stream }: Served): void {
 
 function checkWork({ turns }: World): void {
   const works = turns.works();
-  const leastPart = quota.waited / Math.max(1, turns.connections);
+  const minQuota = quota.waited / Math.max(1, turns.connections);
   for (const { done, largest, late, hasWaited, waited, debt, wasCrowded } of works) {
     hold(largest <= largestStep, `a connection has done ${largest} in one go`, largestStep);
     const inTime = done - late;
     const most = (hasWaited ? quota.waited : quota.fresh) + largest;
-    hold(inTime <= most, `a connection has done ${inTime} as its part of a turn`, most);
-    const maxTurns = mostWaited + Math.floor(debt / leastPart);
+    hold(inTime <= most, `a connection has done ${inTime} within its quota of a turn`, most);
+    const maxTurns = maxWaited + Math.floor(debt / minQuota);
     hold(waited <= maxTurns, `a connection has waited ${waited} turns`, maxTurns);
     // Too much deferred input is processed at once, and no more is read.
-    hold(late <= mostLate || wasCrowded, `a connection has done ${late} beyond its part`, mostLate);
+    hold(late <= maxLate || wasCrowded, `a connection has done ${late} above its quota`, maxLate);
   }
   const all = sum(works, ({ done }) => done);
   const most = quota.all + sum(works, ({ largest, late }) => largest + late);
   hold(all <= most, `all connections have done ${all} in a turn`, most);
 }
 
-/** The minimum that the connection is known to hold. */
+/** The minimum that the connection is known to hold, in bytes. */
 function minHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): number {
   if (wire.destroyed || isGivenUp) return 0;
   const { readableLength, writableLength, untoldBytes } = wire;
@@ -165,16 +170,17 @@ function minHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): numb
   return coming + writableLength + begun + requests + unsent;
 }
 
-/** The maximum that it may hold. */
+/** The maximum that the connection may hold, in bytes. */
 function maxHeld({ wire, view }: Link, open: readonly Served[]): number {
-  const streams = sum(open, (each) => mostOfStream(each, view.streams.get(each.stream.id)));
+  const streams = sum(open, (each) => maxOfStream(each, view.streams.get(each.stream.id)));
   if (wire.destroyed) return streams;
   const { readableLength, writableLength } = wire;
   const buffers = readableLength + writableLength + maxIdle + resetCost * view.resets.size;
   return buffers + streams;
 }
 
-function mostOfStream(each: Served, heard: { heard: number } | undefined): number {
+/** The maximum that a stream may hold, in bytes. */
+function maxOfStream(each: Served, heard: { heard: number } | undefined): number {
   const { given, largest, received, request, retained, taken } = each;
   const { fields, overLimit } = request;
   const headers =

@@ -95,7 +95,7 @@ export class Honest {
     for (const call of this.#calls) {
       this.maxTurns = Math.max(this.maxTurns, ++call.turns);
       if (call.turns === maxTurns + 1) {
-        this.#broken(call, `${call.sent.length} sent, not answered in ${maxTurns} turns`);
+        this.#violated(call, `${call.sent.length} sent, not answered in ${maxTurns} turns`);
       }
     }
   }
@@ -147,11 +147,11 @@ export class Honest {
       call.turns = 0;
     }
     const parts: Buffer[] = [];
-    for (let room = link.view.room(stream); room > 0 && call.left.length > 0;) {
-      const length = Math.min(room, defaultMaxFrameSize, call.left.length);
+    for (let sendable = link.view.sendable(stream); sendable > 0 && call.left.length > 0;) {
+      const length = Math.min(sendable, defaultMaxFrameSize, call.left.length);
       parts.push(data(id, call.left.subarray(0, length)));
       call.left = call.left.subarray(length);
-      room -= length;
+      sendable -= length;
     }
     // A unary call ends its request with the message; a stream after the last response.
     const isAnswered = stream.state === 'begun' && answered === sent.length;
@@ -181,9 +181,9 @@ export class Honest {
     if (state !== 'ended') this.#refuse(call, `it is reset with ${reset}`);
     else if (status !== '0') this.#refuse(call, `its status is ${status}: ${fields.join(' ')}`);
     else if (reset !== undefined && reset !== ErrorCode.NO_ERROR)
-      this.#broken(call, `reset with ${reset}`);
+      this.#violated(call, `reset with ${reset}`);
     else if (!isWhole || !isRight || !call.hasEnded)
-      this.#broken(call, 'answered with other bytes');
+      this.#violated(call, 'answered with other bytes');
     else this.finished++;
     return true;
   }
@@ -192,10 +192,10 @@ export class Honest {
   #refuse(call: Call, how: string): void {
     const hasLarge = this.#calls.some(({ size }) => size > smallMessage);
     if (this.#world.wasFull && (hasLarge || call.size > smallMessage)) this.refused++;
-    else this.#broken(call, how);
+    else this.#violated(call, how);
   }
 
-  #broken({ name }: Call, how: string): void {
-    this.#world.broken.push(`honest call ${name}: ${how}`);
+  #violated({ name }: Call, how: string): void {
+    this.#world.violations.push(`honest call ${name}: ${how}`);
   }
 }

@@ -12,7 +12,7 @@ import { type RequestParts, requestHeaders } from './requests.ts';
 import type { Link, World } from './world.ts';
 
 /** Valid and invalid messages of a hostile client. */
-export type MessageKind = 'whole' | 'half' | 'tiny' | 'zipped' | 'bomb' | 'broken';
+export type MessageKind = 'whole' | 'half' | 'tiny' | 'zipped' | 'bomb' | 'malformed';
 
 /** Frames or calls that it can send in large numbers. */
 export type FloodKind =
@@ -43,7 +43,7 @@ const kept = block(frame(Buffer.alloc(40_000)), tiny);
 const noPreface = Buffer.from('GET / HTTP/1.1\r\n\r\n');
 
 /** The highest index by which moves choose a stream. */
-export const mostWhich = 30;
+export const maxWhich = 30;
 
 /** A client that sends anything, on one connection after the other. */
 export class Hostile {
@@ -76,9 +76,9 @@ export class Hostile {
       const { id, before } = this.#sending(link, which);
       const stream = link.view.streams.get(id);
       const body = bodies[kind](size);
-      const room = stream ? Math.max(0, link.view.room(stream)) : body.length;
+      const sendable = stream ? Math.max(0, link.view.sendable(stream)) : body.length;
       // Usually within its windows.
-      const part = which === mostWhich ? body : body.subarray(0, room);
+      const part = which === maxWhich ? body : body.subarray(0, sendable);
       if (ends) this.#ended.add(id);
       return block(before, ...dataFrames(id, part, ends));
     });
@@ -243,7 +243,7 @@ export class Hostile {
   #call(link: Link, body: Buffer, { ends, ...parts }: Omit<RequestParts, 'name'>): Buffer {
     const request = this.#request(link, parts);
     const id = this.#opened.at(-1) ?? 1;
-    const part = body.subarray(0, Math.max(0, link.view.room({ sent: 0, regained: 0 })));
+    const part = body.subarray(0, Math.max(0, link.view.sendable({ sent: 0, regained: 0 })));
     if (ends) this.#ended.add(id);
     return block(request, ...dataFrames(id, part, ends === true));
   }
@@ -279,7 +279,7 @@ const bodies: Record<MessageKind, (size: number) => Buffer> = {
   tiny: (size) => Buffer.alloc(tiny.length * Math.ceil(size / 50), tiny),
   zipped: (size) => packed(zippedOf(size)),
   bomb: () => bomb,
-  broken: (size) => block(Buffer.from([size % 3]), word(2 ** 32 - 1 - size)),
+  malformed: (size) => block(Buffer.from([size % 3]), word(2 ** 32 - 1 - size)),
 };
 
 const zipped = new Map<number, Buffer>();

@@ -8,12 +8,12 @@ import {
   oneof,
   record,
 } from 'fast-check';
-import { mostWhich } from './hostile.ts';
+import { maxWhich } from './hostile.ts';
 import { paths } from './service.ts';
 
 const path = constantFrom(...Object.values(paths), '/sim/None');
 const size = constantFrom(0, 1, 10, 10, 500, 1000, 20_000, 70_000, 120_000);
-const which = noBias(nat(mostWhich));
+const which = noBias(nat(maxWhich));
 const who = { peer: noBias(nat(9)) };
 const of = { ...who, which };
 
@@ -32,7 +32,7 @@ const open = record({
 const message = record({
   ...of,
   do: constant('message'),
-  kind: constantFrom('whole', 'whole', 'whole', 'half', 'tiny', 'zipped', 'bomb', 'broken'),
+  kind: constantFrom('whole', 'whole', 'whole', 'half', 'tiny', 'zipped', 'bomb', 'malformed'),
   size,
   ends: boolean(),
 });

@@ -25,8 +25,8 @@ export interface Outcome {
 const lastTurns = 500;
 /** The maximum turns before the clock advances. */
 const turnsInTime = 20;
-/** More than any timeout of the server, in milliseconds, in steps of its ticks. */
-const patience = { ms: 120_000, step: 1000 };
+/** More than any timeout of the server, in milliseconds, and the steps in which it passes. */
+const maxTimeout = { ms: 120_000, step: 1000 };
 
 /** Plays the moves on a new server; throws if an invariant does not hold. `tick` advances the timers. */
 export async function play(
@@ -41,21 +41,21 @@ export async function play(
   // Everything that they started is still open.
   await turnUntil(() => honest.openCalls === 0 || world.isFull);
   // Eviction takes time.
-  for (let left = 5; left > 0 && honest.openCalls > 0; left--) await pass(patience.step);
+  for (let left = 5; left > 0 && honest.openCalls > 0; left--) await pass(maxTimeout.step);
   for (const peer of hostile) {
     await step(() => peer.read(true));
     await step(() => peer.resetAll());
   }
   await turnUntil(() => !world.turns.isPending);
-  await pass(patience.step);
+  await pass(maxTimeout.step);
   await turnUntil(() => !world.turns.isPending);
   for (const peer of hostile) peer.leave('reset');
   await turnUntil(() => honest.openCalls === 0);
   if (honest.openCalls > 0) throw new Error(`${honest.openCalls} honest calls never end`);
   honest.leave();
   for (const { wire } of world.links) wire.leave();
-  for (let ms = 0; ms < patience.ms && world.http2.openConnections > 0; ms += patience.step) {
-    await pass(patience.step);
+  for (let ms = 0; ms < maxTimeout.ms && world.http2.openConnections > 0; ms += maxTimeout.step) {
+    await pass(maxTimeout.step);
   }
   await turnUntil(() => !world.turns.isPending && world.calls.size === 0);
   checkOver(world);

@@ -38,7 +38,7 @@ test('an honest client among hostile ones is served, and the invariants of the s
   const refused = sum((each) => each.refused);
   const turns = Math.max(...outcomes.map(({ maxTurns }) => maxTurns));
   t.diagnostic(
-    `${finished} calls finished, ${refused} refused for want of room, ${turns} turns at most`,
+    `${finished} calls finished, ${refused} refused for lack of capacity, ${turns} turns at most`,
   );
   assert.ok(finished > refused);
 });

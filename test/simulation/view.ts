@@ -40,8 +40,8 @@ interface ViewDeps {
   /** The server's limits. */
   limits: Http2Limits;
   keepsBodies: boolean;
-  /** Called with a rule that the server has broken. */
-  broken: (rule: string) => void;
+  /** Called with a violation by the server. */
+  onViolation: (rule: string) => void;
 }
 
 /** All frames of a connection: checks that the server follows RFC 9113. */
@@ -60,7 +60,7 @@ export class View {
   readonly resets = new Set<number>();
   readonly #limits: Http2Limits;
   readonly #keepsBodies: boolean;
-  readonly #broken: (rule: string) => void;
+  readonly #onViolation: (rule: string) => void;
   readonly #up = new Cutter();
   readonly #down = new Cutter();
   readonly #hpack = createHpackDecoder({ maxHeaderListSize: 1e6 });
@@ -73,10 +73,10 @@ export class View {
   #regained = 65_535;
   #block: { streamId: number; flags: number; parts: Buffer[] } | undefined;
 
-  constructor({ limits, keepsBodies, broken }: ViewDeps) {
+  constructor({ limits, keepsBodies, onViolation }: ViewDeps) {
     this.#limits = limits;
     this.#keepsBodies = keepsBodies;
-    this.#broken = broken;
+    this.#onViolation = onViolation;
   }
 
   /** Bytes of an incomplete frame of the peer. */
@@ -85,7 +85,7 @@ export class View {
   }
 
   /** Bytes of DATA that the peer may send. */
-  room({ sent, regained }: Pick<StreamView, 'sent' | 'regained'>): number {
+  sendable({ sent, regained }: Pick<StreamView, 'sent' | 'regained'>): number {
     const { initialWindowSize } = this.#limits;
     return Math.min(initialWindowSize - sent + regained, this.#regained - this.#sent);
   }
@@ -101,7 +101,7 @@ export class View {
       try {
         this.#onHeard(frame);
       } catch (error) {
-        this.#broken(messageOf(error));
+        this.#onViolation(messageOf(error));
       }
     }
   }

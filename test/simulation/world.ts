@@ -83,7 +83,7 @@ export interface World {
   readonly links: readonly Link[];
   readonly served: readonly Served[];
   /** Broken rules. */
-  readonly broken: string[];
+  readonly violations: string[];
   /** True if a large message does not fit, or did not. */
   readonly isFull: boolean;
   wasFull: boolean;
@@ -109,7 +109,7 @@ export function createWorld({ budget, tick }: WorldOptions): World {
   const links: Link[] = [];
   const served: Served[] = [];
   const byName = new Map<string, Served>();
-  const broken: string[] = [];
+  const violations: string[] = [];
   let now = 0;
   let gate = Promise.withResolvers<void>();
   const calls = new OpenCalls();
@@ -136,7 +136,7 @@ export function createWorld({ budget, tick }: WorldOptions): World {
     turns,
     links,
     served,
-    broken,
+    violations,
     get isFull() {
       return budget - http2.bufferedBytes < timesOfMessage * maxMessageSize;
     },
@@ -209,11 +209,12 @@ export function createWorld({ budget, tick }: WorldOptions): World {
   function told(each: Served, events: StreamEvents): StreamEvents {
     const end = (how: string) => {
       each.ends.push(how);
-      if (each.ends.length > 1) broken.push(`call ${each.name} has ended: ${each.ends.join(', ')}`);
+      if (each.ends.length > 1)
+        violations.push(`call ${each.name} has ended: ${each.ends.join(', ')}`);
     };
     return {
       data(bytes) {
-        if (each.ends.length > 0) broken.push(`call ${each.name} gets DATA after its end`);
+        if (each.ends.length > 0) violations.push(`call ${each.name} gets DATA after its end`);
         each.received += bytes.length;
         events.data(bytes);
       },
@@ -239,7 +240,7 @@ export function createWorld({ budget, tick }: WorldOptions): World {
     const view = new View({
       limits,
       keepsBodies,
-      broken: (rule) => broken.push(`connection ${name}: ${rule}`),
+      onViolation: (rule) => violations.push(`connection ${name}: ${rule}`),
     });
     let share: ReturnType<typeof createIdleShare> | undefined = createIdleShare(limits);
     const wire = new Wire({

@@ -1,6 +1,6 @@
-// grpc-go: the echo service's Unary, and ServerStream with as many replies as the text says. Bare, or with
-// `chain` behind interceptors that do what our chain does: a line of JSON for each call, metrics,
-// recovery, and a deadline of an hour.
+// The echo service on grpc-go: Unary, and ServerStream, where the text is the number of replies. With the argument
+// `chain`, it has interceptors like our middleware: a JSON log line for each call, metrics, recovery, and a
+// deadline of an hour.
 package main
 
 import (

@@ -44,7 +44,7 @@ export interface CallDeps {
   refusal: (stream: Stream, path: string) => ServerError | undefined;
   /** RESOURCE_EXHAUSTED: a message is not admitted. */
   busy: () => ServerError;
-  /** RESOURCE_EXHAUSTED: the call is evicted to make room for others. */
+  /** RESOURCE_EXHAUSTED: the call is evicted in favour of others. */
   evicted: () => ServerError;
 }
 
@@ -166,14 +166,14 @@ export class Call
   }
 
   get freeBytes(): number {
-    return this.stream.account.room + this.inUse.spare;
+    return this.stream.account.availableBytes + this.inUse.spare;
   }
 
   busy(): ServerError {
     return this.#deps.busy();
   }
 
-  /** Evicts the call to make room for others. */
+  /** Evicts the call in favour of others. */
   evict(): void {
     this.end(reasons.evicted(this.#deps.evicted()));
   }

@@ -1,7 +1,7 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import { type RequestHeaders, valueOf } from '../http2/request_headers.ts';
 import { acceptedEncodings, type Encoding, isEncoding } from './compression.ts';
-import { broken } from '../errors.ts';
+import { malformed } from '../errors.ts';
 import { parseTimeout } from './timeout.ts';
 import type { Protocol } from '../web.ts';
 
@@ -39,7 +39,7 @@ export function readHead(request: RequestHeaders): CallHead {
   if (overLimit !== undefined) fault = oversized('headers', overLimit);
   else if (isUnknown) fault = unknownEncoding(name);
   else if (timeoutText !== undefined && timeout === undefined) {
-    fault = broken(`the grpc-timeout "${timeoutText.slice(0, 20)}"`);
+    fault = malformed(`the grpc-timeout "${timeoutText.slice(0, 20)}"`);
   }
   return {
     path: path || unseenPath,

@@ -284,7 +284,7 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
       } catch (error) {
         return await leave(call, iterator, error);
       }
-      if (!goOn && !call.cutBy) await response.room();
+      if (!goOn && !call.cutBy) await response.writable();
       if (call.cutBy) return await leave(call, iterator, call.cutBy);
       result = await iterator.next();
     }

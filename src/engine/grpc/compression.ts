@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { ServerError } from 'nice-grpc-common';
-import { broken, tooLarge } from '../errors.ts';
+import { malformed, tooLarge } from '../errors.ts';
 
 /** Message encodings (PROTOCOL-HTTP2.md, Content-Coding); deflate is zlib's format (RFC 1950). */
 export type Encoding = 'gzip' | 'deflate';
@@ -71,7 +71,7 @@ export async function decompress(
       chunks.forEach(letGo);
     })
     .once('error', (error) =>
-      unpacked.reject(error instanceof ServerError ? error : broken('corrupt compressed data')),
+      unpacked.reject(error instanceof ServerError ? error : malformed('corrupt compressed data')),
     )
     .end(bytes);
   return unpacked.promise;

@@ -63,7 +63,7 @@ export const reasons = {
     return { kind: 'aborted', error: errorOf(thrown), response: 'what fits', isLate: true };
   },
 
-  /** The call is evicted to make room for others. */
+  /** The call is evicted in favour of others. */
   evicted(error: ServerError): Cut {
     return { kind: 'evicted', error, response: 'what fits', isLate: false };
   },

@@ -108,7 +108,7 @@ test('MessageReader frees the buffer of a large message when little is left behi
   assert.ok(grown < 1_000_000, `${grown} bytes`);
 });
 
-test('makeRoom() collects a large message, and the next one, in one buffer once an eighth has arrived', (t) => {
+test('ensureCapacity() collects a large message, and the next one, in one buffer once an eighth has arrived', (t) => {
   const alloc = t.mock.method(Buffer, 'allocUnsafeSlow');
   const large = frame(Buffer.alloc(1_000_000, 'a'));
   const small = frame(Buffer.alloc(5, 'b'));
@@ -117,7 +117,7 @@ test('makeRoom() collects a large message, and the next one, in one buffer once 
 
   for (let at = 0; at < bytes.length; at += 16_384) {
     reader.push(bytes.subarray(at, at + 16_384));
-    reader.makeRoom(large.length);
+    reader.ensureCapacity(large.length);
     reader.keep();
   }
 

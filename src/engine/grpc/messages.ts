@@ -1,7 +1,7 @@
 import { AbortError } from 'abort-controller-x';
 import { ServerError } from 'nice-grpc-common';
-import { broken, tooLarge } from '../errors.ts';
-import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageRoom } from './methods.ts';
+import { malformed, tooLarge } from '../errors.ts';
+import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageMemory } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
 import { decompress, type Encoding, letGo, withInflationSlot } from './compression.ts';
 import type { Account } from '../account.ts';
@@ -39,8 +39,8 @@ export class MessageReader {
     return this.#end - this.#at;
   }
 
-  /** The size of the buffer that holds them. */
-  get roomBytes(): number {
+  /** The capacity of the buffer that holds them, in bytes. */
+  get capacity(): number {
     return this.#isBorrowed ? this.heldBytes : this.#bytes.length;
   }
 
@@ -57,10 +57,10 @@ export class MessageReader {
    * Allocates a buffer for the whole next message of `length` bytes once an eighth of it has arrived, so that the
    * rest is not copied again.
    */
-  makeRoom(length: number): void {
+  ensureCapacity(length: number): void {
     if (this.heldBytes >= length || this.heldBytes < length / 8) return;
     if (this.#isBorrowed || this.#bytes.length < this.#at + length) {
-      this.#move(length + defaultMaxFrameSize);
+      this.#reallocate(length + defaultMaxFrameSize);
     }
   }
 
@@ -78,7 +78,7 @@ export class MessageReader {
   nextLength(): number | undefined {
     if (this.heldBytes < prefixLength) return undefined;
     const flags = this.#bytes.readUInt8(this.#at);
-    if (flags > 1) throw broken(`a message with the flags ${flags}`);
+    if (flags > 1) throw malformed(`a message with the flags ${flags}`);
     const size = this.#bytes.readUInt32BE(this.#at + 1);
     if (size > this.#maxSize) throw tooLarge(this.#maxSize);
     return prefixLength + size;
@@ -106,13 +106,13 @@ export class MessageReader {
   /** Appends only, because messages returned earlier share the buffer. */
   #append(chunk: Buffer): void {
     if (this.#isBorrowed || this.#end + chunk.length > this.#bytes.length) {
-      this.#move(this.#roomFor(chunk));
+      this.#reallocate(this.#capacityFor(chunk));
     }
     this.#end += chunk.copy(this.#bytes, this.#end);
   }
 
   /** Twice the bytes held, so that small frames are seldom copied; at most what the next message needs. */
-  #roomFor(chunk: Buffer): number {
+  #capacityFor(chunk: Buffer): number {
     const needed = this.heldBytes + chunk.length;
     const generous = Math.max(2 * this.heldBytes, minCapacity, needed);
     if (this.heldBytes < prefixLength) return generous;
@@ -125,12 +125,12 @@ export class MessageReader {
     const held = this.heldBytes;
     if (held === 0) this.clear();
     else if (!this.#isBorrowed && this.#bytes.length > 4 * Math.max(held, minCapacity)) {
-      this.#move(Math.max(2 * held, minCapacity));
+      this.#reallocate(Math.max(2 * held, minCapacity));
     }
   }
 
-  #move(room: number): void {
-    const own = Buffer.allocUnsafeSlow(room);
+  #reallocate(capacity: number): void {
+    const own = Buffer.allocUnsafeSlow(capacity);
     this.#end = this.#bytes.copy(own, 0, this.#at, this.#end);
     this.#bytes = own;
     this.#at = 0;
@@ -165,7 +165,7 @@ export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKi
   kind.requestCompressed = compressed;
   if (!compressed) return parseInTurn(bytes, kind);
   const { encoding } = kind;
-  if (!encoding) throw broken('a compressed message without grpc-encoding');
+  if (!encoding) throw malformed('a compressed message without grpc-encoding');
   return inflate(Buffer.from(bytes), { encoding, kind });
 }
 
@@ -234,16 +234,16 @@ function parse(bytes: Buffer, kind: MessageKind): unknown {
   const { inUse, maxMessageSize, method } = kind;
   const bound = 2 * maxMessageSize + ownGrowth;
   inUse.take(bytes.length);
-  inUse.most = bound;
+  inUse.max = bound;
   if (bytes.length >= smallMessage) {
-    inUse.most = Math.min(bound, bytes.length + Math.max(0, kind.freeBytes) + ownGrowth);
+    inUse.max = Math.min(bound, bytes.length + Math.max(0, kind.freeBytes) + ownGrowth);
   }
   try {
     return method.decode(bytes, inUse);
   } catch (cause) {
-    if (cause instanceof BecomesTooMuch && inUse.most < bound) throw kind.busy();
+    if (cause instanceof BecomesTooMuch && inUse.max < bound) throw kind.busy();
     if (cause instanceof ServerError) throw cause;
-    throw broken('a message that cannot be decoded', { cause });
+    throw malformed('a message that cannot be decoded', { cause });
   }
 }
 
@@ -254,9 +254,9 @@ const smallMessage = 1024;
 export const uncounted = 256;
 
 /** The memory of a call's decoded requests, as charged to its account. */
-export class BytesInUse implements MessageRoom {
+export class BytesInUse implements MessageMemory {
   /** Set before a message is decoded. */
-  most = 0;
+  max = 0;
   isCopied = false;
   readonly #stream: Stream;
   #message = 0;
@@ -339,8 +339,8 @@ export class MessageAdmission {
   readonly #call: Admitted;
   readonly #onGranted: () => void;
   #length = 0;
-  /** The bytes that are reserved. */
-  #room = 0;
+  /** The bytes that are reserved for the message. */
+  #reservation = 0;
   #waiting: AdmissionRequest<Account> | undefined;
 
   constructor(call: Admitted, onGranted: () => void) {
@@ -357,13 +357,13 @@ export class MessageAdmission {
   receive(length: number, reader: MessageReader): void {
     if (this.#length === 0) this.#ask(length);
     if (this.#length === 0 || this.isWaiting) return;
-    reader.makeRoom(length);
-    this.#reserve(this.#room - reader.roomBytes);
+    reader.ensureCapacity(length);
+    this.#reserve(this.#reservation - reader.capacity);
   }
 
   /** The current message is decoded from now on. */
   decode(): void {
-    if (this.#length > 0) this.#reserve(this.#room - this.#length);
+    if (this.#length > 0) this.#reserve(this.#reservation - this.#length);
   }
 
   /** The message is no longer used or awaited. */
@@ -381,20 +381,20 @@ export class MessageAdmission {
   #ask(length: number): void {
     const { inUse, stream } = this.#call;
     this.#length = length;
-    this.#room = stream.account.capAdmission(times * length);
+    this.#reservation = stream.account.capAdmission(times * length);
     // It replaces the previous message.
-    const answer = stream.account.requestAdmission(Math.max(0, this.#room - inUse.held), {
+    const answer = stream.account.requestAdmission(Math.max(0, this.#reservation - inUse.held), {
       granted: () => {
         this.#waiting = undefined;
         stream.wait(false);
-        stream.admit(this.#room);
-        this.#reserve(this.#room);
+        stream.admit(this.#reservation);
+        this.#reserve(this.#reservation);
         this.#onGranted();
       },
       refused: () => this.#refuse(),
     });
     if (answer === 'refused') return this.#refuse();
-    if (answer === 'granted') return stream.admit(this.#room);
+    if (answer === 'granted') return stream.admit(this.#reservation);
     this.#waiting = answer;
     stream.wait(true);
   }

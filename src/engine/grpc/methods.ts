@@ -3,8 +3,8 @@ import { type CallContext, type MethodDescriptor, ServerError, Status } from 'ni
 
 /** The codec and the names of a method. */
 export interface MethodCodec extends MethodDescriptor {
-  /** Decodes a message. A decoder that counts memory throws BecomesTooMuch before it exceeds `room`. */
-  readonly decode: (bytes: Uint8Array, room?: MessageRoom) => unknown;
+  /** Decodes a message. A decoder that counts memory throws BecomesTooMuch before it exceeds `memory.max`. */
+  readonly decode: (bytes: Uint8Array, memory?: MessageMemory) => unknown;
   /** Encodes a message with `prefixLength` free octets in front. An encoder that counts its work reports it. */
   readonly encode: (message: unknown, work?: Work) => Uint8Array;
 }
@@ -15,10 +15,10 @@ export interface Work {
   spend(work: number): void;
 }
 
-/** The memory that a message may take, and takes. */
-export interface MessageRoom extends Work {
+/** The memory that a decoded message takes, and its limit. */
+export interface MessageMemory extends Work {
   /** The maximum in bytes. */
-  readonly most: number;
+  readonly max: number;
   /** Set by the decoder if the message does not refer to the encoded bytes. */
   isCopied: boolean;
   /** Sets the bytes that the message takes. */
@@ -27,8 +27,8 @@ export interface MessageRoom extends Work {
 
 /** RESOURCE_EXHAUSTED: the decoded message exceeds the memory that is available for it. */
 export class BecomesTooMuch extends ServerError {
-  constructor(most: number) {
-    const bound = `at most ${most} bytes in memory`;
+  constructor(maxBytes: number) {
+    const bound = `at most ${maxBytes} bytes in memory`;
     super(Status.RESOURCE_EXHAUSTED, `Cannot accept a message that takes so much memory: ${bound}`);
     this.name = 'BecomesTooMuch';
   }
@@ -40,7 +40,7 @@ export class BecomesTooMuch extends ServerError {
 export const prefixLength = 5;
 
 /**
- * An optional member of a message type beside `encode`, which leaves room for the prefix and so saves a copy. It does
+ * An optional member of a message type beside `encode`, which leaves space for the prefix and so saves a copy. It does
  * what MethodCodec.encode does; the result belongs to the engine.
  */
 export const encodeFramed = Symbol('encodeFramed');
@@ -48,7 +48,7 @@ export const encodeFramed = Symbol('encodeFramed');
 /** An optional member beside `decode` that counts memory: it does what MethodCodec.decode does. */
 export const decodeCounted = Symbol('decodeCounted');
 
-/** Prepends room for the prefix to an encoded message. Throws a TypeError if the encoder did not return bytes. */
+/** Prepends space for the prefix to an encoded message. Throws a TypeError if the encoder did not return bytes. */
 export function withPrefix(bytes: unknown): Uint8Array {
   if (!(bytes instanceof Uint8Array)) {
     throw new TypeError('Cannot send a message: its encoder has given no bytes');

@@ -34,7 +34,7 @@ function isGrpc(fields: readonly string[]): boolean {
 }
 
 /** Milliseconds that a refused request may continue. */
-const patienceMs = 1000;
+const refusedForMs = 1000;
 
 /**
  * A request that is refused before it is complete. The stream stays open as long as the request, so that further
@@ -51,7 +51,7 @@ export class RefusedRequest implements StreamEvents, Deadline {
     { status, text }: Refusal,
     { deadlines, now }: { deadlines: Deadlines; now: () => number },
   ) {
-    this.at = now() + patienceMs;
+    this.at = now() + refusedForMs;
     this.#stream = stream;
     this.#deadlines = deadlines;
     stream.respond(encodeHeaders([':status', status, 'content-type', 'text/plain']));

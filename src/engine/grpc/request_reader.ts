@@ -9,7 +9,7 @@ import {
   MessageReader,
   type RawMessage,
 } from './messages.ts';
-import { broken } from '../errors.ts';
+import { malformed } from '../errors.ts';
 import { RequestStream } from './request_stream.ts';
 
 /** The call, as its request reader sees it. */
@@ -90,7 +90,7 @@ abstract class RequestBody {
       this.#owed = 0;
       stream.consume(owed);
     }
-    stream.keep(Math.max(0, this.reader.roomBytes - this.#owed));
+    stream.keep(Math.max(0, this.reader.capacity - this.#owed));
   }
 
   /** Drops unread bytes, without opening the window. */
@@ -199,7 +199,9 @@ class OneRequest extends RequestBody implements RequestReader {
   }
 
   #missing(): ServerError {
-    return this.reader.heldBytes > 0 ? broken('a message that is cut short') : wrongCount('none');
+    return this.reader.heldBytes > 0
+      ? malformed('a message that is cut short')
+      : wrongCount('none');
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Flow } from '../scheduler.ts';
-import { broken } from '../errors.ts';
+import { malformed } from '../errors.ts';
 import type { MessageReader, RawMessage } from './messages.ts';
 
 interface RequestStreamDeps<T> {
@@ -132,7 +132,7 @@ export class RequestStream<T> implements AsyncIterableIterator<T> {
     try {
       const message = reader.next();
       if (!message && this.#state === 'ended' && reader.heldBytes > 0) {
-        fail(broken('a message that is cut short'));
+        fail(malformed('a message that is cut short'));
       }
       return message;
     } catch (error) {

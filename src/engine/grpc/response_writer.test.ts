@@ -141,7 +141,7 @@ test('statusOf() uses the status of a ServerError, and hides other errors', (t) 
   assert.equal(codeOf(undefined), Status.UNKNOWN);
 });
 
-test('send() continues after a drain that came before room() was awaited', async () => {
+test('send() continues after a drain that came before writable() was awaited', async () => {
   const turns: (() => void)[] = [];
   const scheduler = new Scheduler(Number.POSITIVE_INFINITY, (turn) => void turns.push(turn));
   const flow = scheduler.createFlow();
@@ -166,7 +166,7 @@ test('send() continues after a drain that came before room() was awaited', async
   >[0];
   let goneOn = 0;
   const sendOne = async (response: ResponseWriter) => {
-    if (!(await response.send(16_000))) await response.room();
+    if (!(await response.send(16_000))) await response.writable();
     goneOn++;
   };
 

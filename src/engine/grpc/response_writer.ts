@@ -1,7 +1,7 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import { copyWork, cost, inLaterTurn } from '../scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
-import { show, ExpectedError, isAbort, meantBy } from '../errors.ts';
+import { show, ExpectedError, isAbort, serverErrorStatus } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
 import { compress, type Encoding, letGo, withCompressionSlot } from './compression.ts';
 import { LazyMetadata, maxListSize } from './metadata.ts';
@@ -51,8 +51,8 @@ export class ResponseWriter {
   #last: Uint8Array | undefined;
   /** Bytes of the last streamed response that are charged. */
   #kept = 0;
-  /** Pending while the output is full; resolved when there is room again. */
-  #room: PromiseWithResolvers<void> | undefined;
+  /** Pending while the output is full; resolved when it is writable again. */
+  #writable: PromiseWithResolvers<void> | undefined;
 
   constructor({ stream, head, method, compressAbove }: ResponseParts) {
     this.#stream = stream;
@@ -82,7 +82,7 @@ export class ResponseWriter {
   }
 
   /**
-   * Sends a message. Returns false if the caller must wait for room() before the next. Throws a ServerError, having
+   * Sends a message. Returns false if the caller must wait for writable() before the next. Throws a ServerError, having
    * sent nothing of the message, if it cannot be encoded or compressed.
    */
   send(message: unknown): boolean | Promise<boolean> {
@@ -104,14 +104,14 @@ export class ResponseWriter {
     return this.#write(framed);
   }
 
-  /** Resolves when there is room for the next message, or when the call has ended. */
-  async room(): Promise<void> {
-    await this.#room?.promise;
+  /** Resolves when the output accepts the next message, or when the call has ended. */
+  async writable(): Promise<void> {
+    await this.#writable?.promise;
   }
 
-  /** There is room again. The writer may not be waiting yet. */
+  /** The output accepts messages again. The writer may not be waiting yet. */
   drained(): void {
-    this.#room?.resolve();
+    this.#writable?.resolve();
   }
 
   /** Counts the cost of a failure, before the call ends if possible. */
@@ -251,7 +251,7 @@ export class ResponseWriter {
     const goOn = this.#stream.write(framed);
     this.#keep(framed.length);
     if (goOn && !flow.isSpent) return true;
-    this.#room = Promise.withResolvers();
+    this.#writable = Promise.withResolvers();
     // Other connections go first.
     if (goOn) flow.wait(() => this.drained());
     return false;
@@ -292,8 +292,8 @@ export const fine: CallStatus = { code: Status.OK, details: '' };
  * that a service should not throw.
  */
 export function statusOf(thrown: unknown, path: string): CallStatus {
-  const meant = meantBy(thrown);
-  if (meant) return meant;
+  const status = serverErrorStatus(thrown);
+  if (status) return status;
   if (isAbort(thrown)) {
     return { code: Status.CANCELLED, details: 'The operation was cancelled' };
   }
@@ -376,32 +376,32 @@ function withStatus(
   { trailer, peer }: Ending,
 ): string[] {
   fields.push('grpc-status', String(code));
-  let room = Math.min(peer.maxHeaderListSize, maxListSize) - listSize(fields);
+  let left = Math.min(peer.maxHeaderListSize, maxListSize) - listSize(fields);
   if (details !== '') {
     const overhead = messageName.length + fieldOverhead;
-    const message = percentEncode(details, Math.min(longestMessage, room - overhead));
+    const message = percentEncode(details, Math.min(longestMessage, left - overhead));
     if (message !== '') {
       fields.push(messageName, message);
-      room -= overhead + message.length;
+      left -= overhead + message.length;
     }
   }
   const metadata = trailer.encode();
-  if (metadata.size <= room) fields.push(...metadata.fields);
-  else fields.push(...fitting(metadata.fields, room));
+  if (metadata.size <= left) fields.push(...metadata.fields);
+  else fields.push(...fitting(metadata.fields, left));
   return fields;
 }
 
 /** The first entries that fit, with either all values of a name or none. */
-function fitting(fields: readonly string[], most: number): string[] {
+function fitting(fields: readonly string[], maxSize: number): string[] {
   const taken: string[] = [];
-  let room = most;
+  let left = maxSize;
   for (let at = 0, end = 0; at < fields.length; at = end) {
     while (end < fields.length && fields[end] === fields[at]) end += 2;
     const values = fields.slice(at, end);
     const size = listSize(values);
-    if (size > room) continue;
+    if (size > left) continue;
     taken.push(...values);
-    room -= size;
+    left -= size;
   }
   return taken;
 }

@@ -33,7 +33,7 @@ export function serveWebStream(deps: WebStreamDeps): StreamEvents {
 const isOver = new AbortError();
 
 /** How long a refused request may continue, in milliseconds. */
-const patienceMs = 1000;
+const resetTimeoutMs = 1000;
 
 class WebStream implements StreamEvents {
   readonly #stream: Stream;
@@ -134,8 +134,8 @@ class WebStream implements StreamEvents {
    * still reported to the peer.
    */
   async #requestEnd(): Promise<void> {
-    const end = performance.now() + patienceMs;
-    const timer = setTimeout(() => this.#wake(), patienceMs).unref();
+    const end = performance.now() + resetTimeoutMs;
+    const timer = setTimeout(() => this.#wake(), resetTimeoutMs).unref();
     this.#isAnswered = true;
     while (!this.#hasEnded && !this.#isOver && performance.now() < end) {
       await new Promise<void>((resolve) => (this.#onData = resolve));

@@ -21,7 +21,7 @@ export interface StreamEvents {
   failed(error: StreamError | ConnectionError): void;
   /** The connection is closed within a second: the handler must respond now. */
   expire(): void;
-  /** The stream must end at once, to make room for others. */
+  /** The stream must end at once, in favour of others. */
   evicted?(): void;
   /** The request cannot be translated into messages, which is the caller's fault. */
   refused?(error: Error): void;

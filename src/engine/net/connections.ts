@@ -169,7 +169,7 @@ export function createHttp2Server({
 
   function attach(socket: Socket): void {
     const owner = ownerOf(socket.remoteAddress);
-    if (places.size >= maxConnections && !makeRoom(owner)) {
+    if (places.size >= maxConnections && !evictFor(owner)) {
       report(
         { reason: 'refused', message: `Cannot accept more than ${maxConnections} connections` },
         socket,
@@ -195,7 +195,7 @@ export function createHttp2Server({
     ticker ??= setInterval(tick, tickMs).unref();
   }
 
-  function makeRoom(owner: string): boolean {
+  function evictFor(owner: string): boolean {
     const place = places.find(owner, mayGo);
     if (!place) return false;
     // Frees the slot at once, whether or not the peer reads the GOAWAY.

@@ -25,7 +25,7 @@ interface Handshake {
 }
 
 /** A handshake that takes longer, in milliseconds, is closed when others are queued. */
-const patienceMs = 1000;
+const slowMs = 1000;
 /** The interval of that check, in milliseconds. */
 const lookMs = 100;
 
@@ -65,7 +65,7 @@ export class Handshakes {
     const handshake: Handshake = { isIdle: true, socket, owner, begin, since: Infinity };
     if (this.#open.size < this.#max) return this.#start(handshake);
     const isFull = this.#waiting.size >= waitingForEach * this.#max;
-    if (isFull && !this.#makeRoom(this.#waiting, owner, (_, evens) => evens)) {
+    if (isFull && !this.#evictFor(this.#waiting, owner, (_, evens) => evens)) {
       return this.#drop(socket);
     }
     // A queued socket has no other error listener.
@@ -122,15 +122,15 @@ export class Handshakes {
   }
 
   #look(): void {
-    const then = performance.now() - patienceMs;
+    const then = performance.now() - slowMs;
     const isSlow = ({ since }: Handshake) => since <= then;
     for (let next = this.#firstOfFewest(); next; next = this.#firstOfFewest()) {
-      if (!this.#makeRoom(this.#open, next.holder.owner, isSlow)) return;
+      if (!this.#evictFor(this.#open, next.holder.owner, isSlow)) return;
       this.#next();
     }
   }
 
-  #makeRoom(
+  #evictFor(
     line: Places<Handshake>,
     owner: string,
     mayGo: (handshake: Handshake, evens: boolean) => boolean,

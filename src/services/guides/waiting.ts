@@ -9,7 +9,7 @@ import {
 import type { Io } from '../../cli/command.ts';
 
 /** Milliseconds before the user is told what the client waits for. */
-const patienceMs = 2000;
+const noticeAfterMs = 2000;
 
 /** Creates a client of the dialled server. */
 export type Connect = <Service extends CompatServiceDefinition>(
@@ -31,7 +31,7 @@ export function clientsOn(channel: Channel, deps: WaitingDeps): Connect {
 
 function tellWhatIsAwaited(channel: Channel, { address, error }: WaitingDeps): ClientMiddleware {
   return async function* tell(call, options) {
-    const timer = setTimeout(say, patienceMs).unref();
+    const timer = setTimeout(say, noticeAfterMs).unref();
     try {
       if (!call.responseStream) return yield* call.next(call.request, options);
       for await (const response of call.next(call.request, options)) {

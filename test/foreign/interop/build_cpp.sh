@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds gRPC's interop client in C++ from gRPC's source, with Debian's libraries: build_cpp.sh SOURCE OUT
+# Builds gRPC's C++ interop client from gRPC's source and Debian's libraries: build_cpp.sh SOURCE OUT
 set -euo pipefail
 
 cd "$1"
@@ -9,8 +9,8 @@ mkdir made objects
 protoc -I. --cpp_out=made --grpc_out=made --plugin="protoc-gen-grpc=$(command -v grpc_cpp_plugin)" \
   src/proto/grpc/testing/{empty,messages,test}.proto
 
-# The client, and those of gRPC's test helpers that it calls. They are compiled as one, as nearly all of the time is for
-# the headers that they share, ...
+# The client and the test helpers that it calls. They are compiled as one unit, because parsing the shared headers takes
+# nearly all of the time ...
 files=(
   test/cpp/interop/{client,client_helper,interop_client}.cc
   test/cpp/util/{create_test_channel,test_config_cc,test_credentials_provider}.cc
@@ -20,7 +20,7 @@ files=(
   test/core/end2end/data/*.cc
 )
 printf '#include "%s"\n' "${files[@]}" >made/all.cc
-# ... but for these, which have the same names in each.
+# ... except for these, which define the same names.
 files=(made/all.cc made/src/proto/grpc/testing/{empty.pb,messages.pb,test.pb,test.grpc.pb}.cc)
 compile() {
   g++ -std=c++17 -O0 -w -I. -Imade -Iinclude -Ithird_party/upb \
@@ -29,7 +29,7 @@ compile() {
 export -f compile
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile {}'
 
-# Which of abseil's libraries: the linker takes what is needed.
+# All libraries of abseil; the linker selects those that are needed.
 absl=()
 for library in /usr/lib/*-linux-gnu/libabsl_*.so; do
   name=${library##*/lib}

@@ -1,12 +1,12 @@
-"""gRPC's interop cases that need no account of Google's, and the clients that know them."""
+"""gRPC's interop cases that need no Google account, and the clients that implement them."""
 
-#: Every client, by the name that docs/interop.md gives it.
+#: All clients, by their names in docs/interop.md.
 CLIENTS = ("go", "java", "okhttp", "cpp", "python", "ruby")
 
 EVERYBODY = set(CLIENTS)
 JAVA = {"java", "okhttp"}
 
-#: What a client does not know is left out of its row, and is `-` in the matrix.
+#: The clients that implement each case; for the others, the matrix shows `-`.
 CASES = {
     "empty_unary": EVERYBODY,
     "cacheable_unary": JAVA,
@@ -40,8 +40,8 @@ CASES = {
     "long_lived_channel": {"cpp"},
 }
 
-#: Those that are long and do next to nothing: they begin first, all at once.
+#: Long cases that use little processor time. They start first, all at once.
 SLEEPERS = ("slow_consumer", "long_lived_channel", "orca_oob")
 
-#: A client's pairs of itself and a case.
+#: All pairs of a client and a case that it implements.
 PAIRS = [(client, case) for case, knowing in CASES.items() for client in CLIENTS if client in knowing]

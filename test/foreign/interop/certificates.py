@@ -1,12 +1,12 @@
-"""The certificate that all interop clients know how to trust."""
+"""gRPC's test certificate, which all interop clients can trust."""
 
 from harness import foreign
 
 _folder = foreign / "interop/certificates"
 
-#: Who has signed it.
+#: The CA certificate that signed it.
 AUTHORITY = _folder / "ca.pem"
-#: One of the names it is for.
+#: One of the host names in it.
 NAME = "foo.test.google.fr"
-#: Flags of a server that serves with it.
+#: The flags for a server that uses it.
 SERVED = ("--tls-cert-file", _folder / "server1.pem", "--tls-key-file", _folder / "server1.key")

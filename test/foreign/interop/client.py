@@ -1,4 +1,4 @@
-"""One run of one of gRPC's interop clients."""
+"""Runs one of gRPC's interop clients for one case."""
 
 import os
 import subprocess
@@ -7,10 +7,10 @@ from typing import NamedTuple
 from harness import foreign
 from interop.certificates import AUTHORITY, NAME
 
-#: Seconds that a case may take. The longest, slow_consumer, sleeps for 40.
+#: The maximum duration of a case, in seconds. The longest, slow_consumer, sleeps for 40 s.
 CASE_SECONDS = 90
 
-#: A balancer that each client has for these cases, and nobody else.
+#: Interop clients contain this load balancing policy only for these cases.
 BALANCER = '--service_config_json={"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}'
 SOAK = (
     "--soak_iterations=10",
@@ -25,34 +25,34 @@ FLAGS = {
     "long_lived_channel": ("--soak_iterations=3", "--iteration_interval=1"),
 }
 TLS_FLAGS = {
-    # The others carry the certificate with them; this one knows where it was built.
+    # The other clients contain the certificate; this one looks for it in its source tree.
     "go": (f"--ca_file={AUTHORITY}",),
-    # Without, it dials this one in plain text.
+    # Without this flag, it uses plaintext for this case.
     ("cpp", "pick_first_unary"): ("--custom_credentials_type=ssl",),
 }
 
-#: Without this line a client has tested nothing: it exits 0 when its probe found that the server does
-#: not tell compressed requests from others.
+#: The line that proves that the case ran: a client skips it and exits with 0 if its probe finds that the server
+#: does not distinguish compressed requests.
 PROOF = {
     ("cpp", "client_compressed_unary"): "Compressed unary request probe succeeded",
     ("cpp", "client_compressed_streaming"): "Compressed streaming request probe succeeded",
 }
 
-#: The C++ client says what it does only when asked to.
+#: The C++ client logs its steps only at this level.
 ENVIRONMENT = os.environ | {"GRPC_VERBOSITY": "DEBUG"}
 
 _running = set()
 
 
 class Result(NamedTuple):
-    """How a case went; what it says is the end of the client's words, or why it does not count."""
+    """The result of a case; `says` is the end of the output, or the reason for a failure."""
 
     passed: bool
     says: str
 
 
 def run_client(client, case, port, tls, seconds=CASE_SECONDS):
-    """Runs a client's case against a server of this machine. Only a proven success has passed."""
+    """Runs a case against a local server. It passes only if the output proves that the case ran."""
     command = [*program(client), *where(client, case, port, tls), *FLAGS.get(case, ())]
     with subprocess.Popen(
         [*command, f"--test_case={case}"],
@@ -77,7 +77,7 @@ def run_client(client, case, port, tls, seconds=CASE_SECONDS):
 
 
 def kill_clients():
-    """Ends those that run."""
+    """Kills the clients that are running."""
     for ran in tuple(_running):
         ran.kill()
 

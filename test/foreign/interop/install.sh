@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs gRPC's own interop clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}: of Go from the
-# module proxy, of Java from Maven, of C++, Python and Ruby from the source of Debian's package, as
-# nobody publishes them. They are bin/interop_go, _java, _cpp, _python and _ruby.
+# Installs gRPC's own interop clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}: Go from the module
+# proxy, Java from Maven, and C++, Python and Ruby, which nobody publishes, from the source of Debian's
+# package. They are bin/interop_go, _java, _cpp, _python and _ruby.
 set -euo pipefail
 
-# Debian 12's. Its C++ and Ruby clients run on Debian's libraries, which must be of the same version.
+# The version in Debian 12: the C++ and Ruby clients need Debian's libraries of the same version.
 GRPC_DEBIAN=1.51.1-3
 # renovate: maven org.apache.maven.plugins:maven-dependency-plugin
 MAVEN_DEPENDENCY=3.8.1
@@ -22,7 +22,7 @@ main() {
 
   downloads &
   local downloads=$!
-  # A failure below must not leave it running behind our back.
+  # If a command below fails, wait for the background job before exiting.
   trap wait EXIT
   once interop_cpp "$GRPC_DEBIAN $(cat "$here/build_cpp.sh")" bin/interop_cpp cpp_client
   wait "$downloads"
@@ -36,7 +36,7 @@ downloads() {
   once interop_go "$(cat "$here"/go.{mod,sum})" bin/interop_go go_client
 }
 
-# Its lists are kept apart: the machine's own need not name sources.
+# Uses its own package lists, because those of the machine may not include sources.
 debian_source() {
   local lists=$foreign/interop/lists to=${tarball%/*} from
   rm -rf "$lists" "$to"
@@ -51,7 +51,7 @@ debian_source() {
   rm -rf "$lists" "$lists.${from##*.}"
 }
 
-# unpack FOLDER PATTERN...: what of gRPC's source matches, from a new folder on.
+# unpack FOLDER PATTERN...: extracts the matching files of gRPC's source into a new folder.
 unpack() {
   local to=$1
   shift
@@ -80,8 +80,8 @@ python_client() {
   command_file interop_python "PYTHONPATH='$out' exec '$python' -m tests.interop.client"
 }
 
-# Each of its runs is short: what would make a long one fast makes it slow, and half of it were the loading of classes,
-# if a first run, which finds no server, did not keep them in an archive.
+# Runs are short, so the optimizing compiler and a parallel collector would only slow them down. Loading classes would
+# take half of each run, so a first run, without a server, writes them to an archive.
 java_client() {
   local jars=$foreign/interop/java archive=$foreign/interop/java.jsa
   rm -rf "$jars" "$archive"
@@ -93,19 +93,19 @@ java_client() {
   command_file interop_java "exec $java -XX:SharedArchiveFile='$archive' $client"
 }
 
-# Debian's package has the client too, but not the certificate of who signs the test's.
+# Debian's package contains the client, but not the root of the test certificate.
 ruby_client() {
   local source=$foreign/interop/ruby
   unpack "$source" src/ruby etc/roots.pem
   command_file interop_ruby "exec ruby '$source/src/ruby/pb/test/client.rb'"
 }
 
-# Debian's Maven ends every run with two of them, whoever reads it.
+# Debian's Maven prints two colour resets after every run, even without a terminal.
 without_colours() {
   sed $'s/\e\\[0m//g'
 }
 
-# With the certificate that all the clients know how to trust, for a server under test.
+# Also copies the certificate for the server under test, which all clients can trust.
 go_client() {
   local to=$foreign/interop/certificates
   quiet_go -C "$here" build -o "$foreign/bin/interop_go" google.golang.org/grpc/interop/client
@@ -115,7 +115,7 @@ go_client() {
   chmod 600 "$to"/*
 }
 
-# command_file NAME COMMAND: a command of bin/ that runs another, with the arguments it gets.
+# command_file NAME COMMAND: writes a command in bin/ that runs COMMAND with its arguments.
 command_file() {
   printf '#!/bin/sh\n%s "$@"\n' "$2" >"$foreign/bin/$1"
   chmod +x "$foreign/bin/$1"

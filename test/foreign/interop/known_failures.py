@@ -1,4 +1,4 @@
-"""What does not pass, and why. What passes all the same must leave this list."""
+"""Known failures and their reasons. A listed case that passes fails its test."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ GRPC_JS = ("grpc-js",)
 
 
 class Failure(NamedTuple):
-    """A case that some clients fail on some engines."""
+    """A case that fails with some clients on some engines."""
 
     case: str
     clients: tuple
@@ -26,7 +26,7 @@ KNOWN_FAILURES = (
 
 
 def reason_for(run):
-    """Why a run is expected to fail, in plain text as over TLS; None if it is not."""
+    """Returns the reason why a run is expected to fail, with or without TLS; None if it should pass."""
     for known in KNOWN_FAILURES:
         if run.case == known.case and run.client in known.clients and run.engine in known.engines:
             return known.reason

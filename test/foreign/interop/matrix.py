@@ -1,4 +1,4 @@
-"""The part of docs/interop.md that says what every client's cases have come to."""
+"""Writes the result tables in docs/interop.md."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from interop.cases import CASES, CLIENTS
 from interop.known_failures import reason_for
 
-#: What is between these lines is written here.
+#: The text between these lines is generated.
 BEGIN = "<!-- matrix: written by test/foreign/interop_clients.py -->\n"
 END = "<!-- /matrix -->\n"
 
@@ -15,19 +15,19 @@ FOLDER = Path(__file__).parent
 
 
 def write_matrix(file, passed):
-    """Writes what each run has come to into the file's part for it."""
+    """Writes the result of each run into the generated part of the file."""
     before, rest = file.read_text().split(BEGIN)
     _, after = rest.split(END)
     engines = dict.fromkeys(run.engine for run in passed)
     parts = ["", clients(), *(section(engine, passed) for engine in engines), ""]
-    # Whole at any time: what else runs meanwhile may ask git whether it has changed.
+    # The file is replaced atomically, because a parallel CI step may compare it with git.
     new = file.with_suffix(".new")
     new.write_text("".join([before, BEGIN, "\n".join(parts), END, after]))
     os.replace(new, file)
 
 
 def clients():
-    """Which clients they are."""
+    """Returns the table of the clients and their versions."""
     go = found(r"google\.golang\.org/grpc v(\S+)", "go.mod")
     java = found(r"<version>(\d+\.\d+\.\d+)</version>", "pom.xml")
     python = found(r"grpcio==(\S+)", "requirements.txt")
@@ -44,7 +44,7 @@ def clients():
 
 
 def section(engine, passed):
-    """An engine's cases, and why some of them fail."""
+    """Returns the table of an engine's cases, and the reasons for failures."""
     reasons = []
     rows = [(case, *(cell(engine, client, case, passed, reasons) for client in CLIENTS)) for case in CASES]
     counted = [good for run, good in passed.items() if run.engine == engine]
@@ -54,7 +54,7 @@ def section(engine, passed):
 
 
 def cell(engine, client, case, passed, reasons):
-    """What a case came to, in plain text and over TLS. Adds to the reasons what it refers to."""
+    """Returns the result of a case with and without TLS. Adds the reason that it refers to, if any."""
     this = (engine, client, case)
     mine = {run: good for run, good in passed.items() if (run.engine, run.client, run.case) == this}
     if not mine:
@@ -71,7 +71,7 @@ def cell(engine, client, case, passed, reasons):
 
 
 def table(*rows):
-    """A table of Markdown, as wide as the formatter makes it; its first row is its head."""
+    """Returns a Markdown table, padded as by the formatter. The first row is the header."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [rows[0], ["-" * width for width in widths], *rows[1:]]
     padded = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in lines]

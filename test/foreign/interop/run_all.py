@@ -1,4 +1,4 @@
-"""Runs every case of every client at once, as far as the machine takes it."""
+"""Runs all cases of all clients in parallel, limited by the number of processors."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +8,12 @@ from interop.cases import PAIRS, SLEEPERS
 from interop.client import kill_clients, run_client
 
 _awake = ThreadPoolExecutor((os.cpu_count() or 1) + 1)
-# There are few of them, and all begin at once.
+# Long cases use little processor time, and there are few of them.
 _asleep = ThreadPoolExecutor(64)
 
 
 class Run(NamedTuple):
-    """A case of a client against an engine, over TLS or in plain text."""
+    """A case with a client, an engine, and with or without TLS."""
 
     engine: str
     tls: bool
@@ -22,12 +22,12 @@ class Run(NamedTuple):
 
 
 def runs(engines):
-    """Everything there is to run."""
+    """Returns all runs for these engines."""
     return [Run(engine, tls, *pair) for pair in PAIRS for engine in engines for tls in (False, True)]
 
 
 def run_all(ports):
-    """Begins every run, and gives a future result for each. A port is known by its engine and TLS."""
+    """Starts all runs, and returns a future for each. The keys of `ports` are pairs of engine and TLS."""
     return {
         run: (_asleep if run.case in SLEEPERS else _awake).submit(
             run_client, run.client, run.case, ports[run.engine, run.tls], run.tls
@@ -37,7 +37,7 @@ def run_all(ports):
 
 
 def stop():
-    """Ends what runs, and lets nothing begin: without it, whoever stops halfway would wait for all of it."""
+    """Kills running clients and cancels the others, so that an interrupted run ends at once."""
     for pool in (_awake, _asleep):
         pool.shutdown(wait=False, cancel_futures=True)
     kill_clients()

@@ -1,5 +1,5 @@
-// kubelet_probe asks a server for its health once, with the code that the kubelet runs for a
-// container's `grpc:` probe. It exits 0 on Success, 1 on Failure and 2 on anything else.
+// kubelet_probe probes a server once, with the code that the kubelet runs for a container's `grpc:`
+// probe. It exits with 0 on Success, 1 on Failure and 2 otherwise.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 var exitCodes = map[probe.Result]int{probe.Success: 0, probe.Failure: 1}
 
 func main() {
-	// As in a manifest: a host, a port and, if it is not the server as a whole, a service.
+	// As in a manifest: a host, a port, and a service; without one, the whole server is probed.
 	host := flag.String("host", "127.0.0.1", "where the server is")
 	port := flag.Int("port", 0, "its port; required")
 	service := flag.String("service", "", "whose health to ask for")

@@ -25,8 +25,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * grpc-java as a client at rate, on Netty: so many calls of a kind, from four threads, on one connection.
- * use: Load ADDRESS KIND CALLS [CA NAME]. Says `ok COUNT`, and `failed COUNT WHY` for each why.
+ * A load generator on grpc-java and Netty: calls of one kind, from four threads, on one connection.
+ * Usage: Load ADDRESS KIND CALLS [CA NAME]. Prints `ok COUNT`, and `failed COUNT REASON` for each reason.
  */
 final class Load {
   private static final int THREADS = 4;
@@ -38,7 +38,7 @@ final class Load {
   private static final ResponseParameters WANTED = ResponseParameters.newBuilder().setSize(SIZE).build();
 
   private interface Call {
-    /** Whether the reply is what it is to be. */
+    /** True if the reply is the expected one. */
     boolean isRight() throws Exception;
   }
 

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, each as a command that makes many calls on one connection."""
+"""Load generators: commands that make many calls on one connection with a real client."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from harness import foreign, project
 from interop.certificates import AUTHORITY, NAME
 
-#: Kinds of calls. A soak is gRPC's own, of unary calls; every client that has no soak has the rest.
+#: The kinds of calls. gRPC's interop clients soak with unary calls; the others make all kinds.
 KINDS = ("unary", "server_stream", "client_stream", "bidi")
 SOAK = "rpc_soak"
 
@@ -17,7 +17,7 @@ FOLDER = project / "test/foreign/rate"
 _python = foreign / "interop/venv/bin/python"
 _stubs = foreign / "interop/python/src/python/grpcio_tests"
 
-#: What ghz calls, and with what. A list is a stream of requests.
+#: The protos, methods and requests for ghz. A list is a stream of requests.
 _responses = [{"size": 100}] * 3
 _GHZ = {
     "hello": ("hello.proto", "Hello/Hello", {"value": "World"}),
@@ -37,7 +37,7 @@ _GHZ = {
 
 
 class Outcome(NamedTuple):
-    """How many calls a client has seen end well, what of the others it says, and how many it has left."""
+    """The number of a client's OK calls, its messages about failed ones, and the number of cancelled ones."""
 
     ok: int
     failed: list
@@ -45,17 +45,17 @@ class Outcome(NamedTuple):
 
 
 def run_client(client, kind, calls, address, tls, seconds):
-    """Runs a client; one that does not end in time, or fails as a whole, has failed."""
+    """Runs a client. A timeout, or a non-zero exit code, is a failure."""
     return run(CLIENTS[client](kind, calls, address, tls), seconds, _READERS.get(client, read_report), calls)
 
 
 def run_slow(address, tls, seconds):
-    """Runs slow.py: streams that nobody reads, and calls beside them."""
+    """Runs slow.py: streams that are not read, and calls beside them."""
     return run([_python, FOLDER / "slow.py", "--address", address, *trust(tls)], seconds)
 
 
 def run_crowd(address, clients, seconds):
-    """Runs crowd.py: so many clients, some of which are slow, or leave their calls."""
+    """Runs crowd.py: many clients, some of which read slowly or cancel calls."""
     return run([_python, FOLDER / "crowd.py", "--address", address, "--clients", clients], seconds, read_crowd)
 
 
@@ -89,7 +89,7 @@ def ghz(kind, calls, address, tls):
 
 
 def interop(client):
-    """One of gRPC's interop clients, of which some can soak."""
+    """Returns the command of one of gRPC's interop clients with a soak test."""
 
     def command(kind, calls, address, tls):
         host, port = address.split(":")
@@ -98,7 +98,7 @@ def interop(client):
         own = [f"--ca_file={AUTHORITY}"] if tls and client == "go" else []
         flags = ["--use_okhttp=true"] if client == "okhttp" else []
         name = "java" if client in ("okhttp", "java_interop") else client
-        # As large as those of other kinds, where one can choose: by default they have 300 kB.
+        # The same size as in the other kinds, if the client has a flag for it; the default is 300 kB.
         sizes = [] if client == "cpp" else ["--soak_request_size=100", "--soak_response_size=100"]
         return [
             *(foreign / f"bin/interop_{name}", *flags, *where, *trusting, *own, f"--test_case={kind}"),
@@ -146,14 +146,14 @@ CLIENTS = {
 
 
 def read_report(output, _calls=None):
-    """What our own say: `ok COUNT`, and `failed COUNT WHY`."""
+    """Parses the output of our own clients: `ok COUNT` and `failed COUNT REASON`."""
     ok = re.search(r"^ok (\d+)$", output, re.MULTILINE)
     failed = re.findall(r"^failed (.*)$", output, re.MULTILINE)
     return Outcome(int(ok[1]), failed) if ok else Outcome(0, [f"no report: {output[-3000:]}"])
 
 
 def read_crowd(output):
-    """The same, and `cancelled COUNT`."""
+    """Parses the same, and `cancelled COUNT`."""
     cancelled = re.search(r"^cancelled (\d+)$", output, re.MULTILINE)
     return read_report(output)._replace(cancelled=int(cancelled[1]) if cancelled else 0)
 
@@ -168,7 +168,7 @@ def read_ghz(output, _calls):
 
 
 def read_soak(_output, calls):
-    """A soak counts as a whole: it exits 0 when all of it has gone well."""
+    """A soak test reports no counts: it exits with 0 if all calls succeeded."""
     return Outcome(calls, [])
 
 

@@ -1,4 +1,4 @@
-"""A server whose log is counted: how every call has ended for the server, and who has called."""
+"""A server whose log lines are counted by status code and peer."""
 
 import json
 from collections import Counter
@@ -9,13 +9,13 @@ from server import Server
 
 
 class Counts(NamedTuple):
-    """What the server has seen since the last look."""
+    """The server's calls since the previous take()."""
 
-    #: Ended calls by their code.
+    #: The number of ended calls by status code.
     codes: Counter
-    #: Addresses that called: one for each connection, as every connection has a port of its own.
+    #: The peers' addresses with ports: one for each connection.
     peers: set
-    #: Lines that speak of no call, such as those of a connection that was given up.
+    #: Log lines that are not about calls, such as those about closed connections.
     others: list
 
     @classmethod
@@ -24,16 +24,16 @@ class Counts(NamedTuple):
 
 
 class CountedServer(Server):
-    """Serves with connections of any age, so that whoever is told to go has to be told so for a fault."""
+    """Serves without a maximum connection age, so that a GOAWAY can only mean a fault."""
 
     def __init__(self, file, *flags, **settings):
         self._counts = Counts.nothing()
         super().__init__(file, "--max-connection-age", "none", *flags, **settings)
-        # It has said that it serves.
+        # Discards the log lines of the start.
         self.take(0)
 
     def take(self, calls):
-        """What there was since the last look, as soon as so many calls have ended, or after a while."""
+        """Waits, for a limited time, until `calls` calls have ended; returns the counts since the previous take()."""
         with self._more:
             self._more.wait_for(lambda: self._counts.codes.total() >= calls, BOUND)
             taken, self._counts = self._counts, Counts.nothing()

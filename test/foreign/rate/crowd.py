@@ -1,10 +1,10 @@
-"""Many clients with a connection each: most of them ordinary, some that leave calls, some that are slow.
+"""Many clients with one connection each: most are ordinary, some cancel calls, some read slowly.
 
-The ordinary ones go on calling until the others have left all the calls they are to leave. The slow
-ones send, or ask for, more than any window takes, and read nothing before that; then they read all
-of it. Says `ok COUNT` of the ordinary calls, `failed COUNT WHY` of any, `cancelled COUNT`.
+The ordinary clients call until the cancelling clients have made all their calls. The slow clients send or request
+more than the windows allow, read nothing until they are blocked, and finally read everything. Prints `ok COUNT` for
+ordinary calls, `failed COUNT REASON` for all calls, and `cancelled COUNT`.
 
-Run by gRPC's interop venv, as load.py is.
+It runs in the virtual environment of gRPC's interop client, like load.py.
 """
 
 import argparse
@@ -18,16 +18,16 @@ from load import KINDS, asks, channel_to, outcome, report
 from slow import Asker, Sender
 from src.proto.grpc.testing import test_pb2_grpc
 
-#: Clients that leave calls, how many each, and how long it waits before the next: 200 a second in all.
+#: The cancelling clients, the calls of each, and the pause between them: 200 calls per second in total.
 LEAVING = 10
 CANCELS = 200
 PAUSE_SECONDS = 0.05
 SENDERS = 6
 ASKERS = 2
-#: Seconds that an ordinary call may take, and one that is left.
+#: The deadline of every call, in seconds.
 DEADLINE = 20
 
-#: So that a channel has a connection of its own.
+#: Each channel has its own connection.
 ALONE = [("grpc.use_local_subchannel_pool", 1)]
 
 
@@ -60,12 +60,12 @@ def main():
     report(counts + Counter({why: count for why, count in cancelled.items() if why != "CANCELLED"}))
 
 
-#: Counters are no good alone where threads share them.
+#: Counters are not thread-safe.
 _lock = threading.Lock()
 
 
 def call(stub, number, all_left, counts):
-    """Calls of all kinds in turn."""
+    """Makes calls of all kinds in turn."""
     kinds = itertools.islice(itertools.cycle(KINDS.values()), number % len(KINDS), None)
     while not all_left.is_set():
         why = outcome(next(kinds), stub)
@@ -74,7 +74,7 @@ def call(stub, number, all_left, counts):
 
 
 def leave(stub, cancelled):
-    """Leaves conversations after their first reply, as whoever closes a page does."""
+    """Cancels bidirectional calls after their first reply, as when a user closes a page."""
     for _ in range(CANCELS):
         end = threading.Event()
         conversation = stub.FullDuplexCall(talk(end), timeout=DEADLINE)
@@ -91,7 +91,7 @@ def leave(stub, cancelled):
 
 
 def talk(end):
-    """One request, and no end of the stream before that."""
+    """Sends one request, and keeps the stream open until the event is set."""
     yield asks(1, 100)
     end.wait()
 

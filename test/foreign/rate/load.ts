@@ -12,28 +12,28 @@ import {
   StreamingOutputCallResponse,
 } from '../../../src/gen/grpc/testing/messages.ts';
 
-// grpc-js as a client at rate: so many calls of a kind, four at once, on one connection. It says
-// `ok COUNT`, and `failed COUNT WHY` for each why.
+// A load generator on grpc-js: calls of one kind, four at once, on one connection. It prints
+// `ok COUNT`, and `failed COUNT REASON` for each reason.
 
 const AT_ONCE = 4;
-/** Messages of a stream, and bytes of each. */
+/** The number of messages in a stream, and the size of each in bytes. */
 const MESSAGES = 3;
 const SIZE = 100;
-/** Milliseconds that a call may take. */
+/** The deadline of a call in milliseconds. */
 const DEADLINE = 20_000;
 
 const { values: args } = parseArgs({
   options: {
-    /** The folder of package.json, with what it depends on installed. */
+    /** The folder of package.json with its installed dependencies. */
     folder: { type: 'string', default: '.' },
-    /** Which of its two. */
+    /** The name of one of its two versions of grpc-js. */
     library: { type: 'string', default: 'grpc-js-now' },
     address: { type: 'string', default: '127.0.0.1:50051' },
     kind: { type: 'string', default: 'unary' },
     calls: { type: 'string', default: '1' },
-    /** Who has signed the server's certificate; TLS with it. */
+    /** The file of the CA certificate; it enables TLS. */
     ca: { type: 'string' },
-    /** A name the certificate is for. */
+    /** A host name in the certificate. */
     name: { type: 'string', default: 'localhost' },
   },
 });
@@ -132,7 +132,7 @@ async function worker(): Promise<void> {
   }
 }
 
-/** Undefined for a call that ends well with what it is to bring, else why not. */
+/** Returns undefined if a call succeeds with the expected responses, and the reason if not. */
 async function outcome(): Promise<string | undefined> {
   try {
     return (await call?.()) ? undefined : 'another reply';
@@ -153,7 +153,7 @@ function method<Request, Response>(
   ] as const;
 }
 
-/** Whether a stream brings the messages that were asked for, and ends well. */
+/** True if a stream returns the requested messages and ends with OK. */
 async function all(
   stream: GrpcJs.ClientReadableStream<StreamingOutputCallResponse>,
 ): Promise<boolean> {

@@ -1,4 +1,4 @@
-"""Envoy and nginx in front of a server."""
+"""Runs Envoy and nginx as proxies of a server."""
 
 import shutil
 import socket
@@ -12,7 +12,7 @@ from harness import BOUND, foreign
 
 _folder = Path(__file__).parent
 
-#: Of Envoy, to a server of this machine: who has signed its certificate is not asked.
+#: Envoy's TLS to a local server, without verification of its certificate.
 _SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
 _PLAIN = f'{{ name: raw, typed_config: {{ "@type": {_SOCKETS}.raw_buffer.v3.RawBuffer }} }}'
 _TLS = (
@@ -22,7 +22,7 @@ _TLS = (
 
 
 class Proxy:
-    """A proxy that has begun to listen on a free port of this machine."""
+    """A proxy that listens on a free local port."""
 
     def __init__(self, file, server_port, command, **words):
         self.folder = Path(tempfile.mkdtemp(prefix="greeter-proxy-"))
@@ -55,7 +55,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
-        # nginx ends its worker when it is asked to leave, not when it is killed.
+        # nginx ends its worker on SIGTERM, but not on SIGKILL.
         self.process.terminate()
         try:
             self.process.wait(BOUND)

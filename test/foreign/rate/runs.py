@@ -1,4 +1,4 @@
-"""What each client does against a server, and what has come of it."""
+"""The load of each client, and its outcome."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ OWN = ("grpcio", "java", "grpc_js", "grpc_js_2024")
 
 @dataclass(frozen=True)
 class Run:
-    """A client's calls of a kind, and the connections it may have for them."""
+    """The calls of a client, of one kind, and the number of connections that it may open."""
 
     client: str
     kind: str
@@ -22,7 +22,7 @@ class Run:
     connections: range = range(1, 2)
 
     def go(self, server, tls, seconds):
-        """Calls a server that is counted, and says what there was."""
+        """Calls a counted server, and returns the outcome."""
         server.take(0)
         outcome = run_client(self.client, self.kind, self.calls, server.address, tls, seconds)
         return self.result(server, outcome)
@@ -33,7 +33,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Slow(Run):
-    """Streams that nobody reads, some that send and some that are sent to, with a call beside each of the two."""
+    """Streams in both directions that are not read, with a call beside each of them."""
 
     def go(self, server, tls, seconds):
         server.take(0)
@@ -42,7 +42,7 @@ class Slow(Run):
 
 @dataclass(frozen=True)
 class Crowd(Run):
-    """Clients behind an Envoy that has one connection to the server: so many, some of them slow, some leaving."""
+    """Many clients behind an Envoy with one connection to the server; some read slowly, some cancel calls."""
 
     def go(self, server, tls, seconds):
         server.take(0)
@@ -52,7 +52,7 @@ class Crowd(Run):
 
 @dataclass(frozen=True)
 class Pooled(Run):
-    """A client behind nginx, which keeps connections, and closes each after 1,000 calls."""
+    """A client behind nginx, which reuses connections and closes each after 1,000 calls."""
 
     def go(self, server, tls, seconds):
         server.take(0)
@@ -62,7 +62,7 @@ class Pooled(Run):
 
 
 class Result(NamedTuple):
-    """What a client says of its calls, and what the server has seen of them."""
+    """A client's report of its calls, and the server's."""
 
     run: Run
     outcome: Outcome
@@ -70,17 +70,17 @@ class Result(NamedTuple):
 
     @property
     def failures(self):
-        """How many calls have failed: each why has its count, but for a client that failed as a whole."""
+        """The number of failed calls; 1 if the client as a whole failed."""
         counts = [re.match(r"\d+", why) for why in self.outcome.failed]
         return sum(int(count[0]) if count else 1 for count in counts)
 
     @property
     def replaced(self):
-        """Connections beyond what the client wants, in place of others that were given up."""
+        """The number of connections above the expected number, which replace closed ones."""
         return max(0, len(self.seen.peers) - self.run.connections[-1])
 
     def problems(self):
-        """What is not as it should be, in words; nothing when all is well."""
+        """Returns messages about everything unexpected."""
         outcome, seen, wanted = self.outcome, self.seen, self.run.connections
         if outcome.failed:
             yield f"failed: {outcome.failed}"
@@ -96,7 +96,7 @@ class Result(NamedTuple):
 
 
 def at_rate(go, others):
-    """All clients, with so many calls of each kind for those of Go and for others."""
+    """Returns the runs of all clients, with the number of calls of each kind for Go clients and for others."""
     return (
         *(Run("ghz", kind, go) for kind in ("hello", *KINDS)),
         Run("go", SOAK, go),

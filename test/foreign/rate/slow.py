@@ -1,7 +1,7 @@
-"""Clients that read nothing before they are asked to, and a test of what that does to their neighbours.
+"""Clients that do not read until they are told to, and a test that they do not block other calls.
 
-Run alone it has some on one connection that send and do not read, then a unary call there; and the same
-with some that are sent to.
+As a program, it opens streams on one connection that send requests but read no responses, and makes a unary
+call on that connection. Then it does the same with streams of responses that are not read.
 """
 
 import argparse
@@ -11,27 +11,27 @@ from collections import Counter
 from load import asks, channel_to, outcome, report, unary
 from src.proto.grpc.testing import test_pb2_grpc
 
-#: More than what a stream's window and the connection's let pass, together.
+#: The number of streams in each direction that are not read.
 STREAMS = 6
-#: Bytes of a message, and how many there are: more than all windows and buffers on the way take.
+#: The size of a message in bytes, and the number of messages: together more than all windows and buffers hold.
 SIZE = 64 * 1024
 MESSAGES = 1000
-#: Seconds without any progress after which a stream is stuck, and within which it must be.
+#: A stream is blocked after this time without progress, in seconds, and must be blocked within the second time.
 STILL_SECONDS = 0.5
 BOUND = 30
-#: Seconds that a slow call may take in all.
+#: The deadline of a slow call, in seconds.
 DEADLINE = 300
 
 
 class Sender:
-    """Sends requests that are echoed, and reads no reply until it is told to."""
+    """Sends requests that are echoed, and reads no response until read_all()."""
 
     def __init__(self, stub):
         self.sent = 0
         self._call = stub.FullDuplexCall(self._requests(), timeout=DEADLINE)
 
     def wait_until_stuck(self):
-        """Until nothing more can be sent, as nothing is read."""
+        """Waits until flow control blocks further requests."""
         end = time.monotonic() + BOUND
         before = -1
         while self.sent != before or self.sent == 0:
@@ -50,13 +50,13 @@ class Sender:
 
 
 class Asker:
-    """Asks for responses, and reads none until it is told to."""
+    """Requests a stream of responses, and reads none until read_all()."""
 
     def __init__(self, stub):
         self._call = stub.StreamingOutputCall(asks(MESSAGES, SIZE), timeout=DEADLINE)
 
     def wait_until_stuck(self):
-        """It is from the beginning; this is until the server has begun."""
+        """Waits for the response headers. The responses exceed the windows, so the stream is blocked."""
         self._call.initial_metadata()
 
     def read_all(self, counts):

@@ -1,11 +1,11 @@
-"""The part of docs/clients.md that says what every client's calls have come to."""
+"""Writes the result tables in docs/clients.md."""
 
 import re
 from pathlib import Path
 
 from interop.matrix import table
 
-#: What is between these lines is written here.
+#: The text between these lines is generated.
 BEGIN = "<!-- table: written by test/foreign/long -->\n"
 END = "<!-- /table -->\n"
 
@@ -14,7 +14,7 @@ HEAD = ("client", "kinds", "calls", "failed", "cancelled", "connections", "repla
 
 
 def write_table(file, results):
-    """Writes what each run has come to into the file's part for it. Results are by engine, TLS and run."""
+    """Writes the results into the generated part of the file. Their keys are engine, TLS and run."""
     before, rest = file.read_text().split(BEGIN)
     _, after = rest.split(END)
     engines = dict.fromkeys(engine for engine, *_ in results)
@@ -23,7 +23,7 @@ def write_table(file, results):
 
 
 def section(engine, results):
-    """A row for each client, and what is wrong with some."""
+    """Returns a table with a row for each client, and notes about failures."""
     rows, wrong = {}, []
     for (at, tls, run), result in results.items():
         if at != engine:
@@ -70,7 +70,7 @@ def grpc_js(name):
     return "grpc-js " + found(rf'"{name}": "npm:@grpc/grpc-js@(\S+)"', "node/package.json")
 
 
-#: Every client, by its name in runs.
+#: All clients, by their names in the runs.
 NAMES = {
     "ghz": lambda: "ghz " + found(r"GHZ=v(\S+)", "install.sh") + " (grpc-go)",
     "go": go,

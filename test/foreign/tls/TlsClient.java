@@ -11,7 +11,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
-/** grpc-java as a client over TLS, on Netty: see clients.py for what it reads and says. */
+/** A TLS client on grpc-java and Netty; clients.py describes its input and output. */
 final class TlsClient {
   public static void main(String[] args) throws Exception {
     Map<String, ManagedChannel> kept = new HashMap<>();
@@ -39,7 +39,7 @@ final class TlsClient {
       return "OK";
     } catch (StatusRuntimeException error) {
       String why = error.getStatus().getDescription();
-      // What has happened to the connection is in its cause alone.
+      // Only the cause describes a connection error.
       for (Throwable cause = error.getCause(); cause != null; cause = cause.getCause()) why += ": " + cause.getMessage();
       return (error.getStatus().getCode() + ": " + why).replaceAll("\\s+", " ");
     }

@@ -1,4 +1,4 @@
-// gRPC C++ as a client over TLS: see clients.py for what it reads and says.
+// A TLS client on gRPC C++; clients.py describes its input and output.
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -24,7 +24,7 @@ static std::shared_ptr<grpc::Channel> open(const std::string& address, const std
   options.pem_cert_chain = text_of(cert);
   options.pem_private_key = text_of(key);
   grpc::ChannelArguments arguments;
-  // Or channels that are alike would share a connection.
+  // Otherwise, channels with the same arguments share a connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(address, grpc::SslCredentials(options), arguments);
 }
@@ -47,7 +47,7 @@ static grpc::Status call(const std::shared_ptr<grpc::Channel>& channel) {
 }
 
 int main() {
-  // As the others write them.
+  // The names that the other clients print.
   const std::map<int, std::string> names = {{4, "DEADLINE_EXCEEDED"}, {14, "UNAVAILABLE"}};
   std::map<std::string, std::shared_ptr<grpc::Channel>> kept;
   for (std::string line; std::getline(std::cin, line);) {

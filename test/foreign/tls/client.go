@@ -1,4 +1,4 @@
-// grpc-go as a client over TLS: see clients.py for what it reads and says.
+// A TLS client on grpc-go; clients.py describes its input and output.
 package main
 
 import (

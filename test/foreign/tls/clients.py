@@ -1,9 +1,9 @@
-"""Clients that call over TLS, each with the certificate that it is given.
+"""Clients that call over TLS with given certificates.
 
-Those of Go, Java and C++ are programs that run as long as the tests do. They read lines: `NAME ADDRESS CA
-CERT KEY`, with `-` for a certificate or key that there is none of. Each opens a channel and calls on it,
-or calls on the open one of that name; a channel called `-` is closed afterwards. They answer `OK`, or the
-status and its message, in one line.
+The Go, Java and C++ clients are programs that run as long as the tests. They read lines of the form `NAME
+ADDRESS CA CERT KEY`, with `-` for no certificate and no key. For each line they call on the open channel of
+that name, or open it first; a channel named `-` is closed after the call. They print one line: `OK`, or the
+status and its message.
 """
 
 import subprocess
@@ -15,12 +15,12 @@ from harness import BOUND, foreign
 
 METHOD = "/grpc.testing.TestService/EmptyCall"
 
-#: The name of a connection for one call.
+#: The name of a connection that is used for one call.
 NEW = "-"
 
 
 class Identity(NamedTuple):
-    """Whom a client trusts, and what it shows: files."""
+    """The files with a client's trusted CA, its certificate and its key."""
 
     ca: str
     cert: str = "-"
@@ -28,7 +28,7 @@ class Identity(NamedTuple):
 
 
 class Program:
-    """A client in another language."""
+    """A client program in another language."""
 
     def __init__(self, name):
         self.process = subprocess.Popen(
@@ -41,7 +41,7 @@ class Program:
         )
 
     def call(self, name, address, identity):
-        """Says `OK`, or what has gone wrong."""
+        """Returns `OK` or the error."""
         self.process.stdin.write(" ".join([name, address, *identity]) + "\n")
         return self.process.stdout.readline().strip() or "the client has ended"
 
@@ -51,7 +51,7 @@ class Program:
 
 
 class Grpcio:
-    """Python's, in this very process."""
+    """grpcio, in this process."""
 
     def __init__(self):
         self._kept = {}
@@ -75,13 +75,13 @@ class Grpcio:
 
     def _open(self, address, identity):
         ca, cert, key = (None if path == "-" else read(path) for path in identity)
-        # Or channels that are alike would share a connection.
+        # Otherwise, channels with the same arguments share a connection.
         alone = [("grpc.use_local_subchannel_pool", 1)]
         return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), alone)
 
 
 class Curl:
-    """A connection for each call, whatever its name."""
+    """curl, with a new connection for each call, whatever its name."""
 
     def __init__(self, *flags):
         self._flags = flags
@@ -91,7 +91,7 @@ class Curl:
         fields = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
         ran = subprocess.run(
             ["curl", "-sS", *self._flags, "--cacert", identity.ca, *shown, *fields]
-            # Five zeros are a message without fields.
+            # Five zero bytes are a message without fields.
             + ["--data-binary", "@-", "-D", "-", "-o", "/dev/null", f"https://{address}{METHOD}"],
             input=bytes(5),
             capture_output=True,

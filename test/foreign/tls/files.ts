@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificate } from '../../support/certificate.ts';
 
-// Started for foreign clients: writes the certificates of servers and of clients into a folder, each as
-// NAME.pem, with the intermediate that has signed it, and NAME.key.
+// Writes the certificates for TLS clients and their servers into a folder: NAME.pem, with the intermediate that
+// signed it, and NAME.key.
 const folder = process.argv[2] ?? '.';
 const [first, second, clients] = await Promise.all([
   chain('first'),
@@ -28,7 +28,7 @@ write('expired.key', expired.key);
 write('stranger.pem', stranger.cert);
 write('stranger.key', stranger.key);
 
-/** A certificate, signed by an intermediate, signed by a root. */
+/** A certificate that is signed by an intermediate, which a root signed. */
 async function chain(name: string) {
   const root = await certificate({ name: `${name} root` });
   const intermediate = await certificate({

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs our clients that call over TLS, in Go, Java and C++, into ${FOREIGN:-$HOME/.cache/greeter-foreign}.
-# They are made with what gRPC's interop clients are made with: ../interop/install.sh must have run.
+# Installs our own TLS clients in Go, Java and C++ into ${FOREIGN:-$HOME/.cache/greeter-foreign}.
+# Run ../interop/install.sh first: they use the same libraries as gRPC's interop clients.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,7 +11,7 @@ main() {
   "$debian" g++:g++ javac:default-jdk-headless pkg-config:pkg-config
   once tls_cpp "$(cat "$here/client.cc"; dpkg-query --show libgrpc++-dev)" bin/tls_cpp cpp_client &
   local cpp=$!
-  # A failure below must not leave it running behind our back.
+  # If a command below fails, wait for the background job before exiting.
   trap wait EXIT
   once tls_java "$(cat "$here/TlsClient.java" "$here/../interop/pom.xml")" bin/tls_java java_client
   once tls_go "$(cat "$here/client.go" "$here"/../interop/go.{mod,sum})" bin/tls_go go_client

@@ -1,4 +1,4 @@
-//! Makes stubs of the contracts that buf has written to the file that CONTRACTS names.
+//! Generates stubs from the descriptor set in the file that CONTRACTS names; buf writes it.
 
 use std::{env, error::Error, fs};
 

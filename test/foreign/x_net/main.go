@@ -1,6 +1,5 @@
-// x_net serves HTTP/2 in plain text with golang.org/x/net/http2 and nothing in front, for
-// test/differential: it answers as test/differential/servers.ts has the others do. It prints its port,
-// and ends when its standard input does.
+// x_net serves plaintext HTTP/2 with golang.org/x/net/http2 only, for test/differential. It answers like the
+// servers in test/differential/servers.ts. It prints its port, and exits when its standard input is closed.
 package main
 
 import (
@@ -37,7 +36,7 @@ func serve(listener net.Listener) {
 	}
 	options := &http2.ServeConnOpts{
 		Handler: http.HandlerFunc(answer),
-		// It announces ten fields' overhead more: 16,384.
+		// x/net adds the overhead of ten fields, and announces 16,384.
 		BaseConfig: &http.Server{MaxHeaderBytes: 16384 - 320},
 	}
 	for {

@@ -1,4 +1,4 @@
-//! The greet guide's calls, of family A: all four kinds.
+//! The greet guide's calls of all four kinds, with the method names of family A.
 
 use tokio::sync::mpsc;
 use tokio_stream::{StreamExt, iter, wrappers::ReceiverStream};
@@ -44,13 +44,13 @@ async fn chatty(mut client: Client) -> Outcome {
 async fn interactive(mut client: Client) -> Outcome {
     let (send, requests) = mpsc::channel(1);
     let requests = ReceiverStream::new(requests);
-    // The server begins its response with the first reply.
+    // The server sends the response headers with the first reply.
     send.send(bello("Keys")).await?;
     let mut replies = client.interactive_say_hello(requests).await?.into_inner();
     for (name, next) in [("Keys", Some("世界")), ("世界", Some("")), ("", None)] {
         let reply = replies.message().await?.ok_or("no reply")?;
         same(reply.message, format!("Bello {name}!"))?;
-        // Not before this one's reply has come.
+        // Waits for the reply before the next request.
         if let Some(next) = next {
             send.send(bello(next)).await?;
         }

@@ -1,5 +1,5 @@
-//! Calls a server with tonic: `tonic_client URL [AUTHORITY_PEM NAME]`, the latter two over TLS. Prints
-//! a line for each test, and exits 0 when all have passed.
+//! Tests a server with tonic: `tonic_client URL [CA_PEM NAME]`, with TLS if a CA is given. Prints a line
+//! for each test, and exits with 0 if all passed.
 
 mod greeter;
 mod report;
@@ -11,7 +11,7 @@ use std::{env, error::Error, fs, process::ExitCode, time::Duration};
 use report::Report;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 
-/// So long may a call take at most; one that hangs has failed.
+/// The maximum duration of a call.
 const BOUND: Duration = Duration::from_secs(20);
 
 #[tokio::main(flavor = "current_thread")]
@@ -33,7 +33,7 @@ async fn connect(arguments: &[String]) -> Result<Channel, Box<dyn Error>> {
             let tls = ClientTlsConfig::new().ca_certificate(authority).domain_name(name);
             Endpoint::new(url.clone())?.tls_config(tls)?
         }
-        _ => return Err("usage: tonic_client URL [AUTHORITY_PEM NAME]".into()),
+        _ => return Err("usage: tonic_client URL [CA_PEM NAME]".into()),
     };
     Ok(endpoint.timeout(BOUND).connect_timeout(BOUND).connect().await?)
 }

@@ -1,11 +1,11 @@
-//! What the tests came to.
+//! The results of the tests.
 
 use std::{error::Error, fmt::Debug, process::ExitCode};
 
-/// Nothing, or why a test has failed.
+/// Ok, or the reason why a test failed.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
-/// Counts tests, and says how each has ended.
+/// Counts tests, and prints the result of each.
 #[derive(Default)]
 pub struct Report {
     passed: u32,
@@ -27,14 +27,14 @@ impl Report {
         }
     }
 
-    /// Success, if there were tests and all have passed.
+    /// Returns success if at least one test ran and all passed.
     pub fn exit_code(&self) -> ExitCode {
         println!("{} passed, {} failed", self.passed, self.failed);
         ExitCode::from(u8::from(self.failed > 0 || self.passed == 0))
     }
 }
 
-/// Fails unless both are the same.
+/// Fails unless both values are equal.
 pub fn same<T: PartialEq + Debug>(got: T, expected: T) -> Outcome {
     if got == expected {
         return Ok(());

@@ -1,4 +1,4 @@
-//! All four kinds of call with messages that end at, before and after whatever there is an end of.
+//! All four kinds of calls, with messages of sizes around every limit.
 
 use prost::Message;
 use tokio_stream::iter;
@@ -10,9 +10,9 @@ use crate::test_service::testing::{
 };
 use crate::test_service::{Client, asking, client_of, length, lengths, zeros};
 
-/// The server's limit of a request message, in bytes.
+/// The server's maximum request size in bytes.
 const LIMIT: usize = 4 << 20;
-/// A message is sent with five bytes before it, in frames of 16,384 bytes and windows of 65,535.
+/// Sizes around the limits: the prefix has 5 bytes, a frame up to 16,384, and a window 65,535.
 const SIZES: [usize; 14] = [
     0,
     5,
@@ -39,7 +39,7 @@ enum Kind {
     Bidirectional,
 }
 
-/// Sends encoded requests of each size, and wants as large payloads back; over the limit, the status.
+/// Sends requests of each encoded size. Expects payloads of that size, or the status above the limit.
 pub async fn run(channel: &Channel, report: &mut Report) {
     for kind in KINDS {
         for size in SIZES {
@@ -56,7 +56,7 @@ async fn refused(kind: Kind, client: Client) -> Outcome {
     same(status.code(), Code::ResourceExhausted)
 }
 
-/// Gives the status of a call that fails, and else whether its responses are the right ones.
+/// Returns the status of a failed call, or else whether its responses are the expected ones.
 async fn call(kind: Kind, mut client: Client, size: usize) -> Result<Outcome, Status> {
     let back = answer(size);
     Ok(match kind {
@@ -91,7 +91,7 @@ async fn call(kind: Kind, mut client: Client, size: usize) -> Result<Outcome, St
     })
 }
 
-/// The payload of a streamed response that has so many bytes when encoded.
+/// Returns the payload size of a streamed response of `size` encoded bytes.
 fn answer(size: usize) -> usize {
     let response = fitting(size.min(LIMIT), |payload| StreamingOutputCallResponse {
         payload,
@@ -100,8 +100,8 @@ fn answer(size: usize) -> usize {
     length(response.payload)
 }
 
-/// The message with the largest payload that has at most so many bytes when encoded; for small
-/// sizes, which no message has, the one without a payload.
+/// Returns the message with the largest payload whose encoding has at most `size` bytes. For small
+/// sizes, which no message has, it has no payload.
 fn fitting<T: Message>(size: usize, filled: impl Fn(Option<Payload>) -> T) -> T {
     (0..=size)
         .rev()

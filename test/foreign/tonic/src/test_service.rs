@@ -1,4 +1,4 @@
-//! grpc.testing.TestService: each of its methods once, and what calls of it are made of.
+//! Calls each method of grpc.testing.TestService once, and creates its requests.
 
 use tokio_stream::{StreamExt, iter};
 use tonic::{Code, transport::Channel};
@@ -14,7 +14,7 @@ pub mod testing {
     tonic::include_proto!("grpc.testing");
 }
 
-/// A client of the service, which takes responses of any size.
+/// Creates a client that accepts responses of any size.
 pub type Client = testing::test_service_client::TestServiceClient<Channel>;
 
 const SIZES: [usize; 3] = [31_415, 9, 2_653];
@@ -83,7 +83,7 @@ async fn unimplemented_call(mut client: Client) -> Outcome {
     same(status.code(), Code::Unimplemented)
 }
 
-/// A request with a payload, for responses of these sizes.
+/// Creates a request with a payload that asks for responses of these sizes.
 pub fn asking(payload: Option<Payload>, sizes: &[usize]) -> StreamingOutputCallRequest {
     let parameters = |&size: &usize| ResponseParameters { size: size as i32, ..Default::default() };
     StreamingOutputCallRequest {
@@ -93,17 +93,17 @@ pub fn asking(payload: Option<Payload>, sizes: &[usize]) -> StreamingOutputCallR
     }
 }
 
-/// A payload of so many bytes, and none of none.
+/// Creates a payload of `size` bytes; none for 0.
 pub fn zeros(size: usize) -> Option<Payload> {
     (size > 0).then(|| Payload { body: vec![0; size], ..Default::default() })
 }
 
-/// How many bytes a payload has.
+/// Returns the size of a payload in bytes.
 pub fn length(payload: Option<Payload>) -> usize {
     payload.map_or(0, |payload| payload.body.len())
 }
 
-/// The same of each response, to the end of them.
+/// Returns the payload sizes of all responses of a stream.
 pub async fn lengths(
     responses: tonic::Streaming<StreamingOutputCallResponse>,
 ) -> Result<Vec<usize>, tonic::Status> {

@@ -1,6 +1,6 @@
-"""Calls that their client leaves: the server lets go of them at once, long before their end.
+"""Calls that clients cancel, or whose deadline expires: the server ends them at once.
 
-The parrot of this server waits an hour, so a call of it ends early or not at all.
+This server's parrot pauses for an hour, so that its calls cannot end otherwise.
 """
 
 import queue
@@ -16,7 +16,7 @@ greet_pb2, greet_pb2_grpc = stubs("greet")
 args = arguments(file="the built file")
 
 
-class LeftCalls(unittest.TestCase):
+class CancelledCalls(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server = Server(args.file, "--parrot-interval", "1h")
@@ -32,7 +32,7 @@ class LeftCalls(unittest.TestCase):
             with self.assertRaises(grpc.RpcError) as raised:
                 next(call)
             self.assertEqual(raised.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
-            # The client's end may reach the server before its own clock does.
+            # The client's RST_STREAM may arrive before the deadline expires on the server.
             self.assertIn(logged()["rpc.status_code"], ("DEADLINE_EXCEEDED", "CANCELLED"))
 
     def test_a_cancel_ends_parrots(self):
@@ -46,7 +46,7 @@ class LeftCalls(unittest.TestCase):
             self.assert_cancelled(method, iter(requests.get, None))
             requests.put(None)
 
-    def test_a_server_that_everybody_left_stops_at_once(self):
+    def test_a_server_stops_at_once_after_the_last_call_is_cancelled(self):
         server = Server(args.file, "--parrot-interval", "1h", "--drain-timeout", "1h")
         self.addCleanup(server.kill)
         with channel_to(server.address) as channel:
@@ -65,7 +65,7 @@ class LeftCalls(unittest.TestCase):
         self.assertEqual(logged()["rpc.status_code"], "CANCELLED")
 
     def start(self, method, sent, timeout):
-        """Makes a call, and a way to wait for the server's own word on how it ended."""
+        """Starts a call. Returns it, and a function that waits for the server's log line about it."""
         name = str(uuid.uuid4())
         call = method(sent, timeout=timeout, metadata=[("x-request-id", name)])
         return call, lambda: self.server.wait_for(request_id=name)
