@@ -8,7 +8,8 @@ const serviceConfig = {
   loadBalancingConfig: [{ round_robin: {} }],
   methodConfig: [
     {
-      // All methods. A method that must not run twice gets an entry of its own, without a retryPolicy.
+      // All methods. A method that must not run twice gets an entry of its own, without a retryPolicy, and a method
+      // that streams for longer one without a timeout.
       name: [{}],
       timeout: '5s',
       retryPolicy: {
@@ -34,7 +35,8 @@ export function connect(
 ): Channel {
   return createChannel(target, credentials, {
     'grpc.service_config': JSON.stringify(serviceConfig),
-    // Detects a server that has vanished. Greeter answers all PINGs; grpc-go's server limits them.
+    // Detects a server that has vanished. Greeter answers PINGs up to --max-control-frames-per-second; grpc-go's server
+    // ends a connection that sends more than one in five minutes, unless its enforcement policy allows more.
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
   });
