@@ -1,8 +1,8 @@
 import { type Channel, ChannelCredentials, createChannel } from 'nice-grpc';
 
 /**
- * The service config of docs/kubernetes.md, with two additions. Every call has a deadline, is retried while the server has not begun it or is shutting down, and goes
- * to the next of the server's addresses. See https://grpc.io/docs/guides/service-config/.
+ * The service config of docs/kubernetes.md, with two additions. Every call has a deadline, is retried if it ends with
+ * UNAVAILABLE, and goes to the next of the server's addresses. See https://grpc.io/docs/guides/service-config/.
  */
 const serviceConfig = {
   loadBalancingConfig: [{ round_robin: {} }],
