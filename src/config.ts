@@ -107,7 +107,7 @@ function readSettings(read: Read) {
     shutdownDelay: read('shutdown-delay', {
       value: 'DURATION',
       fallback: '0s',
-      help: 'time between SIGTERM and the end of new calls; health reports NOT_SERVING meanwhile',
+      help: 'time after SIGTERM in which new connections and calls are accepted; health reports NOT_SERVING',
       parse: duration({ min: '0s' }),
     }),
     drainTimeout: read('drain-timeout', {
@@ -119,13 +119,13 @@ function readSettings(read: Read) {
     defaultDeadline: read('default-deadline', {
       value: 'DURATION',
       fallback: 'none',
-      help: 'deadline of calls without one',
+      help: 'deadline of a call whose client sets none; none for no limit',
       parse: or('none', duration({ min: '1ms', max: '87600h' })),
     }),
     maxDeadline: read('max-deadline', {
       value: 'DURATION',
       fallback: '1h',
-      help: 'longest deadline of a call; longer ones are shortened',
+      help: 'longest deadline that a client can set; longer ones are shortened',
       parse: duration({ min: '1ms', max: '87600h' }),
     }),
     maxConnections: read('max-connections', {
@@ -215,7 +215,7 @@ function readSettings(read: Read) {
     compressResponsesAbove: read('compress-responses-above', {
       value: 'SIZE',
       fallback: 'off',
-      help: 'size above which responses are compressed; off compresses them as their requests are (direct engine)',
+      help: 'size above which responses are compressed; off: above 1 KiB, only if the request was (direct engine)',
       parse: or('off', size({ min: '0', max: '1GiB' })),
     }),
     ...readGuideSettings(read),

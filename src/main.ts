@@ -119,7 +119,8 @@ async function help(): Promise<string> {
   }
   return `Usage: greeter [command] [flags]
 
-A gRPC test server, and a template for production services. Without a command it serves.
+A gRPC test server, and a template for production services. Without a command it serves, with the flags of serve:
+greeter serve --help lists all settings.
 
 Commands:
 ${lines.join('\n')}
@@ -132,7 +133,7 @@ Examples:
   # Serve everything on the default ports
   greeter
   # Call it, from another terminal
-  greeter ${io.firstCall ?? 'health -addr localhost:50051'}
+  greeter ${io.firstCall ?? 'health --addr localhost:50051'}
 `;
 }
 

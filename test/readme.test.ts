@@ -114,6 +114,26 @@ test("the README's commands do what it says", async (t) => {
   assert.match(await built.output(), /dist\/greeter\.mjs: \d+ bytes/);
 });
 
+test('docs/tls.md makes a certificate, serves with it, and calls the server', async (t) => {
+  const page = readFileSync(join(root, 'docs/tls.md'), 'utf8');
+  const [, start = ''] = /^```sh\n([^]*?)\n```$/m.exec(page) ?? [];
+  const [, health = ''] = /^\$ (npm start -- health .*)$/m.exec(page) ?? [];
+  const run = shell(copyOfProject(t));
+
+  const server = run(start, {
+    GREETER_LISTEN: '127.0.0.1:0',
+    GREETER_HEALTH_LISTEN: 'off',
+    GREETER_ADMIN_LISTEN: 'off',
+    GREETER_LOG_FORMAT: 'json',
+  });
+  t.after(() => server.kill());
+  const port = await server.has(/"port":(\d+)/);
+  await server.has(/"msg":"serving"/);
+
+  const checked = run(health.replace('50051', `${port}`));
+  assert.match(await checked.output(), /^status: SERVING$/m);
+});
+
 /** The shell blocks of the README, except for those that need a cluster: see manifests.test.ts. */
 function commands(): string[] {
   const blocks = [...readme.matchAll(/^```sh\n([^]*?)\n```$/gm)].map(([, block = '']) => block);

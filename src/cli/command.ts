@@ -44,6 +44,8 @@ export interface Args {
 /** A subcommand. */
 export interface Command {
   summary: string;
+  /** More help, after the summary. */
+  details?: string;
   /** Operands in the usage line, such as `NAME`. */
   operands?: string;
   flags: readonly Flag[];

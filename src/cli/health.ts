@@ -22,13 +22,15 @@ const maxTimer = 2 ** 31 - 1;
 /** Never throws for network errors: they are exit codes. */
 export const health: Command = {
   summary: 'Ask a server for its health, with the flags and exit codes of grpc-health-probe',
+  details:
+    'Exits 0 if the server is SERVING, 1 for invalid arguments, 2 if it cannot connect, 3 if the call fails, and 4 if it answers another status. One dash is enough for each flag.',
   goFlags: true,
   flags: probeFlags,
   examples: [
-    ['health -addr localhost:50051', 'Exit 0 when the server is SERVING, 4 when it is not'],
-    ['health -addr localhost:50051 -service readiness', 'Check one service'],
-    ['health -addr example.com:443 -tls -rpc-timeout 5s', 'Use TLS'],
-    ["health -addr :50051 -rpc-header 'authorization: Bearer t0ken'", 'Send metadata'],
+    ['health --addr localhost:50051', 'Check the whole server'],
+    ['health --addr localhost:50051 --service readiness', 'Check one service'],
+    ['health --addr example.com:443 --tls --rpc-timeout 5s', 'Use TLS'],
+    ["health --addr :50051 --rpc-header 'authorization: Bearer t0ken'", 'Send metadata'],
   ],
   async run(args, io) {
     const read = readFlags(args);

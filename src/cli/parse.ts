@@ -32,9 +32,12 @@ export function parse(
 }
 
 /** Every flag's value is optional and unknown flags are allowed, so that all errors are reported together. */
-function createParser(name: string, { summary, operands, flags, examples }: Command): Parser {
+function createParser(
+  name: string,
+  { summary, details, operands, flags, examples }: Command,
+): Parser {
   const parser = new Parser(`greeter ${name}`)
-    .description(summary)
+    .description(details ? `${summary}\n\n${details}` : summary)
     .usage(operands ? `[flags] ${operands}` : '[flags]')
     .helpOption('-h, --help', 'show this')
     .allowUnknownOption()

@@ -4,13 +4,13 @@ import type { GrpcServer } from '../engine/index.ts';
 
 /** How the server treats calls of a service; omitted properties mean like any other call. */
 export interface Policy<Method extends string = string> {
-  /** Calls that stay open until the client ends them: exempt from --default-deadline and --max-deadline. */
+  /** Exempt from --default-deadline and --max-deadline: calls that stay open until the client ends them. */
   longLived?: Methods<Method>;
-  /** Calls that a busy server still accepts, because they report its state: exempt from --max-in-flight. */
+  /** Exempt from --max-in-flight: calls that a busy server still accepts, because they report its state. */
   unlimited?: Methods<Method>;
-  /** Short unary probes that are answered even above the memory limit; otherwise a busy server would be restarted. */
+  /** Exempt from --max-buffered-bytes: short unary probes, without which a busy server would be restarted. */
   essential?: Methods<Method>;
-  /** Calls that probes and tools repeat: logged at debug, except for server faults. */
+  /** Logged at debug, except for server faults: calls that probes and tools repeat. */
   quiet?: Methods<Method>;
 }
 

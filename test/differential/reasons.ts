@@ -132,6 +132,6 @@ export const reasons: Readonly<Record<string, Reason>> = {
   },
   'large-list': {
     title: 'Large header lists',
-    text: 'A header list above SETTINGS_MAX_HEADER_LIST_SIZE is answered with 431 (RFC 9113 section 10.5.1, RFC 6585 section 5), and its block is decoded to keep the dynamic table in sync. Node resets the stream, also for more than 128 fields. Go ends the connection if the list is more than twice as large.',
+    text: 'A header list above SETTINGS_MAX_HEADER_LIST_SIZE is answered with 431 (RFC 9113 section 10.5.1, RFC 6585 section 5), or with RESOURCE_EXHAUSTED if the request is a gRPC call, and its block is decoded to keep the dynamic table in sync. Node resets the stream, also for more than 128 fields. Go ends the connection if the list is more than twice as large.',
   },
 };

@@ -177,7 +177,7 @@ export const windows: readonly Case[] = [
     ],
   },
   {
-    name: 'window of 0: an answer without a body',
+    name: 'window of 0: a response without a body',
     flights: [{ bytes: block(set([INITIAL_WINDOW_SIZE, 0]), whole(1, '/0')), mayBeAnswered: true }],
   },
   {

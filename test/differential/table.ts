@@ -74,7 +74,7 @@ function briefly(frames: readonly string[]): string {
   return [...byType]
     .map(([type, those]) => {
       const isType = type === type.toUpperCase() && those.length > 3;
-      return isType ? `${type} of ${those.length} kinds` : those.join('; ');
+      return isType ? `${those.length} variants of ${type}` : those.join('; ');
     })
     .join('; ');
 }

@@ -19,6 +19,9 @@ page = (project / "docs/own_client.md").read_text()
 INSTALLED = """
 pip() { :; }
 npm() { :; }
+python3() {
+  if [ "${2-}" = venv ]; then mkdir -p venv/bin && : > venv/bin/activate; else command python3 "$@"; fi
+}
 protoc() { python3 -m grpc_tools.protoc "$@"; }
 """
 #: Pinned versions instead of @latest, so that new releases do not break the test.
@@ -26,6 +29,11 @@ protoc() { python3 -m grpc_tools.protoc "$@"; }
 PROTOC_GEN_GO = "v1.36.11"
 # renovate: go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 PROTOC_GEN_GO_GRPC = "v1.6.0"
+
+
+def set_up():
+    """The block before the first heading, which makes the directory of the client."""
+    return re.search(r"^```sh\n(.*?)^```$", page.split("\n## ")[0], re.M | re.S)[1]
 
 
 def section(name):
@@ -71,7 +79,9 @@ def build_go(program):
 def output(commands, files):
     with tempfile.TemporaryDirectory(prefix="greeter-own-") as folder:
         here = Path(folder)
-        (here / "proto").symlink_to(project / "proto")
+        (here / "greeter").symlink_to(project)
+        subprocess.run(["sh", "-euc", set_up()], cwd=here, check=True)
+        here /= "client"
         (here / "node_modules").symlink_to(project / "node_modules")
         for file, text in files.items():
             (here / file).write_text(text)

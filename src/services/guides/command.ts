@@ -14,7 +14,7 @@ const names = [...guides.keys()].join(', ');
 
 /** Exits 0, 1 if the call fails, or 2 if the arguments are invalid. */
 export const guide: Command = {
-  summary: `Be the client of a guide to gRPC: ${names}`,
+  summary: `Run the client of a gRPC guide, without TLS: ${names}`,
   operands: 'NAME',
   flags: [
     {
@@ -36,12 +36,13 @@ export const guide: Command = {
   ],
   async run(args, io) {
     const read = readFlags(args);
-    const [name = ''] = args.operands;
-    const found = guides.get(name);
+    const [name] = args.operands;
+    const found = guides.get(name ?? '');
     const address = withPort(read.text('addr') ?? 'localhost', found?.port);
     const message = read.text('message');
-    if (!found) read.problems.push(`"${name}": must be one of ${names}`);
-    if (!found || read.problems.length > 0) throw new UsageError('play this guide', read.problems);
+    if (name === undefined) read.problems.push(`NAME: is missing; must be one of ${names}`);
+    else if (!found) read.problems.push(`"${name}": must be one of ${names}`);
+    if (!found || read.problems.length > 0) throw new UsageError('run this guide', read.problems);
 
     const channel = open(address, io.env);
     try {
@@ -67,6 +68,6 @@ function open(address: string, env: Io['env']): Channel {
   try {
     return dial({ address, env });
   } catch (error) {
-    throw new UsageError('play this guide', [`--addr "${address}": ${messageOf(error)}`]);
+    throw new UsageError('run this guide', [`--addr "${address}": ${messageOf(error)}`]);
   }
 }

@@ -131,13 +131,23 @@ test('guide reports invalid arguments, and exits 2', async () => {
 
   assert.equal(
     err,
-    `Cannot play this guide:
+    `Cannot run this guide:
   "more": unexpected argument
   --loud: unknown flag
   --addr: needs a value
   "nope": must be one of unary, hello, sample, helloworld, greet
 `,
   );
+  assert.equal(code, 2);
+});
+
+test('guide names the guides if none is given, and exits 2', async () => {
+  using program = install();
+
+  const { code, err } = await program.run(['guide']);
+
+  const names = 'unary, hello, sample, helloworld, greet';
+  assert.equal(err, `Cannot run this guide:\n  NAME: is missing; must be one of ${names}\n`);
   assert.equal(code, 2);
 });
 
@@ -162,7 +172,7 @@ test('guide rejects an invalid address, and exits 2', async () => {
 
   for (const addr of ['', 'a\nb']) {
     const { code, err } = await program.run(['guide', 'hello', '--addr', addr]);
-    assert.match(err, /^Cannot play this guide:\n  --addr ".*": Could not parse [^\n]*\n/s);
+    assert.match(err, /^Cannot run this guide:\n  --addr ".*": Could not parse [^\n]*\n/s);
     assert.doesNotMatch(err, /^ +at /m);
     assert.equal(code, 2);
   }
