@@ -88,8 +88,12 @@ test('1,000 calls that announce 4 MiB and send little use little memory', async 
     for (const id of ids(1000))
       attacker.write(Buffer.concat([headers(id, unary), data(id, begun)]));
     // A few are admitted, more are queued, and the others are refused.
-    const all = ({ openStreams }: { openStreams: number }) => openStreams + answered(attacker);
-    const { openStreams } = await untilServer(victim, (stats) => all(stats) === 1000);
+    let [last, unchanged] = [0, 0];
+    const { openStreams } = await untilServer(victim, (stats) => {
+      unchanged = stats.openStreams === last ? unchanged + 1 : 0;
+      last = stats.openStreams;
+      return stats.openStreams + answered(attacker) === 1000 && unchanged >= 20;
+    });
     const { memory } = await victim.collected();
     attacker.socket.destroy();
 
