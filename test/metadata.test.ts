@@ -329,6 +329,23 @@ test('headers above 8,192 bytes end their call with INTERNAL, and trailers are d
   }
 });
 
+test('the request ID is left out if the client does not take it, and the call succeeds', async () => {
+  await using running = await serveWith(() => {});
+  for (const [most, hasId] of [
+    [0, false],
+    [64, false],
+    [200, false],
+    [300, true],
+  ] as const) {
+    using wire = await connectWire(running, [[SettingId.MAX_HEADER_LIST_SIZE, most]]);
+
+    const heard = await wire.call(request(paths.unary));
+
+    assert.equal(statusOf(heard), '0', `${most}`);
+    assert.equal('x-request-id' in Object(heard[0]), hasId, `${most}`);
+  }
+});
+
 test("the client's own header limit is respected, and the status is always sent", async () => {
   await using running = await serveWith(({ header, trailer }) => {
     header.set('x-a', 'x'.repeat(1000));

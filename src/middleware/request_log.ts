@@ -6,6 +6,7 @@ import {
   Status,
 } from 'nice-grpc-common';
 import type { Logger, LogFn } from 'pino';
+import { setOptional } from '../engine/index.ts';
 import { ExpectedError, isAbort, serverErrorStatus } from '../engine/errors.ts';
 import type { CallLog, Connected, Logged, Sending, Spoken, Timed, Traced } from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
@@ -84,7 +85,7 @@ export function requestLog({
     counts.protocols[context.protocol ?? 'grpc']++;
     const sentId = context.metadata.get(requestIdName);
     const requestId = sentId !== undefined && usableId.test(sentId) ? sentId : nextId();
-    context.header.set(requestIdName, requestId);
+    setOptional(context.header, requestIdName, requestId);
     const about = { method: count.name, path, requestId, context };
     // If the caller cancels a response stream, return() is called on this generator, and this initial value remains.
     let ended: unknown = callersEnd;

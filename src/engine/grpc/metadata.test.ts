@@ -58,6 +58,19 @@ test('LazyMetadata tells names from equal values', () => {
   assert.ok(metadata.isEmpty);
 });
 
+test('dropOptional() drops what setOptional() has set, once', () => {
+  const metadata = new LazyMetadata([]);
+  assert.equal(metadata.dropOptional(), false);
+  metadata.set('a', '1');
+  metadata.setOptional('b', '2');
+  assert.deepEqual(fieldsOf(metadata), ['a', '1', 'b', '2']);
+
+  assert.equal(metadata.dropOptional(), true);
+
+  assert.deepEqual(fieldsOf(metadata), ['a', '1']);
+  assert.equal(metadata.dropOptional(), false);
+});
+
 test('LazyMetadata leaves out simple values that exceed the maximum size', () => {
   const metadata = new LazyMetadata([]);
   metadata.set('a', 'x'.repeat(maxListSize)).set('b', '1');

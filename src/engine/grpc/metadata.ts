@@ -44,6 +44,7 @@ export class LazyMetadata implements Metadata {
   readonly #fields: readonly string[];
   /** Names and values in turn that were set and need no metadata to be sent: a call has a few at most. */
   #simple: string[] | undefined;
+  #optional: string | undefined;
   #made: Metadata | undefined;
   #encoded: EncodedMetadata | undefined;
 
@@ -76,6 +77,20 @@ export class LazyMetadata implements Metadata {
       this.#all().set(key, value);
     }
     return this;
+  }
+
+  /** Sets a value that is dropped if the client does not take it with the others. */
+  setOptional(key: string, value: string): void {
+    this.set(key, value);
+    this.#optional = key;
+  }
+
+  /** Drops the optional value; returns false if there is none. */
+  dropOptional(): boolean {
+    if (this.#optional === undefined || !this.has(this.#optional)) return false;
+    this.delete(this.#optional);
+    this.#optional = undefined;
+    return true;
   }
 
   append<Key extends string>(key: Key, value: MetadataValue<Key>): Metadata {
@@ -135,6 +150,12 @@ function isSimpleName(key: string): boolean {
   if (!/^[0-9a-z_.-]+$/.test(key) || key.endsWith('-bin') || reserved.has(key)) return false;
   if (simpleNames.size < maxNames && key.length <= maxNameLength) simpleNames.add(key);
   return true;
+}
+
+/** Sets a header that is dropped if the client does not take it with the others; on grpc-js, any header is kept. */
+export function setOptional(header: Metadata, key: string, value: string): void {
+  if (header instanceof LazyMetadata) header.setOptional(key, value);
+  else header.set(key, value);
 }
 
 /** PROTOCOL-HTTP2.md, Custom-Metadata; invalid entries are skipped. */

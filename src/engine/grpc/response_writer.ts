@@ -216,7 +216,7 @@ export class ResponseWriter {
     let packed: Buffer;
     try {
       packed = await withCompressionSlot({
-        owner: this.#stream.flow,
+        owner: this.#stream.account,
         bytes: bytes.length,
         work: async () => (this.#stream.closed ? noBytes : compress(bytes, encoding)),
       });
@@ -334,6 +334,8 @@ export function responseHeaders(header: LazyMetadata, peer: Peer, encoding?: str
 function checkHeader(header: LazyMetadata, peer: Peer): void {
   const { size, isWhole } = header.encode();
   if (size === 0 && isWhole) return;
+  const isTooLarge = !isWhole || ownHeaders + size > Math.min(maxListSize, peer.maxHeaderListSize);
+  if (isTooLarge && header.dropOptional()) return checkHeader(header, peer);
   if (!isWhole || ownHeaders + size > maxListSize) {
     throw new RangeError(`Cannot send response headers: at most ${maxListSize} bytes`);
   }
