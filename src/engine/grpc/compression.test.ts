@@ -154,7 +154,12 @@ test('letGo() keeps buffers that share their memory', () => {
 test('compress() serves small messages beside large ones, and owners in turn', async () => {
   const done: string[] = [];
   const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const job = (owner: object, bytes: number, name: string, gate: Promise<void> | undefined) =>
+  const job = (
+    owner: { peer: object | undefined },
+    bytes: number,
+    name: string,
+    gate: Promise<void> | undefined,
+  ) =>
     withCompressionSlot({
       owner,
       bytes,
@@ -163,7 +168,7 @@ test('compress() serves small messages beside large ones, and owners in turn', a
         done.push(name);
       },
     });
-  const [one, other] = [{}, {}];
+  const [one, other] = [{ peer: undefined }, { peer: undefined }];
   const large = 1024 * 1024;
 
   const first = [0, 1, 2].map((i) => job(one, large, `large ${i}`, gates[0]?.promise));
@@ -179,4 +184,27 @@ test('compress() serves small messages beside large ones, and owners in turn', a
   await Promise.all([...second, third]);
 
   assert.deepEqual(done.slice(5), ['large 3', 'of the other', 'large 4']);
+});
+
+test('compress() serves peers in turn, however many connections they have', async () => {
+  const done: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const job = (peer: object, name: string) =>
+    withCompressionSlot({
+      owner: { peer },
+      bytes: 1000,
+      async work() {
+        await gate.promise;
+        done.push(name);
+      },
+    });
+  const [many, one] = [{}, {}];
+
+  const jobs = Array.from({ length: 10 }, () => job(many, 'many'));
+  jobs.push(job(one, 'one'));
+  gate.resolve();
+  await Promise.all(jobs);
+
+  // Four were going, and one more of the first peer was next.
+  assert.ok(done.indexOf('one') <= 5, done.join(', '));
 });

@@ -91,16 +91,21 @@ export function letGo({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
-/** A job of `owner` for a message of so many bytes. */
+/** A job of a connection, by its account, for a message of so many bytes. */
 interface Job<T> {
-  owner: object;
+  owner: Owner;
   bytes: number;
   work: () => Promise<T>;
 }
 
+/** The account of a connection, and the peer that has it; without one, the connection is a peer of its own. */
+interface Owner {
+  readonly peer: object | undefined;
+}
+
 /**
  * A semaphore of `most` concurrent jobs, `maxLarge` of them for large messages. Waiting jobs are served round robin
- * by owner. Errors of a job are thrown to its caller.
+ * by peer, and those of a peer round robin by connection. Errors of a job are thrown to its caller.
  */
 function createSemaphore({ most, maxLarge }: { most: number; maxLarge: number }) {
   /** Small messages first, as they finish soon. */
@@ -143,29 +148,36 @@ function createSemaphore({ most, maxLarge }: { most: number; maxLarge: number })
   }
 }
 
-/** A queue that is served round robin by owner. */
+/** A queue that is served round robin by peer, and within a peer by connection. */
 function createLine() {
-  const waiting = new Map<object, (() => void)[]>();
+  const waiting = new Map<object, Map<Owner, (() => void)[]>>();
 
   return {
-    wait(owner: object): Promise<void> {
-      return new Promise((go) => {
-        const line = waiting.get(owner);
-        if (line) line.push(go);
-        else waiting.set(owner, [go]);
-      });
+    wait(owner: Owner): Promise<void> {
+      const peer = owner.peer ?? owner;
+      let connections = waiting.get(peer);
+      if (!connections) waiting.set(peer, (connections = new Map()));
+      let line = connections.get(owner);
+      if (!line) connections.set(owner, (line = []));
+      return new Promise((go) => line.push(go));
     },
 
-    /** Takes the first job of the owner that has waited longest. */
+    /** Takes the first job of the connection that has waited longest, of the peer that has. */
     next(): (() => void) | undefined {
-      for (const [owner, line] of waiting) {
-        const next = line.shift();
-        // Moves the owner to the end.
-        waiting.delete(owner);
-        if (line.length > 0) waiting.set(owner, line);
-        return next;
-      }
-      return undefined;
+      const [peer, connections] = first(waiting) ?? [];
+      if (!peer || !connections) return undefined;
+      const [owner, line] = first(connections) ?? [];
+      const next = line?.shift();
+      // Both move to the end.
+      if (owner) connections.delete(owner);
+      if (owner && line && line.length > 0) connections.set(owner, line);
+      waiting.delete(peer);
+      if (connections.size > 0) waiting.set(peer, connections);
+      return next;
     },
   };
+}
+
+function first<K, V>(map: ReadonlyMap<K, V>): [K, V] | undefined {
+  return map.entries().next().value;
 }

@@ -157,7 +157,12 @@ export interface MessageKind {
   /** RESOURCE_EXHAUSTED: the decoded message does not fit. */
   busy(): ServerError;
   readonly inUse: BytesInUse;
-  readonly stream: { readonly flow: Flow; beginJob(): void; endJob(): void };
+  readonly stream: {
+    readonly flow: Flow;
+    readonly account: { readonly peer: object | undefined };
+    beginJob(): void;
+    endJob(): void;
+  };
 }
 
 /** Decompresses and decodes a message. Throws or rejects with a ServerError. */
@@ -191,7 +196,7 @@ function inflate(
     return plain;
   };
   // Decompression runs in a thread, so other connections are not delayed.
-  const inflating = withInflationSlot({ owner: flow, bytes: bytes.length, work });
+  const inflating = withInflationSlot({ owner: stream.account, bytes: bytes.length, work });
   return inflating
     .finally(() => stream.endJob())
     .then((plain) =>
