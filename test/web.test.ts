@@ -16,7 +16,7 @@ import { callOver } from './support/web_client.ts';
 
 /** Serves with the direct engine, without TLS. */
 function serveWeb(options: ServeOptions = {}): Promise<Running> {
-  return serve({ engine: 'direct', tls: undefined, ...options });
+  return serve({ engine: 'direct', tls: false, ...options });
 }
 
 const unaryCall = '/grpc.testing.TestService/UnaryCall';

@@ -8,7 +8,7 @@ import { eventually, serve, type Running, type ServeOptions } from './support/ha
 
 /** Serves with the direct engine, without TLS. */
 function serveWeb(options: ServeOptions = {}): Promise<Running> {
-  return serve({ engine: 'direct', tls: undefined, ...options });
+  return serve({ engine: 'direct', tls: false, ...options });
 }
 
 function dial({ address }: Running): Socket {

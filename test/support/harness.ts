@@ -68,8 +68,8 @@ export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'l
   limits?: Partial<Limits>;
   /** The origins whose pages may call; by default, none. */
   corsOrigins?: CorsOrigins;
-  /** TLS files other than those under test; then only the test's own channels can connect. */
-  tls?: TlsFiles | undefined;
+  /** TLS files other than those under test, or false for none; then only the test's own channels can connect. */
+  tls?: TlsFiles | false | undefined;
 }
 
 /** Serves until the end of the test: use with `await using`. */
@@ -107,7 +107,7 @@ export async function serve({
     loadReport,
     ...(await servicesOf({ echo, deps, state, maxMessageSize, freeBytes })),
   });
-  const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls)}`;
+  const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls || undefined)}`;
   const channel = dialChannel(address);
   return {
     address,

@@ -7,7 +7,7 @@ for (const [path, message, reply] of [
   ['helloworld.Greeter/SayHello', { name: 'you' }, 'Hello, you!'],
 ] as const) {
   test(`${path} can be called with GET, as it has no side effects`, async () => {
-    await using server = await serve({ engine: 'direct', tls: undefined });
+    await using server = await serve({ engine: 'direct', tls: false });
     const call = { connect: 'v1', encoding: 'json', message: JSON.stringify(message) };
     const query = new URLSearchParams(call).toString();
 
