@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Channel, type Client, createClient } from 'nice-grpc';
+import { type Channel, type Client, createChannel, createClient } from 'nice-grpc';
 import { pino } from 'pino';
 import { type EchoMethods, echoServices } from '../echo/echo.ts';
 import { EchoDefinition } from '../echo/gen/echo.ts';
@@ -68,7 +68,7 @@ export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'l
   limits?: Partial<Limits>;
   /** The origins whose pages may call; by default, none. */
   corsOrigins?: CorsOrigins;
-  /** TLS files other than those under test, or false for none; then only the test's own channels can connect. */
+  /** TLS files other than those under test, or false for none; with other files, only the test's own channels can connect. */
   tls?: TlsFiles | false | undefined;
 }
 
@@ -108,7 +108,7 @@ export async function serve({
     ...(await servicesOf({ echo, deps, state, maxMessageSize, freeBytes })),
   });
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls || undefined)}`;
-  const channel = dialChannel(address);
+  const channel = tls === false ? createChannel(address) : dialChannel(address);
   return {
     address,
     channel,
