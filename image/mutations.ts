@@ -43,37 +43,37 @@ function mutationsWith(program: string): Mutation[] {
     {
       name: 'a file that its user may change',
       inFiles: (root) => chownSync(join(root, 'etc/passwd'), 65532, 65532),
-      fails: 'all in an image belongs to root',
+      fails: 'belong to root',
       saying: /'etc\/passwd'/,
     },
     {
       name: 'a program that makes its user root',
       inFiles: (root) => chmodSync(join(root, program), 0o4755),
-      fails: 'all in an image belongs to root',
+      fails: 'belong to root',
       saying: /'usr\/bin\/\w+'/,
     },
     {
       name: 'a licence that is not there',
       inFiles: (root) => rmSync(join(root, 'usr/share/common-licenses'), { recursive: true }),
-      fails: 'has the licence',
+      fails: 'contains the licences',
       saying: /copyright: \/usr\/share\/common-licenses/,
     },
     {
       name: 'root as its user',
       config: ['--user', '0:0'],
-      fails: 'by number',
+      fails: 'numeric user',
       saying: /'0:0'/,
     },
     {
       name: 'an entrypoint for a shell',
       config: ['--entrypoint', `${program} serve`],
-      fails: 'by number',
+      fails: 'numeric user',
       saying: /\/bin\/sh -c/,
     },
     {
       name: 'what makes it too large',
       inFiles: (root) => appendFileSync(join(root, program), Buffer.alloc(30_000_000)),
-      fails: 'no larger',
+      fails: 'maximum size',
       saying: /\d{9} bytes/,
     },
     {
@@ -81,7 +81,7 @@ function mutationsWith(program: string): Mutation[] {
       inFiles(root) {
         for (const file of globSync(join(root, 'lib/*/libstdc++.so.6'))) rmSync(file);
       },
-      fails: 'its own commands',
+      fails: 'its own health command',
       saying: /did not serve: .*libstdc\+\+/,
     },
     {
@@ -117,13 +117,13 @@ function mutationsWith(program: string): Mutation[] {
     {
       name: 'a second to leave',
       config: ['--env', 'GREETER_SHUTDOWN_DELAY=1s'],
-      fails: 'leaves within a second',
+      fails: 'shuts down within a second',
       saying: /\d{4}\.\d+ ms/,
     },
     {
       name: 'another limit of memory',
       env: { RUN_FLAGS: '--memory=128m' },
-      fails: 'a heap that fits',
+      fails: 'limits its heap',
       saying: /134217728/,
     },
   ];
@@ -140,19 +140,19 @@ const mutationsOfNode: Mutation[] = [
         program.write('/dd', at);
       writeFileSync(node, program);
     },
-    fails: 'every language',
+    fails: 'every locale',
     saying: /'M01'|'January'/,
   },
   {
     name: "Node's own limit of the heap",
     config: ['--env', 'NODE_OPTIONS='],
-    fails: 'a heap that fits',
+    fails: 'limits its heap',
     saying: /\d+\.\d MiB/,
   },
   {
     name: 'nothing compiled before',
     inFiles: (root) => rmSync(join(root, 'app/cache'), { recursive: true }),
-    fails: 'compiled before',
+    fails: 'compile cache',
     saying: /was accepted/,
   },
 ];
