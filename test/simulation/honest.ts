@@ -43,6 +43,8 @@ export class Honest {
   #link: Link;
   #nextId = 1;
   #calls: Call[] = [];
+  /** The last turn in which a large message was in progress. */
+  #largeAt = Number.NEGATIVE_INFINITY;
   finished = 0;
   /** Calls that the server has refused, which it may above its limit. */
   refused = 0;
@@ -78,6 +80,8 @@ export class Honest {
   react(): boolean {
     const links = new Set([this.#link, ...this.#calls.map(({ link }) => link)]);
     let hasSaid = false;
+    const hasLarge = this.#calls.some(({ size }) => size > smallMessage);
+    if (hasLarge) this.#largeAt = this.#world.turns.scheduler.turn;
     for (const link of links) if (this.#answer(link)) hasSaid = true;
     for (const call of this.#calls) if (this.#goOn(call)) hasSaid = true;
     this.#calls = this.#calls.filter((call) => !this.#isOver(call));
@@ -188,9 +192,12 @@ export class Honest {
     return true;
   }
 
-  /** The server may refuse what does not fit, but no small message of a client without a large one in progress. */
+  /**
+   * The server may refuse what does not fit, but no small message of a client without a large one, which is charged
+   * for up to two turns after its end.
+   */
   #refuse(call: Call, how: string): void {
-    const hasLarge = this.#calls.some(({ size }) => size > smallMessage);
+    const hasLarge = this.#world.turns.scheduler.turn - this.#largeAt <= 2;
     if (this.#world.wasFull && (hasLarge || call.size > smallMessage)) this.refused++;
     else this.#violated(call, how);
   }
