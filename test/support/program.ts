@@ -6,7 +6,6 @@ import { get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Readable, Stream } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { Channel } from 'nice-grpc';
@@ -258,7 +257,7 @@ async function getAdmin(socketPath: string, path: string): Promise<IncomingMessa
 async function serve(child: ChildProcess): Promise<Served> {
   const log = memoryLog();
   const input = child.stdout ?? assert.fail('has no pipe to read its log from');
-  const reader = createInterface({ input }).on('line', (line) => log.write(line));
+  forEachLine(input, (line) => log.write(line));
   const ended = endOf(child);
   const serving = await Promise.race([log.line({ msg: 'serving' }), ended]);
   assert.ok('msg' in serving, `did not serve: ${JSON.stringify(serving)}`);
@@ -266,14 +265,20 @@ async function serve(child: ChildProcess): Promise<Served> {
   const { port } = await log.line({ msg: 'listening' });
   const address = `127.0.0.1:${String(port)}`;
   const signal = (name: NodeJS.Signals) => void child.kill(name);
-  // A line that is cut off by the end of the server does not count.
-  const stallLog = () => void reader.removeAllListeners('line').pause();
-  const discardLog = () => {
-    reader.close();
-    input.resume();
-  };
+  const stallLog = () => void input.removeAllListeners('data').pause();
+  const discardLog = () => void input.removeAllListeners('data').resume();
   const tls = serverTls && { ca: Buffer.from(serverTls.cert) };
   const { pid = assert.fail('did not start') } = child;
   const channel = dial({ address, tls });
   return { pid, address, channel, log, stallLog, discardLog, signal, ended };
+}
+
+/** Reads complete lines: a server that is killed may leave its last one cut off. */
+function forEachLine(input: Readable, take: (line: string) => void): void {
+  let rest = '';
+  input.setEncoding('utf8').on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    lines.forEach(take);
+  });
 }
