@@ -70,9 +70,10 @@ export async function decompress(
       unpacked.resolve(Buffer.concat(chunks, length));
       chunks.forEach(letGo);
     })
-    .once('error', (error) =>
-      unpacked.reject(error instanceof ServerError ? error : malformed('corrupt compressed data')),
-    )
+    .once('error', (error) => {
+      unpacked.reject(error instanceof ServerError ? error : malformed('corrupt compressed data'));
+      chunks.forEach(letGo);
+    })
     .end(bytes);
   return unpacked.promise;
 }
