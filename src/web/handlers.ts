@@ -1,6 +1,4 @@
 import {
-  Code,
-  ConnectError,
   type ConnectRouterOptions,
   createConnectRouter,
   createContextKey,
@@ -19,11 +17,12 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import type { ServerError } from 'nice-grpc-common';
-import { ExpectedError } from '../engine/errors.ts';
 import type { Protocol, WebCall, WebRequest, WebResponse } from '../engine/index.ts';
+import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
 import { append, fieldsOf, headersOf } from './fields.ts';
-import { errorOf, metadataOf } from './status.ts';
+import { errorOf, faultOf, metadataOf } from './status.ts';
+import { createUnary } from './unary.ts';
 import { fromQuery, type Plain, unwrap } from './unwrap.ts';
 
 interface HandlersDeps {
@@ -58,7 +57,7 @@ export function createHandlers({ registry, maxMessageSize }: HandlersDeps) {
       if (!handle) {
         const method = methodOf(registry, path);
         if (!method) return undefined;
-        made.set(path, (handle = createHandle(method, { options, maxMessageSize })));
+        made.set(path, (handle = createHandle(method, { options, registry, maxMessageSize })));
       }
       return handle;
     },
@@ -72,8 +71,9 @@ function methodOf(registry: FileRegistry, path: string): DescMethod | undefined 
 
 function createHandle(
   method: DescMethod,
-  { options, maxMessageSize }: { options: ConnectRouterOptions; maxMessageSize: number },
+  { options, registry, maxMessageSize }: HandlersDeps & { options: ConnectRouterOptions },
 ): Handle {
+  const unary = isUnary(method) ? createUnary(method, { registry, maxMessageSize }) : undefined;
   const router = createConnectRouter(options);
   if (isUnary(method)) {
     router.rpc(method, (input, context) => one(toBinary(method.input, input), context));
@@ -88,6 +88,7 @@ function createHandle(
   if (!handler) throw new Error(`Cannot serve "${method.name}": it has no handler`);
 
   return async (request, plain) => {
+    if (unary?.accepts(request, plain)) return unary.handle(request, plain);
     const exchange: Exchange = { request, call: undefined };
     const isGet = request.method === 'GET' && handler.allowedMethods.includes('GET');
     const { fields, body } = unwrap(request, isGet ? fromQuery(request) : plain, {
@@ -221,17 +222,5 @@ function enter(context: HandlerContext): void {
   signal.addEventListener('abort', () => {
     if (!exchangeOf(context).call) open(context, faultOf(signal.reason)).end();
   });
-  if (exchangeOf(context).request.admits(0)) return;
-  throw new ConnectError(
-    'Cannot accept more calls: too many bytes are buffered',
-    Code.ResourceExhausted,
-  );
-}
-
-function faultOf(error: unknown): ServerError {
-  const { code: connectCode, rawMessage } = ConnectError.from(error);
-  // Connect's codes have gRPC's numbers.
-  const code: number = connectCode;
-  // The message may quote the request, which must not be logged.
-  return new ExpectedError(rawMessage, { code, reason: 'Cannot read the request' });
+  assertAdmitted(exchangeOf(context).request);
 }
