@@ -92,7 +92,7 @@ export async function benchGrpc() {
  * @param {string} engine
  * @param {string} log
  */
-function product(file, engine, log) {
+export function product(file, engine, log) {
   const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
   const flags = ['--engine', engine, ...ports, '--log-format', 'json'];
   return { name: `product on ${engine}`, command: [node, file, ...flags], log };
