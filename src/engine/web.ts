@@ -21,6 +21,11 @@ export interface WebRequest {
   admits(bytes: number): boolean;
   /** Sets the number of bytes that are buffered for the body, in whatever form. */
   keep(bytes: number): void;
+  /**
+   * Runs a task, which takes so much work (in units of about a quarter of a microsecond), in a turn of the event loop
+   * that has quota for it.
+   */
+  inTurn<T>(work: number, task: () => T): T | Promise<T>;
   /** Opens a call, which ends with the request at the latest. */
   call(about: WebCallHead): WebCall;
 }

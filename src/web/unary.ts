@@ -60,8 +60,10 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     try {
       assertAdmitted(request);
       if (wrong) throw wrong;
-      for await (const bytes of unwrap(request, plain, { maxMessageSize }).body) input = bytes;
-      if (isJson) input = toBinary(method.input, inputs.parse(input));
+      const onBinary = (message: Uint8Array) => void (input = message);
+      for await (const bytes of unwrap(request, plain, { maxMessageSize, onBinary }).body) {
+        if (isJson) input = toBinary(method.input, inputs.parse(bytes));
+      }
     } catch (error) {
       // It counts as a call in limits, log and metrics.
       fault = faultOf(error);

@@ -79,6 +79,23 @@ export function groups(): Buffer {
   return packed(gzipSync(times(most / pair.length, Buffer.from(pair))));
 }
 
+/** A StreamingOutputCall request of 4 MiB for responses without a size, two bytes each. */
+export function repeatedMessages(): Buffer {
+  const one = new BinaryWriter().tag(responseParameters, WireType.LengthDelimited).uint32(0);
+  return frame(Buffer.alloc(most, one.finish()));
+}
+
+/** The field number in requests. */
+const responseParameters = 2;
+
+/** A UnaryCall request in JSON with so many values in a map. */
+export function jsonValues(count: number): Buffer {
+  const entries = Array.from({ length: count }, (_, index) => [`key ${index}`, 1]);
+  return Buffer.from(
+    JSON.stringify({ orcaPerQueryReport: { requestCost: Object.fromEntries(entries) } }),
+  );
+}
+
 /** A UnaryCall request with a payload of so many bytes, for a response of as many. */
 export function echoed(size: number): Buffer {
   return frame(echoRequest(Buffer.alloc(size, 'x')));
