@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { WebRequest } from '../engine/index.ts';
+import { type WebRequest, withInflationSlot } from '../engine/index.ts';
 import { compressions } from './compression.ts';
 import { fieldsBut, valueOf, withType } from './fields.ts';
 import { jsonCost } from './json_cost.ts';
@@ -147,7 +147,11 @@ class Reader {
   async #decompress(bytes: Buffer): Promise<Uint8Array> {
     const { compression, maxMessageSize } = this.#deps;
     if (!compression) return bytes;
-    return compression.decompress(bytes, Math.min(maxMessageSize, maxInflated));
+    return withInflationSlot({
+      owner: this.#request.owner,
+      bytes: bytes.length,
+      work: () => compression.decompress(bytes, Math.min(maxMessageSize, maxInflated)),
+    });
   }
 
   /** Charges a message, and returns what the library is to decode. */

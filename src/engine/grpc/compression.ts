@@ -100,7 +100,7 @@ interface Job<T> {
 }
 
 /** The account of a connection, and the peer that has it; without one, the connection is a peer of its own. */
-interface Owner {
+export interface Owner {
   readonly peer: object | undefined;
 }
 

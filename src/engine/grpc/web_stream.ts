@@ -90,6 +90,7 @@ class WebStream implements StreamEvents {
       fields,
       body: this.#body(),
       signal,
+      owner: stream.account,
       admits: (bytes) => stream.account.admits('bytes', bytes),
       keep: (bytes) => stream.keep(bytes),
       inTurn: (work, task) => spendInTurn(stream.flow, work, task),

@@ -332,6 +332,7 @@ class Http1Connection implements OtherConnection {
       fields,
       body: this.#bodyOf(exchange),
       signal: controller.signal,
+      owner: parts.account,
       admits: (bytes) => parts.account.admits('bytes', Math.max(0, bytes - exchange.kept)),
       keep: (bytes) => this.#keep(exchange, bytes),
       inTurn: (work, task) => spendInTurn(parts.flow, work, task),
