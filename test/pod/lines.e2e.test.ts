@@ -68,6 +68,14 @@ const lines: readonly Line[] = [
     order: flood(of('unaryCall'), 'responses of 4 MiB', { streams: 250, reads: 'none' }),
   },
   {
+    name: 'UnaryCall with 4 MiB in JSON, whose responses not all read',
+    order: flood(of('unaryCall'), '4 MiB in JSON', { streams: 20, reads: 'half' }),
+  },
+  {
+    name: 'UnaryCall with 4 MiB in gRPC-Web, whose responses not all read',
+    order: flood(of('unaryCall'), '4 MiB in gRPC-Web', { streams: 20, reads: 'half' }),
+  },
+  {
     name: 'StreamingOutputCall for responses of 4 MiB, which not all read',
     isLong: true,
     order: flood(of('streamingOutputCall'), 'responses of 4 MiB', { streams: 250, reads: 'half' }),

@@ -235,6 +235,28 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
       return { block: callOf(path, zipped), body };
     }),
 
+  '4 MiB in JSON': (path) => {
+    const text = JSON.stringify({ payload: { body: 'A'.repeat(most) }, responseSize: most });
+    const block = callOf(path, { 'content-type': 'application/json' });
+    return [
+      { block, body: Buffer.from(text).subarray(0, most) },
+      { block, body: Buffer.from(text) },
+    ];
+  },
+
+  '4 MiB in gRPC-Web': (path) => {
+    const request = SimpleRequest.fromPartial({
+      payload: { body: Buffer.alloc(most - 100, 'x') },
+      responseSize: most,
+    });
+    const message = Buffer.from(SimpleRequest.encode(request).finish());
+    const typed = { 'content-type': 'application/grpc-web+proto' };
+    return [
+      { block: callOf(path, typed), body: frame(message) },
+      { block: callOf(path, { ...typed, ...zipped }), body: zip(message) },
+    ];
+  },
+
   'a status behind a response': (path) => {
     const requests = [
       { responseParameters: [{ size: 1 }] },
