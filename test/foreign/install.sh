@@ -36,6 +36,7 @@ main() {
   once health_probe "$HEALTH_PROBE" bin/grpc-health-probe go_health_probe
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
   once x_net "$(cat "$here"/x_net/{go.mod,go.sum,main.go})" bin/x_net go_x_net
+  once connect_go "$(cat "$here"/connect_go/{go.{mod,sum},*.go})" bin/connect_go go_connect
   once conformance "$(cat "$here"/conformance/go.{mod,sum})" bin/connectconformance go_conformance
   once tonic_client "$(cargo --version; cat "$here"/tonic/{Cargo.*,build.rs,src/*} "$project"/proto/{greet,grpc/testing/*}.proto)" \
     bin/tonic_client cargo_tonic
@@ -87,6 +88,10 @@ go_x_net() {
 # Follows docs/own_client.md, with the virtual environment's protoc.
 go_own_client() {
   GOFLAGS=-buildvcs=false "$foreign/venv/bin/python" "$here/own_client.py" --build-go "$foreign/bin/own_client_go"
+}
+
+go_connect() {
+  (cd "$here/connect_go" && quiet_go install .)
 }
 
 go_conformance() {
