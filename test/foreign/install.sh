@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}: packages from PyPI and the Go
-# module proxy, our own Rust client with tonic from crates.io, and curl and nghttp from Debian. gRPC's interop
+# module proxy, our own Rust client with tonic from crates.io, and curl, nghttp and Chromium from Debian. gRPC's interop
 # clients are installed by interop/install.sh, load generators and proxies by rate/install.sh, and TLS clients by
 # tls/install.sh. A client that is installed in its pinned version is kept; a changed pin reinstalls it.
 # test/foreign/install.sh kubelet_probe installs that client only.
@@ -25,7 +25,7 @@ main() {
   fi
   need python3 go cargo
   find_rust
-  "$debian" nghttp:nghttp2-client curl:curl
+  "$debian" nghttp:nghttp2-client curl:curl chromium:chromium
 
   once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
   local python=$!
