@@ -1,12 +1,21 @@
 import type { JsonObject } from '@bufbuild/protobuf';
+import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-web';
 import { type Call, initialName, type Outcome, trailingName } from './calls.ts';
+import { createConnectWebClient } from './connect_web.ts';
 import { createGoogleClient } from './google.ts';
+import { callByFetch, get, upload } from './plain_fetch.ts';
 
 // Calls the servers that /servers names, and posts what it sees to /results; browser_clients.py tests that.
 
 const clients: Record<string, Call> = {
+  'connect-web': createConnectWebClient((baseUrl) => createConnectTransport({ baseUrl })),
+  'connect-web, protobuf': createConnectWebClient((baseUrl) =>
+    createConnectTransport({ baseUrl, useBinaryFormat: true }),
+  ),
+  'connect-web, gRPC-Web': createConnectWebClient((baseUrl) => createGrpcWebTransport({ baseUrl })),
   'grpc-web, text': createGoogleClient('text'),
   'grpc-web, binary': createGoogleClient('binary'),
+  fetch: callByFetch,
 };
 
 const testService = 'grpc.testing.TestService';
@@ -18,6 +27,7 @@ const calls: Record<string, [name: string, request: JsonObject]> = {
   status: [`${testService}/UnaryCall`, { responseStatus: { code: 9, message: 'refused' } }],
   details: ['grpc.health.v1.Health/Watch', { service: 'x'.repeat(10_000) }],
 };
+const uploads = ['AA==', 'AAA='].map((body) => ({ payload: { body } }));
 /** The second message of this stream comes after a minute. */
 const slow = { responseParameters: [{ size: 1 }, { size: 1, intervalUs: 60_000_000 }] };
 /** The maximum duration of a call, in milliseconds. */
@@ -32,6 +42,8 @@ async function see(): Promise<object> {
   return {
     plain: await seeAll(plain),
     tls: await seeAll(tls),
+    get: await orError(get(plain, 'helloworld.Greeter/SayHello', { name: 'you' })),
+    upload: await orError(upload(tls, `${testService}/StreamingInputCall`, uploads)),
     closed: await seeEach((call) => call(...callNamed('unary'), optionsFor(closed))),
   };
 }
@@ -74,12 +86,13 @@ function optionsFor(url: string) {
   return { url, headers, onMessage() {}, signal: AbortSignal.timeout(bound) };
 }
 
-async function seeOrFail(): Promise<object> {
+async function orError(seeing: Promise<unknown>): Promise<unknown> {
   try {
-    return await see();
+    return await seeing;
   } catch (error) {
     return { error: String(error) };
   }
 }
 
-await fetch('/results', { method: 'POST', body: JSON.stringify(await seeOrFail()) });
+const seen = await orError(see());
+await fetch('/results', { method: 'POST', body: JSON.stringify(seen) });
