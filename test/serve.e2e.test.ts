@@ -127,7 +127,10 @@ test('a unix socket that a killed server left behind is replaced, one in use is 
   next.signal('SIGTERM');
 
   assert.equal(out, 'status: SERVING\n');
-  assert.match(file.err, /--listen "unix:greeter.mjs": must be free: "greeter.mjs" is no socket$/m);
+  assert.match(
+    file.err,
+    /--listen "unix:greeter.mjs": must be free: "greeter.mjs" is not a socket$/m,
+  );
   assert.equal(
     third.err,
     `Cannot listen on "unix:greeter.sock": ${inUse} by another greeter; --listen sets another address\n`,
