@@ -1,4 +1,4 @@
-# Two images of one program, both with nothing else in them, not even a shell:
+# Two images of the same program, with nothing else in them, not even a shell:
 # - bundle, the default: Node, the libraries it needs, and the bundle
 # - exe: the executable and the libraries it needs
 # Run either with --stop-timeout 30: the default of 10 s is shorter than the drain's 20 s.
@@ -13,21 +13,21 @@ RUN npm ci --ignore-scripts
 COPY . .
 
 FROM build AS exe_files
-# What --version and /metrics say it was built from.
+# The commit that --version and /metrics report.
 ARG COMMIT=
 RUN COMMIT=$COMMIT npm run build:exe
 RUN image/root /root_of_image dist/greeter dist/greeter.LEGAL.txt
 
 FROM build AS bundle_files
 ARG COMMIT=
-# As its publisher built it, but for a fifth of its bytes, which are symbols.
+# The official binary without its symbols, which are a fifth of it.
 RUN COMMIT=$COMMIT npm run build && strip --strip-all -o node node_modules/.bin/node
 RUN image/root /root_of_image node dist/greeter.mjs dist/greeter.mjs.LEGAL.txt
 
-# What both images are told. It has no files of its own.
+# The configuration that both images share, without files.
 FROM scratch AS common
-# Without TZ a minimal image opens the whole zoneinfo tree at start. glibc would keep the memory of
-# buffers that are gone, in an arena for each thread, and that of large ones among what is in use.
+# Without TZ, a minimal image reads the whole zoneinfo tree at the start. One malloc arena instead of
+# one for each thread, and mmap for buffers above 1 MiB, return freed memory to the system.
 ENV TZ=UTC MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=1048576
 USER 65532:65532
 EXPOSE 50051 9999 50052 9464
@@ -43,21 +43,21 @@ COPY --from=exe_files /root_of_image /
 ENTRYPOINT ["/usr/bin/greeter"]
 
 FROM common AS on_node
-# Node's default heap limit is above what a small pod has; its nursery would take another 100 MB of
-# it when it is busy. SIGUSR1 opens no port for debuggers, from the first moment on.
+# Node's default heap limit is above the memory of a small pod, and its young generation would grow
+# by another 100 MB under load. SIGUSR1 never opens a debugger port.
 ENV NODE_OPTIONS="--max-old-space-size-percentage=60 --max-semi-space-size=4 --disable-sigusr1"
 ENV NODE_COMPILE_CACHE=/app/cache
 
-# Node finds only what the same user has compiled, at the same path and with the same flags. That it
-# runs here shows that no library is missing.
+# Node uses only cached code that the same user has compiled, at the same path and with the same
+# flags. This run also shows that no library is missing.
 FROM on_node AS cache
 COPY --from=bundle_files --chown=65532:65532 /root_of_image /
 RUN ["/usr/bin/node", "/app/greeter.mjs", "--version"]
 
 FROM on_node AS bundle
 COPY --from=bundle_files /root_of_image /
-# Nobody's to change, and anybody's to read: Node makes it for its owner alone.
+# Readable by any user, writable by none: Node creates it for its owner only.
 COPY --from=cache --chown=0:0 --chmod=555 /app/cache /app/cache
-# The root may be read-only, and what is compiled at run time is not worth a file.
+# The root may be read-only, and code that is compiled later is not worth caching.
 ENV NODE_COMPILE_CACHE_READONLY=1
 ENTRYPOINT ["/usr/bin/node", "/app/greeter.mjs"]

@@ -1,6 +1,6 @@
 // Writes a new service: npm run new:service todo.v1.TodoService
 // It writes the proto, the implementation, a test, the line in src/services.ts, the row in the README's
-// table if there is one, and the generated files.
+// table of services if there is one, and the generated files.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -45,10 +45,13 @@ function write(names) {
     writeFileSync(path, text);
   }
   writeFileSync(list, withLine(readFileSync(list, 'utf8'), names));
-  if (existsSync(readme)) writeFileSync(readme, withRow(readFileSync(readme, 'utf8'), names));
+  const before = existsSync(readme) ? readFileSync(readme, 'utf8') : '';
+  const after = withRow(before, names);
+  if (after !== before) writeFileSync(readme, after);
   execFileSync('npm', ['run', '--silent', 'generate'], { stdio: 'inherit' });
   execFileSync('oxfmt', [...Object.keys(files), list, readme], { stdio: 'inherit' });
-  console.log(`Wrote ${Object.keys(files).join(', ')}, and its line in ${list}`);
+  const lines = after === before ? `its line in ${list}` : `its lines in ${list} and ${readme}`;
+  console.log(`Wrote ${Object.keys(files).join(', ')}, its types in src/gen, and ${lines}`);
 }
 
 /** @param {Names} names */
@@ -74,16 +77,16 @@ option go_package = "example.com/greeter/${pkg.replaceAll('.', '/')};${pkg.repla
 
 // ${service} has one method to begin with.
 service ${service} {
-  // Answers the name that it is asked for.
+  // Returns the requested name.
   rpc Get${noun}(Get${noun}Request) returns (Get${noun}Response);
 }
 
-// Asks by name.
+// Request of Get${noun}.
 message Get${noun}Request {
   string name = 1;
 }
 
-// What was asked for.
+// Response of Get${noun}.
 message Get${noun}Response {
   string name = 1;
 }
@@ -106,7 +109,7 @@ import { createClient } from 'nice-grpc';
 import { serve } from '../../test/support/harness.ts';
 import { ${service}Definition } from '${generated}';
 
-test('${method}() answers the name that it is asked for', async () => {
+test('${method}() returns the requested name', async () => {
   await using running = await serve();
   const client = createClient(${service}Definition, running.channel);
 
@@ -142,6 +145,6 @@ function withLine(text, names) {
  * @param {Names} names
  */
 function withRow(text, { package: pkg, service, noun }) {
-  const row = `| \`${pkg}.${service}\` | \`Get${noun}\` | the name that it is asked for |\n`;
+  const row = `| \`${pkg}.${service}\` | \`Get${noun}\` | the requested name |\n`;
   return text.replace(/^\| service .*\n\|[ |-]+\n/m, (head) => head + row);
 }

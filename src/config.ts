@@ -119,7 +119,7 @@ function readSettings(read: Read) {
     defaultDeadline: read('default-deadline', {
       value: 'DURATION',
       fallback: 'none',
-      help: 'deadline of a call whose client sets none; none for no limit',
+      help: 'deadline of a call whose client sets no deadline, or none',
       parse: or('none', duration({ min: '1ms', max: '87600h' })),
     }),
     maxDeadline: read('max-deadline', {
@@ -143,19 +143,19 @@ function readSettings(read: Read) {
     maxConnectionAge: read('max-connection-age', {
       value: 'DURATION',
       fallback: '5m',
-      help: 'age at which a connection gets GOAWAY, with 0 to 10 % of jitter',
+      help: 'age at which a connection gets GOAWAY, with 0 to 10 % of jitter, or none',
       parse: orForever(duration({ min: '1s' })),
     }),
     maxConnectionAgeGrace: read('max-connection-age-grace', {
       value: 'DURATION',
       fallback: '20s',
-      help: 'time for the calls of such a connection to finish',
+      help: 'time for the calls of such a connection to finish, or none for no limit',
       parse: orForever(duration({ min: '0s' })),
     }),
     idleTimeout: read('idle-timeout', {
       value: 'DURATION',
       fallback: '5m',
-      help: 'time without calls after which a connection gets GOAWAY',
+      help: 'time without calls after which a connection gets GOAWAY, or none',
       parse: orForever(duration({ min: '1s' })),
     }),
     keepaliveTime: read('keepalive-time', {

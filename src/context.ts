@@ -15,11 +15,11 @@ export type {
   Compressible,
   Connected,
   Counted,
-  Dialled,
   Drainable,
   Sending,
-  Spoken,
   Timed,
+  WithAuthority,
+  WithProtocol,
 } from './engine/index.ts';
 
 /** Added by middleware/trace.ts, on servers that trace. */

@@ -60,12 +60,12 @@ test('stop() leaves no timer that would keep the process alive', async () => {
   assert.equal(timers(), before);
 });
 
-test('heedSignals() handles a SIGTERM that is pending', async () => {
+test('handleSignals() handles a SIGTERM that is pending', async () => {
   const script = `
-    import { endAtSignals, heedSignals } from ${JSON.stringify(lifecycle)};
+    import { endAtSignals, handleSignals } from ${JSON.stringify(lifecycle)};
     endAtSignals();
     process.kill(process.pid, 'SIGTERM');
-    const { stopped } = heedSignals({ terminalIsGone: () => false });
+    const { stopped } = handleSignals({ terminalIsGone: () => false });
     stopped.then((signal) => { console.log('stop', signal); process.exit(); });
     setTimeout(() => console.log('missed'), 5000);
   `;
@@ -76,11 +76,11 @@ test('heedSignals() handles a SIGTERM that is pending', async () => {
   assert.deepEqual([out, err], ['stop SIGTERM\n', '']);
 });
 
-test('heedSignals() treats SIGHUP as a hangup only if the terminal is closed', async () => {
+test('handleSignals() treats SIGHUP as a hangup only if the terminal is closed', async () => {
   const script = `
-    import { heedSignals } from ${JSON.stringify(lifecycle)};
+    import { handleSignals } from ${JSON.stringify(lifecycle)};
     let isGone = false;
-    const signals = heedSignals({ terminalIsGone: () => isGone });
+    const signals = handleSignals({ terminalIsGone: () => isGone });
     signals.stopped.then((signal) => { console.log('stop', signal); process.exit(); });
     const log = { info: ({ signal, reason }, message) => console.log(message, signal, reason) };
     process.emit('SIGHUP', 'SIGHUP');
@@ -97,17 +97,17 @@ test('heedSignals() treats SIGHUP as a hangup only if the terminal is closed', a
 
   assert.equal(err, '');
   assert.deepEqual(out.trimEnd().split('\n'), [
-    'ignoring a signal SIGHUP there are no TLS files that can be read again',
-    'reading TLS files again SIGHUP undefined',
+    'ignoring a signal SIGHUP there are no TLS files to reload',
+    'reloading TLS files SIGHUP undefined',
     'reload',
     'stop SIGHUP',
   ]);
 });
 
-test('surviveStrays() logs uncaught errors of any kind, and the process continues', async () => {
+test('logUncaughtErrors() logs uncaught errors of any kind, and the process continues', async () => {
   const script = `
-    import { surviveStrays } from ${JSON.stringify(lifecycle)};
-    surviveStrays({
+    import { logUncaughtErrors } from ${JSON.stringify(lifecycle)};
+    logUncaughtErrors({
       error({ err, origin }) {
         if (err instanceof Error && Object.isFrozen(err)) throw new TypeError('frozen');
         console.log(origin, err.message?.split('\\n')[0] ?? err);

@@ -40,7 +40,7 @@ export async function stop(
 }
 
 /**
- * Lets SIGTERM end the process at once with exit code 143, and in process 1 also SIGINT with 130, until heedSignals()
+ * Lets SIGTERM end the process at once with exit code 143, and in process 1 also SIGINT with 130, until handleSignals()
  * takes over. The kernel delivers no signal to process 1, such as a container's command, without a listener.
  */
 export function endAtSignals(): void {
@@ -57,7 +57,7 @@ function exitInterrupted(): void {
 }
 
 /** npm forwards Ctrl-C of a terminal, so SIGINT may arrive twice; within so many milliseconds it counts once. */
-const sameWishMs = 500;
+const duplicateSignalMs = 500;
 
 /** The part of a running server that signals control. */
 interface Signalled {
@@ -86,7 +86,7 @@ interface SignalDeps {
  * one, at least 500 ms later, ends the process at once with exit code 1. SIGHUP reloads the TLS files, but stops the
  * server if the terminal was closed. SIGUSR2 is ignored.
  */
-export function heedSignals({
+export function handleSignals({
   terminalIsGone,
   now = performance.now.bind(performance),
 }: SignalDeps): Signals {
@@ -94,7 +94,7 @@ export function heedSignals({
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     let firstAt: number | undefined;
     const onStop = (signal: NodeJS.Signals) => {
-      if (firstAt !== undefined && now() - firstAt >= sameWishMs) process.exit(1);
+      if (firstAt !== undefined && now() - firstAt >= duplicateSignalMs) process.exit(1);
       firstAt ??= now();
       resolve(signal);
     };
@@ -104,9 +104,9 @@ export function heedSignals({
     process.on('SIGHUP', (signal) => {
       if (terminalIsGone()) resolve(signal);
       else if (server?.reload) {
-        server.log.info({ signal }, 'reading TLS files again');
+        server.log.info({ signal }, 'reloading TLS files');
         server.reload();
-      } else ignore(signal, 'there are no TLS files that can be read again');
+      } else ignore(signal, 'there are no TLS files to reload');
     });
   });
   process.on('SIGUSR2', (signal) => ignore(signal));
@@ -121,7 +121,7 @@ export function heedSignals({
  * From now on, uncaught errors and unhandled rejections, such as in a service's timer, are logged and do not end the
  * process: a fault in one call must not cut all others.
  */
-export function surviveStrays(log: Pick<Logger, 'error'>): void {
+export function logUncaughtErrors(log: Pick<Logger, 'error'>): void {
   process.on('uncaughtException', (thrown, origin) => {
     logThrown(log, thrown, { origin, message: 'thrown outside of a call' });
   });

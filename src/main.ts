@@ -119,15 +119,15 @@ async function help(): Promise<string> {
   }
   return `Usage: greeter [command] [flags]
 
-A gRPC test server, and a template for production services. Without a command it serves, with the flags of serve:
-greeter serve --help lists all settings.
+A gRPC test server, and a template for production services.
+Without a command it serves; greeter serve --help lists its flags.
 
 Commands:
 ${lines.join('\n')}
 
 Flags:
-  -h, --help    show this; with a command, its flags and examples
-  -V, --version print the version, and the commit it was built from
+  -h, --help     show this; with a command, its flags and examples
+  -V, --version  print the version, and the commit it was built from
 
 Examples:
   # Serve everything on the default ports

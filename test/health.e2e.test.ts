@@ -153,7 +153,7 @@ test('health exits 1 and reports all errors of its arguments', async () => {
 
   assert.equal(
     err,
-    `Cannot ask for health:
+    `Cannot check health:
   -nope: unknown flag
   --rpc-timeout "5": must be a duration such as 250ms, 5s or 1m30s
   --addr: is required

@@ -77,7 +77,7 @@ function serveAt(program: Program, address: string): Promise<Served> {
 for (const hasPolicy of [true, false]) {
   const name = hasPolicy
     ? 'loses no call of a client with a retry policy'
-    : 'costs a client without a retry policy what is said here, UNAVAILABLE all of it';
+    : 'fails calls of a client without a retry policy only with UNAVAILABLE';
   test(`a rolling restart under load ${name}`, async (t) => {
     using program = install();
     let servers = await Promise.all([1, 2].map(() => serveAt(program, '127.0.0.1:0')));

@@ -127,7 +127,10 @@ test('a unix socket that a killed server left behind is replaced, one in use is 
   next.signal('SIGTERM');
 
   assert.equal(out, 'status: SERVING\n');
-  assert.match(file.err, /--listen "unix:greeter.mjs": must be free: "greeter.mjs" is no socket$/m);
+  assert.match(
+    file.err,
+    /--listen "unix:greeter.mjs": must be free: "greeter.mjs" is not a socket$/m,
+  );
   assert.equal(
     third.err,
     `Cannot listen on "unix:greeter.sock": ${inUse} by another greeter; --listen sets another address\n`,
@@ -284,7 +287,7 @@ test('check-config prints the settings, or their errors', async () => {
   assert.equal(bad.code, 2);
 });
 
-test('--version and --help print, and every command has examples', async () => {
+test('--version and --help print, and every command has flags and examples', async () => {
   using program = install();
 
   const version = await program.run(['--version']);
@@ -296,7 +299,15 @@ test('--version and --help print, and every command has examples', async () => {
   assert.ok(['serve', 'health', 'check-config'].every((name) => commands.includes(name)));
   for (const command of commands) {
     const { code, out } = await program.run([command, '--help']);
-    assert.match(out, new RegExp(`Examples:\n  # .*\n  greeter ${command}`));
+    assert.match(out, new RegExp(`\nExamples:\n  # .*\n  greeter ${command}`));
+    assert.match(out, /\nFlags:\n  -/);
+    assert.deepEqual(tooWide(out), []);
     assert.equal(code, 0);
   }
+  assert.deepEqual(tooWide(help.out), []);
 });
+
+/** The lines that do not fit into a terminal of 80 columns. */
+function tooWide(text: string): string[] {
+  return text.split('\n').filter((line) => line.length > 80);
+}

@@ -44,7 +44,7 @@ const refused: [args: string, rule: string][] = [
     `must be in a folder that can be written to: "${locked}" cannot`,
   ],
   [`--listen unix:${theirs}`, `must be free: "${theirs}" is the socket of another user`],
-  [`--admin-listen unix:${locked}`, `must be free: "${locked}" is no socket, or off`],
+  [`--admin-listen unix:${locked}`, `must be free: "${locked}" is not a socket, or off`],
   [
     `--listen unix:${'x'.repeat(120)}`,
     'must be unix: and the path of a file, of at most 107 bytes',

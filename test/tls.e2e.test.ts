@@ -152,7 +152,7 @@ test('serve reloads its certificate at SIGHUP, and cuts nothing', async () => {
 
   running.secret.swap(files(second));
   server.signal('SIGHUP');
-  await server.log.line({ msg: 'reading TLS files again', signal: 'SIGHUP' });
+  await server.log.line({ msg: 'reloading TLS files', signal: 'SIGHUP' });
   await server.log.line({ msg: 'serving certificate', serial: serialOf(second) });
 
   assert.partialDeepStrictEqual(await handshake(port), { serial: serialOf(second) });

@@ -6,7 +6,7 @@ import { settingFlags } from './serve.ts';
 
 /** Exits 0, or 2 with a UsageError. Warnings go to standard error. */
 export const checkConfig: Command = {
-  summary: 'Print the settings from flags and environment, or all of their errors',
+  summary: 'Print the settings, or all of their errors',
   flags: settingFlags,
   examples: [
     ['check-config', 'Print the settings as JSON, in milliseconds and bytes'],

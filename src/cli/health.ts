@@ -21,9 +21,9 @@ const maxTimer = 2 ** 31 - 1;
 
 /** Never throws for network errors: they are exit codes. */
 export const health: Command = {
-  summary: 'Ask a server for its health, with the flags and exit codes of grpc-health-probe',
+  summary: 'Check the health of a server, as grpc-health-probe does',
   details:
-    'Exits 0 if the server is SERVING, 1 for invalid arguments, 2 if it cannot connect, 3 if the call fails, and 4 if it answers another status. One dash is enough for each flag.',
+    'It has the flags and exit codes of grpc-health-probe: it exits 0 if the server is SERVING, 1 for invalid arguments, 2 if it cannot connect, 3 if the call fails, and 4 if it answers another status. One dash is enough for each flag.',
   goFlags: true,
   flags: probeFlags,
   examples: [
@@ -43,7 +43,7 @@ export const health: Command = {
     const target = { ...probe, tls, env: io.env };
     const channel = read.problems.length === 0 && open(target, read.problems);
     if (!channel) {
-      io.error(`Cannot ask for health:\n${read.problems.map((each) => `  ${each}`).join('\n')}`);
+      io.error(`Cannot check health:\n${read.problems.map((each) => `  ${each}`).join('\n')}`);
       return exit.arguments;
     }
     if (args.operands.length > 0) {

@@ -39,11 +39,16 @@ function createParser(
   const parser = new Parser(`greeter ${name}`)
     .description(details ? `${summary}\n\n${details}` : summary)
     .usage(operands ? `[flags] ${operands}` : '[flags]')
+    .optionsGroup('Flags:')
     .helpOption('-h, --help', 'show this')
     .allowUnknownOption()
     .allowExcessArguments()
     .exitOverride()
-    .configureHelp({ optionTerm: (option) => option.flags.replace(/ \[(.*)\]/, ' $1') })
+    .configureHelp({
+      optionTerm: (option) => option.flags.replace(/ \[(.*)\]/, ' $1'),
+      // The flags of serve leave 38 of 80 columns for their help.
+      minWidthToWrap: 30,
+    })
     .addHelpText('after', `\nExamples:\n${exampleLines(examples)}`);
   for (const flag of flags) {
     const value = flag.value ? ` [${flag.value}]` : '';

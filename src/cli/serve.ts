@@ -1,7 +1,7 @@
 import { type App, startApp } from '../app.ts';
 import { type Config, loadResolved, settingRows } from '../config.ts';
 import type { Complaint } from '../config/tracing.ts';
-import { heedSignals, type Signals, stop, surviveStrays } from '../lifecycle.ts';
+import { handleSignals, logUncaughtErrors, type Signals, stop } from '../lifecycle.ts';
 import { explainInUse } from './address_in_use.ts';
 import type { Command, Flag } from './command.ts';
 import { reportStartError } from './start_error.ts';
@@ -36,7 +36,7 @@ export const serve: Command = {
         memory: io.capacity().memory,
         complain,
       });
-      signals = heedSignals(io);
+      signals = handleSignals(io);
       const given = { config, flags: args.flags, env: io.env };
       app = await startApp(config, io).catch(async (error) => {
         throw await explainInUse(error, given);
@@ -45,7 +45,7 @@ export const serve: Command = {
       return reportStartError(error, args, io);
     }
     signals.attach(app);
-    surviveStrays(app.log);
+    logUncaughtErrors(app.log);
     for (const { level, message, reason } of complaints) app.log[level]({ reason }, message);
     const started = { ...io, app, config };
     if (app.tell) app.tell(startLines(started));

@@ -106,8 +106,8 @@ test('addresses() rejects a path where no socket can be created, with the reason
   const refused: [string, string][] = [
     ['no/a.sock', `must be in a folder that exists: "${path('no')}" does not`],
     ['file/a.sock', `must be in a folder, and "${path('file')}" is none`],
-    ['folder', `must be free: "${path('folder')}" is no socket`],
-    ['file', `must be free: "${path('file')}" is no socket`],
+    ['folder', `must be free: "${path('folder')}" is not a socket`],
+    ['file', `must be free: "${path('file')}" is not a socket`],
   ];
 
   for (const [name, message] of refused) {

@@ -120,7 +120,7 @@ function unixPath(path: string): string {
     throw new RangeError(`must be in a folder that can be written to: "${folder}" cannot`);
   }
   const there = lstatSync(path, { throwIfNoEntry: false });
-  if (there && !there.isSocket()) throw new RangeError(`must be free: "${path}" is no socket`);
+  if (there && !there.isSocket()) throw new RangeError(`must be free: "${path}" is not a socket`);
   if (there && !may(path, constants.W_OK)) {
     throw new RangeError(`must be free: "${path}" is the socket of another user`);
   }

@@ -3,12 +3,12 @@ export type {
   Compressible,
   Connected,
   Counted,
-  Dialled,
   Drainable,
   Retaining,
   Sending,
-  Spoken,
   Timed,
+  WithAuthority,
+  WithProtocol,
 } from './grpc/context.ts';
 export {
   BecomesTooMuch,

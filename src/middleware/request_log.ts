@@ -8,7 +8,15 @@ import {
 import type { Logger, LogFn } from 'pino';
 import { setOptional } from '../engine/index.ts';
 import { ExpectedError, isAbort, serverErrorStatus } from '../engine/errors.ts';
-import type { CallLog, Connected, Logged, Sending, Spoken, Timed, Traced } from '../context.ts';
+import type {
+  CallLog,
+  Connected,
+  Logged,
+  Sending,
+  Timed,
+  Traced,
+  WithProtocol,
+} from '../context.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import { logThrown } from '../observability/log_thrown.ts';
 import { methodName, otherMethod } from '../observability/method_names.ts';
@@ -50,7 +58,7 @@ const maxReasonBytes = 128;
 const maxNameBytes = 256;
 
 /** Context added by earlier middleware. */
-type Known = Timed & Connected & Sending & Spoken & Traced;
+type Known = Timed & Connected & Sending & WithProtocol & Traced;
 
 /**
  * Gives every call a logger, and writes one line when its response has been sent: rpc.method, rpc.status_code,

@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { type CallContext, type Metadata, type ServerMiddleware, Status } from 'nice-grpc-common';
-import type { Dialled, Timed, Traced } from '../context.ts';
+import type { Timed, Traced, WithAuthority } from '../context.ts';
 import { serverErrorStatus } from '../engine/errors.ts';
 import { methodName, otherMethod } from '../observability/method_names.ts';
 
@@ -30,7 +30,7 @@ export function trace({ tracer, methods }: TraceOptions) {
   const known = new Map(Array.from(methods, (path) => [path, knownMethod(path)]));
   const propagator = new W3CTraceContextPropagator();
 
-  const middleware: ServerMiddleware<Traced, Timed & Dialled> = (call, context) => {
+  const middleware: ServerMiddleware<Traced, Timed & WithAuthority> = (call, context) => {
     const { path } = call.method;
     const { name, attributes } = known.get(path) ?? unknownMethod(path);
     const parent = propagator.extract(ROOT_CONTEXT, context.metadata, metadataGetter);
@@ -72,7 +72,7 @@ const metadataGetter: TextMapGetter<Metadata> = {
   },
 };
 
-function describePeers(span: Span, { authority, peer }: CallContext & Dialled): void {
+function describePeers(span: Span, { authority, peer }: CallContext & WithAuthority): void {
   const server = authority === undefined ? undefined : hostAndPort(authority);
   if (server?.host) span.setAttribute('server.address', server.host);
   if (server?.port) span.setAttribute('server.port', server.port);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Status } from 'nice-grpc-common';
 import { parsePrometheus, type Sample } from '../../test/support/prometheus.ts';
@@ -181,5 +183,22 @@ test('createMetrics() omits values that are unknown', async () => {
       'greeter_health_serving',
       'greeter_build_info',
     ]),
+  );
+});
+
+test('the alerts in docs/operate.md name series that exist', async () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/operate.md'), 'utf8');
+  const [, alerts = ''] = /^```promql\n([^]*?)\n```$/m.exec(page) ?? [];
+  const named = alerts.match(/\b(?:grpc_server|greeter)_\w+/g) ?? [];
+
+  const samples = await create({
+    certificates: { notAfter: () => 2_000_000_000, clientCaNotAfter: () => undefined },
+  }).read();
+
+  const names = new Set(samples.map(({ name }) => name));
+  assert.ok(named.length >= 5);
+  assert.deepEqual(
+    named.filter((name) => !names.has(name)),
+    [],
   );
 });

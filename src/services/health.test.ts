@@ -52,6 +52,16 @@ test('check() returns NOT_SERVING for all but liveness during shutdown', async (
   assert.deepEqual(serving, [['liveness', { status: SERVING }]]);
 });
 
+test('check() returns NOT_SERVING during shutdown, whatever a service reports', async () => {
+  await using running = await serve();
+  const client = createClient(HealthDefinition, running.channel);
+
+  running.state.shuttingDown();
+  running.state.set('readiness', SERVING);
+
+  assert.deepEqual(await client.check({ service: 'readiness' }), { status: NOT_SERVING });
+});
+
 test('list() returns up to 100 names, and RESOURCE_EXHAUSTED above', async () => {
   await using running = await serve();
   const client = createClient(HealthDefinition, running.channel);

@@ -6,7 +6,7 @@ export interface HealthState {
   /** The status of every known name. */
   readonly statuses: ReadonlyMap<string, ServingStatus>;
   isServing(name: string): boolean;
-  /** Adds a name, or changes its status. */
+  /** Adds a name, or changes its status. Has no effect during shutdown. */
   set(name: string, status: ServingStatus): void;
   /** Sets all names to SERVING. */
   serving(): void;
@@ -20,14 +20,20 @@ export interface HealthState {
 export function createHealthState(services: readonly string[]): HealthState {
   const statuses = new Map<string, ServingStatus>();
   const waiting = new Set<() => void>();
+  let isShuttingDown = false;
   setAll(ServingStatus.NOT_SERVING);
 
   return {
     statuses,
     isServing: (name) => statuses.get(name) === ServingStatus.SERVING,
-    set,
+    set(name, status) {
+      if (!isShuttingDown) change(name, status);
+    },
     serving: () => setAll(ServingStatus.SERVING),
-    shuttingDown: () => setAll(ServingStatus.NOT_SERVING),
+    shuttingDown() {
+      isShuttingDown = true;
+      setAll(ServingStatus.NOT_SERVING);
+    },
     changed: (signal) =>
       execute(signal, (resolve) => {
         waiting.add(resolve);
@@ -35,7 +41,7 @@ export function createHealthState(services: readonly string[]): HealthState {
       }),
   };
 
-  function set(name: string, status: ServingStatus): void {
+  function change(name: string, status: ServingStatus): void {
     if (statuses.get(name) === status) return;
     statuses.set(name, status);
     for (const resolve of waiting) resolve();
@@ -43,7 +49,7 @@ export function createHealthState(services: readonly string[]): HealthState {
   }
 
   function setAll(status: ServingStatus): void {
-    set('liveness', ServingStatus.SERVING);
-    for (const name of ['', 'readiness', ...services]) set(name, status);
+    change('liveness', ServingStatus.SERVING);
+    for (const name of ['', 'readiness', ...services]) change(name, status);
   }
 }

@@ -4,8 +4,8 @@ import type {
   Connected,
   Counted,
   Drainable,
-  Spoken,
   Timed,
+  WithProtocol,
 } from '../context.ts';
 import type { GrpcServer } from '../engine/index.ts';
 
@@ -55,7 +55,7 @@ export type EngineAdditions = Timed &
   Counted &
   Connected &
   Compressible &
-  Spoken;
+  WithProtocol;
 
 /** The server behind the services: nice-grpc's `Server`, with `listen` on any address. */
 export type Engine<Ext = EngineAdditions> = GrpcServer<Ext>;

@@ -1,6 +1,6 @@
 import type { ServerMiddleware } from 'nice-grpc-common';
 import type { Logger } from 'pino';
-import type { Additions, Dialled, Timed, Traced } from '../context.ts';
+import type { Additions, Timed, Traced, WithAuthority } from '../context.ts';
 import { deadline } from '../middleware/deadline.ts';
 import { hideInternalErrors } from '../middleware/errors.ts';
 import { limit } from '../middleware/limit.ts';
@@ -14,7 +14,7 @@ import { withOwnCodec } from './own_codec.ts';
 /** Dependencies of the chain. */
 export interface ChainDeps {
   /** The outermost middleware, on a server that traces; see middleware/trace.ts. */
-  trace?: ServerMiddleware<Traced, Timed & Dialled> | undefined;
+  trace?: ServerMiddleware<Traced, Timed & WithAuthority> | undefined;
   log: Logger;
   /** Which calls are logged; all by default. */
   accessLog?: RequestLogOptions['accessLog'];

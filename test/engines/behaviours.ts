@@ -6,6 +6,7 @@ import { frame, packed } from '../support/raw_client.ts';
 /** What a client sends, and the expected outcome. */
 export interface Behaviour {
   name: string;
+  kind: Kind;
   path: string;
   headers?: Record<string, string>;
   /** The bytes that it sends; then it ends its side, unless `after` says otherwise. */
@@ -32,7 +33,8 @@ function fault(
   // The handler of a request stream runs before its messages are read.
   const handled = kind === 'unary' || kind === 'serverStream' ? 0 : 1;
   return {
-    name: `${name} (${kind})`,
+    name,
+    kind,
     path: paths[kind],
     status,
     logged: [status],

@@ -17,12 +17,12 @@ const exceptions = [
   {
     check: 'deployment-replicas',
     where: ({ name }: Build) => name === 'dev',
-    why: 'who reads the log of one call wants one pod',
+    why: 'with one pod, all calls are in one log',
   },
   {
     check: 'pod-networkpolicy',
     where: (build: Build) => !build.components.includes('network-policy'),
-    why: 'it is a component: who may talk with whom is for the cluster to say',
+    why: 'it is a component, as each cluster has its own network policy',
   },
 ];
 

@@ -2,12 +2,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { copyOfProject } from '../support/project_copy.ts';
 
 /** Follows a section of docs/recipes.md in a copy of the project; node_modules is linked already. */
-function follow(t: TestContext, heading: string): string {
-  const folder = copyOfProject(t);
+function follow(folder: string, heading: string): void {
   const page = readFileSync(join(folder, 'docs/recipes.md'), 'utf8');
   const section = page.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
   const blocks = (language: string) =>
@@ -15,13 +14,12 @@ function follow(t: TestContext, heading: string): string {
       ([, block = '']) => block,
     );
   run(folder, `npm() { :; }\n${blocks('sh').join('')}`);
-  const [imports = '', ending = ''] = blocks('ts');
+  const [imports = '', link = ''] = blocks('ts');
   const file = join(folder, 'src/transport/server.ts');
   const before = readFileSync(file, 'utf8');
-  const last = /^ *return loadReport \? .*\n/m;
-  assert.match(before, last);
-  writeFileSync(file, imports + before.replace(last, () => ending));
-  return folder;
+  const end = /(?<=^ *const limited = [^;]*)(?=;\n)/m;
+  assert.match(before, end);
+  writeFileSync(file, imports + before.replace(end, () => `\n${link.trimEnd()}`));
 }
 
 function run(cwd: string, script: string): void {
@@ -37,14 +35,19 @@ function run(cwd: string, script: string): void {
 const tools = 'PATH=$PWD/node_modules/.bin:$PATH';
 
 test('docs/recipes.md adds tokens without errors of types, of unused files or of imports', (t) => {
-  const folder = follow(t, 'Callers with a token');
+  const folder = copyOfProject(t);
 
-  run(folder, `${tools}; tsc && knip`);
+  follow(folder, 'Callers with a token');
+
+  run(folder, `${tools}; tsc && knip && oxfmt --check src`);
   run(folder, `'${process.execPath}' --test --test-timeout=60000 test/architecture.test.ts`);
 });
 
-test('docs/recipes.md adds client certificates without errors of types', (t) => {
-  const folder = follow(t, 'Callers with a certificate');
+test('docs/recipes.md adds client certificates, and tokens as well, without errors of types', (t) => {
+  const folder = copyOfProject(t);
 
+  follow(folder, 'Callers with a certificate');
   run(folder, `${tools}; tsc`);
+  follow(folder, 'Callers with a token');
+  run(folder, `${tools}; tsc && oxfmt --check src`);
 });

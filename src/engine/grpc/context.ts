@@ -85,20 +85,20 @@ export interface Compressible {
 }
 
 /** Context of every call, if the engine knows the authority. */
-export interface Dialled {
+export interface WithAuthority {
   /** The authority that the caller used, usually `HOST:PORT`. */
   authority?: string;
 }
 
 /** Context of every call: its protocol. */
-export interface Spoken {
+export interface WithProtocol {
   /** The protocol of the call; undefined means gRPC. */
   protocol?: Protocol;
 }
 
 /** nice-grpc's context, with the additions of this engine. */
 export interface EngineContext
-  extends CallContext, Timed, Abortable, Drainable, Counted, Sending, Dialled, Retaining {
+  extends CallContext, Timed, Abortable, Drainable, Counted, Sending, WithAuthority, Retaining {
   protocol: Protocol;
   /** The `:authority`, or else the `host` field. */
   authority: string;

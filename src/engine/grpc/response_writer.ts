@@ -303,7 +303,7 @@ export function statusOf(thrown: unknown, path: string): CallStatus {
   if (isAbort(thrown)) {
     return { code: Status.CANCELLED, details: 'The operation was cancelled' };
   }
-  process.emitWarning(`${path}: an error that is no ServerError: ${show(thrown)}`);
+  process.emitWarning(`${path}: a thrown value that is not a ServerError: ${show(thrown)}`);
   return { code: Status.UNKNOWN, details: 'Unknown server error occurred' };
 }
 

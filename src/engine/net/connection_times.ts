@@ -104,7 +104,7 @@ export class ConnectionTimes {
   tick({ paused, full, taken, unsent }: SocketState): void {
     const { connection, times, drop } = this.#deps;
     const now = this.#deps.now();
-    if (unsent !== undefined) return this.#seeOut(unsent, now);
+    if (unsent !== undefined) return this.#dropIfStalled(unsent, now);
     // A peer that reads is alive, though its answer to a PING may be queued behind what it has to read.
     const reads = full && taken !== this.#taken;
     if (reads || !full) {
@@ -125,7 +125,7 @@ export class ConnectionTimes {
     }
     const silentFor = now - this.#heardAt;
     if (this.#leftAt !== undefined && now - this.#leftAt >= lingerMs) connection.finishShutdown();
-    this.#grow(now);
+    this.#enforceAge(now);
     if (!connection.hasPreface) {
       // A slow preface does not extend the time.
       if (now - this.#since >= times.preface)
@@ -141,7 +141,7 @@ export class ConnectionTimes {
   }
 
   /** Lets a slow reader receive the rest, and gives up a peer that takes nothing. */
-  #seeOut(unsent: number, now: number): void {
+  #dropIfStalled(unsent: number, now: number): void {
     const { times, drop } = this.#deps;
     if (unsent < this.#unsent) {
       this.#unsent = unsent;
@@ -153,7 +153,7 @@ export class ConnectionTimes {
   }
 
   /** A connection that is already shutting down keeps the deadline of that shutdown. */
-  #grow(now: number): void {
+  #enforceAge(now: number): void {
     const { connection, times, drop } = this.#deps;
     if (this.#leftAt === undefined && now >= this.#oldAt) {
       this.#cutAt = now + times.ageGrace;

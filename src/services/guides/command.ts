@@ -14,7 +14,8 @@ const names = [...guides.keys()].join(', ');
 
 /** Exits 0, 1 if the call fails, or 2 if the arguments are invalid. */
 export const guide: Command = {
-  summary: `Run the client of a gRPC guide, without TLS: ${names}`,
+  summary: 'Run the client of a gRPC guide',
+  details: `NAME is one of ${names}. The clients do not use TLS.`,
   operands: 'NAME',
   flags: [
     {

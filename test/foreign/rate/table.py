@@ -34,7 +34,8 @@ def section(engine, results):
         if problems:
             wrong.append(f"- {run.client}, {run.kind}, {over}: {'; '.join(problems)[:500]}\n")
     lines = [row(client, of) for client, of in rows.items()]
-    return f"### On {engine}\n\n{table(HEAD, *lines)}" + ("\n" + "".join(wrong) if wrong else "")
+    notes = ["\nThese runs had failures:\n\n", *wrong] if wrong else []
+    return f"### On {engine}\n\n{table(HEAD, *lines)}" + "".join(notes)
 
 
 def row(client, results):
