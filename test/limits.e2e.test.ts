@@ -9,7 +9,7 @@ import type { StreamingOutputCallRequest } from '../src/gen/grpc/testing/message
 import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { feed } from './support/harness.ts';
 import { greeting } from './http2_attacks/attacker.ts';
-import { response, sizes } from './support/interop.ts';
+import { response, sizes } from './interop/serve_tests.ts';
 import { ping, sizeOf, unendingPing } from './support/interop_kinds.ts';
 import { install } from './support/program.ts';
 import { connectRaw } from './support/raw_client.ts';

@@ -22,7 +22,7 @@ import { certificate } from './support/certificate.ts';
 import { clientHello, handshake } from './support/handshake.ts';
 import { eventually, until } from './support/harness.ts';
 import { imageEnv } from './support/image_env.ts';
-import { response } from './support/interop.ts';
+import { response } from './interop/serve_tests.ts';
 import { testPaths } from './support/interop_kinds.ts';
 import { peakMemory } from './support/memory.ts';
 import { install, type Program } from './support/program.ts';

@@ -22,7 +22,8 @@ import { createEngine } from './engine.ts';
 export const engineName: EngineName =
   process.env['GREETER_ENGINE'] === 'grpc-js' ? 'grpc-js' : 'direct';
 
-const settings = { interop: true, loadReports: false };
+/** The default settings, with load reports. */
+const settings = { ...loadConfig({ flags: {}, env: {} }), loadReports: true };
 const product = await loadServices(settings);
 const served = [...product, ...echoServices()];
 
@@ -145,7 +146,7 @@ export async function servicesOf({
   return {
     services: [...(await loadServices(settings)), ...echoServices(echo)],
     deps: {
-      ...loadConfig({ flags: {}, env: {} }),
+      ...settings,
       healthState: state,
       serviceNames,
       maxMessageSize,

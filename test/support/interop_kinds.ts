@@ -6,7 +6,7 @@ import {
   type StreamingOutputCallResponse,
 } from '../../src/gen/grpc/testing/messages.ts';
 import type { TestServiceDefinition } from '../../src/gen/grpc/testing/test.ts';
-import { response } from './interop.ts';
+import { response } from '../interop/serve_tests.ts';
 import type { Kind } from './kinds.ts';
 import { frame } from './raw_client.ts';
 
