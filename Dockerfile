@@ -27,8 +27,8 @@ RUN image/root /root_of_image node dist/greeter.mjs dist/greeter.mjs.LEGAL.txt
 # What both images are told. It has no files of its own.
 FROM scratch AS common
 # Without TZ a minimal image opens the whole zoneinfo tree at start. glibc would keep the memory of
-# buffers that are gone, in an arena for each thread.
-ENV TZ=UTC MALLOC_ARENA_MAX=1
+# buffers that are gone, in an arena for each thread, and that of large ones among what is in use.
+ENV TZ=UTC MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=1048576
 USER 65532:65532
 EXPOSE 50051 9999 50052 9464
 ARG COMMIT=

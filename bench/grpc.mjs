@@ -58,7 +58,9 @@ export async function benchGrpc() {
     execFileSync('bench/peers/grpc_go/build.sh', [go], { stdio: 'inherit' });
     const log = join(folder, 'log');
     const file = join(folder, 'product.mjs');
-    await bundle(file, { services: 'bench/peers/product_services.ts' });
+    await bundle(file, {
+      replacements: { 'src/services.ts': 'bench/peers/product_services.ts' },
+    });
     const bare = [
       { name: 'direct', command: [node, await bundled('direct', folder)] },
       { name: 'nice-grpc', command: [node, await bundled('nice_grpc', folder)] },
@@ -92,7 +94,7 @@ export async function benchGrpc() {
  * @param {string} engine
  * @param {string} log
  */
-function product(file, engine, log) {
+export function product(file, engine, log) {
   const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
   const flags = ['--engine', engine, ...ports, '--log-format', 'json'];
   return { name: `product on ${engine}`, command: [node, file, ...flags], log };

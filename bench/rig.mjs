@@ -28,6 +28,7 @@ const warmUps = 4;
  *   path: string,
  *   body: Buffer,
  *   headers?: readonly string[],
+ *   isHttp1?: boolean,
  * }} Load
  */
 
@@ -114,14 +115,22 @@ export async function startPeer({ command, log }) {
  * @param {Load} load
  * @param {number} duration in seconds
  */
-export function rateOf(port, { connections, streams, path, body, headers = [] }, duration) {
+export function rateOf(port, load, duration) {
+  const { connections, streams, path, body, headers = [], isHttp1 = false } = load;
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   try {
     const file = join(folder, 'body');
     writeFileSync(file, body);
-    const load = ['-c', `${connections}`, '-m', `${streams}`, '-d', file];
+    const protocol = isHttp1 ? ['--h1'] : [];
+    const flags = [...protocol, '-c', `${connections}`, '-m', `${streams}`, '-d', file];
     const more = headers.flatMap((header) => ['-H', header]);
-    const said = h2load(['-D', `${duration}`, ...load, ...more, `http://127.0.0.1:${port}${path}`]);
+    const said = h2load([
+      '-D',
+      `${duration}`,
+      ...flags,
+      ...more,
+      `http://127.0.0.1:${port}${path}`,
+    ]);
     const { failed, rate } =
       /(?<rate>[\d.]+) req\/s.*? (?<failed>\d+) failed/s.exec(said)?.groups ?? {};
     if (failed !== '0') throw new Error(`Cannot go on with failed requests: ${said}`);

@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { copyOfProject } from './support/project_copy.ts';
 
-/** node_modules is linked already, and git needs an author. */
+/** node_modules is linked already, git needs an author, and within a test run Node would skip others. */
 const prelude = `set -euo pipefail
+unset NODE_TEST_CONTEXT
 npm() { [ "$1" = ci ] || command npm "$@"; }
 export GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@example.com GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@example.com
 `;

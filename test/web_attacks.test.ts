@@ -193,12 +193,22 @@ for (const [name, [body, answer]] of Object.entries({
 }
 
 test('JSON that would need more memory than the limit is refused before it is decoded', async () => {
-  await using server = await serveWeb({ limits: { maxBufferedBytes: 16 * 1024 * 1024 } });
-  const body = `{"x":[${'[],'.repeat(1_000_000)}0]}`;
+  await using server = await serveWeb({ limits: { maxBufferedBytes: 4 * 1024 * 1024 } });
+  const body = JSON.stringify({ x: 'x'.repeat(3 * 1024 * 1024) });
 
   const told = await exchange(server, request(body, { fields: close }));
 
   assert.match(told, /^HTTP\/1\.1 429 .*Cannot accept this message: too many bytes are buffered/s);
+  await checkRecovered(server);
+});
+
+test('JSON with more values than a turn of the event loop has time for is refused', async () => {
+  await using server = await serveWeb();
+  const body = `{"x":[${'0,'.repeat(10_000)}0]}`;
+
+  const told = await exchange(server, request(body, { fields: close }));
+
+  assert.match(told, /^HTTP\/1\.1 429 .*Cannot accept JSON of more than 10000 values/s);
   await checkRecovered(server);
 });
 

@@ -22,6 +22,7 @@ export {
   addedService,
   handlersOf,
 } from './grpc/methods.ts';
+export { withCompressionSlot, withInflationSlot } from './grpc/compression.ts';
 export { setOptional } from './grpc/metadata.ts';
 export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';
 export { checkAdd, checkUse, Run } from './grpc/run.ts';

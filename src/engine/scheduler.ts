@@ -100,6 +100,14 @@ export function inTurn<T>(flow: Flow, work: () => T): T | Promise<T> {
   return flow.isSpent || flow.isTurnFull ? inLaterTurn(flow, work) : work();
 }
 
+/** Does the same, and counts the work. */
+export function spendInTurn<T>(flow: Flow, work: number, task: () => T): T | Promise<T> {
+  return inTurn(flow, () => {
+    flow.spend(work);
+    return task();
+  });
+}
+
 /** Does work in a later turn, once the flow has quota again. */
 export function inLaterTurn<T>(flow: Flow, work: () => T | Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {

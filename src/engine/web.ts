@@ -1,4 +1,5 @@
 import type { ServerError } from 'nice-grpc-common';
+import type { Owner } from './grpc/compression.ts';
 
 /** The protocol of a call. */
 export type Protocol = 'grpc' | 'grpc-web' | 'connect';
@@ -17,10 +18,17 @@ export interface WebRequest {
   readonly body: AsyncIterable<Uint8Array>;
   /** Aborts when the peer no longer waits for the response. */
   readonly signal: AbortSignal;
+  /** The connection, for fair sharing of the threads that compress. */
+  readonly owner: Owner;
   /** True if so many bytes of the request may be buffered. */
   admits(bytes: number): boolean;
   /** Sets the number of bytes that are buffered for the body, in whatever form. */
   keep(bytes: number): void;
+  /**
+   * Runs a task, which takes so much work (in units of about a quarter of a microsecond), in a turn of the event loop
+   * that has quota for it.
+   */
+  inTurn<T>(work: number, task: () => T): T | Promise<T>;
   /** Opens a call, which ends with the request at the latest. */
   call(about: WebCallHead): WebCall;
 }

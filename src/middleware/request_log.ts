@@ -79,6 +79,8 @@ export function requestLog({
     context: CallContext & Known,
   ) {
     const startedAt = now();
+    // The report must not keep the call: its request may be large, and its response may be read slowly.
+    const { responseStream } = call;
     const { path } = call.method;
     const count = counts.of(path);
     count.started++;
@@ -95,7 +97,7 @@ export function requestLog({
       const request = countRequests(call, count);
       // A call that ended before its handler had no readable message.
       if (!call.requestStream && !context.signal.aborted) count.received++;
-      const response = yield* call.responseStream
+      const response = yield* responseStream
         ? countResponses(call.next(request, inside), count)
         : call.next(request, inside);
       ended = context.signal.aborted ? callersEnd : endedWell;
@@ -118,7 +120,7 @@ export function requestLog({
       const code = codeOf(how, isLate(context.deadline, endedAt));
       count.ended(code, ms);
       context.endSpan?.({ ended: how, code });
-      if (code === Status.OK && !call.responseStream) count.sent++;
+      if (code === Status.OK && !responseStream) count.sent++;
       const isOurs = isOurFault(code) && !isExpected(how);
       const level = quiet.has(path) ? 'debug' : 'info';
       if (!isOurs && (!log.isLevelEnabled(level) || (hasLine && !hasLine(code)))) return;

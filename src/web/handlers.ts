@@ -1,13 +1,13 @@
 import {
-  Code,
-  ConnectError,
   type ConnectRouterOptions,
   createConnectRouter,
   createContextKey,
   createContextValues,
   type HandlerContext,
 } from '@connectrpc/connect';
+import type { UniversalHandler } from '@connectrpc/connect/protocol';
 import {
+  create,
   type DescMethod,
   type DescMethodBiDiStreaming,
   type DescMethodClientStreaming,
@@ -18,13 +18,16 @@ import {
   type Message,
   toBinary,
 } from '@bufbuild/protobuf';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import type { ServerError } from 'nice-grpc-common';
-import { ExpectedError } from '../engine/errors.ts';
 import type { Protocol, WebCall, WebRequest, WebResponse } from '../engine/index.ts';
+import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
-import { append, fieldsOf, headersOf } from './fields.ts';
-import { errorOf, metadataOf } from './status.ts';
-import { fromQuery, type Plain, unwrap } from './unwrap.ts';
+import { append, fieldsOf, headersOf, valueOf } from './fields.ts';
+import { errorOf, faultOf, metadataOf } from './status.ts';
+import { createUnary } from './unary.ts';
+import { fromQuery, isJson, type Plain, unwrap } from './unwrap.ts';
 
 interface HandlersDeps {
   registry: FileRegistry;
@@ -37,6 +40,8 @@ export type Handle = (request: WebRequest, plain: Plain) => Promise<WebResponse>
 /** A request and its call. */
 interface Exchange {
   readonly request: WebRequest;
+  /** Request messages in protobuf's binary encoding, in whose places the library has got empty ones. */
+  readonly binary: Uint8Array[];
   call: WebCall | undefined;
 }
 
@@ -58,7 +63,7 @@ export function createHandlers({ registry, maxMessageSize }: HandlersDeps) {
       if (!handle) {
         const method = methodOf(registry, path);
         if (!method) return undefined;
-        made.set(path, (handle = createHandle(method, { options, maxMessageSize })));
+        made.set(path, (handle = createHandle(method, { options, registry, maxMessageSize })));
       }
       return handle;
     },
@@ -72,27 +77,21 @@ function methodOf(registry: FileRegistry, path: string): DescMethod | undefined 
 
 function createHandle(
   method: DescMethod,
-  { options, maxMessageSize }: { options: ConnectRouterOptions; maxMessageSize: number },
+  { options, registry, maxMessageSize }: HandlersDeps & { options: ConnectRouterOptions },
 ): Handle {
-  const router = createConnectRouter(options);
-  if (isUnary(method)) {
-    router.rpc(method, (input, context) => one(toBinary(method.input, input), context));
-  } else if (isServerStream(method)) {
-    router.rpc(method, (input, context) => many(toBinary(method.input, input), context));
-  } else if (isClientStream(method)) {
-    router.rpc(method, (inputs, context) => one(encoded(inputs, method), context));
-  } else if (isBidi(method)) {
-    router.rpc(method, (inputs, context) => many(encoded(inputs, method), context));
-  }
-  const [handler] = router.handlers;
-  if (!handler) throw new Error(`Cannot serve "${method.name}": it has no handler`);
+  const unary = isUnary(method) ? createUnary(method, { registry, maxMessageSize }) : undefined;
+  const json = createHandler(method, options);
+  const binary = createHandler(opaque(method), options);
 
   return async (request, plain) => {
-    const exchange: Exchange = { request, call: undefined };
-    const isGet = request.method === 'GET' && handler.allowedMethods.includes('GET');
+    if (unary?.accepts(request, plain)) return unary.handle(request, plain);
+    const exchange: Exchange = { request, binary: [], call: undefined };
+    const isGet = request.method === 'GET' && json.allowedMethods.includes('GET');
     const { fields, body } = unwrap(request, isGet ? fromQuery(request) : plain, {
       maxMessageSize,
+      onBinary: (message) => void exchange.binary.push(message),
     });
+    const handler = isJson(valueOf(fields, 'content-type') ?? '') ? json : binary;
     const response = await handler({
       httpVersion: request.version,
       url: 'http://localhost',
@@ -108,6 +107,32 @@ function createHandle(
     const answer = isWhole && response.body ? await whole(response.body) : response.body;
     return { status, fields: fieldsOf(header), body: answer, trailers };
   };
+}
+
+/**
+ * The same method with types that have no fields. The library would decode each message of the request and encode it
+ * again for the engine, and the reverse for the response, without a limit for the time that takes. With these types it
+ * passes the bytes on.
+ */
+function opaque(method: DescMethod): DescMethod {
+  return { ...method, input: EmptySchema, output: EmptySchema };
+}
+
+/** Creates the library's handler of a method. */
+function createHandler(method: DescMethod, options: ConnectRouterOptions): UniversalHandler {
+  const router = createConnectRouter(options);
+  if (isUnary(method)) {
+    router.rpc(method, (input, context) => one(encoded(input, context), context));
+  } else if (isServerStream(method)) {
+    router.rpc(method, (input, context) => many(encoded(input, context), context));
+  } else if (isClientStream(method)) {
+    router.rpc(method, (inputs, context) => one(allEncoded(inputs, context), context));
+  } else if (isBidi(method)) {
+    router.rpc(method, (inputs, context) => many(allEncoded(inputs, context), context));
+  }
+  const [handler] = router.handlers;
+  if (!handler) throw new Error(`Cannot serve "${method.name}": it has no handler`);
+  return handler;
 
   async function one(input: Input, context: HandlerContext) {
     const call = open(context);
@@ -116,7 +141,7 @@ function createHandle(
     append(context.responseHeader, metadataOf(await call.header()));
     if (output && (await call.next())) throw new Error('Cannot send two responses to a unary call');
     finish(call, context);
-    return fromBinary(method.output, output ?? new Uint8Array(0));
+    return decoded(output ?? new Uint8Array(0));
   }
 
   async function* many(input: Input, context: HandlerContext) {
@@ -125,13 +150,39 @@ function createHandle(
       send(call, input);
       append(context.responseHeader, metadataOf(await call.header()));
       for (let output = await call.next(); output; output = await call.next()) {
-        yield fromBinary(method.output, output);
+        yield decoded(output);
       }
       finish(call, context);
     } finally {
       call.cancel();
     }
   }
+
+  function encoded(message: Message, context: HandlerContext): Uint8Array {
+    return exchangeOf(context).binary.shift() ?? toBinary(method.input, message);
+  }
+
+  async function* allEncoded(
+    messages: AsyncIterable<Message>,
+    context: HandlerContext,
+  ): AsyncGenerator<Uint8Array> {
+    for await (const message of messages) yield encoded(message, context);
+  }
+
+  function decoded(bytes: Uint8Array): Message {
+    return method.output === EmptySchema ? unknownOnly(bytes) : fromBinary(method.output, bytes);
+  }
+}
+
+/** Creates a message of a type without fields that is encoded as these bytes. */
+function unknownOnly(bytes: Uint8Array): Message {
+  const message = create(EmptySchema);
+  if (bytes.length === 0) return message;
+  const reader = new BinaryReader(bytes);
+  const [no, wireType] = reader.tag();
+  // Data of an unknown field is written as it is, so it may contain the other fields, too.
+  message.$unknown = [{ no, wireType, data: bytes.subarray(reader.pos) }];
+  return message;
 }
 
 function isUnary(method: DescMethod): method is DescMethodUnary {
@@ -152,13 +203,6 @@ function isBidi(method: DescMethod): method is DescMethodBiDiStreaming {
 
 /** The request message or messages, in protobuf's binary encoding. */
 type Input = Uint8Array | AsyncIterable<Uint8Array>;
-
-async function* encoded(
-  inputs: AsyncIterable<Message>,
-  { input }: DescMethod,
-): AsyncGenerator<Uint8Array> {
-  for await (const message of inputs) yield toBinary(input, message);
-}
 
 function open(context: HandlerContext, fault?: ServerError): WebCall {
   const exchange = exchangeOf(context);
@@ -221,17 +265,5 @@ function enter(context: HandlerContext): void {
   signal.addEventListener('abort', () => {
     if (!exchangeOf(context).call) open(context, faultOf(signal.reason)).end();
   });
-  if (exchangeOf(context).request.admits(0)) return;
-  throw new ConnectError(
-    'Cannot accept more calls: too many bytes are buffered',
-    Code.ResourceExhausted,
-  );
-}
-
-function faultOf(error: unknown): ServerError {
-  const { code: connectCode, rawMessage } = ConnectError.from(error);
-  // Connect's codes have gRPC's numbers.
-  const code: number = connectCode;
-  // The message may quote the request, which must not be logged.
-  return new ExpectedError(rawMessage, { code, reason: 'Cannot read the request' });
+  assertAdmitted(exchangeOf(context).request);
 }

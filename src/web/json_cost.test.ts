@@ -5,7 +5,7 @@ import { jsonCost } from './json_cost.ts';
 
 /** The estimate in bytes beside the length of the text. */
 function extraOf(text: string): number {
-  return jsonCost(Buffer.from(text)) - 2 * text.length;
+  return jsonCost(Buffer.from(text)).bytes - 2 * text.length;
 }
 
 test('jsonCost() counts values, and ignores the contents of strings', () => {
@@ -19,14 +19,24 @@ test('jsonCost() covers the objects that JSON.parse() creates from many small va
 });
 
 test('jsonCost() throws for JSON that is nested deeper than any message', () => {
-  assert.equal(jsonCost(Buffer.from('['.repeat(100))) > 0, true);
+  assert.equal(jsonCost(Buffer.from('['.repeat(100))).bytes > 0, true);
   assert.throws(
     () => jsonCost(Buffer.from('['.repeat(101))),
     (error) => error instanceof ConnectError && error.code === Code.InvalidArgument,
   );
 });
 
+test('jsonCost() throws for JSON that would take the event loop for long', () => {
+  assert.ok(jsonCost(Buffer.from(`[${'0,'.repeat(9000)}0]`)).work > 9000);
+  for (const part of ['0,', '{},', '[', '"a":{},']) {
+    assert.throws(
+      () => jsonCost(Buffer.from(part.repeat(11_000))),
+      (error) => error instanceof ConnectError,
+    );
+  }
+});
+
 test('jsonCost() accepts a string without an end', () => {
-  assert.ok(jsonCost(Buffer.from('{"a')) > 0);
-  assert.ok(jsonCost(Buffer.from('{"a\\')) > 0);
+  assert.ok(jsonCost(Buffer.from('{"a')).bytes > 0);
+  assert.ok(jsonCost(Buffer.from('{"a\\')).bytes > 0);
 });

@@ -2,8 +2,12 @@ import { Code, ConnectError } from '@connectrpc/connect';
 
 /** The maximum depth, as in protobuf's own decoders. */
 const maxDepth = 100;
+/** The maximum number of values: more take the event loop for tens of milliseconds. */
+const maxValues = 10_000;
 /** The memory of a value beside its text, in bytes: an object with its fields, or an element of an array. */
-const valueCost = 64;
+const valueBytes = 64;
+/** The work of decoding a value, in units of a flow. */
+const valueWork = 8;
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -11,11 +15,19 @@ const comma = 0x2c;
 const opening = new Set([0x5b, 0x7b]);
 const closing = new Set([0x5d, 0x7d]);
 
+/** What JSON takes when it is decoded. */
+export interface JsonCost {
+  /** The memory, within a factor of two. */
+  bytes: number;
+  /** The unit is that of a flow: about a quarter of a microsecond. */
+  work: number;
+}
+
 /**
- * Estimates the memory of parsed JSON in bytes, within a factor of two, without parsing it. Throws INVALID_ARGUMENT if
- * it is nested deeper than any message.
+ * Estimates the cost of JSON without parsing it. Throws INVALID_ARGUMENT if it is nested deeper than any message, and
+ * RESOURCE_EXHAUSTED if it has too many values.
  */
-export function jsonCost(text: Uint8Array): number {
+export function jsonCost(text: Uint8Array): JsonCost {
   let values = 1;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
@@ -31,8 +43,17 @@ export function jsonCost(text: Uint8Array): number {
         );
       }
     } else if (closing.has(c)) depth--;
+    if (values > maxValues) {
+      throw new ConnectError(
+        `Cannot accept JSON of more than ${maxValues} values: send protobuf instead`,
+        Code.ResourceExhausted,
+      );
+    }
   }
-  return 2 * text.length + valueCost * values;
+  return {
+    bytes: 2 * text.length + valueBytes * values,
+    work: (text.length >> 6) + valueWork * values,
+  };
 }
 
 function endOfString(text: Uint8Array, from: number): number {

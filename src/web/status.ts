@@ -1,4 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import type { ServerError } from 'nice-grpc-common';
+import { ExpectedError } from '../engine/errors.ts';
 import { Status } from '../gen/google/rpc/status.ts';
 import { fieldsBut, valueOf } from './fields.ts';
 
@@ -47,4 +49,13 @@ export function errorOf(trailer: readonly string[]): ConnectError | undefined {
 /** Decodes a message that the engine has encoded, which is always well-formed. */
 function decode(message: string): string {
   return decodeURIComponent(message);
+}
+
+/** Converts an error of the library, or of reading a request, to the status of a call. */
+export function faultOf(error: unknown): ServerError {
+  const { code: connectCode, rawMessage } = ConnectError.from(error);
+  // Connect's codes have gRPC's numbers.
+  const code: number = connectCode;
+  // The message may quote the request, which must not be logged.
+  return new ExpectedError(rawMessage, { code, reason: 'Cannot read the request' });
 }

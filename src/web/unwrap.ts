@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { WebRequest } from '../engine/index.ts';
+import { type WebRequest, withInflationSlot } from '../engine/index.ts';
 import { compressions } from './compression.ts';
 import { fieldsBut, valueOf, withType } from './fields.ts';
 import { jsonCost } from './json_cost.ts';
@@ -10,9 +10,11 @@ export interface Plain {
   body: AsyncIterable<Uint8Array>;
 }
 
-interface Limits {
+interface UnwrapDeps {
   /** The maximum message in bytes, after decompression. */
   maxMessageSize: number;
+  /** Takes each message in protobuf's binary encoding, and leaves an empty one in its place. */
+  onBinary: (message: Uint8Array) => void;
 }
 
 /** The fields that name the compression, by kind of content type. */
@@ -26,13 +28,13 @@ const encodingNames = {
  * Decompresses the messages of a request. Before a message is decoded, its size in memory is estimated and charged; the
  * request is refused if there is not enough memory.
  */
-export function unwrap(request: WebRequest, { fields, body }: Plain, limits: Limits): Plain {
+export function unwrap(request: WebRequest, { fields, body }: Plain, deps: UnwrapDeps): Plain {
   const type = valueOf(fields, 'content-type')?.toLowerCase() ?? '';
   const kind = kindOf(type);
   const name = encodingNames[kind];
   const encoding = valueOf(fields, name);
   const compression = compressions.find((known) => known.name === encoding);
-  const reader = new Reader(request, { ...limits, compression, isJson: /[/+]json\b/.test(type) });
+  const reader = new Reader(request, { ...deps, compression, isJson: isJson(type) });
   return {
     // The library refuses unknown compressions. The length may change.
     fields: fieldsBut(
@@ -65,11 +67,17 @@ async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-interface ReaderDeps extends Limits {
+/** True for a content type whose messages are JSON. */
+export function isJson(type: string): boolean {
+  return /[/+]json\b/.test(type);
+}
+
+interface ReaderDeps extends UnwrapDeps {
   compression: (typeof compressions)[number] | undefined;
   isJson: boolean;
 }
 
+const empty = new Uint8Array(0);
 const prefixLength = 5;
 const compressedFlag = 1;
 
@@ -94,7 +102,7 @@ class Reader {
       chunks.push(chunk);
     }
     const bytes = Buffer.concat(chunks);
-    yield this.#checked(compression ? await this.#decompress(bytes) : bytes);
+    yield await this.#passed(compression ? await this.#decompress(bytes) : bytes);
   }
 
   /** Reads a body of messages with prefixes (https://connectrpc.com/docs/protocol/#streaming-rpcs). */
@@ -125,7 +133,10 @@ class Reader {
 
   async #message(flags: number, bytes: Buffer): Promise<Buffer> {
     const isCompressed = (flags & compressedFlag) !== 0 && this.#deps.compression !== undefined;
-    const plain = this.#checked(isCompressed ? await this.#decompress(bytes) : bytes);
+    const isMessage = (flags & ~compressedFlag) === 0;
+    const whole = isCompressed ? await this.#decompress(bytes) : bytes;
+    // The library refuses others.
+    const plain = isMessage ? await this.#passed(whole) : whole;
     const framed = Buffer.allocUnsafe(prefixLength + plain.length);
     framed.writeUInt8(isCompressed ? flags ^ compressedFlag : flags);
     framed.writeUInt32BE(plain.length, 1);
@@ -136,13 +147,23 @@ class Reader {
   async #decompress(bytes: Buffer): Promise<Uint8Array> {
     const { compression, maxMessageSize } = this.#deps;
     if (!compression) return bytes;
-    return compression.decompress(bytes, Math.min(maxMessageSize, maxInflated));
+    return withInflationSlot({
+      owner: this.#request.owner,
+      bytes: bytes.length,
+      work: () => compression.decompress(bytes, Math.min(maxMessageSize, maxInflated)),
+    });
   }
 
-  #checked(bytes: Uint8Array): Uint8Array {
-    const { isJson } = this.#deps;
-    this.#keep(bytes.length + (isJson ? jsonCost(bytes) : 0));
-    return bytes;
+  /** Charges a message, and returns what the library is to decode. */
+  #passed(bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
+    if (!this.#deps.isJson) {
+      this.#keep(bytes.length);
+      this.#deps.onBinary(bytes);
+      return empty;
+    }
+    const cost = jsonCost(bytes);
+    this.#keep(bytes.length + cost.bytes);
+    return this.#request.inTurn(cost.work, () => bytes);
   }
 
   #checkSize(bytes: number): void {

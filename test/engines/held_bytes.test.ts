@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { localCertificate } from '../support/certificate.ts';
 import { message } from '../grpc_attacks/calls.ts';
 import { serve, until } from '../support/harness.ts';
 import { paths, waiting } from '../support/kinds.ts';
-import { connectRaw } from '../support/raw_client.ts';
+import { usedMemory } from '../support/memory.ts';
+import { connectRaw, packed } from '../support/raw_client.ts';
 
 test('heldBytes counts what a call holds by category, and nothing once it is over', async () => {
   await using running = await serve({ engine: 'direct', echo: waiting() });
@@ -65,6 +67,57 @@ test('heldBytes counts the first window of a queued message, and the full reserv
   assert.equal(waiting, 1);
   assert.equal(status, '0');
   second.close();
+});
+
+test('while a response is not read, it alone is counted and kept in memory', async () => {
+  const MiB = 1024 ** 2;
+  const calls = 10;
+  await using running = await serve({ engine: 'direct' });
+  const held = (category: string) => running.counts().heldBytes?.[category] ?? -1;
+  const client = await connectRaw(running.address, { initialWindowSize: 0 });
+  await client.roundTrip();
+  const before = await usedMemory();
+
+  for (let i = 0; i < calls; i++) {
+    const call = client.open(paths.unary);
+    call.end(message('x'.repeat(2 * MiB)));
+    await once(call, 'response');
+  }
+
+  assert.equal(held('messages'), 0);
+  assert.ok(held('responses') > calls * 2 * MiB);
+  const taken = (await usedMemory()) - before;
+  assert.ok(taken < 1.5 * held('responses'), `${taken} bytes`);
+  client.close();
+});
+
+test('messages that are decompressed, and their responses, stay within the limit', async () => {
+  const MiB = 1024 ** 2;
+  const maxBufferedBytes = 16 * MiB;
+  const calls = 30;
+  await using running = await serve({ engine: 'direct', limits: { maxBufferedBytes } });
+  const client = await connectRaw(running.address, { initialWindowSize: 0 });
+  const body = packed(gzipSync(message('x'.repeat(2 * MiB)).subarray(5)));
+  let max = 0;
+
+  const responses = Array.from({ length: calls }, () => {
+    const call = client.open(paths.unary, { 'grpc-encoding': 'gzip' });
+    call.end(body);
+    return new Promise((resolve) => {
+      call.on('response', (headers) => {
+        max = Math.max(max, running.counts().bufferedBytes ?? 0);
+        resolve(headers['grpc-status'] ?? 'none yet');
+      });
+      call.on('close', () => resolve('reset'));
+    });
+  });
+  const statuses = await Promise.all(responses);
+
+  const answered = statuses.filter((status) => status === 'none yet').length;
+  assert.ok(answered >= 4, statuses.join());
+  assert.equal(statuses.filter((status) => status === '8').length, calls - answered);
+  assert.ok(max <= maxBufferedBytes, `${max} bytes`);
+  client.close();
 });
 
 test('heldBytes counts handshakes in progress', async () => {

@@ -80,6 +80,21 @@ export function groups(): Buffer {
   return packed(gzipSync(times(most / pair.length, Buffer.from(pair))));
 }
 
+/** A request of 4 MiB for replies without a size, two bytes each. */
+export function repeatedMessages(): Buffer {
+  const one = new BinaryWriter().tag(repliesField, WireType.LengthDelimited).uint32(0);
+  return frame(Buffer.alloc(most, one.finish()));
+}
+
+/** The field number of the replies in requests. */
+const repliesField = 2;
+
+/** A request in JSON with so many values in a map. */
+export function jsonValues(count: number): Buffer {
+  const entries = Array.from({ length: count }, (_, index) => [`key ${index}`, 1]);
+  return Buffer.from(JSON.stringify({ counts: Object.fromEntries(entries) }));
+}
+
 /** A request with a payload of so many bytes, for a reply of as many. */
 export function echoed(size: number): Buffer {
   return frame(echoRequest(Buffer.alloc(size, 'x')));

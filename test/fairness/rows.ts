@@ -15,8 +15,10 @@ import {
   calls,
   compressedResponse,
   echoed,
+  repeatedMessages,
   frameBytes,
   groups,
+  jsonValues,
   MiB,
   nothing,
   partOf,
@@ -56,6 +58,8 @@ const reflection = {
   requestStream: true,
 };
 const zipped = { 'grpc-encoding': 'gzip' };
+const grpcWeb = 'application/grpc-web+proto';
+const json = 'application/json';
 
 /** Calls of one kind on many connections at once, with all of their responses. */
 function burst(connections: number, what: Calls): Row['attack'] {
@@ -134,6 +138,24 @@ export const rows: readonly Row[] = [
       connections: 1,
       streams: 4,
     }),
+  },
+  {
+    name: 'web-messages',
+    what: 'gRPC-Web: 4 MiB of empty messages in a repeated field, 4 calls on each of 4 connections',
+    attack: flood(
+      () => [{ block: callOf(output.path, { 'content-type': grpcWeb }), body: repeatedMessages() }],
+      { connections: 4, streams: 4 },
+    ),
+  },
+  {
+    name: 'web-json',
+    what: 'JSON with 9,000 values, 4 calls on each of 40 connections',
+    attack: flood(
+      () => [
+        { block: callOf(scriptPaths.unary, { 'content-type': json }), body: jsonValues(9000) },
+      ],
+      { connections: 40, streams: 4 },
+    ),
   },
   {
     name: 'groups-60',

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the foreign clients into ${FOREIGN:-$HOME/.cache/greeter-foreign}: packages from PyPI and the Go
-# module proxy, our own Rust client with tonic from crates.io, and curl and nghttp from Debian. gRPC's interop
+# module proxy, our own Rust client with tonic from crates.io, and curl, nghttp and Chromium from Debian. gRPC's interop
 # clients are installed by interop/install.sh, load generators and proxies by rate/install.sh, and TLS clients by
 # tls/install.sh. A client that is installed in its pinned version is kept; a changed pin reinstalls it.
 # test/foreign/install.sh kubelet_probe installs that client only.
@@ -25,7 +25,7 @@ main() {
   fi
   need python3 go cargo
   find_rust
-  "$debian" nghttp:nghttp2-client curl:curl
+  "$debian" nghttp:nghttp2-client curl:curl chromium:chromium
 
   once venv "$(python3 --version; cat "$here/requirements.txt")" venv/bin/python python_venv &
   local python=$!
@@ -36,6 +36,7 @@ main() {
   once health_probe "$HEALTH_PROBE" bin/grpc-health-probe go_health_probe
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
   once x_net "$(cat "$here"/x_net/{go.mod,go.sum,main.go})" bin/x_net go_x_net
+  once connect_go "$(cat "$here"/connect_go/{go.{mod,sum},*.go})" bin/connect_go go_connect
   once conformance "$(cat "$here"/conformance/go.{mod,sum})" bin/connectconformance go_conformance
   once tonic_client "$(cargo --version; cat "$here"/tonic/{Cargo.*,build.rs,src/*} "$project"/proto/{greet,grpc/testing/*}.proto)" \
     bin/tonic_client cargo_tonic
@@ -87,6 +88,10 @@ go_x_net() {
 # Follows docs/own_client.md, with the virtual environment's protoc.
 go_own_client() {
   GOFLAGS=-buildvcs=false "$foreign/venv/bin/python" "$here/own_client.py" --build-go "$foreign/bin/own_client_go"
+}
+
+go_connect() {
+  (cd "$here/connect_go" && quiet_go install .)
 }
 
 go_conformance() {

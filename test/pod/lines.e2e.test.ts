@@ -45,6 +45,14 @@ const lines: readonly Line[] = [
     order: flood(script('unary'), 'responses of 4 MiB', { streams: 250, reads: 'none' }),
   },
   {
+    name: 'a unary call with 4 MiB in JSON, whose responses not all read',
+    order: flood(script('unary'), '4 MiB in JSON', { streams: 20, reads: 'half' }),
+  },
+  {
+    name: 'a unary call with 4 MiB in gRPC-Web, whose responses not all read',
+    order: flood(script('unary'), '4 MiB in gRPC-Web', { streams: 20, reads: 'half' }),
+  },
+  {
     name: 'a server stream for responses of 4 MiB, which not all read',
     isLong: true,
     order: flood(script('serverStream'), 'responses of 4 MiB', { streams: 250, reads: 'half' }),

@@ -7,7 +7,7 @@ import { OrcaLoadReportRequest } from '../../src/gen/xds/service/orca/v3/orca.ts
 import { field, insert, plain } from '../hpack/blocks.ts';
 import { callOf } from '../http2_attacks/targets.ts';
 import { allDescriptors } from '../echo/descriptors.ts';
-import { EchoRequest } from '../echo/gen/echo.ts';
+import { EchoRequest, ScriptRequest } from '../echo/gen/echo.ts';
 import { echoedHeader } from '../echo/script.ts';
 import { frame, packed } from '../support/raw_client.ts';
 import { reply, scriptRequest } from '../support/script.ts';
@@ -238,6 +238,28 @@ const statusField = 3;
 /** Additional payloads of single methods. */
 const specials: Record<string, (path: string) => readonly Shape[]> = {
   'a status of 4 MiB': (path) => statuses(path, statusField),
+
+  '4 MiB in JSON': (path) => {
+    const text = JSON.stringify({ payload: 'A'.repeat(most), replies: [{ size: most }] });
+    const block = callOf(path, { 'content-type': 'application/json' });
+    return [
+      { block, body: Buffer.from(text).subarray(0, most) },
+      { block, body: Buffer.from(text) },
+    ];
+  },
+
+  '4 MiB in gRPC-Web': (path) => {
+    const request = ScriptRequest.fromPartial({
+      payload: Buffer.alloc(most - 100, 'x'),
+      replies: [reply(most)],
+    });
+    const message = Buffer.from(ScriptRequest.encode(request).finish());
+    const typed = { 'content-type': 'application/grpc-web+proto' };
+    return [
+      { block: callOf(path, typed), body: frame(message) },
+      { block: callOf(path, { ...typed, ...zipped }), body: zip(message) },
+    ];
+  },
 
   'a status behind a response': (path) => {
     const requests = [

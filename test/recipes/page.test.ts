@@ -25,7 +25,12 @@ function follow(t: TestContext, heading: string): string {
 }
 
 function run(cwd: string, script: string): void {
-  const { status, stdout, stderr } = spawnSync('sh', ['-euc', script], { cwd, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync('sh', ['-euc', script], {
+    cwd,
+    // Within a test run, Node would skip others.
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+    encoding: 'utf8',
+  });
   assert.equal(status, 0, `${script}\n${stdout}${stderr}`);
 }
 

@@ -1,6 +1,7 @@
 import { globSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundle } from '../../release/bundle.ts';
+import { replacements } from '../echo/replacements.ts';
 import { built, installFile, type Program } from './program.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -22,7 +23,7 @@ async function build(): Promise<void> {
   const newest = Math.max(...[built, ...sources].map(changedAt));
   if (changedAt(withEcho) >= newest) return;
   const work = mkdtempSync(`${folder}-`);
-  await bundle(join(work, 'greeter.mjs'), { services: join(root, 'test/echo/services.ts') });
+  await bundle(join(work, 'greeter.mjs'), { replacements });
   rmSync(folder, { recursive: true, force: true });
   renameSync(work, folder);
 }

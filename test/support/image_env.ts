@@ -12,12 +12,14 @@ export function imageEnv(memoryMiB?: number): Record<string, string> {
     name,
     value.replaceAll('"', ''),
   ]);
-  const { NODE_OPTIONS = '', MALLOC_ARENA_MAX = '' } = Object.fromEntries(all);
+  const { NODE_OPTIONS = '', ...env } = Object.fromEntries(
+    all.filter(([name]) => name === 'NODE_OPTIONS' || name?.startsWith('MALLOC_')),
+  );
   assert.match(NODE_OPTIONS, /--max-old-space-size-percentage=\d+ /);
-  if (memoryMiB === undefined) return { NODE_OPTIONS, MALLOC_ARENA_MAX };
+  if (memoryMiB === undefined) return { ...env, NODE_OPTIONS };
   const options = NODE_OPTIONS.replace(/-percentage=(\d+)/, (_: string, part: string) => {
     return `=${Math.floor((memoryMiB * Number(part)) / 100)}`;
   });
   assert.match(options, /--max-old-space-size=\d+ /);
-  return { NODE_OPTIONS: options, MALLOC_ARENA_MAX };
+  return { ...env, NODE_OPTIONS: options };
 }

@@ -113,6 +113,7 @@ export class Call
       head,
       method,
       compressAbove: deps.compressAbove,
+      inUse: this.inUse,
     });
     const deadline = head.timeout === undefined ? undefined : deps.now() + head.timeout;
     this.#context = createContext({
@@ -261,6 +262,7 @@ export class Call
   #send(status: CallStatus, response: EndReason['response']): void {
     this.#state = 'sending';
     this.#leave();
+    this.interrupt = undefined;
     this.request.stop(leftOver);
     try {
       if (response === 'all') this.response.end(status);

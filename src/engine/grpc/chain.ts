@@ -245,8 +245,7 @@ export interface Respondent {
 /** Responds with the result of a handler's promise. */
 export async function respondOnce(call: Respondent, handle: () => unknown): Promise<void> {
   try {
-    const sending = respond(call, await handle());
-    if (sending) await sending;
+    respond(call, await handle());
   } catch (error) {
     call.end(reasons.threw(error));
   }
@@ -261,8 +260,7 @@ export async function respondThroughChain(
     const generator = enter();
     let result = await generator.next();
     while (!result.done) result = await generator.throw(new Error(yieldedMessage));
-    const sending = respond(call, result.value);
-    if (sending) await sending;
+    respond(call, result.value);
   } catch (error) {
     call.end(reasons.threw(error));
   }
@@ -295,16 +293,18 @@ export async function respondAll(call: Respondent, responses: () => unknown): Pr
   }
 }
 
-/** Sends the response and the status; returns a promise only if sending is not finished. */
-function respond(call: Respondent, message: unknown): Promise<void> | undefined {
-  if (call.isEnded) return undefined;
+/**
+ * Sends the response and the status. Nothing awaits a response that is sent later, as the waiting function would keep
+ * the request in memory.
+ */
+function respond(call: Respondent, message: unknown): void {
+  if (call.isEnded) return;
   checkGiven(message);
   const sent = call.response.send(message);
-  if (typeof sent !== 'boolean') {
-    return sent.then(() => call.end(reasons.finished));
-  }
-  call.end(reasons.finished);
-  return undefined;
+  if (typeof sent === 'boolean') return call.end(reasons.finished);
+  sent
+    .then(() => call.end(reasons.finished))
+    .catch((error: unknown) => call.end(reasons.threw(error)));
 }
 
 /** Ends the iteration early, so that the handler and all middleware see the reason. */

@@ -70,9 +70,10 @@ export async function decompress(
       unpacked.resolve(Buffer.concat(chunks, length));
       chunks.forEach(letGo);
     })
-    .once('error', (error) =>
-      unpacked.reject(error instanceof ServerError ? error : malformed('corrupt compressed data')),
-    )
+    .once('error', (error) => {
+      unpacked.reject(error instanceof ServerError ? error : malformed('corrupt compressed data'));
+      chunks.forEach(letGo);
+    })
     .end(bytes);
   return unpacked.promise;
 }
@@ -99,7 +100,7 @@ interface Job<T> {
 }
 
 /** The account of a connection, and the peer that has it; without one, the connection is a peer of its own. */
-interface Owner {
+export interface Owner {
   readonly peer: object | undefined;
 }
 

@@ -159,7 +159,7 @@ export interface MessageKind {
   readonly inUse: BytesInUse;
   readonly stream: {
     readonly flow: Flow;
-    readonly account: { readonly peer: object | undefined };
+    readonly account: Pick<Account, 'peer' | 'capAdmission'>;
     beginJob(): void;
     endJob(): void;
   };
@@ -179,7 +179,7 @@ function inflate(
   { encoding, kind }: { encoding: Encoding; kind: MessageKind },
 ): Promise<unknown> {
   const { inUse, stream } = kind;
-  const { flow } = stream;
+  const { account, flow } = stream;
   inUse.add(bytes.length);
   flow.spend(cost.coding);
   stream.beginJob();
@@ -187,23 +187,28 @@ function inflate(
     if (kind.isEnded) throw new AbortError();
     const { maxMessageSize, refusal } = kind;
     if (refusal) throw refusal;
-    const most = Math.min(maxMessageSize, bytes.length * maxInflation);
+    const most = account.capAdmission(
+      inflatedTimes * Math.min(maxMessageSize, bytes.length * maxInflation),
+    );
     if (most > kind.freeBytes + ownGrowth) throw kind.busy();
     // Reserves the maximum until the size is known, as other messages are decompressed concurrently.
-    inUse.take(most);
+    inUse.reserve(most);
     const plain = await decompress(bytes, { encoding, maxSize: maxMessageSize });
-    inUse.take(plain.length);
+    const { length } = plain;
+    inUse.take(length);
+    inUse.reserve(isLarge(length) ? account.capAdmission(inflatedTimes * length) : 0);
     return plain;
   };
   // Decompression runs in a thread, so other connections are not delayed.
-  const inflating = withInflationSlot({ owner: stream.account, bytes: bytes.length, work });
+  const inflating = withInflationSlot({ owner: account, bytes: bytes.length, work });
   return inflating
     .finally(() => stream.endJob())
     .then((plain) =>
       inTurn(flow, () => {
-        if (kind.isEnded) throw new AbortError();
-        inUse.isCopied = false;
+        // Nobody else has the bytes.
+        inUse.isCopied = kind.isEnded;
         try {
+          if (kind.isEnded) throw new AbortError();
           return parse(plain, kind);
         } finally {
           // Set by the decoder.
@@ -223,6 +228,11 @@ function parseInTurn(bytes: Buffer, kind: MessageKind): unknown {
     return parse(bytes, kind);
   });
 }
+
+/**
+ * The memory that an inflated message takes, as a multiple of its size: decoded, and encoded again in a response.
+ */
+const inflatedTimes = 2;
 
 /** The maximum ratio of DEFLATE: a match of 258 bytes in two bits. */
 const maxInflation = 1032;
@@ -286,6 +296,13 @@ export class BytesInUse implements MessageMemory {
   reserve(bytes: number): void {
     this.#reserved = bytes;
     this.#count();
+  }
+
+  /** Charges nothing: the request is not used any more. */
+  release(): void {
+    if (this.held === 0) return;
+    this.#message = 0;
+    this.reserve(0);
   }
 
   /** The charge of the current message. */

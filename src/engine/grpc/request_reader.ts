@@ -80,6 +80,7 @@ abstract class RequestBody {
   /** Releases the current message. */
   release(): void {
     this.#admission?.release();
+    this.call.inUse.reserve(0);
   }
 
   /** Returns consumed bytes to the stream window, unless a message waits for admission. */

@@ -5,7 +5,7 @@ import { show, ExpectedError, isAbort, serverErrorStatus } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
 import { compress, type Encoding, letGo, withCompressionSlot } from './compression.ts';
 import { LazyMetadata, maxListSize } from './metadata.ts';
-import { uncounted } from './messages.ts';
+import { type BytesInUse, uncounted } from './messages.ts';
 import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
 import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
@@ -17,6 +17,8 @@ interface ResponseParts {
   method: MethodCodec;
   /** Responses of more bytes are compressed; undefined compresses only if the request was compressed. */
   compressAbove: number | undefined;
+  /** The memory of the decoded request. */
+  inUse: Pick<BytesInUse, 'release'>;
 }
 
 const noFields: readonly string[] = [];
@@ -44,6 +46,7 @@ export class ResponseWriter {
   readonly #head: CallHead;
   readonly #method: MethodCodec;
   readonly #compressAbove: number | undefined;
+  readonly #inUse: ResponseParts['inUse'];
   /** The encoding announced by the response headers. */
   #encoding: Encoding | undefined;
   #sentHeader = false;
@@ -54,11 +57,12 @@ export class ResponseWriter {
   /** Pending while the output is full; resolved when it is writable again. */
   #writable: PromiseWithResolvers<void> | undefined;
 
-  constructor({ stream, head, method, compressAbove }: ResponseParts) {
+  constructor({ stream, head, method, compressAbove, inUse }: ResponseParts) {
     this.#stream = stream;
     this.#head = head;
     this.#method = method;
     this.#compressAbove = compressAbove;
+    this.#inUse = inUse;
   }
 
   /** Sends the response headers, once. Throws a ServerError for metadata that cannot be sent. */
@@ -95,6 +99,8 @@ export class ResponseWriter {
 
   #sendNow(message: unknown): boolean | Promise<boolean> {
     const framed = this.#encoded(message);
+    // The handler has returned.
+    if (!this.#method.responseStream) this.#inUse.release();
     this.sendHeader();
     const length = framed.length - prefixLength;
     if (this.#encoding !== undefined && (this.compress ?? length > this.#ownRule())) {

@@ -3,6 +3,7 @@ import type { Incident } from '../http2/incident.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
 import type { RequestHeaders } from '../http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
+import { spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCallHead, WebRequest, WebResponse } from '../web.ts';
 import { webIncident } from '../net/web_incident.ts';
 import type { InnerCall, InnerPlace } from './inner_call.ts';
@@ -89,8 +90,10 @@ class WebStream implements StreamEvents {
       fields,
       body: this.#body(),
       signal,
+      owner: stream.account,
       admits: (bytes) => stream.account.admits('bytes', bytes),
       keep: (bytes) => stream.keep(bytes),
+      inTurn: (work, task) => spendInTurn(stream.flow, work, task),
       call: (head) => {
         const call = open(this.#place, head);
         this.#calls.add(call);

@@ -525,8 +525,8 @@ export class Stream {
   }
 }
 
-/** Trailers are kept both as text and encoded until they are sent. */
-const trailersCost = 2;
+/** Until they are sent, trailers are kept encoded, as text, and as metadata, in bytes if binary. */
+const trailersCost = 4;
 
 /** The categories that a stream is charged in. */
 const ofStreams = [

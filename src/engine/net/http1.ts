@@ -4,7 +4,7 @@ import { AbortError } from 'abort-controller-x';
 import type { Limited } from '../account.ts';
 import { type Category, Held } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
-import { copyWork, cost } from '../scheduler.ts';
+import { copyWork, cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
 import { lingerMs } from './connection_times.ts';
 import type { Http1Deps } from './connections.ts';
@@ -332,8 +332,10 @@ class Http1Connection implements OtherConnection {
       fields,
       body: this.#bodyOf(exchange),
       signal: controller.signal,
+      owner: parts.account,
       admits: (bytes) => parts.account.admits('bytes', Math.max(0, bytes - exchange.kept)),
       keep: (bytes) => this.#keep(exchange, bytes),
+      inTurn: (work, task) => spendInTurn(parts.flow, work, task),
       call(head) {
         const call = open(head, { ...parts, socket, authority, scheme });
         calls.add(call);
