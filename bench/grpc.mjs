@@ -58,7 +58,9 @@ export async function benchGrpc() {
     execFileSync('bench/peers/grpc_go/build.sh', [go], { stdio: 'inherit' });
     const log = join(folder, 'log');
     const file = join(folder, 'product.mjs');
-    await bundle(file, { services: 'bench/peers/product_services.ts' });
+    await bundle(file, {
+      replacements: { 'src/services.ts': 'bench/peers/product_services.ts' },
+    });
     const bare = [
       { name: 'direct', command: [node, await bundled('direct', folder)] },
       { name: 'nice-grpc', command: [node, await bundled('nice_grpc', folder)] },

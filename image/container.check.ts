@@ -7,7 +7,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { until } from '../test/support/harness.ts';
 import { parsePrometheus } from '../test/support/prometheus.ts';
 import { type Container, imageUnderTest, podman, serve } from './container.ts';
@@ -136,10 +136,10 @@ function memoryOf(pid: number) {
 /** Makes calls, a hundred at a time. */
 async function call(port: number, calls: number): Promise<void> {
   const channel = createChannel(`127.0.0.1:${port}`);
-  const client = createClient(TestServiceDefinition, channel);
+  const client = createClient(HealthDefinition, channel);
   let left = calls;
   const callInTurn = async () => {
-    while (left-- > 0) await client.unaryCall({ responseSize: 10 });
+    while (left-- > 0) await client.check({ service: 'readiness' });
   };
   await Promise.all(Array.from({ length: 100 }, callInTurn));
   channel.close();

@@ -95,9 +95,10 @@ export async function serve(
 ): Promise<Container> {
   const name = `greeter-check-${process.pid}-${performance.now()}`;
   const ports = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
-  const services = ['--interop', 'on'];
+  // Calls of Health are logged at this level.
+  const logging = ['--log-level', 'debug'];
   const flags = [process.env['RUN_FLAGS'] ?? '', '--name', name, ...podmanFlags];
-  const child = spawn(join(import.meta.dirname, 'run'), [id, ...ports, ...services], {
+  const child = spawn(join(import.meta.dirname, 'run'), [id, ...ports, ...logging], {
     env: { ...process.env, RUN_FLAGS: flags.join(' ') },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

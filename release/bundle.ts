@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { build, type BuildOptions, type Metafile, type Plugin, type PluginBuild } from 'esbuild';
 import packageJson from '../package.json' with { type: 'json' };
 
@@ -11,17 +11,17 @@ export interface Bundle {
 }
 
 /**
- * Bundles the program into one ES module with a source map. The output is reproducible. `services` is the path of a
- * module that replaces src/services.ts, for a program with other services.
+ * Bundles the program into one ES module with a source map. The output is reproducible. `replacements` are modules that
+ * replace source files, such as src/services.ts for a program with other services; they may import these files.
  */
 export async function bundle(
   outfile: string,
-  { services }: { services?: string } = {},
+  { replacements = {} }: { replacements?: Readonly<Record<string, string>> } = {},
 ): Promise<Bundle> {
   const commit = commitHere();
   const { metafile } = await build({
     ...options,
-    plugins: services === undefined ? options.plugins : [...options.plugins, serving(services)],
+    plugins: [...options.plugins, replacing(replacements)],
     outfile,
     define: { builtFromCommit: JSON.stringify(commit) },
   });
@@ -67,15 +67,18 @@ function commitHere(): string {
   return status === 0 ? stdout.trim() : '';
 }
 
-/** Has src/app.ts load its services from this module. */
-function serving(services: string): Plugin {
-  const app = resolve('src/app.ts');
+/** Replaces source files, except in the modules that replace them. */
+function replacing(replacements: Readonly<Record<string, string>>): Plugin {
+  const paths = new Map(
+    Object.entries(replacements).map(([file, other]) => [resolve(file), resolve(other)]),
+  );
   return {
-    name: 'services',
+    name: 'replacements',
     setup(build) {
-      build.onResolve({ filter: /^\.\/services\.ts$/ }, ({ importer }) =>
-        importer === app ? { path: resolve(services) } : undefined,
-      );
+      build.onResolve({ filter: /^\..*\.ts$/ }, ({ path, importer }) => {
+        const other = paths.get(resolve(dirname(importer), path));
+        return other === undefined || other === importer ? undefined : { path: other };
+      });
     },
   };
 }

@@ -13,6 +13,7 @@ import type { TracingSettings } from './observability/trace.ts';
 import { unknownVariables } from './config/unknown_variables.ts';
 import { messageOf } from './message_of.ts';
 import { readGuideSettings } from './services/guides/settings.ts';
+import { readInteropSettings } from './services/interop/settings.ts';
 
 /**
  * All settings. The flag `--drain-timeout` is the variable GREETER_DRAIN_TIMEOUT. `--help`, `check-config` and
@@ -44,12 +45,7 @@ function readSettings(read: Read) {
       help: 'gRPC server: direct (the built-in engine) or grpc-js',
       parse: oneOf('direct', 'grpc-js'),
     }),
-    interop: read('interop', {
-      value: 'on|off',
-      fallback: 'on',
-      help: "serves grpc.testing.TestService, gRPC's official interop test service",
-      parse: onOff,
-    }),
+    ...readInteropSettings(read),
     loadReports: read('load-reports', {
       value: 'on|off',
       fallback: 'off',

@@ -3,6 +3,7 @@ import { ServerReflectionDefinition as ReflectionDefinition } from './gen/grpc/r
 import { ServerReflectionDefinition as ReflectionAlphaDefinition } from './gen/grpc/reflection/v1alpha/reflection.ts';
 import { guides } from './services/guides/guides.ts';
 import { createHealth } from './services/health.ts';
+import { interop } from './services/interop/interop.ts';
 import { createReflection } from './services/reflection.ts';
 import { optional, type OptionalService, type Service, service } from './services/service.ts';
 
@@ -37,13 +38,9 @@ const all = [
   }),
 
   // Enabled by settings.
+  interop,
   optional({
-    isEnabled: (on: { interop: boolean }) => on.interop,
-    load: async () => (await import('./services/interop.ts')).createInterop(),
-  }),
-  optional({
-    // The interop services include it.
-    isEnabled: (on: { interop: boolean; loadReports: boolean }) => on.loadReports && !on.interop,
+    isEnabled: (on: { loadReports: boolean }) => on.loadReports,
     load: async () => [(await import('./services/orca.ts')).loadReportService],
   }),
 ];
@@ -62,7 +59,10 @@ export async function loadServices(
     if (!('load' in each)) return [each];
     return each.isEnabled(settings) ? each.load() : [];
   });
-  return (await Promise.all<readonly Service<ServiceDeps>[]>(loaded)).flat();
+  const services = (await Promise.all<readonly Service<ServiceDeps>[]>(loaded)).flat();
+  // Two settings may enable a service: the first in the list is served.
+  const byName = Map.groupBy(services, ({ definition }) => definition.fullName);
+  return [...byName.values()].flatMap((same) => same.slice(0, 1));
 }
 
 type SettingsOf<Entry> =

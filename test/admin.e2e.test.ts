@@ -4,9 +4,10 @@ import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import packageJson from '../package.json' with { type: 'json' };
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { unendingPing } from './support/interop_kinds.ts';
-import { install, type Served } from './support/program.ts';
+import { ScriptDefinition } from './echo/gen/echo.ts';
+import { unendingPing } from './support/script.ts';
+import { installEcho } from './support/echo_program.ts';
+import type { Served } from './support/program.ts';
 import { parsePrometheus } from './support/prometheus.ts';
 import { listenTcp } from './support/tcp.ts';
 
@@ -21,12 +22,12 @@ async function adminOf({ log }: Served) {
 }
 
 test("/metrics has the calls, the health and the version in Prometheus' format", async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(flags);
   const admin = await adminOf(server);
-  await createClient(TestServiceDefinition, server.channel).emptyCall({});
+  await createClient(ScriptDefinition, server.channel).unary({});
   await server.log.line({
-    'rpc.method': 'grpc.testing.TestService/EmptyCall',
+    'rpc.method': 'echo.Script/Unary',
     'rpc.status_code': 'OK',
   });
 
@@ -39,7 +40,7 @@ test("/metrics has the calls, the health and the version in Prometheus' format",
         sample.name === name && Object.entries(some).every(([k, v]) => sample.labels[k] === v),
     );
   assert.equal(answer.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
-  const method = { grpc_service: 'grpc.testing.TestService', grpc_method: 'EmptyCall' };
+  const method = { grpc_service: 'echo.Script', grpc_method: 'Unary' };
   const call = { ...method, grpc_type: 'unary', grpc_code: 'OK' };
   assert.equal(find('grpc_server_handled_total', call)?.value, 1);
   assert.equal(find('greeter_health_serving', { service: 'readiness' })?.value, 1);
@@ -50,12 +51,12 @@ test("/metrics has the calls, the health and the version in Prometheus' format",
 });
 
 test('/readyz answers 503 during shutdown, and the admin port closes last', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve([...flags, '--drain-timeout', '1h']);
   const admin = await adminOf(server);
-  const client = createClient(TestServiceDefinition, server.channel);
+  const client = createClient(ScriptDefinition, server.channel);
   const cancel = new AbortController();
-  const chat = client.fullDuplexCall(unendingPing(), { signal: cancel.signal });
+  const chat = client.bidi(unendingPing(), { signal: cancel.signal });
   const replies = chat[Symbol.asyncIterator]();
   await replies.next();
   const before = await admin.get('/readyz');
@@ -78,7 +79,7 @@ test('/readyz answers 503 during shutdown, and the admin port closes last', asyn
 });
 
 test('an admin port in use is one clear line, and exit code 1', async (t) => {
-  using program = install();
+  using program = installEcho();
   const other = createServer();
   t.after(() => other.close());
   const address = `127.0.0.1:${await listenTcp(other)}`;
@@ -93,7 +94,7 @@ test('an admin port in use is one clear line, and exit code 1', async (t) => {
 });
 
 test('a gRPC port in use also closes the admin port', async (t) => {
-  using program = install();
+  using program = installEcho();
   const other = createServer();
   t.after(() => other.close());
   const address = `127.0.0.1:${await listenTcp(other)}`;
@@ -105,10 +106,10 @@ test('a gRPC port in use also closes the admin port', async (t) => {
 });
 
 test('--admin-listen off opens no admin port', async () => {
-  using program = install();
+  using program = installEcho();
 
   const server = await program.serve(['--admin-listen', 'off']);
-  await createClient(TestServiceDefinition, server.channel).emptyCall({});
+  await createClient(ScriptDefinition, server.channel).unary({});
 
   assert.ok(!server.log.lines.some(({ msg }) => msg === 'admin listening'));
 });

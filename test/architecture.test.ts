@@ -37,13 +37,22 @@ const mayImport: Record<string, readonly string[]> = {
   web: ['engine', 'gen'],
   engine: [],
   middleware: ['context', 'engine', 'errors', 'observability', 'printable', 'rich_error'],
-  services: ['context', 'engine', 'errors', 'gen', 'guides'],
-  // A folder that can be deleted: services with their settings, and the commands that call them.
+  services: ['context', 'engine', 'errors', 'gen', 'guides', 'interop'],
+  // Folders that can be deleted: services with their settings, and the commands that call them.
   guides: ['cli', 'config', 'context', 'errors', 'gen', 'message_of', 'services', 'transport'],
+  interop: ['config', 'context', 'engine', 'errors', 'gen', 'services'],
   observability: ['certificates', 'engine', 'printable'],
   lifecycle: ['observability'],
   // What tracing takes is declared where spans are made.
-  config: ['address', 'certificates', 'guides', 'message_of', 'nearest', 'observability'],
+  config: [
+    'address',
+    'certificates',
+    'guides',
+    'interop',
+    'message_of',
+    'nearest',
+    'observability',
+  ],
   errors: ['rich_error'],
   rich_error: ['gen'],
   context: ['engine'],
@@ -143,7 +152,7 @@ test('a start with the direct engine loads no grpc-js, OpenTelemetry, admin port
     [...loaded].filter((file) => /^web\/|inner_call|net\/http1\.ts|descriptor/.test(file)),
     [],
   );
-  assert.ok(!loaded.has('services/interop.ts') && !loaded.has('services/orca.ts'));
+  assert.ok(!loaded.has('services/interop/services.ts') && !loaded.has('services/orca.ts'));
   assert.deepEqual(
     [...loaded].filter((file) => loading.test(read(file))),
     [],
@@ -165,7 +174,7 @@ function importsOf(file: string): string[] {
 /** The files that are loaded with the file, without type imports. */
 function staticImportsOf(file: string): string[] {
   const statements = read(file).matchAll(
-    /^(?:import|export) (?!type)[^;]*?["'](\.[^"']+\.ts)["']/gm,
+    /^(?:import|export) (?!type)(?:[^;]*? from )?["'](\.[^"']+\.ts)["']/gm,
   );
   return [...statements].map(([, path = '']) => relative(src, join(src, dirname(file), path)));
 }
@@ -193,8 +202,8 @@ function cycleThrough(file: string): string[] | undefined {
 }
 
 function folderOf(file: string): string {
-  if (file.startsWith('services/guides/')) return 'guides';
-  return file.split(/[/.]/)[0] ?? '';
+  const [, deletable] = /^services\/(guides|interop)\//.exec(file) ?? [];
+  return deletable ?? file.split(/[/.]/)[0] ?? '';
 }
 
 function read(file: string): string {

@@ -4,8 +4,9 @@ import { constants } from 'node:http2';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
-import { install } from './support/program.ts';
+import { ScriptDefinition } from './echo/gen/echo.ts';
+import { installEcho } from './support/echo_program.ts';
+import { scriptPaths } from './support/script.ts';
 import { dialHttp2 } from './support/tls.ts';
 
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
@@ -54,7 +55,7 @@ const requests: Record<string, { headers?: Record<string, string>; body?: Buffer
   'a wrong content type': { headers: { 'content-type': 'application/json' } },
   'a wrong verb': { headers: { ':method': 'GET' } },
   'an unknown path': { headers: { ':path': '/nope' } },
-  'an unknown method': { headers: { ':path': '/grpc.testing.TestService/Nope' } },
+  'an unknown method': { headers: { ':path': '/echo.Script/Nope' } },
   'binary metadata that is no base64': { headers: { 'x-bin': '%%%' } },
   'an unknown encoding': {
     headers: { 'grpc-encoding': 'brotli' },
@@ -63,9 +64,9 @@ const requests: Record<string, { headers?: Record<string, string>; body?: Buffer
 };
 
 test('no input of a peer ends the server, or prevents its shutdown', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(['--drain-timeout', '5s']);
-  const client = createClient(TestServiceDefinition, server.channel);
+  const client = createClient(ScriptDefinition, server.channel);
   const [host = '', port] = server.address.split(':');
 
   for (const [name, said] of Object.entries(sayings)) {
@@ -73,13 +74,13 @@ test('no input of a peer ends the server, or prevents its shutdown', async () =>
     socket.on('error', () => {}).write(said);
     await once(socket, 'connect');
     socket.end();
-    await client.emptyCall({}).catch((error) => assert.fail(`${name}: ${error}`));
+    await client.unary({}).catch((error) => assert.fail(`${name}: ${error}`));
   }
   for (const [name, { headers = {}, body }] of Object.entries(requests)) {
     const { session } = dialHttp2(server.address);
     const wellFormed = {
       ':method': 'POST',
-      ':path': '/grpc.testing.TestService/EmptyCall',
+      ':path': scriptPaths.unary,
       'content-type': 'application/grpc',
       te: 'trailers',
     };
@@ -88,17 +89,17 @@ test('no input of a peer ends the server, or prevents its shutdown', async () =>
     stream.end(body ?? Buffer.from([0, 0, 0, 0, 0]));
     await once(stream, 'close');
     session.destroy();
-    await client.emptyCall({}).catch((error) => assert.fail(`${name}: ${error}`));
+    await client.unary({}).catch((error) => assert.fail(`${name}: ${error}`));
   }
   const { session: flood } = dialHttp2(server.address);
   for (let i = 0; i < 500; i++) {
     const stream = flood.request({
       ':method': 'POST',
-      ':path': '/grpc.testing.TestService/EmptyCall',
+      ':path': scriptPaths.unary,
     });
     stream.on('error', () => {}).close(constants.NGHTTP2_CANCEL);
   }
-  await client.emptyCall({});
+  await client.unary({});
 
   server.signal('SIGTERM');
 

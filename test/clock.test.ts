@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { ScriptDefinition } from './echo/gen/echo.ts';
 import { eventually, feed, type Line } from './support/harness.ts';
-import { callTest, ping, testPaths, threeResponses } from './support/interop_kinds.ts';
-import { install, type Served } from './support/program.ts';
+import { callScript, ping, scriptPaths, threeReplies } from './support/script.ts';
+import { installEcho } from './support/echo_program.ts';
+import type { Served } from './support/program.ts';
 import { parsePrometheus } from './support/prometheus.ts';
 
 const hour = 3_600_000;
@@ -36,7 +37,7 @@ async function seconds({ log }: Served): Promise<Map<string, number>> {
 }
 
 function isOutput(line: Line): boolean {
-  return line['rpc.method'] === testPaths.serverStream.slice(1);
+  return line['rpc.method'] === scriptPaths.serverStream.slice(1);
 }
 
 for (const [direction, by] of [
@@ -44,29 +45,29 @@ for (const [direction, by] of [
   ['forward', hour],
 ] as const) {
   test(`setting the wall clock ${direction} by an hour changes no duration, deadline or code of a call`, async () => {
-    using program = install();
+    using program = installEcho();
     const args = ['--admin-listen', '127.0.0.1:0'];
     const server = await program.serve(args, { nodeFlags: clockSetter(by) });
-    const client = createClient(TestServiceDefinition, server.channel);
+    const client = createClient(ScriptDefinition, server.channel);
     const within = (timeout: string) => ({ metadata: Metadata({ 'grpc-timeout': timeout }) });
     const cancel = new AbortController();
     const requests = feed<ReturnType<typeof ping>>();
-    const uploaded = client.streamingInputCall(requests);
-    const slow = threeResponses(hour / 2);
+    const uploaded = client.clientStream(requests);
+    const slow = threeReplies(hour / 2);
     const options = { ...within('30M'), signal: cancel.signal };
-    const left = client.streamingOutputCall(slow, options)[Symbol.asyncIterator]();
-    const late = client.streamingOutputCall(slow, within('2S'))[Symbol.asyncIterator]();
+    const left = client.serverStream(slow, options)[Symbol.asyncIterator]();
+    const late = client.serverStream(slow, within('2S'))[Symbol.asyncIterator]();
     await Promise.all([left.next(), late.next()]);
 
     server.signal('SIGUSR2');
     await eventually('a line of the log by the new time', async () => {
-      await callTest(client, 'unary');
+      await callScript(client, 'unary');
       return server.log.lines.some(
         ({ time }) => Math.abs(Date.parse(String(time)) - Date.now()) > hour / 2,
       );
     });
     requests.end();
-    await Promise.all([uploaded, callTest(client, 'unary', within('30M'))]);
+    await Promise.all([uploaded, callScript(client, 'unary', within('30M'))]);
     const { length: before } = server.log.lines;
     cancel.abort();
     await assert.rejects(left.next(), { name: 'AbortError' });

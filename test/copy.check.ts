@@ -38,14 +38,15 @@ test('docs/copy.md creates a project whose types, lint and unit tests pass', (t)
   assert.ok(blocks.length >= 7);
   assert.equal(run(folder, 'git status --porcelain'), '');
   const node = process.execPath;
-  run(folder, `${node} --test --test-timeout=300000 test/{dockerfile,manifests}.test.ts`);
+  const tests = 'test/{dockerfile,manifests}.test.ts test/{serve,stop}.e2e.test.ts';
+  run(folder, `${node} --test --test-timeout=300000 ${tests}`);
   const help = run(folder, `${node} dist/todo.mjs serve --help && ${node} dist/todo.mjs --help`);
   assert.match(help, /TODO_LISTEN/);
   assert.doesNotMatch(help, /greeter|guide|parrot/i);
   const deleted = /foreign\/run|image\/foreign|(?:copy|own_client|interop|clients)\.(?:md|check)/;
   assert.doesNotMatch(run(folder, 'cat .ci/* docs/README.md'), deleted);
   const files =
-    'src/config.ts src/main.ts src/services.ts Dockerfile k8s docs/{README,commands,settings}.md';
-  const names = `git grep -liE "guides?\\b|\\b9999\\b" -- ${files}`;
+    'src/config.ts src/main.ts src/services.ts src/app* Dockerfile k8s docs/{README,commands,settings,kubernetes,operate}.md';
+  const names = `git grep -liE "guides?\\b|interop|\\b9999\\b" -- ${files}`;
   assert.equal(run(folder, `${names} || true`), '');
 });

@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, renameSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { createClient } from 'nice-grpc';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { ScriptDefinition, type ScriptRequest } from './echo/gen/echo.ts';
 import { dial } from '../src/transport/client.ts';
 import { eventually, feed } from './support/harness.ts';
 import { copyOfProject } from './support/project_copy.ts';
+import { ping } from './support/script.ts';
 
 test('npm run dev restarts after a save by rename, whatever calls are open', async (t) => {
   const folder = copyOfProject(t);
+  addEcho(join(folder, 'src/app.ts'));
   const dev = runDev(t, folder);
   const { port } = await dev.serving(1);
   using call = await openCall(port);
@@ -43,6 +45,14 @@ test('npm run dev -- --inspect accepts debuggers', async (t) => {
   assert.match(dev.errors(), /^Debugger listening on ws:\/\/127\.0\.0\.1:/m);
 });
 
+/** Adds the services of echo.proto. */
+function addEcho(app: string): void {
+  const text = readFileSync(app, 'utf8');
+  const changed = text.replace("'./services.ts'", "'../test/echo/services.ts'");
+  assert.notEqual(changed, text);
+  writeFileSync(app, changed);
+}
+
 /** As editors save that never leave a partial file. */
 function saveByRename(file: string): void {
   copyFileSync(file, `${file}.new`);
@@ -53,7 +63,7 @@ function runDev(t: TestContext, cwd: string, ...flags: string[]) {
   const addresses = ['--listen', '127.0.0.1:0', '--admin-listen', 'off', '--log-format', 'json'];
   const child = spawn('npm', ['run', 'dev', '--', ...flags, ...addresses], {
     cwd,
-    env: { ...process.env, GREETER_DRAIN_TIMEOUT: '1h', GREETER_INTEROP: 'on' },
+    env: { ...process.env, GREETER_DRAIN_TIMEOUT: '1h' },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
@@ -81,9 +91,9 @@ function runDev(t: TestContext, cwd: string, ...flags: string[]) {
 /** A call that lasts until the server ends it; `ended` resolves with its error. */
 async function openCall(port: number) {
   const channel = dial({ address: `127.0.0.1:${port}` });
-  const requests = feed<{ responseParameters: { size: number }[] }>();
-  requests.push({ responseParameters: [{ size: 1 }] });
-  const responses = createClient(TestServiceDefinition, channel).fullDuplexCall(requests);
+  const requests = feed<ScriptRequest>();
+  requests.push(ping());
+  const responses = createClient(ScriptDefinition, channel).bidi(requests);
   const each = responses[Symbol.asyncIterator]();
   await each.next();
   const ended = each.next().catch((error: unknown) => error);

@@ -119,14 +119,11 @@ for (const [reason, fields] of Object.entries({
     await using running = await serve();
     const client = await connectRaw(running.address);
 
-    await buffer(client.open('/greet.Greeter/ParrotSayHello', fields).end());
+    await buffer(client.open(paths.unary, fields).end());
     client.close();
 
     assert.partialDeepStrictEqual(running.incidents, [{ reason }]);
-    assert.match(
-      running.incidents[0]?.message ?? '',
-      /(POST|GET) \/greet\.Greeter\/ParrotSayHello$/,
-    );
+    assert.match(running.incidents[0]?.message ?? '', /(POST|GET) \/echo\.Echo\/Unary$/);
   });
 }
 

@@ -5,13 +5,11 @@ import { suite, test } from 'node:test';
 import { createChannel, createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
-import type { StreamingOutputCallRequest } from '../src/gen/grpc/testing/messages.ts';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { ScriptDefinition, type ScriptRequest } from './echo/gen/echo.ts';
 import { feed } from './support/harness.ts';
 import { greeting } from './http2_attacks/attacker.ts';
-import { response, sizes } from './support/interop.ts';
-import { ping, sizeOf, unendingPing } from './support/interop_kinds.ts';
-import { install } from './support/program.ts';
+import { ping, reply, sizeOf, unendingPing } from './support/script.ts';
+import { installEcho } from './support/echo_program.ts';
 import { connectRaw } from './support/raw_client.ts';
 import { dialSocket } from './support/tls.ts';
 import { preface } from '../src/engine/http2/frames.ts';
@@ -19,17 +17,17 @@ import { preface } from '../src/engine/http2/frames.ts';
 /** The built file, with the shortest times. */
 void suite('the limits that are flags', { concurrency: true }, () => {
   test('--max-in-flight refuses calls above the limit', async () => {
-    using program = install();
+    using program = installEcho();
     const { channel } = await program.serve(['--max-in-flight', '1']);
-    const client = createClient(TestServiceDefinition, channel);
-    const replies = client.fullDuplexCall(unendingPing())[Symbol.asyncIterator]();
+    const client = createClient(ScriptDefinition, channel);
+    const replies = client.bidi(unendingPing())[Symbol.asyncIterator]();
     await replies.next();
 
-    await assert.rejects(client.emptyCall({}), { code: Status.RESOURCE_EXHAUSTED });
+    await assert.rejects(client.unary({}), { code: Status.RESOURCE_EXHAUSTED });
   });
 
   test('--max-in-flight does not count watches of the health port, and metrics count everything open', async () => {
-    using program = install();
+    using program = installEcho();
     const ports = ['--health-listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0'];
     const { channel, log } = await program.serve(['--max-in-flight', '5', ...ports]);
     const health = await log.line({ msg: 'listening for health' });
@@ -40,8 +38,8 @@ void suite('the limits that are flags', { concurrency: true }, () => {
       await watcher.watch({ service: '' })[Symbol.asyncIterator]().next();
     }
 
-    const client = createClient(TestServiceDefinition, channel);
-    const replies = client.fullDuplexCall(unendingPing())[Symbol.asyncIterator]();
+    const client = createClient(ScriptDefinition, channel);
+    const replies = client.bidi(unendingPing())[Symbol.asyncIterator]();
     await replies.next();
 
     const metrics = await (await fetch(`http://127.0.0.1:${Number(admin['port'])}/metrics`)).text();
@@ -51,7 +49,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
   });
 
   test('--max-buffered-bytes is rejected below what the largest messages need', async () => {
-    using program = install();
+    using program = installEcho();
     const env = { GREETER_ENGINE: 'direct' };
     const size = 4 * 1024 * 1024;
     const refused = await program.run(['check-config', '--max-buffered-bytes', '8MiB'], { env });
@@ -59,29 +57,28 @@ void suite('the limits that are flags', { concurrency: true }, () => {
       /^ {2}--max-buffered-bytes: must be at least (\d+),/m.exec(refused.err) ?? [];
     const { channel } = await program.serve(['--max-buffered-bytes', least], { env });
     // The overhead of a request of that size.
-    const payload = { body: Buffer.alloc(size - 40) };
-    const client = createClient(TestServiceDefinition, channel);
+    const payload = Buffer.alloc(size - 40);
+    const replies = [reply(size - 40)];
+    const client = createClient(ScriptDefinition, channel);
 
-    const echoed = await client.unaryCall({ payload, responseSize: size - 40 });
-    const received = await client.streamingInputCall(repeat({ payload }, 4));
-    const responses = client.fullDuplexCall(
-      repeat({ payload, responseParameters: [response(size - 40)] }, 4),
-    );
+    const echoed = await client.unary({ payload, replies });
+    const received = await client.clientStream(repeat({ payload }, 4));
+    const responses = client.bidi(repeat({ payload, replies }, 4));
 
     assert.equal(refused.code, 2);
-    assert.equal(echoed.payload?.body.length, size - 40);
-    assert.equal(received.aggregatedPayloadSize, 4 * (size - 40));
-    assert.deepEqual(await sizes(responses), Array(4).fill(size - 40));
+    assert.equal(sizeOf(echoed), size - 40);
+    assert.equal(received.size, 4 * (size - 40));
+    assert.deepEqual(await Array.fromAsync(responses, sizeOf), Array(4).fill(size - 40));
   });
 
   test('--max-connections closes idle connections in favour of others, and none with a call', async (t) => {
-    using program = install();
+    using program = installEcho();
     const { address, channel } = await program.serve(['--max-connections', '200'], {
       env: { GREETER_ENGINE: 'direct' },
     });
-    const client = createClient(TestServiceDefinition, channel);
-    const requests = feed<StreamingOutputCallRequest>();
-    const replies = client.fullDuplexCall(requests)[Symbol.asyncIterator]();
+    const client = createClient(ScriptDefinition, channel);
+    const requests = feed<ScriptRequest>();
+    const replies = client.bidi(requests)[Symbol.asyncIterator]();
     const chat = async (size: number) => {
       requests.push(ping(size));
       return sizeOf((await replies.next()).value ?? {});
@@ -107,18 +104,18 @@ void suite('the limits that are flags', { concurrency: true }, () => {
   });
 
   test('--max-connection-age and its grace period end open calls with UNAVAILABLE', async () => {
-    using program = install();
+    using program = installEcho();
     const age = ['--max-connection-age', '1s', '--max-connection-age-grace', '0s'];
     const { channel } = await program.serve(age);
-    const client = createClient(TestServiceDefinition, channel);
+    const client = createClient(ScriptDefinition, channel);
 
-    await assert.rejects(Array.fromAsync(client.fullDuplexCall(unendingPing())), {
+    await assert.rejects(Array.fromAsync(client.bidi(unendingPing())), {
       code: Status.UNAVAILABLE,
     });
   });
 
   test('--idle-timeout closes a connection without calls', async () => {
-    using program = install();
+    using program = installEcho();
     const { address } = await program.serve(['--idle-timeout', '1s']);
     const { session } = await connectRaw(address);
 
@@ -129,7 +126,7 @@ void suite('the limits that are flags', { concurrency: true }, () => {
   });
 
   test('--keepalive-time and --keepalive-timeout close the connection of a vanished client', async () => {
-    using program = install();
+    using program = installEcho();
     const times = ['--keepalive-time', '1s', '--keepalive-timeout', '1s'];
     const { address } = await program.serve(times);
     const { socket } = dialSocket(address);
@@ -141,14 +138,14 @@ void suite('the limits that are flags', { concurrency: true }, () => {
   });
 
   test('--max-header-size rejects longer header lists', async () => {
-    using program = install();
+    using program = installEcho();
     const { channel } = await program.serve(['--max-header-size', '1KiB'], {
       env: { GREETER_ENGINE: 'direct' },
     });
-    const client = createClient(TestServiceDefinition, channel);
+    const client = createClient(ScriptDefinition, channel);
 
-    await client.emptyCall({});
-    await assert.rejects(client.emptyCall({}, { metadata: Metadata({ x: 'x'.repeat(1024) }) }), {
+    await client.unary({});
+    await assert.rejects(client.unary({}, { metadata: Metadata({ x: 'x'.repeat(1024) }) }), {
       code: Status.RESOURCE_EXHAUSTED,
       details: 'Cannot accept request headers of more than 1024 bytes',
     });

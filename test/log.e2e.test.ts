@@ -10,9 +10,10 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { ScriptDefinition } from './echo/gen/echo.ts';
 import { eventually } from './support/harness.ts';
-import { install, type ServedUnread } from './support/program.ts';
+import { installEcho } from './support/echo_program.ts';
+import type { ServedUnread } from './support/program.ts';
 import { listenTcp } from './support/tcp.ts';
 import { serverTls } from './support/tls.ts';
 
@@ -24,7 +25,7 @@ function openFull(t: TestContext): number {
 }
 
 async function call({ channel }: ServedUnread): Promise<void> {
-  await createClient(TestServiceDefinition, channel).emptyCall({});
+  await createClient(ScriptDefinition, channel).unary({});
 }
 
 /** Makes calls until log lines are lost; each call has one. */
@@ -37,7 +38,7 @@ async function losesLines(server: ServedUnread): Promise<void> {
 
 for (const format of ['json', 'human']) {
   test(`a log in format ${format} whose output is full loses lines, counted, and nothing else`, async (t) => {
-    using program = install();
+    using program = installEcho();
     const server = await program.serveUnread(['--log-format', format], { out: openFull(t) });
 
     await losesLines(server);
@@ -48,7 +49,7 @@ for (const format of ['json', 'human']) {
   });
 
   test(`a log in format ${format} whose reader has closed it loses lines, counted, and nothing else`, async () => {
-    using program = install();
+    using program = installEcho();
     const server = await program.serveUnread(['--log-format', format], {});
 
     server.out?.destroy();
@@ -60,7 +61,7 @@ for (const format of ['json', 'human']) {
   });
 
   test(`a log in format ${format} on a socket that is reset loses lines, counted, and nothing else`, async (t) => {
-    using program = install();
+    using program = installEcho();
     const tcp = createServer();
     t.after(() => tcp.close());
     const out = connect(await listenTcp(tcp), '127.0.0.1').on('error', () => {});
@@ -79,7 +80,7 @@ for (const format of ['json', 'human']) {
 }
 
 test('a log continues, in whole lines, when its file system has space again', async (t) => {
-  using program = install();
+  using program = installEcho();
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'log');
@@ -114,7 +115,7 @@ test('a log continues, in whole lines, when its file system has space again', as
 });
 
 test('--access-log errors writes no line for a call that ends with OK, and check-config accepts 1/N', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(['--access-log', 'errors', '--log-level', 'debug']);
   const health = createClient(HealthDefinition, server.channel);
 
@@ -131,7 +132,7 @@ test('--access-log errors writes no line for a call that ends with OK, and check
 });
 
 test("the terminal log escapes a caller's text, which cannot start a line or control the terminal", async () => {
-  using program = install();
+  using program = installEcho();
   const env = { GREETER_ENGINE: 'direct' };
   const server = await program.serveUnread(['--log-format', 'human'], { env });
   const session = connectHttp2('http://localhost', { createConnection: () => server.connect() });
@@ -152,7 +153,7 @@ test("the terminal log escapes a caller's text, which cannot start a line or con
 });
 
 test("the commands escape a server's text, which cannot control the terminal", async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve();
   const at = ['--addr', server.address, ...(serverTls ? ['--tls', '--tls-no-verify'] : [])];
 
@@ -164,7 +165,7 @@ test("the commands escape a server's text, which cannot control the terminal", a
 });
 
 test('an error of standard output or standard error is no crash', async (t) => {
-  using program = install();
+  using program = installEcho();
   const full = openFull(t);
 
   const help = await program.run(['--help'], { out: full });

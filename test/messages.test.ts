@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Status } from 'nice-grpc-common';
-import { EchoReply, EchoRequest } from './echo/gen/echo.ts';
-import { SimpleRequest } from '../src/gen/grpc/testing/messages.ts';
+import { EchoReply, EchoRequest, ScriptRequest } from './echo/gen/echo.ts';
 import { answerTo } from './support/grpc_answer.ts';
 import { zipped } from './grpc_attacks/calls.ts';
 import { engineName, serve, until } from './support/harness.ts';
 import { paths, waiting } from './support/kinds.ts';
 import { connectRaw, frame, packed } from './support/raw_client.ts';
+import { scriptPaths } from './support/script.ts';
 
 const MiB = 1024 * 1024;
 const gzip = { 'grpc-encoding': 'gzip' };
@@ -29,13 +29,8 @@ const strings: [path: string, wrap: (text: Buffer) => Buffer][] = [
   '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
   '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
 ].map((path) => [path, (text) => field(0x0a, text)]);
-for (const method of ['UnaryCall', 'CacheableUnaryCall']) {
-  const status = (text: Buffer) => field(0x3a, field(0x12, text));
-  strings.push([`/grpc.testing.TestService/${method}`, status]);
-}
-for (const method of ['StreamingOutputCall', 'FullDuplexCall', 'HalfDuplexCall']) {
-  const status = (text: Buffer) => field(0x3a, field(0x12, text));
-  strings.push([`/grpc.testing.TestService/${method}`, status]);
+for (const path of Object.values(scriptPaths)) {
+  strings.push([path, (text) => field(0x1a, field(0x12, text))]);
 }
 strings.push([
   '/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics',
@@ -94,14 +89,13 @@ function many(...bytes: number[]): Buffer {
   return Buffer.alloc(4 * MiB - 64, Buffer.from(bytes));
 }
 
-const costs = Array.from({ length: 100_000 }, (_, i) =>
-  field(0x1a, field(0x0a, Buffer.from(`${i}`))),
+const counts = Array.from({ length: 100_000 }, (_, i) =>
+  field(0x22, field(0x0a, Buffer.from(`${i}`))),
 );
-const testService = '/grpc.testing.TestService/';
 const swollen: Record<string, [path: string, message: Buffer]> = {
-  'responses that are asked for': [`${testService}StreamingOutputCall`, many(0x12, 0)],
-  'payloads in place of another': [`${testService}UnaryCall`, many(0x1a, 0)],
-  'entries of a map': [`${testService}UnaryCall`, field(0x5a, Buffer.concat(costs))],
+  'replies that are asked for': [scriptPaths.serverStream, many(0x12, 0)],
+  'statuses in place of another': [scriptPaths.unary, many(0x1a, 0)],
+  'entries of a map': [scriptPaths.unary, Buffer.concat(counts)],
   'names of costs': ['/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics', many(0x12, 0)],
 };
 
@@ -234,13 +228,13 @@ test('compressed messages are decompressed while their maximum size fits', async
 test('a status message of 4 MiB is truncated to what a header field can hold', async () => {
   await using running = await serve();
   const request = (message: string) =>
-    SimpleRequest.fromPartial({ responseStatus: { code: Status.NOT_FOUND, message } });
+    ScriptRequest.fromPartial({ status: { code: Status.NOT_FOUND, message } });
 
   for (const character of ['x', '漢', '\n']) {
     const message = character.repeat(Math.floor((4 * MiB - 100) / Buffer.byteLength(character)));
-    const bytes = SimpleRequest.encode(request(message)).finish();
-    const path = `${testService}UnaryCall`;
-    const got = await statusOf(running.address, path, packed(gzipSync(bytes)), gzip);
+    const bytes = ScriptRequest.encode(request(message)).finish();
+    const body = packed(gzipSync(bytes));
+    const got = await statusOf(running.address, scriptPaths.unary, body, gzip);
 
     assert.equal(got.code, Status.NOT_FOUND);
     assert.ok(got.message.length > 400 && got.message.length <= 4096, character);

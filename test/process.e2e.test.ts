@@ -5,12 +5,12 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { install, type Served } from './support/program.ts';
 import { listenTcp } from './support/tcp.ts';
 
 async function callAndStop(server: Served): Promise<void> {
-  await createClient(TestServiceDefinition, server.channel).emptyCall({});
+  await createClient(HealthDefinition, server.channel).check({});
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 }

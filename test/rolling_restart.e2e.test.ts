@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Channel, ChannelCredentials } from '@grpc/grpc-js';
 import { ClientError, createClient, Status } from 'nice-grpc';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { ScriptDefinition } from './echo/gen/echo.ts';
 import { until } from './support/harness.ts';
-import { callTest } from './support/interop_kinds.ts';
+import { callScript } from './support/script.ts';
 import { kinds } from './support/kinds.ts';
-import { install, type Program, type Served } from './support/program.ts';
+import { installEcho } from './support/echo_program.ts';
+import type { Program, Served } from './support/program.ts';
 
 /** The number of concurrent calls of each kind. */
 const callsOfEachKind = 4;
@@ -32,14 +33,14 @@ function dialAll(servers: readonly Served[], { hasPolicy }: { hasPolicy: boolean
 
 /** Makes calls continuously until it is stopped; counts their results. */
 function startLoad(channel: Channel) {
-  const client = createClient(TestServiceDefinition, channel);
+  const client = createClient(ScriptDefinition, channel);
   const ended: Record<string, number> = { OK: 0 };
   const stopping = new AbortController();
   const lanes = kinds
     .flatMap((kind) => Array.from({ length: callsOfEachKind }, () => kind))
     .map(async (kind) => {
       while (!stopping.signal.aborted) {
-        const code = await codeOf(callTest(client, kind, { pauseMs: 5 }));
+        const code = await codeOf(callScript(client, kind, { pauseMs: 5 }));
         ended[code] = (ended[code] ?? 0) + 1;
       }
     });
@@ -79,7 +80,7 @@ for (const hasPolicy of [true, false]) {
     ? 'loses no call of a client with a retry policy'
     : 'fails calls of a client without a retry policy only with UNAVAILABLE';
   test(`a rolling restart under load ${name}`, async (t) => {
-    using program = install();
+    using program = installEcho();
     let servers = await Promise.all([1, 2].map(() => serveAt(program, '127.0.0.1:0')));
     const channel = dialAll(servers, { hasPolicy });
     const load = startLoad(channel);

@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { Metadata, Status } from 'nice-grpc-common';
+import { Metadata } from 'nice-grpc-common';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
 import { OrcaLoadReport } from '../src/gen/xds/data/orca/v3/orca_load_report.ts';
 import { OpenRcaServiceDefinition } from '../src/gen/xds/service/orca/v3/orca.ts';
+import { loadConfig } from '../src/config.ts';
 import { loadServices } from '../src/services.ts';
 import { dial } from '../src/transport/client.ts';
 import { install } from './support/program.ts';
 import { listenTcp } from './support/tcp.ts';
-import { serviceNames } from './support/harness.ts';
 
 /** Errors of the start are human-readable then; elsewhere they are log lines. */
 const human = ['--log-format', 'human'];
@@ -22,10 +21,12 @@ test('the built file serves on its own in an empty folder, and shows how to try 
   using program = install();
   const server = await program.serve();
 
-  await createClient(TestServiceDefinition, server.channel).emptyCall({});
+  await createClient(HealthDefinition, server.channel).check({});
 
   const serving = await server.log.line({ msg: 'serving' });
-  assert.deepEqual(serving['services'], serviceNames);
+  const services = await loadServices(loadConfig({ flags: {}, env: {} }));
+  const names = services.map(({ definition }) => definition.fullName);
+  assert.deepEqual(serving['services'], names);
   const line = String(serving['try']);
   assert.ok(line.startsWith(`${program.command} `) && line.endsWith(` --addr ${server.address}`));
 });
@@ -73,30 +74,15 @@ test('serve is the default command, and serves every service on every --listen a
 
   for (const { address, port } of lines) {
     const channel = dial({ address: String(address).replace(/0$/, String(port)) });
-    await createClient(TestServiceDefinition, channel).emptyCall({});
+    await createClient(HealthDefinition, channel).check({});
     channel.close();
   }
   assert.equal(lines.length, 2);
 });
 
-test('--interop off serves everything but the interop services', async () => {
-  using program = install();
-  const server = await program.serve(['--interop', 'off']);
-  const client = createClient(TestServiceDefinition, server.channel);
-
-  const { services } = await server.log.line({ msg: 'serving' });
-
-  const listed = await loadServices({ interop: false, loadReports: false });
-  assert.deepEqual(
-    services,
-    listed.map(({ definition }) => definition.fullName),
-  );
-  await assert.rejects(client.emptyCall({}), { code: Status.UNIMPLEMENTED });
-});
-
 test('--load-reports on reports the load with each call, and out of band', async () => {
   using program = install();
-  const server = await program.serve(['--load-reports', 'on', '--interop', 'off']);
+  const server = await program.serve(['--load-reports', 'on']);
   const health = createClient(HealthDefinition, server.channel);
   const orca = createClient(OpenRcaServiceDefinition, server.channel);
   let trailer = Metadata();
@@ -151,10 +137,10 @@ test('--log-format human writes human-readable lines', async () => {
 
 test('a stalled reader of the log delays neither calls nor shutdown', async () => {
   using program = install();
-  const server = await program.serve();
-  const client = createClient(TestServiceDefinition, server.channel);
+  const server = await program.serve(['--log-level', 'debug']);
+  const client = createClient(HealthDefinition, server.channel);
   const callMany = async (times: number) => {
-    for (let i = 0; i < times; i++) await client.emptyCall({});
+    for (let i = 0; i < times; i++) await client.check({});
   };
 
   server.stallLog();

@@ -8,7 +8,7 @@ import { copyOfProject } from './support/project_copy.ts';
 /** Where the lines of a block are inserted into a file that exists. */
 const places: Readonly<Record<string, RegExp>> = {
   'src/app.ts': /(?<= deps: \{\n)/,
-  'test/support/harness.ts': /(?<= deps: \{\n)(?= +\.\.\.loadConfig)/,
+  'test/support/harness.ts': /(?<= deps: \{\n)(?= +\.\.\.settings)/,
   'src/config.ts': /(?<=^function readSettings[^]*?)(?=^ {2}\};\n)/m,
 };
 

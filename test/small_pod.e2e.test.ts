@@ -15,18 +15,17 @@ import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
 import { loadConfig } from '../src/config.ts';
 import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
-import { SimpleRequest, StreamingOutputCallRequest } from '../src/gen/grpc/testing/messages.ts';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { ScriptDefinition, ScriptRequest } from './echo/gen/echo.ts';
 import { ErrorCode } from '../src/engine/http2/errors.ts';
 import { certificate } from './support/certificate.ts';
 import { clientHello, handshake } from './support/handshake.ts';
 import { eventually, until } from './support/harness.ts';
 import { imageEnv } from './support/image_env.ts';
-import { response } from './support/interop.ts';
-import { testPaths } from './support/interop_kinds.ts';
+import { reply, scriptPaths, scriptRequest } from './support/script.ts';
 import { peakMemory } from './support/memory.ts';
-import { install, type Program } from './support/program.ts';
-import { frame, packed } from './support/raw_client.ts';
+import { installEcho } from './support/echo_program.ts';
+import type { Program } from './support/program.ts';
+import { packed } from './support/raw_client.ts';
 import { mountSecret } from './support/secret.ts';
 import { dialHttp2 } from './support/tls.ts';
 
@@ -90,20 +89,20 @@ test(
   `${calls} idle calls fit into ${podMiB} MiB, and a call of another client replaces one`,
   { skip },
   async (t) => {
-    using program = install();
+    using program = installEcho();
     const { address, channel, pid } = await servePod(program);
     const sessions = await crowd(t, address, 65_535);
 
     const ended: IncomingHttpHeaders[] = [];
     for (let i = 0; i < calls / connections; i++) {
       for (const session of sessions) {
-        onStatus(open(session, testPaths.clientStream), (headers) => void ended.push(headers));
+        onStatus(open(session, scriptPaths.clientStream), (headers) => void ended.push(headers));
       }
     }
 
-    const client = createClient(TestServiceDefinition, channel);
+    const client = createClient(ScriptDefinition, channel);
     await eventually('a call to make room', async () => {
-      await client.emptyCall({});
+      await client.unary({});
       return ended.length > 0;
     });
     await createClient(HealthDefinition, channel).check({});
@@ -120,7 +119,7 @@ for (const size of [16, 64]) {
     `${calls} callers that do not read responses of ${size} KiB take no more than ${podMiB} MiB`,
     { skip },
     async (t) => {
-      using program = install();
+      using program = installEcho();
       const { address, channel, pid } = await servePod(program);
       const sessions = await crowd(t, address, 0);
 
@@ -131,10 +130,9 @@ for (const size of [16, 64]) {
   );
 }
 
-/** A UnaryCall request of so many bytes, for a response of as many. */
+/** A request of so many bytes, for a reply of as many. */
 function echoRequest(size: number): Buffer {
-  const request = { payload: { body: Buffer.alloc(size, 'x') }, responseSize: size };
-  return frame(SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish());
+  return scriptRequest({ payload: Buffer.alloc(size, 'x'), replies: [reply(size)] });
 }
 
 /** Requests so many KiB in every call, until evicted calls have filled the limit several times. */
@@ -143,7 +141,7 @@ async function readNothing(sessions: readonly ClientHttp2Session[], size: number
   let calmed = 0;
   for (let i = 0; i < calls / connections; i++) {
     for (const session of sessions) {
-      const stream = open(session, testPaths.unary);
+      const stream = open(session, scriptPaths.unary);
       // Either a status, if it waited for admission, or a reset.
       onStatus(stream, (headers) => {
         if (headers['grpc-status'] === String(Status.RESOURCE_EXHAUSTED)) calmed++;
@@ -161,20 +159,19 @@ test(
   `${calls} calls whose handlers wait with 1 MiB sent in 1 KiB take no more than ${podMiB} MiB`,
   { skip },
   async (t) => {
-    using program = install();
+    using program = installEcho();
     const { address, channel, pid } = await servePod(program);
     const sessions = await crowd(t, address, 2 * 1024 * 1024);
-    const request = StreamingOutputCallRequest.fromPartial({
-      payload: { body: Buffer.alloc(1024 * 1024, 'x') },
-      responseParameters: [response(1, { intervalUs: 2_000_000_000 })],
+    const request = ScriptRequest.fromPartial({
+      payload: Buffer.alloc(1024 * 1024, 'x'),
+      replies: [reply(1, { pauseMs: 2_000_000 })],
     });
-    const waiting = StreamingOutputCallRequest.encode(request).finish();
-    const body = packed(gzipSync(waiting));
+    const body = packed(gzipSync(ScriptRequest.encode(request).finish()));
     let ended = 0;
 
     for (let i = 0; i < calls / connections; i++) {
       for (const session of sessions) {
-        const stream = open(session, testPaths.serverStream, { 'grpc-encoding': 'gzip' });
+        const stream = open(session, scriptPaths.serverStream, { 'grpc-encoding': 'gzip' });
         stream.on('close', () => ended++).end(body);
       }
     }
@@ -211,7 +208,7 @@ test(
   `the default number of TLS connections in ${podMiB} MiB leaves room for callers that do not read`,
   { skip },
   async (t) => {
-    using program = install();
+    using program = installEcho();
     using pod = await serveTlsPod(program);
     const sessions: ClientHttp2Session[] = [];
     t.after(() => {
@@ -234,7 +231,7 @@ test(
   `${handshakes} TLS handshakes that do not end take no more than ${podMiB} MiB, and another client is served`,
   { skip },
   async (t) => {
-    using program = install();
+    using program = installEcho();
     using pod = await serveTlsPod(program);
     const { pid, port } = pod;
     const hello = await clientHello();

@@ -6,15 +6,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from './support/harness.ts';
 import { createRandom } from './hpack/random.ts';
-import {
-  inputRequest,
-  outputRequest,
-  ping,
-  simpleRequest,
-  testPaths,
-  threeResponses,
-} from './support/interop_kinds.ts';
-import { install } from './support/program.ts';
+import { ping, scriptPaths, scriptRequest, threeReplies } from './support/script.ts';
+import { installEcho } from './support/echo_program.ts';
 import { parsePrometheus, type Sample } from './support/prometheus.ts';
 import { frame } from './support/raw_client.ts';
 import { connectSoak, type SoakClient } from './support/soak_client.ts';
@@ -27,39 +20,39 @@ const liveMemory = join(import.meta.dirname, 'support/live_memory.ts');
 const lanes = 16;
 const callsOfEachConnection = 20;
 
-const simple = simpleRequest(10);
-const input = inputRequest(10);
-const pinged = outputRequest(ping(10));
+const simple = scriptRequest(ping(10));
+const input = scriptRequest({ payload: Buffer.alloc(10) });
+const pinged = scriptRequest(ping(10));
 const end = { end: true };
 
 /** One call of a client; returns the code that the server must count. */
 type Play = (client: SoakClient) => Promise<string>;
 
 const plays: readonly [Play, ...Play[]] = [
-  sends(testPaths.unary, 'OK', simple),
-  sends(testPaths.serverStream, 'OK', outputRequest(threeResponses(1))),
-  sends(testPaths.clientStream, 'OK', Buffer.concat([input, input, input])),
-  sends(testPaths.bidi, 'OK', Buffer.concat([pinged, pinged])),
-  sends('/grpc.testing.TestService/Nope', 'UNIMPLEMENTED', simple),
-  sends(testPaths.unary, 'UNIMPLEMENTED', Buffer.alloc(0)),
-  sends(testPaths.unary, 'INTERNAL', Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff])),
-  sends(testPaths.bidi, 'INTERNAL', pinged.subarray(0, 7)),
+  sends(scriptPaths.unary, 'OK', simple),
+  sends(scriptPaths.serverStream, 'OK', scriptRequest(threeReplies(1))),
+  sends(scriptPaths.clientStream, 'OK', Buffer.concat([input, input, input])),
+  sends(scriptPaths.bidi, 'OK', Buffer.concat([pinged, pinged])),
+  sends('/echo.Script/Nope', 'UNIMPLEMENTED', simple),
+  sends(scriptPaths.unary, 'UNIMPLEMENTED', Buffer.alloc(0)),
+  sends(scriptPaths.unary, 'INTERNAL', Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff])),
+  sends(scriptPaths.bidi, 'INTERNAL', pinged.subarray(0, 7)),
   sends('/grpc.health.v1.Health/Check', 'NOT_FOUND', frame(Buffer.from('\n\x01x'))),
   async function late(client) {
-    const id = client.open(testPaths.bidi, ['grpc-timeout', '5m']);
+    const id = client.open(scriptPaths.bidi, ['grpc-timeout', '5m']);
     client.send(id, pinged);
     assert.equal(await client.ended(id), 'DEADLINE_EXCEEDED');
     return 'DEADLINE_EXCEEDED';
   },
   async function cancelled(client) {
-    const id = client.open(testPaths.bidi);
+    const id = client.open(scriptPaths.bidi);
     client.send(id, pinged);
     await client.replied(id);
     client.cancel(id);
     return 'CANCELLED';
   },
   async function takenBack(client) {
-    const id = client.open(testPaths.unary);
+    const id = client.open(scriptPaths.unary);
     client.send(id, simple.subarray(0, 7));
     client.cancel(id);
     return 'CANCELLED';
@@ -85,7 +78,7 @@ function codeLabel(code: string): string {
 }
 
 test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted correctly`, async (t) => {
-  using program = install();
+  using program = installEcho();
   const folder = mkdtempSync(join(tmpdir(), 'soak-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const live = join(folder, 'live');
@@ -141,7 +134,7 @@ test(`${seconds} s of calls of all kinds and ends leave nothing, and are counted
       // A connection may be closed in the middle of calls.
       const left = random.below(3);
       for (let i = 0; i < left; i++) {
-        const id = client.open(testPaths.bidi);
+        const id = client.open(scriptPaths.bidi);
         client.send(id, pinged);
         await client.replied(id);
         count('CANCELLED');

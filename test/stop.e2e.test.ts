@@ -9,30 +9,29 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthDefinition,
 } from '../src/gen/grpc/health/v1/health.ts';
-import { SimpleResponse, StreamingOutputCallResponse } from '../src/gen/grpc/testing/messages.ts';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { ScriptDefinition, ScriptReply } from './echo/gen/echo.ts';
 import { feed } from './support/harness.ts';
 import {
-  callTest,
-  outputRequest,
+  callScript,
   ping,
-  simpleRequest,
+  scriptRequest,
   sizeOf,
-  testPaths,
-  threeResponses,
+  scriptPaths,
+  threeReplies,
   unendingPing,
-} from './support/interop_kinds.ts';
-import { install, type Served } from './support/program.ts';
+} from './support/script.ts';
+import { installEcho } from './support/echo_program.ts';
+import type { Served } from './support/program.ts';
 import { connectRaw, unframe } from './support/raw_client.ts';
 import { dialSocket } from './support/tls.ts';
 
 /** Opens a stream of each kind; returns functions that finish them. */
 async function openStreams({ channel }: Served) {
-  const client = createClient(TestServiceDefinition, channel);
+  const client = createClient(ScriptDefinition, channel);
   const [uploads, pings] = [feed<Ping>(), feed<Ping>()];
-  const output = client.streamingOutputCall(threeResponses(100))[Symbol.asyncIterator]();
-  const replies = client.fullDuplexCall(pings)[Symbol.asyncIterator]();
-  const summary = client.streamingInputCall(uploads);
+  const output = client.serverStream(threeReplies(100))[Symbol.asyncIterator]();
+  const replies = client.bidi(pings)[Symbol.asyncIterator]();
+  const summary = client.clientStream(uploads);
   uploads.push(ping(1));
   pings.push(ping(1));
   // Responses of two calls show that the third, sent between them, has arrived as well.
@@ -43,7 +42,7 @@ async function openStreams({ channel }: Served) {
         requests.push(ping(2));
         requests.end();
       }
-      const rest = (iterator: AsyncIterator<StreamingOutputCallResponse>) =>
+      const rest = (iterator: AsyncIterator<ScriptReply>) =>
         Array.fromAsync({ [Symbol.asyncIterator]: () => iterator }, sizeOf);
       await summary;
       return { output: await rest(output), replies: await rest(replies) };
@@ -55,7 +54,7 @@ type Ping = ReturnType<typeof ping>;
 
 for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
   test(`${name} lets streams of every kind complete, ends a Watch, and exits 0`, async () => {
-    using program = install();
+    using program = installEcho();
     const server = await program.serve();
     const health = createClient(HealthDefinition, server.channel);
     const watch = health.watch({ service: '' })[Symbol.asyncIterator]();
@@ -77,7 +76,7 @@ for (const name of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
 }
 
 test('SIGTERM ends a process without open calls, whatever connections are open', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(['--drain-timeout', '1h']);
   const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0';
   for (const said of ['', preface, 'GET / HTTP/1.1\r\n\r\n']) {
@@ -86,7 +85,7 @@ test('SIGTERM ends a process without open calls, whatever connections are open',
     socket.on('error', () => {}).write(said);
     if (said === preface) await once(socket, 'data');
   }
-  await createClient(TestServiceDefinition, server.channel).emptyCall({});
+  await createClient(ScriptDefinition, server.channel).unary({});
 
   server.signal('SIGTERM');
 
@@ -94,13 +93,13 @@ test('SIGTERM ends a process without open calls, whatever connections are open',
 });
 
 test('SIGTERM waits for a request in flight, and for a slow reader', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve();
   const client = await connectRaw(server.address, { initialWindowSize: 0 });
-  const request = simpleRequest(1);
-  const [unary, output] = [client.open(testPaths.unary), client.open(testPaths.serverStream)];
+  const request = scriptRequest(ping());
+  const [unary, output] = [client.open(scriptPaths.unary), client.open(scriptPaths.serverStream)];
   unary.write(request.subarray(0, 6));
-  output.end(outputRequest(threeResponses(1)));
+  output.end(scriptRequest(threeReplies(1)));
   await once(output, 'response');
 
   server.signal('SIGTERM');
@@ -110,20 +109,18 @@ test('SIGTERM waits for a request in flight, and for a slow reader', async () =>
   const replies = await Promise.all([unary, output].map((stream) => buffer(stream)));
 
   assert.deepEqual(
-    replies.map((bytes) =>
-      unframe(bytes).map((reply) => sizeOf(StreamingOutputCallResponse.decode(reply))),
-    ),
+    replies.map((bytes) => unframe(bytes).map((reply) => sizeOf(ScriptReply.decode(reply)))),
     [[1], [1, 2, 3]],
   );
   assert.deepEqual(await server.ended, { code: 0, err: '' });
 });
 
 test('a reader that never reads is cut at the drain timeout', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(['--drain-timeout', '50ms']);
   const client = await connectRaw(server.address, { initialWindowSize: 0 });
-  const output = client.open(testPaths.serverStream);
-  output.end(outputRequest(threeResponses(1)));
+  const output = client.open(scriptPaths.serverStream);
+  output.end(scriptRequest(threeReplies(1)));
   await once(output, 'response');
 
   server.signal('SIGTERM');
@@ -132,18 +129,18 @@ test('a reader that never reads is cut at the drain timeout', async () => {
 });
 
 test('calls that are open at the drain timeout end with UNAVAILABLE, and the exit code is 1', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(['--drain-timeout', '50ms']);
-  const client = createClient(TestServiceDefinition, server.channel);
-  const chat = client.fullDuplexCall(unendingPing())[Symbol.asyncIterator]();
+  const client = createClient(ScriptDefinition, server.channel);
+  const chat = client.bidi(unendingPing())[Symbol.asyncIterator]();
   await chat.next();
   const cut = { code: Status.UNAVAILABLE, details: 'Server is shutting down' };
   const left = [
     chat.next(),
-    callTest(client, 'serverStream', { pauseMs: 2_000_000 }),
-    callTest(client, 'clientStream', { requests: unendingPing() }),
+    callScript(client, 'serverStream', { pauseMs: 2_000_000 }),
+    callScript(client, 'clientStream', { requests: unendingPing() }),
   ].map((each) => assert.rejects(each, cut));
-  await callTest(client, 'unary');
+  await callScript(client, 'unary');
 
   server.signal('SIGTERM');
 
@@ -155,29 +152,29 @@ test('calls that are open at the drain timeout end with UNAVAILABLE, and the exi
 });
 
 test('for the shutdown delay the server keeps serving, NOT_SERVING in all but liveness', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(['--shutdown-delay', '1h']);
   const health = createClient(HealthDefinition, server.channel);
-  const client = createClient(TestServiceDefinition, server.channel);
+  const client = createClient(ScriptDefinition, server.channel);
 
   server.signal('SIGTERM');
   await server.log.line({ msg: 'shutting down' });
   const { statuses } = await health.list({});
-  const reply = await client.unaryCall({ responseSize: 10 });
+  const reply = await client.unary(ping(10));
 
   const serving = Object.entries(statuses).filter(([, s]) => s.status === ServingStatus.SERVING);
   assert.deepEqual(
     serving.map(([name]) => name),
     ['liveness'],
   );
-  assert.equal(reply.payload?.body.length, 10);
+  assert.equal(reply.payload.length, 10);
 });
 
 test('at the start of the shutdown delay clients get GOAWAY, and those that reconnect are served', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(['--engine', 'direct', '--shutdown-delay', '1h']);
   const before = await connectRaw(server.address);
-  const open = before.open(testPaths.clientStream);
+  const open = before.open(scriptPaths.clientStream);
   await before.roundTrip();
 
   server.signal('SIGTERM');
@@ -185,12 +182,12 @@ test('at the start of the shutdown delay clients get GOAWAY, and those that reco
   const came = await connectRaw(server.address);
   let told = 0;
   came.session.on('goaway', () => told++);
-  const unary = came.open(testPaths.unary);
-  unary.end(simpleRequest(10));
+  const unary = came.open(scriptPaths.unary);
+  unary.end(scriptRequest(ping(10)));
   const [reply] = unframe(await buffer(unary));
 
   assert.deepEqual([code, lastStream], [0, 2 ** 31 - 1]);
-  assert.equal(SimpleResponse.decode(reply ?? Buffer.alloc(0)).payload?.body.length, 10);
+  assert.equal(ScriptReply.decode(reply ?? Buffer.alloc(0)).payload.length, 10);
   assert.equal(told, 0);
   assert.equal(open.closed, false);
   before.close();
@@ -198,7 +195,7 @@ test('at the start of the shutdown delay clients get GOAWAY, and those that reco
 });
 
 test('SIGHUP and SIGUSR2 are logged, and cut nothing, before and during a shutdown', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve();
   const streams = await openStreams(server);
   const ignored = ['SIGHUP', 'SIGUSR2'] as const;
@@ -219,7 +216,7 @@ test('SIGHUP and SIGUSR2 are logged, and cut nothing, before and during a shutdo
 });
 
 test('two signals at once count as one; a later one ends the process at once with exit code 1', async () => {
-  using program = install();
+  using program = installEcho();
   const server = await program.serve(['--shutdown-delay', '1h']);
 
   server.signal('SIGINT');

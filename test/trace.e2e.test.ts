@@ -7,19 +7,21 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { createClient } from 'nice-grpc';
-import { TestServiceDefinition } from '../src/gen/grpc/testing/test.ts';
+import { HealthDefinition } from '../src/gen/grpc/health/v1/health.ts';
 import { certificate } from './support/certificate.ts';
 import { startCollector } from './support/collector.ts';
 import { engineName } from './support/harness.ts';
 import { install, type Served } from './support/program.ts';
 import { listenTcp } from './support/tcp.ts';
 
+/** Calls of Health are logged at this level. */
+const debug = ['--log-level', 'debug'];
 const json = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' };
 
 /** Makes a call and stops the server; returns the log line of the call. */
 async function callAndStop(server: Served) {
-  await createClient(TestServiceDefinition, server.channel).emptyCall({});
-  const line = await server.log.line({ 'rpc.method': 'grpc.testing.TestService/EmptyCall' });
+  await createClient(HealthDefinition, server.channel).check({});
+  const line = await server.log.line({ 'rpc.method': 'grpc.health.v1.Health/Check' });
   server.signal('SIGTERM');
   assert.deepEqual(await server.ended, { code: 0, err: '' });
   return line;
@@ -30,14 +32,14 @@ test('a server with a collector sends its spans before it exits, and logs their 
   await using collector = await startCollector();
   const env = { ...json, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_SERVICE_NAME: 'mine' };
 
-  const line = await callAndStop(await program.serve([], { env }));
+  const line = await callAndStop(await program.serve(debug, { env }));
 
   const [span, ...others] = collector.spans;
   assert.ok(span);
   assert.deepEqual(others, []);
   assert.equal(collector.posts[0]?.path, '/v1/traces');
   assert.partialDeepStrictEqual(span, {
-    name: 'grpc.testing.TestService/EmptyCall',
+    name: 'grpc.health.v1.Health/Check',
     traceId: line['trace_id'],
     spanId: line['span_id'],
     resource: { 'service.name': 'mine' },
@@ -85,7 +87,7 @@ for (const [does, answer] of collectors) {
       OTEL_EXPORTER_OTLP_TIMEOUT: '60000',
     };
 
-    await callAndStop(await program.serve([], { env }));
+    await callAndStop(await program.serve(debug, { env }));
 
     assert.ok(collector.posts.length > 0);
   });
@@ -97,7 +99,7 @@ test('a server whose collector is unreachable serves, warns once, and exits in t
   const port = await listenTcp(away);
   await new Promise((resolve) => away.close(resolve));
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` };
-  const server = await program.serve([], { env });
+  const server = await program.serve(debug, { env });
 
   await callAndStop(server);
 
@@ -124,7 +126,7 @@ test("unknown words in OpenTelemetry's variables are warnings, and spans are sen
   using program = install();
   await using collector = await startCollector();
   const env = { ...grpc, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url };
-  const server = await program.serve([], { env });
+  const server = await program.serve(debug, { env });
 
   await callAndStop(server);
 
@@ -138,7 +140,7 @@ test("unknown words in OpenTelemetry's variables are warnings, and spans are sen
 
 test('a server that could not send its spans reports it in one line, and serves without', async () => {
   using program = install();
-  const server = await program.serve([], { env: unusable });
+  const server = await program.serve(debug, { env: unusable });
 
   const line = await callAndStop(server);
 

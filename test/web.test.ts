@@ -8,10 +8,11 @@ import {
   createConnectTransport as createBrowserConnect,
   createGrpcWebTransport as createBrowserGrpcWeb,
 } from '@connectrpc/connect-web';
-import { SimpleResponse } from '../src/gen/grpc/testing/messages.ts';
+import { ScriptReply } from './echo/gen/echo.ts';
 import { RetryInfo } from '../src/gen/google/rpc/error_details.ts';
 import { localCertificate } from './support/certificate.ts';
 import { eventually, serve, type Running, type ServeOptions } from './support/harness.ts';
+import { ping, scriptPaths, scriptRequest } from './support/script.ts';
 import { callOver } from './support/web_client.ts';
 
 /** Serves with the direct engine, without TLS. */
@@ -19,13 +20,13 @@ function serveWeb(options: ServeOptions = {}): Promise<Running> {
   return serve({ engine: 'direct', tls: false, ...options });
 }
 
-const unaryCall = '/grpc.testing.TestService/UnaryCall';
-const request = { fillServerId: true };
-const reply = { payload: {}, serverId: 'one', hostname: 'host' };
+const unaryCall = scriptPaths.unary;
+const request = { replies: [{ size: 1 }] };
+const reply = { payload: 'AA==' };
 /** A stream of three responses, of one to three bytes. */
-const stream = { responseParameters: [1, 2, 3].map((size) => ({ size })) };
+const stream = { replies: [1, 2, 3].map((size) => ({ size })) };
 /** A stream whose first response comes after a minute. */
-const slowStream = { responseParameters: [{ size: 1, intervalUs: 60_000_000 }] };
+const slowStream = { replies: [{ size: 1, pauseMs: 60_000 }] };
 const json = { 'content-type': 'application/json' };
 
 function post(address: string, body: string, headers: Record<string, string> = json) {
@@ -62,12 +63,12 @@ test('a body without a content type of calls is answered with 415 and the curl o
 test('invalid JSON is answered with 400, and is not logged', async () => {
   await using server = await serveWeb();
 
-  const response = await post(server.address, '{"fillServerId": secret}');
+  const response = await post(server.address, '{"payload": secret}');
 
   assert.equal(response.status, 400);
   const { code, message } = Object(await response.json());
   assert.equal(code, 'invalid_argument');
-  assert.match(message, /^cannot decode message grpc.testing.SimpleRequest from JSON/);
+  assert.match(message, /^cannot decode message echo.ScriptRequest from JSON/);
   const line = await server.log.line({ 'rpc.status_code': 'INVALID_ARGUMENT' });
   assert.equal(line['reason'], 'Cannot read the request');
   assert.doesNotMatch(JSON.stringify(server.log.lines), /secret/);
@@ -76,7 +77,7 @@ test('invalid JSON is answered with 400, and is not logged', async () => {
 test('an unknown method is answered with 404 and the nearest method', async () => {
   await using server = await serveWeb();
 
-  const response = await fetch(`http://${server.address}/grpc.testing.TestService/UnaryCal`, {
+  const response = await fetch(`http://${server.address}/echo.Script/Unar`, {
     method: 'POST',
     body: '{}',
     headers: json,
@@ -85,7 +86,7 @@ test('an unknown method is answered with 404 and the nearest method', async () =
   assert.equal(response.status, 404);
   assert.deepEqual(await response.json(), {
     code: 'unimplemented',
-    message: `Cannot find method /grpc.testing.TestService/UnaryCal; the nearest is ${unaryCall}`,
+    message: `Cannot find method /echo.Script/Unar; the nearest is ${unaryCall}`,
   });
 });
 
@@ -93,16 +94,16 @@ test('calls are counted and logged with their protocol', async () => {
   await using server = await serveWeb();
   const options = { baseUrl: `http://${server.address}`, httpVersion: '1.1' } as const;
 
-  await callOver(createConnectTransport(options), 'grpc.testing.TestService/UnaryCall', {
+  await callOver(createConnectTransport(options), 'echo.Script/Unary', {
     requests: [request],
   });
-  await callOver(createGrpcWebTransport(options), 'grpc.testing.TestService/UnaryCall', {
+  await callOver(createGrpcWebTransport(options), 'echo.Script/Unary', {
     requests: [request],
   });
   await server.client.unary({ text: 'gRPC' });
 
   assert.deepEqual(server.calls.protocols, { grpc: 1, 'grpc-web': 1, connect: 1 });
-  const about = { 'rpc.method': 'grpc.testing.TestService/UnaryCall', 'rpc.status_code': 'OK' };
+  const about = { 'rpc.method': 'echo.Script/Unary', 'rpc.status_code': 'OK' };
   await server.log.line({ ...about, protocol: 'connect' });
   await server.log.line({ ...about, protocol: 'grpc-web' });
 });
@@ -143,7 +144,7 @@ for (const [name, dial] of Object.entries(clients)) {
 
       const { messages, header } = await callOver(
         dial(`http://${server.address}`),
-        'grpc.testing.TestService/UnaryCall',
+        'echo.Script/Unary',
         { requests: [request], headers: { 'x-request-id': 'mine' } },
       );
 
@@ -156,24 +157,20 @@ for (const [name, dial] of Object.entries(clients)) {
 
       const { messages } = await callOver(
         dial(`http://${server.address}`),
-        'grpc.testing.TestService/StreamingOutputCall',
+        'echo.Script/ServerStream',
         { requests: [stream] },
       );
 
-      const bodies = messages.map((message) => Object(message).payload.body);
-      assert.deepEqual(bodies, ['AA==', 'AAA=', 'AAAA']);
+      const payloads = messages.map((message) => Object(message).payload);
+      assert.deepEqual(payloads, ['AA==', 'AAA=', 'AAAA']);
     });
 
     test('gets an error with its details', async () => {
       await using server = await serveWeb({ maxInFlight: 0 });
 
-      const calling = callOver(
-        dial(`http://${server.address}`),
-        'grpc.testing.TestService/UnaryCall',
-        {
-          requests: [request],
-        },
-      );
+      const calling = callOver(dial(`http://${server.address}`), 'echo.Script/Unary', {
+        requests: [request],
+      });
 
       const error = await failureOf(calling);
       assert.equal(error?.code, Code.ResourceExhausted);
@@ -186,14 +183,10 @@ for (const [name, dial] of Object.entries(clients)) {
     test('ends a call at its deadline', async () => {
       await using server = await serveWeb();
 
-      const calling = callOver(
-        dial(`http://${server.address}`),
-        'grpc.testing.TestService/StreamingOutputCall',
-        {
-          requests: [slowStream],
-          timeoutMs: 100,
-        },
-      );
+      const calling = callOver(dial(`http://${server.address}`), 'echo.Script/ServerStream', {
+        requests: [slowStream],
+        timeoutMs: 100,
+      });
 
       const error = await failureOf(calling);
       assert.equal(error?.code, Code.DeadlineExceeded);
@@ -205,14 +198,10 @@ for (const [name, dial] of Object.entries(clients)) {
       await using server = await serveWeb();
       const controller = new AbortController();
 
-      const calling = callOver(
-        dial(`http://${server.address}`),
-        'grpc.testing.TestService/StreamingOutputCall',
-        {
-          requests: [slowStream],
-          signal: controller.signal,
-        },
-      );
+      const calling = callOver(dial(`http://${server.address}`), 'echo.Script/ServerStream', {
+        requests: [slowStream],
+        signal: controller.signal,
+      });
       const failed = assert.rejects(calling);
       await eventually('the call', () => server.counts().calls === 1);
       controller.abort();
@@ -227,24 +216,24 @@ for (const [name, dial] of Object.entries(clients)) {
 test('client streams and bidirectional streams are served over HTTP/2', async () => {
   await using server = await serveWeb();
   const transport = connect(`http://${server.address}`, '2');
-  const uploads = ['AA==', 'AAA='].map((body) => ({ payload: { body } }));
-  const downloads = [1, 2].map((size) => ({ responseParameters: [{ size }] }));
+  const uploads = ['AA==', 'AAA='].map((payload) => ({ payload }));
+  const downloads = [1, 2].map((size) => ({ replies: [{ size }] }));
 
-  const sum = await callOver(transport, 'grpc.testing.TestService/StreamingInputCall', {
+  const sum = await callOver(transport, 'echo.Script/ClientStream', {
     requests: uploads,
   });
-  const replies = await callOver(transport, 'grpc.testing.TestService/FullDuplexCall', {
+  const replies = await callOver(transport, 'echo.Script/Bidi', {
     requests: downloads,
   });
 
-  assert.deepEqual(sum.messages, [{ aggregatedPayloadSize: 3 }]);
+  assert.deepEqual(sum.messages, [{ size: 3 }]);
   assert.deepEqual(replies.messages, uploads);
 });
 
 test('a gRPC-Web request in base64 gets a response in base64', async () => {
   await using server = await serveWeb();
   const type = 'application/grpc-web-text';
-  const message = Buffer.from([0, 0, 0, 0, 2, 0x48, 1]);
+  const message = scriptRequest(ping(1));
   // Two parts, each with its own padding.
   const body = message.subarray(0, 4).toString('base64') + message.subarray(4).toString('base64');
 
@@ -255,7 +244,7 @@ test('a gRPC-Web request in base64 gets a response in base64', async () => {
   const parts = (await response.text()).match(/[^=]+=*/g) ?? [];
   const bytes = Buffer.concat(parts.map((part) => Buffer.from(part, 'base64')));
   const length = bytes.readUInt32BE(1);
-  assert.equal(SimpleResponse.decode(bytes.subarray(5, 5 + length)).serverId, 'one');
+  assert.equal(ScriptReply.decode(bytes.subarray(5, 5 + length)).payload.length, 1);
   assert.equal(bytes[5 + length], 0x80);
   assert.match(bytes.subarray(10 + length).toString(), /^grpc-status: 0\r\n/);
 });
@@ -377,8 +366,7 @@ test('a client with the most calls loses one to a client with fewer', async () =
   const limits = { maxInFlight: 2 };
   await using server = await serveWeb({ maxInFlight: 2, limits });
   const transport = connect(`http://${server.address}`, '2');
-  const call = () =>
-    callOver(transport, 'grpc.testing.TestService/StreamingOutputCall', { requests: [slowStream] });
+  const call = () => callOver(transport, 'echo.Script/ServerStream', { requests: [slowStream] });
   const calling = Promise.race([call(), call()]);
   const failed = failureOf(calling);
   await eventually('both calls', () => server.counts().calls === 2);

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { eventually, serve, type Running, type ServeOptions } from './support/harness.ts';
+import { scriptPaths } from './support/script.ts';
 
 /** Serves with the direct engine, without TLS. */
 function serveWeb(options: ServeOptions = {}): Promise<Running> {
@@ -16,15 +17,16 @@ function dial({ address }: Running): Socket {
   return connect(Number(port), host).on('error', () => {});
 }
 
-const unaryCall = '/grpc.testing.TestService/UnaryCall';
-const streamingOutputCall = '/grpc.testing.TestService/StreamingOutputCall';
+/** A request for a reply of one byte, and the payload of that. */
+const one = '{"replies":[{"size":1}]}';
+const payload = /"payload":"AA=="/;
 
 interface Head {
   path?: string;
   fields?: readonly string[];
 }
 
-function head({ path = unaryCall, fields = [] }: Head = {}): string {
+function head({ path = scriptPaths.unary, fields = [] }: Head = {}): string {
   const all = ['host: x', 'content-type: application/json', ...fields];
   return `POST ${path} HTTP/1.1\r\n${all.join('\r\n')}\r\n\r\n`;
 }
@@ -66,8 +68,8 @@ async function checkRecovered(server: Running): Promise<void> {
     const { calls, streams, bufferedBytes } = server.counts();
     return calls === 0 && streams === 0 && (bufferedBytes ?? 0) < 16_384;
   });
-  const answer = await exchange(server, request('{}', { fields: close }));
-  assert.match(answer, /hostname/);
+  const answer = await exchange(server, request(one, { fields: close }));
+  assert.match(answer, payload);
 }
 
 test('pipelined requests are answered in order', async () => {
@@ -77,19 +79,19 @@ test('pipelined requests are answered in order', async () => {
   const answer = await exchange(
     server,
     sizes
-      .map((responseSize) =>
-        request(JSON.stringify({ responseSize }), responseSize === 3 ? { fields: close } : {}),
+      .map((size) =>
+        request(JSON.stringify({ replies: [{ size }] }), size === 3 ? { fields: close } : {}),
       )
       .join(''),
   );
 
-  assert.deepEqual(answer.match(/(?<="body":")[^"]*/g), ['AA==', 'AAA=', 'AAAA']);
+  assert.deepEqual(answer.match(/(?<="payload":")[^"]*/g), ['AA==', 'AAA=', 'AAAA']);
 });
 
 test('a connection with too many pipelined requests is closed', async () => {
   await using server = await serveWeb();
 
-  await exchange(server, request('{}').repeat(1000));
+  await exchange(server, request(one).repeat(1000));
 
   assert.partialDeepStrictEqual(server.incidents, [{ reason: 'http_pipelining' }]);
   await checkRecovered(server);
@@ -108,11 +110,11 @@ test('a header list that is too large is answered with 431', async () => {
 });
 
 for (const [name, sent] of Object.entries({
-  'two lengths': request('{}', { fields: ['transfer-encoding: chunked'] }),
-  'two content lengths': request('{}', { fields: ['content-length: 3'] }),
+  'two lengths': request(one, { fields: ['transfer-encoding: chunked'] }),
+  'two content lengths': request(one, { fields: ['content-length: 3'] }),
   'a bad chunk': `${head({ fields: ['transfer-encoding: chunked'] })}zz\r\n`,
-  'a space before a colon': request('{}', { fields: ['x : y'] }),
-  'a bare carriage return': request('{}', { fields: ['x: a\rb'] }),
+  'a space before a colon': request(one, { fields: ['x : y'] }),
+  'a bare carriage return': request(one, { fields: ['x: a\rb'] }),
 })) {
   test(`a request with ${name} is answered with 400, and its connection is closed`, async () => {
     await using server = await serveWeb();
@@ -129,18 +131,21 @@ test('an upgrade to h2c is ignored', async () => {
   await using server = await serveWeb();
   const fields = ['connection: upgrade, close', 'upgrade: h2c', 'http2-settings: AAMAAABkAAQAAP__'];
 
-  const answer = await exchange(server, request('{}', { fields }));
+  const answer = await exchange(server, request(one, { fields }));
 
-  assert.match(answer, /^HTTP\/1\.1 200 OK\r\n.*hostname/s);
+  assert.match(answer, /^HTTP\/1\.1 200 OK\r\n.*AA==/s);
 });
 
 test('a chunked body is served', async () => {
   await using server = await serveWeb();
   const chunked = ['transfer-encoding: chunked', ...close];
 
-  const answer = await exchange(server, `${head({ fields: chunked })}2\r\n{}\r\n0\r\n\r\n`);
+  const answer = await exchange(
+    server,
+    `${head({ fields: chunked })}${one.length.toString(16)}\r\n${one}\r\n0\r\n\r\n`,
+  );
 
-  assert.match(answer, /hostname/);
+  assert.match(answer, payload);
 });
 
 test('a body above the maximum message size is refused before it is received, and its connection is closed', async () => {
@@ -170,11 +175,11 @@ test('a body that decompresses to more than the maximum message size is refused'
 
 for (const [name, [body, answer]] of Object.entries({
   'a hundred thousand levels': [`{"x":${'['.repeat(100_000)}`, /400 .*more than 100 levels/s],
-  ['__proto__']: ['{"__proto__":{"responseSize":1},"responseSize":2}', /200 .*hostname/s],
-  'a constructor': ['{"constructor":{"prototype":1},"responseSize":2}', /200 .*hostname/s],
-  'a key twice': ['{"responseSize":1,"responseSize":2}', /(200|400) /s],
-  'a huge number': [`{"responseSize":1e${'9'.repeat(1000)}}`, /400 .*invalid_argument/s],
-  'a lone surrogate': ['{"orcaPerQueryReport":{"requestCost":{"\\ud800":1}}}', /(200|400) /s],
+  ['__proto__']: ['{"__proto__":{"replies":[]},"replies":[{"size":1}]}', /200 .*AA==/s],
+  'a constructor': ['{"constructor":{"prototype":1},"replies":[{"size":1}]}', /200 .*AA==/s],
+  'a key twice': ['{"replies":[],"replies":[]}', /(200|400) /s],
+  'a huge number': [`{"replies":[{"size":1e${'9'.repeat(1000)}}]}`, /400 .*invalid_argument/s],
+  'a lone surrogate': ['{"counts":{"\\ud800":1}}', /(200|400) /s],
   'invalid UTF-8': ['\xff\xfe', /400 .*invalid_argument/s],
 })) {
   test(`JSON with ${name} does no harm`, async () => {
@@ -233,11 +238,11 @@ test('a connection whose request body makes no progress is closed', async () => 
 test('a response that the client does not read is bounded, and its connection is closed', async () => {
   await using server = await serveWeb({ limits: impatient });
   const socket = dial(server).pause();
-  const parameters = Array.from({ length: 100 }, () => ({ size: 100_000 }));
-  const message = JSON.stringify({ responseParameters: parameters });
+  const replies = Array.from({ length: 100 }, () => ({ size: 100_000 }));
+  const message = JSON.stringify({ replies });
   let max = 0;
 
-  socket.write(streamRequest(streamingOutputCall, message));
+  socket.write(streamRequest(scriptPaths.serverStream, message));
   await eventually('the incident', () => {
     max = Math.max(max, server.counts().bufferedBytes ?? 0);
     return server.incidents.length > 0;
@@ -252,13 +257,13 @@ test('a response that the client does not read is bounded, and its connection is
 test('an idle connection is closed in favour of a new one', async () => {
   await using server = await serveWeb({ limits: { maxConnections: 2 } });
   const idle = dial(server);
-  idle.write(request('{}'));
+  idle.write(request(one));
   await once(idle, 'data');
   const closed = once(idle, 'close');
   await sleep(2100);
 
   for (let n = 0; n < 3; n++) {
-    assert.match(await exchange(server, request('{}', { fields: close })), /hostname/);
+    assert.match(await exchange(server, request(one, { fields: close })), payload);
     const other = dial(server);
     await once(other, 'connect');
   }
@@ -269,12 +274,12 @@ test('an idle connection is closed in favour of a new one', async () => {
 test('a shutdown closes idle connections, and lets open calls finish', async () => {
   await using server = await serveWeb();
   const idle = dial(server);
-  idle.write(request('{}'));
+  idle.write(request(one));
   await once(idle, 'data');
   const idleClosed = once(idle, 'close');
   const busy = dial(server);
-  const responseParameters = [1, 2, 3].map((size) => ({ size, intervalUs: 300_000 }));
-  busy.write(streamRequest(streamingOutputCall, JSON.stringify({ responseParameters })));
+  const replies = [1, 2, 3].map((size) => ({ size, pauseMs: 300 }));
+  busy.write(streamRequest(scriptPaths.serverStream, JSON.stringify({ replies })));
   const answered = allOf(busy);
   await eventually('the call', () => server.counts().calls === 1);
 
@@ -289,18 +294,16 @@ test('a shutdown closes idle connections, and lets open calls finish', async () 
 test('a connection that has reached its maximum age is closed after its response', async () => {
   await using server = await serveWeb({ limits: { maxConnectionAge: 500 } });
   const idle = dial(server);
-  idle.write(request('{}'));
+  idle.write(request(one));
 
-  assert.match(await allOf(idle), /hostname/);
+  assert.match(await allOf(idle), payload);
 });
 
 test('a call ends with UNAVAILABLE after the grace period of its connection', async () => {
   const limits = { maxConnectionAge: 100, maxConnectionAgeGrace: 100 };
   await using server = await serveWeb({ limits });
   const socket = dial(server);
-  socket.write(
-    streamRequest(streamingOutputCall, '{"responseParameters":[{"intervalUs":60000000}]}'),
-  );
+  socket.write(streamRequest(scriptPaths.serverStream, '{"replies":[{"pauseMs":60000}]}'));
 
   assert.match(await allOf(socket), /"code":"unavailable"/);
   await checkRecovered(server);
@@ -314,8 +317,8 @@ test('a client that is refused in the middle of its body can send the rest, and 
   socket.write(head({ fields }));
   await server.log.line({ 'rpc.status_code': 'UNIMPLEMENTED' });
 
-  socket.write(' '.repeat(200_000) + request('{}', { fields: close }));
+  socket.write(' '.repeat(200_000) + request(one, { fields: close }));
 
-  assert.match(await answered, /^HTTP\/1\.1 501 .*unimplemented.*HTTP\/1\.1 200 .*hostname/s);
+  assert.match(await answered, /^HTTP\/1\.1 501 .*unimplemented.*HTTP\/1\.1 200 .*AA==/s);
   await checkRecovered(server);
 });

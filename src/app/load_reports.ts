@@ -5,7 +5,7 @@ import {
   type LoadSources,
   type ProcessLoad,
 } from '../observability/process_load.ts';
-import { loadReportTrailer } from '../services/load_reports.ts';
+import { loadReportTrailer } from '../services/orca.ts';
 
 /** The load of this process, for each call and for out-of-band reports. */
 export function createLoadReports(sources: LoadSources) {

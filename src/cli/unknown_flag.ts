@@ -6,7 +6,7 @@ export function unknownFlag(arg: string, names: readonly string[]): string {
   return `${arg}: unknown flag${nearest === undefined ? '' : `; the nearest is --${nearest}`}`;
 }
 
-/** The name in canonical form: `--No_Interop=x` becomes interop. */
+/** The name in canonical form: `--No_Load_Reports=x` becomes load-reports. */
 function nameIn(arg: string): string {
   const [name = ''] = arg.split('=', 1);
   const plain = name.replace(/^-+/, '').toLowerCase().replaceAll('_', '-');

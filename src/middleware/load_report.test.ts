@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Metadata, ServerError, Status } from 'nice-grpc-common';
-import { response, serveTests } from '../../test/support/interop.ts';
+import { serve } from '../../test/support/harness.ts';
 import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
 import { loadReport } from './load_report.ts';
 
@@ -22,7 +22,7 @@ function reportOf() {
 }
 
 test('loadReport() adds the load to the trailers of every call', async () => {
-  await using running = await serveTests({
+  await using running = await serve({
     loadReport: loadReport({ trailer, report: () => report }),
     echo: {
       async unary() {
@@ -31,22 +31,30 @@ test('loadReport() adds the load to the trailers of every call', async () => {
     },
   });
   const { reports, options } = reportOf();
-  const responseParameters = [response(1)];
 
-  await running.test.emptyCall({}, options);
+  await Array.fromAsync(running.client.serverStream({}, options));
   await assert.rejects(running.client.unary({}, options));
-  await Array.fromAsync(running.test.streamingOutputCall({ responseParameters }, options));
+  await running.client.clientStream(noRequests(), options);
 
   assert.deepEqual(reports, [0.5, 0.5, 0.5]);
 });
 
 test('loadReport() keeps a report that the service has set', async () => {
-  await using running = await serveTests({
+  const own = OrcaLoadReport.fromPartial({ cpuUtilization: 0.25 });
+  await using running = await serve({
     loadReport: loadReport({ trailer, report: () => report }),
+    echo: {
+      async unary(_request, context) {
+        context.trailer.set(trailer, OrcaLoadReport.encode(own).finish());
+        return {};
+      },
+    },
   });
   const { reports, options } = reportOf();
 
-  await running.test.unaryCall({ orcaPerQueryReport: { cpuUtilization: 0.25 } }, options);
+  await running.client.unary({}, options);
 
   assert.deepEqual(reports, [0.25]);
 });
+
+async function* noRequests() {}

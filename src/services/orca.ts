@@ -9,6 +9,9 @@ import {
 } from '../gen/xds/service/orca/v3/orca.ts';
 import { service } from './service.ts';
 
+/** The trailer of a call's own report. */
+export const loadReportTrailer = 'endpoint-load-metrics-bin';
+
 /** The source and interval of reports. */
 export interface OrcaOptions {
   report: () => Partial<OrcaLoadReport>;

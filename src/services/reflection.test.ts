@@ -91,13 +91,6 @@ test('file_containing_symbol finds nested symbols of every kind', async () => {
       'grpc.health.v1.HealthListResponse.StatusesEntry',
       'grpc.health.v1.HealthListResponse.StatusesEntry.value',
     ],
-    'grpc/testing/messages.proto': [
-      'grpc.testing.PayloadType',
-      'grpc.testing.COMPRESSABLE',
-      'grpc.testing.PayloadType.COMPRESSABLE',
-      'grpc.testing.LoadBalancerStatsResponse.RpcsByPeer',
-      'grpc.testing.LoadBalancerStatsResponse.RpcsByPeer.rpcs_by_peer',
-    ],
     'grpc/reflection/v1/reflection.proto': [
       'grpc.reflection.v1.ServerReflectionRequest.message_request',
     ],
@@ -130,7 +123,7 @@ test('an unknown name is NOT_FOUND, an empty request INVALID_ARGUMENT, and the s
     },
     { allExtensionNumbersOfType: 'nope.Nope' },
     {},
-    { fileByFilename: 'grpc/testing/empty.proto' },
+    { fileByFilename: 'grpc/health/v1/health.proto' },
   );
 
   assert.deepEqual(
@@ -151,7 +144,7 @@ test('a request of more than 1,000 characters is not repeated in the response, a
     { host: name, listServices: '' },
     { host: half, fileByFilename: `${half}x` },
     { host: half, fileByFilename: half },
-    { fileByFilename: 'grpc/testing/empty.proto' },
+    { fileByFilename: 'grpc/health/v1/health.proto' },
   );
 
   const [repeated, found] = answers.splice(-2);
@@ -168,7 +161,7 @@ test('a request of more than 1,000 characters is not repeated in the response, a
     originalRequest: { host: half, fileByFilename: half },
     errorResponse: { errorCode: Status.NOT_FOUND },
   });
-  assert.deepEqual(fileNames(found ?? assert.fail()), ['grpc/testing/empty.proto']);
+  assert.deepEqual(fileNames(found ?? assert.fail()), ['grpc/health/v1/health.proto']);
 });
 
 test('a file is encoded once, whatever requests ask for it', async () => {
@@ -189,11 +182,11 @@ test('a file is encoded once, whatever requests ask for it', async () => {
   });
   const client = createClient(ServerReflectionDefinition, running.channel);
   const questions = async function* () {
-    yield { fileByFilename: 'grpc/testing/test.proto' };
-    yield { fileByFilename: 'grpc/testing/messages.proto' };
-    yield { fileByFilename: 'grpc/testing/test.proto' };
-    yield { fileContainingSymbol: 'grpc.testing.TestService' };
-    yield { fileContainingSymbol: 'grpc.testing.PayloadType' };
+    yield { fileByFilename: 'xds/service/orca/v3/orca.proto' };
+    yield { fileByFilename: 'xds/data/orca/v3/orca_load_report.proto' };
+    yield { fileByFilename: 'xds/service/orca/v3/orca.proto' };
+    yield { fileContainingSymbol: 'xds.service.orca.v3.OpenRcaService' };
+    yield { fileContainingSymbol: 'xds.data.orca.v3.OrcaLoadReport' };
   };
 
   await Array.fromAsync(client.serverReflectionInfo(questions()));

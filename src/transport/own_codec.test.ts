@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { usedMemory } from '../../test/support/memory.ts';
 import { encodeFramed } from '../engine/index.ts';
 import { EchoDefinition } from '../../test/echo/gen/echo.ts';
-import { ReconnectInfo } from '../gen/grpc/testing/messages.ts';
+import { ExtensionNumberResponse } from '../gen/grpc/reflection/v1/reflection.ts';
 import { CountingReader, withOwnCodec } from './own_codec.ts';
 
 const count = 300_000;
@@ -45,12 +45,13 @@ for (const [type, { bytes, read, values }] of Object.entries(packed)) {
 }
 
 test('CountingReader reads numbers as they were written', () => {
-  const backoffMs = [0, 1, -1, 127, 128, 2 ** 31 - 1, -(2 ** 31)];
-  const written = Buffer.from(ReconnectInfo.encode({ passed: true, backoffMs }).finish());
+  const extensionNumber = [0, 1, -1, 127, 128, 2 ** 31 - 1, -(2 ** 31)];
+  const numbers = { baseTypeName: 'x', extensionNumber };
+  const written = Buffer.from(ExtensionNumberResponse.encode(numbers).finish());
 
-  const message = ReconnectInfo.decode(new CountingReader(written, Infinity));
+  const message = ExtensionNumberResponse.decode(new CountingReader(written, Infinity));
 
-  assert.deepEqual(message, { passed: true, backoffMs });
+  assert.deepEqual(message, numbers);
 });
 
 test('CountingReader charges everything that generated code reads', () => {

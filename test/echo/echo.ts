@@ -6,7 +6,9 @@ import {
   type EchoServiceImplementation,
   PingDefinition,
   type PingServiceImplementation,
+  ScriptDefinition,
 } from './gen/echo.ts';
+import { createScript } from './script.ts';
 
 /** Overrides of methods for a test. */
 export type EchoMethods = Partial<EchoServiceImplementation<Call>>;
@@ -19,6 +21,7 @@ export function echoServices(changed: EchoMethods = {}) {
       implementation: () => ({ ...createEcho(), ...changed }),
     }),
     service({ definition: PingDefinition, implementation: createPing }),
+    service({ definition: ScriptDefinition, implementation: createScript }),
   ];
 }
 

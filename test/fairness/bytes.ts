@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { SimpleRequest, StreamingOutputCallRequest } from '../../src/gen/grpc/testing/messages.ts';
+import { ScriptRequest } from '../echo/gen/echo.ts';
 import { defaultMaxFrameSize, Flag, FrameType } from '../../src/engine/http2/frames.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
 import { createRandom } from '../hpack/random.ts';
@@ -8,6 +8,7 @@ import { ids } from '../http2_attacks/greeting.ts';
 import { headers } from '../http2_attacks/targets.ts';
 import { frameOf } from '../support/http2_peer.ts';
 import { frame, packed } from '../support/raw_client.ts';
+import { reply, scriptRequest } from '../support/script.ts';
 
 /** So many MiB, in bytes. */
 export const MiB = 1024 * 1024;
@@ -79,24 +80,22 @@ export function groups(): Buffer {
   return packed(gzipSync(times(most / pair.length, Buffer.from(pair))));
 }
 
-/** A StreamingOutputCall request of 4 MiB for responses without a size, two bytes each. */
+/** A request of 4 MiB for replies without a size, two bytes each. */
 export function repeatedMessages(): Buffer {
-  const one = new BinaryWriter().tag(responseParameters, WireType.LengthDelimited).uint32(0);
+  const one = new BinaryWriter().tag(repliesField, WireType.LengthDelimited).uint32(0);
   return frame(Buffer.alloc(most, one.finish()));
 }
 
-/** The field number in requests. */
-const responseParameters = 2;
+/** The field number of the replies in requests. */
+const repliesField = 2;
 
-/** A UnaryCall request in JSON with so many values in a map. */
+/** A request in JSON with so many values in a map. */
 export function jsonValues(count: number): Buffer {
   const entries = Array.from({ length: count }, (_, index) => [`key ${index}`, 1]);
-  return Buffer.from(
-    JSON.stringify({ orcaPerQueryReport: { requestCost: Object.fromEntries(entries) } }),
-  );
+  return Buffer.from(JSON.stringify({ counts: Object.fromEntries(entries) }));
 }
 
-/** A UnaryCall request with a payload of so many bytes, for a response of as many. */
+/** A request with a payload of so many bytes, for a reply of as many. */
 export function echoed(size: number): Buffer {
   return frame(echoRequest(Buffer.alloc(size, 'x')));
 }
@@ -106,7 +105,7 @@ export function partOf(size: number): Buffer {
   return frame(Buffer.alloc(MiB)).subarray(0, size);
 }
 
-/** A UnaryCall request with a payload of 4 MiB, compressed; one byte in `ratio` is not a repetition. */
+/** A request with a payload of 4 MiB, compressed; one byte in `ratio` is not a repetition. */
 export function bomb(ratio: number): Buffer {
   const random = createRandom(1);
   const unit = 4096;
@@ -118,19 +117,16 @@ export function bomb(ratio: number): Buffer {
 }
 
 function echoRequest(body: Buffer): Uint8Array {
-  const request = { payload: { body }, responseSize: body.length };
-  return SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish();
+  const request = { payload: body, replies: [reply(body.length)] };
+  return ScriptRequest.encode(ScriptRequest.fromPartial(request)).finish();
 }
 
-/** A UnaryCall request for a compressed response of so many bytes. */
+/** A request for a compressed reply of so many bytes. */
 export function compressedResponse(size: number): Buffer {
-  const request = { responseSize: size, responseCompressed: { value: true } };
-  return frame(SimpleRequest.encode(SimpleRequest.fromPartial(request)).finish());
+  return scriptRequest({ replies: [reply(size, { compressed: true })] });
 }
 
-/** A StreamingOutputCall request for several responses of so many bytes. */
+/** A request for several replies of so many bytes. */
 export function responses(count: number, size: number): Buffer {
-  const responseParameters = Array.from({ length: count }, () => ({ size }));
-  const request = StreamingOutputCallRequest.fromPartial({ responseParameters });
-  return frame(StreamingOutputCallRequest.encode(request).finish());
+  return scriptRequest({ replies: Array.from({ length: count }, () => reply(size)) });
 }

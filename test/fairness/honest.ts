@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
 import { HealthCheckRequest } from '../../src/gen/grpc/health/v1/health.ts';
 import { cpuTime } from '../support/cpu.ts';
+import { scriptPaths } from '../support/script.ts';
 import { frame } from '../support/raw_client.ts';
 import { dialHttp2 } from '../support/tls.ts';
 
@@ -19,7 +20,7 @@ export interface Times {
 
 /** What an honest client has measured since the last time. */
 export interface Seen {
-  /** EmptyCall on one connection, one at a time. */
+  /** Small calls on one connection, one at a time. */
   calls: Times;
   /** Health/Check on a new connection each, as grpc-health-probe does. */
   probes: Times;
@@ -44,7 +45,7 @@ export interface UnaryCall {
 
 /** The call of an honest client. It asks for no payload, which the service refuses while memory is short. */
 export const smallCall: UnaryCall = {
-  path: '/grpc.testing.TestService/EmptyCall',
+  path: scriptPaths.unary,
   body: frame(Buffer.alloc(0)),
 };
 /** The kubelet's probe. */

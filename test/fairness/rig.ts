@@ -4,7 +4,7 @@ import { cpuTime } from '../support/cpu.ts';
 import { imageEnv } from '../support/image_env.ts';
 import { peakMemory } from '../support/memory.ts';
 import { baseEnv, podMiB } from '../pod/pod.ts';
-import { install } from '../support/program.ts';
+import { installEcho } from '../support/echo_program.ts';
 import { startHelper } from './helper.ts';
 import { deadlineMs, type HonestOrder, type Seen, sum, type Times } from './honest.ts';
 import type { Done } from './hostile.ts';
@@ -84,7 +84,7 @@ export async function measure(
 
 /** Attacks a new server, because after one attack V8 has compiled the code that the next would need. */
 async function play(row: Row, { rateMs, quietMs = 2000, afterMs = 1000 }: Pace): Promise<Round> {
-  using program = install();
+  using program = installEcho();
   const served = await program.serve([], { env: settings(row) });
   const { address, pid } = served;
   served.discardLog();
@@ -169,5 +169,5 @@ export function codes({ refused }: Times): string {
 function settings({ isPod = false }: Row): Record<string, string> {
   const env = { GREETER_ENGINE: 'direct', GREETER_TLS_CERT_FILE: '', GREETER_TLS_KEY_FILE: '' };
   const pod = isPod ? { ...imageEnv(podMiB), ...baseEnv() } : {};
-  return { ...pod, ...env, GREETER_INTEROP: 'on' };
+  return { ...pod, ...env };
 }

@@ -6,7 +6,8 @@ import { field, insert } from '../hpack/blocks.ts';
 import { greeting, ids } from '../http2_attacks/greeting.ts';
 import { callOf, headers } from '../http2_attacks/targets.ts';
 import { word } from '../support/http2_peer.ts';
-import { outputRequest, testPaths, threeResponses } from '../support/interop_kinds.ts';
+import { paths } from '../support/kinds.ts';
+import { scriptPaths, scriptRequest, threeReplies } from '../support/script.ts';
 import { type Shape, shapesOf } from '../pod/payloads.ts';
 import {
   bomb,
@@ -47,12 +48,11 @@ export interface Row {
   attack: (hostile: Hostile) => Promise<void>;
 }
 
-const test = '/grpc.testing.TestService/';
-const unknown = `${test}UnimplementedCall`;
+const unknown = '/echo.Script/Nope';
 const health = '/grpc.health.v1.Health/';
 const holdMs = 3000;
-const unaryCall = { path: testPaths.unary, requestStream: false };
-const output = { path: `${test}StreamingOutputCall`, requestStream: false };
+const unaryCall = { path: scriptPaths.unary, requestStream: false };
+const output = { path: scriptPaths.serverStream, requestStream: false };
 const reflection = {
   path: '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
   requestStream: true,
@@ -90,7 +90,7 @@ function flood(
 }
 
 /** Frames on an open client stream, repeated. */
-function onOpenCall(again: Buffer, path: string = testPaths.clientStream): Stream {
+function onOpenCall(again: Buffer, path: string = scriptPaths.clientStream): Stream {
   return { first: headers(1, callOf(path)), again: () => again };
 }
 
@@ -107,24 +107,24 @@ function onNewCalls(frames: (id: number) => Buffer[]): Stream {
   };
 }
 
-const open = headers(1, callOf(testPaths.clientStream)).subarray(9);
+const open = headers(1, callOf(scriptPaths.clientStream)).subarray(9);
 
 /** All rows; those of the first table come first. */
 export const rows: readonly Row[] = [
   {
     name: 'unary-1',
-    what: '1 connection, 1,000 UnaryCall at once',
-    attack: burst(1, { path: testPaths.unary, count: 1000, body: nothing }),
+    what: '1 connection, 1,000 unary calls at once',
+    attack: burst(1, { path: scriptPaths.unary, count: 1000, body: nothing }),
   },
   {
     name: 'unary-8',
-    what: '8 connections, 1,000 UnaryCall each at once',
-    attack: burst(8, { path: testPaths.unary, count: 1000, body: nothing }),
+    what: '8 connections, 1,000 unary calls each at once',
+    attack: burst(8, { path: scriptPaths.unary, count: 1000, body: nothing }),
   },
   {
     name: 'unary-40',
-    what: '40 connections, 1,000 UnaryCall each at once',
-    attack: burst(40, { path: testPaths.unary, count: 1000, body: nothing }),
+    what: '40 connections, 1,000 unary calls each at once',
+    attack: burst(40, { path: scriptPaths.unary, count: 1000, body: nothing }),
   },
   {
     name: 'unknown-40',
@@ -134,7 +134,7 @@ export const rows: readonly Row[] = [
   {
     name: 'groups',
     what: '4.1 kB of gzip that inflates to empty unknown groups, 4 calls at a time',
-    attack: flood(() => [{ block: callOf(testPaths.unary, zipped), body: groups() }], {
+    attack: flood(() => [{ block: callOf(scriptPaths.unary, zipped), body: groups() }], {
       connections: 1,
       streams: 4,
     }),
@@ -151,7 +151,9 @@ export const rows: readonly Row[] = [
     name: 'web-json',
     what: 'JSON with 9,000 values, 4 calls on each of 40 connections',
     attack: flood(
-      () => [{ block: callOf(testPaths.unary, { 'content-type': json }), body: jsonValues(9000) }],
+      () => [
+        { block: callOf(scriptPaths.unary, { 'content-type': json }), body: jsonValues(9000) },
+      ],
       { connections: 40, streams: 4 },
     ),
   },
@@ -161,7 +163,7 @@ export const rows: readonly Row[] = [
     isZipped: true,
     // Compressed in the attacking process only.
     attack: (hostile) =>
-      burst(1, { path: testPaths.unary, count: 60, body: groups(), fields: zipped })(hostile),
+      burst(1, { path: scriptPaths.unary, count: 60, body: groups(), fields: zipped })(hostile),
   },
   {
     name: 'empty-messages',
@@ -176,17 +178,17 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-messages-frames',
     what: 'the same in one stream, each in a frame of its own',
-    attack: pour(1, singly(`${test}StreamingInputCall`)),
+    attack: pour(1, singly(scriptPaths.clientStream)),
   },
   {
     name: 'empty-messages-bidi',
     what: 'the same in a bidi call of 8 connections each, every one answered',
-    attack: pour(8, singly(testPaths.bidi)),
+    attack: pour(8, singly(scriptPaths.bidi)),
   },
   {
     name: 'idle-bidi',
     what: '10,000 idle bidi calls for 5 s',
-    attack: hold(10, { path: testPaths.bidi, count: 1000 }, 5 / 3),
+    attack: hold(10, { path: scriptPaths.bidi, count: 1000 }, 5 / 3),
   },
   {
     name: 'echo',
@@ -212,14 +214,14 @@ export const rows: readonly Row[] = [
   },
   {
     name: 'unary-flood',
-    what: 'UnaryCall on 40 connections, 250 at a time',
-    attack: flood(() => shapes([testPaths.unary])),
+    what: 'unary calls on 40 connections, 250 at a time',
+    attack: flood(() => shapes([scriptPaths.unary])),
   },
   {
     name: 'unary-methods',
     what: 'four unary methods on 40 connections, 250 at a time',
     attack: flood(() =>
-      shapes([testPaths.unary, `${test}EmptyCall`, `${test}CacheableUnaryCall`, `${health}Check`]),
+      shapes([scriptPaths.unary, paths.unary, '/echo.Ping/Ping', `${health}Check`]),
     ),
   },
   {
@@ -245,7 +247,7 @@ export const rows: readonly Row[] = [
   ...[10, 100, 1000].map((ratio): Row => ({
     name: `bomb-${ratio}`,
     what: `gzip of 4 MiB, 1:${ratio}, on 8 connections`,
-    attack: flood(() => [{ block: callOf(testPaths.unary, zipped), body: bomb(ratio) }], {
+    attack: flood(() => [{ block: callOf(scriptPaths.unary, zipped), body: bomb(ratio) }], {
       connections: 8,
       streams: 100,
     }),
@@ -287,7 +289,7 @@ export const rows: readonly Row[] = [
     isZipped: true,
     attack: flood(
       () => {
-        const block = callOf(`${test}UnaryCall`, { 'grpc-accept-encoding': 'gzip' });
+        const block = callOf(scriptPaths.unary, { 'grpc-accept-encoding': 'gzip' });
         return [{ block, body: compressedResponse(4 * MiB - 1024) }];
       },
       { connections: 8, streams: 10 },
@@ -296,17 +298,13 @@ export const rows: readonly Row[] = [
   {
     name: 'status',
     what: 'statuses of 4 MiB on 8 connections',
-    attack: flood(
-      () => shapesOf({ path: `${test}UnaryCall`, requestStream: false }, 'a status of 4 MiB'),
-      { connections: 8, streams: 100 },
-    ),
+    attack: flood(() => shapesOf(unaryCall, 'a status of 4 MiB'), { connections: 8, streams: 100 }),
   },
   {
     name: 'kept-requests',
-    what: 'HalfDuplexCall with 500 zipped requests of 4 MiB on 1 × 10 calls',
+    what: 'Echo/ClientStream with 500 zipped requests of 4 MiB on 1 × 10 calls',
     attack: flood(
-      () =>
-        shapesOf({ path: `${test}HalfDuplexCall`, requestStream: true }, 'requests that are kept'),
+      () => shapesOf({ path: paths.clientStream, requestStream: true }, 'requests that are kept'),
       { connections: 1, streams: 10 },
     ),
   },
@@ -317,10 +315,10 @@ export const rows: readonly Row[] = [
   },
   {
     name: 'pauses',
-    what: '9,000 StreamingOutputCall, whose pauses end together',
+    what: '9,000 server streams, whose pauses end together',
     attack: hold(
       9,
-      { path: testPaths.serverStream, count: 1000, body: outputRequest(threeResponses(3000)) },
+      { path: scriptPaths.serverStream, count: 1000, body: scriptRequest(threeReplies(3000)) },
       5 / 3,
     ),
   },
@@ -328,7 +326,7 @@ export const rows: readonly Row[] = [
     name: 'deadlines',
     what: '9,000 calls whose deadlines come together',
     attack: hold(9, {
-      path: testPaths.clientStream,
+      path: scriptPaths.clientStream,
       count: 1000,
       fields: { 'grpc-timeout': '2S' },
     }),
@@ -409,10 +407,10 @@ export const rows: readonly Row[] = [
 ];
 
 function emptyMessages(): Shape[] {
-  return [{ block: callOf(`${test}StreamingInputCall`), body: Buffer.alloc(64 * MiB) }];
+  return [{ block: callOf(scriptPaths.clientStream), body: Buffer.alloc(64 * MiB) }];
 }
 
-/** UnaryCall's message for each path: fields that the others do not know are skipped. */
+/** The message of a unary call for each path: fields that the others do not know are skipped. */
 function shapes(all: readonly string[]): Shape[] {
   return all.map((path) => ({ block: callOf(path), body: echoed(10) }));
 }
@@ -420,7 +418,7 @@ function shapes(all: readonly string[]): Shape[] {
 /** Adds a field of 4 kB to the table once, and then references it as often as a block allows. */
 function hpackBomb(round: number): Buffer {
   const [streamId, size] = [2 * round + 1, 16_000];
-  const first = Buffer.concat([callOf(testPaths.unary), insert('x', 'x'.repeat(4000))]);
+  const first = Buffer.concat([callOf(scriptPaths.unary), insert('x', 'x'.repeat(4000))]);
   const flags = Flag.END_STREAM;
   return Buffer.concat([
     frameBytes('HEADERS', first, { streamId, flags }),
@@ -445,7 +443,7 @@ const minOfMost = 0.75;
 
 /** Repeats calls at once, whatever the result of the previous one. */
 async function echo(hostile: Hostile): Promise<void> {
-  const call = { path: testPaths.unary, body: echoed(4_000_000) };
+  const call = { path: scriptPaths.unary, body: echoed(4_000_000) };
   const oks: number[] = [];
   const rates: number[] = [];
   const notes: string[] = [];
@@ -501,14 +499,19 @@ const holders = { connections: 10, streams: 101 };
 async function upload(hostile: Hostile): Promise<void> {
   const lines = await hostile.connect(holders.connections);
   const body = partOf(64 * 1024);
-  const bytes = calls({ path: testPaths.clientStream, count: holders.streams, body, ends: false });
+  const bytes = calls({
+    path: scriptPaths.clientStream,
+    count: holders.streams,
+    body,
+    ends: false,
+  });
   for (const { socket } of lines) socket.write(bytes);
   await until(() => lines.every(({ socket }) => socket.writableLength === 0), holdMs);
   await sleep(1000);
   const session = await dialSession(`127.0.0.1:${hostile.port}`);
   const statuses: string[] = [];
   for (let i = 0; i < 3; i++) {
-    const call = { path: testPaths.unary, body: echoed(3 * MiB) };
+    const call = { path: scriptPaths.unary, body: echoed(3 * MiB) };
     statuses.push(await unary(session, call));
   }
   session.destroy();

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { paths } from '../support/kinds.ts';
 import { frame, packed } from '../support/raw_client.ts';
+import { scriptPaths } from '../support/script.ts';
 import { greeting } from '../http2_attacks/greeting.ts';
 import { compressedResponse, calls, groups, MiB, nothing, responses, times } from './bytes.ts';
 import { wideOpen } from './hostile.ts';
@@ -21,7 +22,6 @@ interface Worst {
   out: number;
 }
 
-const interop = '/grpc.testing.TestService/';
 const reflection = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
 const whole: Omit<Input, 'connections'> = {
   path: reflection,
@@ -50,11 +50,11 @@ function many(
   return { bytes: calls({ path, count, body, fields }), calls: count };
 }
 
-/** A UnaryCall request that fails with a message of so many U+0001. */
+/** A request that fails with a message of so many U+0001. */
 function failing(length: number): Buffer {
   const text = Buffer.alloc(length, 1);
   const status = Buffer.concat([Buffer.from([8, 2, 0x12, ...varint(length)]), text]);
-  return frame(Buffer.concat([Buffer.from([0x3a, ...varint(status.length)]), status]));
+  return frame(Buffer.concat([Buffer.from([0x1a, ...varint(status.length)]), status]));
 }
 
 function varint(value: number): number[] {
@@ -83,7 +83,7 @@ const worst: readonly Worst[] = [
   },
   {
     what: 'empty messages, each inflated',
-    ...many(`${interop}StreamingInputCall`, 4, times(500, packed(gzipSync(''))), zipped),
+    ...many(scriptPaths.clientStream, 4, times(500, packed(gzipSync(''))), zipped),
     // 150 units for 25 bytes.
     work: [6, 8],
     out: 0.1,
@@ -96,38 +96,34 @@ const worst: readonly Worst[] = [
   },
   {
     what: 'calls of a method that nobody serves',
-    ...many(`${interop}UnimplementedCall`, 1000, nothing),
+    ...many('/echo.Script/Nope', 1000, nothing),
     // 250 units for the 28 bytes of a call that ends with a status.
     work: [8, 10],
     out: 6,
   },
   {
     what: 'statuses of characters that are escaped',
-    ...many(`${interop}UnaryCall`, 60, failing(4096)),
+    ...many(scriptPaths.unary, 60, failing(4096)),
     work: [0.05, 1],
     out: 2,
   },
   {
     what: 'many small responses',
-    ...many(`${interop}StreamingOutputCall`, 20, responses(2000, 0)),
+    ...many(scriptPaths.serverStream, 20, responses(2000, 0)),
     // 16 units for two bytes.
     work: [6, 10],
     out: 6,
   },
   {
     what: 'questions for the largest descriptors',
-    ...many(
-      reflection,
-      2,
-      times(300, frame(Buffer.from('\x22\x18grpc.testing.TestService', 'latin1'))),
-    ),
-    // Copying 20 kB for 31 bytes.
-    work: [2, 6],
-    out: 800,
+    ...many(reflection, 2, times(300, frame(Buffer.from('\x22\x11google.rpc.Status', 'latin1')))),
+    // Copying 6 kB for 24 bytes.
+    work: [1, 4],
+    out: 400,
   },
   {
     what: 'responses that are compressed',
-    ...many(`${interop}UnaryCall`, 500, compressedResponse(1), { 'grpc-accept-encoding': 'gzip' }),
+    ...many(scriptPaths.unary, 500, compressedResponse(1), { 'grpc-accept-encoding': 'gzip' }),
     work: [4, 8],
     // The request ID of each response, too.
     out: 5,
@@ -169,7 +165,7 @@ const held: readonly { what: string; bytes: Buffer; calls?: number; hello?: Buff
   },
   {
     what: 'small responses that nobody reads',
-    ...many(`${interop}StreamingOutputCall`, 50, responses(2000, 0)),
+    ...many(scriptPaths.serverStream, 50, responses(2000, 0)),
   },
   {
     what: 'messages that have come in part',
@@ -183,7 +179,7 @@ const held: readonly { what: string; bytes: Buffer; calls?: number; hello?: Buff
   {
     what: 'responses that were read, of calls that wait for another request',
     bytes: calls({
-      path: `${interop}FullDuplexCall`,
+      path: scriptPaths.bidi,
       count: 16,
       body: responses(1, MiB),
       ends: false,

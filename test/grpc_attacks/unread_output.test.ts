@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SimpleRequest } from '../../src/gen/grpc/testing/messages.ts';
 import { Flag } from '../../src/engine/http2/frames.ts';
 import { eventually, serve } from '../support/harness.ts';
 import { block, field, insert } from '../hpack/blocks.ts';
 import { greeting, ids } from '../http2_attacks/attacker.ts';
 import { headers } from '../http2_attacks/targets.ts';
-import { frame } from '../support/raw_client.ts';
+import { echoedHeader } from '../echo/script.ts';
+import { scriptPaths, scriptRequest } from '../support/script.ts';
 import { dialSocket } from '../support/tls.ts';
 import { data } from './calls.ts';
 import { defaultLimits } from '../support/engine.ts';
@@ -18,18 +18,16 @@ const maxBufferedBytes = 2 * maxUnreadBytes;
 /** Few enough that their requests are not refused. */
 const wave = 100;
 /** A call that fails on request: nothing of its response waits for a window. */
-const body = frame(
-  SimpleRequest.encode(SimpleRequest.fromPartial({ responseStatus: { code: 2 } })).finish(),
-);
+const body = scriptRequest({ status: { code: 2 } });
 
 /** `:method: POST`, `:scheme: http`. */
 const begin = block(field(3), field(6));
 /** The first call adds its fields to the dynamic table; each of the next takes three bytes. */
 const first = block(
   begin,
-  insert(':path', '/grpc.testing.TestService/UnaryCall'),
+  insert(':path', scriptPaths.unary),
   insert('content-type', 'application/grpc'),
-  insert('x-grpc-test-echo-initial', '~'.repeat(3800)),
+  insert(echoedHeader, '~'.repeat(3800)),
 );
 const next = block(begin, field(64), field(63), field(62));
 

@@ -58,14 +58,15 @@ obey({ plain, tls }, () => {
   };
 });
 
-/** Keeps every request to the end, and reports that; at most 1 MiB. */
+/** Keeps every request to the end, and reports that; at most 1 MiB, and 2,000 requests. */
 async function keep(requests: AsyncIterable<EchoRequest>, retain: Call['retain']) {
   const kept: EchoRequest[] = [];
   let size = 0;
   for await (const request of requests) {
     kept.push(request);
     size += request.text.length;
-    if (size > 1024 * 1024) throw new ServerError(Status.RESOURCE_EXHAUSTED, 'Cannot keep more');
+    if (size > 1024 * 1024 || kept.length > 2000)
+      throw new ServerError(Status.RESOURCE_EXHAUSTED, 'Cannot keep more');
     retain?.(size);
   }
   return { requests: kept };

@@ -1,222 +1,59 @@
-import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
-import { loadServices } from '../../src/services.ts';
-import { methodsOf } from '../../src/transport/catalogue.ts';
-import { callOf } from '../http2_attacks/targets.ts';
-import { frame } from '../support/raw_client.ts';
-import { type Held, type Measured, startMeasured } from './held.ts';
-import { type Attacked, payloads, type Shape, shapesOf } from './payloads.ts';
-import { createTable } from './table.ts';
+import { loadConfig } from '../../src/config.ts';
+import { loadServices } from '../echo/services.ts';
+import { paths } from '../support/kinds.ts';
+import { scriptPaths } from '../support/script.ts';
+import {
+  large,
+  maxRatio,
+  measureCharges,
+  medium,
+  methodAt,
+  methodsToMeasure,
+  small,
+} from './charge.ts';
+import { baseEnv } from './pod.ts';
 
-/** `npm test` measures some cells; POD_MATRIX=all measures every method with each payload. */
-const isWhole = process.env['POD_MATRIX'] === 'all';
-/** Methods with this in their name are measured alone, with each payload. */
-const chosen = process.env['POD_METHOD'];
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
-
-const KiB = 1024;
-const MiB = 1024 * KiB;
-/** The maximum ratio of memory to charges. */
-const maxRatio = 2;
-/** The growth of an idle server between two measurements. */
-const noise = MiB / 2;
-/** The bytes of a body that has just begun. */
-const beginning = 60;
-/** The number of empty calls that are opened to measure one. */
-const emptyCalls = 500;
-
-/** The states of request bodies: just begun, half, complete without END_STREAM, or ended. */
-const states = {
-  begun: { ends: false, reads: 'none' },
-  half: { ends: false, reads: 'none' },
-  whole: { ends: false, reads: 'none' },
-  unread: { ends: true, reads: 'none' },
-  'not read': { ends: true, reads: 'nothing' },
-} as const;
-type State = keyof typeof states;
-
-/**
- * Messages of about so many bytes, and the number of calls: one that needs admission, one that does not, and a small
- * one.
- */
-const large = { size: MiB - KiB, calls: 8 };
-const medium = { size: 60 * KiB, calls: 100 };
-const small = { size: 800, calls: 3000 };
-type Amount = Partial<typeof large> & { calls: number };
-
-interface Method extends Attacked {
-  type: string;
-}
-
-/** What is sent, and in which state it stops. */
-interface Cell extends Amount {
-  method: Method;
-  payload: string;
-  state: State;
-}
-
-const services = await loadServices({ interop: true, loadReports: false });
-const methods = methodsOf(services).map(({ path, type }): Method => {
-  return { path, type, requestStream: type === 'client_stream' || type === 'bidi_stream' };
-});
+const settings = { GREETER_LOAD_REPORTS: 'on' };
+const config = loadConfig({ flags: {}, env: { ...baseEnv(), ...settings } });
+const methods = methodsToMeasure(await loadServices(config));
+const unary = methodAt(methods, scriptPaths.unary);
+const output = methodAt(methods, scriptPaths.serverStream);
+const input = methodAt(methods, scriptPaths.clientStream);
+const bidi = methodAt(methods, scriptPaths.bidi);
+const keeping = methodAt(methods, paths.clientStream);
+const reflection = methodAt(methods, '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
 
 test(`memory is at most ${maxRatio} bytes for each byte that is charged`, { skip }, async (t) => {
-  await using server = await startMeasured({ GREETER_INTEROP: 'on' });
-  const measure = createMeasurement(server);
-  const table = createTable('MiB charged → MiB taken');
-  const failures: string[] = [];
-  for (const cell of isWhole || chosen !== undefined ? allCells() : someCells()) {
-    const { charged, taken } = await measure(cell);
-    const { method, payload, state, size = 0 } = cell;
-    const [row, column] = [`${method.path} ${state}`, `${payload}${sizeName(size)}`];
-    const told = `${(charged / MiB).toFixed(2)} → ${(taken / MiB).toFixed(2)}`;
-    table.set(row, column, told);
-    if (isTooMuch({ charged, taken })) failures.push(`${row}, ${column}: ${told}`);
-  }
-  for (const line of table.lines()) t.diagnostic(line);
-  assert.deepEqual(failures, []);
+  await measureCharges(t, {
+    env: settings,
+    methods,
+    // Some of each kind that once exceeded the charges.
+    some: [
+      { method: unary, payload: 'plain', state: 'begun', ...small },
+      { method: unary, payload: 'plain', state: 'unread', ...small },
+      { method: bidi, payload: 'plain', state: 'half', ...small },
+      { method: bidi, payload: 'gzip', state: 'whole', ...medium },
+      { method: input, payload: 'plain', state: 'whole', ...medium },
+      { method: input, payload: 'repeated field', state: 'whole', ...medium },
+      { method: reflection, payload: 'plain', state: 'whole', ...large },
+      { method: keeping, payload: 'plain', state: 'whole', ...medium },
+      { method: bidi, payload: 'a status behind a response', state: 'unread', calls: 1000 },
+      { method: bidi, payload: 'metadata', state: 'whole', calls: 300 },
+    ],
+    lines: [
+      { method: unary, payload: 'a status of 4 MiB', state: 'unread', calls: 4 },
+      { method: unary, payload: 'responses of 4 MiB', state: 'unread', calls: 4 },
+      { method: unary, payload: 'responses of 4 MiB', state: 'not read', calls: 6 },
+      { method: output, payload: 'responses of 4 MiB', state: 'unread', calls: 4 },
+      { method: output, payload: 'responses of 4 MiB', state: 'not read', calls: 6 },
+      { method: bidi, payload: 'a status behind a response', state: 'unread', calls: 1000 },
+      { method: keeping, payload: 'requests that are kept', state: 'whole', calls: 4 },
+      { method: unary, payload: 'metadata that is returned', state: 'unread', calls: 1000 },
+      { method: unary, payload: 'metadata that is returned', state: 'not read', calls: 2000 },
+      { method: reflection, payload: 'questions', state: 'unread', calls: 100 },
+    ],
+  });
 });
-
-function sizeName(size: number): string {
-  if (size === 0) return '';
-  return size < KiB ? ` ${size} B` : ` ${Math.round(size / KiB)} KiB`;
-}
-
-function isTooMuch({ charged, taken }: Taken): boolean {
-  return taken > maxRatio * Math.max(0, charged) + noise;
-}
-
-/** Some cells of each kind that once exceeded the charges. */
-function someCells(): Cell[] {
-  const unary = find('/grpc.testing.TestService/UnaryCall');
-  const input = find('/grpc.testing.TestService/StreamingInputCall');
-  const duplex = find('/grpc.testing.TestService/FullDuplexCall');
-  const halfDuplex = find('/grpc.testing.TestService/HalfDuplexCall');
-  const reflection = find('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
-  return [
-    { method: unary, payload: 'plain', state: 'begun', ...small },
-    { method: unary, payload: 'plain', state: 'unread', ...small },
-    { method: duplex, payload: 'plain', state: 'half', ...small },
-    { method: duplex, payload: 'gzip', state: 'whole', ...medium },
-    { method: input, payload: 'plain', state: 'whole', ...medium },
-    { method: input, payload: 'repeated field', state: 'whole', ...medium },
-    { method: reflection, payload: 'plain', state: 'whole', ...large },
-    { method: halfDuplex, payload: 'plain', state: 'whole', ...medium },
-    { method: duplex, payload: 'a status behind a response', state: 'unread', calls: 1000 },
-    { method: duplex, payload: 'metadata', state: 'whole', calls: 300 },
-  ];
-}
-
-function find(path: string): Method {
-  return methods.find((method) => method.path === path) ?? assert.fail(`nobody serves ${path}`);
-}
-
-/** Additional payloads of single methods. */
-const lines: readonly [path: string, payload: string, state: State, calls: number][] = [
-  ['/grpc.testing.TestService/UnaryCall', 'a status of 4 MiB', 'unread', 4],
-  ['/grpc.testing.TestService/UnaryCall', 'responses of 4 MiB', 'unread', 4],
-  ['/grpc.testing.TestService/UnaryCall', 'responses of 4 MiB', 'not read', 6],
-  ['/grpc.testing.TestService/StreamingOutputCall', 'responses of 4 MiB', 'unread', 4],
-  ['/grpc.testing.TestService/StreamingOutputCall', 'responses of 4 MiB', 'not read', 6],
-  ['/grpc.testing.TestService/FullDuplexCall', 'a status behind a response', 'unread', 1000],
-  ['/grpc.testing.TestService/HalfDuplexCall', 'requests that are kept', 'whole', 4],
-  ['/grpc.testing.TestService/EmptyCall', 'metadata that is echoed', 'unread', 1000],
-  ['/grpc.testing.TestService/EmptyCall', 'metadata that is echoed', 'not read', 2000],
-  ['/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', 'questions', 'unread', 100],
-];
-
-/** What does not depend on the method is measured with one method of each kind. */
-function allCells(): Cell[] {
-  const kinds = new Set<string>();
-  const cells = methods
-    .filter(({ path }) => path.includes(chosen ?? ''))
-    .flatMap((method): Cell[] => {
-      const isFirst = !kinds.has(method.type);
-      kinds.add(method.type);
-      const ends: State[] = method.requestStream ? ['whole', 'unread'] : ['unread'];
-      const of = (payload: string, state: State, amount: Amount) => ({
-        method,
-        payload,
-        state,
-        ...amount,
-      });
-      const parts = [large, medium, small].flatMap((amount) => [
-        of('plain', 'begun', amount),
-        of('plain', 'half', amount),
-        ...(method.requestStream ? [] : [of('plain', 'whole', amount)]),
-      ]);
-      return [
-        ...(isFirst ? [...parts, of('metadata', 'whole', { calls: 300 })] : []),
-        ...(isFirst ? [of('plain', 'unread', large)] : []),
-        ...ends.flatMap((state) => [of('plain', state, medium), of('plain', state, small)]),
-        ...payloads
-          .filter((payload) => payload !== 'plain' && payload !== 'metadata')
-          .flatMap((payload) => ends.map((state) => of(payload, state, medium))),
-        of('metadata', 'unread', { calls: 300 }),
-      ];
-    });
-  const more = lines
-    .filter(([path]) => path.includes(chosen ?? ''))
-    .map(([path, payload, state, calls]) => ({ method: find(path), payload, state, calls }));
-  return [...cells, ...more];
-}
-
-/** The memory beyond that of as many empty calls. */
-interface Taken {
-  charged: number;
-  taken: number;
-}
-
-/** Measures a cell, and repeats the measurement if it exceeds the limit, as caches may have been filled. */
-function createMeasurement(server: Measured): (cell: Cell) => Promise<Taken> {
-  let idle: Held | undefined;
-  let empty = new Map<string, Taken>();
-  return async (cell) => {
-    const first = await measure(cell);
-    if (!isTooMuch(first)) return first;
-    idle = undefined;
-    empty = new Map();
-    return measure(cell);
-  };
-
-  async function measure(cell: Cell): Promise<Taken> {
-    const { method, payload, state, size, calls } = cell;
-    idle ??= await server.idle();
-    const one = await ofEmptyCall(cell, idle);
-    const shapes = shapesOf(method, payload, size).map((shape) => cut(shape, state));
-    const { memory, charged, streams } = await server.holds({ shapes, calls, ...states[state] });
-    return {
-      charged: charged - idle.charged - streams * one.charged,
-      taken: memory - idle.memory - streams * one.taken,
-    };
-  }
-
-  /** Nothing is subtracted if no call stays open, as when responses are not read. */
-  async function ofEmptyCall({ method, state, calls }: Cell, idle: Held): Promise<Taken> {
-    const many = Math.max(emptyCalls, calls);
-    const key = `${method.path} ${state} ${many}`;
-    const known = empty.get(key);
-    if (known) return known;
-    const isPart = state === 'half' || state === 'begun';
-    const body = isPart ? Buffer.alloc(0) : frame(Buffer.alloc(0));
-    const shapes = [{ block: callOf(method.path), body }];
-    const { memory, charged, streams } = await server.holds({
-      shapes,
-      calls: many,
-      ...states[state],
-    });
-    const made = {
-      charged: (charged - idle.charged) / Math.max(1, streams),
-      taken: (memory - idle.memory) / Math.max(1, streams),
-    };
-    empty.set(key, streams === 0 ? { charged: 0, taken: 0 } : made);
-    return streams === 0 ? { charged: 0, taken: 0 } : made;
-  }
-}
-
-function cut(shape: Shape, state: State): Shape {
-  const { body } = shape;
-  if (state === 'begun') return { ...shape, body: body.subarray(0, beginning) };
-  return state === 'half' ? { ...shape, body: body.subarray(0, body.length / 2) } : shape;
-}

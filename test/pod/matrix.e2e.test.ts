@@ -1,158 +1,41 @@
-import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
+import { loadConfig } from '../../src/config.ts';
 import { HealthDefinition } from '../../src/gen/grpc/health/v1/health.ts';
+import { OpenRcaServiceDefinition } from '../../src/gen/xds/service/orca/v3/orca.ts';
 import { loadServices } from '../../src/services.ts';
 import { methodsOf } from '../../src/transport/catalogue.ts';
 import { pathsOf } from '../../src/transport/paths.ts';
-import { attack, peakCell } from './attack.ts';
-import { type Load, startLoad } from './load.ts';
-import type { Flood } from './orders.ts';
-import { type Attacked, payloads } from './payloads.ts';
-import { type Pod, podMiB, startPod } from './pod.ts';
-import { createTable, type Table } from './table.ts';
+import { echoServices } from '../echo/echo.ts';
+import { attackMethods, type Method } from './matrix.ts';
+import { baseEnv, podMiB } from './pod.ts';
 
-/**
- * `npm test` attacks one method from forty connections, with the payloads that take most memory; POD_MATRIX=all
- * attacks every method with each payload, also from one connection.
- */
-const isWhole = process.env['POD_MATRIX'] === 'all';
-/** It responds with the request, whichever field that was in. */
-const theOne = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
-/** Methods with this in their name are attacked alone. */
-const isChosen = process.env['POD_METHOD'] !== undefined;
-const chosen = process.env['POD_METHOD'] ?? (isWhole ? '' : theOne);
-/** Prints for each case what was sent, and the result. */
-const isVerbose = process.env['POD_VERBOSE'] === '1';
 const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
-/** The number of open calls: with forty connections, the default limit of a server. */
-const crowds = [
-  { connections: 1, streams: 1000 },
-  { connections: 40, streams: 250 },
-].slice(isWhole ? 0 : 1);
-/** A case ends after so many calls, or so many milliseconds, plus some for each method. */
-const most = { calls: 4000, time: 200, more: 60 };
-/** Open calls on each of forty connections with 15 KiB of metadata each: the byte limit. */
-const maxWithMetadata = 60;
-
-interface Method extends Attacked {
-  name: string;
-  port: 'main' | 'health';
-  /** True if the service must be enabled. */
-  isExtra: boolean;
-  /** Methods of one kind are attacked together. */
-  kind: string;
-}
-
-const [base, whole] = await Promise.all(
-  [false, true].map(async (interop) =>
-    methodsOf(await loadServices({ interop, loadReports: false })),
-  ),
-);
-const all = (whole ?? []).map(({ path, type }): Method => {
-  const requestStream = type === 'client_stream' || type === 'bidi_stream';
-  const isExtra = !base?.some((method) => method.path === path);
+const product = await loadServices(loadConfig({ flags: {}, env: baseEnv() }));
+const methods: readonly Method[] = [
+  ...methodsOf(product).map(({ path, type }) => method(path, isRequestStream(type), type)),
   // Methods that respond with any requested size are attacked one by one.
-  const kind = isExtra ? path : type;
-  return { name: path, path, requestStream, port: 'main', isExtra, kind };
-});
-const health = pathsOf(HealthDefinition).map((path): Method => ({
-  name: `${path} (health port)`,
-  path,
-  requestStream: false,
-  port: 'health',
-  isExtra: false,
-  kind: 'health',
-}));
-const unserved: Method = {
-  name: 'a method that nobody serves',
-  path: '/grpc.testing.TestService/UnimplementedCall',
-  requestStream: false,
-  port: 'main',
-  isExtra: false,
-  kind: 'unserved',
-};
-const rows = Map.groupBy(
-  [...all, ...health, unserved].filter(({ name }) => name.includes(chosen)),
-  ({ kind }) => kind,
-);
-
-/** The payload, and how much of the responses is read, by column. */
-const columns = payloads.flatMap((payload): readonly Column[] => {
-  if (payload !== 'plain') return [{ name: payload, payload, reads: 'half', isPatient: true }];
-  return [
-    { name: 'plain', payload, reads: 'all', isPatient: true },
-    { name: 'unread', payload, reads: 'none', isPatient: false },
-  ];
-});
-
-interface Column extends Pick<Flood, 'payload' | 'reads'> {
-  name: string;
-  /** True if some bodies are completed before others begin. */
-  isPatient: boolean;
-}
-
-/** The payloads of `npm test`. */
-const quick = new Set(['gzip', 'invalid UTF-8']);
-const played = columns.filter(({ name }) => isWhole || isChosen || quick.has(name));
+  ...methodsOf(echoServices()).map(({ path, type }) => method(path, isRequestStream(type), path)),
+  ...pathsOf(HealthDefinition).map((path): Method => ({
+    ...method(path, false, 'health'),
+    name: `${path} (health port)`,
+    port: 'health',
+  })),
+  // Load reports are off.
+  ...pathsOf(OpenRcaServiceDefinition).map((path) => ({
+    ...method(path, false, 'unserved'),
+    name: 'a method that nobody serves',
+  })),
+];
 
 test(`${podMiB} MiB are enough for every payload to every method`, { skip }, async (t) => {
-  using load = startLoad();
-  const peaks = createTable('MiB at most, 1/40 connections');
-  const slowest = createTable('slowest probe, ms');
-  for (const [kind, methods] of rows) {
-    const names = methods.map(({ name }) => name).join(', ');
-    const name = methods.length === 1 ? names : `${methods.length} of ${kind}`;
-    if (name !== names) t.diagnostic(`${name}: ${names}`);
-    await t.test(name, (t) => attackRow(t, { name, methods }, { load, peaks, slowest }));
-  }
-  for (const line of [...peaks.lines(), ...slowest.lines()]) t.diagnostic(line);
+  await attackMethods(t, methods, {});
 });
 
-interface Shared {
-  load: Load;
-  peaks: Table;
-  slowest: Table;
+function method(path: string, requestStream: boolean, kind: string): Method {
+  return { name: path, path, requestStream, port: 'main', kind };
 }
 
-/** Sends every payload, from each number of connections; a pod that is dead is replaced. */
-async function attackRow(
-  t: TestContext,
-  row: { name: string; methods: readonly Method[] },
-  { load, peaks, slowest }: Shared,
-) {
-  const { methods } = row;
-  const env = methods.some(({ isExtra }) => isExtra) ? { GREETER_INTEROP: 'on' } : {};
-  const time = most.time + most.more * (methods.length - 1);
-  const failures: string[] = [];
-  let pod: Pod | undefined;
-  try {
-    for (const { name, isPatient, ...column } of played) {
-      const cells: string[] = [];
-      const times: number[] = [];
-      for (const crowd of crowds) {
-        pod ??= await startPod({ env });
-        const port = pod.ports[methods[0]?.port ?? 'main'];
-        const uploads = isPatient ? Math.ceil(4 / crowd.connections) : Infinity;
-        const { calls } = most;
-        const what = { methods, uploads, ...crowd, ...column, calls, time };
-        if (name === 'metadata' && crowd.connections > 1) what.streams = maxWithMetadata;
-        const outcome = await attack({ pod, load }, { do: 'flood', port, ...what });
-        cells.push(peakCell(pod, outcome));
-        times.push(Math.round(outcome.ordeal.slowest));
-        failures.push(...outcome.wrong.map((each) => `${name}, ${crowd.connections}: ${each}`));
-        if (isVerbose) t.diagnostic(`${name}, ${crowd.connections}: ${outcome.summary}`);
-        if (!pod.isAlive()) {
-          await pod[Symbol.asyncDispose]();
-          pod = undefined;
-        }
-      }
-      peaks.set(row.name, name, cells.join('/'));
-      slowest.set(row.name, name, times.join('/'));
-    }
-    if (pod?.isConfined === false) t.diagnostic('no cgroup: the process was measured');
-  } finally {
-    await pod?.[Symbol.asyncDispose]();
-  }
-  assert.deepEqual(failures, []);
+function isRequestStream(type: string): boolean {
+  return type === 'client_stream' || type === 'bidi_stream';
 }

@@ -1,21 +1,16 @@
-import {
-  createFileRegistry,
-  type DescField,
-  type DescMessage,
-  fromBinary,
-  ScalarType,
-} from '@bufbuild/protobuf';
+import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import { hash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { descriptorSet } from '../../src/gen/descriptor_set.ts';
 import { ServerReflectionRequest } from '../../src/gen/grpc/reflection/v1/reflection.ts';
-import { StreamingOutputCallRequest, SimpleRequest } from '../../src/gen/grpc/testing/messages.ts';
 import { OrcaLoadReportRequest } from '../../src/gen/xds/service/orca/v3/orca.ts';
 import { field, insert, plain } from '../hpack/blocks.ts';
 import { callOf } from '../http2_attacks/targets.ts';
+import { allDescriptors } from '../echo/descriptors.ts';
+import { EchoRequest, ScriptRequest } from '../echo/gen/echo.ts';
+import { echoedHeader } from '../echo/script.ts';
 import { frame, packed } from '../support/raw_client.ts';
+import { reply, scriptRequest } from '../support/script.ts';
 
 /** A call of an attacker. */
 export interface Shape {
@@ -32,6 +27,8 @@ export interface Attacked {
   path: string;
   /** True for a request stream. */
   requestStream: boolean;
+  /** Its own payloads, by name. */
+  shapes?: Readonly<Record<string, readonly Shape[]>>;
 }
 
 /** Messages of a type, each of about so many bytes. */
@@ -39,7 +36,7 @@ type Body = (type: DescMessage, size: number) => readonly Uint8Array[];
 
 const MiB = 1024 * 1024;
 /** Almost the maximum size, with room for the envelope. */
-const most = 4 * MiB - 1024;
+export const most = 4 * MiB - 1024;
 /** The messages of one call of a request stream. */
 const messages = 8;
 /** The maximum number of shapes of a kind, which differ in the field that they fill. */
@@ -59,12 +56,12 @@ const bodies = {
 /** The payloads that every method gets. */
 export const payloads = [...Object.keys(bodies), 'metadata'];
 
-const registry = createFileRegistry(
-  fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, 'base64')),
-);
+const registry = allDescriptors();
 
 /** The shapes of a payload for a method, with messages of about so many bytes; calls use them in turn. */
 export function shapesOf(method: Attacked, payload: string, size = most): readonly Shape[] {
+  const own = method.shapes?.[payload];
+  if (own) return own;
   const special = specials[payload];
   if (special) return special(method.path);
   if (payload === 'metadata') return metadata(method.path);
@@ -85,7 +82,8 @@ export function shapesOf(method: Attacked, payload: string, size = most): readon
   return payload === 'gzip' ? few : [...few, ...few, ...all.slice(0, 1).map(whole)];
 }
 
-const zipped = { 'grpc-encoding': 'gzip' };
+/** The header field of calls with compressed messages. */
+export const zipped = { 'grpc-encoding': 'gzip' };
 const zippedBoth = { ...zipped, 'grpc-accept-encoding': 'gzip' };
 
 function requestType(path: string): DescMessage {
@@ -97,20 +95,21 @@ function requestType(path: string): DescMessage {
 
 const zips = new Map<string, Buffer>();
 
-/** Cached, as many methods get the same message. */
-function zip(message: Buffer): Buffer {
+/** A compressed message with its prefix. Cached, as many methods get the same message. */
+export function zip(message: Buffer): Buffer {
   const key = hash('sha1', message);
   const done = zips.get(key) ?? packed(gzipSync(message));
   zips.set(key, done);
   return done;
 }
 
-function repeat(bytes: Buffer, count: number): Buffer {
+/** Repeats bytes. */
+export function repeat(bytes: Buffer, count: number): Buffer {
   return Buffer.concat(Array.from({ length: count }, () => bytes));
 }
 
 /** A nested field with these numbers, from the outermost message in. */
-function at(path: readonly number[], bytes: Uint8Array): Uint8Array {
+export function at(path: readonly number[], bytes: Uint8Array): Uint8Array {
   return path.reduceRight(
     (inner, number) =>
       new BinaryWriter().tag(number, WireType.LengthDelimited).bytes(inner).finish(),
@@ -194,12 +193,8 @@ const maxIndexed = 4000;
 function metadata(path: string): Shape[] {
   const body = frame(Buffer.alloc(0));
   const tiny = Array.from({ length: 400 }, (_, i) => plain(i.toString(36), ''));
-  const echoed = {
-    'x-grpc-test-echo-initial': 'x'.repeat(6000),
-    'x-grpc-test-echo-trailing-bin': 'x'.repeat(6000),
-  };
   const fields: Record<string, string>[] = [
-    echoed,
+    { [echoedHeader]: 'x'.repeat(6000) },
     { 'x-one': 'x'.repeat(maxMetadata) },
     { 'x-many-bin': ','.repeat(maxMetadata) },
     { 'x-request-id': 'x'.repeat(maxMetadata) },
@@ -207,14 +202,8 @@ function metadata(path: string): Shape[] {
     { traceparent: 'x'.repeat(maxMetadata) },
     { ...zipped, 'grpc-accept-encoding': `a${' '.repeat(maxMetadata)}a` },
   ];
-  const indexed = (name: string): Shape => {
-    const entry = insert(name, 'x'.repeat(maxIndexed - name.length - 32));
-    const again = Array.from({ length: 3 }, () => field(firstIndex));
-    const block = Buffer.concat([callOf(path), ...again]);
-    return { block, first: Buffer.concat([callOf(path), entry]), body };
-  };
   return [
-    indexed('x-grpc-test-echo-initial'),
+    indexed(path, echoedHeader, 3),
     { block: Buffer.concat([callOf(path), ...tiny]), body },
     ...fields.map((each) => ({ block: callOf(path, each), body })),
   ];
@@ -223,20 +212,35 @@ function metadata(path: string): Shape[] {
 /** The index of the newest entry (RFC 7541 section 2.3.3). */
 const firstIndex = 62;
 
-/** The field number of response_status in requests of grpc.testing.TestService. */
-const responseStatus = 7;
+/** A call with a field of the dynamic table, as many times. */
+export function indexed(path: string, name: string, times: number): Shape {
+  const entry = insert(name, 'x'.repeat(maxIndexed - name.length - 32));
+  const again = Array.from({ length: times }, () => field(firstIndex));
+  return {
+    block: Buffer.concat([callOf(path), ...again]),
+    first: Buffer.concat([callOf(path), entry]),
+    body: frame(Buffer.alloc(0)),
+  };
+}
+
+/** Compressed requests whose status, the field with this number, has a message of 4 MiB. */
+export function statuses(path: string, number: number): Shape[] {
+  return [Buffer.from([0xff]), 'x', 'é', '\n'].map((text) => {
+    const [code, message] = [Buffer.from([1 << 3, 2]), at([2], Buffer.alloc(most, text))];
+    const body = zip(Buffer.from(at([number], Buffer.concat([code, message]))));
+    return { block: callOf(path, zipped), body };
+  });
+}
+
+/** The field number of the status in requests of echo.Script. */
+const statusField = 3;
 
 /** Additional payloads of single methods. */
 const specials: Record<string, (path: string) => readonly Shape[]> = {
-  'a status of 4 MiB': (path) =>
-    [Buffer.from([0xff]), 'x', 'é', '\n'].map((text) => {
-      const [code, message] = [Buffer.from([1 << 3, 2]), at([2], Buffer.alloc(most, text))];
-      const body = zip(Buffer.from(at([responseStatus], Buffer.concat([code, message]))));
-      return { block: callOf(path, zipped), body };
-    }),
+  'a status of 4 MiB': (path) => statuses(path, statusField),
 
   '4 MiB in JSON': (path) => {
-    const text = JSON.stringify({ payload: { body: 'A'.repeat(most) }, responseSize: most });
+    const text = JSON.stringify({ payload: 'A'.repeat(most), replies: [{ size: most }] });
     const block = callOf(path, { 'content-type': 'application/json' });
     return [
       { block, body: Buffer.from(text).subarray(0, most) },
@@ -245,11 +249,11 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
   },
 
   '4 MiB in gRPC-Web': (path) => {
-    const request = SimpleRequest.fromPartial({
-      payload: { body: Buffer.alloc(most - 100, 'x') },
-      responseSize: most,
+    const request = ScriptRequest.fromPartial({
+      payload: Buffer.alloc(most - 100, 'x'),
+      replies: [reply(most)],
     });
-    const message = Buffer.from(SimpleRequest.encode(request).finish());
+    const message = Buffer.from(ScriptRequest.encode(request).finish());
     const typed = { 'content-type': 'application/grpc-web+proto' };
     return [
       { block: callOf(path, typed), body: frame(message) },
@@ -259,18 +263,15 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
 
   'a status behind a response': (path) => {
     const requests = [
-      { responseParameters: [{ size: 1 }] },
-      { responseStatus: { code: 2, message: 'x'.repeat(4096) } },
-    ].map((request) => StreamingOutputCallRequest.fromPartial(request));
-    const messages = requests.map((each) => StreamingOutputCallRequest.encode(each).finish());
-    return [{ block: callOf(path), body: Buffer.concat(messages.map((each) => frame(each))) }];
+      { replies: [reply(1)] },
+      { status: { code: 2, message: 'x'.repeat(4096) } },
+    ].map((request) => scriptRequest(request));
+    return [{ block: callOf(path), body: Buffer.concat(requests) }];
   },
 
   'requests that are kept': (path) => {
-    const request = StreamingOutputCallRequest.fromPartial({
-      responseStatus: { message: 'x'.repeat(most) },
-    });
-    const message = zip(Buffer.from(StreamingOutputCallRequest.encode(request).finish()));
+    const request = EchoRequest.encode({ text: 'x'.repeat(most) });
+    const message = zip(Buffer.from(request.finish()));
     return [{ block: callOf(path, zipped), body: repeat(message, 500) }];
   },
 
@@ -280,7 +281,7 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
   },
 
   questions: (path) => {
-    const fileContainingSymbol = 'grpc.testing.TestService';
+    const fileContainingSymbol = 'xds.service.orca.v3.OpenRcaService';
     const request = ServerReflectionRequest.fromPartial({ fileContainingSymbol });
     const message = frame(ServerReflectionRequest.encode(request).finish());
     return [{ block: callOf(path), body: repeat(message, 1000) }];
@@ -294,22 +295,9 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
   },
 
   'responses of 4 MiB': (path) => {
-    const size = 4 * MiB - 64;
-    const requests = path.endsWith('UnaryCall')
-      ? SimpleRequest.encode(SimpleRequest.fromPartial({ responseSize: size }))
-      : StreamingOutputCallRequest.encode(
-          StreamingOutputCallRequest.fromPartial({
-            responseParameters: Array.from({ length: 16 }, () => ({ size })),
-          }),
-        );
-    return [{ block: callOf(path), body: frame(requests.finish()) }];
+    const replies = Array.from({ length: 16 }, () => reply(4 * MiB - 64));
+    return [{ block: callOf(path), body: scriptRequest({ replies }) }];
   },
 
-  'metadata that is echoed': (path) => {
-    const name = 'x-grpc-test-echo-initial';
-    const entry = insert(name, 'x'.repeat(maxIndexed - name.length - 32));
-    const block = Buffer.concat([callOf(path), field(firstIndex)]);
-    const first = Buffer.concat([callOf(path), entry]);
-    return [{ block, first, body: frame(Buffer.alloc(0)) }];
-  },
+  'metadata that is returned': (path) => [indexed(path, echoedHeader, 1)],
 };

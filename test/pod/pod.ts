@@ -12,7 +12,7 @@ import { messageOf } from '../../src/message_of.ts';
 import { eventually } from '../support/harness.ts';
 import { imageEnv } from '../support/image_env.ts';
 import { peakMemory } from '../support/memory.ts';
-import { install } from '../support/program.ts';
+import { installEcho } from '../support/echo_program.ts';
 import { parsePrometheus, type Sample } from '../support/prometheus.ts';
 import { createMemoryGroup } from './memory_group.ts';
 import {
@@ -25,7 +25,7 @@ import {
   startProbes,
 } from './probes.ts';
 
-/** The product with the memory of a pod. Use with `await using`. */
+/** The product and the services of echo.proto, with the memory of a pod. Use with `await using`. */
 export interface Pod extends AsyncDisposable {
   /** The ports for clients and probes. */
   ports: { main: number; health: number; admin: number };
@@ -81,7 +81,7 @@ interface PodOptions {
   nodeFlags?: readonly string[];
 }
 
-/** Starts the product with the settings of image and base. */
+/** Starts it with the settings of image and base. */
 export async function startPod({
   env,
   hasClientCa = false,
@@ -90,7 +90,7 @@ export async function startPod({
 }: PodOptions = {}): Promise<Pod> {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-pod-'));
   const group = createMemoryGroup(podMiB * MiB);
-  const program = install();
+  const program = installEcho();
   const clientCa = hasClientCa
     ? await certificate({ name: 'authority', keyType: 'ec' })
     : undefined;

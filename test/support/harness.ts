@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Channel, type Client, createChannel, createClient } from 'nice-grpc';
 import { pino } from 'pino';
+import { allDescriptors } from '../echo/descriptors.ts';
 import { type EchoMethods, echoServices } from '../echo/echo.ts';
 import { EchoDefinition } from '../echo/gen/echo.ts';
 import { dialChannel, serverTls } from './tls.ts';
@@ -10,7 +11,6 @@ import type { OpenCalls } from '../../src/engine/grpc/open_calls.ts';
 import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
 import { type CallCounts, createCallCounts } from '../../src/observability/call_counts.ts';
 import { loadServices, type ServiceDeps } from '../../src/services.ts';
-import { descriptors } from '../../src/services/descriptors.ts';
 import { createHealthState, type HealthState } from '../../src/services/health_state.ts';
 import type { EngineName, Limits } from '../../src/transport/engine_types.ts';
 import { exemptIn, methodsOf } from '../../src/transport/catalogue.ts';
@@ -22,7 +22,8 @@ import { createEngine } from './engine.ts';
 export const engineName: EngineName =
   process.env['GREETER_ENGINE'] === 'grpc-js' ? 'grpc-js' : 'direct';
 
-const settings = { interop: true, loadReports: false };
+/** The default settings, with load reports. */
+const settings = { ...loadConfig({ flags: {}, env: {} }), loadReports: true };
 const product = await loadServices(settings);
 const served = [...product, ...echoServices()];
 
@@ -96,7 +97,7 @@ export async function serve({
   const incidents: Running['incidents'] = [];
   const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
   const isReady = () => state.isServing('readiness');
-  const web = { descriptors: async () => descriptors(), isReady, corsOrigins };
+  const web = { descriptors: async () => allDescriptors(), isReady, corsOrigins };
   const server = buildServer(await createEngine(engine, all, { onIncident, exempt, web }), {
     trace,
     log: pino({ base: null, level: 'debug' }, log),
@@ -145,7 +146,7 @@ export async function servicesOf({
   return {
     services: [...(await loadServices(settings)), ...echoServices(echo)],
     deps: {
-      ...loadConfig({ flags: {}, env: {} }),
+      ...settings,
       healthState: state,
       serviceNames,
       maxMessageSize,

@@ -14,7 +14,8 @@ import { engineName, eventually, type MemoryLog, memoryLog } from './harness.ts'
 import { parsePrometheus } from './prometheus.ts';
 import { serverTls } from './tls.ts';
 
-const built = join(import.meta.dirname, '../../dist/greeter.mjs');
+/** The product, in one file. */
+export const built = join(import.meta.dirname, '../../dist/greeter.mjs');
 /** Runs the sources if their coverage is measured. */
 const coverage = process.env['NODE_V8_COVERAGE'];
 const sources = join(import.meta.dirname, '../../src/main.ts');
@@ -26,8 +27,8 @@ const ownNodeFirst = {
 /** A program to test instead of the built file, with an optional emulator before it. */
 const executable = process.env['EXECUTABLE']?.split(' ');
 
-/** The engine under test, and the interop services. */
-const served = { GREETER_ENGINE: engineName, GREETER_INTEROP: 'on' };
+/** The engine under test. */
+const served = { GREETER_ENGINE: engineName };
 
 interface RunOptions {
   env?: Record<string, string>;
@@ -99,11 +100,27 @@ interface Ended {
 
 /** Copies the built file into an empty folder. Use with `using`: it ends running processes. */
 export function install(): Program {
+  return installFile({ file: built, instead: executable });
+}
+
+/** A program to install. */
+interface Installed {
+  /** The built file. */
+  file: string;
+  /** A command that runs another program in its place. */
+  instead?: readonly string[] | undefined;
+  /** A module that the sources import first, if they run in its place. */
+  preload?: string;
+}
+
+/** install() for other programs than the product. */
+export function installFile({ file, instead, preload }: Installed): Program {
   const folder = mkdtempSync(join(tmpdir(), 'greeter-'));
-  copyFileSync(built, join(folder, 'greeter.mjs'));
-  const typed = executable
-    ? [...executable.slice(0, -1), resolve(executable.at(-1) ?? '')]
-    : ['node', coverage ? relative(folder, sources) : 'greeter.mjs'];
+  copyFileSync(file, join(folder, 'greeter.mjs'));
+  const flags = preload ? ['--import', preload] : [];
+  const typed = instead
+    ? [...instead.slice(0, -1), resolve(instead.at(-1) ?? '')]
+    : ['node', ...(coverage ? [...flags, relative(folder, sources)] : ['greeter.mjs'])];
   const [command = '', ...first] = typed;
   const children: ChildProcess[] = [];
 
@@ -146,7 +163,7 @@ export function install(): Program {
       nodeFlags = [],
     }: RunOptions = {},
   ) {
-    const typedHere = [executable ? command : process.execPath, ...nodeFlags, ...first];
+    const typedHere = [instead ? command : process.execPath, ...nodeFlags, ...first];
     const all = [...launcher, ...(inRemovedFolder ? typedHere.map(fromAnywhere) : typedHere)];
     const child = spawn(all[0] ?? '', [...all.slice(1), ...args], {
       cwd: folder,

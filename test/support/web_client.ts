@@ -8,7 +8,7 @@ import {
   toJson,
 } from '@bufbuild/protobuf';
 import type { Transport } from '@connectrpc/connect';
-import { descriptors } from '../../src/services/descriptors.ts';
+import { allDescriptors } from '../echo/descriptors.ts';
 
 /** The result of a call. */
 export interface Answer {
@@ -57,7 +57,7 @@ async function* each<T>(items: readonly T[]): AsyncGenerator<T> {
 
 function methodOf(name: string): DescMethod {
   const [service = '', method] = name.split('/');
-  const found = descriptors()
+  const found = allDescriptors()
     .getService(service)
     ?.methods.find((each) => each.name === method);
   if (!found) throw new Error(`Cannot find method ${name}`);

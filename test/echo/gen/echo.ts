@@ -24,6 +24,42 @@ export interface EchoSummary {
   requests: EchoRequest[];
 }
 
+export interface ScriptRequest {
+  payload: Buffer;
+  replies: Reply[];
+  /** Ends the call after the replies, unless its code is 0. */
+  status:
+    | Status
+    | undefined;
+  /** Not read. */
+  counts: { [key: string]: number };
+}
+
+export interface ScriptRequest_CountsEntry {
+  key: string;
+  value: number;
+}
+
+export interface Reply {
+  /** The size of the payload. */
+  size: number;
+  pauseMs: number;
+  compressed: boolean;
+}
+
+export interface Status {
+  code: number;
+  message: string;
+}
+
+export interface ScriptReply {
+  payload: Buffer;
+}
+
+export interface ScriptSummary {
+  size: number;
+}
+
 function createBaseEchoRequest(): EchoRequest {
   return { text: "" };
 }
@@ -189,6 +225,433 @@ export const EchoSummary: MessageFns<EchoSummary> = {
   },
 };
 
+function createBaseScriptRequest(): ScriptRequest {
+  return { payload: Buffer.alloc(0), replies: [], status: undefined, counts: {} };
+}
+
+export const ScriptRequest: MessageFns<ScriptRequest> = {
+  encode(message: ScriptRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payload.length !== 0) {
+      writer.uint32(10).bytes(message.payload);
+    }
+    for (const v of message.replies) {
+      Reply.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.status !== undefined) {
+      Status.encode(message.status, writer.uint32(26).fork()).join();
+    }
+    globalThis.Object.entries(message.counts).forEach(([key, value]: [string, number]) => {
+      ScriptRequest_CountsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScriptRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScriptRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payload = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.replies.push(Reply.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.status = Status.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = ScriptRequest_CountsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.counts[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ScriptRequest>): ScriptRequest {
+    return ScriptRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScriptRequest>): ScriptRequest {
+    const message = createBaseScriptRequest();
+    message.payload = object.payload ?? Buffer.alloc(0);
+    message.replies = object.replies?.map((e) => Reply.fromPartial(e)) || [];
+    message.status = (object.status !== undefined && object.status !== null)
+      ? Status.fromPartial(object.status)
+      : undefined;
+    message.counts = (globalThis.Object.entries(object.counts ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseScriptRequest_CountsEntry(): ScriptRequest_CountsEntry {
+  return { key: "", value: 0 };
+}
+
+export const ScriptRequest_CountsEntry: MessageFns<ScriptRequest_CountsEntry> = {
+  encode(message: ScriptRequest_CountsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).int32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScriptRequest_CountsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScriptRequest_CountsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ScriptRequest_CountsEntry>): ScriptRequest_CountsEntry {
+    return ScriptRequest_CountsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScriptRequest_CountsEntry>): ScriptRequest_CountsEntry {
+    const message = createBaseScriptRequest_CountsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseReply(): Reply {
+  return { size: 0, pauseMs: 0, compressed: false };
+}
+
+export const Reply: MessageFns<Reply> = {
+  encode(message: Reply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.size !== 0) {
+      writer.uint32(8).int32(message.size);
+    }
+    if (message.pauseMs !== 0) {
+      writer.uint32(16).int32(message.pauseMs);
+    }
+    if (message.compressed !== false) {
+      writer.uint32(24).bool(message.compressed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Reply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.size = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pauseMs = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.compressed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Reply>): Reply {
+    return Reply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Reply>): Reply {
+    const message = createBaseReply();
+    message.size = object.size ?? 0;
+    message.pauseMs = object.pauseMs ?? 0;
+    message.compressed = object.compressed ?? false;
+    return message;
+  },
+};
+
+function createBaseStatus(): Status {
+  return { code: 0, message: "" };
+}
+
+export const Status: MessageFns<Status> = {
+  encode(message: Status, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== 0) {
+      writer.uint32(8).int32(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Status {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.code = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Status>): Status {
+    return Status.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Status>): Status {
+    const message = createBaseStatus();
+    message.code = object.code ?? 0;
+    message.message = object.message ?? "";
+    return message;
+  },
+};
+
+function createBaseScriptReply(): ScriptReply {
+  return { payload: Buffer.alloc(0) };
+}
+
+export const ScriptReply: MessageFns<ScriptReply> = {
+  encode(message: ScriptReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.payload.length !== 0) {
+      writer.uint32(10).bytes(message.payload);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScriptReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScriptReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.payload = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ScriptReply>): ScriptReply {
+    return ScriptReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScriptReply>): ScriptReply {
+    const message = createBaseScriptReply();
+    message.payload = object.payload ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseScriptSummary(): ScriptSummary {
+  return { size: 0 };
+}
+
+export const ScriptSummary: MessageFns<ScriptSummary> = {
+  encode(message: ScriptSummary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.size !== 0) {
+      writer.uint32(8).int32(message.size);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScriptSummary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScriptSummary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.size = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ScriptSummary>): ScriptSummary {
+    return ScriptSummary.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ScriptSummary>): ScriptSummary {
+    const message = createBaseScriptSummary();
+    message.size = object.size ?? 0;
+    return message;
+  },
+};
+
 /** A method of each kind, for tests alone. */
 export type EchoDefinition = typeof EchoDefinition;
 export const EchoDefinition = {
@@ -297,6 +760,88 @@ export interface PingServiceImplementation<CallContextExt = {}> {
 export interface PingClient<CallOptionsExt = {}> {
   /** Answers the text. */
   ping(request: DeepPartial<EchoRequest>, options?: CallOptions & CallOptionsExt): Promise<EchoReply>;
+}
+
+/** Answers as its requests ask, for tests that cannot replace the methods of Echo. */
+export type ScriptDefinition = typeof ScriptDefinition;
+export const ScriptDefinition = {
+  name: "Script",
+  fullName: "echo.Script",
+  methods: {
+    /** Answers the first reply of the request, or an empty one. */
+    unary: {
+      name: "Unary",
+      requestType: ScriptRequest as typeof ScriptRequest,
+      requestStream: false,
+      responseType: ScriptReply as typeof ScriptReply,
+      responseStream: false,
+      options: {},
+    },
+    /** Answers the replies of the request. */
+    serverStream: {
+      name: "ServerStream",
+      requestType: ScriptRequest as typeof ScriptRequest,
+      requestStream: false,
+      responseType: ScriptReply as typeof ScriptReply,
+      responseStream: true,
+      options: {},
+    },
+    /** Answers the size of all payloads, once the client has finished. */
+    clientStream: {
+      name: "ClientStream",
+      requestType: ScriptRequest as typeof ScriptRequest,
+      requestStream: true,
+      responseType: ScriptSummary as typeof ScriptSummary,
+      responseStream: false,
+      options: {},
+    },
+    /** Answers the replies of each request at once. */
+    bidi: {
+      name: "Bidi",
+      requestType: ScriptRequest as typeof ScriptRequest,
+      requestStream: true,
+      responseType: ScriptReply as typeof ScriptReply,
+      responseStream: true,
+      options: {},
+    },
+  },
+} as const;
+
+export interface ScriptServiceImplementation<CallContextExt = {}> {
+  /** Answers the first reply of the request, or an empty one. */
+  unary(request: ScriptRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ScriptReply>>;
+  /** Answers the replies of the request. */
+  serverStream(
+    request: ScriptRequest,
+    context: CallContext & CallContextExt,
+  ): ServerStreamingMethodResult<DeepPartial<ScriptReply>>;
+  /** Answers the size of all payloads, once the client has finished. */
+  clientStream(
+    request: AsyncIterable<ScriptRequest>,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ScriptSummary>>;
+  /** Answers the replies of each request at once. */
+  bidi(
+    request: AsyncIterable<ScriptRequest>,
+    context: CallContext & CallContextExt,
+  ): ServerStreamingMethodResult<DeepPartial<ScriptReply>>;
+}
+
+export interface ScriptClient<CallOptionsExt = {}> {
+  /** Answers the first reply of the request, or an empty one. */
+  unary(request: DeepPartial<ScriptRequest>, options?: CallOptions & CallOptionsExt): Promise<ScriptReply>;
+  /** Answers the replies of the request. */
+  serverStream(request: DeepPartial<ScriptRequest>, options?: CallOptions & CallOptionsExt): AsyncIterable<ScriptReply>;
+  /** Answers the size of all payloads, once the client has finished. */
+  clientStream(
+    request: AsyncIterable<DeepPartial<ScriptRequest>>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ScriptSummary>;
+  /** Answers the replies of each request at once. */
+  bidi(
+    request: AsyncIterable<DeepPartial<ScriptRequest>>,
+    options?: CallOptions & CallOptionsExt,
+  ): AsyncIterable<ScriptReply>;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;

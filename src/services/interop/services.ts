@@ -1,8 +1,8 @@
-import { OpenRcaServiceDefinition } from '../gen/xds/service/orca/v3/orca.ts';
+import { OpenRcaServiceDefinition } from '../../gen/xds/service/orca/v3/orca.ts';
 import { createTestReports } from './load_reports.ts';
-import { createOrca, type LoadReportDeps } from './orca.ts';
-import { type Service, service } from './service.ts';
-import { ServedTestDefinition } from './test_definition.ts';
+import { createOrca, type LoadReportDeps } from '../orca.ts';
+import { type Service, service } from '../service.ts';
+import { ServedTestDefinition } from './definition.ts';
 import { createTestService, type TestServiceOptions } from './test_service.ts';
 
 /**

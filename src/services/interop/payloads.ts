@@ -1,7 +1,7 @@
-import type { Call } from '../context.ts';
-import { exhausted } from '../errors.ts';
-import { type Payload, PayloadType } from '../gen/grpc/testing/messages.ts';
-import { checkPayload } from './test_responses.ts';
+import type { Call } from '../../context.ts';
+import { exhausted } from '../../errors.ts';
+import { type Payload, PayloadType } from '../../gen/grpc/testing/messages.ts';
+import { checkPayload } from './responses.ts';
 
 /** Limits of the payloads of all calls. */
 export interface PayloadLimits {

@@ -4,15 +4,18 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { createClient } from 'nice-grpc';
 import { Status } from 'nice-grpc-common';
-import { certificate } from '../../test/support/certificate.ts';
-import { answerTo } from '../../test/support/grpc_answer.ts';
-import { eventually, feed } from '../../test/support/harness.ts';
-import { echoed, response, serveTests, sizes } from '../../test/support/interop.ts';
-import { usedMemory } from '../../test/support/memory.ts';
-import { connectRaw, frame, packed } from '../../test/support/raw_client.ts';
-import { StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
-import { TestServiceDefinition, UnimplementedServiceDefinition } from '../gen/grpc/testing/test.ts';
-import { dial } from '../transport/client.ts';
+import { certificate } from '../../../test/support/certificate.ts';
+import { answerTo } from '../../../test/support/grpc_answer.ts';
+import { eventually, feed } from '../../../test/support/harness.ts';
+import { echoed, response, serveTests, sizes } from '../../../test/interop/serve_tests.ts';
+import { usedMemory } from '../../../test/support/memory.ts';
+import { connectRaw, frame, packed } from '../../../test/support/raw_client.ts';
+import { StreamingOutputCallRequest } from '../../gen/grpc/testing/messages.ts';
+import {
+  TestServiceDefinition,
+  UnimplementedServiceDefinition,
+} from '../../gen/grpc/testing/test.ts';
+import { dial } from '../../transport/client.ts';
 
 const echo = { echoInitial: ['first'], echoTrailing: [Buffer.from([0xab, 0xab, 0xab])] };
 

@@ -1,12 +1,12 @@
-import { ExpectedError } from '../engine/errors.ts';
-import type { Call } from '../context.ts';
-import { exhausted, invalidArgument } from '../errors.ts';
+import { ExpectedError } from '../../engine/errors.ts';
+import type { Call } from '../../context.ts';
+import { exhausted, invalidArgument } from '../../errors.ts';
 import {
   type BoolValue,
   type EchoStatus,
   PayloadType,
   type StreamingOutputCallRequest,
-} from '../gen/grpc/testing/messages.ts';
+} from '../../gen/grpc/testing/messages.ts';
 
 /** The maximum per request; the C++ client's slow_consumer test asks for as many. */
 const maxResponses = 2000;

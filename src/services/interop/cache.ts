@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Payload, PayloadType, SimpleRequest } from '../gen/grpc/testing/messages.ts';
+import { type Payload, PayloadType, SimpleRequest } from '../../gen/grpc/testing/messages.ts';
 import { createTimestamps } from './timestamps.ts';
 
 /** `cache-control` allows responses to be reused for so many milliseconds. */

@@ -2,7 +2,7 @@ import { createClient } from 'nice-grpc';
 import { Metadata } from 'nice-grpc-common';
 import { ResponseParameters } from '../../src/gen/grpc/testing/messages.ts';
 import { TestServiceDefinition } from '../../src/gen/grpc/testing/test.ts';
-import { serve, type ServeOptions } from './harness.ts';
+import { serve, type ServeOptions } from '../support/harness.ts';
 
 /** A server, and a client of its test service. */
 export async function serveTests(options: ServeOptions = {}) {

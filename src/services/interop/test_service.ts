@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Call } from '../context.ts';
-import { exhausted } from '../errors.ts';
-import type { StreamingOutputCallRequest } from '../gen/grpc/testing/messages.ts';
-import type { TestServiceImplementation } from '../gen/grpc/testing/test.ts';
-import { encodeTestReport, loadReportTrailer, type TestReports } from './load_reports.ts';
-import { createTestCache } from './test_cache.ts';
-import { createPayloads, type PayloadLimits } from './test_payloads.ts';
+import type { Call } from '../../context.ts';
+import { exhausted } from '../../errors.ts';
+import type { StreamingOutputCallRequest } from '../../gen/grpc/testing/messages.ts';
+import type { TestServiceImplementation } from '../../gen/grpc/testing/test.ts';
+import { loadReportTrailer } from '../orca.ts';
+import { encodeTestReport, type TestReports } from './load_reports.ts';
+import { createTestCache } from './cache.ts';
+import { createPayloads, type PayloadLimits } from './payloads.ts';
 import {
   type Asked,
   checkCompressed,
@@ -15,7 +16,7 @@ import {
   createBacklog,
   echo,
   throwAsked,
-} from './test_responses.ts';
+} from './responses.ts';
 
 /** Options of the test service. */
 export interface TestServiceOptions extends PayloadLimits {

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Status } from 'nice-grpc-common';
-import { answerTo } from '../../test/support/grpc_answer.ts';
-import { serveTests } from '../../test/support/interop.ts';
-import { connectRaw, frame, packed } from '../../test/support/raw_client.ts';
+import { answerTo } from '../../../test/support/grpc_answer.ts';
+import { serveTests } from '../../../test/interop/serve_tests.ts';
+import { connectRaw, frame, packed } from '../../../test/support/raw_client.ts';
 import {
   SimpleRequest,
   StreamingInputCallRequest,
   StreamingInputCallResponse,
   StreamingOutputCallRequest,
-} from '../gen/grpc/testing/messages.ts';
+} from '../../gen/grpc/testing/messages.ts';
 
 const yes = { value: true };
 const no = { value: false };

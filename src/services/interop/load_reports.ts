@@ -1,10 +1,7 @@
 import { execute } from 'abort-controller-x';
-import { exhausted } from '../errors.ts';
-import type { TestOrcaReport } from '../gen/grpc/testing/messages.ts';
-import { OrcaLoadReport } from '../gen/xds/data/orca/v3/orca_load_report.ts';
-
-/** The trailer of a call's own report. */
-export const loadReportTrailer = 'endpoint-load-metrics-bin';
+import { exhausted } from '../../errors.ts';
+import type { TestOrcaReport } from '../../gen/grpc/testing/messages.ts';
+import { OrcaLoadReport } from '../../gen/xds/data/orca/v3/orca_load_report.ts';
 
 /** It is sent in header fields, for which most clients accept 8 KiB. */
 const maxReportSize = 4096;

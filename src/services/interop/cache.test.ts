@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SimpleRequest } from '../gen/grpc/testing/messages.ts';
-import { createTestCache } from './test_cache.ts';
+import { SimpleRequest } from '../../gen/grpc/testing/messages.ts';
+import { createTestCache } from './cache.ts';
 
 const request = (responseSize: number) => SimpleRequest.fromPartial({ responseSize });
 

@@ -1,4 +1,4 @@
-import { TestServiceDefinition } from '../gen/grpc/testing/test.ts';
+import { TestServiceDefinition } from '../../gen/grpc/testing/test.ts';
 
 const { methods } = TestServiceDefinition;
 

@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { loadConfig } from '../../config.ts';
+import { loadServices } from '../../services.ts';
+
+test('--interop on adds the test service and load reports, --load-reports on the latter, each once', async () => {
+  const orca = 'xds.service.orca.v3.OpenRcaService';
+  const interop = ['grpc.testing.TestService', orca];
+  const off = await namesWith(false, false);
+
+  assert.ok(interop.every((name) => !off.includes(name)));
+  assert.deepEqual(await namesWith(false, true), [...off, orca]);
+  assert.deepEqual(await namesWith(true, false), [...off, ...interop]);
+  assert.deepEqual(await namesWith(true, true), [...off, ...interop]);
+});
+
+async function namesWith(interop: boolean, loadReports: boolean): Promise<readonly string[]> {
+  const settings = { ...loadConfig({ flags: {}, env: {} }), interop, loadReports };
+  return (await loadServices(settings)).map(({ definition }) => definition.fullName);
+}
