@@ -34,7 +34,7 @@ function plain(status: number, text: string): WebResponse {
 function welcome({ authority, scheme }: WebRequest): string {
   const address = /^[\w.:[\]-]{1,255}$/.test(authority) ? authority : 'localhost:50051';
   const flag = scheme === 'https' ? '-insecure' : '-plaintext';
-  return `This is greeter, a test server for gRPC. It serves gRPC, gRPC-Web, Connect and JSON on this port.
+  return `This is greeter, a gRPC server. It serves gRPC, gRPC-Web, Connect and JSON on this port.
 
 Try:
 
