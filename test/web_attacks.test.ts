@@ -212,6 +212,26 @@ test('JSON with more values than a turn of the event loop has time for is refuse
   await checkRecovered(server);
 });
 
+test('a large body waits for memory, and is served when there is enough', async () => {
+  await using server = await serveWeb({ limits: { maxBufferedBytes: 16 * 1024 * 1024 } });
+  const large = request(JSON.stringify({ fillUsername: true, x: 'x'.repeat(2_000_000) }), {
+    fields: close,
+  });
+  const first = dial(server);
+  first.write(large.slice(0, -10));
+  await eventually('an admitted body', () => (server.counts().bufferedBytes ?? 0) > 8_000_000);
+
+  const others = [1, 2, 3].map(() => exchange(server, large));
+  await eventually('waiting bodies', () => server.counts().waitingMessages === 3);
+  const waiting = server.counts().bufferedBytes ?? 0;
+  first.write(large.slice(-10));
+  const answers = await Promise.all([allOf(first), ...others]);
+
+  assert.ok(waiting < 12_000_000, `${waiting} bytes`);
+  for (const answer of answers) assert.match(answer, /^HTTP\/1\.1 200 /);
+  await checkRecovered(server);
+});
+
 test('a client that leaves in the middle of a body leaves no memory charged', async () => {
   await using server = await serveWeb();
   const socket = dial(server);
@@ -221,6 +241,20 @@ test('a client that leaves in the middle of a body leaves no memory charged', as
   socket.destroy();
 
   await checkRecovered(server);
+  await server.log.line({ msg: 'call ended', 'rpc.status_code': 'CANCELLED' });
+});
+
+test('a client that leaves while its body waits for memory is forgotten', async () => {
+  await using server = await serveWeb({ limits: { maxBufferedBytes: 16 * 1024 * 1024 } });
+  const start = head({ fields: ['content-length: 2000000'] }) + ' '.repeat(1_000_000);
+  const sockets = [1, 2, 3].map(() => dial(server));
+  for (const socket of sockets) socket.write(start);
+  await eventually('waiting bodies', () => server.counts().waitingMessages === 2);
+
+  for (const socket of sockets) socket.resetAndDestroy();
+
+  await checkRecovered(server);
+  assert.equal(server.counts().waitingMessages, 0);
 });
 
 const impatient = { keepaliveTime: 500, keepaliveTimeout: 500 };

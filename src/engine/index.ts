@@ -22,6 +22,7 @@ export {
   addedService,
   handlersOf,
 } from './grpc/methods.ts';
+export { letGo } from './buffers.ts';
 export { withCompressionSlot, withInflationSlot } from './grpc/compression.ts';
 export { setOptional } from './grpc/metadata.ts';
 export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';

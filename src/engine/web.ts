@@ -14,7 +14,7 @@ export interface WebRequest {
   readonly authority: string;
   /** Names in lower case and values, alternating. */
   readonly fields: readonly string[];
-  /** The body, which is read from the peer as it is iterated. Throws if the peer leaves before its end. */
+  /** The body, which is read from the peer as it is iterated. Throws an AbortError if the peer leaves before its end. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Aborts when the peer no longer waits for the response. */
   readonly signal: AbortSignal;
@@ -24,6 +24,13 @@ export interface WebRequest {
   admits(bytes: number): boolean;
   /** Sets the number of bytes that are buffered for the body, in whatever form. */
   keep(bytes: number): void;
+  /**
+   * Must be called before more than 64 KiB of a message are read. It waits until there is memory for a message of so
+   * many bytes, and resolves to false if there is none.
+   */
+  admit(bytes: number): Promise<boolean>;
+  /** The message has been passed to its call. */
+  release(): void;
   /**
    * Runs a task, which takes so much work (in units of about a quarter of a microsecond), in a turn of the event loop
    * that has quota for it.

@@ -136,7 +136,7 @@ function createHandler(method: DescMethod, options: ConnectRouterOptions): Unive
 
   async function one(input: Input, context: HandlerContext) {
     const call = open(context);
-    send(call, input);
+    send(call, input, exchangeOf(context).request);
     const output = await call.next();
     append(context.responseHeader, metadataOf(await call.header()));
     if (output && (await call.next())) throw new Error('Cannot send two responses to a unary call');
@@ -147,7 +147,7 @@ function createHandler(method: DescMethod, options: ConnectRouterOptions): Unive
   async function* many(input: Input, context: HandlerContext) {
     const call = open(context);
     try {
-      send(call, input);
+      send(call, input, exchangeOf(context).request);
       append(context.responseHeader, metadataOf(await call.header()));
       for (let output = await call.next(); output; output = await call.next()) {
         yield decoded(output);
@@ -237,9 +237,11 @@ async function whole(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
 }
 
 /** Sends the request; an error in it ends the call. */
-function send(call: WebCall, input: Input): void {
-  if (input instanceof Uint8Array) void call.write(input, { isLast: true });
-  else void sendAll(call, input);
+function send(call: WebCall, input: Input, request: WebRequest): void {
+  if (!(input instanceof Uint8Array)) return void sendAll(call, input);
+  void call.write(input, { isLast: true });
+  request.release();
+  request.keep(0);
 }
 
 async function sendAll(call: WebCall, inputs: AsyncIterable<Uint8Array>): Promise<void> {

@@ -72,6 +72,10 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     const call = request.call({ ...head, timeout: timeoutMs, fault });
     if (fault) call.end();
     else void call.write(input, { isLast: true });
+    // The call has them now.
+    input = empty;
+    request.release();
+    request.keep(0);
     const output = (await call.next()) ?? empty;
     const header = metadataOf(await call.header());
     if (await call.next()) throw new Error('Cannot send two responses to a unary call');

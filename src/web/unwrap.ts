@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { type WebRequest, withInflationSlot } from '../engine/index.ts';
+import { letGo, type WebRequest, withInflationSlot } from '../engine/index.ts';
 import { compressions } from './compression.ts';
 import { fieldsBut, valueOf, withType } from './fields.ts';
 import { jsonCost } from './json_cost.ts';
@@ -84,6 +84,8 @@ const compressedFlag = 1;
 class Reader {
   readonly #request: WebRequest;
   readonly #deps: ReaderDeps;
+  /** The size that the current message is admitted with. */
+  #admitted = 0;
 
   constructor(request: WebRequest, deps: ReaderDeps) {
     this.#request = request;
@@ -92,16 +94,21 @@ class Reader {
 
   /** Reads a body that is one message. */
   async *whole(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    const { compression } = this.#deps;
-    const chunks: Uint8Array[] = [];
-    let length = 0;
+    const { compression, maxMessageSize } = this.#deps;
+    const known = Number(valueOf(this.#request.fields, 'content-length') ?? '') || Number.NaN;
+    this.#checkSize(known);
+    // Not yet read, but received.
+    if (known > maxUnadmitted) await this.#admit(known, maxUnadmitted);
+    const all = new Collected(known);
     for await (const chunk of body) {
-      length += chunk.length;
+      const length = all.length + chunk.length;
       this.#checkSize(length);
+      if (length > Math.max(maxUnadmitted, this.#admitted))
+        await this.#admit(maxMessageSize, length);
       this.#keep(length);
-      chunks.push(chunk);
+      all.push(chunk);
     }
-    const bytes = Buffer.concat(chunks);
+    const { bytes } = all;
     yield await this.#passed(compression ? await this.#decompress(bytes) : bytes);
   }
 
@@ -119,11 +126,13 @@ class Reader {
         this.#checkSize(size);
         needed = prefixLength + size;
         chunks = [all];
+        if (size > maxUnadmitted) await this.#admit(size, length);
         if (length < needed) break;
         yield await this.#message(all.readUInt8(0), all.subarray(prefixLength, needed));
         chunks = [all.subarray(needed)];
         length -= needed;
         needed = prefixLength;
+        this.#release();
       }
       this.#keep(length);
     }
@@ -147,10 +156,14 @@ class Reader {
   async #decompress(bytes: Buffer): Promise<Uint8Array> {
     const { compression, maxMessageSize } = this.#deps;
     if (!compression) return bytes;
+    const max = Math.min(maxMessageSize, maxInflated);
+    const ratio = compression.name === 'gzip' ? maxInflation : Number.POSITIVE_INFINITY;
+    const mayBecome = Math.min(max, bytes.length * ratio);
+    if (mayBecome > maxUnadmitted) await this.#admit(mayBecome, bytes.length);
     return withInflationSlot({
       owner: this.#request.owner,
       bytes: bytes.length,
-      work: () => compression.decompress(bytes, Math.min(maxMessageSize, maxInflated)),
+      work: () => compression.decompress(bytes, max),
     });
   }
 
@@ -166,24 +179,87 @@ class Reader {
     return this.#request.inTurn(cost.work, () => bytes);
   }
 
+  /** Waits until a message of so many bytes, of which `held` are here, may be read and decoded. */
+  async #admit(bytes: number, held: number): Promise<void> {
+    if (bytes <= this.#admitted) return;
+    this.#request.keep(held);
+    const wanted = this.#deps.isJson ? bytes * timesOfJson : bytes;
+    const isAdmitted = await this.#request.admit(wanted);
+    this.#request.signal.throwIfAborted();
+    if (!isAdmitted) throw tooMuch();
+    this.#admitted = bytes;
+  }
+
+  #release(): void {
+    this.#admitted = 0;
+    this.#request.release();
+  }
+
   #checkSize(bytes: number): void {
     const { maxMessageSize } = this.#deps;
-    if (bytes <= maxMessageSize) return;
+    if (!(bytes > maxMessageSize)) return;
     const message = `Cannot accept a message of more than ${maxMessageSize} bytes`;
     throw new ConnectError(message, Code.ResourceExhausted);
   }
 
   #keep(bytes: number): void {
     const request = this.#request;
-    if (bytes > alwaysAccepted && !request.admits(bytes)) {
-      throw new ConnectError(
-        'Cannot accept this message: too many bytes are buffered',
-        Code.ResourceExhausted,
-      );
-    }
+    if (bytes > alwaysAccepted && !request.admits(bytes)) throw tooMuch();
     request.keep(bytes);
   }
 }
+
+function tooMuch(): ConnectError {
+  return new ConnectError(
+    'Cannot accept this message: too many bytes are buffered',
+    Code.ResourceExhausted,
+  );
+}
+
+/** The parts of a body, in one buffer. Parts are freed once they are copied. */
+class Collected {
+  readonly #known: number;
+  #buffer: Uint8Array = empty;
+  length = 0;
+
+  /** `known` is the length of the body, NaN if it is not known. */
+  constructor(known: number) {
+    this.#known = known;
+  }
+
+  get bytes(): Buffer {
+    return Buffer.from(this.#buffer.buffer, this.#buffer.byteOffset, this.length);
+  }
+
+  push(chunk: Uint8Array): void {
+    const length = this.length + chunk.length;
+    if (this.length === 0) this.#buffer = chunk;
+    else {
+      if (length > this.#buffer.length) this.#grow(length);
+      this.#buffer.set(chunk, this.length);
+      letGo(chunk);
+    }
+    this.length = length;
+  }
+
+  /** The whole length is allocated once an eighth has arrived. */
+  #grow(length: number): void {
+    const capacity = this.#known <= 8 * length ? this.#known : 2 * length;
+    const grown = Buffer.allocUnsafeSlow(capacity);
+    grown.set(this.#buffer.subarray(0, this.length));
+    letGo(this.#buffer);
+    this.#buffer = grown;
+  }
+}
+
+/** Messages of more bytes are admitted before they are read. */
+const maxUnadmitted = 64 * 1024;
+
+/** The memory of JSON when it is decoded, as a multiple of that of protobuf. */
+const timesOfJson = 1.5;
+
+/** The maximum ratio of DEFLATE; that of Brotli is far above. */
+const maxInflation = 1032;
 
 /** Messages of up to so many bytes are always accepted. */
 const alwaysAccepted = 16 * 1024;

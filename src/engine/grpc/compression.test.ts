@@ -6,7 +6,8 @@ import { serve, type ServeOptions } from '../../../test/support/harness.ts';
 import { paths } from '../../../test/support/kinds.ts';
 import { connectRaw, frame, packed } from '../../../test/support/raw_client.ts';
 import { EchoRequest } from '../../../test/echo/gen/echo.ts';
-import { decompress, letGo, withCompressionSlot } from './compression.ts';
+import { letGo } from '../buffers.ts';
+import { decompress, withCompressionSlot } from './compression.ts';
 
 const takesGzip = { 'grpc-accept-encoding': 'identity, gzip' };
 const bello = EchoRequest.encode({ text: 'Bello Keys' }).finish();

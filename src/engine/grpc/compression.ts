@@ -1,5 +1,6 @@
 import { promisify } from 'node:util';
 import { ServerError } from 'nice-grpc-common';
+import { letGo } from '../buffers.ts';
 import { malformed, tooLarge } from '../errors.ts';
 
 /** Message encodings (PROTOCOL-HTTP2.md, Content-Coding); deflate is zlib's format (RFC 1950). */
@@ -83,14 +84,6 @@ export async function decompress(
  * again.
  */
 const chunkSize = 64 * 1024;
-
-/**
- * Releases the memory of a buffer that is no longer used, if it has its own ArrayBuffer. V8 only counts the small
- * heap object, so that inflated messages would otherwise pile up until the next garbage collection.
- */
-export function letGo({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
-}
 
 /** A job of a connection, by its account, for a message of so many bytes. */
 interface Job<T> {

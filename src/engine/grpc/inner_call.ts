@@ -43,8 +43,15 @@ export function openInnerCall(place: InnerPlace, head: WebCallHead): InnerCall {
   return new Inner(place, head);
 }
 
+/** The stream of an inner call, whose messages were admitted with the body of the request. */
+class InnerStream extends Stream {
+  override get isPreAdmitted(): boolean {
+    return true;
+  }
+}
+
 /** The stream of a call that another stream carries; the other one is counted as the call. */
-class CarriedStream extends Stream {
+class CarriedStream extends InnerStream {
   readonly #outer: Stream;
 
   constructor(owner: StreamOwner, parts: ConstructorParameters<typeof Stream>[2], outer: Stream) {
@@ -82,7 +89,7 @@ class Inner implements StreamOwner, InnerCall {
     this.flow = flow;
     const peer = defaultPeerSettings();
     const parts = { send: maxInt31, receive: maxInt31, peer };
-    this.stream = outer ? new CarriedStream(this, parts, outer) : new Stream(1, this, parts);
+    this.stream = outer ? new CarriedStream(this, parts, outer) : new InnerStream(1, this, parts);
     account.count('streams', 1);
     flow.spend(cost.stream);
     this.stream.hold(Held.calls, streamCost);

@@ -3,7 +3,8 @@ import { ServerError } from 'nice-grpc-common';
 import { malformed, tooLarge } from '../errors.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageMemory } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
-import { decompress, type Encoding, letGo, withInflationSlot } from './compression.ts';
+import { letGo } from '../buffers.ts';
+import { decompress, type Encoding, withInflationSlot } from './compression.ts';
 import type { Account } from '../account.ts';
 import { Held } from '../held.ts';
 import { defaultMaxFrameSize } from '../http2/frames.ts';
@@ -404,6 +405,7 @@ export class MessageAdmission {
     const { inUse, stream } = this.#call;
     this.#length = length;
     this.#reservation = stream.account.capAdmission(times * length);
+    if (stream.isPreAdmitted) return stream.admit(this.#reservation);
     // It replaces the previous message.
     const answer = stream.account.requestAdmission(Math.max(0, this.#reservation - inUse.held), {
       granted: () => {

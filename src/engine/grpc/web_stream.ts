@@ -1,4 +1,5 @@
 import { AbortError } from 'abort-controller-x';
+import { BodyBudget } from '../body_budget.ts';
 import type { Incident } from '../http2/incident.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
 import type { RequestHeaders } from '../http2/request_headers.ts';
@@ -42,6 +43,7 @@ class WebStream implements StreamEvents {
   readonly #place: InnerPlace;
   readonly #load: () => Promise<Loaded>;
   readonly #report: (incident: Incident) => void;
+  readonly #budget: BodyBudget;
   readonly #controller = new AbortController();
   readonly #calls = new Set<InnerCall>();
   readonly #chunks: Buffer[] = [];
@@ -56,6 +58,13 @@ class WebStream implements StreamEvents {
     this.#request = request;
     this.#place = place;
     this.#load = load;
+    this.#budget = new BodyBudget({
+      account: stream.account,
+      charge: (bytes) => stream.keep(bytes),
+      onWait: (isWaiting) => stream.wait(isWaiting),
+      onAdmitted: (bytes) => stream.admit(bytes),
+      onReleased: () => stream.endAdmission(),
+    });
   }
 
   async serve(): Promise<void> {
@@ -91,8 +100,10 @@ class WebStream implements StreamEvents {
       body: this.#body(),
       signal,
       owner: stream.account,
-      admits: (bytes) => stream.account.admits('bytes', bytes),
-      keep: (bytes) => stream.keep(bytes),
+      admits: (bytes) => this.#budget.admits(bytes),
+      keep: (bytes) => this.#budget.keep(bytes),
+      admit: (bytes) => this.#budget.admit(bytes),
+      release: () => this.#budget.release(),
       inTurn: (work, task) => spendInTurn(stream.flow, work, task),
       call: (head) => {
         const call = open(this.#place, head);
@@ -109,7 +120,7 @@ class WebStream implements StreamEvents {
       if (chunk) {
         this.#stream.consume(chunk.length);
         yield chunk;
-      } else if (this.#isOver) throw new Error('The request was cancelled');
+      } else if (this.#isOver) throw new AbortError();
       else if (this.#hasEnded) return;
       else await new Promise<void>((resolve) => (this.#onData = resolve));
     }
@@ -184,6 +195,7 @@ class WebStream implements StreamEvents {
 
   #leave(): void {
     this.#controller.abort(isOver);
+    this.#budget.end();
     for (const call of this.#calls) call.cancel();
     this.#calls.clear();
     this.#chunks.length = 0;

@@ -479,6 +479,11 @@ export class Stream {
     return this.#isAdmitted || this.messageBytes < this.#given;
   }
 
+  /** True if its messages have been admitted before it received them. */
+  get isPreAdmitted(): boolean {
+    return false;
+  }
+
   /** True if it counts as a call. */
   get isCall(): boolean {
     return this.#isCall;

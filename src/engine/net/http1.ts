@@ -2,8 +2,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { AbortError } from 'abort-controller-x';
 import type { Limited } from '../account.ts';
+import { BodyBudget } from '../body_budget.ts';
 import { type Category, Held } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
+import { letGo } from '../buffers.ts';
 import { copyWork, cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
 import { lingerMs } from './connection_times.ts';
@@ -88,8 +90,7 @@ interface Exchange {
   readonly controller: AbortController;
   readonly calls: Set<OpenWebCall>;
   readonly headerBytes: number;
-  /** Bytes of its body that are buffered. */
-  kept: number;
+  readonly body: BodyBudget;
 }
 
 /** An HTTP/1.1 connection, which serves one request after the other. */
@@ -193,7 +194,8 @@ class Http1Connection implements OtherConnection {
     if (now >= this.#cutAt) for (const call of this.#current?.calls ?? []) call.expire();
     const exchange = this.#current;
     if (!exchange) return this.#tickIdle(now);
-    const waitsForPeer = !exchange.request.complete || socket.writableLength > 0;
+    const isReading = !exchange.request.complete && !exchange.body.isWaiting;
+    const waitsForPeer = isReading || socket.writableLength > 0;
     if (waitsForPeer && now - this.#movedAt >= times.keepalive + times.keepaliveTimeout) {
       const message = 'Cannot wait longer: the peer neither sends nor reads';
       this.#drop({ reason: 'keepalive_timeout', message });
@@ -243,7 +245,8 @@ class Http1Connection implements OtherConnection {
   }
 
   evictStalled(since: number): number {
-    return this.#current && this.#progressedAt <= since ? this.#giveUp() : 0;
+    const isStalled = this.#current?.body.isWaiting === false && this.#progressedAt <= since;
+    return isStalled ? this.#giveUp() : 0;
   }
 
   /** Closes the connection and returns the number of bytes freed. */
@@ -267,7 +270,7 @@ class Http1Connection implements OtherConnection {
       controller: new AbortController(),
       calls: new Set(),
       headerBytes,
-      kept: 0,
+      body: this.#budget(),
     };
     this.#current = exchange;
     account.count('streams', 1);
@@ -278,6 +281,20 @@ class Http1Connection implements OtherConnection {
     const serve = () => void this.#serve(exchange);
     if (flow.isSpent) flow.wait(serve);
     else serve();
+  }
+
+  #budget(): BodyBudget {
+    const { account } = this.#parts;
+    let charged = 0;
+    return new BodyBudget({
+      account,
+      charge: (bytes) => {
+        this.#charge(Held.bodies, bytes - charged);
+        charged = bytes;
+      },
+      onAdmitted: () => account.admit(1),
+      onReleased: () => account.admit(-1),
+    });
   }
 
   async #serve(exchange: Exchange): Promise<void> {
@@ -316,7 +333,7 @@ class Http1Connection implements OtherConnection {
   }
 
   #requestOf(exchange: Exchange): WebRequest {
-    const { request, controller, calls } = exchange;
+    const { request, controller, calls, body } = exchange;
     const parts = this.#parts;
     const socket = this.#socket;
     const authority = request.headers.host ?? '';
@@ -333,8 +350,10 @@ class Http1Connection implements OtherConnection {
       body: this.#bodyOf(exchange),
       signal: controller.signal,
       owner: parts.account,
-      admits: (bytes) => parts.account.admits('bytes', Math.max(0, bytes - exchange.kept)),
-      keep: (bytes) => this.#keep(exchange, bytes),
+      admits: (bytes) => body.admits(bytes),
+      keep: (bytes) => body.keep(bytes),
+      admit: (bytes) => body.admit(bytes),
+      release: () => body.release(),
       inTurn: (work, task) => spendInTurn(parts.flow, work, task),
       call(head) {
         const call = open(head, { ...parts, socket, authority, scheme });
@@ -355,20 +374,13 @@ class Http1Connection implements OtherConnection {
         if (flow.isSpent) await this.#turn();
         yield chunk;
       } else if (request.complete && request.readableLength === 0) return;
-      else if (request.destroyed)
-        throw new Error('Cannot read the body: the peer has closed the connection');
+      else if (request.destroyed) throw new AbortError();
       else await readable(request);
     }
   }
 
   #turn(): Promise<void> {
     return new Promise((resolve) => this.#parts.flow.wait(resolve));
-  }
-
-  #keep(exchange: Exchange, bytes: number): void {
-    if (this.#current !== exchange) return;
-    this.#charge(Held.bodies, bytes - exchange.kept);
-    exchange.kept = bytes;
   }
 
   #onResponseClosed(exchange: Exchange): void {
@@ -385,7 +397,7 @@ class Http1Connection implements OtherConnection {
   /** Drops the rest of a request that has its response, for a while: a TCP RST could overtake the response. */
   #linger(request: IncomingMessage): void {
     const timer = setTimeout(() => this.#socket.destroy(), lingerMs).unref();
-    request.resume().once('end', () => {
+    request.on('data', letGo).once('end', () => {
       clearTimeout(timer);
       this.#goOn();
     });
@@ -405,7 +417,7 @@ class Http1Connection implements OtherConnection {
 
   /** Releases all charges of an exchange, and cancels its calls. */
   #end(exchange: Exchange): void {
-    this.#keep(exchange, 0);
+    exchange.body.end();
     this.#current = undefined;
     this.#charge(Held.headers, -exchange.headerBytes);
     this.#charge(Held.calls, -requestCost);
