@@ -35,6 +35,7 @@ export async function attack(
   await pod
     .calm()
     .catch((error: unknown) => failures.push(`does not come to rest: ${String(error)}`));
+  if (!pod.isAlive()) failures.push('was killed');
   const after = pod.isAlive() ? await pod.codes() : before;
   const summary = [...spent(done), ...codes(before, after), ...came(ordeal)].join(', ');
   return { ordeal, done, summary, wrong: failures.map((failure) => `${failure} (${summary})`) };

@@ -180,3 +180,19 @@ test('send() continues after a drain that came before writable() was awaited', a
 
   assert.equal(goneOn, 70);
 });
+
+test('send() encodes nothing for a stream that is closed, and lets only a response stream wait', () => {
+  const stream = { closed: true, messageBytes: 0 };
+  const head = { fields: [], responseEncoding: undefined };
+  for (const responseStream of [false, true]) {
+    const encode = () => assert.fail('encodes');
+    const method = { path: '/a.B/C', responseStream, encode };
+    // They have what is asked of them here.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    const parts = { stream, head, method } as unknown as ConstructorParameters<
+      typeof ResponseWriter
+    >[0];
+
+    assert.equal(new ResponseWriter(parts).send('a message'), !responseStream);
+  }
+});

@@ -91,7 +91,9 @@ export class ResponseWriter {
    * sent nothing of the message, if it cannot be encoded or compressed.
    */
   send(message: unknown): boolean | Promise<boolean> {
-    const { flow } = this.#stream;
+    const { closed, flow } = this.#stream;
+    // Of a connection that is over; the call is told in a later turn.
+    if (closed) return !this.#method.responseStream || this.#wait();
     // A response made from nothing that is charged would not be charged while it waits, either.
     if (!flow.isTurnOverfull || this.#stream.messageBytes < minHeld) return this.#sendNow(message);
     // Deferred: the response may be as large as the request, and many may be ready.
@@ -258,9 +260,14 @@ export class ResponseWriter {
     const goOn = this.#stream.write(framed);
     this.#keep(framed.length);
     if (goOn && !flow.isSpent) return true;
-    this.#writable = Promise.withResolvers();
     // Other connections go first.
     if (goOn) flow.wait(() => this.drained());
+    return this.#wait();
+  }
+
+  /** The writer must wait for drained(). */
+  #wait(): false {
+    this.#writable = Promise.withResolvers();
     return false;
   }
 }
