@@ -25,6 +25,7 @@ export {
 export { letGo } from './buffers.ts';
 export { withCompressionSlot, withInflationSlot } from './grpc/compression.ts';
 export { setOptional } from './grpc/metadata.ts';
+export { valueOf } from './http2/request_headers.ts';
 export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';
 export { checkAdd, checkUse, Run } from './grpc/run.ts';
 export { createServer, type GrpcServer, type GrpcServerOptions } from './grpc/server.ts';

@@ -1,5 +1,4 @@
-import type { WebRequest, WebResponse } from '../engine/index.ts';
-import { valueOf } from './fields.ts';
+import { valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
 
 /** The origins whose pages may make calls: none, all, or those in the list. */
 export type CorsOrigins = 'off' | '*' | readonly string[];

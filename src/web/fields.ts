@@ -1,9 +1,3 @@
-/** Returns the first value of a field; `fields` are names and values, alternating. */
-export function valueOf(fields: readonly string[], name: string): string | undefined {
-  for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
-  return undefined;
-}
-
 /** Returns the fields with another content type. */
 export function withType(fields: readonly string[], type: string): string[] {
   return [...fieldsBut(fields, (name) => name === 'content-type'), 'content-type', type];

@@ -21,10 +21,16 @@ import {
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import type { ServerError } from 'nice-grpc-common';
-import type { Protocol, WebCall, WebRequest, WebResponse } from '../engine/index.ts';
+import {
+  type Protocol,
+  valueOf,
+  type WebCall,
+  type WebRequest,
+  type WebResponse,
+} from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
-import { append, fieldsOf, headersOf, valueOf } from './fields.ts';
+import { append, fieldsOf, headersOf } from './fields.ts';
 import { errorOf, faultOf, metadataOf } from './status.ts';
 import { createUnary } from './unary.ts';
 import { fromQuery, isJson, type Plain, unwrap } from './unwrap.ts';

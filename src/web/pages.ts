@@ -1,4 +1,5 @@
 import type { WebRequest, WebResponse } from '../engine/index.ts';
+import { textResponse } from './text_response.ts';
 
 interface PagesDeps {
   /** True if the server accepts new calls. */
@@ -8,7 +9,7 @@ interface PagesDeps {
 /** Serves a page that describes the server, and health checks for load balancers that do not support gRPC. */
 export function createPages({ isReady }: PagesDeps) {
   const pages = new Map<string, (request: WebRequest) => WebResponse>([
-    ['/', (request) => plain(200, welcome(request))],
+    ['/', (request) => textResponse(200, welcome(request))],
     ['/healthz', ready],
     ['/readyz', ready],
   ]);
@@ -21,14 +22,8 @@ export function createPages({ isReady }: PagesDeps) {
   };
 
   function ready(): WebResponse {
-    return isReady() ? plain(200, 'ok\n') : plain(503, 'not ready\n');
+    return isReady() ? textResponse(200, 'ok') : textResponse(503, 'not ready');
   }
-}
-
-function plain(status: number, text: string): WebResponse {
-  const body = Buffer.from(text);
-  const type = ['content-type', 'text/plain; charset=utf-8'];
-  return { status, fields: [...type, 'content-length', String(body.length)], body };
 }
 
 function welcome({ authority, scheme }: WebRequest): string {

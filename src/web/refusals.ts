@@ -1,18 +1,18 @@
-import type { WebRequest, WebResponse } from '../engine/index.ts';
-import { valueOf } from './fields.ts';
+import { valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
 import { errorOf, metadataOf, statusOf } from './status.ts';
+import { textResponse } from './text_response.ts';
 
 /** Refuses a request whose header shows that it is not a call, with an explanation. */
 export function refuse(request: WebRequest, type: string): WebResponse | undefined {
   const { method, version } = request;
   if (method !== 'POST' && method !== 'GET') {
-    return words(405, 'Calls are POST requests, or GET for a method without side effects', [
+    return textResponse(405, 'Calls are POST requests, or GET for a method without side effects', [
       'allow',
       'POST, GET',
     ]);
   }
   if (method === 'POST' && (type === '' || type.startsWith('application/x-www-form-urlencoded'))) {
-    return words(
+    return textResponse(
       415,
       "Cannot tell the format of the body: add -H 'content-type: application/json'",
     );
@@ -20,7 +20,7 @@ export function refuse(request: WebRequest, type: string): WebResponse | undefin
   if (method === 'POST' && !knownType.test(type)) return wrongType(type);
   const isGrpc = /^application\/grpc(?:$|[+;])/.test(type);
   if (isGrpc && version === '1.1') {
-    return words(505, 'gRPC needs HTTP/2; over HTTP/1.1, use Connect, gRPC-Web or JSON', [
+    return textResponse(505, 'gRPC needs HTTP/2; over HTTP/1.1, use Connect, gRPC-Web or JSON', [
       'connection',
       'close',
     ]);
@@ -33,14 +33,14 @@ const knownType =
   /^application\/(?:(?:connect\+)?(?:json|proto)|grpc(?:-web(?:-text)?)?(?:\+(?:json|proto))?) *(?:;|$)/;
 
 function wrongType(type: string): WebResponse {
-  return words(
+  return textResponse(
     415,
     `Cannot accept "${type.slice(0, 100)}" for this method: use application/json or application/proto for unary methods, application/connect+json or application/connect+proto for streams`,
   );
 }
 
 /** Adds an explanation to a response of the library that has none. */
-export function withWords(response: WebResponse, { fields, method }: WebRequest): WebResponse {
+export function withText(response: WebResponse, { fields, method }: WebRequest): WebResponse {
   if (response.body !== undefined) return response;
   if (response.status === 415) {
     const type = valueOf(fields, 'content-type') ?? '';
@@ -48,7 +48,7 @@ export function withWords(response: WebResponse, { fields, method }: WebRequest)
     return { status, fields: [...response.fields, ...own], body };
   }
   if (response.status === 405)
-    return words(405, `Cannot call this method with ${method}: use POST`);
+    return textResponse(405, `Cannot call this method with ${method}: use POST`);
   return response;
 }
 
@@ -68,10 +68,4 @@ export async function notFound(
   const { rawMessage: message = '' } = errorOf(call.trailer) ?? {};
   const body = Buffer.from(JSON.stringify({ code: 'unimplemented', message }));
   return { status: 404, fields: ['content-type', 'application/json'], body };
-}
-
-function words(status: number, text: string, fields: readonly string[] = []): WebResponse {
-  const body = Buffer.from(`${text}\n`);
-  const own = ['content-type', 'text/plain; charset=utf-8', 'content-length', String(body.length)];
-  return { status, fields: [...own, ...fields], body };
 }

@@ -1,8 +1,9 @@
+import { valueOf } from '../engine/index.ts';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ServerError } from 'nice-grpc-common';
 import { ExpectedError } from '../engine/errors.ts';
 import { Status } from '../gen/google/rpc/status.ts';
-import { fieldsBut, valueOf } from './fields.ts';
+import { fieldsBut } from './fields.ts';
 
 /** Fields of gRPC and HTTP, in either direction, that are not metadata. */
 const ownNames = new Set([

@@ -8,10 +8,9 @@ import {
   errorToJsonBytes,
   parseTimeout,
 } from '@connectrpc/connect/protocol-connect';
-import type { WebRequest, WebResponse } from '../engine/index.ts';
+import { valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
-import { valueOf } from './fields.ts';
 import { errorOf, faultOf, metadataOf } from './status.ts';
 import { type Plain, unwrap } from './unwrap.ts';
 

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { letGo, type WebRequest, withInflationSlot } from '../engine/index.ts';
+import { letGo, valueOf, type WebRequest, withInflationSlot } from '../engine/index.ts';
 import { compressions } from './compression.ts';
-import { fieldsBut, valueOf, withType } from './fields.ts';
+import { fieldsBut, withType } from './fields.ts';
 import { jsonCost } from './json_cost.ts';
 
 /** The header fields and the body that a handler reads, without compression or other wrapping. */

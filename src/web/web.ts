@@ -1,10 +1,10 @@
 import type { FileRegistry } from '@bufbuild/protobuf';
-import type { ServeWeb, WebRequest, WebResponse } from '../engine/index.ts';
+import { type ServeWeb, valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
 import { type CorsOrigins, createCors } from './cors.ts';
-import { valueOf, withType } from './fields.ts';
+import { withType } from './fields.ts';
 import { createHandlers } from './handlers.ts';
 import { createPages } from './pages.ts';
-import { notFound, refuse, withWords } from './refusals.ts';
+import { notFound, refuse, withText } from './refusals.ts';
 import { decodeText, encodeText, isText, withoutText } from './text.ts';
 
 /** Dependencies of createWeb(). */
@@ -39,7 +39,7 @@ export async function createWeb({
     const handle = handlers.of(path);
     if (!handle) return notFound(request, path, type);
     const { fields, body } = request;
-    if (!isText(type)) return withWords(await handle(request, { fields, body }), request);
+    if (!isText(type)) return withText(await handle(request, { fields, body }), request);
     const plain = { fields: withType(fields, withoutText(type)), body: decodeText(body) };
     const response = await handle(request, plain);
     const textBody = response.body && encodeText(response.body);

@@ -6,7 +6,7 @@ import { until } from '../support/harness.ts';
 import { ids } from '../http2_attacks/greeting.ts';
 import { paths } from '../support/kinds.ts';
 import type { Work } from '../simulation/turns.ts';
-import { calls, frameBytes, nothing, times } from './bytes.ts';
+import { calls, frameBytes, groups, MiB, nothing, partOf, times } from './bytes.ts';
 import { Hostile, wideOpen } from './hostile.ts';
 import { type Metered, serveMetered } from './metered.ts';
 import { rows } from './rows.ts';
@@ -88,6 +88,31 @@ test('a turn does no more than its quota for calls of an unknown method', async 
   t.diagnostic(`${seen.turns} turns, ${seen.most} units in one at most`);
   const most = quota.fresh + quota.waited;
   assert.ok(seen.most <= most, `${seen.most} units, not ${most}`);
+});
+
+test('compressed requests that wait for a thread, and then find no memory, are refused a few per turn', async (t) => {
+  const count = 800;
+  await using server = await serveMetered();
+  const { http2, scheduler } = server;
+  const peer = server.connect();
+  peer.send(wideOpen);
+  const fields = { 'grpc-encoding': 'gzip' };
+  peer.send(calls({ path: paths.unary, count, body: groups(), fields }));
+  await until(() => scheduler.total > count * cost.coding);
+
+  // Each reserves 3 MiB, so that less is left than an inflated message may take.
+  for (let i = 0; i < 20; i++) {
+    const holder = server.connect();
+    holder.send(wideOpen);
+    holder.send(calls({ path: paths.unary, count: 1, body: partOf(100_000), ends: false }));
+  }
+  await until(() => http2.bufferedBytes > 60 * MiB);
+  const seen = watch(server);
+  await until(() => peer.ended >= count);
+  scheduler.endTurn();
+
+  t.diagnostic(`${seen.turns} turns, ${seen.most} units in one at most`);
+  assert.deepEqual([...seen.violations], []);
 });
 
 test('calls that lose their connection end a few per turn', async (t) => {

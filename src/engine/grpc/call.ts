@@ -174,6 +174,10 @@ export class Call
     return this.#deps.busy();
   }
 
+  willFail(): void {
+    this.response.willFail();
+  }
+
   /** Evicts the call in favour of others. */
   evict(): void {
     this.end(reasons.evicted(this.#deps.evicted()));

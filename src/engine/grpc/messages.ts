@@ -157,6 +157,8 @@ export interface MessageKind {
   readonly freeBytes: number;
   /** RESOURCE_EXHAUSTED: the decoded message does not fit. */
   busy(): ServerError;
+  /** Counts the cost of a failure before the call ends. */
+  willFail(): void;
   readonly inUse: BytesInUse;
   readonly stream: {
     readonly flow: Flow;
@@ -204,6 +206,13 @@ function inflate(
   const inflating = withInflationSlot({ owner: account, bytes: bytes.length, work });
   return inflating
     .finally(() => stream.endJob())
+    .catch((error: unknown) =>
+      // All jobs that wait may fail at once.
+      inTurn(flow, () => {
+        if (!kind.isEnded) kind.willFail();
+        throw error;
+      }),
+    )
     .then((plain) =>
       inTurn(flow, () => {
         // Nobody else has the bytes.

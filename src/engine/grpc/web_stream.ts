@@ -2,7 +2,7 @@ import { AbortError } from 'abort-controller-x';
 import { BodyBudget } from '../body_budget.ts';
 import type { Incident } from '../http2/incident.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
-import type { RequestHeaders } from '../http2/request_headers.ts';
+import { connectionSpecific, type RequestHeaders } from '../http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCallHead, WebRequest, WebResponse } from '../web.ts';
@@ -208,9 +208,6 @@ class WebStream implements StreamEvents {
     this.#onData = undefined;
   }
 }
-
-/** Connection-specific fields, which HTTP/2 does not have (RFC 9113 section 8.2.2). */
-const connectionSpecific = new Set(['connection', 'keep-alive', 'transfer-encoding', 'upgrade']);
 
 function withoutConnection(fields: readonly string[]): string[] {
   return fields.filter((_, at) => !connectionSpecific.has(fields[at - (at % 2)] ?? ''));

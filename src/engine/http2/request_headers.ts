@@ -27,7 +27,8 @@ export interface RequestHeaders {
   };
 }
 
-const connectionSpecific: ReadonlySet<string> = new Set([
+/** Fields that HTTP/2 does not have (RFC 9113 section 8.2.2). */
+export const connectionSpecific: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -102,7 +103,7 @@ export function stripped(value: string): string {
 
 const pseudoNames: ReadonlySet<string> = new Set([':method', ':path', ':scheme', ':authority']);
 
-/** The first value of a field. */
+/** The first value of a field; `fields` are names and values, alternating. */
 export function valueOf(fields: readonly string[], name: string): string | undefined {
   for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
   return undefined;
