@@ -5,3 +5,14 @@
 export function letGo({ buffer, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
+
+/**
+ * Returns a buffer that keeps no other memory: a copy if it is a small part of Buffer's shared pool, whose parts are
+ * only freed together.
+ */
+export function withOwnMemory(bytes: Buffer): Buffer {
+  if (bytes.buffer.byteLength <= 2 * bytes.length) return bytes;
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(own);
+  return own;
+}

@@ -3,7 +3,7 @@ import { copyWork, cost, inLaterTurn } from '../scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
 import { show, ExpectedError, isAbort, serverErrorStatus } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
-import { letGo } from '../buffers.ts';
+import { letGo, withOwnMemory } from '../buffers.ts';
 import { compress, type Encoding, withCompressionSlot } from './compression.ts';
 import { LazyMetadata, maxListSize } from './metadata.ts';
 import { type BytesInUse, uncounted } from './messages.ts';
@@ -319,7 +319,7 @@ const contentType = ['content-type', 'application/grpc'];
 const ok = [':status', '200', ...contentType];
 /** The header block of nearly every response. */
 const plainHeaders = encodeHeaders(ok);
-const plainTrailers = encodeHeaders(['grpc-status', '0']);
+const plainTrailers = withOwnMemory(encodeHeaders(['grpc-status', '0']));
 
 /** The size of the largest headers beside metadata: those with the longest `grpc-encoding`. */
 const ownHeaders = listSize([...ok, 'grpc-encoding', 'identity']);

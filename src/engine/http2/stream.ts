@@ -1,3 +1,4 @@
+import { withOwnMemory } from '../buffers.ts';
 import type { Account } from '../account.ts';
 import { type Category, Held } from '../held.ts';
 import type { Flow } from '../scheduler.ts';
@@ -287,7 +288,9 @@ export class Stream {
     if (last && last.length > 0) this.#owner.send(this, last);
     else this.#owner.endQueued(this);
     // Usually sent by now.
-    if (!this.closed) this.#countResponse();
+    if (this.closed) return;
+    if (trailers) this.#trailers = withOwnMemory(trailers);
+    this.#countResponse();
   }
 
   /**
