@@ -212,6 +212,24 @@ test('JSON with more values than a turn of the event loop has time for is refuse
   await checkRecovered(server);
 });
 
+test('the case of a content type does not matter', async () => {
+  await using server = await serveWeb();
+  const typed = (type: string) =>
+    exchange(
+      server,
+      request('{"replies":[{"size":3}]}', { fields: close }).replace('application/json', type),
+    );
+
+  const [usual, unusual] = await Promise.all([
+    typed('application/json'),
+    typed('Application/JSON'),
+  ]);
+
+  const bodyOf = (answer: string) => answer.slice(answer.indexOf('\r\n\r\n'));
+  assert.match(usual, /"payload":"AAAA"/);
+  assert.equal(bodyOf(unusual), bodyOf(usual));
+});
+
 test('a large body waits for memory, and is served when there is enough', async () => {
   await using server = await serveWeb({ limits: { maxBufferedBytes: 16 * 1024 * 1024 } });
   const large = request(JSON.stringify({ fillUsername: true, x: 'x'.repeat(2_000_000) }), {

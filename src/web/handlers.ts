@@ -21,19 +21,13 @@ import {
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import type { ServerError } from 'nice-grpc-common';
-import {
-  type Protocol,
-  valueOf,
-  type WebCall,
-  type WebRequest,
-  type WebResponse,
-} from '../engine/index.ts';
+import { type Protocol, type WebCall, type WebRequest, type WebResponse } from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
 import { append, fieldsOf, headersOf } from './fields.ts';
 import { errorOf, faultOf, metadataOf } from './status.ts';
 import { createUnary } from './unary.ts';
-import { fromQuery, isJson, type Plain, unwrap } from './unwrap.ts';
+import { fromQuery, type Plain, unwrap } from './unwrap.ts';
 
 interface HandlersDeps {
   registry: FileRegistry;
@@ -93,12 +87,11 @@ function createHandle(
     if (unary?.accepts(request, plain)) return unary.handle(request, plain);
     const exchange: Exchange = { request, binary: [], call: undefined };
     const isGet = request.method === 'GET' && json.allowedMethods.includes('GET');
-    const { fields, body } = unwrap(request, isGet ? fromQuery(request) : plain, {
+    const { fields, body, isJson } = unwrap(request, isGet ? fromQuery(request) : plain, {
       maxMessageSize,
       onBinary: (message) => void exchange.binary.push(message),
     });
-    const handler = isJson(valueOf(fields, 'content-type') ?? '') ? json : binary;
-    const response = await handler({
+    const response = await (isJson ? json : binary)({
       httpVersion: request.version,
       url: 'http://localhost',
       method: isGet ? 'POST' : request.method,

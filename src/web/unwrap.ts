@@ -10,6 +10,11 @@ export interface Plain {
   body: AsyncIterable<Uint8Array>;
 }
 
+/** The same, and the format of its messages. */
+interface Unwrapped extends Plain {
+  isJson: boolean;
+}
+
 interface UnwrapDeps {
   /** The maximum message in bytes, after decompression. */
   maxMessageSize: number;
@@ -28,14 +33,16 @@ const encodingNames = {
  * Decompresses the messages of a request. Before a message is decoded, its size in memory is estimated and charged; the
  * request is refused if there is not enough memory.
  */
-export function unwrap(request: WebRequest, { fields, body }: Plain, deps: UnwrapDeps): Plain {
+export function unwrap(request: WebRequest, { fields, body }: Plain, deps: UnwrapDeps): Unwrapped {
   const type = valueOf(fields, 'content-type')?.toLowerCase() ?? '';
   const kind = kindOf(type);
   const name = encodingNames[kind];
   const encoding = valueOf(fields, name);
   const compression = compressions.find((known) => known.name === encoding);
-  const reader = new Reader(request, { ...deps, compression, isJson: isJson(type) });
+  const isJson = /[/+]json\b/.test(type);
+  const reader = new Reader(request, { ...deps, compression, isJson });
   return {
+    isJson,
     // The library refuses unknown compressions. The length may change.
     fields: fieldsBut(
       fields,
@@ -65,11 +72,6 @@ export function fromQuery({ path, fields }: Pick<WebRequest, 'path' | 'fields'>)
 
 async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-}
-
-/** True for a content type whose messages are JSON. */
-export function isJson(type: string): boolean {
-  return /[/+]json\b/.test(type);
 }
 
 interface ReaderDeps extends UnwrapDeps {
