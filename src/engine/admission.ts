@@ -1,3 +1,17 @@
+/** Smaller messages, in bytes, are read without admission. */
+const maxUnadmitted = 64 * 1024;
+
+/** True if a message of so many bytes must be admitted before it is read. */
+export function isLarge(length: number): boolean {
+  return length > maxUnadmitted;
+}
+
+/**
+ * The memory that a message takes, as a multiple of its size: as received, as decoded, and as encoded again in a
+ * response.
+ */
+export const timesOfMessage = 3;
+
 /** Callbacks of an admission request. Exactly one of them is called, once. */
 export interface AdmissionCallbacks {
   granted: () => void;

@@ -1,5 +1,5 @@
 import type { Account } from './account.ts';
-import type { AdmissionRequest } from './admission.ts';
+import { type AdmissionRequest, timesOfMessage } from './admission.ts';
 
 interface BodyBudgetDeps {
   account: Account;
@@ -11,9 +11,6 @@ interface BodyBudgetDeps {
   onAdmitted: (bytes: number) => void;
   onReleased: () => void;
 }
-
-/** The memory that a message takes, as a multiple of its size, as for a message of a call. */
-const times = 3;
 
 /** The memory of a request body that is read before its call is opened, and the admission of its messages. */
 export class BodyBudget {
@@ -52,7 +49,7 @@ export class BodyBudget {
     const { account } = this.#deps;
     this.release();
     if (this.#isOver) return Promise.resolve(false);
-    const reservation = account.capAdmission(times * bytes);
+    const reservation = account.capAdmission(timesOfMessage * bytes);
     return new Promise((resolve) => {
       this.#answer = (isAdmitted) => {
         this.#answer = undefined;

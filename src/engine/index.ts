@@ -23,7 +23,8 @@ export {
   handlersOf,
 } from './grpc/methods.ts';
 export { letGo } from './buffers.ts';
-export { withCompressionSlot, withInflationSlot } from './grpc/compression.ts';
+export { isLarge } from './admission.ts';
+export { maxInflation, withCompressionSlot, withInflationSlot } from './grpc/compression.ts';
 export { setOptional } from './grpc/metadata.ts';
 export { valueOf } from './http2/request_headers.ts';
 export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';

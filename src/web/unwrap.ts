@@ -1,5 +1,12 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { letGo, valueOf, type WebRequest, withInflationSlot } from '../engine/index.ts';
+import {
+  isLarge,
+  letGo,
+  maxInflation,
+  valueOf,
+  type WebRequest,
+  withInflationSlot,
+} from '../engine/index.ts';
 import { compressions } from './compression.ts';
 import { fieldsBut, withType } from './fields.ts';
 import { jsonCost } from './json_cost.ts';
@@ -100,13 +107,12 @@ class Reader {
     const known = Number(valueOf(this.#request.fields, 'content-length') ?? '') || Number.NaN;
     this.#checkSize(known);
     // Not yet read, but received.
-    if (known > maxUnadmitted) await this.#admit(known, maxUnadmitted);
+    if (isLarge(known)) await this.#admit(known, firstRead);
     const all = new Collected(known);
     for await (const chunk of body) {
       const length = all.length + chunk.length;
       this.#checkSize(length);
-      if (length > Math.max(maxUnadmitted, this.#admitted))
-        await this.#admit(maxMessageSize, length);
+      if (isLarge(length) && length > this.#admitted) await this.#admit(maxMessageSize, length);
       this.#keep(length);
       all.push(chunk);
     }
@@ -128,7 +134,7 @@ class Reader {
         this.#checkSize(size);
         needed = prefixLength + size;
         chunks = [all];
-        if (size > maxUnadmitted) await this.#admit(size, length);
+        if (isLarge(size)) await this.#admit(size, length);
         if (length < needed) break;
         yield await this.#message(all.readUInt8(0), all.subarray(prefixLength, needed));
         chunks = [all.subarray(needed)];
@@ -159,9 +165,10 @@ class Reader {
     const { compression, maxMessageSize } = this.#deps;
     if (!compression) return bytes;
     const max = Math.min(maxMessageSize, maxInflated);
+    // The ratio of Brotli is far above that of DEFLATE.
     const ratio = compression.name === 'gzip' ? maxInflation : Number.POSITIVE_INFINITY;
     const mayBecome = Math.min(max, bytes.length * ratio);
-    if (mayBecome > maxUnadmitted) await this.#admit(mayBecome, bytes.length);
+    if (isLarge(mayBecome)) await this.#admit(mayBecome, bytes.length);
     return withInflationSlot({
       owner: this.#request.owner,
       bytes: bytes.length,
@@ -254,14 +261,11 @@ class Collected {
   }
 }
 
-/** Messages of more bytes are admitted before they are read. */
-const maxUnadmitted = 64 * 1024;
+/** The bytes of a body that arrive before it is read: what Node reads from a socket at once. */
+const firstRead = 64 * 1024;
 
 /** The memory of JSON when it is decoded, as a multiple of that of protobuf. */
 const timesOfJson = 1.5;
-
-/** The maximum ratio of DEFLATE; that of Brotli is far above. */
-const maxInflation = 1032;
 
 /** Messages of up to so many bytes are always accepted. */
 const alwaysAccepted = 16 * 1024;

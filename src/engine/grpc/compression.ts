@@ -6,6 +6,9 @@ import { malformed, tooLarge } from '../errors.ts';
 /** Message encodings (PROTOCOL-HTTP2.md, Content-Coding); deflate is zlib's format (RFC 1950). */
 export type Encoding = 'gzip' | 'deflate';
 
+/** The maximum ratio of DEFLATE: a match of 258 bytes in two bits. */
+export const maxInflation = 1032;
+
 /** The value of `grpc-accept-encoding`. */
 export const acceptedEncodings = 'identity,deflate,gzip';
 

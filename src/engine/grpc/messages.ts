@@ -4,12 +4,12 @@ import { malformed, tooLarge } from '../errors.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageMemory } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
 import { letGo } from '../buffers.ts';
-import { decompress, type Encoding, withInflationSlot } from './compression.ts';
+import { decompress, type Encoding, maxInflation, withInflationSlot } from './compression.ts';
 import type { Account } from '../account.ts';
 import { Held } from '../held.ts';
 import { defaultMaxFrameSize } from '../http2/frames.ts';
 import type { Stream } from '../http2/stream.ts';
-import type { AdmissionRequest } from '../admission.ts';
+import { type AdmissionRequest, isLarge, timesOfMessage } from '../admission.ts';
 import { type EndReason, reasons } from './end_reason.ts';
 
 /** A message as received. Its bytes are never overwritten, but share a buffer with others. */
@@ -244,9 +244,6 @@ function parseInTurn(bytes: Buffer, kind: MessageKind): unknown {
  */
 const inflatedTimes = 2;
 
-/** The maximum ratio of DEFLATE: a match of 258 bytes in two bits. */
-const maxInflation = 1032;
-
 /** The bytes that any message may grow by when it is decoded, as its few fields become objects and strings. */
 const ownGrowth = 64 * 1024;
 
@@ -339,20 +336,6 @@ export class BytesInUse implements MessageMemory {
   }
 }
 
-/** Smaller messages, in bytes, are read without admission. */
-const maxUnadmitted = 64 * 1024;
-
-/** True if a message of so many bytes must be admitted before it is read. */
-export function isLarge(length: number): boolean {
-  return length > maxUnadmitted;
-}
-
-/**
- * The memory that a message takes, as a multiple of its size: as received, as decoded, and as encoded again in a
- * response.
- */
-const times = 3;
-
 /** The call that the message belongs to. */
 interface Admitted {
   readonly stream: Stream;
@@ -413,7 +396,7 @@ export class MessageAdmission {
   #ask(length: number): void {
     const { inUse, stream } = this.#call;
     this.#length = length;
-    this.#reservation = stream.account.capAdmission(times * length);
+    this.#reservation = stream.account.capAdmission(timesOfMessage * length);
     if (stream.isPreAdmitted) return stream.admit(this.#reservation);
     // It replaces the previous message.
     const answer = stream.account.requestAdmission(Math.max(0, this.#reservation - inUse.held), {

@@ -1,10 +1,10 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import type { Stream } from '../http2/stream.ts';
+import { isLarge } from '../admission.ts';
 import { type EndReason, reasons } from './end_reason.ts';
 import {
   decodeMessage,
   type MessageKind,
-  isLarge,
   MessageAdmission,
   MessageReader,
   type RawMessage,
