@@ -9,6 +9,9 @@ const valueBytes = 64;
 /** The work of decoding a value, in units of a flow. */
 const valueWork = 8;
 
+/** The end of a longer string is found by a native search. */
+const shortString = 64;
+
 const quote = 0x22;
 const backslash = 0x5c;
 const comma = 0x2c;
@@ -27,7 +30,8 @@ export interface JsonCost {
  * Estimates the cost of JSON without parsing it. Throws INVALID_ARGUMENT if it is nested deeper than any message, and
  * RESOURCE_EXHAUSTED if it has too many values.
  */
-export function jsonCost(text: Uint8Array): JsonCost {
+export function jsonCost(bytes: Uint8Array): JsonCost {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   let values = 1;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
@@ -52,12 +56,29 @@ export function jsonCost(text: Uint8Array): JsonCost {
   }
   return {
     bytes: 2 * text.length + valueBytes * values,
-    work: (text.length >> 6) + valueWork * values,
+    work: jsonWork(text.length) + valueWork * values,
   };
 }
 
-function endOfString(text: Uint8Array, from: number): number {
+/** The work of decoding or encoding so many bytes of JSON, in units of a flow. */
+export function jsonWork(bytes: number): number {
+  return bytes >> 5;
+}
+
+/** The end of a string that begins at `from`. */
+function endOfString(text: Buffer, from: number): number {
+  const soon = Math.min(text.length, from + shortString);
   let at = from + 1;
-  while (at < text.length && text[at] !== quote) at += text[at] === backslash ? 2 : 1;
-  return at;
+  while (at < soon && text[at] !== quote) at += text[at] === backslash ? 2 : 1;
+  return at < soon ? at : endOfLongString(text, at);
+}
+
+/** The same for a string that continues at `from`, which is not escaped. */
+function endOfLongString(text: Buffer, from: number): number {
+  for (let at = text.indexOf(quote, from); at !== -1; at = text.indexOf(quote, at + 1)) {
+    let first = at;
+    while (first > from && text[first - 1] === backslash) first--;
+    if ((at - first) % 2 === 0) return at;
+  }
+  return text.length;
 }
