@@ -374,3 +374,26 @@ test('a client that is refused in the middle of its body can send the rest, and 
   assert.match(await answered, /^HTTP\/1\.1 501 .*unimplemented.*HTTP\/1\.1 200 .*AA==/s);
   await checkRecovered(server);
 });
+
+test('the body of a request that was refused is freed as it arrives', async () => {
+  await using server = await serveWeb();
+  const size = 4_000_000;
+  const fields = [`content-length: ${size}`, 'content-encoding: none-such'];
+  const all = [Buffer.from(head({ fields })), Buffer.alloc(size, ' ')];
+  const refused = Buffer.concat([...all, Buffer.from(request(one, { fields: close }))]);
+  const before = process.memoryUsage().arrayBuffers;
+  let most = before;
+  const watch = () => (most = Math.max(most, process.memoryUsage().arrayBuffers));
+
+  for (let count = 0; count < 10; count++) {
+    const socket = dial(server);
+    socket.write(refused);
+    const timer = setInterval(watch, 1);
+    const answer = await allOf(socket);
+    clearInterval(timer);
+    assert.match(answer, /^HTTP\/1\.1 501 .*HTTP\/1\.1 200 /s);
+  }
+
+  assert.ok(most - before < size, `${most - before} bytes`);
+  await checkRecovered(server);
+});

@@ -158,6 +158,13 @@ export const rows: readonly Row[] = [
     ),
   },
   {
+    name: 'web-bodies',
+    what: 'bodies of 4 MB over HTTP/1.1 on 100 connections, whose responses not all read',
+    isPod: true,
+    attack: (hostile) =>
+      hostile.post({ path: scriptPaths.unary, size: 4_000_000, missing: 0, connections: 100 }),
+  },
+  {
     name: 'groups-60',
     what: '60 such calls at once; the honest client compresses, too',
     isZipped: true,

@@ -221,8 +221,10 @@ export class Connection {
   #handOver({ protocol, before }: WrongProtocol, chunk: Buffer): boolean {
     if (protocol !== 'http1' || !this.#onHttp1 || this.#state !== 'open') return false;
     this.#mayTalk = false;
+    // The rest of its buffer serves other connections.
+    this.#sender.output.take();
     this.close();
-    this.#onHttp1(Buffer.concat([before, chunk]));
+    this.#onHttp1(before.length === 0 ? chunk : Buffer.concat([before, chunk]));
     return true;
   }
 
