@@ -11,7 +11,8 @@ import {
 import { freeLarge, valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
-import { jsonWork } from './json_cost.ts';
+import { parseJson } from './json.ts';
+import { type JsonCost, jsonWork } from './json_cost.ts';
 import { errorOf, faultOf, metadataOf } from './status.ts';
 import { type Plain, unwrap } from './unwrap.ts';
 
@@ -29,7 +30,7 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
   const jsonOptions = { registry };
   const limits = { readMaxBytes: maxMessageSize, writeMaxBytes: maxWritten };
   const codecs = createMethodSerializationLookup(method, undefined, jsonOptions, limits);
-  const [inputs, outputs] = [codecs.getI(false), codecs.getO(false)];
+  const outputs = codecs.getO(false);
 
   return {
     /** True for requests that handle() serves. */
@@ -62,11 +63,13 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     try {
       assertAdmitted(request);
       if (wrong) throw wrong;
+      let keys = 0;
       const onBinary = (message: Uint8Array) => void (input = message);
-      for await (const bytes of unwrap(request, plain, { maxMessageSize, onBinary }).body) {
+      const onJson = (cost: JsonCost) => (keys = cost.keys);
+      for await (const text of unwrap(request, plain, { maxMessageSize, onBinary, onJson }).body) {
         if (!isJson) continue;
-        input = toBinary(method.input, inputs.parse(bytes));
-        freeLarge(bytes);
+        input = toBinary(method.input, parseJson(method.input, { text, keys }, registry));
+        freeLarge(text);
       }
     } catch (error) {
       // It counts as a call in limits, log and metrics.

@@ -9,7 +9,7 @@ import {
 } from '../engine/index.ts';
 import { compressions } from './compression.ts';
 import { fieldsBut, withType } from './fields.ts';
-import { jsonCost } from './json_cost.ts';
+import { type JsonCost, jsonCost } from './json_cost.ts';
 
 /** The header fields and the body that a handler reads, without compression or other wrapping. */
 export interface Plain {
@@ -27,6 +27,8 @@ interface UnwrapDeps {
   maxMessageSize: number;
   /** Takes each message in protobuf's binary encoding, and leaves an empty one in its place. */
   onBinary: (message: Uint8Array) => void;
+  /** Called before each message in JSON. */
+  onJson?: ((cost: JsonCost) => void) | undefined;
 }
 
 /** The fields that name the compression, by kind of content type. */
@@ -195,6 +197,7 @@ class Reader {
     }
     const cost = jsonCost(bytes);
     this.#keep(bytes.length + cost.bytes);
+    this.#deps.onJson?.(cost);
     return this.#request.inTurn(cost.work, () => bytes);
   }
 
