@@ -281,6 +281,17 @@ test('GET / describes the server, with commands for its address', async () => {
   assert.match(page, new RegExp(`grpcurl -plaintext ${server.address} list\\n`));
 });
 
+for (const version of ['--http1.1', '--http2-prior-knowledge']) {
+  test(`curl --head ${version} gets no body`, async () => {
+    await using server = await serveWeb();
+    const args = ['-sS', '--head', version, `http://${server.address}/healthz`];
+
+    const { stdout } = await promisify(execFile)('curl', args);
+
+    assert.match(stdout, /^HTTP\/\S+ 200 .*\r\ncontent-length: 3\r\n/s);
+  });
+}
+
 test('GET /healthz and /readyz return 200 until the server shuts down', async () => {
   await using server = await serveWeb();
   const statuses = () =>

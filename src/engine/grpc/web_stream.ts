@@ -130,9 +130,11 @@ class WebStream implements StreamEvents {
     const stream = this.#stream;
     const head = [':status', String(status), ...withoutConnection(fields)];
     stream.respond(encodeHeaders(head));
-    if (body instanceof Uint8Array) stream.write(body);
+    // RFC 9110 section 9.3.2.
+    const sent = this.#request.method === 'HEAD' ? undefined : body;
+    if (sent instanceof Uint8Array) stream.write(sent);
     else {
-      for await (const chunk of body ?? []) {
+      for await (const chunk of sent ?? []) {
         if (this.#isOver) return;
         if (!stream.write(chunk) && !stream.closed)
           await new Promise<void>((resolve) => (this.#onDrain = resolve));
