@@ -49,6 +49,8 @@ class WebStream implements StreamEvents {
   readonly #chunks: Buffer[] = [];
   #hasEnded = false;
   #isAnswered = false;
+  /** True once a refused request has continued for too long. */
+  #isLate = false;
   #onData: (() => void) | undefined;
   #onDrain: (() => void) | undefined;
 
@@ -150,10 +152,12 @@ class WebStream implements StreamEvents {
    * still reported to the peer.
    */
   async #requestEnd(): Promise<void> {
-    const end = performance.now() + resetTimeoutMs;
-    const timer = setTimeout(() => this.#wake(), resetTimeoutMs).unref();
+    const timer = setTimeout(() => {
+      this.#isLate = true;
+      this.#wake();
+    }, resetTimeoutMs).unref();
     this.#isAnswered = true;
-    while (!this.#hasEnded && !this.#isOver && performance.now() < end) {
+    while (!this.#hasEnded && !this.#isOver && !this.#isLate) {
       await new Promise<void>((resolve) => (this.#onData = resolve));
     }
     clearTimeout(timer);
