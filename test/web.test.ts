@@ -90,6 +90,18 @@ test('an unknown method is answered with 404 and the nearest method', async () =
   });
 });
 
+test('a path that goes on after the method is answered with 404', async () => {
+  await using server = await serveWeb();
+
+  const response = await fetch(`http://${server.address}${unaryCall}/more`, {
+    method: 'POST',
+    body: '{}',
+    headers: json,
+  });
+
+  assert.equal(response.status, 404);
+});
+
 test('calls are counted and logged with their protocol', async () => {
   await using server = await serveWeb();
   const options = { baseUrl: `http://${server.address}`, httpVersion: '1.1' } as const;

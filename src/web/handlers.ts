@@ -71,7 +71,8 @@ export function createHandlers({ registry, maxMessageSize }: HandlersDeps) {
 }
 
 function methodOf(registry: FileRegistry, path: string): DescMethod | undefined {
-  const [, service = '', name] = path.split('/', 3);
+  const [start, service = '', name, ...more] = path.split('/', 4);
+  if (start !== '' || more.length > 0) return undefined;
   return registry.getService(service)?.methods.find((method) => method.name === name);
 }
 
