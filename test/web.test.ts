@@ -102,6 +102,31 @@ test('a path that goes on after the method is answered with 404', async () => {
   assert.equal(response.status, 404);
 });
 
+for (const [name, value] of [
+  ['grpc-timeout', '1000H'],
+  ['connect-timeout-ms', '9999999999'],
+] as const) {
+  test(`a call with ${name}: ${value} sets no timer that is too long for Node`, async (t) => {
+    await using server = await serveWeb();
+    const warnings: string[] = [];
+    const onWarning = (warning: Error) => void warnings.push(warning.message);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const isConnect = name === 'connect-timeout-ms';
+    const type = isConnect ? 'application/connect+proto' : 'application/grpc-web+proto';
+
+    const response = await fetch(`http://${server.address}${scriptPaths.serverStream}`, {
+      method: 'POST',
+      body: scriptRequest(stream),
+      headers: { 'content-type': type, [name]: value },
+    });
+
+    await response.arrayBuffer();
+    await server.log.line({ 'rpc.status_code': 'OK' });
+    assert.deepEqual(warnings, []);
+  });
+}
+
 test('calls are counted and logged with their protocol', async () => {
   await using server = await serveWeb();
   const options = { baseUrl: `http://${server.address}`, httpVersion: '1.1' } as const;

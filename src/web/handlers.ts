@@ -21,7 +21,13 @@ import {
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import type { ServerError } from 'nice-grpc-common';
-import { type Protocol, type WebCall, type WebRequest, type WebResponse } from '../engine/index.ts';
+import {
+  parseTimeout,
+  type Protocol,
+  type WebCall,
+  type WebRequest,
+  type WebResponse,
+} from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
 import { append, fieldsOf, headersOf } from './fields.ts';
@@ -96,7 +102,7 @@ function createHandle(
       httpVersion: request.version,
       url: 'http://localhost',
       method: isGet ? 'POST' : request.method,
-      header: headersOf(fields),
+      header: withoutLongTimeout(headersOf(fields)),
       body,
       signal: request.signal,
       contextValues: createContextValues().set(exchangeKey, exchange),
@@ -107,6 +113,20 @@ function createHandle(
     const answer = isWhole && response.body ? await whole(response.body) : response.body;
     return { status, fields: fieldsOf(header), body: answer, trailers };
   };
+}
+
+/** The maximum delay of a Node timer in milliseconds, 24.8 days, and in the units of `grpc-timeout`. */
+const longestTimer = 2 ** 31 - 1;
+const longestGrpcTimeout = '2147483S';
+
+/** Shortens a timeout that is too long for the timer that the library sets, which would fire at once. */
+function withoutLongTimeout(header: Headers): Headers {
+  const connect = header.get('connect-timeout-ms') ?? '';
+  if (/^\d{10}$/.test(connect) && Number(connect) > longestTimer)
+    header.set('connect-timeout-ms', String(longestTimer));
+  const grpc = parseTimeout(header.get('grpc-timeout') ?? '') ?? 0;
+  if (grpc > longestTimer) header.set('grpc-timeout', longestGrpcTimeout);
+  return header;
 }
 
 /**
