@@ -127,6 +127,18 @@ for (const [name, value] of [
   });
 }
 
+test('protobuf that cannot be decoded is answered with 400', async () => {
+  await using server = await serveWeb();
+
+  const response = await post(server.address, 'no protobuf', {
+    'content-type': 'application/proto',
+  });
+
+  assert.equal(response.status, 400);
+  assert.equal(Object(await response.json()).code, 'invalid_argument');
+  await server.log.line({ 'rpc.status_code': 'INVALID_ARGUMENT' });
+});
+
 test('calls are counted and logged with their protocol', async () => {
   await using server = await serveWeb();
   const options = { baseUrl: `http://${server.address}`, httpVersion: '1.1' } as const;
