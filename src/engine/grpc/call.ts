@@ -210,8 +210,11 @@ export class Call
   end(reason: EndReason): void {
     if (reason.response === 'all') {
       if (!this.isEnded) this.#send(this.#statusFor(reason), this.#cut?.response ?? 'all');
-    } else if (this.#cut || this.#state === 'over') return;
-    else if (this.#state === 'sending') this.#cutSending(reason);
+    } else if (this.#state === 'over') return;
+    else if (this.#cut) {
+      // The reader of a call of another protocol gets the queued messages even then, until it leaves.
+      if (this.#state === 'sending' && reason.response === 'nothing') this.sent();
+    } else if (this.#state === 'sending') this.#cutSending(reason);
     else this.#unwind(reason);
   }
 
