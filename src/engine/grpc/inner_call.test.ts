@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { ServerError, Status } from 'nice-grpc-common';
 import { createRouter } from '../../../test/support/engine.ts';
 import { MemorySocket } from '../../../test/support/memory_socket.ts';
-import { Accounts } from '../account.ts';
+import { Accounts, type Limited } from '../account.ts';
+import { Held } from '../held.ts';
+import { valueOf } from '../http2/request_headers.ts';
 import { unbounded } from '../scheduler.ts';
 import type { WebCallHead } from '../web.ts';
 import { openInnerCall } from './inner_call.ts';
@@ -12,7 +15,7 @@ import { OpenCalls } from './open_calls.ts';
 const head: WebCallHead = { path: '/a.B/C', protocol: 'connect', fields: [] };
 
 /** A server with one method, which streams responses until its call ends. */
-function createStreaming() {
+function createStreaming(limits: Partial<Limited> = {}) {
   const calls = new OpenCalls();
   const clock = { now: 0 };
   const router = createRouter({ calls, now: () => clock.now });
@@ -28,7 +31,7 @@ function createStreaming() {
       for (;;) yield {};
     },
   });
-  const account = new Accounts().open(undefined);
+  const account = new Accounts(limits).open(undefined);
   const socket = new MemorySocket('10.0.0.1');
   const place = {
     account,
@@ -62,4 +65,15 @@ test('a call whose deadline passes while nobody reads its responses ends when it
   const after = calls.size;
 
   assert.deepEqual([before, after, account.bytes], [1, 0, 0]);
+});
+
+test('a call that was refused for another reason keeps that status when memory is short', async () => {
+  const { account, open } = createStreaming({ bytes: 1 });
+  account.charge(Held.bodies, 100);
+
+  const call = open({ fault: new ServerError(Status.UNIMPLEMENTED, 'no') });
+  call.end();
+  while (await call.next());
+
+  assert.equal(valueOf(call.trailer, 'grpc-status'), String(Status.UNIMPLEMENTED));
 });
