@@ -139,6 +139,19 @@ test('protobuf that cannot be decoded is answered with 400', async () => {
   await server.log.line({ 'rpc.status_code': 'INVALID_ARGUMENT' });
 });
 
+test('a call that is refused after its deadline is logged', async () => {
+  await using server = await serveWeb();
+
+  const response = await post(server.address, '{}', {
+    ...json,
+    'content-encoding': 'none-such',
+    'connect-timeout-ms': '0',
+  });
+
+  assert.equal(response.status, 504);
+  await server.log.line({ 'rpc.status_code': 'DEADLINE_EXCEEDED' });
+});
+
 test('calls are counted and logged with their protocol', async () => {
   await using server = await serveWeb();
   const options = { baseUrl: `http://${server.address}`, httpVersion: '1.1' } as const;

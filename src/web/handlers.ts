@@ -284,8 +284,12 @@ function finish({ trailer }: WebCall, context: HandlerContext): void {
 function enter(context: HandlerContext): void {
   const { signal } = context;
   // A request that the library refuses counts as a call in limits, log and metrics.
-  signal.addEventListener('abort', () => {
+  const count = () => {
     if (!exchangeOf(context).call) open(context, faultOf(signal.reason)).end();
-  });
+  };
+  signal.addEventListener('abort', count);
+  // A timeout of 0 has passed already.
+  if (signal.aborted) count();
+  signal.throwIfAborted();
   assertAdmitted(exchangeOf(context).request);
 }
