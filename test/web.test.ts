@@ -102,6 +102,18 @@ test('a path that goes on after the method is answered with 404', async () => {
   assert.equal(response.status, 404);
 });
 
+test('protobuf that cannot be decoded is answered with 400', async () => {
+  await using server = await serveWeb();
+
+  const response = await post(server.address, 'no protobuf', {
+    'content-type': 'application/proto',
+  });
+
+  assert.equal(response.status, 400);
+  assert.equal(Object(await response.json()).code, 'invalid_argument');
+  await server.log.line({ 'rpc.status_code': 'INVALID_ARGUMENT' });
+});
+
 for (const [name, value] of [
   ['grpc-timeout', '1000H'],
   ['connect-timeout-ms', '9999999999'],
@@ -126,18 +138,6 @@ for (const [name, value] of [
     assert.deepEqual(warnings, []);
   });
 }
-
-test('protobuf that cannot be decoded is answered with 400', async () => {
-  await using server = await serveWeb();
-
-  const response = await post(server.address, 'no protobuf', {
-    'content-type': 'application/proto',
-  });
-
-  assert.equal(response.status, 400);
-  assert.equal(Object(await response.json()).code, 'invalid_argument');
-  await server.log.line({ 'rpc.status_code': 'INVALID_ARGUMENT' });
-});
 
 test('a call that is refused after its deadline is logged', async () => {
   await using server = await serveWeb();

@@ -49,6 +49,8 @@ interface Exchange {
   /** Request messages in protobuf's binary encoding, in whose places the library has got empty ones. */
   readonly binary: Uint8Array[];
   call: WebCall | undefined;
+  /** Aborted if the call has ended before it was opened with its request. */
+  ended: AbortSignal | undefined;
 }
 
 const exchangeKey = createContextKey<Exchange | undefined>(undefined);
@@ -92,7 +94,7 @@ function createHandle(
 
   return async (request, plain) => {
     if (unary?.accepts(request, plain)) return unary.handle(request, plain);
-    const exchange: Exchange = { request, binary: [], call: undefined };
+    const exchange: Exchange = { request, binary: [], call: undefined, ended: undefined };
     const isGet = request.method === 'GET' && json.allowedMethods.includes('GET');
     const { fields, body, isJson } = unwrap(request, isGet ? fromQuery(request) : plain, {
       maxMessageSize,
@@ -103,7 +105,7 @@ function createHandle(
       url: 'http://localhost',
       method: isGet ? 'POST' : request.method,
       header: withoutLongTimeout(headersOf(fields)),
-      body,
+      body: untilEnd(body, exchange),
       signal: request.signal,
       contextValues: createContextValues().set(exchangeKey, exchange),
     });
@@ -225,6 +227,8 @@ function isBidi(method: DescMethod): method is DescMethodBiDiStreaming {
 type Input = Uint8Array | AsyncIterable<Uint8Array>;
 
 function open(context: HandlerContext, fault?: ServerError): WebCall {
+  // Otherwise, a deadline that has passed while the request was read would count as another call.
+  if (!fault) context.signal.throwIfAborted();
   const exchange = exchangeOf(context);
   const { request } = exchange;
   const [path = ''] = request.path.split('?', 1);
@@ -246,6 +250,21 @@ function exchangeOf({ values }: HandlerContext): Exchange {
 
 function protocolOf({ protocolName }: HandlerContext): Protocol {
   return protocolName === 'grpc' || protocolName === 'grpc-web' ? protocolName : 'connect';
+}
+
+/** Ends a body with the call, so that the client gets the status that was logged. */
+async function* untilEnd(
+  body: AsyncIterable<Uint8Array>,
+  exchange: Pick<Exchange, 'ended'>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const bytes of body) {
+      exchange.ended?.throwIfAborted();
+      yield bytes;
+    }
+  } finally {
+    exchange.ended?.throwIfAborted();
+  }
 }
 
 /** Collects a body that is complete. */
@@ -285,7 +304,10 @@ function enter(context: HandlerContext): void {
   const { signal } = context;
   // A request that the library refuses counts as a call in limits, log and metrics.
   const count = () => {
-    if (!exchangeOf(context).call) open(context, faultOf(signal.reason)).end();
+    const exchange = exchangeOf(context);
+    if (exchange.call) return;
+    exchange.ended = signal;
+    open(context, faultOf(signal.reason)).end();
   };
   signal.addEventListener('abort', count);
   // A timeout of 0 has passed already.
