@@ -103,6 +103,8 @@ class Http1Connection implements OtherConnection {
   #current: Exchange | undefined;
   readonly #waiting: [IncomingMessage, ServerResponse][] = [];
   #isLeaving = false;
+  /** True while the rest of a request is dropped. */
+  #isLingering = false;
   #isOver = false;
   #output = 0;
   /** The time of the last complete response, and the bytes read by then. */
@@ -193,7 +195,7 @@ class Http1Connection implements OtherConnection {
     if (now >= this.#cutAt + lingerMs) return void socket.destroy();
     if (now >= this.#cutAt) for (const call of this.#current?.calls ?? []) call.expire();
     const exchange = this.#current;
-    if (!exchange) return this.#tickIdle(now);
+    if (!exchange) return this.#isLingering ? undefined : this.#tickIdle(now);
     const isReading = !exchange.request.complete && !exchange.body.isWaiting;
     const waitsForPeer = isReading || socket.writableLength > 0;
     if (waitsForPeer && now - this.#movedAt >= times.keepalive + times.keepaliveTimeout) {
@@ -397,7 +399,9 @@ class Http1Connection implements OtherConnection {
   /** Drops the rest of a request that has its response, for a while: a TCP RST could overtake the response. */
   #linger(request: IncomingMessage): void {
     const timer = setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+    this.#isLingering = true;
     request.on('data', letGo).once('end', () => {
+      this.#isLingering = false;
       clearTimeout(timer);
       this.#goOn();
     });
