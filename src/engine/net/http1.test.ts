@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { defaultLimits } from '../../../test/support/engine.ts';
 import { MemorySocket } from '../../../test/support/memory_socket.ts';
 import { Accounts } from '../account.ts';
-import { unbounded } from '../scheduler.ts';
+import { type Flow, unbounded } from '../scheduler.ts';
 import type { ServeWeb } from '../web.ts';
 import { createHttp1Server } from './http1.ts';
 
@@ -19,14 +19,17 @@ const times = {
 };
 
 /** A connection that has received these bytes. */
-async function connect(received: string, { serve }: { serve: ServeWeb }) {
+async function connect(
+  received: string,
+  { serve, flow = unbounded }: { serve: ServeWeb; flow?: Flow },
+) {
   const clock = { now: 0 };
   const open = () => assert.fail('no call is opened');
   const deps = { limits: defaultLimits, times, now: () => clock.now, random: () => 0 };
   const server = createHttp1Server({ ...deps, serve, open });
   const socket = new MemorySocket('10.0.0.1');
   const account = new Accounts().open(undefined);
-  const parts = { account, flow: unbounded, onIdle() {}, report() {} };
+  const parts = { account, flow, onIdle() {}, report() {} };
   const connection = server.attach(socket, Buffer.from(received), parts);
   socket.on('error', () => {}).on('close', () => connection.close(() => {}));
   await setImmediate();
@@ -48,4 +51,24 @@ test('a client that still sends a body after its response gets no other response
 
   assert.match(response, /^HTTP\/1\.1 415 /);
   assert.equal(more, '');
+});
+
+test('a request that waits for its turn is not served if its client leaves', async () => {
+  let turn: (() => void) | undefined;
+  let served = 0;
+  const flow = { ...unbounded, isSpent: true, wait: (task: () => void) => void (turn = task) };
+  const { socket } = await connect(incomplete, {
+    flow,
+    async serve() {
+      served++;
+      return { status: 200, fields: [] };
+    },
+  });
+
+  socket.reset();
+  await setImmediate();
+  turn?.();
+
+  assert.ok(turn);
+  assert.equal(served, 0);
 });

@@ -301,6 +301,8 @@ class Http1Connection implements OtherConnection {
 
   async #serve(exchange: Exchange): Promise<void> {
     const { response, controller } = exchange;
+    // It may have left before its turn.
+    if (controller.signal.aborted) return;
     try {
       const request = this.#requestOf(exchange);
       const answer = await this.#deps.serve(request);
