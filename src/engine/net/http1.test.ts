@@ -72,3 +72,18 @@ test('a request that waits for its turn is not served if its client leaves', asy
   assert.ok(turn);
   assert.equal(served, 0);
 });
+
+test('an idle connection gets no response, whatever its last request expected', async () => {
+  const request = 'GET / HTTP/1.1\r\nhost: x\r\nexpect: something\r\n\r\n';
+  const { clock, socket, connection } = await connect(request, {
+    serve: async () => ({ status: 200, fields: ['content-length', '0'] }),
+  });
+  const response = socket.takeSent().toString();
+
+  clock.now += times.preface;
+  connection.tick();
+  const more = socket.takeSent().toString();
+
+  assert.match(response, /^HTTP\/1\.1 200 /);
+  assert.equal(more, '');
+});

@@ -54,6 +54,8 @@ const maxPipelined = 8;
  */
 export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
   const connections = new WeakMap<Socket, Http1Connection>();
+  const onRequest = (request: IncomingMessage, response: ServerResponse) =>
+    connections.get(request.socket)?.onRequest(request, response);
   const server = createServer(
     {
       maxHeaderSize: deps.limits.maxHeaderListSize,
@@ -61,8 +63,10 @@ export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
       // A queued request buffers no more than this.
       highWaterMark: 16 * 1024,
     },
-    (request, response) => connections.get(request.socket)?.onRequest(request, response),
+    onRequest,
   );
+  // An unknown expectation may be ignored (RFC 9110 section 10.1.1). Node would answer it beside the connection.
+  server.on('checkExpectation', onRequest);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     connections.get(socket)?.onError(error);
   });
