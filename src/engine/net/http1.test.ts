@@ -87,3 +87,17 @@ test('an idle connection gets no response, whatever its last request expected', 
   assert.match(response, /^HTTP\/1\.1 200 /);
   assert.equal(more, '');
 });
+
+test('a request without a host gets one response, whatever follows', async () => {
+  for (const more of ['', '\0', 'GET / HTTP/1.1\r\n\r\n']) {
+    const { socket } = await connect(`GET / HTTP/1.1\r\n\r\n${more}`, {
+      serve: () => assert.fail('it is served'),
+    });
+
+    const responses = socket.takeSent().toString().split('HTTP/1.1 ');
+
+    assert.equal(responses.length, 2);
+    assert.match(responses[1] ?? '', /^400 Bad Request\r\n/);
+    assert.ok(socket.isOver);
+  }
+});

@@ -60,12 +60,14 @@ export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
     {
       maxHeaderSize: deps.limits.maxHeaderListSize,
       keepAliveTimeout: 0,
+      // Node would answer it beside the connection.
+      requireHostHeader: false,
       // A queued request buffers no more than this.
       highWaterMark: 16 * 1024,
     },
     onRequest,
   );
-  // An unknown expectation may be ignored (RFC 9110 section 10.1.1). Node would answer it beside the connection.
+  // An unknown expectation may be ignored (RFC 9110 section 10.1.1). Node would answer it beside the connection, too.
   server.on('checkExpectation', onRequest);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     connections.get(socket)?.onError(error);
@@ -309,7 +311,7 @@ class Http1Connection implements OtherConnection {
     if (controller.signal.aborted) return;
     try {
       const request = this.#requestOf(exchange);
-      const answer = await this.#deps.serve(request);
+      const answer = isHostless(exchange.request) ? noHost : await this.#deps.serve(request);
       const incident = webIncident(request, answer);
       if (incident) this.#parts.report(incident);
       if (!controller.signal.aborted) await this.#answer(exchange, answer);
@@ -460,6 +462,25 @@ class Http1Connection implements OtherConnection {
     setTimeout(() => this.#socket.destroy(), lingerMs).unref();
   }
 }
+
+/** True for a request that must be refused (RFC 9112 section 3.2). */
+function isHostless({ httpVersion, headers }: IncomingMessage): boolean {
+  return httpVersion === '1.1' && headers.host === undefined;
+}
+
+const noHostText = Buffer.from('Cannot accept a request without a host\n');
+const noHost: WebResponse = {
+  status: 400,
+  fields: [
+    'content-type',
+    'text/plain',
+    'content-length',
+    String(noHostText.length),
+    'connection',
+    'close',
+  ],
+  body: noHostText,
+};
 
 /** Writes a small body in one string with the header, which takes half the time of two parts. */
 function end(response: ServerResponse, body: Uint8Array): void {
