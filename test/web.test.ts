@@ -91,6 +91,68 @@ test('an unknown method is answered with 404 and the nearest method', async () =
   });
 });
 
+test('a path that goes on after the method is answered with 404', async () => {
+  await using server = await serveWeb();
+
+  const response = await fetch(`http://${server.address}${unaryCall}/more`, {
+    method: 'POST',
+    body: '{}',
+    headers: json,
+  });
+
+  assert.equal(response.status, 404);
+});
+
+test('protobuf that cannot be decoded is answered with 400', async () => {
+  await using server = await serveWeb();
+
+  const response = await post(server.address, 'no protobuf', {
+    'content-type': 'application/proto',
+  });
+
+  assert.equal(response.status, 400);
+  assert.equal(Object(await response.json()).code, 'invalid_argument');
+  await server.log.line({ 'rpc.status_code': 'INVALID_ARGUMENT' });
+});
+
+for (const [name, value] of [
+  ['grpc-timeout', '1000H'],
+  ['connect-timeout-ms', '9999999999'],
+] as const) {
+  test(`a call with ${name}: ${value} sets no timer that is too long for Node`, async (t) => {
+    await using server = await serveWeb();
+    const warnings: string[] = [];
+    const onWarning = (warning: Error) => void warnings.push(warning.message);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const isConnect = name === 'connect-timeout-ms';
+    const type = isConnect ? 'application/connect+proto' : 'application/grpc-web+proto';
+
+    const response = await fetch(`http://${server.address}${scriptPaths.serverStream}`, {
+      method: 'POST',
+      body: scriptRequest(stream),
+      headers: { 'content-type': type, [name]: value },
+    });
+
+    await response.arrayBuffer();
+    await server.log.line({ 'rpc.status_code': 'OK' });
+    assert.deepEqual(warnings, []);
+  });
+}
+
+test('a call that is refused after its deadline is logged', async () => {
+  await using server = await serveWeb();
+
+  const response = await post(server.address, '{}', {
+    ...json,
+    'content-encoding': 'none-such',
+    'connect-timeout-ms': '0',
+  });
+
+  assert.equal(response.status, 504);
+  await server.log.line({ 'rpc.status_code': 'DEADLINE_EXCEEDED' });
+});
+
 test('calls are counted and logged with their protocol', async () => {
   await using server = await serveWeb();
   const options = { baseUrl: `http://${server.address}`, httpVersion: '1.1' } as const;
@@ -303,6 +365,17 @@ test('GET / describes the server, with commands for its address', async () => {
   assert.match(page, new RegExp(`http://${server.address}/grpc.health.v1.Health/Check\\n`));
   assert.match(page, new RegExp(`grpcurl -plaintext ${server.address} list\\n`));
 });
+
+for (const version of ['--http1.1', '--http2-prior-knowledge']) {
+  test(`curl --head ${version} gets no body`, async () => {
+    await using server = await serveWeb();
+    const args = ['-sS', '--head', version, `http://${server.address}/healthz`];
+
+    const { stdout } = await promisify(execFile)('curl', args);
+
+    assert.match(stdout, /^HTTP\/\S+ 200 .*\r\ncontent-length: 3\r\n/s);
+  });
+}
 
 test('GET /healthz and /readyz return 200 until the server shuts down', async () => {
   await using server = await serveWeb();

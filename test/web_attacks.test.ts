@@ -366,6 +366,21 @@ test('a call ends with UNAVAILABLE after the grace period of its connection', as
   await checkRecovered(server);
 });
 
+test('a call whose deadline passes before its body has arrived is answered, logged and counted once', async () => {
+  await using server = await serveWeb();
+  const timed = head({ fields: ['content-length: 7', 'grpc-timeout: 50m', ...close] });
+  const socket = dial(server);
+  const answered = allOf(socket);
+  socket.write(timed.replace('application/json', 'application/grpc-web+json'));
+  socket.write('\0\0\0\0\x02');
+  await server.log.line({ 'rpc.status_code': 'DEADLINE_EXCEEDED' });
+
+  socket.write('{}');
+
+  assert.match(await answered, /^HTTP\/1\.1 200 .*grpc-status: 4\r\n/s);
+  assert.equal(server.calls.protocols['grpc-web'], 1);
+});
+
 test('a client that is refused in the middle of its body can send the rest, and its next request', async () => {
   await using server = await serveWeb();
   const fields = ['content-length: 200000', 'content-encoding: none-such'];

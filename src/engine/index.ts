@@ -29,6 +29,7 @@ export { setOptional } from './grpc/metadata.ts';
 export { valueOf } from './http2/request_headers.ts';
 export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';
 export { checkAdd, checkUse, Run } from './grpc/run.ts';
+export { parseTimeout } from './grpc/timeout.ts';
 export { createServer, type GrpcServer, type GrpcServerOptions } from './grpc/server.ts';
 export type { Protocol, ServeWeb, WebCall, WebRequest, WebResponse } from './web.ts';
 export { peerName, peerOf } from './net/connection_info.ts';

@@ -21,12 +21,18 @@ export function fieldsOf(headers: Headers | undefined): string[] {
   return headers ? [...headers].flat() : [];
 }
 
-/** Converts names and values to headers, without pseudo-header fields. */
+/** Converts names and values to headers, without names that HTTP/2 carries but Headers cannot have. */
 export function headersOf(fields: readonly string[]): Headers {
   const headers = new Headers();
-  append(headers, fields);
+  append(
+    headers,
+    fieldsBut(fields, (name) => !token.test(name)),
+  );
   return headers;
 }
+
+/** RFC 9110 section 5.6.2. */
+const token = /^[\w!#$%&'*+.^`|~-]+$/;
 
 /** Appends names and values to headers, without pseudo-header fields. */
 export function append(headers: Headers, fields: readonly string[]): void {

@@ -21,7 +21,13 @@ import {
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { EmptySchema } from '@bufbuild/protobuf/wkt';
 import type { ServerError } from 'nice-grpc-common';
-import { type Protocol, type WebCall, type WebRequest, type WebResponse } from '../engine/index.ts';
+import {
+  parseTimeout,
+  type Protocol,
+  type WebCall,
+  type WebRequest,
+  type WebResponse,
+} from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
 import { append, fieldsOf, headersOf } from './fields.ts';
@@ -43,6 +49,8 @@ interface Exchange {
   /** Request messages in protobuf's binary encoding, in whose places the library has got empty ones. */
   readonly binary: Uint8Array[];
   call: WebCall | undefined;
+  /** Aborted if the call has ended before it was opened with its request. */
+  ended: AbortSignal | undefined;
 }
 
 const exchangeKey = createContextKey<Exchange | undefined>(undefined);
@@ -71,7 +79,8 @@ export function createHandlers({ registry, maxMessageSize }: HandlersDeps) {
 }
 
 function methodOf(registry: FileRegistry, path: string): DescMethod | undefined {
-  const [, service = '', name] = path.split('/', 3);
+  const [start, service = '', name, ...more] = path.split('/', 4);
+  if (start !== '' || more.length > 0) return undefined;
   return registry.getService(service)?.methods.find((method) => method.name === name);
 }
 
@@ -85,7 +94,7 @@ function createHandle(
 
   return async (request, plain) => {
     if (unary?.accepts(request, plain)) return unary.handle(request, plain);
-    const exchange: Exchange = { request, binary: [], call: undefined };
+    const exchange: Exchange = { request, binary: [], call: undefined, ended: undefined };
     const isGet = request.method === 'GET' && json.allowedMethods.includes('GET');
     const { fields, body, isJson } = unwrap(request, isGet ? fromQuery(request) : plain, {
       maxMessageSize,
@@ -95,8 +104,8 @@ function createHandle(
       httpVersion: request.version,
       url: 'http://localhost',
       method: isGet ? 'POST' : request.method,
-      header: headersOf(fields),
-      body,
+      header: withoutLongTimeout(headersOf(fields)),
+      body: untilEnd(body, exchange),
       signal: request.signal,
       contextValues: createContextValues().set(exchangeKey, exchange),
     });
@@ -106,6 +115,20 @@ function createHandle(
     const answer = isWhole && response.body ? await whole(response.body) : response.body;
     return { status, fields: fieldsOf(header), body: answer, trailers };
   };
+}
+
+/** The maximum delay of a Node timer in milliseconds, 24.8 days, and in the units of `grpc-timeout`. */
+const longestTimer = 2 ** 31 - 1;
+const longestGrpcTimeout = '2147483S';
+
+/** Shortens a timeout that is too long for the timer that the library sets, which would fire at once. */
+function withoutLongTimeout(header: Headers): Headers {
+  const connect = header.get('connect-timeout-ms') ?? '';
+  if (/^\d{10}$/.test(connect) && Number(connect) > longestTimer)
+    header.set('connect-timeout-ms', String(longestTimer));
+  const grpc = parseTimeout(header.get('grpc-timeout') ?? '') ?? 0;
+  if (grpc > longestTimer) header.set('grpc-timeout', longestGrpcTimeout);
+  return header;
 }
 
 /**
@@ -204,6 +227,8 @@ function isBidi(method: DescMethod): method is DescMethodBiDiStreaming {
 type Input = Uint8Array | AsyncIterable<Uint8Array>;
 
 function open(context: HandlerContext, fault?: ServerError): WebCall {
+  // Otherwise, a deadline that has passed while the request was read would count as another call.
+  if (!fault) context.signal.throwIfAborted();
   const exchange = exchangeOf(context);
   const { request } = exchange;
   const [path = ''] = request.path.split('?', 1);
@@ -225,6 +250,21 @@ function exchangeOf({ values }: HandlerContext): Exchange {
 
 function protocolOf({ protocolName }: HandlerContext): Protocol {
   return protocolName === 'grpc' || protocolName === 'grpc-web' ? protocolName : 'connect';
+}
+
+/** Ends a body with the call, so that the client gets the status that was logged. */
+async function* untilEnd(
+  body: AsyncIterable<Uint8Array>,
+  exchange: Pick<Exchange, 'ended'>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const bytes of body) {
+      exchange.ended?.throwIfAborted();
+      yield bytes;
+    }
+  } finally {
+    exchange.ended?.throwIfAborted();
+  }
 }
 
 /** Collects a body that is complete. */
@@ -263,8 +303,15 @@ function finish({ trailer }: WebCall, context: HandlerContext): void {
 function enter(context: HandlerContext): void {
   const { signal } = context;
   // A request that the library refuses counts as a call in limits, log and metrics.
-  signal.addEventListener('abort', () => {
-    if (!exchangeOf(context).call) open(context, faultOf(signal.reason)).end();
-  });
+  const count = () => {
+    const exchange = exchangeOf(context);
+    if (exchange.call) return;
+    exchange.ended = signal;
+    open(context, faultOf(signal.reason)).end();
+  };
+  signal.addEventListener('abort', count);
+  // A timeout of 0 has passed already.
+  if (signal.aborted) count();
+  signal.throwIfAborted();
   assertAdmitted(exchangeOf(context).request);
 }

@@ -23,6 +23,7 @@ import { type Compression, createContext, type EngineContext, type OnSent } from
 import type { Deadline, Deadlines, OpenCall, OpenCalls } from './open_calls.ts';
 import { type Cut, type EndReason, reasons, type Returned } from './end_reason.ts';
 import type { Handler, MethodCodec } from './methods.ts';
+import type { Protocol } from '../web.ts';
 import { createRequestReader, type RequestOwner, type RequestReader } from './request_reader.ts';
 import { ResponseWriter, type CallStatus, fine, statusOf } from './response_writer.ts';
 
@@ -73,6 +74,7 @@ export class Call
   interrupt: ((error: Error) => void) | undefined;
   readonly stream: Stream;
   readonly method: Method;
+  readonly protocol: Protocol;
   readonly encoding: Encoding | undefined;
   readonly maxMessageSize: number;
   readonly isUnlimited: boolean;
@@ -102,6 +104,7 @@ export class Call
   constructor({ stream, head, method, connection, isUnlimited, deps }: CallParts) {
     this.stream = stream;
     this.method = method;
+    this.protocol = head.protocol;
     this.encoding = head.encoding;
     this.maxMessageSize = deps.maxMessageSize;
     this.isUnlimited = isUnlimited;
@@ -207,8 +210,11 @@ export class Call
   end(reason: EndReason): void {
     if (reason.response === 'all') {
       if (!this.isEnded) this.#send(this.#statusFor(reason), this.#cut?.response ?? 'all');
-    } else if (this.#cut || this.#state === 'over') return;
-    else if (this.#state === 'sending') this.#cutSending(reason);
+    } else if (this.#state === 'over') return;
+    else if (this.#cut) {
+      // The reader of a call of another protocol gets the queued messages even then, until it leaves.
+      if (this.#state === 'sending' && reason.response === 'nothing') this.sent();
+    } else if (this.#state === 'sending') this.#cutSending(reason);
     else this.#unwind(reason);
   }
 

@@ -1,6 +1,7 @@
 import { AbortError } from 'abort-controller-x';
-import { ServerError } from 'nice-grpc-common';
-import { malformed, tooLarge } from '../errors.ts';
+import { ServerError, Status } from 'nice-grpc-common';
+import { ExpectedError, malformed, tooLarge } from '../errors.ts';
+import type { Protocol } from '../web.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageMemory } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
 import { freeLarge, letGo } from '../buffers.ts';
@@ -148,6 +149,7 @@ const empty = Buffer.alloc(0);
 /** The type and the compression of a call's messages. */
 export interface MessageKind {
   readonly method: MethodCodec;
+  readonly protocol: Protocol;
   readonly encoding: Encoding | undefined;
   readonly maxMessageSize: number;
   /** Updated with each message. */
@@ -271,9 +273,20 @@ function parse(bytes: Buffer, kind: MessageKind): unknown {
     return method.decode(bytes, inUse);
   } catch (cause) {
     if (cause instanceof BecomesTooMuch && inUse.max < bound) throw kind.busy();
-    if (cause instanceof ServerError) throw cause;
-    throw malformed('a message that cannot be decoded', { cause });
+    const isKnown = cause instanceof ServerError;
+    const error = isKnown ? cause : malformed('a message that cannot be decoded', { cause });
+    throw kind.protocol === 'grpc' ? error : forWeb(error);
   }
+}
+
+/**
+ * Replaces INTERNAL, which gRPC has for a message that cannot be decoded. In Connect, whose status is that of HTTP, it
+ * would be an error of the server.
+ */
+function forWeb(error: ServerError): ServerError {
+  const { code, details, cause } = error;
+  if (code !== Status.INTERNAL) return error;
+  return new ExpectedError(details, { code: Status.INVALID_ARGUMENT, reason: details, cause });
 }
 
 /** Smaller messages, in bytes, are decoded at once, even if memory is short. */

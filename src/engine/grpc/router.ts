@@ -115,7 +115,8 @@ export function createRouter({
     const method = methods.get(head.path);
     const isUnlimited = unlimited?.has(head.path) ?? false;
     if (isUnlimited) stream.hold(Held.calls, unlimitedCost);
-    const fault = refusal(stream, head.path);
+    // The client of another protocol has already been told the fault of its request.
+    const fault = request.web?.fault ? undefined : refusal(stream, head.path);
     if (fault) head = { ...head, fault };
     const known = method ? { head, method } : unknown(head);
     return new CallEvents(new Call({ stream, ...known, connection, isUnlimited, deps }));

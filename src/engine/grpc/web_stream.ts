@@ -49,6 +49,8 @@ class WebStream implements StreamEvents {
   readonly #chunks: Buffer[] = [];
   #hasEnded = false;
   #isAnswered = false;
+  /** True once a refused request has continued for too long. */
+  #isLate = false;
   #onData: (() => void) | undefined;
   #onDrain: (() => void) | undefined;
 
@@ -130,9 +132,11 @@ class WebStream implements StreamEvents {
     const stream = this.#stream;
     const head = [':status', String(status), ...withoutConnection(fields)];
     stream.respond(encodeHeaders(head));
-    if (body instanceof Uint8Array) stream.write(body);
+    // RFC 9110 section 9.3.2.
+    const sent = this.#request.method === 'HEAD' ? undefined : body;
+    if (sent instanceof Uint8Array) stream.write(sent);
     else {
-      for await (const chunk of body ?? []) {
+      for await (const chunk of sent ?? []) {
         if (this.#isOver) return;
         if (!stream.write(chunk) && !stream.closed)
           await new Promise<void>((resolve) => (this.#onDrain = resolve));
@@ -148,10 +152,12 @@ class WebStream implements StreamEvents {
    * still reported to the peer.
    */
   async #requestEnd(): Promise<void> {
-    const end = performance.now() + resetTimeoutMs;
-    const timer = setTimeout(() => this.#wake(), resetTimeoutMs).unref();
+    const timer = setTimeout(() => {
+      this.#isLate = true;
+      this.#wake();
+    }, resetTimeoutMs).unref();
     this.#isAnswered = true;
-    while (!this.#hasEnded && !this.#isOver && performance.now() < end) {
+    while (!this.#hasEnded && !this.#isOver && !this.#isLate) {
       await new Promise<void>((resolve) => (this.#onData = resolve));
     }
     clearTimeout(timer);

@@ -193,9 +193,9 @@ export class Connection {
 
   /** Processes a chunk of input. */
   receive(chunk: Buffer): void {
-    this.#mayTalk = true;
     this.#flow.spend(copyWork(chunk.length));
     this.#read(chunk);
+    if (this.hasPreface) this.#mayTalk = true;
   }
 
   /** Continues with the input that receive() deferred. */

@@ -54,13 +54,19 @@ const maxPipelined = 8;
  */
 export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
   const connections = new WeakMap<Socket, Http1Connection>();
+  const onRequest = (request: IncomingMessage, response: ServerResponse) =>
+    connections.get(request.socket)?.onRequest(request, response);
   const server = createServer(
     {
       maxHeaderSize: deps.limits.maxHeaderListSize,
       keepAliveTimeout: 0,
+      // Node would answer it beside the connection.
+      requireHostHeader: false,
     },
-    (request, response) => connections.get(request.socket)?.onRequest(request, response),
+    onRequest,
   );
+  // An unknown expectation may be ignored (RFC 9110 section 10.1.1). Node would answer it beside the connection, too.
+  server.on('checkExpectation', onRequest);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     connections.get(socket)?.onError(error);
   });
@@ -103,6 +109,8 @@ class Http1Connection implements OtherConnection {
   #current: Exchange | undefined;
   readonly #waiting: [IncomingMessage, ServerResponse][] = [];
   #isLeaving = false;
+  /** True while the rest of a request is dropped. */
+  #isLingering = false;
   #isOver = false;
   #output = 0;
   /** The time of the last complete response, and the bytes read by then. */
@@ -193,7 +201,7 @@ class Http1Connection implements OtherConnection {
     if (now >= this.#cutAt + lingerMs) return void socket.destroy();
     if (now >= this.#cutAt) for (const call of this.#current?.calls ?? []) call.expire();
     const exchange = this.#current;
-    if (!exchange) return this.#tickIdle(now);
+    if (!exchange) return this.#isLingering ? undefined : this.#tickIdle(now);
     const isReading = !exchange.request.complete && !exchange.body.isWaiting;
     const waitsForPeer = isReading || socket.writableLength > 0;
     if (waitsForPeer && now - this.#movedAt >= times.keepalive + times.keepaliveTimeout) {
@@ -300,9 +308,11 @@ class Http1Connection implements OtherConnection {
 
   async #serve(exchange: Exchange): Promise<void> {
     const { response, controller } = exchange;
+    // It may have left before its turn.
+    if (controller.signal.aborted) return;
     try {
       const request = this.#requestOf(exchange);
-      const answer = await this.#deps.serve(request);
+      const answer = isHostless(exchange.request) ? noHost : await this.#deps.serve(request);
       const incident = webIncident(request, answer);
       if (incident) this.#parts.report(incident);
       if (!controller.signal.aborted) await this.#answer(exchange, answer);
@@ -424,7 +434,9 @@ class Http1Connection implements OtherConnection {
   /** Drops the rest of a request that has its response, for a while: a TCP RST could overtake the response. */
   #linger(request: IncomingMessage): void {
     const timer = setTimeout(() => this.#socket.destroy(), lingerMs).unref();
+    this.#isLingering = true;
     request.once('end', () => {
+      this.#isLingering = false;
       clearTimeout(timer);
       this.#goOn();
     });
@@ -479,6 +491,25 @@ class Http1Connection implements OtherConnection {
     setTimeout(() => this.#socket.destroy(), lingerMs).unref();
   }
 }
+
+/** True for a request that must be refused (RFC 9112 section 3.2). */
+function isHostless({ httpVersion, headers }: IncomingMessage): boolean {
+  return httpVersion === '1.1' && headers.host === undefined;
+}
+
+const noHostText = Buffer.from('Cannot accept a request without a host\n');
+const noHost: WebResponse = {
+  status: 400,
+  fields: [
+    'content-type',
+    'text/plain',
+    'content-length',
+    String(noHostText.length),
+    'connection',
+    'close',
+  ],
+  body: noHostText,
+};
 
 /** Writes a small body in one string with the header, which takes half the time of two parts. */
 function end(response: ServerResponse, body: Uint8Array): void {

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { createPeer } from '../../../test/support/http2_peer.ts';
+import { Flag } from '../http2/frames.ts';
+import { MemorySocket } from '../../../test/support/memory_socket.ts';
+import { createWebParts } from './web_parts.ts';
+
+test('a refused request that continues ends after a second, even if the timer is early', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const parts = createWebParts({
+    load: async () => async () => ({ status: 415, fields: [] }),
+    serve: () => assert.fail('no call is opened'),
+    callCost: 0,
+    report() {},
+  });
+  const peer = createPeer();
+  const { stream, request } = peer.open(1);
+  stream.serve(parts.serveStream(stream, request, new MemorySocket('10.0.0.1')));
+  for (let turn = 0; turn < 20; turn++) await setImmediate();
+  const [headers, ...more] = peer.frames();
+  assert.equal(headers?.type, 'HEADERS');
+  assert.deepEqual(more, []);
+
+  // Node may run a timer some milliseconds too early; this one runs a second too early.
+  t.mock.timers.tick(1000);
+  await setImmediate();
+
+  const [end] = peer.frames();
+  assert.deepEqual([end?.type, end?.flags], ['DATA', Flag.END_STREAM]);
+});
