@@ -17,13 +17,18 @@ export function freeLarge({ buffer, byteLength }: Uint8Array): void {
   if (isLarge(byteLength) && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
+/** Copies bytes to a buffer that does not keep Buffer's shared pool, as a small one would. */
+export function ownCopy(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
 /**
  * Returns a buffer that keeps no other memory: a copy if it is a small part of Buffer's shared pool, whose parts are
  * only freed together.
  */
 export function withOwnMemory(bytes: Buffer): Buffer {
   if (bytes.buffer.byteLength <= 2 * bytes.length) return bytes;
-  const own = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(own);
-  return own;
+  return ownCopy(bytes);
 }

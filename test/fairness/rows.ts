@@ -411,7 +411,23 @@ export const rows: readonly Row[] = [
     what: 'header blocks of 1 MiB of indexed fields on 40 connections',
     attack: pour(40, { again: hpackBomb }),
   },
+  {
+    name: 'blocks',
+    what: 'header blocks of 1 MB that do not end on 100 connections',
+    isPod: true,
+    attack: async (hostile) => {
+      const bytes = incompleteBlock();
+      for (const { socket } of await hostile.connect(100)) socket.write(bytes);
+      await sleep(hostile.rateMs);
+    },
+  },
 ];
+
+function incompleteBlock(): Buffer {
+  const part = Buffer.alloc(16_000, 'x');
+  const more = frameBytes('CONTINUATION', part, { streamId: 1 });
+  return Buffer.concat([frameBytes('HEADERS', part, { streamId: 1 }), times(60, more)]);
+}
 
 function emptyMessages(): Shape[] {
   return [{ block: callOf(scriptPaths.clientStream), body: Buffer.alloc(64 * MiB) }];
