@@ -85,13 +85,14 @@ export async function measure(
 /** Attacks a new server, because after one attack V8 has compiled the code that the next would need. */
 async function play(row: Row, { rateMs, quietMs = 2000, afterMs = 1000 }: Pace): Promise<Round> {
   using program = installEcho();
+  // They start at the same time as the server.
+  using honest = startHelper<HonestOrder | 'take', Seen>('honest_process.ts', 0);
+  using attacker = startHelper<AttackOrder, Done>('attack_process.ts', 20);
   const served = await program.serve([], { env: settings(row) });
   const { address, pid } = served;
   served.discardLog();
   let isAlive = true;
   void served.ended.then(() => (isAlive = false));
-  using honest = startHelper<HonestOrder | 'take', Seen>('honest_process.ts', 0);
-  using attacker = startHelper<AttackOrder, Done>('attack_process.ts', 20);
   await honest.ask({ address, pid, gzip: row.isZipped ?? false }, startMs);
   await seen(warmUpMs);
 

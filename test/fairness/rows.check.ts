@@ -8,7 +8,7 @@ import { addRow, createRowTable, lineOf } from './table.ts';
 /** Other load on the machine may slow down one round, but hardly every one. */
 const maxRounds = 3;
 /** CI has a few minutes for all rows; nothing is judged after the attack. */
-const pace = { quietMs: 1000, afterMs: 100 };
+const pace = { quietMs: 500, afterMs: 0 };
 const rateMs = 1500;
 
 goFirst();
