@@ -29,9 +29,6 @@ import { cpuTime } from '../support/cpu.ts';
 import { dialSession, sum, unary } from './honest.ts';
 import { type Hostile, type Stream, until } from './hostile.ts';
 
-/** How a row may fail: honest calls wait, or are refused, or the row's own rule is violated. */
-export type Red = 'waits' | 'refused' | 'own';
-
 /** What one peer sends, while another one is honest. */
 export interface Row {
   /** Its name. */
@@ -43,8 +40,6 @@ export interface Row {
   isZipped?: boolean;
   /** True if its own rule counts events over time, which is noise in less time. */
   isCounted?: boolean;
-  /** Known failures, which are reported only. */
-  known?: readonly Red[];
   attack: (hostile: Hostile) => Promise<void>;
 }
 
@@ -386,8 +381,6 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-data',
     what: 'empty DATA on 40 connections',
-    // Who is cut off dials again, and pours 700 MB a second into new connections: a probe's own takes five turns.
-    known: ['waits'],
     attack: pour(40, onOpenCall(times(1000, frameBytes('DATA', undefined, { streamId: 1 })))),
   },
   {
