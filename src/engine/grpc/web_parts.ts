@@ -7,7 +7,7 @@ import { type Loaded, serveWebStream } from './web_stream.ts';
 
 /** The entry points for requests that are not gRPC calls, of both HTTP versions. */
 interface WebParts {
-  serveHttp1: Required<Http2ServerOptions>['serveHttp1'];
+  serveHttp1: NonNullable<Http2ServerOptions['serveHttp1']>;
   serveStream: Http2ServerOptions['serve'];
 }
 
