@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { defaultLimits } from '../../../test/support/engine.ts';
 import { MemorySocket } from '../../../test/support/memory_socket.ts';
+import { createBody } from '../../../test/support/web_body.ts';
 import { Accounts } from '../account.ts';
 import { type Flow, unbounded } from '../scheduler.ts';
 import type { ServeWeb } from '../web.ts';
@@ -53,6 +54,27 @@ test('a client that still sends a body after its response gets no other response
   assert.equal(more, '');
 });
 
+for (const [name, asked, fields] of [
+  ['the client asks for that', 'connection: close\r\n', []],
+  ['the response says so', '', ['connection', 'close']],
+] as const) {
+  test(`a connection is closed after the rest of a request if ${name}`, async () => {
+    const request = incomplete.replace('host', `${asked}host`);
+    const { socket } = await connect(request, {
+      serve: async () => ({ status: 415, fields, body: Buffer.from('no') }),
+    });
+    const response = socket.takeSent().toString();
+    const wasOver = socket.isOver;
+
+    socket.arrive(Buffer.from('67890'));
+    await setImmediate();
+
+    assert.match(response, /^HTTP\/1\.1 415 .*\r\nno\r\n/s);
+    assert.equal(wasOver, false);
+    assert.ok(socket.isOver);
+  });
+}
+
 test('a request that waits for its turn is not served if its client leaves', async () => {
   let turn: (() => void) | undefined;
   let served = 0;
@@ -100,4 +122,21 @@ test('a request without a host gets one response, whatever follows', async () =>
     assert.match(responses[1] ?? '', /^400 Bad Request\r\n/);
     assert.ok(socket.isOver);
   }
+});
+
+test('the body of a response ends if its client has left', async () => {
+  const serving = Promise.withResolvers<void>();
+  const { body, ended } = createBody();
+  const { socket } = await connect(incomplete, {
+    async serve() {
+      await serving.promise;
+      return { status: 200, fields: [], body };
+    },
+  });
+
+  socket.reset();
+  await setImmediate();
+  serving.resolve();
+
+  await ended;
 });

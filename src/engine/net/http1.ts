@@ -5,13 +5,15 @@ import type { Limited } from '../account.ts';
 import { BodyBudget } from '../body_budget.ts';
 import { type Category, Held } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
+import { valueOf } from '../http2/request_headers.ts';
 import { freeLarge, letGo } from '../buffers.ts';
 import { cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
 import { lingerMs } from './connection_times.ts';
 import type { Http1Deps } from './connections.ts';
-import { bodyOf, discard, freeUnread } from './http1_body.ts';
+import { bodyOf, discard, dropped, freeUnread } from './http1_body.ts';
 import type { ConnectionParts, OtherConnection } from './socket.ts';
+import { discardBody } from './discard_body.ts';
 import { webIncident } from './web_incident.ts';
 
 /** A call that its connection can end. */
@@ -313,10 +315,11 @@ class Http1Connection implements OtherConnection {
     if (controller.signal.aborted) return;
     try {
       const request = this.#requestOf(exchange);
-      const answer = isHostless(exchange.request) ? noHost : await this.#deps.serve(request);
+      const answer = await (isHostless(exchange.request) ? noHost : this.#deps.serve(request));
       const incident = webIncident(request, answer);
       if (incident) this.#parts.report(incident);
-      if (!controller.signal.aborted) await this.#answer(exchange, answer);
+      if (controller.signal.aborted) await discardBody(answer);
+      else await this.#answer(exchange, answer);
     } catch (error) {
       if (controller.signal.aborted || response.destroyed) return;
       process.emitWarning(error instanceof Error ? error : new Error('Cannot serve a request'));
@@ -329,13 +332,14 @@ class Http1Connection implements OtherConnection {
     const { status, fields, body, trailers } = answer;
     const isLast = this.#isLeaving;
     // After the response, Node would drop the rest of a body that nobody reads, and not free it.
-    if (!request.complete && request.listenerCount('data') === 0) discard(request);
+    if (!request.complete) discard(request);
     response.writeHead(status, isLast ? [...fields, 'connection', 'close'] : [...fields]);
-    if (body instanceof Uint8Array) {
-      response.once('close', () => freeLarge(body));
-      end(response, body);
-    } else {
-      for await (const chunk of body ?? []) {
+    if (body instanceof Uint8Array) response.once('close', () => freeLarge(body));
+    const closes = isLast || !response.shouldKeepAlive || valueOf(fields, 'connection') === 'close';
+    const mustWait = closes && !request.complete;
+    if (body instanceof Uint8Array && !mustWait) end(response, body);
+    else {
+      for await (const chunk of body instanceof Uint8Array ? [body] : (body ?? [])) {
         const goOn = response.write(chunk);
         this.#countOutput();
         if (response.destroyed) return;
@@ -343,6 +347,10 @@ class Http1Connection implements OtherConnection {
         else if (this.#parts.flow.isSpent) await this.#turn();
       }
       if (trailers) response.addTrailers(pairsOf(trailers()));
+      if (mustWait) {
+        response.flushHeaders();
+        await dropped(request);
+      }
       response.end();
     }
     this.#countOutput();

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { AbortError } from 'abort-controller-x';
 import { letGo } from '../buffers.ts';
 import { copyWork, type Flow } from '../scheduler.ts';
+import { lingerMs } from './connection_times.ts';
 
 interface BodyDeps {
   flow: Flow;
@@ -48,9 +49,25 @@ export async function* bodyOf(
   }
 }
 
-/** Frees the rest of a body as it arrives. */
+/** Frees the rest of a body as it arrives, unless it is still being read. */
 export function discard(request: IncomingMessage): void {
-  request.off('data', letGo).on('data', letGo).resume();
+  if (request.listenerCount('data') === 0) request.on('data', letGo).resume();
+}
+
+/**
+ * Drops the rest of a request, for a while, before Node closes the connection: with unread input, it would send a TCP
+ * RST, which could overtake the response.
+ */
+export function dropped(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(go, lingerMs).unref();
+    request.once('end', go).once('close', go);
+    discard(request);
+  });
 }
 
 /** Frees what is buffered of a body that does not go on. While a stream flows, read() returns single chunks. */
