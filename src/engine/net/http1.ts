@@ -11,7 +11,7 @@ import { cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
 import { lingerMs } from './connection_times.ts';
 import type { Http1Deps } from './connections.ts';
-import { bodyOf, discard, dropped, freeUnread } from './http1_body.ts';
+import { bodyOf, discard, dropped, freeUnread, isRead } from './http1_body.ts';
 import type { ConnectionParts, OtherConnection } from './socket.ts';
 import { discardBody } from './discard_body.ts';
 import { webIncident } from './web_incident.ts';
@@ -332,7 +332,7 @@ class Http1Connection implements OtherConnection {
     const { status, fields, body, trailers } = answer;
     const isLast = this.#isLeaving;
     // After the response, Node would drop the rest of a body that nobody reads, and not free it.
-    if (!request.complete) discard(request);
+    if (!request.complete && !isRead(request)) discard(request);
     response.writeHead(status, isLast ? [...fields, 'connection', 'close'] : [...fields]);
     if (body instanceof Uint8Array) response.once('close', () => freeLarge(body));
     const closes = isLast || !response.shouldKeepAlive || valueOf(fields, 'connection') === 'close';

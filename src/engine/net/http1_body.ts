@@ -21,6 +21,7 @@ export async function* bodyOf(
   let chunk: Buffer | undefined;
   let wake: (() => void) | undefined;
   const onData = (bytes: Buffer) => {
+    if (signal.aborted) return letGo(bytes);
     request.pause();
     chunk = bytes;
     wake?.();
@@ -49,9 +50,15 @@ export async function* bodyOf(
   }
 }
 
-/** Frees the rest of a body as it arrives, unless it is still being read. */
+/** Frees the rest of a body as it arrives. If bodyOf() still reads it, that does. */
 export function discard(request: IncomingMessage): void {
-  if (request.listenerCount('data') === 0) request.on('data', letGo).resume();
+  if (!isRead(request)) request.on('data', letGo);
+  request.resume();
+}
+
+/** True while bodyOf() reads the body, or once it is discarded. */
+export function isRead(request: IncomingMessage): boolean {
+  return request.listenerCount('data') > 0;
 }
 
 /**
