@@ -53,6 +53,27 @@ test('a client that still sends a body after its response gets no other response
   assert.equal(more, '');
 });
 
+for (const [name, asked, fields] of [
+  ['the client asks for that', 'connection: close\r\n', []],
+  ['the response says so', '', ['connection', 'close']],
+] as const) {
+  test(`a connection is closed after the rest of a request if ${name}`, async () => {
+    const request = incomplete.replace('host', `${asked}host`);
+    const { socket } = await connect(request, {
+      serve: async () => ({ status: 415, fields, body: Buffer.from('no') }),
+    });
+    const response = socket.takeSent().toString();
+    const wasOver = socket.isOver;
+
+    socket.arrive(Buffer.from('67890'));
+    await setImmediate();
+
+    assert.match(response, /^HTTP\/1\.1 415 .*\r\nno\r\n/s);
+    assert.equal(wasOver, false);
+    assert.ok(socket.isOver);
+  });
+}
+
 test('a request that waits for its turn is not served if its client leaves', async () => {
   let turn: (() => void) | undefined;
   let served = 0;

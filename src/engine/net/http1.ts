@@ -5,6 +5,7 @@ import type { Limited } from '../account.ts';
 import { BodyBudget } from '../body_budget.ts';
 import { type Category, Held } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
+import { valueOf } from '../http2/request_headers.ts';
 import { letGo } from '../buffers.ts';
 import { copyWork, cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
@@ -311,7 +312,7 @@ class Http1Connection implements OtherConnection {
     if (controller.signal.aborted) return;
     try {
       const request = this.#requestOf(exchange);
-      const answer = isHostless(exchange.request) ? noHost : await this.#deps.serve(request);
+      const answer = await (isHostless(exchange.request) ? noHost : this.#deps.serve(request));
       const incident = webIncident(request, answer);
       if (incident) this.#parts.report(incident);
       if (!controller.signal.aborted) await this.#answer(exchange, answer);
@@ -323,13 +324,15 @@ class Http1Connection implements OtherConnection {
     }
   }
 
-  async #answer({ response }: Exchange, answer: WebResponse): Promise<void> {
+  async #answer({ request, response }: Exchange, answer: WebResponse): Promise<void> {
     const { status, fields, body, trailers } = answer;
     const isLast = this.#isLeaving;
     response.writeHead(status, isLast ? [...fields, 'connection', 'close'] : [...fields]);
-    if (body instanceof Uint8Array) end(response, body);
+    const closes = isLast || !response.shouldKeepAlive || valueOf(fields, 'connection') === 'close';
+    const mustWait = closes && !request.complete;
+    if (body instanceof Uint8Array && !mustWait) end(response, body);
     else {
-      for await (const chunk of body ?? []) {
+      for await (const chunk of body instanceof Uint8Array ? [body] : (body ?? [])) {
         const goOn = response.write(chunk);
         this.#countOutput();
         if (response.destroyed) return;
@@ -337,6 +340,10 @@ class Http1Connection implements OtherConnection {
         else if (this.#parts.flow.isSpent) await this.#turn();
       }
       if (trailers) response.addTrailers(pairsOf(trailers()));
+      if (mustWait) {
+        response.flushHeaders();
+        await dropped(request);
+      }
       response.end();
     }
     this.#countOutput();
@@ -490,6 +497,21 @@ function end(response: ServerResponse, body: Uint8Array): void {
       Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'),
       'latin1',
     );
+}
+
+/**
+ * Drops the rest of a request, for a while, before Node closes the connection: with unread input, it would send a TCP
+ * RST, which could overtake the response.
+ */
+function dropped(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(go, lingerMs).unref();
+    request.on('data', letGo).once('end', go).once('close', go);
+  });
 }
 
 function readable(request: IncomingMessage): Promise<void> {
