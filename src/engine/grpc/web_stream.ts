@@ -6,6 +6,7 @@ import { connectionSpecific, type RequestHeaders } from '../http2/request_header
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCallHead, WebRequest, WebResponse } from '../web.ts';
+import { discardBody } from '../net/discard_body.ts';
 import { webIncident } from '../net/web_incident.ts';
 import type { InnerCall, InnerPlace } from './inner_call.ts';
 
@@ -76,7 +77,8 @@ class WebStream implements StreamEvents {
       const response = await loaded.serve(this.#asWeb(loaded));
       const incident = webIncident(this.#request, response);
       if (incident) this.#report(incident);
-      if (!this.#isOver) await this.#answer(response);
+      if (this.#isOver) await discardBody(response);
+      else await this.#answer(response);
     } catch (error) {
       if (this.#isOver) return;
       process.emitWarning(error instanceof Error ? error : new Error('Cannot serve a request'));

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { defaultLimits } from '../../../test/support/engine.ts';
 import { MemorySocket } from '../../../test/support/memory_socket.ts';
+import { createBody } from '../../../test/support/web_body.ts';
 import { Accounts } from '../account.ts';
 import { type Flow, unbounded } from '../scheduler.ts';
 import type { ServeWeb } from '../web.ts';
@@ -121,4 +122,21 @@ test('a request without a host gets one response, whatever follows', async () =>
     assert.match(responses[1] ?? '', /^400 Bad Request\r\n/);
     assert.ok(socket.isOver);
   }
+});
+
+test('the body of a response ends if its client has left', async () => {
+  const serving = Promise.withResolvers<void>();
+  const { body, ended } = createBody();
+  const { socket } = await connect(incomplete, {
+    async serve() {
+      await serving.promise;
+      return { status: 200, fields: [], body };
+    },
+  });
+
+  socket.reset();
+  await setImmediate();
+  serving.resolve();
+
+  await ended;
 });

@@ -12,6 +12,7 @@ import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
 import { lingerMs } from './connection_times.ts';
 import type { Http1Deps } from './connections.ts';
 import type { ConnectionParts, OtherConnection } from './socket.ts';
+import { discardBody } from './discard_body.ts';
 import { webIncident } from './web_incident.ts';
 
 /** A call that its connection can end. */
@@ -315,7 +316,8 @@ class Http1Connection implements OtherConnection {
       const answer = await (isHostless(exchange.request) ? noHost : this.#deps.serve(request));
       const incident = webIncident(request, answer);
       if (incident) this.#parts.report(incident);
-      if (!controller.signal.aborted) await this.#answer(exchange, answer);
+      if (controller.signal.aborted) await discardBody(answer);
+      else await this.#answer(exchange, answer);
     } catch (error) {
       if (controller.signal.aborted || response.destroyed) return;
       process.emitWarning(error instanceof Error ? error : new Error('Cannot serve a request'));
