@@ -15,13 +15,13 @@ COPY . .
 FROM build AS exe_files
 # The commit that --version and /metrics report.
 ARG COMMIT=
-RUN COMMIT=$COMMIT npm run build:exe
+RUN COMMIT=$COMMIT node build.mjs && node release/build_exe.ts
 RUN image/root /root_of_image dist/greeter dist/greeter.LEGAL.txt
 
 FROM build AS bundle_files
 ARG COMMIT=
 # The official binary without its symbols, which are a fifth of it.
-RUN COMMIT=$COMMIT npm run build && strip --strip-all -o node node_modules/.bin/node
+RUN COMMIT=$COMMIT node build.mjs && strip --strip-all -o node node_modules/.bin/node
 RUN image/root /root_of_image node dist/greeter.mjs dist/greeter.mjs.LEGAL.txt
 
 # The configuration that both images share, without files.

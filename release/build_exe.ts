@@ -1,5 +1,5 @@
-// Makes the bundle and this machine's Node one program, dist/greeter, and prints its size and how
-// long it takes from its start to its first answered call: npm run build:exe
+// Makes the bundle and this machine's Node one program, dist/greeter, and prints its size; with --measure,
+// also how long it takes from its start to its first answered call: npm run build:exe
 // With --platform NAME, once or more, it makes dist/greeter-NAME for others: without a code cache, so
 // that anyone who builds the same commit with the same tools gets the same bytes.
 import { spawnSync } from 'node:child_process';
@@ -14,7 +14,9 @@ import { platformHere, platformNamed } from './platforms.ts';
 const main = 'dist/greeter.mjs';
 /** macOS only runs signed programs, and they are signed there. */
 const endings: Readonly<Record<string, string>> = { darwin: '-unsigned', win: '.exe' };
-const { values } = parseArgs({ options: { platform: { type: 'string', multiple: true } } });
+const { values } = parseArgs({
+  options: { platform: { type: 'string', multiple: true }, measure: { type: 'boolean' } },
+});
 
 if (values.platform) values.platform.forEach(buildFor);
 else await buildHere();
@@ -26,6 +28,7 @@ async function buildHere(): Promise<void> {
   const platform = platformNamed(platformHere());
   const size = buildExecutable({ main, platform, output, codeCache: true });
   console.log(`${output}: ${size} bytes; ${versionSaidBy([output])}`);
+  if (!values.measure) return;
   const { direct, grpcJs, node } = await startUpTimes([output]);
   const ratio = (ms: number) => `${ms} ms (${(ms / node).toFixed(1)} times node alone)`;
   console.log(`from start to first answered call: ${ratio(direct)}, with grpc-js ${ratio(grpcJs)}`);

@@ -29,7 +29,7 @@ test('new:service writes a service that passes types, lint and its own test', (t
   assert.deepEqual([written.status, written.err], [0, '']);
   const files = ['src/services/line_item.ts', 'src/services/line_item.test.ts'];
   for (const command of [
-    'tsc',
+    'tsc --singleThreaded',
     `oxlint src/services.ts ${files.join(' ')}`,
     `oxfmt --check src/services.ts README.md ${files.join(' ')}`,
     'buf lint && buf format --diff --exit-code',

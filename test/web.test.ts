@@ -13,6 +13,7 @@ import { RetryInfo } from '../src/gen/google/rpc/error_details.ts';
 import { localCertificate } from './support/certificate.ts';
 import { eventually, serve, type Running, type ServeOptions } from './support/harness.ts';
 import { ping, scriptPaths, scriptRequest } from './support/script.ts';
+import { serveTraced } from './support/traced.ts';
 import { callOver } from './support/web_client.ts';
 
 /** Serves with the direct engine, without TLS. */
@@ -168,6 +169,28 @@ test('calls are counted and logged with their protocol', async () => {
   const about = { 'rpc.method': 'echo.Script/Unary', 'rpc.status_code': 'OK' };
   await server.log.line({ ...about, protocol: 'connect' });
   await server.log.line({ ...about, protocol: 'grpc-web' });
+});
+
+test('spans have the system and the method of a call by its protocol', async () => {
+  await using traced = await serveTraced({ engine: 'direct', tls: false });
+  const { address } = traced.running;
+  const options = { baseUrl: `http://${address}`, httpVersion: '1.1' } as const;
+  const call = { requests: [request] };
+
+  await callOver(createConnectTransport(options), 'echo.Script/Unary', call);
+  await callOver(createGrpcWebTransport(options), 'echo.Script/Unary', call);
+  await fetch(`http://${address}/echo.Script/Nope`, { method: 'POST', body: '{}', headers: json });
+
+  await traced.running.log.line({ 'rpc.method': '_OTHER' });
+  const spans = await traced.spans();
+  assert.deepEqual(
+    spans.map(({ name, attributes }) => [name, attributes['rpc.system.name']]),
+    [
+      ['echo.Script/Unary', 'connectrpc'],
+      ['echo.Script/Unary', 'grpc'],
+      ['connectrpc', 'connectrpc'],
+    ],
+  );
 });
 
 type Version = '1.1' | '2';

@@ -177,7 +177,12 @@ for (const [name, [body, answer]] of Object.entries({
   'a hundred thousand levels': [`{"x":${'['.repeat(100_000)}`, /400 .*more than 100 levels/s],
   ['__proto__']: ['{"__proto__":{"replies":[]},"replies":[{"size":1}]}', /200 .*AA==/s],
   'a constructor': ['{"constructor":{"prototype":1},"replies":[{"size":1}]}', /200 .*AA==/s],
-  'a key twice': ['{"replies":[],"replies":[]}', /(200|400) /s],
+  'a key twice': ['{"replies":[],"replies":[]}', /400 .*the same key twice/s],
+  'a key twice, deep': ['{"x":[{"a":{"b":1,"\\u0062":2}}]}', /400 .*the same key twice/s],
+  'one key in many objects': [
+    '{"x":[{"a":{"a":1}},{"a":2}],"replies":[{"size":1}]}',
+    /200 .*AA==/s,
+  ],
   'a huge number': [`{"replies":[{"size":1e${'9'.repeat(1000)}}]}`, /400 .*invalid_argument/s],
   'a lone surrogate': ['{"counts":{"\\ud800":1}}', /(200|400) /s],
   'invalid UTF-8': ['\xff\xfe', /400 .*invalid_argument/s],
@@ -387,5 +392,28 @@ test('a client that is refused in the middle of its body can send the rest, and 
   socket.write(' '.repeat(200_000) + request(one, { fields: close }));
 
   assert.match(await answered, /^HTTP\/1\.1 501 .*unimplemented.*HTTP\/1\.1 200 .*AA==/s);
+  await checkRecovered(server);
+});
+
+test('the body of a request that was refused is freed as it arrives', async () => {
+  await using server = await serveWeb();
+  const size = 4_000_000;
+  const fields = [`content-length: ${size}`, 'content-encoding: none-such'];
+  const all = [Buffer.from(head({ fields })), Buffer.alloc(size, ' ')];
+  const refused = Buffer.concat([...all, Buffer.from(request(one, { fields: close }))]);
+  const before = process.memoryUsage().arrayBuffers;
+  let most = before;
+  const watch = () => (most = Math.max(most, process.memoryUsage().arrayBuffers));
+
+  for (let count = 0; count < 10; count++) {
+    const socket = dial(server);
+    socket.write(refused);
+    const timer = setInterval(watch, 1);
+    const answer = await allOf(socket);
+    clearInterval(timer);
+    assert.match(answer, /^HTTP\/1\.1 501 .*HTTP\/1\.1 200 /s);
+  }
+
+  assert.ok(most - before < size, `${most - before} bytes`);
   await checkRecovered(server);
 });

@@ -133,6 +133,27 @@ test('admits() lets one peer use a whole limit, and another one still gets its f
   assert.equal(aboveShare, false);
 });
 
+test('admits() counts connections that hold much without streams as active', () => {
+  const { accounts } = create({ bytes: 1000 });
+  const holders = Array.from({ length: 4 }, () => open(accounts));
+  for (const { account } of holders) {
+    account.charge(Held.input, 250);
+    account.setHolds(true);
+  }
+  const modest = open(accounts);
+
+  const first = modest.account.admits('bytes', 100);
+  modest.hold(100);
+  const share = modest.account.admits('bytes', 101);
+  for (const { account } of holders) {
+    account.charge(Held.input, -250);
+    account.setHolds(false);
+  }
+  const whole = modest.account.admits('bytes', 900);
+
+  assert.deepEqual([first, share, whole], [true, false, true]);
+});
+
 test('admits() shares calls fairly, and never exceeds their limit', () => {
   const { accounts } = create({ calls: 10 });
   const greedy = open(accounts);

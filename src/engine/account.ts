@@ -6,17 +6,10 @@ import {
   ReclaimableSet,
 } from './admission.ts';
 import { type Category, Held, type HeldBytes } from './held.ts';
-import { type Placed, UnorderedSet } from './unordered_set.ts';
+import { UnorderedSet } from './unordered_set.ts';
+import { largest, type Limited, Usage } from './usage.ts';
 
-/** Resources with a limit that all peers of a server share. */
-export interface Limited {
-  /** Bytes of all categories except `connections`. */
-  bytes: number;
-  /** Open calls, except those that are exempt from limits. */
-  calls: number;
-  /** Open streams. */
-  streams: number;
-}
+export type { Limited } from './usage.ts';
 
 /** Frees what a connection holds. */
 export interface Holder {
@@ -30,18 +23,11 @@ export interface Holder {
   evictStalled(since: number): number;
 }
 
-class Usage implements Limited, Placed {
-  slot = -1;
-  bytes = 0;
-  calls = 0;
-  streams = 0;
-}
-
 /** All connections from one address. */
 class Peer extends Usage {
   readonly name: string;
   readonly accounts = new UnorderedSet<Account>();
-  /** The number of these connections that have open streams. */
+  /** The number of these connections that are active. */
   active = 0;
 
   constructor(name: string) {
@@ -58,6 +44,8 @@ export class Account extends Usage {
   readonly #all: Accounts;
   /** Bytes of request bodies, and of responses that the peer has not taken. */
   bodies = 0;
+  /** True while the connection holds more than a little that belongs to no stream, and that is no cache. */
+  #holds = false;
   /** The number of admitted messages that are being received. */
   #admitted = 0;
 
@@ -66,6 +54,18 @@ export class Account extends Usage {
     this.#all = all;
     this.peer = peer;
     this.holder = holder;
+  }
+
+  /** True if the connection takes part in fair sharing: it has open streams, or holds much without any. */
+  get isActive(): boolean {
+    return this.streams > 0 || this.#holds;
+  }
+
+  /** Must be called when the connection begins or ceases to hold much that belongs to no stream. */
+  setHolds(holds: boolean): void {
+    const wasActive = this.isActive;
+    this.#holds = holds;
+    this.#all.activate(this, wasActive);
   }
 
   /** See Holder.evict(); 0 until the connection exists. */
@@ -176,7 +176,7 @@ interface AccountsOptions extends Partial<Limited> {
  * A peer may use a whole limit while no other peer needs it. Once the limit is reached, a peer below its fair share
  * (limit ÷ active peers) is still admitted, and the call that has gone longest without progress is evicted from the
  * peer with the highest use. The connections of one peer share in the same way. A peer or connection is active
- * while it has open streams.
+ * while it has open streams, or holds much without any.
  */
 export class Accounts {
   readonly used: Limited = { bytes: 0, calls: 0, streams: 0 };
@@ -189,7 +189,7 @@ export class Accounts {
   readonly #peers = new Map<string, Peer>();
   /** The parties of fair sharing: peers with a name, and accounts without a peer. */
   readonly #sharers = new UnorderedSet<Peer | Account>();
-  /** The number of sharers that have open streams. */
+  /** The number of sharers that are active. */
   #active = 0;
   readonly #reclaimables = new ReclaimableSet();
   readonly #resumes = new Set<() => void>();
@@ -280,14 +280,19 @@ export class Accounts {
   }
 
   count(account: Account, limited: 'calls' | 'streams', more: 1 | -1): void {
-    const { peer } = account;
+    const { peer, isActive } = account;
     this.used[limited] += more;
     account[limited] += more;
     if (peer) peer[limited] += more;
-    if (limited === 'calls' || account.streams !== (more === 1 ? 1 : 0)) return;
-    // The connection has its first stream, or no stream any more.
+    this.activate(account, isActive);
+  }
+
+  /** Counts a connection that has become active, or is not active any more. */
+  activate({ peer, isActive }: Account, wasActive: boolean): void {
+    if (isActive === wasActive) return;
+    const more = isActive ? 1 : -1;
     if (peer) peer.active += more;
-    if (!peer || peer.active === (more === 1 ? 1 : 0)) this.#active += more;
+    if (!peer || peer.active === (isActive ? 1 : 0)) this.#active += more;
   }
 
   availableTo(account: Account): number {
@@ -406,8 +411,8 @@ export class Accounts {
   }
 
   /** The fair share: the limit divided by the number of active peers, this one included. */
-  #share(limited: keyof Limited, { peer, streams }: Account): number {
-    const others = (peer ? peer.active : streams) > 0 ? this.#active : this.#active + 1;
+  #share(limited: keyof Limited, { peer, isActive }: Account): number {
+    const others = (peer ? peer.active > 0 : isActive) ? this.#active : this.#active + 1;
     return this.#limits[limited] / Math.max(1, others);
   }
 
@@ -426,7 +431,7 @@ export class Accounts {
       if (top && top !== own && top[limited] > share) return accountOf(top, limited);
     }
     if (!peer) return undefined;
-    const part = peer[limited] / Math.max(1, account.streams > 0 ? peer.active : peer.active + 1);
+    const part = peer[limited] / Math.max(1, account.isActive ? peer.active : peer.active + 1);
     if (account[limited] + amount > part) return undefined;
     const top = largest(peer.accounts, limited);
     return top && top !== account && top[limited] > part ? top : undefined;
@@ -533,14 +538,6 @@ export class Accounts {
 /** Sorts by the bytes of the peer, then of the account, highest first. */
 function byUse(a: Account, b: Account): number {
   return (b.peer ?? b).bytes - (a.peer ?? a).bytes || b.bytes - a.bytes;
-}
-
-function largest<T extends Usage>(usages: UnorderedSet<T>, limited: keyof Limited): T | undefined {
-  let top: T | undefined;
-  for (const usage of usages.all()) {
-    if (!top || usage[limited] > top[limited]) top = usage;
-  }
-  return top;
 }
 
 function accountOf(sharer: Peer | Account, limited: keyof Limited): Account | undefined {

@@ -22,7 +22,7 @@ export {
   addedService,
   handlersOf,
 } from './grpc/methods.ts';
-export { letGo } from './buffers.ts';
+export { freeLarge, letGo } from './buffers.ts';
 export { isLarge } from './admission.ts';
 export { maxInflation, withCompressionSlot, withInflationSlot } from './grpc/compression.ts';
 export { setOptional } from './grpc/metadata.ts';

@@ -45,6 +45,7 @@ export interface WebResponse {
   readonly status: number;
   /** Names in lower case and values, alternating. */
   readonly fields: readonly string[];
+  /** A body of bytes is given to the connection, which frees it. */
   readonly body?: AsyncIterable<Uint8Array> | Uint8Array | undefined;
   /** Names and values that are sent after the body. */
   readonly trailers?: (() => readonly string[]) | undefined;

@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { type CallContext, type Metadata, type ServerMiddleware, Status } from 'nice-grpc-common';
-import type { Timed, Traced, WithAuthority } from '../context.ts';
+import type { Timed, Traced, WithAuthority, WithProtocol } from '../context.ts';
 import { serverErrorStatus } from '../engine/errors.ts';
 import { methodName, otherMethod } from '../observability/method_names.ts';
 
@@ -24,15 +24,23 @@ export interface TraceOptions {
  * Creates a span for every call, with the parent of the caller's traceparent. The request log, which runs inside of
  * it, ends the span with the logged status. Attributes follow OpenTelemetry's semantic conventions for RPC, stable
  * since 1.45, which no longer have message events or client addresses:
- * https://opentelemetry.io/docs/specs/semconv/rpc/grpc
+ * https://opentelemetry.io/docs/specs/semconv/rpc/grpc, https://opentelemetry.io/docs/specs/semconv/rpc/connect-rpc. Codes
+ * have gRPC's names in both.
  */
 export function trace({ tracer, methods }: TraceOptions) {
-  const known = new Map(Array.from(methods, (path) => [path, knownMethod(path)]));
+  const paths = [...methods];
+  const knownTo = (system: System) =>
+    new Map(paths.map((path) => [path, knownMethod(path, system)]));
+  const known = { grpc: knownTo('grpc'), connectrpc: knownTo('connectrpc') };
   const propagator = new W3CTraceContextPropagator();
 
-  const middleware: ServerMiddleware<Traced, Timed & WithAuthority> = (call, context) => {
+  const middleware: ServerMiddleware<Traced, Timed & WithAuthority & WithProtocol> = (
+    call,
+    context,
+  ) => {
     const { path } = call.method;
-    const { name, attributes } = known.get(path) ?? unknownMethod(path);
+    const system = context.protocol === 'connect' ? 'connectrpc' : 'grpc';
+    const { name, attributes } = known[system].get(path) ?? unknownMethod(path, system);
     const parent = propagator.extract(ROOT_CONTEXT, context.metadata, metadataGetter);
     const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent);
     // A span that is not sampled still has IDs for the log, and costs little.
@@ -44,20 +52,23 @@ export function trace({ tracer, methods }: TraceOptions) {
   return middleware;
 }
 
+/** The systems of the conventions that a call may belong to; gRPC-Web counts as gRPC. */
+type System = 'grpc' | 'connectrpc';
+
 interface MethodNames {
   name: string;
   attributes: Attributes;
 }
 
-function knownMethod(path: string): MethodNames {
+function knownMethod(path: string, system: System): MethodNames {
   const name = methodName(path);
-  return { name, attributes: { 'rpc.system.name': 'grpc', 'rpc.method': name } };
+  return { name, attributes: { 'rpc.system.name': system, 'rpc.method': name } };
 }
 
 /** Unknown paths are not used as span names, as callers can make up any number of them. */
-function unknownMethod(path: string): MethodNames {
+function unknownMethod(path: string, system: System): MethodNames {
   const attributes = { 'rpc.method': otherMethod, 'rpc.method_original': methodName(path) };
-  return { name: 'grpc', attributes: { 'rpc.system.name': 'grpc', ...attributes } };
+  return { name: system, attributes: { 'rpc.system.name': system, ...attributes } };
 }
 
 const metadataGetter: TextMapGetter<Metadata> = {

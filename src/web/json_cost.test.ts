@@ -36,7 +36,19 @@ test('jsonCost() throws for JSON that would take the event loop for long', () =>
   }
 });
 
+test('jsonCost() finds the end of a string of any length, whatever is escaped', () => {
+  for (let length = 0; length < 200; length++) {
+    for (const escaped of ['', '\\"', '\\\\', '\\\\\\"']) {
+      const text = `["${'x'.repeat(length)}${escaped}",1,2]`;
+      assert.equal(extraOf(text), extraOf('["",1,2]'), text);
+    }
+  }
+});
+
 test('jsonCost() accepts a string without an end', () => {
-  assert.ok(jsonCost(Buffer.from('{"a')).bytes > 0);
-  assert.ok(jsonCost(Buffer.from('{"a\\')).bytes > 0);
+  for (const rest of ['', 'x'.repeat(100)]) {
+    assert.ok(jsonCost(Buffer.from(`{"a${rest}`)).bytes > 0);
+    assert.ok(jsonCost(Buffer.from(`{"a${rest}\\`)).bytes > 0);
+    assert.ok(jsonCost(Buffer.from(`{"a${rest}\\"`)).bytes > 0);
+  }
 });

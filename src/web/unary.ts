@@ -8,9 +8,11 @@ import {
   errorToJsonBytes,
   parseTimeout,
 } from '@connectrpc/connect/protocol-connect';
-import { valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
+import { freeLarge, valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
 import { compressions } from './compression.ts';
+import { parseJson } from './json.ts';
+import { type JsonCost, jsonWork } from './json_cost.ts';
 import { errorOf, faultOf, metadataOf } from './status.ts';
 import { type Plain, unwrap } from './unwrap.ts';
 
@@ -28,7 +30,7 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
   const jsonOptions = { registry };
   const limits = { readMaxBytes: maxMessageSize, writeMaxBytes: maxWritten };
   const codecs = createMethodSerializationLookup(method, undefined, jsonOptions, limits);
-  const [inputs, outputs] = [codecs.getI(false), codecs.getO(false)];
+  const outputs = codecs.getO(false);
 
   return {
     /** True for requests that handle() serves. */
@@ -41,7 +43,9 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     async handle(request: WebRequest, plain: Plain): Promise<WebResponse> {
       const isJson = valueOf(plain.fields, 'content-type') === json;
       const { error, header, output, trailer } = await call(request, plain, isJson);
-      const body = error ? errorToJsonBytes(error, jsonOptions) : encoded(output, isJson);
+      const body = error
+        ? errorToJsonBytes(error, jsonOptions)
+        : await (isJson ? asJson(output, request) : output);
       const fields = ['content-type', error || isJson ? json : proto, ...header];
       for (let at = 0; at < trailer.length; at += 2) {
         fields.push(`trailer-${trailer[at]}`, trailer[at + 1] ?? '');
@@ -59,9 +63,13 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     try {
       assertAdmitted(request);
       if (wrong) throw wrong;
+      let keys = 0;
       const onBinary = (message: Uint8Array) => void (input = message);
-      for await (const bytes of unwrap(request, plain, { maxMessageSize, onBinary }).body) {
-        if (isJson) input = toBinary(method.input, inputs.parse(bytes));
+      const onJson = (cost: JsonCost) => (keys = cost.keys);
+      for await (const text of unwrap(request, plain, { maxMessageSize, onBinary, onJson }).body) {
+        if (!isJson) continue;
+        input = toBinary(method.input, parseJson(method.input, { text, keys }, registry));
+        freeLarge(text);
       }
     } catch (error) {
       // It counts as a call in limits, log and metrics.
@@ -71,7 +79,8 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     const call = request.call({ ...head, timeout: timeoutMs, fault });
     if (fault) call.end();
     else void call.write(input, { isLast: true });
-    // The call has them now.
+    // The call has a copy.
+    freeLarge(input);
     input = empty;
     request.release();
     request.keep(0);
@@ -81,8 +90,12 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     return { error: errorOf(call.trailer), header, output, trailer: metadataOf(call.trailer) };
   }
 
-  function encoded(output: Uint8Array, isJson: boolean): Uint8Array {
-    return isJson ? outputs.serialize(fromBinary(method.output, output)) : output;
+  function asJson(output: Uint8Array, request: WebRequest) {
+    return request.inTurn(jsonWork(output.length), () => {
+      const message = fromBinary(method.output, output);
+      freeLarge(output);
+      return outputs.serialize(message);
+    });
   }
 }
 

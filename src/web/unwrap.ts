@@ -9,7 +9,7 @@ import {
 } from '../engine/index.ts';
 import { compressions } from './compression.ts';
 import { fieldsBut, withType } from './fields.ts';
-import { jsonCost } from './json_cost.ts';
+import { type JsonCost, jsonCost } from './json_cost.ts';
 
 /** The header fields and the body that a handler reads, without compression or other wrapping. */
 export interface Plain {
@@ -27,6 +27,8 @@ interface UnwrapDeps {
   maxMessageSize: number;
   /** Takes each message in protobuf's binary encoding, and leaves an empty one in its place. */
   onBinary: (message: Uint8Array) => void;
+  /** Called before each message in JSON. */
+  onJson?: ((cost: JsonCost) => void) | undefined;
 }
 
 /** The fields that name the compression, by kind of content type. */
@@ -109,12 +111,17 @@ class Reader {
     // Not yet read, but received.
     if (isLarge(known)) await this.#admit(known, firstRead);
     const all = new Collected(known);
-    for await (const chunk of body) {
-      const length = all.length + chunk.length;
-      this.#checkSize(length);
-      if (isLarge(length) && length > this.#admitted) await this.#admit(maxMessageSize, length);
-      this.#keep(length);
-      all.push(chunk);
+    try {
+      for await (const chunk of body) {
+        const length = all.length + chunk.length;
+        this.#checkSize(length);
+        if (isLarge(length) && length > this.#admitted) await this.#admit(maxMessageSize, length);
+        this.#keep(length);
+        all.push(chunk);
+      }
+    } catch (error) {
+      all.drop();
+      throw error;
     }
     const { bytes } = all;
     yield await this.#passed(compression ? await this.#decompress(bytes) : bytes);
@@ -125,27 +132,32 @@ class Reader {
     let chunks: Buffer[] = [];
     let length = 0;
     let needed = prefixLength;
-    for await (const chunk of body) {
-      chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
-      length += chunk.length;
-      while (length >= needed) {
-        const all = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
-        const size = all.readUInt32BE(1);
-        this.#checkSize(size);
-        needed = prefixLength + size;
-        chunks = [all];
-        if (isLarge(size)) await this.#admit(size, length);
-        if (length < needed) break;
-        yield await this.#message(all.readUInt8(0), all.subarray(prefixLength, needed));
-        chunks = [all.subarray(needed)];
-        length -= needed;
-        needed = prefixLength;
-        this.#release();
+    try {
+      for await (const chunk of body) {
+        chunks.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
+        length += chunk.length;
+        while (length >= needed) {
+          const all = joined(chunks);
+          const size = all.readUInt32BE(1);
+          this.#checkSize(size);
+          needed = prefixLength + size;
+          chunks = [all];
+          if (isLarge(size)) await this.#admit(size, length);
+          if (length < needed) break;
+          yield await this.#message(all.readUInt8(0), all.subarray(prefixLength, needed));
+          chunks = [all.subarray(needed)];
+          length -= needed;
+          needed = prefixLength;
+          this.#release();
+        }
+        this.#keep(length);
       }
-      this.#keep(length);
+    } catch (error) {
+      chunks.forEach(letGo);
+      throw error;
     }
     // The library refuses an incomplete message.
-    if (length > 0) yield Buffer.concat(chunks);
+    if (length > 0) yield joined(chunks);
   }
 
   async #message(flags: number, bytes: Buffer): Promise<Buffer> {
@@ -185,6 +197,7 @@ class Reader {
     }
     const cost = jsonCost(bytes);
     this.#keep(bytes.length + cost.bytes);
+    this.#deps.onJson?.(cost);
     return this.#request.inTurn(cost.work, () => bytes);
   }
 
@@ -225,6 +238,15 @@ function tooMuch(): ConnectError {
   );
 }
 
+/** Joins chunks, and frees them. */
+function joined(chunks: readonly Buffer[]): Buffer {
+  const [only] = chunks;
+  if (chunks.length === 1 && only) return only;
+  const all = Buffer.concat(chunks);
+  chunks.forEach(letGo);
+  return all;
+}
+
 /** The parts of a body, in one buffer. Parts are freed once they are copied. */
 class Collected {
   readonly #known: number;
@@ -251,6 +273,11 @@ class Collected {
     this.length = length;
   }
 
+  /** Frees what was collected. */
+  drop(): void {
+    letGo(this.#buffer);
+  }
+
   /** The whole length is allocated once an eighth has arrived. */
   #grow(length: number): void {
     const capacity = this.#known <= 8 * length ? this.#known : 2 * length;
@@ -261,8 +288,8 @@ class Collected {
   }
 }
 
-/** The bytes of a body that arrive before it is read: what Node reads from a socket at once. */
-const firstRead = 64 * 1024;
+/** The bytes of a body that arrive before it is read: twice what Node reads from a socket at once. */
+const firstRead = 128 * 1024;
 
 /** The memory of JSON when it is decoded, as a multiple of that of protobuf. */
 const timesOfJson = 1.5;

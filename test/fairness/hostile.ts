@@ -12,8 +12,9 @@ import { applySettings, defaultPeerSettings } from '../../src/engine/http2/setti
 import { greeting } from '../http2_attacks/greeting.ts';
 import { frameOf, word } from '../support/http2_peer.ts';
 import { Flooder } from '../pod/flooder.ts';
-import { type Flood, noneYet } from '../pod/orders.ts';
+import { type Flood, noneYet, type Posts } from '../pod/orders.ts';
 import type { Shape } from '../pod/payloads.ts';
+import { startPosts } from '../pod/posts.ts';
 
 /** The result of an attack. */
 export interface Done {
@@ -206,6 +207,16 @@ export class Hostile {
     };
     for (let i = 0; i < connections; i++) add();
     await sleep(this.rateMs);
+  }
+
+  /** Sends large bodies over HTTP/1.1; see Posts. */
+  async post(order: Omit<Posts, 'do' | 'port' | 'time'>): Promise<void> {
+    const dial = () => connect({ port: this.port, host: '127.0.0.1', localAddress });
+    const time = this.rateMs;
+    const posting = startPosts({ ...order, time }, { dial, counts: this.#counts });
+    await sleep(time);
+    posting.leave();
+    await posting.ended;
   }
 
   /** Counts bytes of other connections. */

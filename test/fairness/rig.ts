@@ -8,7 +8,7 @@ import { installEcho } from '../support/echo_program.ts';
 import { startHelper } from './helper.ts';
 import { deadlineMs, type HonestOrder, type Seen, sum, type Times } from './honest.ts';
 import type { Done } from './hostile.ts';
-import type { Red, Row } from './rows.ts';
+import type { Row } from './rows.ts';
 
 /** The parameters of an attack. */
 export interface AttackOrder {
@@ -38,7 +38,7 @@ export interface Round {
 /** A reason why a round does not pass. */
 export interface Failure {
   /** A call or probe was slow or not answered OK, the row's own rule was violated, or the server process ended. */
-  kind: Red | 'ended';
+  kind: 'waits' | 'refused' | 'own' | 'ended';
   what: string;
 }
 
@@ -77,7 +77,7 @@ export async function measure(
   while (all.length < rounds) {
     const round = await play(row, pace);
     all.push(round);
-    if (untilGreen && unexpected(row, round).length === 0) break;
+    if (untilGreen && round.failures.length === 0) break;
   }
   return all;
 }
@@ -85,13 +85,14 @@ export async function measure(
 /** Attacks a new server, because after one attack V8 has compiled the code that the next would need. */
 async function play(row: Row, { rateMs, quietMs = 2000, afterMs = 1000 }: Pace): Promise<Round> {
   using program = installEcho();
+  // They start at the same time as the server.
+  using honest = startHelper<HonestOrder | 'take', Seen>('honest_process.ts', 0);
+  using attacker = startHelper<AttackOrder, Done>('attack_process.ts', 20);
   const served = await program.serve([], { env: settings(row) });
   const { address, pid } = served;
   served.discardLog();
   let isAlive = true;
   void served.ended.then(() => (isAlive = false));
-  using honest = startHelper<HonestOrder | 'take', Seen>('honest_process.ts', 0);
-  using attacker = startHelper<AttackOrder, Done>('attack_process.ts', 20);
   await honest.ask({ address, pid, gzip: row.isZipped ?? false }, startMs);
   await seen(warmUpMs);
 
@@ -122,13 +123,6 @@ async function play(row: Row, { rateMs, quietMs = 2000, afterMs = 1000 }: Pace):
     await sleep(ms);
     return honest.ask('take', reportMs);
   }
-}
-
-/** The failures of a round that are not known failures of its row. */
-export function unexpected({ known = [] }: Row, { failures }: Round): string[] {
-  return failures.flatMap(({ kind, what }) =>
-    kind !== 'ended' && known.includes(kind) ? [] : [what],
-  );
 }
 
 /** The round with the fewest failures; of several, the one with the lowest maximum latency. */

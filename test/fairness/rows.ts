@@ -29,9 +29,6 @@ import { cpuTime } from '../support/cpu.ts';
 import { dialSession, sum, unary } from './honest.ts';
 import { type Hostile, type Stream, until } from './hostile.ts';
 
-/** How a row may fail: honest calls wait, or are refused, or the row's own rule is violated. */
-export type Red = 'waits' | 'refused' | 'own';
-
 /** What one peer sends, while another one is honest. */
 export interface Row {
   /** Its name. */
@@ -43,8 +40,6 @@ export interface Row {
   isZipped?: boolean;
   /** True if its own rule counts events over time, which is noise in less time. */
   isCounted?: boolean;
-  /** Known failures, which are reported only. */
-  known?: readonly Red[];
   attack: (hostile: Hostile) => Promise<void>;
 }
 
@@ -156,6 +151,13 @@ export const rows: readonly Row[] = [
       ],
       { connections: 40, streams: 4 },
     ),
+  },
+  {
+    name: 'web-bodies',
+    what: 'bodies of 4 MB over HTTP/1.1 on 100 connections, whose responses not all read',
+    isPod: true,
+    attack: (hostile) =>
+      hostile.post({ path: scriptPaths.unary, size: 4_000_000, missing: 0, connections: 100 }),
   },
   {
     name: 'groups-60',
@@ -379,8 +381,6 @@ export const rows: readonly Row[] = [
   {
     name: 'empty-data',
     what: 'empty DATA on 40 connections',
-    // Who is cut off dials again, and pours 700 MB a second into new connections: a probe's own takes five turns.
-    known: ['waits'],
     attack: pour(40, onOpenCall(times(1000, frameBytes('DATA', undefined, { streamId: 1 })))),
   },
   {
@@ -404,7 +404,23 @@ export const rows: readonly Row[] = [
     what: 'header blocks of 1 MiB of indexed fields on 40 connections',
     attack: pour(40, { again: hpackBomb }),
   },
+  {
+    name: 'blocks',
+    what: 'header blocks of 1 MB that do not end on 100 connections',
+    isPod: true,
+    attack: async (hostile) => {
+      const bytes = incompleteBlock();
+      for (const { socket } of await hostile.connect(100)) socket.write(bytes);
+      await sleep(hostile.rateMs);
+    },
+  },
 ];
+
+function incompleteBlock(): Buffer {
+  const part = Buffer.alloc(16_000, 'x');
+  const more = frameBytes('CONTINUATION', part, { streamId: 1 });
+  return Buffer.concat([frameBytes('HEADERS', part, { streamId: 1 }), times(60, more)]);
+}
 
 function emptyMessages(): Shape[] {
   return [{ block: callOf(scriptPaths.clientStream), body: Buffer.alloc(64 * MiB) }];

@@ -78,11 +78,21 @@ class FailuresAreNoticed(unittest.TestCase):
         self.assertIn("skipped", result.says)
 
     def test_a_client_that_hangs_does_not_pass(self):
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            port = silent.getsockname()[1]
-            result = run_client("go", "empty_unary", port, tls=False, seconds=1)
-        self.assertFalse(result.passed)
-        self.assertIn("TIMEOUT", result.says)
+        for client in ("go", "python"):
+            with self.subTest(client=client), socket.create_server(("127.0.0.1", 0)) as silent:
+                port = silent.getsockname()[1]
+                result = run_client(client, "empty_unary", port, tls=False, seconds=1)
+                self.assertFalse(result.passed)
+                self.assertIn("TIMEOUT", result.says)
+
+    def test_clients_run_cases_after_failed_ones(self):
+        server = Server(args.file)
+        self.addCleanup(server.kill)
+        for client in ("java", "okhttp", "python", "ruby"):
+            with self.subTest(client=client):
+                for case, passed in ("empty_unary", True), ("missing", False), ("empty_unary", True):
+                    result = run_client(client, case, server.port, tls=False)
+                    self.assertEqual(result.passed, passed, result.says)
 
 
 if __name__ == "__main__":

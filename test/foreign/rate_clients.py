@@ -25,7 +25,7 @@ RUNS = (
 )
 BEHIND_PROXIES = (
     Crowd("envoy", "fifty_clients", 50),
-    *(Pooled("nginx", kind, 5000, range(2, 50)) for kind in KINDS),
+    *(Pooled("nginx", kind, 5000, range(2, 50), caller="ghz") for kind in KINDS),
 )
 
 

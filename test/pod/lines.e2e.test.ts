@@ -22,6 +22,8 @@ const orca = {
 };
 const echoStream = { path: paths.clientStream, requestStream: true };
 
+const posts = { do: 'posts', path: scriptPaths.unary, size: 4_000_000, missing: 0 } as const;
+
 const lines: readonly Line[] = [
   {
     name: 'reflection of 25 kB of gzip, which are 4 MiB that are no UTF-8',
@@ -51,6 +53,20 @@ const lines: readonly Line[] = [
   {
     name: 'a unary call with 4 MiB in gRPC-Web, whose responses not all read',
     order: flood(script('unary'), '4 MiB in gRPC-Web', { streams: 20, reads: 'half' }),
+  },
+  {
+    name: 'bodies of 4 MB over HTTP/1.1 on 100 connections, whose responses not all read',
+    order: { ...posts, connections: 100, time: 3000 },
+  },
+  {
+    name: 'the same on 300 connections for 20 s',
+    isLong: true,
+    order: { ...posts, connections: 300, time: 20_000 },
+  },
+  {
+    name: 'bodies of 4 MB over HTTP/1.1 that are never complete, on 300 connections',
+    isLong: true,
+    order: { ...posts, missing: 10, connections: 300, time: 10_000 },
   },
   {
     name: 'a server stream for responses of 4 MiB, which not all read',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { attack, type Outcome, peakCell } from './attack.ts';
 import { startLoad } from './load.ts';
-import type { Crowd, Flood } from './orders.ts';
+import type { Crowd, Flood, Order, Posts } from './orders.ts';
 import type { Attacked } from './payloads.ts';
 import { type Pod, podMiB, startPod } from './pod.ts';
 import type { Probe } from './probes.ts';
@@ -18,7 +18,7 @@ export interface Line {
   hasTls?: boolean;
   hasClientCa?: boolean;
   isLong?: boolean;
-  order: FloodOrder | CrowdOrder;
+  order: FloodOrder | CrowdOrder | PostsOrder;
   probes?: (pod: Pod) => Probe[];
   /** The maximum memory in MiB, if the limit of the pod would be far too much. */
   most?: number;
@@ -27,6 +27,7 @@ export interface Line {
 }
 
 type FloodOrder = Omit<Flood, 'port' | 'calls'>;
+type PostsOrder = Omit<Posts, 'port'>;
 type CrowdOrder = Omit<Crowd, 'port'> & { port: keyof Pod['ports'] };
 
 /** Attacks a pod with these settings in each of the lines. */
@@ -43,11 +44,7 @@ export async function playLines(
   for (const { name, order, probes, most = podMiB, check, ...more } of played) {
     await t.test(name, async (t) => {
       await using pod = await startPod({ ...more, env });
-      const whole =
-        order.do === 'crowd'
-          ? { ...order, port: pod.ports[order.port], identity: pod.identity }
-          : { ...order, port: pod.ports.main, calls: Infinity };
-      const outcome = await attack({ pod, load, probes: probes?.(pod) ?? [] }, whole);
+      const outcome = await attack({ pod, load, probes: probes?.(pod) ?? [] }, whole(order, pod));
       const { sockets, slowest, load: processors } = outcome.ordeal;
       table.set(name, 'MiB at most', peakCell(pod, outcome));
       if (sockets !== undefined) table.set(name, 'of sockets', `${Math.round(sockets)}`);
@@ -61,6 +58,13 @@ export async function playLines(
     });
   }
   for (const line of table.lines()) t.diagnostic(line);
+}
+
+/** Completes an order with the addresses and the identity of a pod. */
+function whole(order: Line['order'], { ports, identity }: Pod): Order {
+  if (order.do === 'crowd') return { ...order, port: ports[order.port], identity };
+  const port = ports.main;
+  return order.do === 'posts' ? { ...order, port } : { ...order, port, calls: Infinity };
 }
 
 /** Calls for a second, by default from forty connections, with responses read. */

@@ -7,8 +7,9 @@ import { connect as connectTls, createSecureContext } from 'node:tls';
 import { preface } from '../../src/engine/http2/frames.ts';
 import { withLongestChain } from '../support/certificate.ts';
 import { Flooder } from './flooder.ts';
-import { type Crowd, type Flood, noneYet, type Order } from './orders.ts';
+import { type Crowd, type Flood, noneYet, type Order, type Posts } from './orders.ts';
 import { shapesOf } from './payloads.ts';
+import { startPosts } from './posts.ts';
 
 /** Not the probes', as the server distinguishes peers by address. */
 const localAddress = '127.0.0.2';
@@ -26,11 +27,15 @@ process.on('message', (order: Order | 'leave') => {
   const done = leave();
   leave = noneYet;
   if (order === 'leave') return process.send?.(done);
-  const work = order.do === 'flood' ? flood(order) : crowd(order);
-  void work.then(() => process.send?.('done'));
+  void work(order).then(() => process.send?.('done'));
   return true;
 });
 process.on('disconnect', () => process.exit());
+
+function work(order: Order): Promise<void> {
+  if (order.do === 'flood') return flood(order);
+  return order.do === 'crowd' ? crowd(order) : posts(order);
+}
 
 async function flood(order: Flood): Promise<void> {
   const counts = noneYet();
@@ -141,6 +146,17 @@ async function crowd({ port, connections, says, identity }: Crowd): Promise<void
       });
     });
   }
+}
+
+async function posts(order: Posts): Promise<void> {
+  const counts = noneYet();
+  const start = performance.now();
+  const posting = startPosts(order, { dial: () => dial(order.port), counts });
+  leave = () => {
+    posting.leave();
+    return { ...counts, took: performance.now() - start };
+  };
+  await posting.ended;
 }
 
 /** Writes all but the last byte to the socket, so that the handshake does not end. */

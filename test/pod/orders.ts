@@ -2,7 +2,7 @@ import type { CertificatePair } from '../support/certificate.ts';
 import type { Attacked } from './payloads.ts';
 
 /** An order to a load process. */
-export type Order = Flood | Crowd;
+export type Order = Flood | Crowd | Posts;
 
 /** Many concurrent calls, each replaced when it has ended. */
 export interface Flood {
@@ -45,6 +45,22 @@ export interface Crowd {
   says: 'nothing' | 'preface' | 'client hello' | 'half tls' | 'tls';
   /** The client certificate, with as many more certificates as the server accepts. */
   identity?: CertificatePair | undefined;
+}
+
+/**
+ * Requests over HTTP/1.1 with large bodies in JSON, one on each connection. A connection is replaced after three
+ * seconds; every second client does not read.
+ */
+export interface Posts {
+  do: 'posts';
+  port: number;
+  path: string;
+  /** The body in bytes, and the number of them that are not sent. */
+  size: number;
+  missing: number;
+  connections: number;
+  /** The duration in milliseconds. */
+  time: number;
 }
 
 /** The result of an order. */

@@ -34,7 +34,8 @@ export class MemorySocket extends Socket {
   /** Sends a TCP segment. */
   arrive(bytes: Buffer): void {
     if (this.destroyed || bytes.length === 0) return;
-    this.#arrived.push(bytes);
+    // As from a real socket, the server owns what it gets.
+    this.#arrived.push(Buffer.from(bytes));
     this.#goOn();
   }
 

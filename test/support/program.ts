@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -123,6 +123,7 @@ export function installFile({ file, instead, preload }: Installed): Program {
     : ['node', ...(coverage ? [...flags, relative(folder, sources)] : ['greeter.mjs'])];
   const [command = '', ...first] = typed;
   const children: ChildProcess[] = [];
+  const cached = instead ? {} : compileCache(folder, file);
 
   return {
     command: typed.join(' '),
@@ -131,7 +132,10 @@ export function installFile({ file, instead, preload }: Installed): Program {
       options?.onStart?.(child.pid ?? assert.fail('did not start'));
       return toEnd(child, options);
     },
-    type: (line) => toEnd(started(spawn('sh', ['-c', line], { cwd: folder, env: ownNodeFirst }))),
+    type: (line) =>
+      toEnd(
+        started(spawn('sh', ['-c', line], { cwd: folder, env: { ...ownNodeFirst, ...cached } })),
+      ),
     async serve(args = [], { env, ...options } = {}) {
       const settings = { ...served, ...tlsSettings(folder), ...env };
       const all = ['serve', '--listen', '127.0.0.1:0', ...args];
@@ -171,6 +175,7 @@ export function installFile({ file, instead, preload }: Installed): Program {
       env: {
         // Only one server can use its default port.
         GREETER_ADMIN_LISTEN: 'off',
+        ...cached,
         ...env,
         HOME: folder,
         ...(coverage && { NODE_V8_COVERAGE: coverage }),
@@ -191,6 +196,20 @@ export function installFile({ file, instead, preload }: Installed): Program {
   function fromAnywhere(part: string): string {
     return part.endsWith('.mjs') || part.endsWith('.ts') ? resolve(folder, part) : part;
   }
+}
+
+/**
+ * The settings of Node's compile cache, if these tests use one. A program is started hundreds of times, in as many
+ * folders: with a path relative to its own, all of them find the same entry.
+ */
+function compileCache(folder: string, file: string): Record<string, string> {
+  const shared = process.env['NODE_COMPILE_CACHE'];
+  if (!shared || coverage) return {};
+  const target = resolve(shared, 'programs', encodeURIComponent(file));
+  const link = join(folder, '.cache');
+  mkdirSync(target, { recursive: true });
+  symlinkSync(target, link);
+  return { NODE_COMPILE_CACHE: link, NODE_COMPILE_CACHE_PORTABLE: '1' };
 }
 
 /** Runs the following command in a folder that is gone. */

@@ -3,11 +3,11 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type Channel, ChannelCredentials, type ChannelOptions, createChannel } from 'nice-grpc';
 import type { TlsFiles } from '../../src/engine/net/tls_options.ts';
-import { localCertificate } from './certificate.ts';
+import { certificate } from './certificate.ts';
 
-/** The TLS files of the harness: TEST_TLS=1 runs the tests over TLS. */
+/** The TLS files of the harness: TEST_TLS=1 runs the tests over TLS. An RSA key would take longer than most tests. */
 export const serverTls: TlsFiles | undefined =
-  process.env['TEST_TLS'] === '1' ? await localCertificate() : undefined;
+  process.env['TEST_TLS'] === '1' ? await certificate({ keyType: 'ec' }) : undefined;
 
 /** A channel to the harness. */
 export function dialChannel(address: string, options: ChannelOptions = {}): Channel {

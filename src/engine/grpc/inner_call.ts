@@ -45,7 +45,7 @@ export function openInnerCall(place: InnerPlace, head: WebCallHead): InnerCall {
 
 /** The stream of an inner call, whose messages were admitted with the body of the request. */
 class InnerStream extends Stream {
-  override get isPreAdmitted(): boolean {
+  override get isInner(): boolean {
     return true;
   }
 }

@@ -129,3 +129,24 @@ test('ensureCapacity() collects a large message, and the next one, in one buffer
   const found = [reader.next(), reader.next()].map((raw) => raw?.bytes.toString());
   assert.deepEqual(found, ['a'.repeat(1_000_000), 'bbbbb']);
 });
+
+test('MessageReader tells which message has its buffer for itself', () => {
+  const message = frame(Buffer.alloc(1000));
+  const isSole = (parts: readonly Buffer[], isGiven = false) => {
+    const reader = new MessageReader(10_000);
+    for (const part of parts) {
+      reader.push(part, isGiven);
+      if (!isGiven) reader.keep();
+    }
+    return [reader.next()?.isSole, reader.next()?.isSole];
+  };
+  const reader = new MessageReader(10_000);
+  reader.push(message);
+
+  assert.equal(reader.next()?.isSole, false, 'a message of the caller');
+  assert.deepEqual(isSole([message]), [true, undefined]);
+  assert.deepEqual(isSole([message], true), [true, undefined]);
+  assert.deepEqual(isSole([message, message]), [false, false]);
+  assert.deepEqual(isSole([Buffer.concat([message, message])], true), [false, false]);
+  assert.deepEqual(isSole([message, Buffer.of(0)]), [false, undefined]);
+});

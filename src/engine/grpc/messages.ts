@@ -4,7 +4,7 @@ import { ExpectedError, malformed, tooLarge } from '../errors.ts';
 import type { Protocol } from '../web.ts';
 import { prefixLength, BecomesTooMuch, type MethodCodec, type MessageMemory } from './methods.ts';
 import { copyWork, cost, type Flow, inLaterTurn, inTurn } from '../scheduler.ts';
-import { letGo } from '../buffers.ts';
+import { freeLarge, letGo } from '../buffers.ts';
 import { decompress, type Encoding, maxInflation, withInflationSlot } from './compression.ts';
 import type { Account } from '../account.ts';
 import { Held } from '../held.ts';
@@ -17,6 +17,8 @@ import { type EndReason, reasons } from './end_reason.ts';
 export interface RawMessage {
   bytes: Buffer;
   compressed: boolean;
+  /** True if nothing else uses its buffer, which can be freed once the message is decoded. */
+  isSole: boolean;
 }
 
 /**
@@ -46,13 +48,13 @@ export class MessageReader {
     return this.#isBorrowed ? this.heldBytes : this.#bytes.length;
   }
 
-  /** Adds a part of the body, which the caller owns until keep(). */
-  push(chunk: Buffer): void {
+  /** Adds a part of the body, which the caller owns until keep(), or not at all if it is given. */
+  push(chunk: Buffer, isGiven = false): void {
     if (this.#at < this.#end) return this.#append(chunk);
     this.#bytes = chunk;
     this.#at = 0;
     this.#end = chunk.length;
-    this.#isBorrowed = true;
+    this.#isBorrowed = !isGiven;
   }
 
   /**
@@ -92,9 +94,10 @@ export class MessageReader {
     if (length === undefined || length > this.heldBytes) return undefined;
     const compressed = this.#bytes.readUInt8(this.#at) === 1;
     const bytes = this.#bytes.subarray(this.#at + prefixLength, this.#at + length);
+    const isSole = !this.#isBorrowed && this.#at === 0 && this.#end === length;
     this.#at += length;
     this.#shrink();
-    return { bytes, compressed };
+    return { bytes, compressed, isSole };
   }
 
   /** Drops the unread bytes. */
@@ -171,9 +174,10 @@ export interface MessageKind {
 }
 
 /** Decompresses and decodes a message. Throws or rejects with a ServerError. */
-export function decodeMessage({ bytes, compressed }: RawMessage, kind: MessageKind): unknown {
+export function decodeMessage(raw: RawMessage, kind: MessageKind): unknown {
+  const { bytes, compressed } = raw;
   kind.requestCompressed = compressed;
-  if (!compressed) return parseInTurn(bytes, kind);
+  if (!compressed) return parseInTurn(raw, kind);
   const { encoding } = kind;
   if (!encoding) throw malformed('a compressed message without grpc-encoding');
   return inflate(Buffer.from(bytes), { encoding, kind });
@@ -215,30 +219,33 @@ function inflate(
         throw error;
       }),
     )
-    .then((plain) =>
-      inTurn(flow, () => {
-        // Nobody else has the bytes.
-        inUse.isCopied = kind.isEnded;
-        try {
-          if (kind.isEnded) throw new AbortError();
-          return parse(plain, kind);
-        } finally {
-          // Set by the decoder.
-          if (inUse.isCopied) letGo(plain);
-        }
-      }),
-    );
+    .then((plain) => inTurn(flow, () => parseOnce(plain, kind, letGo)));
 }
 
 /** Decodes in a turn that has quota for it, as a large message takes long. */
-function parseInTurn(bytes: Buffer, kind: MessageKind): unknown {
+function parseInTurn({ bytes, isSole }: RawMessage, kind: MessageKind): unknown {
   const { flow } = kind.stream;
-  if (bytes.length < smallMessage || !flow.isTurnFull) return parse(bytes, kind);
+  if (bytes.length < smallMessage) return parse(bytes, kind);
+  const task = () => (isSole ? parseOnce(bytes, kind, freeLarge) : parse(bytes, kind));
+  if (!flow.isTurnFull) return task();
   kind.inUse.add(bytes.length);
   return inLaterTurn(flow, () => {
     if (kind.isEnded) throw new AbortError();
-    return parse(bytes, kind);
+    return task();
   });
+}
+
+/** Decodes a message, and frees its bytes, which nothing else uses, if the decoder has copied what it needs. */
+function parseOnce(bytes: Buffer, kind: MessageKind, release: (bytes: Buffer) => void): unknown {
+  const { inUse } = kind;
+  inUse.isCopied = kind.isEnded;
+  try {
+    if (kind.isEnded) throw new AbortError();
+    return parse(bytes, kind);
+  } finally {
+    // Set by the decoder.
+    if (inUse.isCopied) release(bytes);
+  }
 }
 
 /**
@@ -410,7 +417,7 @@ export class MessageAdmission {
     const { inUse, stream } = this.#call;
     this.#length = length;
     this.#reservation = stream.account.capAdmission(timesOfMessage * length);
-    if (stream.isPreAdmitted) return stream.admit(this.#reservation);
+    if (stream.isInner) return stream.admit(this.#reservation);
     // It replaces the previous message.
     const answer = stream.account.requestAdmission(Math.max(0, this.#reservation - inUse.held), {
       granted: () => {

@@ -119,7 +119,7 @@ class OneRequest extends RequestBody implements RequestReader {
   data(bytes: Buffer): void {
     this.owe(bytes.length);
     if (!this.#isStopped) {
-      this.reader.push(bytes);
+      this.reader.push(bytes, this.call.stream.isInner);
       try {
         this.#check();
         if (this.call.stream.remoteEnded && !this.waitsForRoom) this.#decode();
@@ -240,7 +240,7 @@ class ManyRequests extends RequestBody implements RequestReader {
   data(bytes: Buffer): void {
     this.owe(bytes.length);
     if (!this.#messages.isLeft) {
-      this.reader.push(bytes);
+      this.reader.push(bytes, this.call.stream.isInner);
       this.#messages.wake();
       this.reader.keep();
     }

@@ -1,5 +1,6 @@
 import { AbortError } from 'abort-controller-x';
 import { BodyBudget } from '../body_budget.ts';
+import { ownCopy } from '../buffers.ts';
 import type { Incident } from '../http2/incident.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
 import { connectionSpecific, type RequestHeaders } from '../http2/request_headers.ts';
@@ -167,7 +168,7 @@ class WebStream implements StreamEvents {
 
   data(bytes: Buffer): void {
     // Input after the response is not consumed, so the flow-control window bounds it.
-    if (!this.#isAnswered) this.#chunks.push(Buffer.from(bytes));
+    if (!this.#isAnswered) this.#chunks.push(ownCopy(bytes));
     this.#wake();
   }
 

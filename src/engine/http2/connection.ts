@@ -59,7 +59,9 @@ export class Connection {
   readonly #onHttp1: ((received: Buffer) => void) | undefined;
   #state: 'open' | 'draining' | 'drained' | 'failed' = 'open';
   /** The current charges to the account, except those of streams. */
-  readonly #held = { input: 0, headers: 0, remembered: 0, output: 0, inSocket: 0 };
+  readonly #held = { input: 0, block: 0, table: 0, remembered: 0, output: 0, inSocket: 0 };
+  /** True while it holds much that belongs to no stream. */
+  #holds = false;
   #isClosed = false;
   /** False until the preface has arrived: before it, no output is sent that an HTTP/1.1 client could not read. */
   #mayTalk = false;
@@ -151,12 +153,17 @@ export class Connection {
 
   /** True if all memory held is the peer's input, so that nothing it sends could free any. */
   get onlyReceives(): boolean {
-    return this.#sender.queuedCost === 0 && this.#account.bodies > 0;
+    return this.#sender.queuedCost === 0 && (this.#account.bodies > 0 || this.#isReceiving);
   }
 
-  /** True if the connection holds request or response bodies, or more than a few streams. */
+  /** True if the connection holds bodies, much of an incomplete frame or header block, or more than a few streams. */
   get holdsMuch(): boolean {
-    return this.#account.bodies > 0 || this.#streams.table.size >= fewStreams;
+    const { size } = this.#streams.table;
+    return this.#account.bodies > 0 || this.#isReceiving || size >= fewStreams;
+  }
+
+  get #isReceiving(): boolean {
+    return this.#held.input + this.#held.block >= much;
   }
 
   /** True once the client's connection preface has arrived. */
@@ -221,8 +228,10 @@ export class Connection {
   #handOver({ protocol, before }: WrongProtocol, chunk: Buffer): boolean {
     if (protocol !== 'http1' || !this.#onHttp1 || this.#state !== 'open') return false;
     this.#mayTalk = false;
+    // The rest of its buffer serves other connections.
+    this.#sender.output.take();
     this.close();
-    this.#onHttp1(Buffer.concat([before, chunk]));
+    this.#onHttp1(before.length === 0 ? chunk : Buffer.concat([before, chunk]));
     return true;
   }
 
@@ -349,7 +358,8 @@ export class Connection {
     this.#streams.whenEnded(done);
     this.#isClosed = true;
     this.#hold('input', 0);
-    this.#hold('headers', 0);
+    this.#hold('block', 0);
+    this.#hold('table', 0);
     this.#hold('remembered', 0);
     this.#hold('output', 0);
     this.#hold('inSocket', 0);
@@ -365,7 +375,8 @@ export class Connection {
   count(): void {
     if (this.#isClosed) return;
     this.#hold('input', this.#reader.heldBytes + this.#unread());
-    this.#hold('headers', this.#inbound.heldBytes);
+    this.#hold('block', this.#inbound.blockBytes);
+    this.#hold('table', this.#inbound.tableBytes);
     this.#hold('inSocket', this.#unsent());
     this.#countOften();
   }
@@ -382,18 +393,30 @@ export class Connection {
     // Set first, as charging above the limit calls forget().
     this.#held[what] = bytes;
     this.#account.charge(ownCategories[what], bytes - before);
+    const holds = this.#passingBytes >= much;
+    if (holds !== this.#holds) this.#account.setHolds((this.#holds = holds));
+  }
+
+  /** The bytes that belong to no stream, except for caches. */
+  get #passingBytes(): number {
+    const { input, block, output, inSocket } = this.#held;
+    return input + block + output + inSocket;
   }
 
   get #ownBytes(): number {
-    const { input, headers, remembered, output, inSocket } = this.#held;
-    return input + headers + remembered + output + inSocket;
+    const { table, remembered } = this.#held;
+    return this.#passingBytes + table + remembered;
   }
 }
+
+/** What an honest connection may hold at any time, in bytes: the start of a frame, and some control frames. */
+const much = 1024;
 
 /** The categories that a connection is charged in, except for its streams. */
 const ownCategories = {
   input: Held.input,
-  headers: Held.headers,
+  block: Held.headers,
+  table: Held.headers,
   remembered: Held.headers,
   output: Held.output,
   inSocket: Held.output,

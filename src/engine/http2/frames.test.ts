@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConnectionError, ErrorCode } from './errors.ts';
 import { preface, FrameReader } from './frames.ts';
+import { usedMemory } from '../../../test/support/memory.ts';
 import { Output } from './sender.ts';
 
 /** Encodes frames of many lengths. */
@@ -105,6 +106,24 @@ test('read() rejects a frame of more than 16384 bytes by its header alone', () =
       (error) => error instanceof ConnectionError && error.code === ErrorCode.FRAME_SIZE_ERROR,
     );
   }
+});
+
+test('an incomplete frame takes about as much memory as has arrived of it', async () => {
+  const start = Buffer.concat([preface, someFrames([16_384])]);
+  const lengths = [1, 9, 500];
+  const readers = Array.from({ length: 3000 }, () => new FrameReader(() => {}));
+  const before = await usedMemory();
+
+  readers.forEach((reader, at) => {
+    reader.read(start.subarray(0, preface.length + (lengths[at % 3] ?? 0)));
+    // Uses up Buffer's shared pool, as other connections do.
+    Buffer.allocUnsafe(30_000);
+  });
+
+  const held = readers.map(({ heldBytes }) => heldBytes);
+  const grown = (await usedMemory()) - before;
+  assert.ok(held.every((bytes, at) => bytes <= Math.max(9, 2 * (lengths[at % 3] ?? 0))));
+  assert.ok(grown < 3000 * 1000, `${grown} bytes`);
 });
 
 test('read() ignores the reserved bit of the stream identifier', () => {

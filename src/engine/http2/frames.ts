@@ -1,3 +1,4 @@
+import { ownCopy } from '../buffers.ts';
 import { ConnectionError, WrongProtocol } from './errors.ts';
 import type { Http2Limits } from './limits.ts';
 
@@ -91,7 +92,7 @@ export class FrameReader {
   readonly #onFrame: (frame: Frame) => void;
   readonly #mustWait: () => boolean;
   #prefaceLeft = preface.length;
-  /** The start of an incomplete frame, in a buffer of the length that is needed next. */
+  /** The start of an incomplete frame, in a buffer of its own that grows as it arrives. */
   #partial = empty;
   #filled = 0;
   /** Unprocessed input. */
@@ -171,35 +172,36 @@ export class FrameReader {
   #readRest(chunk: Buffer, from: number): number {
     let at = from;
     while (this.#filled > 0 && at < chunk.length) {
+      if (this.#filled === this.#partial.length) this.#grow(chunk.length - at);
       const length = Math.min(this.#partial.length - this.#filled, chunk.length - at);
       chunk.copy(this.#partial, this.#filled, at, at + length);
       this.#filled += length;
       at += length;
-      if (this.#filled === this.#partial.length) this.#completePartial();
+      if (this.#filled >= frameHeaderLength) this.#completePartial();
     }
     return at;
   }
 
-  /** Either the frame header or the whole frame is complete. */
+  /** Makes room for `more` bytes, or as many as the incomplete frame needs. */
+  #grow(more: number): void {
+    const partial = Buffer.allocUnsafeSlow(capacityFor(this.#partial, more));
+    this.#partial.copy(partial);
+    this.#partial = partial;
+  }
+
   #completePartial(): void {
     const bytes = this.#partial;
     const end = frameHeaderLength + lengthAt(bytes, 0);
-    if (end > bytes.length) {
-      this.#partial = Buffer.allocUnsafe(end);
-      bytes.copy(this.#partial);
-      return;
-    }
+    if (end > this.#filled) return;
     this.#partial = empty;
     this.#filled = 0;
     this.#emit(bytes, 0, end);
   }
 
   #keep(chunk: Buffer, at: number): void {
-    const length = chunk.length - at;
-    const needed =
-      length < frameHeaderLength ? frameHeaderLength : frameHeaderLength + lengthAt(chunk, at);
-    this.#partial = Buffer.allocUnsafe(needed);
-    this.#filled = chunk.copy(this.#partial, 0, at);
+    const start = chunk.subarray(at);
+    this.#partial = Buffer.allocUnsafeSlow(capacityFor(start, 0));
+    this.#filled = start.copy(this.#partial);
   }
 
   #emit(bytes: Buffer, at: number, end: number): void {
@@ -216,6 +218,15 @@ export class FrameReader {
 }
 
 const empty = Buffer.alloc(0);
+
+/**
+ * The capacity of a buffer for the start of a frame and so many more bytes: what the frame header needs, then at most
+ * what the frame needs, and at most twice what has arrived.
+ */
+function capacityFor(start: Buffer, more: number): number {
+  if (start.length < frameHeaderLength) return frameHeaderLength;
+  return Math.min(frameHeaderLength + lengthAt(start, 0), 2 * start.length + more);
+}
 
 /** The methods of RFC 9110 section 9.3, and PATCH. */
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
@@ -321,7 +332,7 @@ export class HeaderBlockReader {
 
   #add(part: Buffer): void {
     // Copied, as the frame's bytes are overwritten when the next one is read.
-    this.#parts.push(Buffer.from(part));
+    this.#parts.push(ownCopy(part));
     this.#length += part.length;
     if (this.#parts.length > this.#maxFrames || this.#length > this.#maxBytes) {
       // Freed at once, as the connection stays open for a moment so that the peer can read GOAWAY.

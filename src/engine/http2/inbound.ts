@@ -70,9 +70,14 @@ export class Inbound {
     return this.#hasAnswered;
   }
 
-  /** Bytes kept for header blocks. */
-  get heldBytes(): number {
-    return this.#requests.heldBytes;
+  /** Bytes of an incomplete header block. */
+  get blockBytes(): number {
+    return this.#requests.blockBytes;
+  }
+
+  /** Bytes of the HPACK table and its cache. */
+  get tableBytes(): number {
+    return this.#requests.tableBytes;
   }
 
   /** The part of them that dropCache() frees. */
@@ -283,9 +288,12 @@ class Requests {
     this.#hpack = createHpackDecoder({ maxHeaderListSize, maxDecodedSize });
   }
 
-  /** Bytes kept for header blocks. */
-  get heldBytes(): number {
-    return this.#blocks.heldBytes + this.#hpack.heldBytes;
+  get blockBytes(): number {
+    return this.#blocks.heldBytes;
+  }
+
+  get tableBytes(): number {
+    return this.#hpack.heldBytes;
   }
 
   /** The part of them that dropCache() frees. */

@@ -482,8 +482,8 @@ export class Stream {
     return this.#isAdmitted || this.messageBytes < this.#given;
   }
 
-  /** True if its messages have been admitted before it received them. */
-  get isPreAdmitted(): boolean {
+  /** True if its peer is in this process: it is given the buffers of its messages, which have been admitted. */
+  get isInner(): boolean {
     return false;
   }
 

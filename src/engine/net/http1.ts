@@ -6,11 +6,12 @@ import { BodyBudget } from '../body_budget.ts';
 import { type Category, Held } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
 import { valueOf } from '../http2/request_headers.ts';
-import { letGo } from '../buffers.ts';
-import { copyWork, cost, spendInTurn } from '../scheduler.ts';
+import { freeLarge, letGo } from '../buffers.ts';
+import { cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
 import { lingerMs } from './connection_times.ts';
 import type { Http1Deps } from './connections.ts';
+import { bodyOf, discard, freeUnread } from './http1_body.ts';
 import type { ConnectionParts, OtherConnection } from './socket.ts';
 import { discardBody } from './discard_body.ts';
 import { webIncident } from './web_incident.ts';
@@ -64,8 +65,6 @@ export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
       keepAliveTimeout: 0,
       // Node would answer it beside the connection.
       requireHostHeader: false,
-      // A queued request buffers no more than this.
-      highWaterMark: 16 * 1024,
     },
     onRequest,
   );
@@ -87,6 +86,8 @@ export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
 
 function begin(server: Server, socket: Socket, received: Buffer): void {
   socket.unshift(received);
+  // The parser copies what it passes on. A listener that is added later would make it read by events only.
+  socket.once('data', (chunk: Buffer) => process.nextTick(letGo, chunk));
   server.emit('connection', socket);
   socket.resume();
 }
@@ -233,6 +234,7 @@ class Http1Connection implements OtherConnection {
     this.#charge(Held.output, -this.#output);
     this.#output = 0;
     this.#charge(Held.calls, -requestCost * this.#waiting.length);
+    for (const [request] of this.#waiting) freeUnread(request);
     this.#waiting.length = 0;
     if (this.#current) this.#end(this.#current);
     done();
@@ -329,9 +331,12 @@ class Http1Connection implements OtherConnection {
   async #answer({ request, response }: Exchange, answer: WebResponse): Promise<void> {
     const { status, fields, body, trailers } = answer;
     const isLast = this.#isLeaving;
+    // After the response, Node would drop the rest of a body that nobody reads, and not free it.
+    if (!request.complete && request.listenerCount('data') === 0) discard(request);
     response.writeHead(status, isLast ? [...fields, 'connection', 'close'] : [...fields]);
     const closes = isLast || !response.shouldKeepAlive || valueOf(fields, 'connection') === 'close';
     const mustWait = closes && !request.complete;
+    if (body instanceof Uint8Array) response.once('close', () => freeLarge(body));
     if (body instanceof Uint8Array && !mustWait) end(response, body);
     else {
       for await (const chunk of body instanceof Uint8Array ? [body] : (body ?? [])) {
@@ -366,7 +371,7 @@ class Http1Connection implements OtherConnection {
       scheme,
       authority,
       fields,
-      body: this.#bodyOf(exchange),
+      body: bodyOf(request, { flow: parts.flow, signal: controller.signal }),
       signal: controller.signal,
       owner: parts.account,
       admits: (bytes) => body.admits(bytes),
@@ -381,21 +386,6 @@ class Http1Connection implements OtherConnection {
         return call;
       },
     };
-  }
-
-  /** Replaces the iterator of IncomingMessage, which takes a third of the time of a small request. */
-  async *#bodyOf({ request }: Exchange): AsyncGenerator<Uint8Array> {
-    const { flow } = this.#parts;
-    for (;;) {
-      const chunk: unknown = request.read();
-      if (chunk instanceof Uint8Array) {
-        flow.spend(copyWork(chunk.length));
-        if (flow.isSpent) await this.#turn();
-        yield chunk;
-      } else if (request.complete && request.readableLength === 0) return;
-      else if (request.destroyed) throw new AbortError();
-      else await readable(request);
-    }
   }
 
   #turn(): Promise<void> {
@@ -417,11 +407,12 @@ class Http1Connection implements OtherConnection {
   #linger(request: IncomingMessage): void {
     const timer = setTimeout(() => this.#socket.destroy(), lingerMs).unref();
     this.#isLingering = true;
-    request.on('data', letGo).once('end', () => {
+    request.once('end', () => {
       this.#isLingering = false;
       clearTimeout(timer);
       this.#goOn();
     });
+    discard(request);
   }
 
   /** Serves the next request, if there is one; one that follows a dropped rest may have begun. */
@@ -439,6 +430,7 @@ class Http1Connection implements OtherConnection {
   /** Releases all charges of an exchange, and cancels its calls. */
   #end(exchange: Exchange): void {
     exchange.body.end();
+    if (this.#isOver) freeUnread(exchange.request);
     this.#current = undefined;
     this.#charge(Held.headers, -exchange.headerBytes);
     this.#charge(Held.calls, -requestCost);
@@ -512,17 +504,8 @@ function dropped(request: IncomingMessage): Promise<void> {
       resolve();
     };
     const timer = setTimeout(go, lingerMs).unref();
-    request.on('data', letGo).once('end', go).once('close', go);
-  });
-}
-
-function readable(request: IncomingMessage): Promise<void> {
-  return new Promise((resolve) => {
-    const go = () => {
-      request.off('readable', go).off('end', go).off('close', go);
-      resolve();
-    };
-    request.on('readable', go).on('end', go).on('close', go);
+    request.once('end', go).once('close', go);
+    discard(request);
   });
 }
 

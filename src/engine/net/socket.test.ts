@@ -315,6 +315,44 @@ test('unread header blocks of many peers share one limit', async () => {
   server.destroy();
 });
 
+test('incomplete header blocks of many peers share one limit, and another peer is served', async () => {
+  const maxBufferedBytes = 1024 * 1024;
+  let served = 0;
+  const server = createHttp2Server({
+    maxBufferedBytes,
+    serve(stream) {
+      served++;
+      stream.respond(encodeHeaders([':status', '200']), { endStream: true });
+      return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
+    },
+  });
+  const part = Buffer.alloc(16_000, 'x');
+  const attackers = Array.from({ length: 8 }, () => new SlowSocket({ isQuick: true }));
+  for (const socket of attackers) {
+    server.attach(socket);
+    socket.push(Buffer.concat([preface, settings, frameOf(FrameType.HEADERS, 0, 1, part)]));
+  }
+  let most = 0;
+  for (let count = 0; count < 60; count++) {
+    for (const socket of attackers) {
+      if (!socket.isPaused()) socket.push(frameOf(FrameType.CONTINUATION, 0, 1, part));
+    }
+    await turn();
+    most = Math.max(most, server.bufferedBytes);
+  }
+  const honest = new SlowSocket({ isQuick: true });
+  server.attach(honest);
+
+  honest.push(Buffer.concat([preface, settings, request]));
+  await turn();
+
+  // Each may send one frame more before it is paused.
+  const bound = maxBufferedBytes + attackers.length * 2 * part.length;
+  assert.ok(most > maxBufferedBytes && most <= bound, `${most} bytes`);
+  assert.equal(served, 1);
+  server.destroy();
+});
+
 /** A header block of 2 KiB. */
 const smallBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(2048)]);
 

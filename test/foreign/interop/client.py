@@ -5,6 +5,8 @@ import subprocess
 from typing import NamedTuple
 
 from harness import foreign
+from interop import repeated
+from interop.cases import SLEEPERS
 from interop.certificates import AUTHORITY, NAME
 
 #: The maximum duration of a case, in seconds. The longest, slow_consumer, sleeps for 40 s.
@@ -53,9 +55,28 @@ class Result(NamedTuple):
 
 def run_client(client, case, port, tls, seconds=CASE_SECONDS):
     """Runs a case against a local server. It passes only if the output proves that the case ran."""
-    command = [*program(client), *where(client, case, port, tls), *FLAGS.get(case, ())]
+    arguments = [*where(client, case, port, tls), *FLAGS.get(case, ()), f"--test_case={case}"]
+    try:
+        code, output = run(client, case, arguments, seconds)
+    except subprocess.TimeoutExpired:
+        return Result(False, f"TIMEOUT after {seconds} s")
+    output = output.decode(errors="replace")
+    if code != 0:
+        return Result(False, f"FAIL: exit {code}\n{output[-3000:]}")
+    if PROOF.get((client, case), "") not in output:
+        return Result(False, "FAIL: it exits 0, but has skipped the test")
+    return Result(True, "")
+
+
+def run(client, case, arguments, seconds):
+    """Returns the exit code and the output. Raises TimeoutExpired if the client does not end."""
+    flags = ["--use_okhttp=true"] if client == "okhttp" else []
+    # Each of the long cases would keep a process that nothing else uses.
+    if client in repeated.COMMANDS and case not in SLEEPERS:
+        return repeated.run(client, [*flags, *arguments], seconds)
+    program = foreign / f"bin/interop_{'java' if client == 'okhttp' else client}"
     with subprocess.Popen(
-        [*command, f"--test_case={case}"],
+        [program, *flags, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -63,29 +84,18 @@ def run_client(client, case, port, tls, seconds=CASE_SECONDS):
     ) as ran:
         _running.add(ran)
         try:
-            output = ran.communicate(timeout=seconds)[0].decode(errors="replace")
-        except subprocess.TimeoutExpired:
-            return Result(False, f"TIMEOUT after {seconds} s")
+            output = ran.communicate(timeout=seconds)[0]
         finally:
             ran.kill()
             _running.discard(ran)
-    if ran.returncode != 0:
-        return Result(False, f"FAIL: exit {ran.returncode}\n{output[-3000:]}")
-    if PROOF.get((client, case), "") not in output:
-        return Result(False, "FAIL: it exits 0, but has skipped the test")
-    return Result(True, "")
+    return ran.returncode, output
 
 
 def kill_clients():
     """Kills the clients that are running."""
     for ran in tuple(_running):
         ran.kill()
-
-
-def program(client):
-    if client == "okhttp":
-        return [foreign / "bin/interop_java", "--use_okhttp=true"]
-    return [foreign / f"bin/interop_{client}"]
+    repeated.stop()
 
 
 def where(client, case, port, tls):

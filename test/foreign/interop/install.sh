@@ -15,7 +15,7 @@ tarball=$foreign/interop/source/grpc.tar.gz
 
 main() {
   need python3 go
-  "$debian" g++:g++ java:default-jre-headless mvn:maven ruby:ruby \
+  "$debian" g++:g++ javac:default-jdk-headless mvn:maven ruby:ruby \
     libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libssl-dev ruby-grpc
   mkdir -p "$foreign/interop"
   once interop_source "$GRPC_DEBIAN" interop/source debian_source
@@ -32,6 +32,7 @@ downloads() {
   once interop_venv "$(python3 --version; cat "$here/requirements.txt")" interop/venv/bin/python python_venv
   once interop_python "$GRPC_DEBIAN $(cat "$here/requirements.txt")" bin/interop_python python_client
   once interop_java "$(java --version 2>/dev/null) $(cat "$here/pom.xml") $MAVEN_DEPENDENCY $(declare -f java_client)" bin/interop_java java_client
+  once repeat_java "$(cat "$here/repeat/Repeat.java" "$here/pom.xml")" bin/repeat_java repeat_java
   once interop_ruby "$GRPC_DEBIAN" bin/interop_ruby ruby_client
   once interop_go "$(cat "$here"/go.{mod,sum})" bin/interop_go go_client
 }
@@ -91,6 +92,10 @@ java_client() {
   sh -c "$java -XX:ArchiveClassesAtExit='$archive' $client --server_host=127.0.0.1 --server_port=1 --use_tls=false" >/dev/null 2>&1 || true
   [ -s "$archive" ]
   command_file interop_java "exec $java -XX:SharedArchiveFile='$archive' $client"
+}
+
+repeat_java() {
+  java_program Repeat "$here/repeat/Repeat.java" "$foreign/interop/repeat" "$foreign/bin/repeat_java"
 }
 
 # Debian's package contains the client, but not the root of the test certificate.

@@ -13,9 +13,9 @@ from src.proto.grpc.testing import test_pb2_grpc
 
 #: The number of streams in each direction that are not read.
 STREAMS = 6
-#: The size of a message in bytes, and the number of messages: together more than all windows and buffers hold.
+#: The size of a message in bytes, and the number of messages. All windows and buffers hold about 75 of them.
 SIZE = 64 * 1024
-MESSAGES = 1000
+MESSAGES = 300
 #: A stream is blocked after this time without progress, in seconds, and must be blocked within the second time.
 STILL_SECONDS = 0.5
 BOUND = 30
@@ -39,6 +39,8 @@ class Sender:
                 raise AssertionError(f"it can still send after {BOUND} s: {self.sent} messages")
             before = self.sent
             time.sleep(STILL_SECONDS)
+        if self.sent == MESSAGES:
+            raise AssertionError(f"nothing blocks it: it can send {MESSAGES} messages")
 
     def read_all(self, counts):
         counts[outcome(lambda _: read(self._call), None)] += 1
