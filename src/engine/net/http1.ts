@@ -8,6 +8,8 @@ import type { Incident } from '../http2/incident.ts';
 import { freeLarge, letGo } from '../buffers.ts';
 import { copyWork, cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
+import { discard, freeUnread } from './http1_bodies.ts';
+import { ResponseBudget } from './response_budget.ts';
 import { lingerMs } from './connection_times.ts';
 import type { Http1Deps } from './connections.ts';
 import type { ConnectionParts, OtherConnection } from './socket.ts';
@@ -97,6 +99,7 @@ interface Exchange {
   readonly calls: Set<OpenWebCall>;
   readonly headerBytes: number;
   readonly body: BodyBudget;
+  readonly answer: ResponseBudget;
 }
 
 /** An HTTP/1.1 connection, which serves one request after the other. */
@@ -280,6 +283,7 @@ class Http1Connection implements OtherConnection {
       calls: new Set(),
       headerBytes,
       body: this.#budget(),
+      answer: new ResponseBudget(account),
     };
     this.#current = exchange;
     account.count('streams', 1);
@@ -348,7 +352,7 @@ class Http1Connection implements OtherConnection {
   }
 
   #requestOf(exchange: Exchange): WebRequest {
-    const { request, controller, calls, body } = exchange;
+    const { request, controller, calls, body, answer } = exchange;
     const parts = this.#parts;
     const socket = this.#socket;
     const authority = request.headers.host ?? '';
@@ -369,6 +373,7 @@ class Http1Connection implements OtherConnection {
       keep: (bytes) => body.keep(bytes),
       admit: (bytes) => body.admit(bytes),
       release: () => body.release(),
+      response: answer,
       inTurn: (work, task) => spendInTurn(parts.flow, work, task),
       call(head) {
         const call = open(head, { ...parts, socket, authority, scheme });
@@ -458,6 +463,7 @@ class Http1Connection implements OtherConnection {
   /** Releases all charges of an exchange, and cancels its calls. */
   #end(exchange: Exchange): void {
     exchange.body.end();
+    exchange.answer.end();
     if (this.#isOver) freeUnread(exchange.request);
     this.#current = undefined;
     this.#charge(Held.headers, -exchange.headerBytes);
@@ -519,19 +525,6 @@ function end(response: ServerResponse, body: Uint8Array): void {
       Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'),
       'latin1',
     );
-}
-
-/** Frees the rest of a body as it arrives. */
-function discard(request: IncomingMessage): void {
-  request.off('data', letGo).on('data', letGo).resume();
-}
-
-/** Frees what is buffered of a body that does not go on. While a stream flows, read() returns single chunks. */
-function freeUnread(request: IncomingMessage): void {
-  request.resume();
-  for (let chunk: unknown = request.read(); chunk instanceof Uint8Array; chunk = request.read()) {
-    letGo(chunk);
-  }
 }
 
 function drained(response: ServerResponse): Promise<void> {
