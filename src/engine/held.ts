@@ -23,5 +23,18 @@ export const Held = {
 /** A value of `Held`. */
 export type Category = (typeof Held)[keyof typeof Held];
 
+/** The categories that a stream is charged in. */
+export const ofStreams = [
+  Held.calls,
+  Held.headers,
+  Held.bodies,
+  Held.messages,
+  Held.retained,
+  Held.responses,
+] as const;
+
+/** The categories that jobs of other threads are charged in. */
+export const ofJobs: ReadonlySet<Category> = new Set([Held.messages, Held.responses]);
+
 /** Bytes by category name. */
 export type HeldBytes = Readonly<Record<string, number>>;

@@ -22,9 +22,15 @@ export {
   addedService,
   handlersOf,
 } from './grpc/methods.ts';
-export { freeLarge, letGo } from './buffers.ts';
+export { freeLarge, letGo, withOwnMemory } from './buffers.ts';
 export { isLarge } from './admission.ts';
-export { maxInflation, withCompressionSlot, withInflationSlot } from './grpc/compression.ts';
+export {
+  chunkSize,
+  maxInflation,
+  unpack,
+  withCompressionSlot,
+  withInflationSlot,
+} from './grpc/compression.ts';
 export { setOptional } from './grpc/metadata.ts';
 export { valueOf } from './http2/request_headers.ts';
 export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';

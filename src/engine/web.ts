@@ -31,6 +31,8 @@ export interface WebRequest {
   admit(bytes: number): Promise<boolean>;
   /** The message has been passed to its call. */
   release(): void;
+  /** The memory of the response that is not yet given to the connection. */
+  readonly response: ResponseMemory;
   /**
    * Runs a task, which takes so much work (in units of about a quarter of a microsecond), in a turn of the event loop
    * that has quota for it.
@@ -38,6 +40,15 @@ export interface WebRequest {
   inTurn<T>(work: number, task: () => T): T | Promise<T>;
   /** Opens a call, which ends with the request at the latest. */
   call(about: WebCallHead): WebCall;
+}
+
+/** The charge of a response. */
+export interface ResponseMemory {
+  /** Sets the number of bytes that are held. */
+  keep(bytes: number): void;
+  /** Another thread uses the bytes, or will: they are charged until endJob(), even if the peer leaves. */
+  beginJob(): void;
+  endJob(): void;
 }
 
 /** The response to a WebRequest. */
@@ -70,6 +81,8 @@ export interface WebCallHead {
 export interface WebCall {
   /** Sends a message; resolves when another one may be sent. */
   write(message: Uint8Array, how?: { isLast: boolean }): Promise<void>;
+  /** Sends messages that have their prefixes (gRPC's Length-Prefixed-Message), in a buffer that the call owns then. */
+  writeFramed(messages: Buffer): Promise<void>;
   /** Ends the request after its last message. */
   end(): void;
   /** Ends the call with an error, because a request message is invalid or cannot be accepted. */
@@ -80,6 +93,10 @@ export interface WebCall {
   header(): Promise<readonly string[]>;
   /** Resolves to the next response message, or undefined after the last. Throws if the call was reset. */
   next(): Promise<Uint8Array | undefined>;
+  /** Does the same, with the prefix of the message. */
+  nextFramed(): Promise<Uint8Array | undefined>;
+  /** True if nothing reads the request any more. */
+  readonly isRequestOver: boolean;
   /** The status and trailer metadata, known after the last message. */
   readonly trailer: readonly string[];
 }

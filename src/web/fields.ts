@@ -35,7 +35,7 @@ export function headersOf(fields: readonly string[]): Headers {
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
 
 /** Appends names and values to headers, without pseudo-header fields. */
-export function append(headers: Headers, fields: readonly string[]): void {
+function append(headers: Headers, fields: readonly string[]): void {
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at] ?? '';
     if (!name.startsWith(':')) headers.append(name, fields[at + 1] ?? '');

@@ -6,6 +6,8 @@ async function* each(...parts: string[]): AsyncGenerator<Uint8Array> {
   for (const part of parts) yield Buffer.from(part);
 }
 
+const request = { inTurn: <T>(_work: number, task: () => T) => task() };
+
 async function allOf(parts: AsyncIterable<Uint8Array>): Promise<string> {
   const all: Uint8Array[] = [];
   for await (const part of parts) all.push(part);
@@ -13,10 +15,10 @@ async function allOf(parts: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 test('decodeText() decodes base64 in any chunks, with padding between parts', async () => {
-  assert.equal(await allOf(decodeText(each('aGVs', 'bG8='))), 'hello');
-  assert.equal(await allOf(decodeText(each('a', 'GVsb', 'G8='))), 'hello');
-  assert.equal(await allOf(decodeText(each('aGU=bGxv'))), 'hello');
-  assert.equal(await allOf(decodeText(each('aA==ZQ==bGxv'))), 'hello');
+  assert.equal(await allOf(decodeText(each('aGVs', 'bG8='), request)), 'hello');
+  assert.equal(await allOf(decodeText(each('a', 'GVsb', 'G8='), request)), 'hello');
+  assert.equal(await allOf(decodeText(each('aGU=bGxv'), request)), 'hello');
+  assert.equal(await allOf(decodeText(each('aA==ZQ==bGxv'), request)), 'hello');
 });
 
 test('encodeText() pads each chunk', async () => {

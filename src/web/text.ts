@@ -1,3 +1,5 @@
+import { freeLarge, type WebRequest } from '../engine/index.ts';
+
 /** True if the body has this content type's base64 encoding, for browsers that can stream responses only as text. */
 export function isText(type: string): boolean {
   return type.startsWith('application/grpc-web-text');
@@ -9,16 +11,24 @@ export function withoutText(type: string): string {
 }
 
 /** Decodes base64 that consists of parts, each of which may end with padding. */
-export async function* decodeText(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* decodeText(
+  body: AsyncIterable<Uint8Array>,
+  { inTurn }: Pick<WebRequest, 'inTurn'>,
+): AsyncGenerator<Uint8Array> {
   let rest = '';
   for await (const chunk of body) {
     const text =
       rest + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).toString('latin1');
     const whole = text.length - (text.length % 4);
     rest = text.slice(whole);
-    if (whole > 0) yield decoded(text.slice(0, whole));
+    if (whole > 0) yield await inTurn(workOf(text), () => decoded(text.slice(0, whole)));
   }
   if (rest !== '') yield decoded(rest);
+}
+
+/** The work of decoding, in units of a flow: much more if there are many parts. */
+function workOf(text: string): number {
+  return text.length >> (text.includes('=') ? 3 : 8);
 }
 
 /** Four characters are three bytes, or fewer if they end with padding, which also ends a part. */
@@ -34,6 +44,8 @@ export async function* encodeText(
 ): AsyncGenerator<Uint8Array> {
   for await (const chunk of body instanceof Uint8Array ? [body] : body) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-    yield Buffer.from(bytes.toString('base64'), 'latin1');
+    const text = bytes.toString('base64');
+    freeLarge(chunk);
+    yield Buffer.from(text, 'latin1');
   }
 }

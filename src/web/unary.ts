@@ -1,76 +1,87 @@
-import { type DescMethodUnary, fromBinary, type Registry, toBinary } from '@bufbuild/protobuf';
-import {
-  compressionNegotiate,
-  createMethodSerializationLookup,
-} from '@connectrpc/connect/protocol';
+import { type DescMethodUnary, fromBinary, type Registry } from '@bufbuild/protobuf';
+import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
+import { createMethodSerializationLookup } from '@connectrpc/connect/protocol';
 import {
   codeToHttpStatus,
   errorToJsonBytes,
+  parseContentType,
   parseTimeout,
 } from '@connectrpc/connect/protocol-connect';
 import { freeLarge, valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
-import { compressions } from './compression.ts';
-import { parseJson } from './json.ts';
-import { type JsonCost, jsonWork } from './json_cost.ts';
+import { compress, type Compression, minCompressed } from './compression.ts';
+import { jsonWork } from './json_cost.ts';
+import { negotiate } from './negotiation.ts';
+import { fromQuery, type Plain } from './query.ts';
+import { RequestBody } from './request_body.ts';
 import { errorOf, faultOf, metadataOf } from './status.ts';
-import { type Plain, unwrap } from './unwrap.ts';
 
 interface UnaryDeps {
   registry: Registry;
   maxMessageSize: number;
 }
 
+interface Exchange extends Plain {
+  request: WebRequest;
+  isJson: boolean;
+  /** The compression of the request. */
+  compression: Compression | undefined;
+}
+
 /**
- * Serves Connect's unary protocol (https://connectrpc.com/docs/protocol/#unary-request) for requests without
- * compression. With the library's handler, which decodes and encodes each message once more, a call takes twice as
- * much processor time.
+ * Serves Connect's unary protocol (https://connectrpc.com/docs/protocol/#unary-request). With the library's handler,
+ * which decodes and encodes each message once more, a call takes twice as much processor time.
  */
 export function createUnary(method: DescMethodUnary, { registry, maxMessageSize }: UnaryDeps) {
   const jsonOptions = { registry };
   const limits = { readMaxBytes: maxMessageSize, writeMaxBytes: maxWritten };
   const codecs = createMethodSerializationLookup(method, undefined, jsonOptions, limits);
   const outputs = codecs.getO(false);
+  const mayGet = method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 
   return {
-    /** True for requests that handle() serves. */
-    accepts({ method: verb }: Pick<WebRequest, 'method'>, { fields }: Plain): boolean {
-      const type = valueOf(fields, 'content-type');
-      const isKnown = type === proto || type === json;
-      return verb === 'POST' && isKnown && valueOf(fields, 'content-encoding') === undefined;
-    },
-
-    async handle(request: WebRequest, plain: Plain): Promise<WebResponse> {
-      const isJson = valueOf(plain.fields, 'content-type') === json;
-      const { error, header, output, trailer } = await call(request, plain, isJson);
-      const body = error
-        ? errorToJsonBytes(error, jsonOptions)
-        : await (isJson ? asJson(output, request) : output);
-      const fields = ['content-type', error || isJson ? json : proto, ...header];
-      for (let at = 0; at < trailer.length; at += 2) {
-        fields.push(`trailer-${trailer[at]}`, trailer[at + 1] ?? '');
-      }
-      const status = error ? codeToHttpStatus(error.code) : 200;
-      return compressed({ status, fields, body }, request);
+    /** Serves a request; undefined if it is one that the library refuses. */
+    handle(request: WebRequest, posted: Plain): Promise<WebResponse> | undefined {
+      const isGet = request.method === 'GET';
+      if (isGet ? !mayGet : request.method !== 'POST') return undefined;
+      const plain = isGet ? fromQuery(request) : posted;
+      const type = parseContentType(valueOf(plain.fields, 'content-type') ?? null);
+      if (!type || type.stream) return undefined;
+      const compression = negotiate(plain.fields, names);
+      if (compression.isUnknown) return undefined;
+      const { response } = compression;
+      const isJson = !type.binary;
+      return serve({ ...plain, request, isJson, compression: compression.request }, response);
     },
   };
 
-  async function call(request: WebRequest, plain: Plain, isJson: boolean) {
-    const { path, fields } = request;
+  async function serve(
+    exchange: Exchange,
+    compression: Compression | undefined,
+  ): Promise<WebResponse> {
+    const { request, isJson } = exchange;
+    const { error, header, output, trailer } = await call(exchange);
+    const body = error
+      ? errorToJsonBytes(error, jsonOptions)
+      : await (isJson ? asJson(output, request) : output);
+    const fields = ['content-type', error || isJson ? json : proto, ...header];
+    for (let at = 0; at < trailer.length; at += 2) {
+      fields.push(`trailer-${trailer[at]}`, trailer[at + 1] ?? '');
+    }
+    const status = error ? codeToHttpStatus(error.code) : 200;
+    return compressed({ status, fields, body }, request, compression);
+  }
+
+  async function call({ request, fields, body, isJson, compression }: Exchange) {
+    const [path = ''] = request.path.split('?', 1);
     const { timeoutMs, error: wrong } = parseTimeout(timeoutOf(fields), Number.MAX_SAFE_INTEGER);
     let input: Uint8Array = empty;
     let fault;
     try {
       assertAdmitted(request);
       if (wrong) throw wrong;
-      let keys = 0;
-      const onBinary = (message: Uint8Array) => void (input = message);
-      const onJson = (cost: JsonCost) => (keys = cost.keys);
-      for await (const text of unwrap(request, plain, { maxMessageSize, onBinary, onJson }).body) {
-        if (!isJson) continue;
-        input = toBinary(method.input, parseJson(method.input, { text, keys }, registry));
-        freeLarge(text);
-      }
+      const deps = { request, registry, maxMessageSize, isJson, compression };
+      input = await new RequestBody({ ...deps, input: method.input }).whole(body);
     } catch (error) {
       // It counts as a call in limits, log and metrics.
       fault = faultOf(error);
@@ -85,27 +96,35 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     request.release();
     request.keep(0);
     const output = (await call.next()) ?? empty;
+    request.response.keep(output.length);
     const header = metadataOf(await call.header());
     if (await call.next()) throw new Error('Cannot send two responses to a unary call');
     return { error: errorOf(call.trailer), header, output, trailer: metadataOf(call.trailer) };
   }
 
-  function asJson(output: Uint8Array, request: WebRequest) {
-    return request.inTurn(jsonWork(output.length), () => {
-      const message = fromBinary(method.output, output);
+  async function asJson(output: Uint8Array, request: WebRequest): Promise<Uint8Array> {
+    const { length } = output;
+    request.response.keep(timesOfJson * length);
+    const text = await request.inTurn(jsonWork(length), () => {
+      // Fields of bytes refer to the encoded message.
+      const text = outputs.serialize(fromBinary(method.output, output));
       freeLarge(output);
-      return outputs.serialize(message);
+      return text;
     });
+    request.response.keep(text.length);
+    return text;
   }
 }
 
+const names = { encoding: 'content-encoding', accepted: 'accept-encoding' };
 const proto = 'application/proto';
 const json = 'application/json';
 const empty = new Uint8Array(0);
 /** The maximum of the library's `writeMaxBytes`. */
 const maxWritten = 2 ** 32 - 1;
-/** Compression of smaller responses, in bytes, does not pay. */
-const minCompressed = 1024;
+
+/** The memory of a response while it is encoded as JSON, as a multiple of its size. */
+const timesOfJson = 3;
 
 function timeoutOf(fields: readonly string[]): string | null {
   return valueOf(fields, 'connect-timeout-ms') ?? null;
@@ -115,12 +134,16 @@ function timeoutOf(fields: readonly string[]): string | null {
 async function compressed(
   { status, fields, body }: WebResponse & { body: Uint8Array },
   request: WebRequest,
+  compression: Compression | undefined,
 ): Promise<WebResponse> {
-  const name = 'accept-encoding';
-  const accepted = body.length < minCompressed ? undefined : valueOf(request.fields, name);
-  const compression = compressionNegotiate(compressions, null, accepted ?? null, name).response;
-  const sent = compression ? await compression.compress(body) : body;
-  const added = compression ? ['content-encoding', compression.name] : [];
-  const all = [...fields, ...added, 'content-length', String(sent.length)];
-  return { status, fields: all, body: sent };
+  if (!compression || body.length < minCompressed) {
+    request.response.keep(0);
+    return { status, fields: [...fields, 'content-length', String(body.length)], body };
+  }
+  const packed = await compress(body, request, compression);
+  freeLarge(body);
+  request.response.keep(0);
+  const { name } = compression;
+  const more = ['content-encoding', name, 'content-length', String(packed.length)];
+  return { status, fields: [...fields, ...more], body: packed };
 }

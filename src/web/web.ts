@@ -40,7 +40,7 @@ export async function createWeb({
     if (!handle) return notFound(request, path, type);
     const { fields, body } = request;
     if (!isText(type)) return withText(await handle(request, { fields, body }), request);
-    const plain = { fields: withType(fields, withoutText(type)), body: decodeText(body) };
+    const plain = { fields: withType(fields, withoutText(type)), body: decodeText(body, request) };
     const response = await handle(request, plain);
     const textBody = response.body && encodeText(response.body);
     return { ...response, fields: withType(response.fields, type), body: textBody };

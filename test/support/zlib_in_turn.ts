@@ -1,4 +1,5 @@
 import { syncBuiltinESMExports } from 'node:module';
+import { Transform } from 'node:stream';
 import zlib, { type BrotliOptions, type ZlibOptions } from 'node:zlib';
 
 type Done = (error: Error | null, result?: Buffer) => void;
@@ -10,12 +11,15 @@ type Code<Options> = (bytes: Uint8Array, options: Options) => Buffer;
  */
 export function useZlibInTurn(): void {
   // Mocks would keep all bytes.
-  Object.assign(zlib, {
+  const replacements = {
     gzip: inTurn<ZlibOptions>(zlib.gzipSync),
-    gunzip: inTurn<ZlibOptions>(zlib.gunzipSync),
     brotliCompress: inTurn<BrotliOptions>(zlib.brotliCompressSync),
-    brotliDecompress: inTurn<BrotliOptions>(zlib.brotliDecompressSync),
-  });
+    createGunzip: () => unpacking(zlib.gunzipSync),
+    createBrotliDecompress: () => unpacking(zlib.brotliDecompressSync),
+  };
+  for (const [name, value] of Object.entries(replacements)) {
+    Object.defineProperty(zlib, name, { value });
+  }
   syncBuiltinESMExports();
 }
 
@@ -27,4 +31,18 @@ function inTurn<Options>(code: Code<Options>) {
       setImmediate(done, error instanceof Error ? error : new Error('Cannot code'));
     }
   };
+}
+
+/** A stream that decompresses what it has got when it ends. */
+function unpacking(decode: (bytes: Buffer) => Buffer): Transform {
+  const parts: Buffer[] = [];
+  return new Transform({
+    transform(part: Buffer, _encoding, done) {
+      parts.push(part);
+      done();
+    },
+    flush(done) {
+      inTurn(() => decode(Buffer.concat(parts)))(new Uint8Array(0), {}, done);
+    },
+  });
 }

@@ -1,3 +1,4 @@
+import type { Transform } from 'node:stream';
 import { promisify } from 'node:util';
 import { ServerError } from 'nice-grpc-common';
 import { letGo } from '../buffers.ts';
@@ -60,7 +61,17 @@ export async function decompress(
   { encoding, maxSize }: { encoding: Encoding; maxSize: number },
 ): Promise<Buffer> {
   const { unpacker } = await codecOf(encoding);
-  const unpacking = unpacker({ chunkSize });
+  return unpack(bytes, { unpacking: unpacker({ chunkSize }), maxSize });
+}
+
+/**
+ * Decompresses a message with a stream of node:zlib that has `chunkSize`, and frees its chunks. Throws a ServerError as
+ * soon as the result exceeds `maxSize` bytes.
+ */
+export async function unpack(
+  bytes: Buffer,
+  { unpacking, maxSize }: { unpacking: Transform; maxSize: number },
+): Promise<Buffer> {
   const unpacked = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let length = 0;
@@ -86,7 +97,7 @@ export async function decompress(
  * Too large for Buffer's shared pool, so that each chunk has its own memory. zlib does not write to a full chunk
  * again.
  */
-const chunkSize = 64 * 1024;
+export const chunkSize = 64 * 1024;
 
 /** A job of a connection, by its account, for a message of so many bytes. */
 interface Job<T> {

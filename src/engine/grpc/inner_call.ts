@@ -57,6 +57,7 @@ class CarriedStream extends InnerStream {
   constructor(owner: StreamOwner, parts: ConstructorParameters<typeof Stream>[2], outer: Stream) {
     super(1, owner, parts);
     this.#outer = outer;
+    outer.carried = this;
   }
 
   override countCall(isCall: boolean): void {
@@ -90,7 +91,6 @@ class Inner implements StreamOwner, InnerCall {
     const peer = defaultPeerSettings();
     const parts = { send: maxInt31, receive: maxInt31, peer };
     this.stream = outer ? new CarriedStream(this, parts, outer) : new InnerStream(1, this, parts);
-    account.count('streams', 1);
     flow.spend(cost.stream);
     this.stream.hold(Held.calls, streamCost);
     this.stream.begin({ endStream: false });
@@ -102,12 +102,22 @@ class Inner implements StreamOwner, InnerCall {
   // Called by the code that serves the request.
 
   async write(message: Uint8Array, { isLast } = { isLast: false }): Promise<void> {
-    if (this.stream.remoteEnded) return;
-    const framed = frame(message);
+    if (!this.isRequestOver) await this.#receive(frame(message), isLast);
+  }
+
+  async writeFramed(messages: Buffer): Promise<void> {
+    if (!this.isRequestOver) await this.#receive(messages, false);
+  }
+
+  get isRequestOver(): boolean {
+    return this.stream.remoteEnded || this.stream.isEnding;
+  }
+
+  #receive(framed: Buffer, isLast: boolean): Promise<void> | undefined {
     this.#unconsumed += framed.length;
     this.stream.receiveData(framed, framed.length, isLast);
-    if (isLast || this.#unconsumed < maxWaiting || this.stream.closed) return;
-    await new Promise<void>((resolve) => (this.#onConsumed = resolve));
+    if (isLast || this.#unconsumed < maxWaiting || this.stream.closed) return undefined;
+    return new Promise<void>((resolve) => (this.#onConsumed = resolve));
   }
 
   end(): void {
@@ -130,6 +140,12 @@ class Inner implements StreamOwner, InnerCall {
   }
 
   async next(): Promise<Uint8Array | undefined> {
+    return (await this.nextFramed())?.subarray(prefixLength);
+  }
+
+  async nextFramed(): Promise<Uint8Array | undefined> {
+    // The last part has been sent, or else is charged as long as it waits; see send().
+    if (this.stream.queuedCost < fixedLimits.streamBufferSize / 2) this.stream.drained();
     const part = this.#take();
     if (part) return part;
     if (this.#failure) throw this.#failure;
@@ -143,9 +159,8 @@ class Inner implements StreamOwner, InnerCall {
     if (length === undefined) return undefined;
     let part: Uint8Array = empty;
     this.stream.moveTo({ bytes: (bytes) => void (part = bytes) }, length);
-    if (this.stream.queuedCost < fixedLimits.streamBufferSize / 2) this.stream.drained();
     this.#endIfComplete();
-    return part.subarray(prefixLength);
+    return part;
   }
 
   // Called by the connection.
@@ -180,7 +195,9 @@ class Inner implements StreamOwner, InnerCall {
       this.#reader = undefined;
       reader.resolve(this.#take());
     }
-    return stream.queuedCost < fixedLimits.streamBufferSize && this.account.mayGrow;
+    // The writer waits until the reader has passed on a large part, and asks for the next.
+    const waiting = Math.max(bytes.length, stream.queuedCost);
+    return waiting < fixedLimits.streamBufferSize && this.account.mayGrow;
   }
 
   endQueued(): void {

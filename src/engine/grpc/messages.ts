@@ -388,6 +388,11 @@ export class MessageAdmission {
     return this.#waiting !== undefined;
   }
 
+  /** True from receipt until release(). */
+  get isActive(): boolean {
+    return this.#length > 0;
+  }
+
   /** Starts admission: a part of a large message of `length` bytes has arrived. */
   receive(length: number, reader: MessageReader): void {
     if (this.#length === 0) this.#ask(length);

@@ -59,6 +59,11 @@ abstract class RequestBody {
     return this.#admission?.isWaiting ?? false;
   }
 
+  /** True while a large message is received or in use. */
+  get isUsingLarge(): boolean {
+    return this.#admission?.isActive ?? false;
+  }
+
   /** Counts received bytes. */
   owe(bytes: number): void {
     this.#owed += bytes;
@@ -292,9 +297,13 @@ class ManyRequests extends RequestBody implements RequestReader {
     return this.waitsForRoom;
   }
 
-  /** Keeps the stream window closed while messages are unread. */
+  /**
+   * Keeps the stream window closed while messages are unread, and in this process while a large message is in use: the
+   * next one is only read when the handler asks for it, as it is admitted when it is read.
+   */
   #giveRoom(): void {
-    this.giveRoom(this.reader.heldBytes < maxWaiting || this.#messages.isWaiting);
+    const isUsed = this.call.stream.isInner && this.isUsingLarge;
+    this.giveRoom((this.reader.heldBytes < maxWaiting && !isUsed) || this.#messages.isWaiting);
   }
 
   /** A malformed message ends the call, even if the handler catches the error. */

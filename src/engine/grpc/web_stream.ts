@@ -1,6 +1,6 @@
 import { AbortError } from 'abort-controller-x';
 import { BodyBudget } from '../body_budget.ts';
-import { ownCopy } from '../buffers.ts';
+import { letGo, ownCopy } from '../buffers.ts';
 import type { Incident } from '../http2/incident.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
 import { connectionSpecific, type RequestHeaders } from '../http2/request_headers.ts';
@@ -50,7 +50,8 @@ class WebStream implements StreamEvents {
   readonly #calls = new Set<InnerCall>();
   readonly #chunks: Buffer[] = [];
   #hasEnded = false;
-  #isAnswered = false;
+  #isBodyRead = false;
+  #isBodyOver = false;
   /** True once a refused request has continued for too long. */
   #isLate = false;
   #onData: (() => void) | undefined;
@@ -109,6 +110,11 @@ class WebStream implements StreamEvents {
       keep: (bytes) => this.#budget.keep(bytes),
       admit: (bytes) => this.#budget.admit(bytes),
       release: () => this.#budget.release(),
+      response: {
+        keep: (bytes) => stream.keepResponse(bytes),
+        beginJob: () => stream.beginJob(),
+        endJob: () => stream.endJob(),
+      },
       inTurn: (work, task) => spendInTurn(stream.flow, work, task),
       call: (head) => {
         const call = open(this.#place, head);
@@ -120,15 +126,31 @@ class WebStream implements StreamEvents {
   }
 
   async *#body(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const chunk = this.#chunks.shift();
-      if (chunk) {
-        this.#stream.consume(chunk.length);
-        yield chunk;
-      } else if (this.#isOver) throw new AbortError();
-      else if (this.#hasEnded) return;
-      else await new Promise<void>((resolve) => (this.#onData = resolve));
+    this.#isBodyRead = true;
+    try {
+      for (;;) {
+        const chunk = this.#chunks.shift();
+        if (chunk) {
+          this.#stream.consume(chunk.length);
+          yield chunk;
+        } else if (this.#isOver) throw new AbortError();
+        else if (this.#hasEnded) return;
+        else await new Promise<void>((resolve) => (this.#onData = resolve));
+      }
+    } finally {
+      this.#isBodyRead = false;
+      this.#dropBody();
     }
+  }
+
+  /** Drops the rest of the body, which nobody reads, and does not open the window. */
+  #dropBody(): void {
+    this.#isBodyOver = true;
+    for (const chunk of this.#chunks) {
+      this.#stream.discard(chunk.length);
+      letGo(chunk);
+    }
+    this.#chunks.length = 0;
   }
 
   async #answer({ status, fields, body, trailers }: WebResponse): Promise<void> {
@@ -137,6 +159,7 @@ class WebStream implements StreamEvents {
     stream.respond(encodeHeaders(head));
     // RFC 9110 section 9.3.2.
     const sent = this.#request.method === 'HEAD' ? undefined : body;
+    if (!this.#isBodyRead) this.#dropBody();
     if (sent instanceof Uint8Array) stream.write(sent);
     else {
       for await (const chunk of sent ?? []) {
@@ -159,7 +182,6 @@ class WebStream implements StreamEvents {
       this.#isLate = true;
       this.#wake();
     }, resetTimeoutMs).unref();
-    this.#isAnswered = true;
     while (!this.#hasEnded && !this.#isOver && !this.#isLate) {
       await new Promise<void>((resolve) => (this.#onData = resolve));
     }
@@ -168,7 +190,8 @@ class WebStream implements StreamEvents {
 
   data(bytes: Buffer): void {
     // Input after the response is not consumed, so the flow-control window bounds it.
-    if (!this.#isAnswered) this.#chunks.push(ownCopy(bytes));
+    if (this.#isBodyOver) this.#stream.discard(bytes.length);
+    else this.#chunks.push(ownCopy(bytes));
     this.#wake();
   }
 

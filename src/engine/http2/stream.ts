@@ -1,6 +1,6 @@
 import { withOwnMemory } from '../buffers.ts';
 import type { Account } from '../account.ts';
-import { type Category, Held } from '../held.ts';
+import { type Category, Held, ofJobs, ofStreams } from '../held.ts';
 import type { Flow } from '../scheduler.ts';
 import { type Code, type ConnectionError, StreamError } from './errors.ts';
 import { ReceiveWindow, SendWindow, type Payload, SendQueue } from './flow_control.ts';
@@ -83,6 +83,8 @@ export class Stream {
   readonly receiveWindow: ReceiveWindow;
   /** Written by StreamIndex. */
   behind: Stream | undefined;
+  /** The stream, inside this process, of the call that this one carries; what it holds is held for this one. */
+  carried: Stream | undefined;
   readonly #owner: StreamOwner;
   readonly #peer: PeerSettings;
   #events: StreamEvents | undefined;
@@ -237,7 +239,7 @@ export class Stream {
     }
     this.#heldBytes = 0;
     if (this.#isCall) account.count('calls', -1);
-    account.count('streams', -1);
+    if (!this.isInner) account.count('streams', -1);
   }
 
   /** A thread starts, or queues, a job on one of its messages, which cannot be cancelled. */
@@ -274,8 +276,8 @@ export class Stream {
   write(bytes: Uint8Array): boolean {
     if (this.#isEnding) return true;
     const goOn = this.#owner.send(this, bytes);
-    // An empty part is sent already.
-    this.#wantsDrain = !goOn && this.queued > 0;
+    // An empty part is sent already. The reader of a call in this process asks again in any case.
+    this.#wantsDrain = !goOn && (this.queued > 0 || this.isInner);
     return !this.#wantsDrain;
   }
 
@@ -463,13 +465,14 @@ export class Stream {
 
   /** Bytes held. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#heldBytes + (this.carried?.heldBytes ?? 0);
   }
 
   /** Bytes of request and response messages, including retained ones. */
   get messageBytes(): number {
     const { calls, headers } = Held;
-    return this.#heldBytes - (this.#held[calls] ?? 0) - (this.#held[headers] ?? 0);
+    const others = (this.#held[calls] ?? 0) + (this.#held[headers] ?? 0);
+    return this.#heldBytes - others + (this.carried?.messageBytes ?? 0);
   }
 
   /** True while it waits for admission. */
@@ -479,7 +482,8 @@ export class Stream {
 
   /** True if it receives an admitted message, or sends a response of no more bytes. */
   get isAdmitted(): boolean {
-    return this.#isAdmitted || this.messageBytes < this.#given;
+    const isCarriedAdmitted = this.carried?.isAdmitted ?? false;
+    return this.#isAdmitted || isCarriedAdmitted || this.messageBytes < this.#given;
   }
 
   /** True if its peer is in this process: it is given the buffers of its messages, which have been admitted. */
@@ -494,7 +498,7 @@ export class Stream {
 
   /** The turn of the last progress: a fair part of what it holds had arrived or been sent. */
   get progressedAt(): number {
-    return this.#progressedAt;
+    return Math.max(this.#progressedAt, this.carried?.progressedAt ?? 0);
   }
 
   #progress(bytes: number): void {
@@ -535,16 +539,3 @@ export class Stream {
 
 /** Until they are sent, trailers are kept encoded, as text, and as metadata, in bytes if binary. */
 const trailersCost = 4;
-
-/** The categories that a stream is charged in. */
-const ofStreams = [
-  Held.calls,
-  Held.headers,
-  Held.bodies,
-  Held.messages,
-  Held.retained,
-  Held.responses,
-] as const;
-
-/** The categories that jobs of other threads are charged in. */
-const ofJobs: ReadonlySet<Category> = new Set([Held.messages, Held.responses]);

@@ -9,6 +9,7 @@ import { valueOf } from '../http2/request_headers.ts';
 import { freeLarge, letGo } from '../buffers.ts';
 import { cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
+import { ResponseBudget } from './response_budget.ts';
 import { lingerMs } from './connection_times.ts';
 import type { Http1Deps } from './connections.ts';
 import { bodyOf, discard, dropped, freeUnread, isRead } from './http1_body.ts';
@@ -100,6 +101,7 @@ interface Exchange {
   readonly calls: Set<OpenWebCall>;
   readonly headerBytes: number;
   readonly body: BodyBudget;
+  readonly answer: ResponseBudget;
 }
 
 /** An HTTP/1.1 connection, which serves one request after the other. */
@@ -283,6 +285,7 @@ class Http1Connection implements OtherConnection {
       calls: new Set(),
       headerBytes,
       body: this.#budget(),
+      answer: new ResponseBudget(account),
     };
     this.#current = exchange;
     account.count('streams', 1);
@@ -357,7 +360,7 @@ class Http1Connection implements OtherConnection {
   }
 
   #requestOf(exchange: Exchange): WebRequest {
-    const { request, controller, calls, body } = exchange;
+    const { request, controller, calls, body, answer } = exchange;
     const parts = this.#parts;
     const socket = this.#socket;
     const authority = request.headers.host ?? '';
@@ -378,6 +381,7 @@ class Http1Connection implements OtherConnection {
       keep: (bytes) => body.keep(bytes),
       admit: (bytes) => body.admit(bytes),
       release: () => body.release(),
+      response: answer,
       inTurn: (work, task) => spendInTurn(parts.flow, work, task),
       call(head) {
         const call = open(head, { ...parts, socket, authority, scheme });
@@ -430,6 +434,7 @@ class Http1Connection implements OtherConnection {
   /** Releases all charges of an exchange, and cancels its calls. */
   #end(exchange: Exchange): void {
     exchange.body.end();
+    exchange.answer.end();
     if (this.#isOver) freeUnread(exchange.request);
     this.#current = undefined;
     this.#charge(Held.headers, -exchange.headerBytes);
