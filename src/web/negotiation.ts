@@ -2,31 +2,32 @@ import { compressionNegotiate } from '@connectrpc/connect/protocol';
 import { valueOf } from '../engine/index.ts';
 import { type Compression, compressions, known } from './compression.ts';
 
-interface Negotiated {
-  /** True if the compression of the request is unknown. */
-  isUnknown: boolean;
+/** The compressions of a request and of its response. */
+export interface Negotiated {
   request: Compression | undefined;
-  response: Compression | undefined;
+  /** Chooses that of the response, which small responses do not need. */
+  response(): Compression | undefined;
 }
 
-/** Chooses the compressions of a request and of its response by the fields with these names. */
+/** Finds the compressions by the fields with these names; undefined if that of the request is unknown. */
 export function negotiate(
   fields: readonly string[],
   { encoding, accepted }: { encoding: string; accepted: string },
-): Negotiated {
-  const { request, response, error } = compressionNegotiate(
-    known,
-    valueOf(fields, encoding) ?? null,
-    valueOf(fields, accepted) ?? null,
-    accepted,
-  );
+): Negotiated | undefined {
+  const requested = valueOf(fields, encoding);
+  const isPlain = requested === undefined || requested === 'identity';
+  const request = isPlain ? undefined : named(requested);
+  if (!isPlain && !request) return undefined;
   return {
-    isUnknown: error !== undefined,
-    request: named(request?.name),
-    response: named(response?.name),
+    request,
+    response() {
+      const names = valueOf(fields, accepted) ?? null;
+      const { response } = compressionNegotiate(known, request?.name ?? null, names, accepted);
+      return response ? named(response.name) : undefined;
+    },
   };
 }
 
-function named(name: string | undefined): Compression | undefined {
+function named(name: string): Compression | undefined {
   return compressions.find((each) => each.name === name);
 }

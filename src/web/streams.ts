@@ -99,9 +99,9 @@ export function createStreams(method: DescMethod, { registry, maxMessageSize }: 
       if (!known || (known.kind === connect && isUnary)) return undefined;
       const { encoding, accepted } = known.kind;
       const compression = negotiate(fields, { encoding, accepted });
-      return compression.isUnknown
-        ? undefined
-        : serve({ request, ...plain, ...known, compression });
+      if (!compression) return undefined;
+      const chosen = { request: compression.request, response: compression.response() };
+      return serve({ request, ...plain, ...known, compression: chosen });
     },
   };
 
@@ -160,8 +160,11 @@ export function createStreams(method: DescMethod, { registry, maxMessageSize }: 
     const { request, kind } = exchange;
     try {
       for (let next = await call.nextFramed(); next; next = await call.nextFramed()) {
+        request.response.keep(next.length);
         await request.inTurn(passWork, nothing);
-        yield await encoded(next, exchange);
+        const sent = await encoded(next, exchange);
+        request.response.keep(0);
+        yield sent;
       }
     } catch (error) {
       result.failure =
@@ -188,22 +191,19 @@ export function createStreams(method: DescMethod, { registry, maxMessageSize }: 
     freeLarge(plain);
     const whole = frame(compressedFlag, packed);
     freeLarge(packed);
-    request.response.keep(0);
     return whole;
   }
 
   async function asJson(framed: Uint8Array, request: WebRequest): Promise<Uint8Array> {
     const { length } = framed;
     request.response.keep(timesOfJson * length);
-    const whole = await request.inTurn(jsonWork(length), () => {
+    return request.inTurn(jsonWork(length), () => {
       // Fields of bytes refer to the encoded message.
       const message = fromBinary(method.output, framed.subarray(prefixLength));
       const text = json.serialize(message);
       freeLarge(framed);
       return frame(0, text);
     });
-    request.response.keep(0);
-    return whole;
   }
 }
 

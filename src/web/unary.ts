@@ -9,9 +9,9 @@ import {
 } from '@connectrpc/connect/protocol-connect';
 import { freeLarge, valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
-import { compress, type Compression, minCompressed } from './compression.ts';
+import { compress, minCompressed } from './compression.ts';
 import { jsonWork } from './json_cost.ts';
-import { negotiate } from './negotiation.ts';
+import { negotiate, type Negotiated } from './negotiation.ts';
 import { fromQuery, type Plain } from './query.ts';
 import { RequestBody } from './request_body.ts';
 import { errorOf, faultOf, metadataOf } from './status.ts';
@@ -24,8 +24,7 @@ interface UnaryDeps {
 interface Exchange extends Plain {
   request: WebRequest;
   isJson: boolean;
-  /** The compression of the request. */
-  compression: Compression | undefined;
+  compression: Negotiated;
 }
 
 /**
@@ -48,18 +47,13 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
       const type = parseContentType(valueOf(plain.fields, 'content-type') ?? null);
       if (!type || type.stream) return undefined;
       const compression = negotiate(plain.fields, names);
-      if (compression.isUnknown) return undefined;
-      const { response } = compression;
-      const isJson = !type.binary;
-      return serve({ ...plain, request, isJson, compression: compression.request }, response);
+      const { fields, body } = plain;
+      return compression && serve({ request, fields, body, isJson: !type.binary, compression });
     },
   };
 
-  async function serve(
-    exchange: Exchange,
-    compression: Compression | undefined,
-  ): Promise<WebResponse> {
-    const { request, isJson } = exchange;
+  async function serve(exchange: Exchange): Promise<WebResponse> {
+    const { request, isJson, compression } = exchange;
     const { error, header, output, trailer } = await call(exchange);
     const body = error
       ? errorToJsonBytes(error, jsonOptions)
@@ -80,7 +74,7 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     try {
       assertAdmitted(request);
       if (wrong) throw wrong;
-      const deps = { request, registry, maxMessageSize, isJson, compression };
+      const deps = { request, registry, maxMessageSize, isJson, compression: compression.request };
       input = await new RequestBody({ ...deps, input: method.input }).whole(body);
     } catch (error) {
       // It counts as a call in limits, log and metrics.
@@ -134,9 +128,10 @@ function timeoutOf(fields: readonly string[]): string | null {
 async function compressed(
   { status, fields, body }: WebResponse & { body: Uint8Array },
   request: WebRequest,
-  compression: Compression | undefined,
+  negotiated: Negotiated,
 ): Promise<WebResponse> {
-  if (!compression || body.length < minCompressed) {
+  const compression = body.length < minCompressed ? undefined : negotiated.response();
+  if (!compression) {
     request.response.keep(0);
     return { status, fields: [...fields, 'content-length', String(body.length)], body };
   }

@@ -53,6 +53,7 @@ const reflection = {
   requestStream: true,
 };
 const zipped = { 'grpc-encoding': 'gzip' };
+const connectStream = 'application/connect+proto';
 const grpcWeb = 'application/grpc-web+proto';
 const json = 'application/json';
 
@@ -139,6 +140,19 @@ export const rows: readonly Row[] = [
     what: 'gRPC-Web: 4 MiB of empty messages in a repeated field, 4 calls on each of 4 connections',
     attack: flood(
       () => [{ block: callOf(output.path, { 'content-type': grpcWeb }), body: repeatedMessages() }],
+      { connections: 4, streams: 4 },
+    ),
+  },
+  {
+    name: 'web-nothing',
+    what: 'Connect: 1 MB of empty messages in a stream, 4 calls on each of 4 connections',
+    attack: flood(
+      () => [
+        {
+          block: callOf(paths.bidi, { 'content-type': connectStream }),
+          body: times(200_000, nothing),
+        },
+      ],
       { connections: 4, streams: 4 },
     ),
   },

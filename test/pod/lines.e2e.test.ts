@@ -20,6 +20,7 @@ const orca = {
   path: pathOf(OpenRcaServiceDefinition, OpenRcaServiceDefinition.methods.streamCoreMetrics),
   requestStream: false,
 };
+const echoBidi = { path: paths.bidi, requestStream: true };
 const echoStream = { path: paths.clientStream, requestStream: true };
 
 const posts = { do: 'posts', path: scriptPaths.unary, size: 4_000_000, missing: 0 } as const;
@@ -53,6 +54,24 @@ const lines: readonly Line[] = [
   {
     name: 'a unary call with 4 MiB in gRPC-Web, whose responses not all read',
     order: flood(script('unary'), '4 MiB in gRPC-Web', { streams: 20, reads: 'half' }),
+  },
+  {
+    name: 'streams of Connect with 4 MiB in each message, as they are or in 20 bytes',
+    order: {
+      ...flood(echoBidi, '4 MiB in a stream of Connect', { connections: 8, streams: 4 }),
+      time: 5000,
+    },
+  },
+  {
+    name: 'streams of Connect without a message',
+    order: {
+      ...flood(echoBidi, 'nothing yet, in a stream of Connect', {
+        connections: 8,
+        streams: 1000,
+        reads: 'none',
+      }),
+      time: 5000,
+    },
   },
   {
     name: 'bodies of 4 MB over HTTP/1.1 on 100 connections, whose responses not all read',

@@ -1,7 +1,7 @@
 import { type DescField, type DescMessage, ScalarType } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { hash } from 'node:crypto';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { ServerReflectionRequest } from '../../src/gen/grpc/reflection/v1/reflection.ts';
 import { OrcaLoadReportRequest } from '../../src/gen/xds/service/orca/v3/orca.ts';
 import { field, insert, plain } from '../hpack/blocks.ts';
@@ -260,6 +260,20 @@ const specials: Record<string, (path: string) => readonly Shape[]> = {
       { block: callOf(path, { ...typed, ...zipped }), body: zip(message) },
     ];
   },
+
+  '4 MiB in a stream of Connect': (path) => {
+    const message = Buffer.from(EchoRequest.encode({ text: 'x'.repeat(most - 100) }).finish());
+    const typed = { 'content-type': 'application/connect+proto' };
+    const compressed = { ...typed, 'connect-content-encoding': 'br' };
+    return [
+      { block: callOf(path, compressed), body: repeat(packed(brotliCompressSync(message)), 20) },
+      { block: callOf(path, typed), body: repeat(frame(message), 5) },
+    ];
+  },
+
+  'nothing yet, in a stream of Connect': (path) => [
+    { block: callOf(path, { 'content-type': 'application/connect+proto' }), body: Buffer.alloc(1) },
+  ],
 
   'a status behind a response': (path) => {
     const requests = [

@@ -1,9 +1,13 @@
+import { Held } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
 import type { Http2ServerOptions } from '../net/connections.ts';
 import { loadedByFirst } from '../net/late_http1.ts';
 import type { ServeWeb } from '../web.ts';
 import type { InnerPlace } from './inner_call.ts';
 import { type Loaded, serveWebStream } from './web_stream.ts';
+
+/** The memory of an open HTTP/2 request beside its call, in bytes. */
+const requestCost = 4 * 1024;
 
 /** The entry points for requests that are not gRPC calls, of both HTTP versions. */
 interface WebParts {
@@ -41,6 +45,7 @@ export function createWebParts({ load, serve, callCost, report }: WebPartsDeps):
       }),
     serveStream(stream, request, socket) {
       const { account, flow } = stream;
+      stream.hold(Held.calls, callCost + requestCost);
       const { authority, scheme } = request;
       const about = { account, flow, authority, scheme, outer: stream };
       const place = { ...about, streamCost: callCost, serve: on(socket) };
