@@ -90,6 +90,8 @@ export class RequestBody {
       for await (const chunk of body) {
         if (call.isRequestOver) return;
         await this.#split(chunk, { rest, call, endFlag });
+        // It has not read the rest.
+        if (call.isRequestOver) return;
         this.#keep(rest.length);
       }
       if (rest.length > 0) {
