@@ -119,12 +119,13 @@ function play(from: number): void {
 
   function say(bytes: Buffer): void {
     const at = below(bytes.length);
-    receiveOnce(connection, bytes.subarray(0, at));
-    receiveOnce(connection, bytes.subarray(at));
+    const parts = [bytes.subarray(0, at), bytes.subarray(at)];
+    for (const part of parts) receiveOnce(connection, part);
     last = bytes.length;
     idle = share.heldBytes;
     try {
-      share.read(bytes);
+      // The buffer of an incomplete frame grows with each part.
+      for (const part of parts) share.read(part);
     } catch (error) {
       // The position in the input where the connection failed.
       if (!connection.isOver) throw error;

@@ -7,6 +7,16 @@ import {
 } from './admission.ts';
 import { type Category, Held, type HeldBytes } from './held.ts';
 import { UnorderedSet } from './unordered_set.ts';
+import {
+  reclaimedPart,
+  far,
+  overfull,
+  waitingPart,
+  widerPart,
+  maxPart,
+  evictionsAtOnce,
+  queueTimeout,
+} from './parts_of_limits.ts';
 import { largest, type Limited, Usage } from './usage.ts';
 
 export type { Limited } from './usage.ts';
@@ -108,6 +118,11 @@ export class Account extends Usage {
     return this.#all.isOverfull || this.#all.isAboveShare(this);
   }
 
+  /** Evicts what the account holds above its fair share, while the limit is exceeded as far as mustStop tells. */
+  shed(): void {
+    this.#all.shed(this);
+  }
+
   /** Bytes that the account may still be charged; negative if it holds too many. */
   get availableBytes(): number {
     return this.#all.availableTo(this);
@@ -143,24 +158,6 @@ export class Account extends Usage {
   }
 }
 
-/** Fraction of the byte limit that is free after reclaimable memory has been dropped. */
-const reclaimedPart = 1 / 16;
-/**
- * Multiples of the byte limit. Above the first, a peer above its fair share may not add bytes, even to complete a
- * call that would free more later; above the second, no peer may.
- */
-const far = 5 / 4;
-const overfull = 3 / 2;
-/** Fraction of the byte limit that bounds the queue: each queued message has already received up to one window. */
-const waitingPart = 3 / 8;
-/** Fraction of the byte limit by which all windows together may exceed their initial size. */
-const widerPart = 1 / 8;
-/** Fraction of the byte limit that one message can be admitted with; the rest is left for other calls. */
-const maxPart = 3 / 4;
-/** The maximum number of evictions in one turn, as resetting a call takes time. */
-const evictionsAtOnce = 16;
-/** Seconds after which a queued request is refused, so that its caller can try another server. */
-const queueTimeout = 10;
 const none = Number.POSITIVE_INFINITY;
 
 interface AccountsOptions extends Partial<Limited> {
@@ -327,6 +324,13 @@ export class Accounts {
       victim = this.#victim(account, limited, amount);
     }
     return fits(this.#limits[limited]);
+  }
+
+  shed(account: Account): void {
+    for (let left = evictionsAtOnce; left > 0; left--) {
+      if (!this.isFarExceeded || !this.isAboveShare(account)) return;
+      if (account.evict('bytes', this.#since) <= 0) return;
+    }
   }
 
   capAdmission(bytes: number): number {

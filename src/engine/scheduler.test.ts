@@ -20,7 +20,7 @@ function worker(flow: Flow, { pieces, work = size }: { pieces: number; work?: nu
 }
 
 test('a flow does a small amount of work at once', () => {
-  const small = worker(new Scheduler(0).createFlow(), { pieces: 10 });
+  const small = worker(new Scheduler().createFlow(), { pieces: 10 });
 
   small.goOn();
 
@@ -28,7 +28,7 @@ test('a flow does a small amount of work at once', () => {
 });
 
 test('a flow with much work gets a quota in each turn, and finishes', async () => {
-  const large = worker(new Scheduler(0).createFlow(), { pieces: 2000 });
+  const large = worker(new Scheduler().createFlow(), { pieces: 2000 });
 
   large.goOn();
   const seen = [large.done];
@@ -43,7 +43,7 @@ test('a flow with much work gets a quota in each turn, and finishes', async () =
 });
 
 test('a new flow works at once while many are queued, and those continue evenly', async () => {
-  const scheduler = new Scheduler(0);
+  const scheduler = new Scheduler();
   const workers = Array.from({ length: 50 }, () =>
     worker(scheduler.createFlow(), { pieces: 1000 }),
   );
@@ -61,7 +61,7 @@ test('a new flow works at once while many are queued, and those continue evenly'
 });
 
 test('a turn does a limited amount of work, however many flows have some', async () => {
-  const scheduler = new Scheduler(0);
+  const scheduler = new Scheduler();
   const workers = Array.from({ length: 1000 }, () =>
     worker(scheduler.createFlow(), { pieces: 100 }),
   );
@@ -81,7 +81,7 @@ test('a turn does a limited amount of work, however many flows have some', async
 });
 
 test('connectionAccepted() makes the next turn short, and many in a row shorter still, because each turn accepts one connection', async () => {
-  const scheduler = new Scheduler(0);
+  const scheduler = new Scheduler();
   const workers = Array.from({ length: 50 }, () =>
     worker(scheduler.createFlow(), { pieces: 10_000 }),
   );
@@ -108,7 +108,7 @@ test('connectionAccepted() makes the next turn short, and many in a row shorter 
 });
 
 test('a flow that exceeds its quota waits as long as flows that do not', async () => {
-  const scheduler = new Scheduler(0);
+  const scheduler = new Scheduler();
   const dear = worker(scheduler.createFlow(), { pieces: 100, work: 100 * size });
   const cheap = worker(scheduler.createFlow(), { pieces: 10_000 });
   dear.goOn();
@@ -121,7 +121,7 @@ test('a flow that exceeds its quota waits as long as flows that do not', async (
 });
 
 test('inTurn() works at once within the quota, and otherwise once per turn', async () => {
-  const scheduler = new Scheduler(0);
+  const scheduler = new Scheduler();
   const flow = scheduler.createFlow();
   const work = () => {
     flow.spend(1_000_000);
@@ -137,7 +137,7 @@ test('inTurn() works at once within the quota, and otherwise once per turn', asy
 });
 
 test('inTurn() rejects with the error that its work throws', async () => {
-  const flow = new Scheduler(0).createFlow();
+  const flow = new Scheduler().createFlow();
   flow.spend(1_000_000);
 
   const failing = inTurn(flow, () => {
@@ -147,20 +147,8 @@ test('inTurn() rejects with the error that its work throws', async () => {
   await assert.rejects(Promise.resolve(failing), /no/);
 });
 
-test('isInputFull is true while all flows together defer more than the maximum', () => {
-  const scheduler = new Scheduler(100);
-  const flows = [scheduler.createFlow(), scheduler.createFlow()] as const;
-
-  flows[0].deferInput(60);
-  assert.equal(flows[1].isInputFull, false);
-  flows[1].deferInput(60);
-  assert.equal(flows[0].isInputFull, true);
-  flows[0].deferInput(10);
-  assert.equal(flows[1].isInputFull, false);
-});
-
 test('isTurnFull is true for every flow after much work, and false in the next turn', async () => {
-  const scheduler = new Scheduler(0);
+  const scheduler = new Scheduler();
   const [one, other] = [scheduler.createFlow(), scheduler.createFlow()];
   one.spend(31_999);
   assert.equal(other.isTurnFull, false);

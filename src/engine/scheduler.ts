@@ -73,10 +73,6 @@ export interface Flow {
   readonly isTurnOverfull: boolean;
   /** Runs a task in a later turn, once this flow has quota again. */
   wait(task: () => void): void;
-  /** Sets the number of input bytes that this flow has deferred. */
-  deferInput(bytes: number): void;
-  /** True if all flows together have deferred the maximum of input, and no more may be deferred. */
-  readonly isInputFull: boolean;
 }
 
 /** A flow without a quota, which never has to wait. */
@@ -87,8 +83,6 @@ export const unbounded: Flow = {
   isTurnFull: false,
   isTurnOverfull: false,
   wait: (task) => void setImmediate(task),
-  deferInput() {},
-  isInputFull: false,
 };
 
 /**
@@ -140,13 +134,10 @@ export class Scheduler {
   fresh = turnShare;
   /** The work done in this turn by all flows. */
   done = 0;
-  /** Deferred bytes of input of all flows. */
-  deferredInput = 0;
   #atEnd: (() => void)[] = [];
   /** The other of two arrays that are swapped each turn, so that a turn allocates none. */
   #ending: (() => void)[] = [];
   readonly #waiting: WaitingFlow[] = [];
-  readonly #maxDeferredInput: number;
   readonly #later: (task: () => void) => unknown;
   #isScheduled = false;
   #share = turnShare;
@@ -154,17 +145,9 @@ export class Scheduler {
   #accepted = acceptedConnections;
   #shortTurns = 0;
 
-  /**
-   * `maxDeferredInput` is the maximum of deferred input in bytes; above it, sockets are paused instead. `later` runs a
-   * task in the next turn of the event loop.
-   */
-  constructor(maxDeferredInput: number, later: (task: () => void) => unknown = setImmediate) {
-    this.#maxDeferredInput = maxDeferredInput;
+  /** `later` runs a task in the next turn of the event loop. */
+  constructor(later: (task: () => void) => unknown = setImmediate) {
     this.#later = later;
-  }
-
-  get isInputFull(): boolean {
-    return this.deferredInput > this.#maxDeferredInput;
   }
 
   /** See Flow. */
@@ -256,7 +239,6 @@ class WaitingFlow implements Flow {
   /** True if the quota was granted to a queued flow, and does not count against `fresh`. */
   #isGranted = false;
   #isRunning = false;
-  #deferred = 0;
 
   constructor(scheduler: Scheduler) {
     this.#scheduler = scheduler;
@@ -291,15 +273,6 @@ class WaitingFlow implements Flow {
 
   get isTurnOverfull(): boolean {
     return this.#scheduler.isTurnOverfull;
-  }
-
-  get isInputFull(): boolean {
-    return this.#scheduler.isInputFull;
-  }
-
-  deferInput(bytes: number): void {
-    this.#scheduler.deferredInput += bytes - this.#deferred;
-    this.#deferred = bytes;
   }
 
   wait(task: () => void): void {

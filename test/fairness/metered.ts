@@ -52,7 +52,7 @@ const chunk = 64 * 1024;
 
 /** Serves until the end of the test: use with `await using`. */
 export async function serveMetered(): Promise<Metered> {
-  const scheduler = new MeteredScheduler(limits.maxBufferedBytes / 2);
+  const scheduler = new MeteredScheduler();
   const made = Promise.withResolvers<Http2Server>();
   const engine = serverOn((calls) => {
     const router = createRouter({ calls, maxMessageSize, unlimited: exempt.unlimited });

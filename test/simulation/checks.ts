@@ -74,7 +74,7 @@ export function checkTurned(world: World): void {
   const { budget, http2, links, served, turns } = world;
   const held = served.filter(isHeld);
   const { bufferedBytes } = http2;
-  const waiting = turns.scheduler.deferredInput;
+  const { input: waiting = 0 } = http2.heldBytes;
   const inflated = sum(served.filter(mayBeInflated), (each) => maxOfStream(each, undefined));
   const most = waiting + inflated + sum(links, (link) => maxHeld(link, ofLink(held, link)));
   hold(bufferedBytes <= most, `${bufferedBytes} bytes are counted`, most);
@@ -140,15 +140,14 @@ function checkEnd({ ends: [how], link, name, stream }: Served): void {
 function checkWork({ turns }: World): void {
   const works = turns.works();
   const minQuota = quota.waited / Math.max(1, turns.connections);
-  for (const { done, largest, late, hasWaited, waited, debt, wasCrowded } of works) {
+  for (const { done, largest, late, hasWaited, waited, debt } of works) {
     hold(largest <= largestStep, `a connection has done ${largest} in one go`, largestStep);
     const inTime = done - late;
     const most = (hasWaited ? quota.waited : quota.fresh) + largest;
     hold(inTime <= most, `a connection has done ${inTime} within its quota of a turn`, most);
     const maxTurns = maxWaited + Math.floor(debt / minQuota);
     hold(waited <= maxTurns, `a connection has waited ${waited} turns`, maxTurns);
-    // Too much deferred input is processed at once, and no more is read.
-    hold(late <= maxLate || wasCrowded, `a connection has done ${late} above its quota`, maxLate);
+    hold(late <= maxLate, `a connection has done ${late} above its quota`, maxLate);
   }
   const all = sum(works, ({ done }) => done);
   const most = quota.all + sum(works, ({ largest, late }) => largest + late);

@@ -14,8 +14,6 @@ export interface Work {
   waited: number;
   /** The deficit when that started, which later quotas pay. */
   debt: number;
-  /** True if input was processed anyway, as too much was deferred. */
-  wasCrowded: boolean;
 }
 
 /** The turns of a server, which the test runs; all work is counted. */
@@ -31,10 +29,9 @@ export interface Turns {
   readonly connections: number;
 }
 
-/** `maxDeferredInput` is the maximum of deferred input, in bytes. */
-export function createTurns(maxDeferredInput: number): Turns {
+export function createTurns(): Turns {
   let next: (() => void) | undefined;
-  const scheduler = new MeteredScheduler(maxDeferredInput, (task) => (next = task));
+  const scheduler = new MeteredScheduler((task) => (next = task));
   return {
     scheduler,
     get isPending() {
@@ -103,7 +100,6 @@ class Meter implements Flow {
     const work = this.#thisTurn();
     this.#scheduler.total += units;
     if (this.#flow.isSpent) work.late += units;
-    if (this.#flow.isInputFull) work.wasCrowded = true;
     work.done += units;
     work.largest = Math.max(work.largest, units);
     this.#flow.spend(units);
@@ -140,14 +136,6 @@ class Meter implements Flow {
     });
   }
 
-  deferInput(bytes: number): void {
-    this.#flow.deferInput(bytes);
-  }
-
-  get isInputFull(): boolean {
-    return this.#flow.isInputFull;
-  }
-
   #thisTurn(): Work {
     const { turn } = this.#scheduler;
     this.#scheduler.enter();
@@ -163,5 +151,4 @@ const none = {
   hasWaited: false,
   waited: 0,
   debt: 0,
-  wasCrowded: false,
 };

@@ -105,7 +105,7 @@ interface WorldOptions {
 
 /** Creates a server without listeners, and no peers. */
 export function createWorld({ budget, tick }: WorldOptions): World {
-  const turns = createTurns(budget / 2);
+  const turns = createTurns();
   const links: Link[] = [];
   const served: Served[] = [];
   const byName = new Map<string, Served>();

@@ -1,4 +1,5 @@
 import { Metadata, type MetadataValue } from 'nice-grpc-common';
+import { withOwnMemory } from '../buffers.ts';
 import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
 import { stripped } from '../http2/request_headers.ts';
 
@@ -166,8 +167,9 @@ function decode(fields: readonly string[], wanted = (_name: string) => true): Me
     const value = fields[at + 1] ?? '';
     if (!wanted(key) || reserved.has(key) || !/^[0-9a-z_.-]+$/.test(key)) continue;
     if (key.endsWith('-bin')) {
-      // Proxies may join values of one name with commas.
-      for (const part of value.split(',')) metadata.append(key, Buffer.from(part, 'base64'));
+      // Proxies may join values of one name with commas. Calls may keep them for long.
+      for (const part of value.split(','))
+        metadata.append(key, withOwnMemory(Buffer.from(part, 'base64')));
     } else if (/^[ -~]*$/.test(value)) {
       metadata.append(key, value);
     }

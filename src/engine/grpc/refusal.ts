@@ -1,3 +1,4 @@
+import { withOwnMemory } from '../buffers.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
 import { type RequestHeaders, valueOf } from '../http2/request_headers.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
@@ -55,7 +56,7 @@ export class RefusedRequest implements StreamEvents, Deadline {
     this.#stream = stream;
     this.#deadlines = deadlines;
     stream.respond(encodeHeaders([':status', status, 'content-type', 'text/plain']));
-    stream.write(Buffer.from(text));
+    stream.write(withOwnMemory(Buffer.from(text)));
     deadlines.add(this);
   }
 

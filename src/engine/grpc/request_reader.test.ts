@@ -9,9 +9,7 @@ test('a request reader opens the window for the rest of a message once its conne
   const waiting: (() => void)[] = [];
   const flow = {
     isSpent: false,
-    isInputFull: false,
     spend() {},
-    deferInput() {},
     wait: (task: () => void) => void waiting.push(task),
   };
   let consumed = 0;

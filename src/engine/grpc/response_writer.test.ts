@@ -143,7 +143,7 @@ test('statusOf() uses the status of a ServerError, and hides other errors', (t) 
 
 test('send() continues after a drain that came before writable() was awaited', async () => {
   const turns: (() => void)[] = [];
-  const scheduler = new Scheduler(Number.POSITIVE_INFINITY, (turn) => void turns.push(turn));
+  const scheduler = new Scheduler((turn) => void turns.push(turn));
   const flow = scheduler.createFlow();
   const stream = {
     flow,

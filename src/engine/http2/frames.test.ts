@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConnectionError, ErrorCode } from './errors.ts';
-import { preface, FrameReader } from './frames.ts';
+import { FrameReader, FrameType, HeaderBlockReader, preface } from './frames.ts';
+import { defaultLimits } from '../../../test/support/engine.ts';
 import { usedMemory } from '../../../test/support/memory.ts';
 import { Output } from './sender.ts';
 
@@ -124,6 +125,27 @@ test('an incomplete frame takes about as much memory as has arrived of it', asyn
   const grown = (await usedMemory()) - before;
   assert.ok(held.every((bytes, at) => bytes <= Math.max(9, 2 * (lengths[at % 3] ?? 0))));
   assert.ok(grown < 3000 * 1000, `${grown} bytes`);
+});
+
+test('an incomplete header block is charged for its parts, and keeps no more than them', async () => {
+  const limits = { maxHeaderFrames: 128, maxHeaderBlockSize: 1024 * 1024 };
+  const before = await usedMemory();
+
+  const readers = Array.from({ length: 500 }, () => {
+    const reader = new HeaderBlockReader({ ...defaultLimits, ...limits });
+    // A part of a chunk of 64 KiB, as read from a socket.
+    const bytes = Buffer.alloc(65_536);
+    const frame = { type: FrameType.HEADERS, flags: 0, streamId: 1, bytes, start: 0, end: 1 };
+    reader.headers(frame);
+    for (let part = 1; part < 100; part++) {
+      reader.continuation({ ...frame, type: FrameType.CONTINUATION });
+    }
+    return reader;
+  });
+
+  const charged = readers.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
+  const grown = (await usedMemory()) - before;
+  assert.ok(grown <= 2 * charged, `${grown} bytes, and ${charged} are charged`);
 });
 
 test('read() ignores the reserved bit of the stream identifier', () => {

@@ -258,6 +258,9 @@ function lengthAt(bytes: Buffer, at: number): number {
   return length;
 }
 
+/** The memory of a part of a header block beside its bytes. */
+const partCost = 256;
+
 /** A complete header block with its stream. */
 export interface HeaderBlock {
   streamId: number;
@@ -275,7 +278,8 @@ export interface HeaderBlock {
 export class HeaderBlockReader {
   readonly #maxFrames: number;
   readonly #maxBytes: number;
-  #block: HeaderBlock | undefined;
+  /** The open block, without its bytes, which are a part of the frame. */
+  #block: Omit<HeaderBlock, 'bytes'> | undefined;
   #parts: Buffer[] = [];
   #length = 0;
 
@@ -284,9 +288,9 @@ export class HeaderBlockReader {
     this.#maxBytes = maxHeaderBlockSize;
   }
 
-  /** Bytes of an incomplete block. */
+  /** The memory of an incomplete block, in bytes. */
   get heldBytes(): number {
-    return this.#length;
+    return this.#length + this.#parts.length * partCost;
   }
 
   /** Throws a ConnectionError for a frame that must not interrupt a header block. */
@@ -310,10 +314,10 @@ export class HeaderBlockReader {
     if (at > to)
       throw new ConnectionError('PROTOCOL_ERROR', 'Cannot accept padding of that length');
     const endStream = (flags & Flag.END_STREAM) !== 0;
-    const block = { streamId, endStream, bytes: bytes.subarray(at, to), dependsOn };
-    if ((flags & Flag.END_HEADERS) !== 0) return block;
-    this.#block = block;
-    this.#add(block.bytes);
+    const part = bytes.subarray(at, to);
+    if ((flags & Flag.END_HEADERS) !== 0) return { streamId, endStream, bytes: part, dependsOn };
+    this.#block = { streamId, endStream, dependsOn };
+    this.#add(part);
     return undefined;
   }
 

@@ -104,7 +104,7 @@ export function createHttp2Server({
   maxBufferedBytes,
   now = performance.now.bind(performance),
   random = Math.random,
-  scheduler = new Scheduler(maxBufferedBytes / 2),
+  scheduler = new Scheduler(),
 }: Http2ServerOptions): Http2Server {
   const places = new Places<SocketConnection>();
   const swaps = new TokenBucket(Math.min(maxSwaps, Math.max(1, maxConnections / 10)), now);

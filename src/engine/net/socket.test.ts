@@ -353,6 +353,57 @@ test('incomplete header blocks of many peers share one limit, and another peer i
   server.destroy();
 });
 
+test('chunks of many peers that arrive in one turn do not exceed the limit by more than a quarter', async () => {
+  const maxBufferedBytes = 1024 * 1024;
+  const server = createHttp2Server({ maxBufferedBytes, serve: () => assert.fail('none is whole') });
+  const part = Buffer.alloc(16_000, 'x');
+  const chunk = Buffer.concat([
+    preface,
+    settings,
+    frameOf(FrameType.HEADERS, 0, 1, part),
+    ...Array.from({ length: 3 }, () => frameOf(FrameType.CONTINUATION, 0, 1, part)),
+  ]);
+  const sockets = Array.from({ length: 100 }, () => new SlowSocket({ isQuick: true }));
+  for (const socket of sockets) server.attach(socket);
+
+  for (const socket of sockets) socket.push(chunk);
+  for (let turns = 0; turns < 20; turns++) await turn();
+
+  const most = 1.25 * maxBufferedBytes + chunk.length;
+  assert.ok(server.bufferedBytes <= most, `${server.bufferedBytes} bytes`);
+  assert.ok(sockets.some((socket) => socket.destroyed));
+  server.destroy();
+});
+
+test('an evicted connection whose peer has ended its side is closed, whatever is unsent', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+  const sockets = [new SlowSocket(), new SlowSocket()] as const;
+  const server = createHttp2Server({
+    maxBufferedBytes: 50_000,
+    serve(stream) {
+      stream.respond(encodeHeaders([':status', '200']));
+      stream.write(Buffer.alloc(60_000));
+      return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
+    },
+  });
+  for (const socket of sockets) {
+    server.attach(socket);
+    socket.push(Buffer.concat([preface, settings, request]));
+  }
+  await turn();
+  for (const socket of sockets) socket.push(null);
+  await turn();
+
+  for (let seconds = 0; seconds < 5; seconds++) {
+    t.mock.timers.tick(1000);
+    for (let turns = 0; turns < 3; turns++) await turn();
+  }
+
+  assert.ok(server.bufferedBytes <= 100_000, `${server.bufferedBytes} bytes`);
+  assert.ok(sockets.some((socket) => socket.destroyed));
+  server.destroy();
+});
+
 /** A header block of 2 KiB. */
 const smallBlock = encodeHeaders([':status', '200', 'x', '~'.repeat(2048)]);
 

@@ -223,7 +223,8 @@ export function bindSocket(
       isWaiting = true;
       flow.wait(goOn);
     }
-    // Before the next chunk of this turn is read.
+    // Before the next chunk of this turn is read, here or from another socket.
+    if (account.mustStop) account.shed();
     settle();
     wake();
   }
@@ -263,7 +264,11 @@ export function bindSocket(
   function flush(): void {
     scheduled = false;
     if (other) return;
-    if (socket.writableEnded) return settle();
+    if (socket.writableEnded) {
+      // Its peer had ended its side; then it was evicted.
+      if (connection.isClosed) dropSoon();
+      return settle();
+    }
     if (full && !connection.isOver && !connection.isOverfull) return settle();
     write(connection.take({ room: !full, most: longestWrite }));
     settle();
