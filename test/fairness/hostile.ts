@@ -210,9 +210,8 @@ export class Hostile {
   }
 
   /** Sends large bodies over HTTP/1.1; see Posts. */
-  async post(order: Omit<Posts, 'do' | 'port' | 'time'>): Promise<void> {
+  async post(order: Omit<Posts, 'do' | 'port' | 'time'>, time = this.rateMs): Promise<void> {
     const dial = () => connect({ port: this.port, host: '127.0.0.1', localAddress });
-    const time = this.rateMs;
     const posting = startPosts({ ...order, time }, { dial, counts: this.#counts });
     await sleep(time);
     posting.leave();

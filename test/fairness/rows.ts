@@ -123,6 +123,16 @@ export const rows: readonly Row[] = [
     attack: burst(40, { path: scriptPaths.unary, count: 1000, body: nothing }),
   },
   {
+    name: 'unary-800',
+    what: '800 connections, 1,000 unary calls each in one write',
+    isPod: true,
+    attack: async (hostile) => {
+      const bytes = calls({ path: scriptPaths.unary, count: 1000, body: nothing });
+      for (const { socket } of await hostile.connect(800)) socket.write(bytes);
+      await sleep(hostile.rateMs);
+    },
+  },
+  {
     name: 'unknown-40',
     what: '40 connections, 1,000 calls each of a method that nobody serves',
     attack: burst(40, { path: unknown, count: 1000, body: nothing }),
@@ -168,10 +178,14 @@ export const rows: readonly Row[] = [
   },
   {
     name: 'web-bodies',
-    what: 'bodies of 4 MB over HTTP/1.1 on 100 connections, whose responses not all read',
+    what: 'bodies of 4 MB over HTTP/1.1 on 40 connections, whose responses not all read',
     isPod: true,
-    attack: (hostile) =>
-      hostile.post({ path: scriptPaths.unary, size: 4_000_000, missing: 0, connections: 100 }),
+    attack: async (hostile) => {
+      const order = { path: scriptPaths.unary, size: 4_000_000, missing: 0 };
+      // The first request loads the code for all.
+      await hostile.post({ ...order, size: 100, connections: 1 }, 500);
+      await hostile.post({ ...order, connections: 40 });
+    },
   },
   {
     name: 'groups-60',
