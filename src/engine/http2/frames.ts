@@ -259,7 +259,7 @@ function lengthAt(bytes: Buffer, at: number): number {
 }
 
 /** The memory of a part of a header block beside its bytes. */
-const partCost = 256;
+export const partCost = 256;
 
 /** A complete header block with its stream. */
 export interface HeaderBlock {
