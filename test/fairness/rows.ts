@@ -123,16 +123,6 @@ export const rows: readonly Row[] = [
     attack: burst(40, { path: scriptPaths.unary, count: 1000, body: nothing }),
   },
   {
-    name: 'unary-800',
-    what: '800 connections, 1,000 unary calls each in one write',
-    isPod: true,
-    attack: async (hostile) => {
-      const bytes = calls({ path: scriptPaths.unary, count: 1000, body: nothing });
-      for (const { socket } of await hostile.connect(800)) socket.write(bytes);
-      await sleep(hostile.rateMs);
-    },
-  },
-  {
     name: 'unknown-40',
     what: '40 connections, 1,000 calls each of a method that nobody serves',
     attack: burst(40, { path: unknown, count: 1000, body: nothing }),

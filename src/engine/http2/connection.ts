@@ -162,8 +162,15 @@ export class Connection {
     return this.#account.bodies > 0 || this.#isReceiving || size >= fewStreams;
   }
 
+  /** True if most of what it holds are bodies and other input, and not open streams. */
+  get holdsMostlyInput(): boolean {
+    return 2 * (this.#passingBytes + this.#account.bodies) > this.#account.bytes;
+  }
+
+  /** True while much of a frame or header block has arrived that is incomplete. */
   get #isReceiving(): boolean {
-    return this.#held.input + this.#held.block >= much;
+    const { heldBytes, restBytes } = this.#reader;
+    return heldBytes - restBytes + this.#held.block >= much;
   }
 
   /** True once the client's connection preface has arrived. */

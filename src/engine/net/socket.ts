@@ -224,7 +224,7 @@ export function bindSocket(
       flow.wait(goOn);
     }
     // Before the next chunk of this turn is read, here or from another socket.
-    if (account.mustStop) account.shed();
+    if (account.mustStop && connection.holdsMostlyInput) account.shed();
     settle();
     wake();
   }
