@@ -195,7 +195,7 @@ async function play(): Promise<void> {
       if (!each.socket.isOver) await sayOn(each, each.client.say());
       if (oneIn(300)) leave(each);
     }
-    if (isHurried && oneIn(20)) pass(pick([1, 100, 1000, 15_000]));
+    if (isHurried && oneIn(20)) await passInTurns(pick([1, 100, 1000, 15_000]));
     if (isHurried && oneIn(100)) {
       isLeaving = true;
       void http2.shutdown();
@@ -367,6 +367,14 @@ function isSettled({ isComplete, isCut, answeredAt }: Exchange): boolean {
 
 function sum(values: Record<string, number>): number {
   return Object.values(values).reduce((all, each) => all + each, 0);
+}
+
+/** Lets the server handle what has arrived in each second. */
+async function passInTurns(ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 1000) {
+    pass(Math.min(left, 1000));
+    await setImmediate();
+  }
 }
 
 function pass(ms: number): void {

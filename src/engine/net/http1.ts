@@ -403,8 +403,10 @@ class Http1Connection implements OtherConnection {
     this.#end(exchange);
     if (this.#isOver) return;
     if (!isWhole) return this.#socket.destroySoon();
-    if (request.complete) this.#goOn();
-    else this.#linger(request);
+    if (!request.complete) return this.#linger(request);
+    // Node does not read the next request before the end of this one.
+    if (request.readableLength > 0) discard(request);
+    this.#goOn();
   }
 
   /** Drops the rest of a request that has its response, for a while: a TCP RST could overtake the response. */
