@@ -340,7 +340,9 @@ async function play(): Promise<void> {
     }
     for (const { request_id: id } of logged) {
       const [, from] = /^\d+\.(\d+)$/.exec(id) ?? [];
-      if (from !== undefined) assert.equal(Number(from), session, `a late call, ${id}`);
+      // An invalid byte may have changed an ID to one that was not played.
+      const isLate = from !== undefined && Number(from) >= seed && Number(from) < session;
+      assert.ok(!isLate, `a late call, ${id}`);
     }
     for (const account of accounts) {
       const { bytes, calls, streams } = account;
