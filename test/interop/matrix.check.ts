@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+// Attacks each method of the interop services: node --test --test-timeout=900000 test/interop/matrix.check.ts
 import { test } from 'node:test';
 import { createInterop } from '../../src/services/interop/services.ts';
 import { methodsToMeasure } from '../pod/charge.ts';
@@ -6,16 +6,10 @@ import { attackMethods, type Method } from '../pod/matrix.ts';
 import { podMiB } from '../pod/pod.ts';
 import { interopEnv } from './pod.ts';
 
-/** `npm test` attacks another method; POD_MATRIX=all attacks these as well. */
-const isPlayed = process.env['POD_MATRIX'] === 'all' || process.env['POD_METHOD'] !== undefined;
-const skip = isPlayed && existsSync('/proc/self/status') ? false : 'needs POD_MATRIX and /proc';
 const methods = methodsToMeasure(createInterop()).map(({ path, requestStream }): Method => {
   // Methods that respond with any requested size are attacked one by one.
   return { name: path, path, requestStream, port: 'main', kind: path };
 });
 
-test(
-  `${podMiB} MiB are enough for every payload to every method of the interop services`,
-  { skip },
-  (t) => attackMethods(t, methods, interopEnv),
-);
+test(`${podMiB} MiB are enough for every payload to every method of the interop services`, (t) =>
+  attackMethods(t, methods, interopEnv));
