@@ -123,7 +123,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
       if (config.shutdownDelay > 0) for (const each of servers) each.retireConnections?.();
     },
     async drain() {
-      for (const { calls } of servers) calls.drain();
+      for (const { calls } of servers) void calls.drain();
       stopWatching?.();
       drained = Promise.all(servers.map((each) => each.shutdown()));
       await drained;
@@ -132,7 +132,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
       const { streams } = sumOf(servers);
       cut = { served: endedCalls(counts), cut: streams };
       log.warn({ calls: streams }, 'cutting calls');
-      for (const { calls } of servers) calls.cut();
+      await Promise.all(servers.map(({ calls }) => calls.cut()));
       await Promise.race([drained, sleep(lastFramesMs)]);
       for (const each of servers) each.forceShutdown();
     },

@@ -67,9 +67,9 @@ test('onMemoryAvailable() calls back once when the limit is no longer exceeded',
   const called: string[] = [];
   const left = () => void called.push('left');
   account.charge(Held.bodies, 150);
-  accounts.onMemoryAvailable(() => void called.push('first'));
-  accounts.onMemoryAvailable(() => void called.push('second'));
-  accounts.onMemoryAvailable(left);
+  accounts.onMemoryAvailable(account, () => void called.push('first'));
+  accounts.onMemoryAvailable(account, () => void called.push('second'));
+  accounts.onMemoryAvailable(account, left);
   accounts.offMemoryAvailable(left);
 
   account.charge(Held.bodies, -40);

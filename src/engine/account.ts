@@ -6,6 +6,7 @@ import {
   ReclaimableSet,
 } from './admission.ts';
 import { type Category, Held, type HeldBytes } from './held.ts';
+import { PausedConnections } from './paused_connections.ts';
 import { UnorderedSet } from './unordered_set.ts';
 import {
   reclaimedPart,
@@ -189,7 +190,7 @@ export class Accounts {
   /** The number of sharers that are active. */
   #active = 0;
   readonly #reclaimables = new ReclaimableSet();
-  readonly #resumes = new Set<() => void>();
+  readonly #paused: PausedConnections;
   readonly #waiting: AdmissionQueue<Account>;
   #widened = 0;
   #isServing = false;
@@ -203,6 +204,7 @@ export class Accounts {
   constructor({ window = 1, later = setImmediate, ...limits }: AccountsOptions = {}) {
     this.#limits = { bytes: none, calls: none, streams: none, ...limits };
     this.#later = later;
+    this.#paused = new PausedConnections(later);
     this.#waiting = new AdmissionQueue((this.#limits.bytes * waitingPart) / window);
   }
 
@@ -273,7 +275,7 @@ export class Accounts {
     this.used.bytes += bytes;
     if (bytes > 0) {
       if (this.#reclaimables.size > 0 && this.isExceeded) this.#reclaim();
-    } else if (this.#resumes.size + this.#waiting.size > 0) this.#serveLater();
+    } else if (this.#paused.size + this.#waiting.size > 0) this.#serveLater();
   }
 
   count(account: Account, limited: 'calls' | 'streams', more: 1 | -1): void {
@@ -370,14 +372,14 @@ export class Accounts {
     this.#waiting.delete(waiting);
   }
 
-  /** Calls back, once, when the byte limit is no longer exceeded. */
-  onMemoryAvailable(resume: () => void): void {
-    this.#resumes.add(resume);
+  /** Calls back, once, when the account may grow. */
+  onMemoryAvailable(account: Account, resume: () => void): void {
+    this.#paused.add(account, resume);
   }
 
   /** Cancels onMemoryAvailable(). */
   offMemoryAvailable(resume: () => void): void {
-    this.#resumes.delete(resume);
+    this.#paused.delete(resume);
   }
 
   /** Registers memory that is freed, once, when the limit is exceeded. */
@@ -407,6 +409,8 @@ export class Accounts {
     this.#waiting.expire(this.#tick - queueTimeout);
     if (this.#isLate || (this.isExceeded && this.#wasExceeded)) this.#relieve();
     this.#wasExceeded = this.isExceeded;
+    // The fair share may have grown.
+    this.#paused.resume();
     if (this.#waiting.size > 0) this.#serveLater();
   }
 
@@ -517,10 +521,7 @@ export class Accounts {
     const [next, ...others] = this.#waiting.inOrder();
     if (next) this.#serveNext(next);
     for (const waiting of others) if (this.#fitsBeside(waiting.bytes)) this.#grant(waiting);
-    if (this.isExceeded) return;
-    const resumes = [...this.#resumes];
-    this.#resumes.clear();
-    for (const resume of resumes) resume();
+    if (!this.isExceeded) this.#paused.resume();
   };
 
   #serveNext(next: AdmissionRequest<Account>): void {

@@ -5,6 +5,7 @@ import { Status } from 'nice-grpc-common';
 import { feed, serve, until } from '../../../test/support/harness.ts';
 import { call, kinds, rpcMethods, unending, waiting } from '../../../test/support/kinds.ts';
 import { HealthDefinition } from '../../gen/grpc/health/v1/health.ts';
+import { OpenCalls } from './open_calls.ts';
 
 const leaving = { code: Status.UNAVAILABLE, details: 'Server is shutting down' };
 
@@ -97,3 +98,24 @@ for (const kind of kinds) {
     await assert.rejects(call(running.client, kind), leaving);
   });
 }
+
+test('OpenCalls.cut() ends thousands of calls in several turns, and resolves after the last', async () => {
+  const calls = new OpenCalls();
+  let ended = 0;
+  for (let index = 0; index < 1000; index++) {
+    calls.add({
+      isUnlimited: false,
+      entry: 0,
+      isEndless: false,
+      slot: -1,
+      end: () => void ended++,
+    });
+  }
+
+  const cut = calls.cut();
+  const inFirstTurn = ended;
+  await cut;
+
+  assert.ok(inFirstTurn > 0 && inFirstTurn <= 100, `${inFirstTurn} in the first turn`);
+  assert.equal(ended, 1000);
+});

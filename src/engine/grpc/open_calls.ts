@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { UnorderedSet, type Placed } from '../unordered_set.ts';
 import { type Cut, reasons } from './end_reason.ts';
 
@@ -83,22 +84,38 @@ export class OpenCalls {
     if (this.#drained) call.end(this.#drained);
   }
 
-  /** Ends all calls that never end on their own, now and later, so that clients reconnect elsewhere. */
-  drain(reason: Cut = reasons.serverShutsDown()): void {
+  /**
+   * Ends all calls that never end on their own, now and later, so that clients reconnect elsewhere. Resolves when those
+   * that are open now have been ended.
+   */
+  drain(reason: Cut = reasons.serverShutsDown()): Promise<void> {
     this.#drained = reason;
-    for (const call of this.#calls.all()) if (call.isEndless) call.end(reason);
+    return endInTurns(
+      this.#calls.all().filter(({ isEndless }) => isEndless),
+      reason,
+    );
   }
 
-  /** Ends all calls, now and later. */
-  cut(reason: Cut = reasons.serverShutsDown()): void {
+  /** Ends all calls, now and later. Resolves when those that are open now have been ended. */
+  cut(reason: Cut = reasons.serverShutsDown()): Promise<void> {
     this.#drained = reason;
     this.#cut = reason;
-    this.end(reason);
+    return endInTurns(this.#calls.all(), reason);
   }
 
   /** Ends the calls that are open now. */
   end(reason: Cut): void {
     for (const call of this.#calls.all()) call.end(reason);
+  }
+}
+
+/** The maximum of calls to end in one turn of the event loop: ending each takes time. */
+const maxAtOnce = 100;
+
+async function endInTurns(calls: readonly OpenCall[], reason: Cut): Promise<void> {
+  for (const [index, call] of calls.entries()) {
+    if (index > 0 && index % maxAtOnce === 0) await nextTurn();
+    call.end(reason);
   }
 }
 
@@ -110,9 +127,6 @@ export interface Deadline {
   place: number;
   passed(): void;
 }
-
-/** The maximum of deadlines to process in one turn: thousands of calls may share one, and ending each takes time. */
-const maxAtOnce = 100;
 
 /** The maximum delay of a Node timer, in milliseconds. */
 const longestTimer = 2 ** 31 - 1;
@@ -149,6 +163,7 @@ export class Deadlines {
   readonly #fire = (): void => {
     this.#firesAt = Number.POSITIVE_INFINITY;
     const now = this.#now();
+    // Thousands of calls may share a deadline.
     let left = maxAtOnce;
     for (let first = this.#heap[0]; first && first.at <= now; first = this.#heap[0]) {
       if (left-- === 0) return void setImmediate(this.#fire);

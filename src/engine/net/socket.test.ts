@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { Socket, type SocketConstructorOpts } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, Socket, type SocketConstructorOpts } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { frameOf, ok, post, trailer } from '../../../test/support/http2_peer.ts';
+import { eventually } from '../../../test/support/harness.ts';
 import { ErrorCode } from '../http2/errors.ts';
 import { Flag, FrameType, preface, FrameReader } from '../http2/frames.ts';
 import { encodeHeaders } from '../http2/hpack/encoder.ts';
@@ -523,4 +525,39 @@ test('header blocks are sent within a turn, however many there are', async () =>
   assert.ok(bytes > 500 * largeBlock.length, `${bytes} bytes`);
   assert.deepEqual(incidents, []);
   server.destroy();
+});
+
+test('a peer that has left output unread is reset, so that the kernel keeps none for it', async (t) => {
+  const server = createHttp2Server({
+    serve(stream) {
+      stream.respond(ok);
+      stream.end(trailer, Buffer.alloc(16 * 1024 * 1024));
+      return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
+    },
+  });
+  const listener = createServer({ allowHalfOpen: true }, (socket) => server.attach(socket));
+  t.after(() => listener.close());
+  await once(listener.listen(0, '127.0.0.1'), 'listening');
+  const address = listener.address();
+  assert.ok(typeof address === 'object' && address);
+  const client = connect(address.port, '127.0.0.1');
+  const noWindow = frameOf(FrameType.SETTINGS, 0, 0, Buffer.from([0, 4, 0x7f, 0xff, 0xff, 0xff]));
+  const wide = frameOf(FrameType.WINDOW_UPDATE, 0, 0, Buffer.from([0x7f, 0, 0, 0]));
+  client.pause();
+  client.write(Buffer.concat([preface, noWindow, wide, request]));
+  const failed = once(client, 'error');
+  let before = 0;
+  let isStill = 0;
+  await eventually('a full socket', () => {
+    const { bufferedBytes } = server;
+    isStill = bufferedBytes > 0 && bufferedBytes === before ? isStill + 1 : 0;
+    before = bufferedBytes;
+    return isStill > 20;
+  });
+
+  server.destroy();
+  client.resume();
+
+  const [error] = await failed;
+  assert.match(String(error), /ECONNRESET/);
 });

@@ -102,7 +102,9 @@ export function bindSocket(
   const unread = () => socket.readableLength;
   const flow = scheduler.createFlow();
   const account = accounts.open(owner);
-  const ownCost = 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
+  const isTls = 'encrypted' in socket;
+  const isTcp = !isTls && socket.remoteFamily !== undefined;
+  const ownCost = isTls ? connectionCost.tls : connectionCost.plaintext;
   account.charge(Held.connections, ownCost);
   const onHttp1 = deps.serveHttp1 && ((received: Buffer) => handOver(received, deps.serveHttp1));
   const parts = { unsent, unread, flow, account, onHttp1 };
@@ -117,7 +119,7 @@ export function bindSocket(
       deps.report?.(incident);
       connection.lost(new ConnectionError('NO_ERROR', incident.message));
     }
-    socket.destroy();
+    destroy();
   };
   const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
   let paused = false;
@@ -185,8 +187,6 @@ export function bindSocket(
       // No event reports progress of a socket that is not full, or the end of one that is paused.
       connection.count();
       onIdle(idle);
-      // The fair share may have grown.
-      if (paused && !connection.isOver) settle();
     },
   };
 
@@ -309,7 +309,7 @@ export function bindSocket(
     behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
     const hasEnough = isBeyond || behind || connection.restBytes > maxRest;
     const pause = hasEnough && !connection.isOver;
-    if (isBeyond && pause) accounts.onMemoryAvailable(settle);
+    if (isBeyond && pause) accounts.onMemoryAvailable(account, settle);
     if (pause === paused) return;
     paused = pause;
     if (pause) socket.pause();
@@ -331,7 +331,13 @@ export function bindSocket(
 
   /** By then the kernel has the last output, and closes the connection after it. */
   function dropSoon(): void {
-    scheduler.atEnd(() => scheduler.atEnd(() => socket.destroy()));
+    scheduler.atEnd(() => scheduler.atEnd(destroy));
+  }
+
+  /** Without a reset, the kernel would keep megabytes of output for a peer that has not read them, for minutes. */
+  function destroy(): void {
+    if (full && isTcp) socket.resetAndDestroy();
+    else socket.destroy();
   }
 
   function close(): void {
@@ -339,7 +345,7 @@ export function bindSocket(
     socket.end();
     // Closing with unread input would send a TCP RST, which may overtake the last output.
     socket.resume();
-    const linger = () => void setTimeout(() => socket.destroy(), lingerMs).unref();
+    const linger = () => void setTimeout(destroy, lingerMs).unref();
     // A slow reader may still have the end of a response to receive; see tick().
     if (connection.isClosed) dropSoon();
     else if (connection.hasFailed) linger();
