@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import * as http from 'node:http';
 import { suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Code, ConnectError, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
@@ -139,6 +142,25 @@ for (const [name, value] of [
     assert.deepEqual(warnings, []);
   });
 }
+
+test('the upload of a Connect unary call counts against its timeout', async () => {
+  await using server = await serveWeb();
+  const call = http.request(`http://${server.address}${scriptPaths.unary}`, {
+    method: 'POST',
+    headers: { ...json, 'connect-timeout-ms': '20' },
+  });
+  const answered = once(call, 'response');
+
+  call.flushHeaders();
+  await eventually('the request', () => server.counts().streams === 1);
+  await sleep(30);
+  call.end('{}');
+
+  const [response] = await answered;
+  assert.equal(response.statusCode, 504);
+  response.resume();
+  await server.log.line({ 'rpc.status_code': 'DEADLINE_EXCEEDED' });
+});
 
 test('a call that is refused after its deadline is logged', async () => {
   await using server = await serveWeb();

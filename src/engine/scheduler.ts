@@ -32,6 +32,8 @@ export const cost = {
   frame: 1,
   /** Opening a stream, with the call that it carries. */
   stream: 50,
+  /** Handing a connection over to node:http, which creates a parser. */
+  http1Connection: 400,
   /** A call with more than one request or response: generators and promises resume for each message. */
   streaming: 50,
   /** Refusing a stream, or ending it with RST_STREAM. */

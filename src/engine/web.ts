@@ -18,6 +18,8 @@ export interface WebRequest {
   readonly body: AsyncIterable<Uint8Array>;
   /** Aborts when the peer no longer waits for the response. */
   readonly signal: AbortSignal;
+  /** Milliseconds since its headers arrived. */
+  readonly elapsed: number;
   /** The connection, for fair sharing of the threads that compress. */
   readonly owner: Owner;
   /** True if so many bytes of the request may be buffered. */

@@ -81,7 +81,9 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
       fault = faultOf(error);
     }
     const head = { path, protocol: 'connect', fields: metadataOf(fields) } as const;
-    const call = request.call({ ...head, timeout: timeoutMs, fault });
+    // The upload counts, too.
+    const timeout = timeoutMs && Math.max(0, timeoutMs - request.elapsed);
+    const call = request.call({ ...head, timeout, fault });
     if (fault) call.end();
     else void call.write(input, { isLast: true });
     // The call has a copy.

@@ -140,7 +140,10 @@ export class Call
       deps.deadlines.add(this);
     }
     deps.calls.add(this);
-    const refusal = deps.calls.closedFor ?? (head.fault && reasons.refused(head.fault));
+    const refusal =
+      deps.calls.closedFor ??
+      (head.fault && reasons.refused(head.fault)) ??
+      (head.timeout === undefined || head.timeout > 0 ? undefined : reasons.deadline());
     if (refusal) {
       // Counts the failure now, before later frames of this turn are processed.
       this.response.willFail();

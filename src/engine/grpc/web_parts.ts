@@ -23,10 +23,18 @@ interface WebPartsDeps {
   callCost: number;
   /** Called for requests that open no call. */
   report: Required<Http2ServerOptions>['report'];
+  /** Milliseconds on a monotonic clock. */
+  now?: () => number;
 }
 
 /** Creates the entry points; the code behind them is loaded with the first request. */
-export function createWebParts({ load, serve, callCost, report }: WebPartsDeps): WebParts {
+export function createWebParts({
+  load,
+  serve,
+  callCost,
+  report,
+  now = performance.now.bind(performance),
+}: WebPartsDeps): WebParts {
   let loading: Promise<Loaded> | undefined;
 
   return {
@@ -50,7 +58,7 @@ export function createWebParts({ load, serve, callCost, report }: WebPartsDeps):
       const about = { account, flow, authority, scheme, outer: stream };
       const place = { ...about, streamCost: callCost, serve: on(socket) };
       const reportOf = (incident: Incident) => report?.(incident, socket);
-      return serveWebStream({ stream, request, place, load: loadOnce, report: reportOf });
+      return serveWebStream({ stream, request, place, load: loadOnce, report: reportOf, now });
     },
   };
 

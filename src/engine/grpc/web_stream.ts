@@ -24,6 +24,8 @@ interface WebStreamDeps {
   place: InnerPlace;
   load: () => Promise<Loaded>;
   report: (incident: Incident) => void;
+  /** Milliseconds on a monotonic clock. */
+  now: () => number;
 }
 
 /** Serves an HTTP/2 request that is not a gRPC call, once the code for it is loaded. */
@@ -45,6 +47,8 @@ class WebStream implements StreamEvents {
   readonly #place: InnerPlace;
   readonly #load: () => Promise<Loaded>;
   readonly #report: (incident: Incident) => void;
+  readonly #now: () => number;
+  readonly #beganAt: number;
   readonly #budget: BodyBudget;
   readonly #controller = new AbortController();
   readonly #calls = new Set<InnerCall>();
@@ -57,8 +61,10 @@ class WebStream implements StreamEvents {
   #onData: (() => void) | undefined;
   #onDrain: (() => void) | undefined;
 
-  constructor({ stream, request, place, load, report }: WebStreamDeps) {
+  constructor({ stream, request, place, load, report, now }: WebStreamDeps) {
     this.#report = report;
+    this.#now = now;
+    this.#beganAt = now();
     this.#stream = stream;
     this.#request = request;
     this.#place = place;
@@ -96,6 +102,7 @@ class WebStream implements StreamEvents {
     const { method, path, scheme, authority, fields } = this.#request;
     const stream = this.#stream;
     const { signal } = this.#controller;
+    const elapsed = () => this.#now() - this.#beganAt;
     return {
       version: '2.0',
       method,
@@ -105,6 +112,9 @@ class WebStream implements StreamEvents {
       fields,
       body: this.#body(),
       signal,
+      get elapsed() {
+        return elapsed();
+      },
       owner: stream.account,
       admits: (bytes) => this.#budget.admits(bytes),
       keep: (bytes) => this.#budget.keep(bytes),

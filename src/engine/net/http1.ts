@@ -102,6 +102,7 @@ interface Exchange {
   readonly headerBytes: number;
   readonly body: BodyBudget;
   readonly answer: ResponseBudget;
+  readonly beganAt: number;
 }
 
 /** An HTTP/1.1 connection, which serves one request after the other. */
@@ -286,6 +287,7 @@ class Http1Connection implements OtherConnection {
       headerBytes,
       body: this.#budget(),
       answer: new ResponseBudget(account),
+      beganAt: this.#deps.now(),
     };
     this.#current = exchange;
     account.count('streams', 1);
@@ -360,12 +362,12 @@ class Http1Connection implements OtherConnection {
   }
 
   #requestOf(exchange: Exchange): WebRequest {
-    const { request, controller, calls, body, answer } = exchange;
+    const { request, controller, calls, body, answer, beganAt } = exchange;
     const parts = this.#parts;
     const socket = this.#socket;
     const authority = request.headers.host ?? '';
     const scheme = 'encrypted' in socket ? 'https' : 'http';
-    const { open } = this.#deps;
+    const { open, now } = this.#deps;
     const fields = request.rawHeaders.map((text, at) => (at % 2 === 0 ? text.toLowerCase() : text));
     return {
       version: '1.1',
@@ -376,6 +378,9 @@ class Http1Connection implements OtherConnection {
       fields,
       body: bodyOf(request, { flow: parts.flow, signal: controller.signal }),
       signal: controller.signal,
+      get elapsed() {
+        return now() - beganAt;
+      },
       owner: parts.account,
       admits: (bytes) => body.admits(bytes),
       keep: (bytes) => body.keep(bytes),
