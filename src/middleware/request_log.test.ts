@@ -212,7 +212,7 @@ test('requestLog() writes the reason of a call that was refused or cut, as sent 
 
   await assert.rejects(call(full.client, 'unary'), { code: Status.RESOURCE_EXHAUSTED });
   await assert.rejects(call(failingServer.client, 'unary'), { code: Status.NOT_FOUND });
-  full.openCalls.cut();
+  void full.openCalls.cut();
   await open;
   await assert.rejects(call(full.client, 'serverStream'), { code: Status.UNAVAILABLE });
 

@@ -40,7 +40,7 @@ test('streamCoreMetrics() ends with UNAVAILABLE at shutdown, and leaves nothing 
 
   cancel.abort();
   await assert.rejects(cancelled.next(), { name: 'AbortError' });
-  running.openCalls.drain();
+  void running.openCalls.drain();
 
   await assert.rejects(left.next(), { code: Status.UNAVAILABLE });
   await until(() => running.openCalls.inChain === 0);

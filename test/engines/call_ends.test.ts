@@ -86,14 +86,14 @@ const rows: Record<string, Row> = {
   'a drain, as it is endless': {
     end({ context, calls }) {
       context?.abortOnTerminate();
-      calls.drain();
+      void calls.drain();
     },
     in: ['in its handler'],
     seen: 'UNAVAILABLE',
     reason: 'Server is shutting down',
   },
   'the end of a drain': {
-    end: ({ calls }) => calls.cut(),
+    end: ({ calls }) => void calls.cut(),
     seen: 'UNAVAILABLE',
     reason: 'Server is shutting down',
     late: 'OK',

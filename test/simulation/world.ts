@@ -260,18 +260,24 @@ export function createWorld({ budget, tick }: WorldOptions): World {
       send(bytes, chunk = bytes.length) {
         view.says(bytes.subarray(greeting));
         greeting -= Math.min(greeting, bytes.length);
-        try {
-          share?.read(bytes);
-        } catch {
-          share = undefined;
-        }
         const length = Math.max(chunk, Math.ceil(bytes.length / maxChunks));
         for (let at = 0; at < bytes.length; at += length) {
-          wire.send(Buffer.from(bytes.subarray(at, at + length)));
+          const part = Buffer.from(bytes.subarray(at, at + length));
+          count(part);
+          wire.send(part);
         }
       },
     };
     return link;
+
+    /** The buffer of an incomplete frame grows with the chunks in which it arrives. */
+    function count(part: Buffer): void {
+      try {
+        share?.read(part);
+      } catch {
+        share = undefined;
+      }
+    }
   }
 }
 

@@ -123,7 +123,7 @@ export async function serve({
     shutdown: () => server.shutdown(),
     forceShutdown: () => server.forceShutdown(),
     async [Symbol.asyncDispose]() {
-      server.calls.cut();
+      await server.calls.cut();
       channel.close();
       await server.shutdown();
     },

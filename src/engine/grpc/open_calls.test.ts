@@ -17,7 +17,7 @@ test('OpenCalls.drain() ends an open Health.Watch, so that shutdown does not wai
   const open = [running.openCalls.size, running.openCalls.finite];
   const ended = assert.rejects(watch.next(), leaving);
 
-  running.openCalls.drain();
+  void running.openCalls.drain();
 
   assert.deepEqual(open, [1, 0]);
   await ended;
@@ -33,7 +33,7 @@ test('OpenCalls.drain() ends a later Health.Watch at once', async () => {
   await using running = await serve();
   const health = createClient(HealthDefinition, running.channel);
 
-  running.openCalls.drain();
+  void running.openCalls.drain();
   const watch = Array.fromAsync(health.watch({ service: '' }));
 
   await assert.rejects(watch, leaving);
@@ -58,7 +58,7 @@ test('OpenCalls.drain() lets calls of every kind complete', async () => {
   ];
   await until(() => running.openCalls.inChain === 3);
 
-  running.openCalls.drain();
+  void running.openCalls.drain();
   const shutdown = running.shutdown();
   isDraining.resolve();
   for (const chat of chats) {
@@ -79,7 +79,7 @@ for (const kind of kinds) {
     const cut = assert.rejects(call(running.client, kind, { requests: unending() }), leaving);
     await until(() => running.openCalls.inChain === 1);
 
-    running.openCalls.cut();
+    void running.openCalls.cut();
 
     await cut;
     await running.log.line({
@@ -93,7 +93,7 @@ for (const kind of kinds) {
   test(`OpenCalls.cut() ends a new ${kind} call with UNAVAILABLE`, async () => {
     await using running = await serve();
 
-    running.openCalls.cut();
+    void running.openCalls.cut();
 
     await assert.rejects(call(running.client, kind), leaving);
   });

@@ -334,6 +334,10 @@ export function bindSocket(
     scheduler.atEnd(() => scheduler.atEnd(destroy));
   }
 
+  function linger(): void {
+    setTimeout(destroy, lingerMs).unref();
+  }
+
   /** Without a reset, the kernel would keep megabytes of output for a peer that has not read them, for minutes. */
   function destroy(): void {
     if (full && isTcp) socket.resetAndDestroy();
@@ -345,7 +349,6 @@ export function bindSocket(
     socket.end();
     // Closing with unread input would send a TCP RST, which may overtake the last output.
     socket.resume();
-    const linger = () => void setTimeout(destroy, lingerMs).unref();
     // A slow reader may still have the end of a response to receive; see tick().
     if (connection.isClosed) dropSoon();
     else if (connection.hasFailed) linger();
