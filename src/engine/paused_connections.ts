@@ -1,11 +1,15 @@
-import type { Account } from './account.ts';
-
 /** The maximum number of connections that are resumed in one turn: each may receive a chunk in the next one. */
 const resumedAtOnce = 32;
 
+/** An account, which limits what a connection holds. */
+interface Growing {
+  /** True if the connection may hold more bytes. */
+  readonly mayGrow: boolean;
+}
+
 /** Connections that are not read from until their accounts may grow, longest paused first. */
 export class PausedConnections {
-  readonly #resumes = new Map<() => void, Pick<Account, 'mayGrow'>>();
+  readonly #resumes = new Map<() => void, Growing>();
   readonly #later: (task: () => void) => void;
   #isResuming = false;
 
@@ -19,7 +23,7 @@ export class PausedConnections {
   }
 
   /** Adds a connection; `resume` is called once. */
-  add(account: Pick<Account, 'mayGrow'>, resume: () => void): void {
+  add(account: Growing, resume: () => void): void {
     this.#resumes.set(resume, account);
   }
 
