@@ -31,7 +31,8 @@ async function connect(
   const socket = new MemorySocket('10.0.0.1');
   const account = new Accounts().open(undefined);
   const parts = { account, flow, onIdle() {}, report() {} };
-  const connection = server.attach(socket, Buffer.from(received), parts);
+  socket.unshift(Buffer.from(received));
+  const connection = server.attach(socket, parts);
   socket.on('error', () => {}).on('close', () => connection.close(() => {}));
   await setImmediate();
   return { clock, socket, connection };

@@ -39,8 +39,8 @@ interface Http1ServerDeps extends Http1Deps {
 
 /** The HTTP/1.1 connections of a server, which node:http parses. */
 export interface Http1Server {
-  /** Takes over a paused socket, with all bytes received so far. */
-  attach(socket: Socket, received: Buffer, parts: ConnectionParts): OtherConnection;
+  /** Takes over a paused socket, which has all bytes received so far. */
+  attach(socket: Socket, parts: ConnectionParts): OtherConnection;
 }
 
 const isOver = new AbortError();
@@ -76,17 +76,16 @@ export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
   });
 
   return {
-    attach(socket, received, parts) {
+    attach(socket, parts) {
       const connection = new Http1Connection(socket, parts, deps);
       connections.set(socket, connection);
-      begin(server, socket, received);
+      begin(server, socket);
       return connection;
     },
   };
 }
 
-function begin(server: Server, socket: Socket, received: Buffer): void {
-  socket.unshift(received);
+function begin(server: Server, socket: Socket): void {
   // The parser copies what it passes on. A listener that is added later would make it read by events only.
   socket.once('data', (chunk: Buffer) => process.nextTick(letGo, chunk));
   server.emit('connection', socket);

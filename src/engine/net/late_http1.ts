@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import type { Limited } from '../account.ts';
-import { letGo } from '../buffers.ts';
 import { Held } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
 import { cost } from '../scheduler.ts';
@@ -17,12 +16,14 @@ export function loadedByFirst(load: () => Promise<Http1Server>): ServeOther {
 
   return (socket, received, parts) => {
     const { flow } = parts;
+    // With a full buffer, Node stops reading at once.
+    socket.unshift(received);
     if (loaded && !flow.isSpent && !flow.isTurnFull) {
       flow.spend(cost.http1Connection);
-      return loaded.attach(socket, received, parts);
+      return loaded.attach(socket, parts);
     }
     loading ??= load().then((server) => (loaded = server));
-    return new LateConnection(socket, received, { parts, loading });
+    return new LateConnection(socket, parts, loading);
   };
 }
 
@@ -31,19 +32,15 @@ class LateConnection implements OtherConnection {
   readonly hasAnswered = true;
   readonly #socket: Socket;
   readonly #parts: ConnectionParts;
-  #received: Buffer | undefined;
+  #charged: number;
   #real: OtherConnection | undefined;
   #isLeaving = false;
 
-  constructor(
-    socket: Socket,
-    received: Buffer,
-    { parts, loading }: { parts: ConnectionParts; loading: Promise<Http1Server> },
-  ) {
+  constructor(socket: Socket, parts: ConnectionParts, loading: Promise<Http1Server>) {
     this.#socket = socket;
     this.#parts = parts;
-    this.#received = received;
-    parts.account.charge(Held.input, received.length);
+    this.#charged = socket.readableLength;
+    parts.account.charge(Held.input, this.#charged);
     const begin = (server: Http1Server) => parts.flow.wait(() => this.#begin(server));
     loading.then(begin, (error) => {
       process.emitWarning(error instanceof Error ? error : 'Cannot load the HTTP/1.1 server');
@@ -52,21 +49,21 @@ class LateConnection implements OtherConnection {
   }
 
   #begin(server: Http1Server): void {
-    const received = this.#release();
-    if (!received) return;
+    this.#release();
+    if (this.#socket.destroyed) return;
     const { flow, account } = this.#parts;
     flow.spend(cost.http1Connection);
-    this.#real = server.attach(this.#socket, received, this.#parts);
+    this.#real = server.attach(this.#socket, this.#parts);
     account.holder = this.#real;
     if (this.#isLeaving) this.#real.shutdown();
   }
 
-  /** Returns the bytes received so far, which are no longer charged; undefined if the socket is closed. */
-  #release(): Buffer | undefined {
-    const received = this.#received;
-    this.#received = undefined;
-    if (received) this.#parts.account.charge(Held.input, -received.length);
-    return received;
+  /** Returns the number of bytes that are no longer charged. */
+  #release(): number {
+    const charged = this.#charged;
+    this.#charged = 0;
+    this.#parts.account.charge(Held.input, -charged);
+    return charged;
   }
 
   get openStreams(): number {
@@ -101,19 +98,15 @@ class LateConnection implements OtherConnection {
 
   close(done: () => void): void {
     if (this.#real) return this.#real.close(done);
-    const received = this.#release();
-    if (received) letGo(received);
+    this.#release();
     done();
   }
 
   evict(limited: keyof Limited, since: number): number {
     if (this.#real) return this.#real.evict(limited, since);
-    const received = limited === 'bytes' && this.#release();
-    if (!received) return 0;
-    const { length } = received;
-    letGo(received);
+    if (limited !== 'bytes') return 0;
     this.#socket.destroy();
-    return length;
+    return this.#release();
   }
 
   evictStalled(since: number): number {
