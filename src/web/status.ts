@@ -1,4 +1,4 @@
-import { valueOf } from '../engine/index.ts';
+import { valueOf, type WebResponse } from '../engine/index.ts';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ServerError } from 'nice-grpc-common';
 import { ExpectedError } from '../engine/errors.ts';
@@ -28,6 +28,20 @@ export function metadataOf(fields: readonly string[]): string[] {
 /** Returns the fields of gRPC's status, and the metadata, of trailers. */
 export function statusOf(trailer: readonly string[]): string[] {
   return fieldsBut(trailer, (name) => ownNames.has(name) || name.startsWith('content-'));
+}
+
+/**
+ * The response to a call that has ended with an HTTP status instead of that of gRPC, which only an injected fault does;
+ * undefined for others.
+ */
+export function httpResponseOf(trailer: readonly string[]): WebResponse | undefined {
+  const status = valueOf(trailer, ':status') ?? '200';
+  return status === '200' ? undefined : { status: Number(status), fields: ['content-length', '0'] };
+}
+
+/** True for a response that ends without a status, which only an injected fault does. */
+export function hasNoStatus(trailer: readonly string[]): boolean {
+  return valueOf(trailer, 'grpc-status') === undefined;
 }
 
 /** Returns the error that a call has ended with, with its details; undefined for OK. */

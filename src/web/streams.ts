@@ -33,7 +33,7 @@ import { jsonWork } from './json_cost.ts';
 import { negotiate } from './negotiation.ts';
 import type { Plain } from './query.ts';
 import { compressedFlag, RequestBody } from './request_body.ts';
-import { errorOf, faultOf, metadataOf, statusOf } from './status.ts';
+import { errorOf, faultOf, hasNoStatus, httpResponseOf, metadataOf, statusOf } from './status.ts';
 
 interface StreamsDeps {
   registry: Registry;
@@ -116,6 +116,8 @@ export function createStreams(method: DescMethod, { registry, maxMessageSize }: 
     const { kind, isJson, compression } = exchange;
     const call = open(exchange);
     const header = metadataOf(await call.header());
+    const other = httpResponseOf(call.trailer);
+    if (other) return other;
     const encoding = compression.response ? [kind.encoding, compression.response.name] : [];
     const type = `${kind.type}+${isJson ? 'json' : 'proto'}`;
     const result: Result = { failure: undefined };
@@ -172,6 +174,7 @@ export function createStreams(method: DescMethod, { registry, maxMessageSize }: 
     } finally {
       call.cancel();
     }
+    if (hasNoStatus(call.trailer) && !result.failure) return;
     if (kind === connect) {
       const metadata = headersOf(metadataOf(call.trailer));
       const error = result.failure ?? errorOf(call.trailer);

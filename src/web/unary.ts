@@ -1,5 +1,6 @@
 import { type DescMethodUnary, fromBinary, type Registry } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { createMethodSerializationLookup } from '@connectrpc/connect/protocol';
 import {
   codeToHttpStatus,
@@ -14,7 +15,7 @@ import { jsonWork } from './json_cost.ts';
 import { negotiate, type Negotiated } from './negotiation.ts';
 import { fromQuery, type Plain } from './query.ts';
 import { RequestBody } from './request_body.ts';
-import { errorOf, faultOf, metadataOf } from './status.ts';
+import { errorOf, faultOf, hasNoStatus, httpResponseOf, metadataOf } from './status.ts';
 
 interface UnaryDeps {
   registry: Registry;
@@ -54,10 +55,11 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
 
   async function serve(exchange: Exchange): Promise<WebResponse> {
     const { request, isJson, compression } = exchange;
-    const { error, header, output, trailer } = await call(exchange);
-    const body = error
-      ? errorToJsonBytes(error, jsonOptions)
-      : await (isJson ? asJson(output, request) : output);
+    const { error: failure, header, output, trailer, other } = await call(exchange);
+    if (other) return other;
+    const encoded = failure ?? (await (isJson ? asJson(output, request) : output));
+    const error = encoded instanceof ConnectError ? encoded : undefined;
+    const body = encoded instanceof ConnectError ? errorToJsonBytes(encoded, jsonOptions) : encoded;
     const fields = ['content-type', error || isJson ? json : proto, ...header];
     for (let at = 0; at < trailer.length; at += 2) {
       fields.push(`trailer-${trailer[at]}`, trailer[at + 1] ?? '');
@@ -95,19 +97,31 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     request.response.keep(output.length);
     const header = metadataOf(await call.header());
     if (await call.next()) throw new Error('Cannot send two responses to a unary call');
-    return { error: errorOf(call.trailer), header, output, trailer: metadataOf(call.trailer) };
+    const { trailer } = call;
+    const other = httpResponseOf(trailer);
+    // Connect's unary protocol has no trailers that could be missing.
+    const error = hasNoStatus(trailer) && output.length > 0 ? undefined : errorOf(trailer);
+    return { error, header, output, trailer: metadataOf(trailer), other };
   }
 
-  async function asJson(output: Uint8Array, request: WebRequest): Promise<Uint8Array> {
+  /** Returns an error for a message that cannot be decoded, which only an injected fault sends. */
+  async function asJson(
+    output: Uint8Array,
+    request: WebRequest,
+  ): Promise<Uint8Array | ConnectError> {
     const { length } = output;
     request.response.keep(timesOfJson * length);
     const text = await request.inTurn(jsonWork(length), () => {
       // Fields of bytes refer to the encoded message.
-      const text = outputs.serialize(fromBinary(method.output, output));
-      freeLarge(output);
-      return text;
+      try {
+        const text = outputs.serialize(fromBinary(method.output, output));
+        freeLarge(output);
+        return text;
+      } catch {
+        return new ConnectError('internal error', Code.Internal);
+      }
     });
-    request.response.keep(text.length);
+    request.response.keep(text instanceof ConnectError ? 0 : text.length);
     return text;
   }
 }

@@ -1,10 +1,12 @@
 import { AbortError } from 'abort-controller-x';
 import type { ServerError } from 'nice-grpc-common';
 import { type ConnectionError, ErrorCode, type StreamError } from '../http2/errors.ts';
+import { encodeHeaders } from '../http2/hpack/encoder.ts';
 import { abortFor, isAbort, show } from '../errors.ts';
 import { cost } from '../scheduler.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { BytesInUse } from './messages.ts';
+import type { CallFaults, ResponseFault } from './call_faults.ts';
 import { type CallHead, oversized } from './call_head.ts';
 import {
   type AnyMiddleware,
@@ -25,7 +27,8 @@ import { type Cut, type EndReason, reasons, type Returned } from './end_reason.t
 import type { Handler, MethodCodec } from './methods.ts';
 import type { Protocol } from '../web.ts';
 import { createRequestReader, type RequestOwner, type RequestReader } from './request_reader.ts';
-import { ResponseWriter, type CallStatus, fine, statusOf } from './response_writer.ts';
+import type { CallStatus, OwnFields } from './response_headers.ts';
+import { ResponseWriter, fine, statusOf } from './response_writer.ts';
 
 /** A method with its handler and middleware. */
 export interface Method extends MethodCodec, DescribedMethod {
@@ -39,6 +42,8 @@ export interface CallDeps {
   deadlines: Deadlines;
   maxMessageSize: number;
   compressAbove: number | undefined;
+  /** The fields of every response. */
+  ownFields: OwnFields;
   /** Milliseconds on a monotonic clock, for deadlines. */
   now: () => number;
   /** Returns an error if the server is overloaded and refuses a call of this path. */
@@ -63,7 +68,7 @@ interface CallParts {
  * the handler's result, with the error that kept the handler from running, or with the reason it was cut.
  */
 export class Call
-  implements OpenCall, Deadline, Interruptible, Respondent, RequestOwner, Compression
+  implements OpenCall, Deadline, Interruptible, Respondent, RequestOwner, Compression, CallFaults
 {
   at = 0;
   place = -1;
@@ -117,6 +122,7 @@ export class Call
       method,
       compressAbove: deps.compressAbove,
       inUse: this.inUse,
+      own: deps.ownFields,
     });
     const deadline = head.timeout === undefined ? undefined : deps.now() + head.timeout;
     this.#context = createContext({
@@ -132,6 +138,7 @@ export class Call
       response: this.response,
       retain: method.requestStream ? (bytes) => this.inUse.retain(bytes) : undefined,
       compression: this,
+      faults: this,
     });
     this.request = createRequestReader(this);
     if (method.requestStream || method.responseStream) stream.flow.spend(cost.streaming);
@@ -166,6 +173,14 @@ export class Call
 
   set compressResponses(wanted: boolean | undefined) {
     this.response.compress = wanted;
+  }
+
+  get ofResponse(): ResponseFault | undefined {
+    return this.response.fault;
+  }
+
+  set ofResponse(fault: ResponseFault | undefined) {
+    this.response.fault = fault;
   }
 
   get refusal(): ServerError | undefined {
@@ -219,6 +234,32 @@ export class Call
       if (this.#state === 'sending' && reason.response === 'nothing') this.sent();
     } else if (this.#state === 'sending') this.#cutSending(reason);
     else this.#unwind(reason);
+  }
+
+  reset(code: number, error: ServerError): void {
+    this.stream.breakOff(code);
+    this.end(reasons.injected(error));
+  }
+
+  drop(error: ServerError): void {
+    this.stream.faults.drop();
+    this.end(reasons.injected(error));
+  }
+
+  retire(): void {
+    this.stream.faults.retire();
+  }
+
+  endResponse(error: ServerError): void {
+    this.response.sendHeader();
+    this.stream.end();
+    this.end(reasons.injected(error));
+  }
+
+  respond(httpStatus: number, error: ServerError): void {
+    const fields = [':status', String(httpStatus), 'content-type', 'text/plain'];
+    this.stream.respond(encodeHeaders(fields), { endStream: true });
+    this.end(reasons.injected(error));
   }
 
   /** The last frame of the response has been sent. */

@@ -1,4 +1,5 @@
 import type { CallContext, ServerError } from 'nice-grpc-common';
+import type { CallFaults } from './call_faults.ts';
 import type { CallHead } from './call_head.ts';
 import type { ConnectionInfo } from '../net/connection_info.ts';
 import { LazyMetadata } from './metadata.ts';
@@ -84,6 +85,11 @@ export interface Compressible {
   compression?: Compression;
 }
 
+/** Context of every call of the direct engine: faults, for tests of clients. */
+export interface Faulty {
+  faults?: CallFaults;
+}
+
 /** Context of every call, if the engine knows the authority. */
 export interface WithAuthority {
   /** The authority that the caller used, usually `HOST:PORT`. */
@@ -98,7 +104,16 @@ export interface WithProtocol {
 
 /** nice-grpc's context, with the additions of this engine. */
 export interface EngineContext
-  extends CallContext, Timed, Abortable, Drainable, Counted, Sending, WithAuthority, Retaining {
+  extends
+    CallContext,
+    Timed,
+    Abortable,
+    Drainable,
+    Counted,
+    Sending,
+    WithAuthority,
+    Retaining,
+    Faulty {
   protocol: Protocol;
   /** The `:authority`, or else the `host` field. */
   authority: string;
@@ -123,6 +138,7 @@ interface ContextParts {
   /** Charges what the service retains; only for request streams. */
   retain: ((bytes: number) => void) | undefined;
   compression: Compression;
+  faults: CallFaults;
 }
 
 /**
@@ -143,6 +159,7 @@ export function createContext(parts: ContextParts): EngineContext {
     protocol: head.protocol,
     connection,
     compression: parts.compression,
+    faults: parts.faults,
     calls: parts.calls,
     isUnlimited: parts.isUnlimited,
     abort: parts.abort,

@@ -27,7 +27,8 @@ export interface Cut {
     | 'server stops'
     | 'reset'
     | 'stream failed'
-    | 'connection failed';
+    | 'connection failed'
+    | 'injected';
   /** The error that middleware see; it decides the status and the log line. */
   readonly error: Error;
   /** `what fits` sends the messages that fit into the peer's windows, then the status. `nothing` sends nothing. */
@@ -115,6 +116,11 @@ export const reasons = {
   connectionFailed({ message: reason }: ConnectionError): Cut {
     const error = new ExpectedError('Connection is closed', { code: Status.UNAVAILABLE, reason });
     return { kind: 'connection failed', error, response: 'nothing', isLate: true };
+  },
+
+  /** A fault that was asked for has ended the stream. */
+  injected(error: ServerError): Cut {
+    return { kind: 'injected', error, response: 'nothing', isLate: true };
   },
 
   /** Either a stream error or a connection error. */

@@ -1,6 +1,7 @@
 import type { ServerError } from 'nice-grpc-common';
 import type { Account } from '../account.ts';
 import { Held } from '../held.ts';
+import type { ConnectionFaults } from '../http2/connection_faults.ts';
 import { ErrorCode, StreamError } from '../http2/errors.ts';
 import { maxInt31 } from '../http2/frames.ts';
 import { createHpackDecoder } from '../http2/hpack/decoder.ts';
@@ -24,6 +25,8 @@ export interface InnerPlace {
   streamCost: number;
   /** The HTTP/2 stream of the request, which is counted as the call; undefined over HTTP/1.1. */
   outer?: Stream | undefined;
+  /** Closes the connection of a request without such a stream. */
+  faults?: ConnectionFaults | undefined;
 }
 
 /** A call that its connection can end like a stream. */
@@ -48,6 +51,11 @@ class InnerStream extends Stream {
   override get isInner(): boolean {
     return true;
   }
+
+  /** HTTP/1.1 can only close the connection. */
+  override breakOff(_code: number): void {
+    this.faults.retire();
+  }
 }
 
 /** The stream of a call that another stream carries; the other one is counted as the call. */
@@ -63,6 +71,12 @@ class CarriedStream extends InnerStream {
   override countCall(isCall: boolean): void {
     this.#outer.countCall(isCall);
   }
+
+  override breakOff(code: number): void {
+    const { events } = this.#outer;
+    this.#outer.reset(code);
+    events?.reset(code);
+  }
 }
 
 /** Both the owner and the peer of a stream. */
@@ -70,6 +84,8 @@ class Inner implements StreamOwner, InnerCall {
   readonly flow: Flow;
   readonly account: Account;
   readonly stream: Stream;
+  readonly drop: () => void;
+  readonly retire: () => void;
   trailer: readonly string[] = [];
   /** Request bytes that have not been consumed. */
   #unconsumed = 0;
@@ -83,11 +99,13 @@ class Inner implements StreamOwner, InnerCall {
   #failure: Error | undefined;
 
   constructor(
-    { account, flow, authority, scheme, serve, streamCost, outer }: InnerPlace,
+    { account, flow, authority, scheme, serve, streamCost, outer, faults }: InnerPlace,
     { path, protocol, fields, timeout, fault }: WebCallHead,
   ) {
     this.account = account;
     this.flow = flow;
+    this.drop = () => (outer ? outer.faults.drop() : faults?.drop());
+    this.retire = () => (outer ? outer.faults.retire() : faults?.retire());
     const peer = defaultPeerSettings();
     const parts = { send: maxInt31, receive: maxInt31, peer };
     this.stream = outer ? new CarriedStream(this, parts, outer) : new InnerStream(1, this, parts);

@@ -112,6 +112,13 @@ export class LazyMetadata implements Metadata {
     return decode(fields, (other) => other === name).get(key);
   }
 
+  /** True if an entry that was received has one of these names. */
+  mentionsAny(names: ReadonlySet<string>): boolean {
+    const fields = this.#fields;
+    for (let at = 0; at < fields.length; at += 2) if (names.has(fields[at] ?? '')) return true;
+    return false;
+  }
+
   getAll<Key extends string>(key: Key): MetadataValue<Key>[] {
     return this.#all().getAll(key);
   }
@@ -157,6 +164,13 @@ function isSimpleName(key: string): boolean {
 export function setOptional(header: Metadata, key: string, value: string): void {
   if (header instanceof LazyMetadata) header.setOptional(key, value);
   else header.set(key, value);
+}
+
+/** True if the metadata of a request has one of these names, in lower case. */
+export function mentionsAny(metadata: Metadata, names: ReadonlySet<string>): boolean {
+  if (metadata instanceof LazyMetadata) return metadata.mentionsAny(names);
+  for (const name of names) if (metadata.has(name)) return true;
+  return false;
 }
 
 /** PROTOCOL-HTTP2.md, Custom-Metadata; invalid entries are skipped. */

@@ -1,16 +1,22 @@
 import { ServerError, Status } from 'nice-grpc-common';
 import { copyWork, cost, inLaterTurn } from '../scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
-import { show, ExpectedError, isAbort, serverErrorStatus } from '../errors.ts';
+import { show, isAbort, serverErrorStatus } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
-import { letGo, withOwnMemory } from '../buffers.ts';
+import { letGo } from '../buffers.ts';
 import { compress, type Encoding, withCompressionSlot } from './compression.ts';
-import { LazyMetadata, maxListSize } from './metadata.ts';
+import type { ResponseFault } from './call_faults.ts';
+import { LazyMetadata } from './metadata.ts';
 import { type BytesInUse, uncounted } from './messages.ts';
 import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
-import { fieldOverhead, listSize } from '../http2/hpack/header_list.ts';
-import { encodeHeaders } from '../http2/hpack/encoder.ts';
-import { percentEncode } from './percent_encoding.ts';
+import {
+  type CallStatus,
+  checkHeader,
+  type OwnFields,
+  responseHeaders,
+  trailers,
+  trailersOnly,
+} from './response_headers.ts';
 
 interface ResponseParts {
   stream: Stream;
@@ -20,6 +26,7 @@ interface ResponseParts {
   compressAbove: number | undefined;
   /** The memory of the decoded request. */
   inUse: Pick<BytesInUse, 'release'>;
+  own: OwnFields;
 }
 
 const noFields: readonly string[] = [];
@@ -43,11 +50,14 @@ export class ResponseWriter {
   readonly trailer = new LazyMetadata(noFields);
   /** The setting of the service; see Compression. */
   compress: boolean | undefined;
+  /** See CallFaults. */
+  fault: ResponseFault | undefined;
   readonly #stream: Stream;
   readonly #head: CallHead;
   readonly #method: MethodCodec;
   readonly #compressAbove: number | undefined;
   readonly #inUse: ResponseParts['inUse'];
+  readonly #own: OwnFields;
   /** The encoding announced by the response headers. */
   #encoding: Encoding | undefined;
   #sentHeader = false;
@@ -58,12 +68,13 @@ export class ResponseWriter {
   /** Pending while the output is full; resolved when it is writable again. */
   #writable: PromiseWithResolvers<void> | undefined;
 
-  constructor({ stream, head, method, compressAbove, inUse }: ResponseParts) {
+  constructor({ stream, head, method, compressAbove, inUse, own }: ResponseParts) {
     this.#stream = stream;
     this.#head = head;
     this.#method = method;
     this.#compressAbove = compressAbove;
     this.#inUse = inUse;
+    this.#own = own;
   }
 
   /** Sends the response headers, once. Throws a ServerError for metadata that cannot be sent. */
@@ -79,7 +90,7 @@ export class ResponseWriter {
   checkMetadata(): void {
     if ((this.#sentHeader || this.header.isEmpty) && this.trailer.isEmpty) return;
     try {
-      if (!this.#sentHeader) checkHeader(this.header, this.#stream);
+      if (!this.#sentHeader) checkHeader(this.header, { peer: this.#stream, own: this.#own });
       this.trailer.encode();
     } catch (error) {
       throw this.#unsendable(error);
@@ -105,12 +116,33 @@ export class ResponseWriter {
     // The handler has returned.
     if (!this.#method.responseStream) this.#inUse.release();
     this.sendHeader();
+    if (this.fault?.message) return this.#sendParts(this.fault.message, framed);
     const length = framed.length - prefixLength;
     if (this.#encoding !== undefined && (this.compress ?? length > this.#ownRule())) {
       return this.#sendCompressed(framed, this.#encoding);
     }
     writePrefix(framed, 0);
     return this.#write(framed);
+  }
+
+  async #sendParts(
+    partsOf: NonNullable<ResponseFault['message']>,
+    framed: Uint8Array,
+  ): Promise<boolean> {
+    writePrefix(framed, 0);
+    const stream = this.#stream;
+    // The reader of a call in this process takes each part for a message.
+    const parts = stream.isInner
+      ? [Buffer.concat(await Array.fromAsync(partsOf(framed)))]
+      : undefined;
+    for await (const part of parts ?? partsOf(framed)) {
+      if (stream.isEnding) return true;
+      if (!stream.write(part)) {
+        this.#wait();
+        await this.writable();
+      }
+    }
+    return true;
   }
 
   /** Resolves when the output accepts the next message, or when the call has ended. */
@@ -158,19 +190,24 @@ export class ResponseWriter {
         ended = this.#instead(ended, error);
       }
     }
-    if (this.#sentHeader) {
+    if (this.fault?.hasNoTrailers && !isCut) {
+      this.sendHeader();
+      this.#stream.end(undefined, this.#last);
+    } else if (this.#sentHeader) {
       const block = trailers(ended, trailer, this.#stream);
       if (isCut) this.#stream.abandon(block);
       else this.#stream.end(block, ended === status ? this.#last : undefined);
     } else {
-      const fields = { trailer, more: this.#head.faultFields, peer: this.#stream };
+      const more = this.#head.faultFields;
+      const fields = { trailer, more, peer: this.#stream, own: this.#own };
       this.#stream.respond(trailersOnly(ended, fields), { endStream: true });
     }
   }
 
   #headerBlock(): Buffer {
     try {
-      return responseHeaders(this.header, this.#stream, this.#encoding);
+      const encoding = this.fault?.encoding ?? this.#encoding;
+      return responseHeaders(this.header, { peer: this.#stream, own: this.#own, encoding });
     } catch (error) {
       throw this.#unsendable(error);
     }
@@ -292,12 +329,6 @@ function writePrefix(framed: Uint8Array, compressed: 0 | 1): void {
   framed[4] = length;
 }
 
-/** The status of a call. */
-export interface CallStatus {
-  code: Status;
-  details: string;
-}
-
 /** The status of a successful call. */
 export const fine: CallStatus = { code: Status.OK, details: '' };
 
@@ -313,111 +344,4 @@ export function statusOf(thrown: unknown, path: string): CallStatus {
   }
   process.emitWarning(`${path}: a thrown value that is not a ServerError: ${show(thrown)}`);
   return { code: Status.UNKNOWN, details: 'Unknown server error occurred' };
-}
-
-const contentType = ['content-type', 'application/grpc'];
-const ok = [':status', '200', ...contentType];
-/** The header block of nearly every response. */
-const plainHeaders = encodeHeaders(ok);
-const plainTrailers = withOwnMemory(encodeHeaders(['grpc-status', '0']));
-
-/** The size of the largest headers beside metadata: those with the longest `grpc-encoding`. */
-const ownHeaders = listSize([...ok, 'grpc-encoding', 'identity']);
-
-/** The receiver of the response. */
-interface Peer {
-  /** Bytes, counted as in RFC 9113 section 6.5.2. */
-  readonly maxHeaderListSize: number;
-}
-
-/** Encodes response headers as a header block. Throws what checkHeader() throws. */
-export function responseHeaders(header: LazyMetadata, peer: Peer, encoding?: string): Buffer {
-  if (header.isEmpty && encoding === undefined) return plainHeaders;
-  checkHeader(header, peer);
-  const { fields } = header.encode();
-  if (encoding === undefined) return encodeHeaders(fields, plainHeaders);
-  return encodeHeaders(['grpc-encoding', encoding, ...fields], plainHeaders);
-}
-
-/**
- * Throws a RangeError for metadata that is too large for response headers, an ExpectedError if only the peer's limit
- * is exceeded, and a TypeError for what HTTP/2 cannot carry. grpc-go's servers end such a call with INTERNAL, too:
- * dropping entries would change the meaning. Without metadata, headers are sent whatever the peer's limit, which is
- * advisory.
- */
-function checkHeader(header: LazyMetadata, peer: Peer): void {
-  const { size, isWhole } = header.encode();
-  if (size === 0 && isWhole) return;
-  const isTooLarge = !isWhole || ownHeaders + size > Math.min(maxListSize, peer.maxHeaderListSize);
-  if (isTooLarge && header.dropOptional()) return checkHeader(header, peer);
-  if (!isWhole || ownHeaders + size > maxListSize) {
-    throw new RangeError(`Cannot send response headers: at most ${maxListSize} bytes`);
-  }
-  const { maxHeaderListSize: most } = peer;
-  if (ownHeaders + size > most) {
-    throw new ExpectedError(`Cannot send response headers: the client takes at most ${most} bytes`);
-  }
-}
-
-/** Encodes trailers as a header block. Throws a TypeError for what HTTP/2 cannot carry. */
-export function trailers(status: CallStatus, trailer: LazyMetadata, peer: Peer): Buffer {
-  if (status.code === Status.OK && trailer.isEmpty) return plainTrailers;
-  return encodeHeaders(withStatus([], status, { trailer, peer }));
-}
-
-interface Ending {
-  trailer: LazyMetadata;
-  peer: Peer;
-}
-
-/** Encodes a response without messages (PROTOCOL-HTTP2.md, Trailers-Only). Throws as trailers() does. */
-export function trailersOnly(
-  status: CallStatus,
-  { trailer, peer, more = [] }: Ending & { more?: readonly string[] },
-): Buffer {
-  return encodeHeaders(withStatus([...ok, ...more], status, { trailer, peer }));
-}
-
-/** The maximum of `grpc-message` in bytes, encoded. */
-const longestMessage = 4096;
-const messageName = 'grpc-message';
-
-/**
- * Adds a status to the fields. If the list is too large, the message is truncated, and metadata with too large values
- * are dropped. The code is always sent.
- */
-function withStatus(
-  fields: string[],
-  { code, details }: CallStatus,
-  { trailer, peer }: Ending,
-): string[] {
-  fields.push('grpc-status', String(code));
-  let left = Math.min(peer.maxHeaderListSize, maxListSize) - listSize(fields);
-  if (details !== '') {
-    const overhead = messageName.length + fieldOverhead;
-    const message = percentEncode(details, Math.min(longestMessage, left - overhead));
-    if (message !== '') {
-      fields.push(messageName, message);
-      left -= overhead + message.length;
-    }
-  }
-  const metadata = trailer.encode();
-  if (metadata.size <= left) fields.push(...metadata.fields);
-  else fields.push(...fitting(metadata.fields, left));
-  return fields;
-}
-
-/** The first entries that fit, with either all values of a name or none. */
-function fitting(fields: readonly string[], maxSize: number): string[] {
-  const taken: string[] = [];
-  let left = maxSize;
-  for (let at = 0, end = 0; at < fields.length; at = end) {
-    while (end < fields.length && fields[end] === fields[at]) end += 2;
-    const values = fields.slice(at, end);
-    const size = listSize(values);
-    if (size > left) continue;
-    taken.push(...values);
-    left -= size;
-  }
-  return taken;
 }

@@ -11,6 +11,7 @@ import type { AnyMiddleware } from './chain.ts';
 import { type ConnectionInfo, connectionInfo } from '../net/connection_info.ts';
 import { Deadlines, OpenCalls } from './open_calls.ts';
 import { isForWeb, refuse, RefusedRequest } from './refusal.ts';
+import { createOwnFields } from './response_headers.ts';
 
 /** Options of a router. */
 export interface RouterOptions {
@@ -20,6 +21,8 @@ export interface RouterOptions {
   maxMessageSize: number;
   /** Responses of more bytes are compressed if the caller accepts it; undefined follows the request. */
   compressAbove?: number | undefined;
+  /** Names and values, alternating, that every response has in its headers. */
+  responseFields?: readonly string[] | undefined;
   /** Paths that are served even if the byte limit is exceeded. */
   essential?: ReadonlySet<string> | undefined;
   /** Paths that are exempt from call limits. An open call of one is charged for all that it may use. */
@@ -63,6 +66,7 @@ export function createRouter({
   calls = new OpenCalls(),
   maxMessageSize,
   compressAbove,
+  responseFields,
   essential,
   unlimited,
   createBusy = busyWithoutDetails,
@@ -77,6 +81,7 @@ export function createRouter({
     deadlines: new Deadlines(now),
     maxMessageSize,
     compressAbove,
+    ownFields: createOwnFields(responseFields),
     now,
     refusal,
     busy: createBusy('Cannot accept this message: too much is buffered'),

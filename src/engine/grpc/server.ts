@@ -39,6 +39,7 @@ export interface GrpcServerOptions
       | 'unlimited'
       | 'createBusy'
       | 'describeUnknown'
+      | 'responseFields'
     > {
   /** The maximum number of concurrent TLS handshakes on all addresses. */
   maxHandshakes: number;
@@ -92,6 +93,7 @@ export function createServer(options: GrpcServerOptions): GrpcServer<EngineConte
   const {
     maxMessageSize,
     compressAbove,
+    responseFields,
     essential,
     unlimited,
     createBusy,
@@ -116,6 +118,7 @@ export function createServer(options: GrpcServerOptions): GrpcServer<EngineConte
       calls,
       maxMessageSize,
       compressAbove,
+      responseFields,
       essential,
       unlimited,
       createBusy,

@@ -1,7 +1,10 @@
+import type { Socket } from 'node:net';
 import { Held } from '../held.ts';
 import type { Incident } from '../http2/incident.ts';
 import type { Http2ServerOptions } from '../net/connections.ts';
 import { loadedByFirst } from '../net/late_http1.ts';
+import { resetSocket } from '../net/socket.ts';
+import type { ConnectionFaults } from '../http2/connection_faults.ts';
 import type { ServeWeb } from '../web.ts';
 import type { InnerPlace } from './inner_call.ts';
 import { type Loaded, serveWebStream } from './web_stream.ts';
@@ -48,7 +51,10 @@ export function createWebParts({
           ...deps,
           serve: serveWeb,
           open: (head, { socket, ...place }) =>
-            open({ ...place, streamCost: callCost, serve: on(socket) }, head),
+            open(
+              { ...place, streamCost: callCost, serve: on(socket), faults: faultsOf(socket) },
+              head,
+            ),
         });
       }),
     serveStream(stream, request, socket) {
@@ -72,4 +78,9 @@ export function createWebParts({
   function on(socket: Parameters<Http2ServerOptions['serve']>[2]): InnerPlace['serve'] {
     return (stream, request) => serve(stream, request, socket);
   }
+}
+
+/** HTTP/1.1 has no GOAWAY. */
+function faultsOf(socket: Socket): ConnectionFaults {
+  return { drop: () => resetSocket(socket), retire: () => void socket.destroy() };
 }

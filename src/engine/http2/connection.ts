@@ -1,15 +1,16 @@
 import { type Account, Accounts, type Limited } from '../account.ts';
 import { Held } from '../held.ts';
+import type { ConnectionFaults } from './connection_faults.ts';
 import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
 import { type Frame, FrameType, maxInt31, FrameReader } from './frames.ts';
 import { Inbound } from './inbound.ts';
 import type { Incident } from './incident.ts';
-import type { Http2Limits } from './limits.ts';
+import { fewStreams, type Http2Limits } from './limits.ts';
 import { OpenStreams } from './open_streams.ts';
 import { Sender } from './sender.ts';
 import { copyWork, type Flow, unbounded } from '../scheduler.ts';
 import { defaultPeerSettings, ownSettings } from './settings.ts';
-import { fewStreams, type Serve, type Stream } from './stream.ts';
+import type { Serve, Stream } from './stream.ts';
 
 /** Dependencies of a connection. */
 export interface ConnectionDeps {
@@ -34,6 +35,8 @@ export interface ConnectionDeps {
   report?: ((incident: Incident) => void) | undefined;
   /** The complete response to a peer that speaks HTTP/1.1, or sends other text. */
   http1Response?: (() => Buffer) | undefined;
+  /** Without it, calls cannot close their connection on purpose. */
+  faults?: ConnectionFaults | undefined;
   /** Takes over an HTTP/1.1 peer, with all bytes received so far. This one is closed then, and has sent nothing. */
   onHttp1?: ((received: Buffer) => void) | undefined;
 }
@@ -78,6 +81,7 @@ export class Connection {
     report = () => {},
     http1Response,
     onHttp1,
+    faults = { drop: none, retire: none },
   }: ConnectionDeps) {
     const peer = defaultPeerSettings();
     this.#wake = wake;
@@ -97,6 +101,7 @@ export class Connection {
       wake: () => this.#changed(),
       report,
       sender: this.#sender,
+      faults,
     });
     this.#inbound = new Inbound({
       limits,

@@ -16,7 +16,7 @@ import {
 import { createHpackDecoder, type HpackDecoder } from './hpack/decoder.ts';
 import type { HeaderList } from './hpack/header_list.ts';
 import { HpackError } from './hpack/primitives.ts';
-import type { Http2Limits } from './limits.ts';
+import { fewStreams, type Http2Limits } from './limits.ts';
 import type { OpenStreams, StreamTable } from './open_streams.ts';
 import {
   readOversized,
@@ -26,7 +26,7 @@ import {
 } from './request_headers.ts';
 import type { Sender } from './sender.ts';
 import { applySettings, type PeerSettings } from './settings.ts';
-import { fewStreams, type Serve, Stream } from './stream.ts';
+import { type Serve, Stream } from './stream.ts';
 import { TokenBucket } from './token_bucket.ts';
 
 /** The parts of a connection that received frames change. */

@@ -68,3 +68,6 @@ export const fixedLimits: Omit<Http2Limits, keyof LimitSettings> = {
   connectionBufferSize: 4 * 1024 * 1024,
   maxUnreadBytes: 1024 * 1024,
 };
+
+/** A connection with no more open streams is served even far above the byte limit, as it may be a probe's. */
+export const fewStreams = 2;

@@ -1,6 +1,7 @@
 import type { Account, Limited } from '../account.ts';
 import { Held } from '../held.ts';
 import { cost, type Flow } from '../scheduler.ts';
+import type { ConnectionFaults } from './connection_faults.ts';
 import { ConnectionError, ErrorCode, lowerCase, StreamError } from './errors.ts';
 import { ReceiveWindow } from './flow_control.ts';
 import type { Incident } from './incident.ts';
@@ -15,6 +16,7 @@ interface OpenStreamsDeps {
   sender: Sender;
   wake: () => void;
   report: (incident: Incident) => void;
+  faults: ConnectionFaults;
 }
 
 /** A call that holds fewer bytes of messages is not evicted for memory. */
@@ -32,6 +34,8 @@ export class OpenStreams implements StreamOwner {
   readonly flow: Flow;
   readonly account: Account;
   readonly wake: () => void;
+  readonly drop: () => void;
+  readonly retire: () => void;
   readonly #receiveWindow: ReceiveWindow;
   readonly #streamWindowSize: number;
   readonly #sender: Sender;
@@ -42,13 +46,15 @@ export class OpenStreams implements StreamOwner {
   #ending: Ending | undefined;
   #onEnded: (() => void) | undefined;
 
-  constructor({ limits, account, flow, sender, wake, report }: OpenStreamsDeps) {
+  constructor({ limits, account, flow, sender, wake, report, faults }: OpenStreamsDeps) {
     this.#receiveWindow = new ReceiveWindow(limits.connectionWindowSize);
     this.#streamWindowSize = limits.streamWindowSize;
     this.account = account;
     this.flow = flow;
     this.#sender = sender;
     this.wake = wake;
+    this.drop = faults.drop;
+    this.retire = faults.retire;
     this.#report = report;
   }
 

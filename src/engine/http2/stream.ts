@@ -2,6 +2,7 @@ import { withOwnMemory } from '../buffers.ts';
 import type { Account } from '../account.ts';
 import { type Category, Held, ofJobs, ofStreams } from '../held.ts';
 import type { Flow } from '../scheduler.ts';
+import type { ConnectionFaults } from './connection_faults.ts';
 import { type Code, type ConnectionError, StreamError } from './errors.ts';
 import { ReceiveWindow, SendWindow, type Payload, SendQueue } from './flow_control.ts';
 import type { RequestHeaders } from './request_headers.ts';
@@ -36,7 +37,7 @@ export interface StreamEvents {
 export type Serve = (stream: Stream, request: RequestHeaders) => StreamEvents;
 
 /** The connection, as its streams see it. */
-export interface StreamOwner {
+export interface StreamOwner extends ConnectionFaults {
   /** The connection's share of the event loop. */
   readonly flow: Flow;
   /** The connection's account. */
@@ -63,9 +64,6 @@ interface StreamParts {
   receive: number;
   peer: PeerSettings;
 }
-
-/** A connection with no more open streams is served even far above the byte limit, as it may be a probe's. */
-export const fewStreams = 2;
 
 /** The fraction of what a stream holds that must move for it to count as progress. */
 const progressPart = 16;
@@ -392,6 +390,16 @@ export class Stream {
   /** Resets the stream with an error code of RFC 9113 section 7. */
   reset(code: number): void {
     if (!this.closed) this.#owner.reset(this, code);
+  }
+
+  /** Resets the stream that the client sees, on purpose. */
+  breakOff(code: number): void {
+    this.reset(code);
+  }
+
+  /** What a call can do to the connection on purpose. */
+  get faults(): ConnectionFaults {
+    return this.#owner;
   }
 
   // The send queue, used by the connection's sender.

@@ -58,7 +58,7 @@ export type ServeOther = (
 
 interface SocketDeps extends Omit<
   ConnectionDeps,
-  'wake' | 'serve' | 'unsent' | 'unread' | 'flow' | 'account' | 'onHttp1'
+  'wake' | 'serve' | 'unsent' | 'unread' | 'flow' | 'account' | 'onHttp1' | 'faults'
 > {
   serve: (...about: [...Parameters<Serve>, socket: Socket]) => ReturnType<Serve>;
   /** Serves HTTP/1.1 peers; without it, they are refused. */
@@ -102,12 +102,11 @@ export function bindSocket(
   const unread = () => socket.readableLength;
   const flow = scheduler.createFlow();
   const account = accounts.open(owner);
-  const isTls = 'encrypted' in socket;
-  const isTcp = !isTls && socket.remoteFamily !== undefined;
-  const ownCost = isTls ? connectionCost.tls : connectionCost.plaintext;
+  const ownCost = 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
   account.charge(Held.connections, ownCost);
   const onHttp1 = deps.serveHttp1 && ((received: Buffer) => handOver(received, deps.serveHttp1));
-  const parts = { unsent, unread, flow, account, onHttp1 };
+  const faults = { drop: () => resetSocket(socket), retire: () => keeper.shutdown() };
+  const parts = { unsent, unread, flow, account, onHttp1, faults };
   const connection = new Connection({ ...deps, serve, wake, ...parts });
   /** The connection that has taken over the socket. */
   let other: OtherConnection | undefined;
@@ -340,7 +339,7 @@ export function bindSocket(
 
   /** Without a reset, the kernel would keep megabytes of output for a peer that has not read them, for minutes. */
   function destroy(): void {
-    if (full && isTcp) socket.resetAndDestroy();
+    if (full) resetSocket(socket);
     else socket.destroy();
   }
 
@@ -354,4 +353,11 @@ export function bindSocket(
     else if (connection.hasFailed) linger();
     else socket.once('finish', linger);
   }
+}
+
+/** Closes a socket, with a TCP RST if its kind can send one. */
+export function resetSocket(socket: Socket): void {
+  const isTcp = !('encrypted' in socket) && socket.remoteFamily !== undefined;
+  if (isTcp) socket.resetAndDestroy();
+  else socket.destroy();
 }
