@@ -5,6 +5,8 @@ import type { ProcessInfo } from './app/process_info.ts';
 import { openTls } from './app/tls.ts';
 import { openTracing } from './app/tracing.ts';
 import type { Config } from './config.ts';
+import { createFaultCounts } from './faults/counts.ts';
+import { createFaults } from './faults/middleware.ts';
 import type { Stoppable } from './lifecycle.ts';
 import { type CallCounts, createCallCounts, endedCalls } from './observability/call_counts.ts';
 import { createConnectionErrors } from './observability/connection_errors.ts';
@@ -62,6 +64,8 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   const counts = createCallCounts(methods);
   const connectionErrors = createConnectionErrors({ log });
   const load = config.loadReports ? await openLoadReports(processInfo, counts) : undefined;
+  const faultCounts = createFaultCounts();
+  const faultDeps = { counts: faultCounts, max: config.maxFaults, hostname };
   const served = {
     services,
     deps: {
@@ -80,12 +84,19 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
     maxInFlight: config.maxInFlight,
     deadlines: { max: config.maxDeadline, fallback: config.defaultDeadline },
     loadReport: load?.middleware,
+    faults: config.faults && createFaults({ ...faultDeps, rules: config.faults }),
   };
   const onIncident = connectionErrors.record;
   const exempt = exemptIn(services);
   const isReady = () => state.isServing('readiness');
   const web = { descriptors: loadDescriptors, isReady, corsOrigins: config.corsOrigins };
-  const engine = await createEngine(config.engine, config, { onIncident, exempt, web });
+  const responseFields = config.identity ? identityOf(config, processInfo) : undefined;
+  const engine = await createEngine(config.engine, config, {
+    onIncident,
+    exempt,
+    responseFields,
+    web,
+  });
   const server = buildServer(engine, served);
   const healthServer =
     config.healthListen.length > 0
@@ -95,7 +106,7 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
   const tls = await openTls(config, log);
   const open = () => sumOf(servers);
   const parts = { log, counts, connectionErrors, state, open, processInfo };
-  const sources = { ...parts, droppedLogLines: dropped, certificates: tls };
+  const sources = { ...parts, faults: faultCounts, droppedLogLines: dropped, certificates: tls };
   const admin = await openAdmin(config.adminListen, sources);
   const bound = await listenOnAll().catch((error) => {
     for (const each of [admin, ...servers]) each?.forceShutdown();
@@ -155,6 +166,11 @@ export async function startApp(config: Config, processInfo: ProcessInfo): Promis
     for (const where of bound.health) log.info(where, 'listening for health');
     for (const where of bound.admin) log.info(where, 'admin listening');
   }
+}
+
+/** The response headers that name this server: names and values, alternating. */
+function identityOf({ place }: Config, { hostname, version }: ProcessInfo): readonly string[] {
+  return ['x-greeter-host', hostname, 'x-greeter-version', version, ...place];
 }
 
 /** Loads the descriptors with the first request that needs them. */

@@ -283,3 +283,22 @@ test('loadConfig() returns a key that prints as its path only', async (t) => {
   assert.equal(JSON.parse(JSON.stringify(config)).tlsKeyFile, key);
   assert.doesNotMatch(JSON.stringify(config), /BEGIN/);
 });
+
+test('loadConfig() reads the rules for faults, and names what is wrong with them', () => {
+  const faultsOf = (faults: string) => loadConfig({ flags: { faults }, env: {} }).faults;
+
+  assert.deepEqual(faultsOf('on'), []);
+  assert.equal(faultsOf('off'), undefined);
+  assert.partialDeepStrictEqual(faultsOf('status=UNAVAILABLE;p=0.2'), [{ code: 14, p: 0.2 }]);
+  const problems = problemsOf({ flags: { faults: 'refuse, oops' }, env: {} });
+  assert.equal(problems.length, 1);
+  assert.match(problems[0] ?? '', /^--faults "refuse, oops": must be .*entry 2, "oops"/);
+});
+
+test('loadConfig() reads where the server runs, and leaves out what no header can have', () => {
+  const env = { POD_NAME: 'greeter-1', POD_NAMESPACE: 'a b', NODE_NAME: 'node-1', NODE_ZONE: '' };
+
+  const { place } = loadConfig({ flags: {}, env });
+
+  assert.deepEqual(place, ['x-greeter-pod', 'greeter-1', 'x-greeter-node', 'node-1']);
+});

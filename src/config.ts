@@ -3,6 +3,7 @@ import { accessLog } from './config/access_log.ts';
 import type { Address } from './address.ts';
 import { addresses, addressesOrNone } from './config/addresses.ts';
 import { corsOrigins } from './config/cors_origins.ts';
+import { placeHeaders } from './config/identity.ts';
 import { type Lookup, overlapProblems, resolvePlaces } from './config/listening.ts';
 import { type ConnectionLimits, connectionLimits, leastBufferedBytes } from './config/memory.ts';
 import { envName, nameAsGiven, withNames } from './config/names.ts';
@@ -11,6 +12,7 @@ import type { Read } from './config/setting.ts';
 import { type Complaint, readTracing } from './config/tracing.ts';
 import type { TracingSettings } from './observability/trace.ts';
 import { unknownVariables } from './config/unknown_variables.ts';
+import { readFaultSettings } from './faults/settings.ts';
 import { messageOf } from './message_of.ts';
 import { readGuideSettings } from './services/guides/settings.ts';
 import { readInteropSettings } from './services/interop/settings.ts';
@@ -46,6 +48,7 @@ function readSettings(read: Read) {
       parse: oneOf('direct', 'grpc-js'),
     }),
     ...readInteropSettings(read),
+    ...readFaultSettings(read),
     loadReports: read('load-reports', {
       value: 'on|off',
       fallback: 'off',
@@ -99,6 +102,12 @@ function readSettings(read: Read) {
       fallback: 'off',
       help: 'origins whose pages may make calls: off, * for any, or a comma-separated list (direct engine)',
       parse: corsOrigins,
+    }),
+    identity: read('identity', {
+      value: 'on|off',
+      fallback: 'on',
+      help: 'adds response headers that name the server: x-greeter-host, x-greeter-version, and on Kubernetes its pod',
+      parse: onOff,
     }),
     shutdownDelay: read('shutdown-delay', {
       value: 'DURATION',
@@ -222,6 +231,8 @@ function readSettings(read: Read) {
 export type Config = Readonly<Omit<Settings, 'healthListen' | keyof ConnectionLimits>> &
   Readonly<ConnectionLimits> & {
     readonly healthListen: readonly Address[];
+    /** Response headers that tell where the server runs: names and values, alternating. */
+    readonly place: readonly string[];
     /** Undefined if tracing is disabled. */
     readonly tracing: TracingSettings | undefined;
   };
@@ -300,6 +311,7 @@ export function loadConfig({ flags, env, memory, complain = () => {}, ...known }
     ...settings,
     ...connectionLimits({ ...settings, healthListen, memory }),
     healthListen,
+    place: placeHeaders(env),
     tracing: readTracing(env, complain),
   };
   const between = [

@@ -16,6 +16,7 @@ export type {
   Connected,
   Counted,
   Drainable,
+  Faulty,
   Sending,
   Timed,
   WithAuthority,

@@ -31,6 +31,30 @@ export function badRequest(field: string, rule: string): RichError {
   return new RichError(status.code, status.message, details(status, 'BadRequest', detail));
 }
 
+/** How soon a client may retry, in milliseconds. */
+interface RetryDelays {
+  /** For gRPC's built-in retries: `grpc-retry-pushback-ms`. */
+  pushback?: number | undefined;
+  /** For other clients: google.rpc.RetryInfo. */
+  retryInfo?: number | undefined;
+}
+
+/** An error with retry delays in its trailers. */
+export function retryable(
+  status: { code: Status; message: string },
+  { pushback, retryInfo }: RetryDelays,
+): RichError {
+  return new RichError(status.code, status.message, {
+    ...(retryInfo !== undefined && details(status, 'RetryInfo', retryInfoOf(retryInfo))),
+    ...(pushback !== undefined && { 'grpc-retry-pushback-ms': String(pushback) }),
+  });
+}
+
+function retryInfoOf(ms: number): Uint8Array {
+  const retryDelay = { seconds: Math.trunc(ms / 1000), nanos: (ms % 1000) * 1e6 };
+  return RetryInfo.encode({ retryDelay }).finish();
+}
+
 /** Retry delays in milliseconds; several, so that refused callers do not return together. */
 const retryDelays = [500, 750, 1000, 1250, 1500];
 
@@ -41,11 +65,7 @@ const retryDelays = [500, 750, 1000, 1250, 1500];
 export function createBusy(message: string): () => RichError {
   const status = { code: Status.RESOURCE_EXHAUSTED, message };
   // Created once, as it must be cheap under load.
-  const all = retryDelays.map((ms) => {
-    const retryDelay = { seconds: Math.trunc(ms / 1000), nanos: (ms % 1000) * 1e6 };
-    const detail = RetryInfo.encode({ retryDelay }).finish();
-    return { ...details(status, 'RetryInfo', detail), 'grpc-retry-pushback-ms': String(ms) };
-  });
+  const all = retryDelays.map((ms) => retryable(status, { pushback: ms, retryInfo: ms }).trailers);
   let turn = 0;
   return () => new RichError(status.code, message, all[turn++ % all.length] ?? {});
 }

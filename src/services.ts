@@ -3,7 +3,7 @@ import { ServerReflectionDefinition as ReflectionDefinition } from './gen/grpc/r
 import { ServerReflectionDefinition as ReflectionAlphaDefinition } from './gen/grpc/reflection/v1alpha/reflection.ts';
 import { guides } from './services/guides/guides.ts';
 import { createHealth } from './services/health.ts';
-import { interop } from './services/interop/interop.ts';
+import { interop, interopHealth } from './services/interop/interop.ts';
 import { createReflection } from './services/reflection.ts';
 import { optional, type OptionalService, type Service, service } from './services/service.ts';
 
@@ -39,6 +39,7 @@ const all = [
 
   // Enabled by settings.
   interop,
+  interopHealth,
   optional({
     isEnabled: (on: { loadReports: boolean }) => on.loadReports,
     load: async () => [(await import('./services/orca.ts')).loadReportService],

@@ -12,6 +12,7 @@ const mayImport: Record<string, readonly string[]> = {
   app: [
     'address',
     'config',
+    'faults',
     'gen',
     'lifecycle',
     'middleware',
@@ -37,6 +38,8 @@ const mayImport: Record<string, readonly string[]> = {
   web: ['engine', 'gen'],
   engine: [],
   middleware: ['context', 'engine', 'errors', 'observability', 'printable', 'rich_error'],
+  // Loaded, apart from the middleware's entry, with the first fault.
+  faults: ['config', 'context', 'engine', 'errors', 'rich_error'],
   services: ['context', 'engine', 'errors', 'gen', 'guides', 'interop'],
   // Folders that can be deleted: services with their settings, and the commands that call them.
   guides: ['cli', 'config', 'context', 'errors', 'gen', 'message_of', 'services', 'transport'],
@@ -47,6 +50,7 @@ const mayImport: Record<string, readonly string[]> = {
   config: [
     'address',
     'certificates',
+    'faults',
     'guides',
     'interop',
     'message_of',

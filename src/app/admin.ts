@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { FaultCounts } from '../faults/counts.ts';
 import type { CallCounts } from '../observability/call_counts.ts';
 import type { ConnectionErrors } from '../observability/connection_errors.ts';
 import type { HealthState } from '../services/health_state.ts';
@@ -13,6 +14,7 @@ interface AdminParts {
   log: Logger;
   droppedLogLines: () => number;
   counts: CallCounts;
+  faults: FaultCounts;
   connectionErrors: ConnectionErrors;
   state: HealthState;
   /** What is open on all servers. */
@@ -30,6 +32,7 @@ export async function openAdmin(
     log,
     droppedLogLines,
     counts,
+    faults,
     connectionErrors,
     state,
     open,
@@ -47,6 +50,7 @@ export async function openAdmin(
       const { createMetrics } = await import('../observability/metrics.ts');
       return createMetrics({
         calls: counts,
+        faults,
         connectionErrors: connectionErrors.counts,
         open,
         droppedLogLines,

@@ -4,12 +4,14 @@ export type {
   Connected,
   Counted,
   Drainable,
+  Faulty,
   Retaining,
   Sending,
   Timed,
   WithAuthority,
   WithProtocol,
 } from './grpc/context.ts';
+export type { ResponseFault } from './grpc/call_faults.ts';
 export {
   BecomesTooMuch,
   decodeCounted,
@@ -31,7 +33,8 @@ export {
   withCompressionSlot,
   withInflationSlot,
 } from './grpc/compression.ts';
-export { setOptional } from './grpc/metadata.ts';
+export { mentionsAny, setOptional } from './grpc/metadata.ts';
+export { ErrorCode } from './http2/errors.ts';
 export { valueOf } from './http2/request_headers.ts';
 export { type OpenCall, OpenCalls } from './grpc/open_calls.ts';
 export { checkAdd, checkUse, Run } from './grpc/run.ts';

@@ -37,6 +37,8 @@ export interface RequestLogOptions {
   accessLog?: AccessLog | undefined;
   /** Paths of calls that are logged at debug, except for server faults. */
   quiet?: ReadonlySet<string>;
+  /** The trailer that lists the injected faults, on a server that injects faults. */
+  injected?: `x-${string}` | undefined;
   now?: () => number;
   /** Returns at least 0 and less than 1. */
   random?: () => number;
@@ -76,6 +78,7 @@ export function requestLog({
   counts,
   accessLog = 'all',
   quiet = new Set(),
+  injected,
   now = performance.now.bind(performance),
   random = Math.random,
 }: RequestLogOptions) {
@@ -129,11 +132,12 @@ export function requestLog({
       count.ended(code, ms);
       context.endSpan?.({ ended: how, code });
       if (code === Status.OK && !responseStream) count.sent++;
-      const isOurs = isOurFault(code) && !isExpected(how);
+      const fault = injected && context.trailer.get(injected);
+      const isOurs = isOurFault(code) && !isExpected(how) && fault === undefined;
       const level = quiet.has(path) ? 'debug' : 'info';
       if (!isOurs && (!log.isLevelEnabled(level) || (hasLine && !hasLine(code)))) return;
       const reason = isOurs || code === Status.OK ? undefined : reasonOf(how);
-      const line = fieldsOf(about, { code, ms, reason });
+      const line = fieldsOf(about, { code, ms, fault, reason });
       if (isOurs) logThrown(log, causeOf(how), { ...line, message: 'call failed' });
       else log[level](line, 'call ended');
     }
@@ -154,6 +158,8 @@ interface About {
 interface End {
   code: Status;
   ms: number;
+  /** The injected faults. */
+  fault: string | undefined;
   reason: string | undefined;
 }
 
@@ -172,6 +178,7 @@ function fieldsOf({ method, path, requestId, context }: About, end?: End) {
     request_id: requestId,
     trace_id: ids?.traceId,
     span_id: ids?.spanId,
+    fault: end?.fault,
     reason: end?.reason,
   };
 }

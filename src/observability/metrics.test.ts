@@ -33,6 +33,7 @@ function create(sources: Partial<MetricsSources> = {}) {
   const metrics = createMetrics({
     calls,
     open: () => open,
+    faults: { injected: new Map([['reset', 9]]), active: 1, overflow: 3 },
     connectionErrors: () => [
       ['refused', 6],
       ['handshake_timeout', 7],
@@ -139,6 +140,9 @@ test('createMetrics() shows what is open, health, the build and the process', as
     'greeter_connection_errors_total refused': 6,
     'greeter_connection_errors_total handshake_timeout': 7,
     'greeter_tls_handshake_errors_total timeout': 7,
+    'greeter_faults_injected_total reset': 9,
+    greeter_faults_active: 1,
+    greeter_faults_overflow_total: 3,
     greeter_log_lines_dropped_total: 5,
     greeter_tls_certificate_expiry_timestamp_seconds: 2_000_000_000,
     greeter_tls_client_ca_expiry_timestamp_seconds: 2_100_000_000,
@@ -179,6 +183,9 @@ test('createMetrics() omits values that are unknown', async () => {
       'greeter_open_streams',
       'greeter_connection_errors_total',
       'greeter_tls_handshake_errors_total',
+      'greeter_faults_injected_total',
+      'greeter_faults_active',
+      'greeter_faults_overflow_total',
       'greeter_log_lines_dropped_total',
       'greeter_health_serving',
       'greeter_build_info',

@@ -18,6 +18,8 @@ export interface MetricsSources {
   };
   /** Connection errors by reason; see connection_errors.ts. */
   connectionErrors: () => Iterable<readonly [reason: string, count: number]>;
+  /** Injected faults by name, calls with faults that are open, and calls that were served without theirs. */
+  faults: { injected: ReadonlyMap<string, number>; active: number; overflow: number };
   /** Lost log lines; see log.ts. */
   droppedLogLines: () => number;
   /** All names of the health service, and whether they are SERVING. */
@@ -55,6 +57,7 @@ function addOwnMetrics(
   {
     open,
     connectionErrors,
+    faults,
     droppedLogLines,
     health,
     certificates,
@@ -109,17 +112,25 @@ function addOwnMetrics(
     'Earliest expiry of the client certificate authorities, in seconds since the Unix epoch',
     () => certificates?.clientCaNotAfter(),
   );
-  const dropped = new Counter({
-    name: 'greeter_log_lines_dropped_total',
-    help: 'Log lines that were dropped because the output failed or was too slow',
-    registers: [],
-    collect() {
-      this.reset();
-      this.inc(droppedLogLines());
-    },
-  });
-  registry.registerMetric(dropped);
-  const byReason = (
+  const total = (name: string, help: string, value: () => number) =>
+    registry.registerMetric(
+      new Counter({
+        name: `greeter_${name}`,
+        help,
+        registers: [],
+        collect() {
+          this.reset();
+          this.inc(value());
+        },
+      }),
+    );
+  total(
+    'log_lines_dropped_total',
+    'Log lines that were dropped because the output failed or was too slow',
+    droppedLogLines,
+  );
+  const countedBy = (
+    label: string,
     name: string,
     help: string,
     counts: () => Iterable<readonly [string, number]>,
@@ -128,20 +139,31 @@ function addOwnMetrics(
       new Counter({
         name: `greeter_${name}`,
         help,
-        labelNames: ['reason'],
+        labelNames: [label],
         registers: [],
         collect() {
           this.reset();
-          for (const [reason, count] of counts()) this.inc({ reason }, count);
+          for (const [value, count] of counts()) this.inc({ [label]: value }, count);
         },
       }),
     );
-  byReason(
+  countedBy('fault', 'faults_injected_total', 'Calls with an injected fault, by fault', () =>
+    faults.injected.entries(),
+  );
+  gauge('faults_active', 'Open calls with faults', () => faults.active);
+  total(
+    'faults_overflow_total',
+    'Calls that were served without their faults, as --max-faults calls with faults were open',
+    () => faults.overflow,
+  );
+  countedBy(
+    'reason',
     'connection_errors_total',
     'Connections that the server refused or closed, streams that it reset, and requests that are not gRPC, by reason',
     connectionErrors,
   );
-  byReason(
+  countedBy(
+    'reason',
     'tls_handshake_errors_total',
     'Failed TLS handshakes by reason; greeter_connection_errors_total has them too',
     () => handshakesAmong(connectionErrors()),

@@ -1,4 +1,5 @@
 import { createServer as createDirect, type GrpcServerOptions } from '../engine/index.ts';
+import { addHeaders } from '../middleware/add_headers.ts';
 import { createBusy } from '../rich_error.ts';
 import { type Exempt, exemptIn } from './catalogue.ts';
 import type { Engine, EngineName, Limits } from './engine_types.ts';
@@ -11,6 +12,8 @@ export interface EngineOptions {
   onIncident?: GrpcServerOptions['onIncident'];
   /** The methods that are exempt from limits; none by default. */
   exempt?: Pick<Exempt, 'unlimited' | 'essential'>;
+  /** Names and values, alternating, that every response has in its headers. */
+  responseFields?: readonly string[] | undefined;
   /** Serves Connect, gRPC-Web and JSON on the direct engine; without it, they are refused. */
   web?: Omit<WebDeps, 'maxMessageSize'> | undefined;
 }
@@ -19,13 +22,19 @@ export interface EngineOptions {
 export async function createEngine(
   name: EngineName,
   limits: Limits,
-  { onIncident, exempt: { unlimited, essential } = exemptIn([]), web }: EngineOptions = {},
+  {
+    onIncident,
+    exempt: { unlimited, essential } = exemptIn([]),
+    responseFields,
+    web,
+  }: EngineOptions = {},
 ): Promise<Engine> {
   if (name === 'direct') {
     return createDirect({
       ...directOptions(limits),
       onIncident,
       loadWeb: web && (() => loadWeb({ ...web, maxMessageSize: limits.maxMessageSize })),
+      responseFields,
       unlimited,
       essential,
       createBusy,
@@ -33,7 +42,8 @@ export async function createEngine(
     });
   }
   const { createServer } = await import('./grpc_js.ts');
-  return createServer(limits, { unlimited });
+  const server = createServer(limits, { unlimited });
+  return responseFields ? server.use(addHeaders(responseFields)) : server;
 }
 
 /** How long a client may take for the preface of HTTP/2, or the header of an HTTP/1.1 request, in milliseconds. */

@@ -23,8 +23,17 @@ export interface ChainDeps {
   deadlines: { max: number; fallback: number | undefined };
   /** The maximum number of open calls; see middleware/limit.ts. */
   maxInFlight: number;
+  /** Injects faults, on a server that does; see faults/middleware.ts. */
+  faults?: Faults | undefined;
   /** The innermost middleware, on a server that reports its load with each call; see middleware/load_report.ts. */
   loadReport?: ServerMiddleware | undefined;
+}
+
+/** The injection of faults. */
+interface Faults {
+  middleware: ServerMiddleware<{}, EngineAdditions>;
+  /** The trailer that lists the injected faults. */
+  injected: `x-${string}`;
 }
 
 /** The services and their dependencies. */
@@ -36,18 +45,19 @@ interface Served<Deps> {
 /** Adds the middleware chain. From top to bottom, it is the order in which a call passes. */
 export function withChain(
   engine: Engine,
-  { trace, log, accessLog, counts, deadlines, maxInFlight, loadReport }: ChainDeps,
+  { trace, log, accessLog, counts, deadlines, maxInFlight, faults, loadReport }: ChainDeps,
   services: readonly Service<never>[] = [],
 ): Engine<Additions> {
   // use() returns a new server, so the last one must be used.
   const traced: Engine<EngineAdditions & Traced> = trace ? engine.use(trace) : engine;
   const { longLived, quiet } = exemptIn(services);
   const limited = traced
-    .use(requestLog({ log, accessLog, counts, quiet }))
+    .use(requestLog({ log, accessLog, counts, quiet, injected: faults?.injected }))
     .use(hideInternalErrors)
     .use(deadline({ ...deadlines, exempt: longLived }))
     .use(limit({ max: maxInFlight }));
-  return loadReport ? limited.use(loadReport) : limited;
+  const faulty = faults ? limited.use(faults.middleware) : limited;
+  return loadReport ? faulty.use(loadReport) : faulty;
 }
 
 /** Builds the server, which does not listen yet: the chain, then the services. */

@@ -18,12 +18,12 @@ BOUND = 10
 MAX_SECONDS = 180
 
 
-def channel_to(address):
+def channel_to(address, options=()):
     """Returns a channel to a server. It uses TLS if FOREIGN_TLS_CA names a CA certificate."""
     if authority := os.environ.get("FOREIGN_TLS_CA"):
         credentials = grpc.ssl_channel_credentials(Path(authority).read_bytes())
-        return grpc.secure_channel(address, credentials)
-    return grpc.insecure_channel(address)
+        return grpc.secure_channel(address, credentials, options)
+    return grpc.insecure_channel(address, options)
 
 
 def arguments(**flags):

@@ -8,6 +8,7 @@ SERVICES = (
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
     "grpc.testing.TestService",
+    "grpc.testing.XdsUpdateHealthService",
     "helloworld.Greeter",
     "unary.Unary",
     "xds.service.orca.v3.OpenRcaService",

@@ -56,7 +56,10 @@ export interface Running extends AsyncDisposable {
 }
 
 /** Options of a test's server. */
-export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'loadReport'> {
+export interface ServeOptions extends Pick<
+  ChainDeps,
+  'trace' | 'accessLog' | 'faults' | 'loadReport'
+> {
   engine?: EngineName;
   /** Methods of the echo service to replace. */
   echo?: EchoMethods | undefined;
@@ -67,6 +70,8 @@ export interface ServeOptions extends Pick<ChainDeps, 'trace' | 'accessLog' | 'l
   maxMessageSize?: number;
   /** Further limits of the engine. */
   limits?: Partial<Limits>;
+  /** Names and values, alternating, that every response has in its headers. */
+  responseFields?: readonly string[];
   /** The origins whose pages may call; by default, none. */
   corsOrigins?: CorsOrigins;
   /** TLS files other than those under test, or false for none; with other files, only the test's own channels can connect. */
@@ -80,11 +85,13 @@ export async function serve({
   deps,
   trace,
   accessLog,
+  faults,
   loadReport,
   deadlines = { max: 60_000, fallback: undefined },
   maxInFlight = 10_000,
   maxMessageSize = 4 * 1024 * 1024,
   limits,
+  responseFields,
   corsOrigins = 'off',
   tls = serverTls,
 }: ServeOptions = {}): Promise<Running> {
@@ -98,16 +105,20 @@ export async function serve({
   const onIncident = (event: Running['incidents'][number]) => void incidents.push(event);
   const isReady = () => state.isServing('readiness');
   const web = { descriptors: async () => allDescriptors(), isReady, corsOrigins };
-  const server = buildServer(await createEngine(engine, all, { onIncident, exempt, web }), {
-    trace,
-    log: pino({ base: null, level: 'debug' }, log),
-    accessLog,
-    counts: calls,
-    deadlines,
-    maxInFlight,
-    loadReport,
-    ...(await servicesOf({ echo, deps, state, maxMessageSize, freeBytes })),
-  });
+  const server = buildServer(
+    await createEngine(engine, all, { onIncident, exempt, responseFields, web }),
+    {
+      trace,
+      log: pino({ base: null, level: 'debug' }, log),
+      accessLog,
+      counts: calls,
+      deadlines,
+      maxInFlight,
+      faults,
+      loadReport,
+      ...(await servicesOf({ echo, deps, state, maxMessageSize, freeBytes })),
+    },
+  );
   const address = `127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 }, tls || undefined)}`;
   const channel = tls === false ? createChannel(address) : dialChannel(address);
   return {

@@ -41,6 +41,7 @@ type Some = readonly [string, ...string[]];
 const right: Record<string, Some> = {
   ADDRESSES: ['127.0.0.1:0', ':0', '[::1]:0', 'localhost:0', '127.1:0, [::]:0'],
   'on|off': ['on', 'off', 'true', 'false'],
+  'on|off|RULES': ['on', 'off', 'status=UNAVAILABLE;p=0.2', 'delay=1ms..2s, reset=CANCEL;after=1'],
   DURATION: ['20s', '1m', '1m30s', '25.5s'],
   COUNT: ['1', '100', '0500', '1000000'],
   SIZE: ['64KiB', '100000', '1KiB'],

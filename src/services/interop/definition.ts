@@ -1,4 +1,7 @@
-import { TestServiceDefinition } from '../../gen/grpc/testing/test.ts';
+import {
+  TestServiceDefinition,
+  XdsUpdateHealthServiceDefinition,
+} from '../../gen/grpc/testing/test.ts';
 
 const { methods } = TestServiceDefinition;
 
@@ -14,4 +17,12 @@ export const ServedTestDefinition = {
     fullDuplexCall: methods.fullDuplexCall,
     halfDuplexCall: methods.halfDuplexCall,
   },
+} as const;
+
+const { setServing, setNotServing } = XdsUpdateHealthServiceDefinition.methods;
+
+/** grpc.testing.XdsUpdateHealthService without the hooks, which only gRPC's own images have. */
+export const ServedUpdateHealthDefinition = {
+  ...XdsUpdateHealthServiceDefinition,
+  methods: { setServing, setNotServing },
 } as const;

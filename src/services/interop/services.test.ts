@@ -15,6 +15,7 @@ test('--interop on adds the test service and load reports, --load-reports on the
 });
 
 async function namesWith(interop: boolean, loadReports: boolean): Promise<readonly string[]> {
-  const settings = { ...loadConfig({ flags: {}, env: {} }), interop, loadReports };
+  const config = loadConfig({ flags: { faults: 'off' }, env: {} });
+  const settings = { ...config, interop, loadReports };
   return (await loadServices(settings)).map(({ definition }) => definition.fullName);
 }

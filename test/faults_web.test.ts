@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { type EventEmitter, once } from 'node:events';
+import * as http from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { createFaultCounts } from '../src/faults/counts.ts';
+import { createFaults } from '../src/faults/middleware.ts';
+import { EchoRequest } from './echo/gen/echo.ts';
+import { eventually, serve } from './support/harness.ts';
+import { paths } from './support/kinds.ts';
+import { connectRaw, frame } from './support/raw_client.ts';
+
+async function serveFaulty() {
+  const faults = createFaults({
+    rules: [],
+    max: 100,
+    counts: createFaultCounts(),
+    hostname: 'pod-1',
+  });
+  return serve({ engine: 'direct', tls: false, faults });
+}
+
+/** Resolves when a stream is closed, whether or not it has failed. */
+function closed(stream: EventEmitter): Promise<void> {
+  return new Promise((resolve) => stream.once('close', () => resolve()));
+}
+
+const message = EchoRequest.encode({ text: 'one' }).finish();
+const json = { 'content-type': 'application/json' };
+const connect = { 'content-type': 'application/connect+proto' };
+const grpcWeb = { 'content-type': 'application/grpc-web+proto' };
+
+function post(
+  address: string,
+  fault: string,
+  { path = paths.unary, headers = json, body = Buffer.from('{}') } = {},
+) {
+  return fetch(`http://${address}${path}`, {
+    method: 'POST',
+    body,
+    headers: { ...headers, 'x-greeter-fault': fault },
+  });
+}
+
+test('faults of Connect unary calls: status, http, and what ends the connection', async () => {
+  await using server = await serveFaulty();
+
+  const status = await post(server.address, 'status=UNAVAILABLE;message=try%20again');
+  const unavailable = await post(server.address, 'http=503');
+  const delayed = await post(server.address, 'delay=1ms');
+
+  assert.equal(status.status, 503);
+  assert.partialDeepStrictEqual(await status.json(), { code: 'unavailable', message: 'try again' });
+  assert.equal(unavailable.status, 503);
+  assert.equal(await unavailable.text(), '');
+  assert.equal(delayed.status, 200);
+  assert.equal(delayed.headers.get('x-greeter-fault-injected'), 'delay');
+  for (const fault of ['reset=CANCEL', 'refuse', 'drop', 'goaway']) {
+    await assert.rejects(post(server.address, fault), fault);
+  }
+  await server.log.line({ protocol: 'connect', fault: 'refuse', 'rpc.status_code': 'UNAVAILABLE' });
+});
+
+test('garbage of a Connect unary call in JSON is an internal error', async () => {
+  await using server = await serveFaulty();
+
+  const response = await post(server.address, 'garbage');
+
+  assert.equal(response.status, 500);
+  assert.partialDeepStrictEqual(await response.json(), { code: 'internal' });
+});
+
+test('rate delays a Connect unary response', async () => {
+  await using server = await serveFaulty();
+  const startedAt = performance.now();
+
+  const body = Buffer.from(JSON.stringify({ text: 'x'.repeat(200) }));
+  const response = await post(server.address, 'rate=1KiB', { body });
+
+  assert.equal(response.status, 200);
+  assert.equal(Object(await response.json()).text.length, 200);
+  assert.ok(performance.now() - startedAt >= 100);
+});
+
+for (const [name, headers] of Object.entries({ connect, grpcWeb })) {
+  test(`faults of a stream (${name})`, async () => {
+    await using server = await serveFaulty();
+    const call = async (fault: string) => {
+      const options = { path: paths.serverStream, headers, body: Buffer.from(frame(message)) };
+      const response = await post(server.address, fault, options);
+      return { status: response.status, body: Buffer.from(await response.arrayBuffer()) };
+    };
+
+    const whole = await call('delay=1ms');
+    const unended = await call('no-status');
+    const early = await call('no-status;after=1');
+    const truncated = await call('truncate');
+    const unavailable = await call('http=503');
+    const big = await call('big=100KiB');
+
+    // Without the frame of the trailers.
+    assert.ok(unended.body.length < whole.body.length);
+    assert.deepEqual(unended.body, whole.body.subarray(0, unended.body.length));
+    assert.ok(early.body.length < unended.body.length);
+    assert.deepEqual(early.body, whole.body.subarray(0, early.body.length));
+    assert.equal(truncated.body[4], whole.body[4]);
+    assert.equal(unavailable.status, 503);
+    assert.ok(big.body.length > 100 * 1024);
+    await assert.rejects(call('reset=CANCEL;after=1'));
+  });
+
+  test(`faults of a stream over HTTP/2 (${name})`, async () => {
+    await using server = await serveFaulty();
+    const raw = await connectRaw(server.address);
+    const open = (fault: string) => {
+      const fields = { ...headers, 'x-greeter-fault': fault };
+      return raw.open(paths.serverStream, fields).end(frame(message));
+    };
+
+    const reset = open('reset=ENHANCE_YOUR_CALM');
+    await closed(reset);
+    const unavailable = open('http=429');
+    const [fields] = await once(unavailable, 'response');
+    const goAway = once(raw.session, 'goaway');
+    const retired = open('goaway');
+    const body = await buffer(retired);
+    await goAway;
+
+    assert.equal(reset.rstCode, 11);
+    assert.equal(fields[':status'], 429);
+    assert.ok(body.length > 0);
+    raw.close();
+  });
+}
+
+test('a fault of a request over HTTP/1.1 leaves nothing open', async () => {
+  await using server = await serveFaulty();
+  for (const fault of ['drop', 'refuse', 'hang', 'rate=1', 'big=4MiB', 'truncate']) {
+    const call = http.request(`http://${server.address}${paths.unary}`, {
+      method: 'POST',
+      headers: { ...json, 'x-greeter-fault': fault },
+    });
+    call.on('error', () => {});
+    call.end('{}');
+    setTimeout(() => call.destroy(), 20);
+    await closed(call);
+  }
+
+  await eventually('no calls', () => server.counts().calls === 0);
+  await eventually('no bytes', () => server.counts().bufferedBytes === 0);
+});
