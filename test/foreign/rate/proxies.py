@@ -20,16 +20,20 @@ _TLS = (
     "common_tls_context: { alpn_protocols: [h2] } } }"
 )
 
+#: Commands, which a configuration file completes.
+ENVOY = [foreign / "bin/envoy", "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn", "-c"]
+NGINX = [foreign / "bin/nginx", "-c"]
+
 
 class Proxy:
-    """A proxy that listens on a free local port."""
+    """A proxy that listens on a free local port. Its configuration is a template with these words."""
 
-    def __init__(self, file, server_port, command, **words):
+    def __init__(self, template, command, **words):
         self.folder = Path(tempfile.mkdtemp(prefix="greeter-proxy-"))
         port = free_port()
-        words |= {"port": port, "server_port": server_port, "folder": self.folder}
-        config = self.folder / file
-        config.write_text(Template((_folder / file).read_text()).substitute(words))
+        words |= {"port": port, "folder": self.folder}
+        config = self.folder / template.name
+        config.write_text(self.configuration(template, words))
         self.address = f"127.0.0.1:{port}"
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen([*command, config], stdout=log, stderr=log)
@@ -38,6 +42,9 @@ class Proxy:
         except BaseException:
             self.__exit__()
             raise
+
+    def configuration(self, template, words):
+        return Template(template.read_text()).substitute(words)
 
     def wait_until_it_listens(self, port):
         end = time.monotonic() + BOUND
@@ -65,12 +72,11 @@ class Proxy:
 
 
 def envoy(server_port, tls):
-    command = [foreign / "bin/envoy", "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn", "-c"]
-    return Proxy("envoy.yaml", server_port, command, socket=_TLS if tls else _PLAIN)
+    return Proxy(_folder / "envoy.yaml", ENVOY, server_port=server_port, socket=_TLS if tls else _PLAIN)
 
 
 def nginx(server_port, tls):
-    return Proxy("nginx.conf", server_port, [foreign / "bin/nginx", "-c"], scheme="grpcs" if tls else "grpc")
+    return Proxy(_folder / "nginx.conf", NGINX, server_port=server_port, scheme="grpcs" if tls else "grpc")
 
 
 def free_port():
