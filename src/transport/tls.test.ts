@@ -162,7 +162,7 @@ test('createTls() fails no handshake while Secrets are replaced', async () => {
   };
   const dialers = Array.from({ length: 4 }, dialAgainAndAgain);
 
-  for (let i = 1; i <= 30; i++) {
+  for (let i = 1; i <= 15; i++) {
     const pair = pairs[i % pairs.length] ?? first;
     // The files are invalid some of the time.
     if (i % 3 === 0) running.secret.swap({ ...files(pair), 'tls.key': 'no key' });
