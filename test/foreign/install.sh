@@ -36,6 +36,7 @@ main() {
   once health_probe "$HEALTH_PROBE" bin/grpc-health-probe go_health_probe
   once h2spec "$(cat "$here"/h2spec/go.{mod,sum})" bin/h2spec go_h2spec
   once x_net "$(cat "$here"/x_net/{go.mod,go.sum,main.go})" bin/x_net go_x_net
+  once faults_go "$(cat "$here"/faults_go/{go.mod,go.sum,main.go})" bin/faults_go go_faults
   once connect_go "$(cat "$here"/connect_go/{go.{mod,sum},*.go})" bin/connect_go go_connect
   once conformance "$(cat "$here"/conformance/go.{mod,sum})" bin/connectconformance go_conformance
   once tonic_client "$(cargo --version; cat "$here"/tonic/{Cargo.*,build.rs,src/*} "$project"/proto/{greet,grpc/testing/*}.proto)" \
@@ -81,6 +82,10 @@ go_h2spec() {
 }
 
 # The tag selects x/net's own code instead of Go's standard library (since 1.27).
+go_faults() {
+  (cd "$here/faults_go" && quiet_go install .)
+}
+
 go_x_net() {
   (cd "$here/x_net" && quiet_go install -tags http2legacy .)
 }
