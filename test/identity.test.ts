@@ -50,16 +50,20 @@ test('a failed call names the server, and can be retried', async () => {
 });
 
 if (engineName === 'direct') {
-  test('the headers of a response in JSON name the server', async () => {
+  test('the headers of a response in JSON name the server, also if the call fails', async () => {
     await using server = await serve({ responseFields, tls: false });
+    const post = (path: string) =>
+      fetch(`http://${server.address}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{}',
+      });
 
-    const response = await fetch(`http://${server.address}${paths.unary}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: '{}',
-    });
+    const response = await post(paths.unary);
+    const failed = await post('/grpc.testing.TestService/UnimplementedCall');
 
-    assert.equal(response.status, 200);
+    assert.deepEqual([response.status, failed.status], [200, 501]);
     assert.equal(response.headers.get('x-greeter-host'), 'pod-1');
+    assert.equal(failed.headers.get('x-greeter-host'), 'pod-1');
   });
 }

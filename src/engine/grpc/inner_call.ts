@@ -195,13 +195,15 @@ class Inner implements StreamOwner, InnerCall {
 
   sendHeaders(_stream: Stream, block: Buffer, endStream: boolean): void {
     const fields = fieldsOf(block);
-    if (this.#header === undefined) {
-      // A response of one header block has trailers only.
-      this.#header = endStream ? [] : fields;
+    const isFirst = this.#header === undefined;
+    // A response of one header block has trailers only, but for the fields that each response has.
+    const end = isFirst && endStream ? Math.max(0, fields.indexOf('grpc-status')) : 0;
+    if (isFirst) {
+      this.#header = endStream ? fields.slice(0, end) : fields;
       this.#headerSent.resolve(this.#header);
     }
     if (!endStream) return;
-    this.trailer = fields;
+    this.trailer = fields.slice(end);
     this.#end();
   }
 
