@@ -35,6 +35,28 @@ test('read() returns the frames of one chunk', () => {
   assert.deepEqual([reader.hasPreface, reader.heldBytes], [true, 0]);
 });
 
+test('deferred input that arrives byte by byte takes little more than its bytes', async () => {
+  const input = Buffer.concat([preface, someFrames(lengths)]);
+  const before = await usedMemory();
+
+  const readers = Array.from({ length: 50 }, () => {
+    const reader = new FrameReader(
+      () => {},
+      () => true,
+    );
+    reader.read(Buffer.from(input.subarray(0, preface.length + 9)));
+    for (let at = preface.length + 9; at < 10_000; at++) {
+      reader.read(Buffer.from(input.subarray(at, at + 1)));
+    }
+    return reader;
+  });
+  const held = readers.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
+  const taken = (await usedMemory()) - before;
+
+  assert.ok(held > 400_000);
+  assert.ok(taken < 2 * held, `${taken} bytes are taken for ${held}`);
+});
+
 test('goOn() returns what read() deferred, in order, whatever arrives meanwhile', () => {
   const bytes = Buffer.concat([preface, someFrames(lengths)]);
   const whole = readAll([bytes]).frames;

@@ -98,6 +98,8 @@ export class FrameReader {
   /** Unprocessed input. */
   #rest: Buffer[] = [];
   #restBytes = 0;
+  /** The memory of the last part of it, if that is joined from several. */
+  #joined: Buffer | undefined;
 
   /** `mustWait` is called after each frame; if it returns true, the rest waits for goOn(). */
   constructor(onFrame: (frame: Frame) => void, mustWait: () => boolean = () => false) {
@@ -137,6 +139,7 @@ export class FrameReader {
   stop(): void {
     this.#rest = [];
     this.#restBytes = 0;
+    this.#joined = undefined;
   }
 
   #cut(chunk: Buffer): void {
@@ -153,8 +156,22 @@ export class FrameReader {
   }
 
   #putOff(chunk: Buffer, at: number): void {
-    this.#rest.push(chunk.subarray(at));
-    this.#restBytes += chunk.length - at;
+    const more = chunk.subarray(at);
+    this.#restBytes += more.length;
+    const last = this.#rest.at(-1);
+    const length = (last?.length ?? joinedSize) + more.length;
+    // Each buffer takes hundreds of bytes, so small parts are joined.
+    if (!last || length > joinedSize) {
+      this.#rest.push(more);
+      this.#joined = undefined;
+      return;
+    }
+    if (!this.#joined) {
+      this.#joined = Buffer.allocUnsafeSlow(joinedSize);
+      last.copy(this.#joined);
+    }
+    more.copy(this.#joined, last.length);
+    this.#rest[this.#rest.length - 1] = this.#joined.subarray(0, length);
   }
 
   /** RFC 9113 section 3.4: an invalid preface is a connection error. */
@@ -218,6 +235,9 @@ export class FrameReader {
 }
 
 const empty = Buffer.alloc(0);
+
+/** The size of joined parts of deferred input. */
+const joinedSize = 1024;
 
 /**
  * The capacity of a buffer for the start of a frame and so many more bytes: what the frame header needs, then at most

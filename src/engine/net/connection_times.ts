@@ -25,8 +25,8 @@ interface ConnectionTimesDeps {
   now: () => number;
   /** Returns 0 to 1, the jitter of the maximum age, so that connections opened together are not closed together. */
   random: () => number;
-  /** Destroys the socket; the incident is given if the peer caused it. */
-  drop: (incident?: Incident) => void;
+  /** Destroys the socket; the incident is given if the peer caused it. A peer that has stalled reads nothing more. */
+  drop: (incident?: Incident, hasStalled?: boolean) => void;
 }
 
 /** Milliseconds that a peer has to read a GOAWAY before its socket is destroyed. */
@@ -147,7 +147,7 @@ export class ConnectionTimes {
       this.#unsent = unsent;
       this.#sentAt = now;
     }
-    if (now - this.#sentAt >= times.keepalive + times.keepaliveTimeout) drop();
+    if (now - this.#sentAt >= times.keepalive + times.keepaliveTimeout) drop(undefined, true);
     // A connection past its maximum age has its own deadline.
     else if (now >= this.#cutAt + lingerMs) drop();
   }

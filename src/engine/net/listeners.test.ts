@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { TLSSocket } from 'node:tls';
+import { setImmediate } from 'node:timers/promises';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { certificate } from '../../../test/support/certificate.ts';
 import { clientHello, dialTls, handshake, heard } from '../../../test/support/handshake.ts';
 import type { GrpcServerOptions } from '../grpc/server.ts';
+import { Listeners } from './listeners.ts';
 import type { TlsFiles } from './tls_options.ts';
 import { createServer } from '../../../test/support/engine.ts';
 
@@ -261,3 +263,36 @@ test('setTls() with other client CAs refuses old clients, even with saved sessio
   known.destroy();
   socket.destroy();
 });
+
+for (const kind of ['without TLS', 'with TLS'] as const) {
+  test(`a paused socket buffers no more than it had when it was paused (${kind})`, async (t) => {
+    const files = kind === 'with TLS' ? await certificate() : undefined;
+    const accepted = Promise.withResolvers<Socket>();
+    const listeners = new Listeners({ maxHandshakes: 1, onSocket: accepted.resolve });
+    t.after(() => listeners.close());
+    const port = await listeners.listen({ host: '127.0.0.1', port: 0 }, files);
+    const client = files
+      ? connectTls({
+          port: Number(port),
+          host: '127.0.0.1',
+          rejectUnauthorized: false,
+          ALPNProtocols: ['h2'],
+        })
+      : connect({ port: Number(port), host: '127.0.0.1' });
+    client.setNoDelay(true).on('error', () => {});
+    const socket = await accepted.promise;
+    t.after(() => void socket.destroy());
+    socket.on('error', () => {}).on('data', () => {});
+    socket.pause();
+
+    // Each of them arrives alone.
+    for (let count = 0; count < 100; count++) {
+      await new Promise((resolve) => client.write('x', resolve));
+      await setImmediate();
+    }
+    await setImmediate();
+
+    client.destroy();
+    assert.ok(socket.readableLength <= 2, `${socket.readableLength} bytes`);
+  });
+}

@@ -33,6 +33,13 @@ const waitingForEachWithCertificate = 32;
 /** Bytes of client certificates per concurrent handshake that are kept in total after handshakes. */
 const chainForEach = 64 * 1024;
 
+/**
+ * A socket that is paused buffers no more than one chunk: otherwise, Node would go on to read small chunks, each of which
+ * takes hundreds of bytes. A socket accepts no second write before the first is sent: small ones would keep whole
+ * buffers of output in memory.
+ */
+const buffers = { highWaterMark: 1 };
+
 /** The charge of a handshake in progress, in bytes. */
 const handshakeCost = 64 * 1024;
 
@@ -76,7 +83,9 @@ export class Listeners {
   /** Listens on an address; returns the port, if it has one. Throws Node's own errors. */
   async listen(address: ListenAddress, tls?: TlsFiles): Promise<number | undefined> {
     const onSocket = 'path' in address ? this.#onSocket : (socket: Socket) => this.#onTcp(socket);
-    const server = tls ? await this.#createTlsServer(tls, onSocket) : createServer(onSocket);
+    const server = tls
+      ? await this.#createTlsServer(tls, onSocket)
+      : createServer(buffers, onSocket);
     server.on('connection', connectionAccepted);
     const options: ListenOptions = { backlog: 4096, ...address };
     await once(server.listen(options), 'listening');
@@ -98,6 +107,7 @@ export class Listeners {
     const tlsServer = createTls(tlsOptions(tls, { speaksHttp1: this.#speaksHttp1 }), (socket) => {
       const raw = rawOf(socket);
       if (raw) this.#handshakes.end(raw);
+      limitBuffers(socket);
       onSocket(socket);
       if (raw && tls.clientCa) this.#chains.take(socket, raw);
     });
@@ -147,4 +157,12 @@ function rawOf(socket: TLSSocket): Socket | undefined {
   // oxlint-disable-next-line no-underscore-dangle
   const raw = '_parent' in socket ? socket._parent : undefined;
   return raw instanceof Socket ? raw : undefined;
+}
+
+/** Node has no such option for the TLS sockets of a server. */
+function limitBuffers(socket: TLSSocket): void {
+  for (const name of ['_readableState', '_writableState'] as const) {
+    const state = name in socket ? Object(socket)[name] : undefined;
+    if (state) state.highWaterMark = buffers.highWaterMark;
+  }
 }

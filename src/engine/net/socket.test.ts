@@ -20,7 +20,10 @@ class SlowSocket extends Socket {
   readonly #waiting: [bytes: Buffer, taken: () => void][] = [];
   readonly taken: Buffer[] = [];
 
-  constructor({ isQuick = false, ...options }: SocketConstructorOpts & { isQuick?: boolean } = {}) {
+  constructor({
+    isQuick = false,
+    ...options
+  }: SocketConstructorOpts & { isQuick?: boolean; writableHighWaterMark?: number } = {}) {
     super(options);
     this.#isQuick = isQuick;
   }
@@ -527,8 +530,33 @@ test('header blocks are sent within a turn, however many there are', async () =>
   server.destroy();
 });
 
-test('a peer that has left output unread is reset, so that the kernel keeps none for it', async (t) => {
+test('output for a socket that is not read is joined, and not written', async () => {
+  const server = createHttp2Server({ serve: () => assert.fail('no call') });
+  const socket = new SlowSocket({ allowHalfOpen: true, writableHighWaterMark: 1 });
+  server.attach(socket);
+  socket.push(Buffer.concat([preface, settings]));
+  await turn();
+  for (let count = 0; count < 3; count++) {
+    socket.push(ping);
+    await turn();
+  }
+
+  const writes = [];
+  while (socket.takeNext()) {
+    writes.push(socket.taken.at(-1)?.length);
+    await turn();
+  }
+
+  // Acknowledgements of 17 bytes.
+  assert.deepEqual(writes.slice(1), [3 * 17]);
+  socket.destroy();
+});
+
+test('a peer that has stopped reading is reset, so that the kernel keeps no output for it', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const clock = { now: 0 };
   const server = createHttp2Server({
+    now: () => clock.now,
     serve(stream) {
       stream.respond(ok);
       stream.end(trailer, Buffer.alloc(16 * 1024 * 1024));
@@ -555,7 +583,11 @@ test('a peer that has left output unread is reset, so that the kernel keeps none
     return isStill > 20;
   });
 
-  server.destroy();
+  // It does not answer a PING, either.
+  for (let tick = 0; tick < 5; tick++) {
+    clock.now += 100_000;
+    t.mock.timers.tick(1000);
+  }
   client.resume();
 
   const [error] = await failed;

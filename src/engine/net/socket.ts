@@ -113,12 +113,14 @@ export function bindSocket(
   account.holder = connection;
   let scheduled = false;
   let full = false;
-  const drop = (incident?: Incident) => {
+  const drop = (incident?: Incident, hasStalled = incident !== undefined) => {
     if (incident) {
       deps.report?.(incident);
       connection.lost(new ConnectionError('NO_ERROR', incident.message));
     }
-    destroy();
+    // The kernel would keep megabytes for a peer that has stopped reading, for minutes.
+    if (hasStalled && socket.writableLength > 0) resetSocket(socket);
+    else socket.destroy();
   };
   const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
   let paused = false;
@@ -197,6 +199,7 @@ export function bindSocket(
   }
 
   function onDrain(): void {
+    if (!full) return;
     full = false;
     connection.count();
     wake();
@@ -285,7 +288,7 @@ export function bindSocket(
       written += bytes.length;
     }
     if (more.length > 0) socket.uncork();
-    // For large writes, write() returns false even if all has been sent.
+    // write() returns false even if all has been sent.
     full = !goOn && socket.writableLength > 0;
     connection.count();
   }
@@ -330,17 +333,11 @@ export function bindSocket(
 
   /** By then the kernel has the last output, and closes the connection after it. */
   function dropSoon(): void {
-    scheduler.atEnd(() => scheduler.atEnd(destroy));
+    scheduler.atEnd(() => scheduler.atEnd(() => socket.destroy()));
   }
 
   function linger(): void {
-    setTimeout(destroy, lingerMs).unref();
-  }
-
-  /** Without a reset, the kernel would keep megabytes of output for a peer that has not read them, for minutes. */
-  function destroy(): void {
-    if (full) resetSocket(socket);
-    else socket.destroy();
+    setTimeout(() => socket.destroy(), lingerMs).unref();
   }
 
   function close(): void {
