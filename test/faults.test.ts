@@ -17,11 +17,15 @@ interface FaultyOptions extends ServeOptions {
   random?: () => number;
 }
 
-async function serveFaulty({ rules = [], max = 100, random, ...options }: FaultyOptions = {}) {
+async function serveFaulty(options: FaultyOptions = {}) {
+  const { server, counts } = await start(options);
+  return { server, counts, raw: await connectRaw(server.address) };
+}
+
+async function start({ rules = [], max = 100, random, ...options }: FaultyOptions) {
   const counts = createFaultCounts();
   const faults = createFaults({ rules, max, counts, hostname: 'pod-1', ...(random && { random }) });
-  const server = await serve({ ...options, faults });
-  return { server, counts, raw: await connectRaw(server.address) };
+  return { counts, server: await serve({ ...options, faults }) };
 }
 
 const texts = ['one', 'two', 'three'];
@@ -324,9 +328,8 @@ if (isOurs) {
   });
 
   test('hedging succeeds with the second attempt', async () => {
-    const { server, raw } = await serveFaulty({ tls: false });
+    const { server } = await start({ tls: false });
     await using _ = server;
-    raw.close();
     const hedgingPolicy = { maxAttempts: 2, hedgingDelay: '0.05s' };
     const config = { methodConfig: [{ name: [{}], hedgingPolicy }], loadBalancingConfig: [] };
     const options = { 'grpc.service_config': JSON.stringify(config) };
