@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { getDefaultHighWaterMark } from 'node:stream';
 import { AbortError } from 'abort-controller-x';
 import type { Limited } from '../account.ts';
 import { BodyBudget } from '../body_budget.ts';
@@ -11,6 +12,7 @@ import { cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
 import { ResponseBudget } from './response_budget.ts';
 import { lingerMs } from './connection_times.ts';
+import { setHighWaterMark } from './high_water_mark.ts';
 import type { Http1Deps } from './connections.ts';
 import { bodyOf, discard, dropped, freeUnread, isRead } from './http1_body.ts';
 import type { ConnectionParts, OtherConnection } from './socket.ts';
@@ -86,6 +88,8 @@ export function createHttp1Server(deps: Http1ServerDeps): Http1Server {
 }
 
 function begin(server: Server, socket: Socket): void {
+  // With less, node:http would keep several times as much of each body.
+  setHighWaterMark(socket, getDefaultHighWaterMark(false));
   // The parser copies what it passes on. A listener that is added later would make it read by events only.
   socket.once('data', (chunk: Buffer) => process.nextTick(letGo, chunk));
   server.emit('connection', socket);

@@ -7,6 +7,7 @@ import { ClientChains } from './client_chains.ts';
 import type { PeerAddress } from './connection_info.ts';
 import { handshakeIncident } from './handshake_failures.ts';
 import { Handshakes } from './handshakes.ts';
+import { setHighWaterMark } from './high_water_mark.ts';
 import { secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
 
 /** A host and TCP port, or the path of a unix socket. */
@@ -107,7 +108,7 @@ export class Listeners {
     const tlsServer = createTls(tlsOptions(tls, { speaksHttp1: this.#speaksHttp1 }), (socket) => {
       const raw = rawOf(socket);
       if (raw) this.#handshakes.end(raw);
-      limitBuffers(socket);
+      setHighWaterMark(socket, buffers.highWaterMark);
       onSocket(socket);
       if (raw && tls.clientCa) this.#chains.take(socket, raw);
     });
@@ -157,12 +158,4 @@ function rawOf(socket: TLSSocket): Socket | undefined {
   // oxlint-disable-next-line no-underscore-dangle
   const raw = '_parent' in socket ? socket._parent : undefined;
   return raw instanceof Socket ? raw : undefined;
-}
-
-/** Node has no such option for the TLS sockets of a server. */
-function limitBuffers(socket: TLSSocket): void {
-  for (const name of ['_readableState', '_writableState'] as const) {
-    const state = name in socket ? Object(socket)[name] : undefined;
-    if (state) state.highWaterMark = buffers.highWaterMark;
-  }
 }
