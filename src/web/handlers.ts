@@ -77,7 +77,7 @@ async function refuse(
     url: 'http://localhost',
     method: isGet ? 'POST' : request.method,
     // An error is not compressed.
-    header: withoutLongTimeout(
+    header: withoutTimeout(
       headersOf(fieldsBut(fields, (name) => name.endsWith('accept-encoding'))),
     ),
     body: none(),
@@ -122,17 +122,14 @@ function count({ signal, values, protocolName }: HandlerContext): void {
   signal.throwIfAborted();
 }
 
-/** The maximum delay of a Node timer in milliseconds, 24.8 days, and in the units of `grpc-timeout`. */
-const longestTimer = 2 ** 31 - 1;
-const longestGrpcTimeout = '2147483S';
-
-/** Shortens a timeout that is too long for the timer that the library sets, which would fire at once. */
-function withoutLongTimeout(header: Headers): Headers {
+/**
+ * Removes a timeout: it could pass before the refusal, which would then be counted as another status. One that is invalid,
+ * or has passed already, is itself a reason to refuse.
+ */
+function withoutTimeout(header: Headers): Headers {
   const connect = header.get('connect-timeout-ms') ?? '';
-  if (/^\d{10}$/.test(connect) && Number(connect) > longestTimer)
-    header.set('connect-timeout-ms', String(longestTimer));
-  const grpc = parseTimeout(header.get('grpc-timeout') ?? '') ?? 0;
-  if (grpc > longestTimer) header.set('grpc-timeout', longestGrpcTimeout);
+  if (/^\d{1,10}$/.test(connect) && Number(connect) > 0) header.delete('connect-timeout-ms');
+  if ((parseTimeout(header.get('grpc-timeout') ?? '') ?? 0) > 0) header.delete('grpc-timeout');
   return header;
 }
 
