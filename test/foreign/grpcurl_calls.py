@@ -18,7 +18,10 @@ ANSWERED = {
 #: Methods whose calls end only by grpcurl's deadline.
 ENDLESS = ("grpc.health.v1.Health/Watch", "xds.service.orca.v3.OpenRcaService/StreamCoreMetrics")
 #: Declared in a proto, but not served.
-UNIMPLEMENTED = ("grpc.testing.TestService/UnimplementedCall",)
+UNIMPLEMENTED = (
+    "grpc.testing.TestService/UnimplementedCall",
+    "grpc.testing.XdsUpdateHealthService/SendHookRequest",
+)
 
 
 def message(*texts):
@@ -122,6 +125,19 @@ CALLS = {
     "grpc.testing.TestService/UnimplementedCall": (
         [{}],
         [],
+    ),
+    "grpc.testing.XdsUpdateHealthService/SendHookRequest": (
+        [{}],
+        [],
+    ),
+    # The tests run in this order, so the server is SERVING after them.
+    "grpc.testing.XdsUpdateHealthService/SetNotServing": (
+        [{}],
+        [{}],
+    ),
+    "grpc.testing.XdsUpdateHealthService/SetServing": (
+        [{}],
+        [{}],
     ),
     "helloworld.Greeter/SayHello": (
         [{"name": "you"}],
