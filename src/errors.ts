@@ -41,6 +41,6 @@ export function internal(cause: unknown): CallError {
 }
 
 /** Quotes a caller's text, truncated to 100 characters, as status messages are sent in header fields. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return text.length <= 100 ? `"${text}"` : `"${text.slice(0, 100)}"...`;
 }

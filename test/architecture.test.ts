@@ -39,7 +39,7 @@ const mayImport: Record<string, readonly string[]> = {
   engine: [],
   middleware: ['context', 'engine', 'errors', 'observability', 'printable', 'rich_error'],
   // Loaded, apart from the middleware's entry, with the first fault.
-  faults: ['config', 'context', 'engine', 'errors', 'rich_error'],
+  faults: ['config', 'context', 'engine', 'errors', 'message_of', 'rich_error'],
   services: ['context', 'engine', 'errors', 'gen', 'guides', 'interop'],
   // Folders that can be deleted: services with their settings, and the commands that call them.
   guides: ['cli', 'config', 'context', 'errors', 'gen', 'message_of', 'services', 'transport'],

@@ -1,6 +1,8 @@
 import { Status } from 'nice-grpc-common';
 import { duration, integer, type Parse, size } from '../config/parse.ts';
 import { ErrorCode } from '../engine/index.ts';
+import { quote } from '../errors.ts';
+import { messageOf } from '../message_of.ts';
 
 /** A fault with the calls that it applies to. Times are in milliseconds, sizes in bytes. */
 export type Fault = Action & Conditions;
@@ -80,8 +82,7 @@ export function parseFaults(text: string): readonly Fault[] {
     try {
       return parseEntry(entry);
     } catch (error) {
-      const rule = error instanceof RangeError ? error.message : 'must be valid';
-      throw new RangeError(`entry ${index + 1}, ${quote(entry.trim())}: ${rule}`);
+      throw new RangeError(`entry ${index + 1}, ${quote(entry.trim())}: ${messageOf(error)}`);
     }
   });
 }
@@ -136,7 +137,7 @@ const actions: Readonly<Record<FaultKind, ReadAction>> = {
   status: (value, take) => ({
     kind: 'status',
     code: given('status', value, statusCode),
-    after: take('after', count) ?? 0,
+    after: after(take),
     message: take('message', String),
     pushback: take('pushback', duration({ min: '0s', max: '1h' })),
     retryInfo: take('retry-info', duration({ min: '0s', max: '1h' })),
@@ -144,17 +145,17 @@ const actions: Readonly<Record<FaultKind, ReadAction>> = {
   delay: (value, take) => ({
     kind: 'delay',
     ms: given('delay', value, times),
-    after: take('after', count) ?? 0,
+    after: after(take),
   }),
   reset: (value, take) => ({
     kind: 'reset',
     code: given('reset', value, errorCode),
-    after: take('after', count) ?? 0,
+    after: after(take),
   }),
   refuse: (value) => ({ kind: bare('refuse', value), after: 0 }),
-  drop: (value, take) => ({ kind: bare('drop', value), after: take('after', count) ?? 0 }),
-  goaway: (value, take) => ({ kind: bare('goaway', value), after: take('after', count) ?? 0 }),
-  hang: (value, take) => ({ kind: bare('hang', value), after: take('after', count) ?? 0 }),
+  drop: (value, take) => ({ kind: bare('drop', value), after: after(take) }),
+  goaway: (value, take) => ({ kind: bare('goaway', value), after: after(take) }),
+  hang: (value, take) => ({ kind: bare('hang', value), after: after(take) }),
   http: (value) => ({
     kind: 'http',
     status: given('http', value, integer(200, 599)),
@@ -165,22 +166,26 @@ const actions: Readonly<Record<FaultKind, ReadAction>> = {
     kind: 'rate',
     bytes: given('rate', value, size({ min: '1', max: '1GiB' })),
   }),
-  truncate: (value, take) => ({ kind: bare('truncate', value), after: take('after', count) ?? 0 }),
-  garbage: (value, take) => ({ kind: bare('garbage', value), after: take('after', count) ?? 0 }),
+  truncate: (value, take) => ({ kind: bare('truncate', value), after: after(take) }),
+  garbage: (value, take) => ({ kind: bare('garbage', value), after: after(take) }),
   'no-status': (value, take) => ({
     kind: bare('no-status', value),
     after: take('after', count),
   }),
   'corrupt-compression': (value, take) => ({
     kind: bare('corrupt-compression', value),
-    after: take('after', count) ?? 0,
+    after: after(take),
   }),
   big: (value, take) => ({
     kind: 'big',
     bytes: given('big', value, size({ min: '1', max: '64MiB' })),
-    after: take('after', count) ?? 0,
+    after: after(take),
   }),
 };
+
+function after(take: Take): number {
+  return take('after', count) ?? 0;
+}
 
 function isKind(name: string): name is FaultKind {
   return Object.hasOwn(actions, name);
@@ -200,9 +205,7 @@ function named<T>(name: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    throw new RangeError(
-      `${name} ${error instanceof RangeError ? error.message : 'must be valid'}`,
-    );
+    throw new RangeError(`${name} ${messageOf(error)}`);
   }
 }
 
@@ -232,9 +235,4 @@ function errorCode(text: string): number {
   const code = /^\d+$/.test(text) ? Number(text) : Object(ErrorCode)[text];
   if (typeof code === 'number' && code < 2 ** 32) return code;
   throw new RangeError('must be the name or the number of an HTTP/2 error code, such as CANCEL');
-}
-
-/** A caller's text, truncated as it is sent in a header field. */
-function quote(text: string): string {
-  return text.length <= 100 ? `"${text}"` : `"${text.slice(0, 100)}"...`;
 }

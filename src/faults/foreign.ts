@@ -1,5 +1,4 @@
-import type { Metadata } from 'nice-grpc-common';
-import { Status } from 'nice-grpc-common';
+import { type Metadata, Status } from 'nice-grpc-common';
 import { invalidArgument } from '../errors.ts';
 import type { Fault } from './fault.ts';
 

@@ -1,5 +1,6 @@
 import { integer } from '../config/parse.ts';
 import type { Read } from '../config/setting.ts';
+import { messageOf } from '../message_of.ts';
 import { type Fault, parseFaults } from './fault.ts';
 
 /** The settings of fault injection. */
@@ -27,7 +28,7 @@ function onOffOrRules(text: string): readonly Fault[] | undefined {
   try {
     return parseFaults(text);
   } catch (error) {
-    const rule = error instanceof RangeError ? error.message : 'must be valid';
+    const rule = messageOf(error);
     throw new RangeError(`must be on, off or faults such as status=UNAVAILABLE;p=0.2: ${rule}`);
   }
 }
