@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { createClient } from 'nice-grpc';
 import { Metadata, Status } from 'nice-grpc-common';
 import { serve, until } from '../../test/support/harness.ts';
 import { call, kinds, rpcMethods, paths, unending, waiting } from '../../test/support/kinds.ts';
 import { connectRaw } from '../../test/support/raw_client.ts';
 import { HealthDefinition } from '../gen/grpc/health/v1/health.ts';
+import type { ChainDeps } from '../transport/server.ts';
 
 /** A raw grpc-timeout, which nice-grpc's client cannot send. */
 function timeout(text: string) {
@@ -86,35 +87,58 @@ test('deadline() passes the effective deadline to the service', async () => {
 /** The maximum delay of a Node timer; Node runs a longer one after 1 ms. */
 const longestTimer = 2 ** 31 - 1;
 
-for (const [asked, max] of [
-  ['600H', 60_000],
-  ['99999999H', longestTimer + 5000],
-] as const) {
-  test(`deadline() ends a call with a deadline of ${asked} after ${max} ms, and not before`, async (t) => {
-    // A start time with a rounding error: 6000.1 + 60000 - 6000.1 is 60000.00000000001.
-    t.mock.method(performance, 'now', () => 6000.1);
-    await using running = await serve({
-      engine: 'direct',
-      deadlines: { max, fallback: undefined },
-      echo: waiting(),
-    });
-    const client = await connectRaw(running.address);
-    t.mock.timers.enable({ apis: ['setTimeout'] });
-    const stream = client.open(paths.clientStream, { 'grpc-timeout': asked }).resume();
-    const answer = once(stream, 'response');
-    await until(() => running.openCalls.inChain === 1);
-    // A timer that is set meanwhile starts at the end of a tick.
-    if (max > longestTimer) t.mock.timers.tick(longestTimer);
-    t.mock.timers.tick((max % longestTimer) - 1);
-    await client.roundTrip();
-    const open = running.openCalls.inChain;
-    t.mock.timers.tick(1);
-    const [fields] = await answer;
-    client.close();
+/** An engine that enforces no deadline but the caller's, as grpc-js. */
+const withoutTiming: ChainDeps['trace'] = (call, context) =>
+  call.next(call.request, { ...context, timing: undefined });
 
-    assert.equal(open, 1);
-    assert.equal(fields['grpc-status'], '4');
-  });
+for (const trace of [undefined, withoutTiming]) {
+  for (const [asked, max] of [
+    ['600H', 60_000],
+    ['99999999H', longestTimer + 5000],
+  ] as const) {
+    const enforcer = trace ? 'the middleware' : 'the engine';
+    test(`${enforcer} ends a call with a deadline of ${asked} after ${max} ms, and not before`, async (t) => {
+      const clock = mockClock(t);
+      await using running = await serve({
+        engine: 'direct',
+        trace,
+        deadlines: { max, fallback: undefined },
+        echo: waiting(),
+      });
+      const client = await connectRaw(running.address);
+      clock.begin();
+      const stream = client.open(paths.clientStream, { 'grpc-timeout': asked }).resume();
+      const answer = once(stream, 'response');
+      await until(() => running.openCalls.inChain === 1);
+      clock.pass(max - 1);
+      await client.roundTrip();
+      const open = running.openCalls.inChain;
+      // Rounding may delay the engine's timer by a millisecond.
+      clock.pass(2);
+      const [fields] = await answer;
+      client.close();
+
+      assert.equal(open, 1);
+      assert.equal(fields['grpc-status'], '4');
+    });
+  }
+}
+
+/** A clock that stands still, for performance.now() and, once it has begun, timers. */
+function mockClock(t: TestContext) {
+  // With a rounding error: 6000.1 + 60000 - 6000.1 is 60000.00000000001.
+  let passed = 0;
+  t.mock.method(performance, 'now', () => 6000.1 + passed);
+  return {
+    begin: () => t.mock.timers.enable({ apis: ['setTimeout'] }),
+    pass(ms: number) {
+      // A timer that is set meanwhile starts at the end of a tick.
+      for (let left = ms; left > 0; left -= longestTimer) {
+        passed += Math.min(left, longestTimer);
+        t.mock.timers.tick(Math.min(left, longestTimer));
+      }
+    },
+  };
 }
 
 test('deadline() does not apply to Health.Watch', async () => {

@@ -15,8 +15,8 @@ export interface DeadlineOptions {
 }
 
 /**
- * Ends a call with DEADLINE_EXCEEDED at the server's deadline. The engine enforces the caller's own; this middleware
- * adds a timer and a generator only to a call whose server deadline is earlier.
+ * Ends a call with DEADLINE_EXCEEDED at the server's deadline, if that is earlier than the caller's own, which the engine
+ * enforces. The direct engine enforces both; on grpc-js, this middleware adds a timer and a generator to the call.
  */
 export function deadline({
   max,
@@ -33,7 +33,10 @@ export function deadline({
       return call.next(call.request, context);
     }
     const ms = Math.min(left, max);
-    return endingAt({ deadline: startedAt + ms, ms }, call, context);
+    const deadline = startedAt + ms;
+    if (!context.timing) return endingAt({ deadline, ms }, call, context);
+    context.timing.shortenTo(deadline);
+    return call.next(call.request, { ...context, deadline });
   };
   return middleware;
 }

@@ -21,7 +21,13 @@ import {
 } from './chain.ts';
 import type { ConnectionInfo } from '../net/connection_info.ts';
 import type { Encoding } from './compression.ts';
-import { type Compression, createContext, type EngineContext, type OnSent } from './context.ts';
+import {
+  type Compression,
+  createContext,
+  type EngineContext,
+  type OnSent,
+  type Timing,
+} from './context.ts';
 import type { Deadline, Deadlines, OpenCall, OpenCalls } from './open_calls.ts';
 import { type Cut, type EndReason, reasons, type Returned } from './end_reason.ts';
 import type { Handler, MethodCodec } from './methods.ts';
@@ -68,7 +74,15 @@ interface CallParts {
  * the handler's result, with the error that kept the handler from running, or with the reason it was cut.
  */
 export class Call
-  implements OpenCall, Deadline, Interruptible, Respondent, RequestOwner, Compression, CallFaults
+  implements
+    OpenCall,
+    Deadline,
+    Interruptible,
+    Respondent,
+    RequestOwner,
+    Compression,
+    CallFaults,
+    Timing
 {
   at = 0;
   place = -1;
@@ -139,6 +153,7 @@ export class Call
       retain: method.requestStream ? (bytes) => this.inUse.retain(bytes) : undefined,
       compression: this,
       faults: this,
+      timing: this,
     });
     this.request = createRequestReader(this);
     if (method.requestStream || method.responseStream) stream.flow.spend(cost.streaming);
@@ -206,6 +221,14 @@ export class Call
 
   passed(): void {
     this.end(reasons.deadline());
+  }
+
+  shortenTo(deadline: number): void {
+    const { deadlines } = this.#deps;
+    if (this.place >= 0 && this.at <= deadline) return;
+    deadlines.delete(this);
+    this.at = deadline;
+    if (this.#state !== 'over') deadlines.add(this);
   }
 
   /** Starts the middleware and the handler: the request is complete, or as complete as it will be. */

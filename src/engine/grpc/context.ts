@@ -14,6 +14,14 @@ export interface Timed {
    * shorten it.
    */
   deadline: number | undefined;
+  /** Enforces a shorter deadline; undefined if only a timer of its own can do that. */
+  timing?: Timing | undefined;
+}
+
+/** Enforces the deadline of a call, without a timer for each call. */
+export interface Timing {
+  /** Ends the call with DEADLINE_EXCEEDED at this time, if that is earlier than its deadline. */
+  shortenTo(deadline: number): void;
 }
 
 /** Context of every call: cancellation by the server. */
@@ -139,6 +147,7 @@ interface ContextParts {
   retain: ((bytes: number) => void) | undefined;
   compression: Compression;
   faults: CallFaults;
+  timing: Timing;
 }
 
 /**
@@ -160,6 +169,7 @@ export function createContext(parts: ContextParts): EngineContext {
     connection,
     compression: parts.compression,
     faults: parts.faults,
+    timing: parts.timing,
     calls: parts.calls,
     isUnlimited: parts.isUnlimited,
     abort: parts.abort,
