@@ -25,9 +25,11 @@ const tls = useTls && serverCreds ? { ...serverCreds, clientCa: orNone(clientTls
 if (useTls && !tls) throw new Error('Cannot serve with TLS: there are no server_creds');
 
 const { log, close } = await createLog({ level: 'info', format: 'json', to: process.stderr.fd });
+// Before the first call, whose deadline it would delay.
+const descriptors = readDescriptors();
 const limits = { maxConcurrentStreams: 1000, maxMessageSize: messageReceiveLimit || anySize };
 const engine = await createEngine('direct', limits, {
-  web: { descriptors: readDescriptors, isReady: () => true, corsOrigins: 'off' },
+  web: { descriptors: async () => descriptors, isReady: () => true, corsOrigins: 'off' },
 });
 const server = withChain(engine, {
   log,
@@ -45,7 +47,7 @@ process.once('SIGTERM', () => {
 const response = { host, port: port ?? 0, pemCert: tls?.cert ?? Buffer.alloc(0) };
 process.stdout.write(sized(ServerCompatResponse.encode(response).finish()));
 
-async function readDescriptors() {
+function readDescriptors() {
   const buf = join(import.meta.dirname, '../../node_modules/.bin/buf');
   const proto = join(import.meta.dirname, 'proto');
   const set = execFileSync(buf, ['build', proto, '--as-file-descriptor-set', '-o', '-']);
