@@ -18,6 +18,7 @@ export {
   encodeFramed,
   type MessageMemory,
   type Work,
+  frame,
   prefixLength,
   withPrefix,
   type AddedService,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { prefixLength, type ResponseFault } from '../engine/index.ts';
+import { frame, prefixLength, type ResponseFault } from '../engine/index.ts';
 import type { Fault, FaultKind } from './fault.ts';
 
 interface DistortDeps {
@@ -32,7 +32,7 @@ export function distorted(
     let bytes = framed;
     for (const fault of faults) {
       if (!('after' in fault) || fault.after !== index) continue;
-      if (fault.kind === 'garbage') bytes = withPrefix(0, undecodable);
+      if (fault.kind === 'garbage') bytes = frame(0, undecodable);
       else if (fault.kind === 'corrupt-compression') bytes = asCompressed(bytes);
       else if (fault.kind === 'truncate') bytes = bytes.slice(0, halfOf(bytes));
       else if (fault.kind === 'big') {
@@ -76,7 +76,7 @@ function halfOf({ length }: Uint8Array): number {
 /** Announces a message as compressed that is not. One without bytes gets some. */
 function asCompressed(framed: Uint8Array): Uint8Array {
   const message = framed.subarray(prefixLength);
-  return withPrefix(1, message.length > 0 ? message : undecodable);
+  return frame(1, message.length > 0 ? message : undecodable);
 }
 
 /** A message with an unknown field of so many bytes, in parts. */
@@ -87,12 +87,6 @@ function* enlarged(framed: Uint8Array, size: number): Generator<Uint8Array> {
   prefix.writeUInt32BE(message.length + begin.length + size, 1);
   yield Buffer.concat([prefix, message, begin]);
   for (let left = size; left > 0; left -= partSize) yield Buffer.alloc(Math.min(left, partSize));
-}
-
-function withPrefix(flag: 0 | 1, message: Uint8Array): Uint8Array {
-  const prefix = Buffer.from([flag, 0, 0, 0, 0]);
-  prefix.writeUInt32BE(message.length, 1);
-  return Buffer.concat([prefix, message]);
 }
 
 function varint(value: number): number[] {

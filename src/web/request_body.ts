@@ -5,6 +5,7 @@ import {
   isLarge,
   letGo,
   maxInflation,
+  frame,
   prefixLength,
   valueOf,
   type WebCall,
@@ -14,7 +15,6 @@ import {
 } from '../engine/index.ts';
 import { Collected } from './collected.ts';
 import type { Compression } from './compression.ts';
-import { frame } from './frame.ts';
 import { parseJson } from './json.ts';
 import { jsonCost } from './json_cost.ts';
 

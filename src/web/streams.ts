@@ -18,6 +18,7 @@ import {
 } from '@connectrpc/connect/protocol-grpc-web';
 import {
   freeLarge,
+  frame,
   prefixLength,
   type Protocol,
   valueOf,
@@ -28,7 +29,6 @@ import {
 import { assertAdmitted } from './admission.ts';
 import { compress, type Compression, minCompressed } from './compression.ts';
 import { fieldsOf, headersOf } from './fields.ts';
-import { frame } from './frame.ts';
 import { jsonWork } from './json_cost.ts';
 import { negotiate } from './negotiation.ts';
 import type { Plain } from './query.ts';

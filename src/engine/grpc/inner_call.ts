@@ -10,7 +10,7 @@ import { defaultPeerSettings } from '../http2/settings.ts';
 import { type Serve, Stream, type StreamOwner } from '../http2/stream.ts';
 import { cost, type Flow } from '../scheduler.ts';
 import type { WebCall, WebCallHead } from '../web.ts';
-import { prefixLength, withPrefix } from './methods.ts';
+import { frame, prefixLength } from './methods.ts';
 
 /** What a call takes from the connection of its request. */
 export interface InnerPlace {
@@ -120,7 +120,7 @@ class Inner implements StreamOwner, InnerCall {
   // Called by the code that serves the request.
 
   async write(message: Uint8Array, { isLast } = { isLast: false }): Promise<void> {
-    if (!this.isRequestOver) await this.#receive(frame(message), isLast);
+    if (!this.isRequestOver) await this.#receive(frame(0, message), isLast);
   }
 
   async writeFramed(messages: Buffer): Promise<void> {
@@ -288,12 +288,4 @@ const decoder = createHpackDecoder({ maxHeaderListSize: maxInt31, cache: false }
 /** The encoder's own blocks never use the dynamic table. */
 function fieldsOf(block: Buffer): readonly string[] {
   return decoder.decode(block).fields;
-}
-
-function frame(message: Uint8Array): Buffer {
-  const framed = withPrefix(message);
-  const bytes = Buffer.from(framed.buffer, framed.byteOffset, framed.length);
-  bytes.writeUInt8(0);
-  bytes.writeUInt32BE(message.length, 1);
-  return bytes;
 }

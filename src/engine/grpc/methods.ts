@@ -49,13 +49,33 @@ export const encodeFramed = Symbol('encodeFramed');
 export const decodeCounted = Symbol('decodeCounted');
 
 /** Prepends space for the prefix to an encoded message. Throws a TypeError if the encoder did not return bytes. */
-export function withPrefix(bytes: unknown): Uint8Array {
+export function withPrefix(bytes: unknown): Buffer {
   if (!(bytes instanceof Uint8Array)) {
     throw new TypeError('Cannot send a message: its encoder has given no bytes');
   }
   const framed = Buffer.allocUnsafeSlow(prefixLength + bytes.length);
   framed.set(bytes, prefixLength);
   return framed;
+}
+
+/**
+ * Prepends a prefix with these flags to a message. Connect has the same prefix
+ * (https://connectrpc.com/docs/protocol/#streaming-rpcs).
+ */
+export function frame(flags: number, message: Uint8Array): Buffer {
+  const framed = withPrefix(message);
+  writePrefix(framed, flags);
+  return framed;
+}
+
+/** Writes the prefix into the free octets in front of a message. */
+export function writePrefix(framed: Uint8Array, flags: number): void {
+  const length = framed.length - prefixLength;
+  framed[0] = flags;
+  framed[1] = length >>> 24;
+  framed[2] = length >>> 16;
+  framed[3] = length >>> 8;
+  framed[4] = length;
 }
 
 /** The methods of a service definition by their TypeScript names, for any generator. */

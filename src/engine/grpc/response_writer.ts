@@ -8,7 +8,7 @@ import { compress, type Encoding, withCompressionSlot } from './compression.ts';
 import type { ResponseFault } from './call_faults.ts';
 import { LazyMetadata } from './metadata.ts';
 import { type BytesInUse, uncounted } from './messages.ts';
-import { type MethodCodec, prefixLength, withPrefix } from './methods.ts';
+import { type MethodCodec, frame, prefixLength, writePrefix } from './methods.ts';
 import {
   type CallStatus,
   checkHeader,
@@ -273,9 +273,7 @@ export class ResponseWriter {
       this.#stream.keepResponse(0);
       letGo(plain);
     }
-    const framed = withPrefix(packed);
-    writePrefix(framed, 1);
-    return this.#write(framed);
+    return this.#write(frame(1, packed));
   }
 
   /** A suspended generator keeps the message that it yielded. */
@@ -317,16 +315,6 @@ function unencodable(cause: unknown): ServerError {
 /** The cause goes to the log only. */
 function internalError(cause: unknown): ServerError {
   return Object.assign(new ServerError(Status.INTERNAL, 'Internal error'), { cause });
-}
-
-/** PROTOCOL-HTTP2.md, Length-Prefixed-Message. */
-function writePrefix(framed: Uint8Array, compressed: 0 | 1): void {
-  const length = framed.length - prefixLength;
-  framed[0] = compressed;
-  framed[1] = length >>> 24;
-  framed[2] = length >>> 16;
-  framed[3] = length >>> 8;
-  framed[4] = length;
 }
 
 /** The status of a successful call. */
