@@ -1,6 +1,6 @@
 import {
+  Admission,
   type AdmissionCallbacks,
-  AdmissionQueue,
   type AdmissionRequest,
   type Reclaimable,
   ReclaimableSet,
@@ -16,7 +16,6 @@ import {
   widerPart,
   maxPart,
   evictionsAtOnce,
-  queueTimeout,
 } from './parts_of_limits.ts';
 import { largest, type Limited, Usage } from './usage.ts';
 
@@ -162,6 +161,8 @@ export class Account extends Usage {
 const none = Number.POSITIVE_INFINITY;
 
 interface AccountsOptions extends Partial<Limited> {
+  /** The charge of a connection with open streams, in bytes. */
+  connectionCost?: number;
   /** The receive window in bytes: what a message may have sent before it is admitted. */
   window?: number;
   /** Runs a task in a later turn of the event loop. */
@@ -178,11 +179,9 @@ interface AccountsOptions extends Partial<Limited> {
  */
 export class Accounts {
   readonly used: Limited = { bytes: 0, calls: 0, streams: 0 };
-  #admitted = 0;
-  /** Bytes granted to one message beyond the limit. */
-  #overdraft = 0;
   readonly held: number[] = Object.keys(Held).map(() => 0);
   readonly #limits: Limited;
+  readonly #connectionCost: number;
   readonly #later: (task: () => void) => void;
   readonly #peers = new Map<string, Peer>();
   /** The parties of fair sharing: peers with a name, and accounts without a peer. */
@@ -191,21 +190,30 @@ export class Accounts {
   #active = 0;
   readonly #reclaimables = new ReclaimableSet();
   readonly #paused: PausedConnections;
-  readonly #waiting: AdmissionQueue<Account>;
+  readonly #admission: Admission<Account>;
   #widened = 0;
   #isServing = false;
-  #tick = 0;
   /** The turns of the last two ticks. A call that has not progressed since `#since` is stalled. */
   #lastTurn = -1;
   #since = -1;
   #wasExceeded = false;
   #relieving: Generator<undefined, void> | undefined;
 
-  constructor({ window = 1, later = setImmediate, ...limits }: AccountsOptions = {}) {
+  constructor({
+    window = 1,
+    connectionCost = 0,
+    later = setImmediate,
+    ...limits
+  }: AccountsOptions = {}) {
     this.#limits = { bytes: none, calls: none, streams: none, ...limits };
+    this.#connectionCost = connectionCost;
     this.#later = later;
     this.#paused = new PausedConnections(later);
-    this.#waiting = new AdmissionQueue((this.#limits.bytes * waitingPart) / window);
+    this.#admission = new Admission({
+      memory: this,
+      maxQueued: (this.#limits.bytes * waitingPart) / window,
+      wake: () => this.#serveLater(),
+    });
   }
 
   get heldBytes(): HeldBytes {
@@ -215,7 +223,7 @@ export class Accounts {
   }
 
   get waitingMessages(): number {
-    return this.#waiting.size;
+    return this.#admission.size;
   }
 
   /** True while more bytes are held than the limit. */
@@ -228,18 +236,17 @@ export class Accounts {
   }
 
   get isOverfull(): boolean {
-    return this.used.bytes > this.#limits.bytes * overfull + this.#overdraft;
+    return this.used.bytes > this.#limits.bytes * overfull + this.#admission.overdraft;
   }
 
   /** The overdraft of an admitted message does not count against other calls. */
   get #farLimit(): number {
-    return this.#limits.bytes * far + this.#overdraft;
+    return this.#limits.bytes * far + this.#admission.overdraft;
   }
 
   /** Counts an admitted message that begins (1) or ends (-1). */
   countAdmitted(more: 1 | -1): void {
-    this.#admitted += more;
-    if (this.#admitted === 0) this.#overdraft = 0;
+    this.#admission.count(more);
   }
 
   get freeBytes(): number {
@@ -275,7 +282,7 @@ export class Accounts {
     this.used.bytes += bytes;
     if (bytes > 0) {
       if (this.#reclaimables.size > 0 && this.isExceeded) this.#reclaim();
-    } else if (this.#paused.size + this.#waiting.size > 0) this.#serveLater();
+    } else if (this.#paused.size + this.#admission.size > 0) this.#serveLater();
   }
 
   count(account: Account, limited: 'calls' | 'streams', more: 1 | -1): void {
@@ -283,6 +290,10 @@ export class Accounts {
     this.used[limited] += more;
     account[limited] += more;
     if (peer) peer[limited] += more;
+    if (limited === 'streams') {
+      const isFirstOrLast = account.streams === (more === 1 ? 1 : 0);
+      if (isFirstOrLast) this.charge(account, Held.calls, more * this.#connectionCost);
+    }
     this.activate(account, isActive);
   }
 
@@ -339,37 +350,17 @@ export class Accounts {
     return Math.min(bytes, this.#limits.bytes * maxPart);
   }
 
-  /**
-   * Requests admission for a message. If there is too little free memory, the request is queued, sorted by the
-   * bytes that peers hold; a smaller message may still be admitted before it. If the queue is full, a request of
-   * the peer with the most queued requests is refused.
-   */
+  /** Requests admission for a message; see Admission.request(). */
   requestAdmission(
     account: Account,
     bytes: number,
     callbacks: AdmissionCallbacks,
   ): AdmissionRequest<Account> | 'granted' | 'refused' {
-    if (this.#fitsBeside(bytes)) return 'granted';
-    const waiting = this.#waiting.add({ ...callbacks, account, bytes, since: this.#tick });
-    if (waiting) this.#serveLater();
-    return waiting ?? 'refused';
-  }
-
-  /**
-   * Prevents starvation: once the oldest queued request is late, new messages may take only half of the free bytes.
-   */
-  #fitsBeside(bytes: number): boolean {
-    return bytes <= (this.#isLate ? this.freeBytes / 2 : this.freeBytes);
-  }
-
-  /** True if the oldest request has been queued for more than one second. */
-  get #isLate(): boolean {
-    const { first } = this.#waiting;
-    return first !== undefined && this.#tick - first.since > 1;
+    return this.#admission.request(account, bytes, callbacks);
   }
 
   cancelAdmission(waiting: AdmissionRequest<Account>): void {
-    this.#waiting.delete(waiting);
+    this.#admission.cancel(waiting);
   }
 
   /** Calls back, once, when the account may grow. */
@@ -403,15 +394,14 @@ export class Accounts {
    * or if a message has been queued for more than one, stalled calls first.
    */
   tick(turn: number): void {
-    this.#tick++;
     this.#since = this.#lastTurn;
     this.#lastTurn = turn;
-    this.#waiting.expire(this.#tick - queueTimeout);
-    if (this.#isLate || (this.isExceeded && this.#wasExceeded)) this.#relieve();
+    this.#admission.tick();
+    if (this.#admission.isLate || (this.isExceeded && this.#wasExceeded)) this.#relieve();
     this.#wasExceeded = this.isExceeded;
     // The fair share may have grown.
     this.#paused.resume();
-    if (this.#waiting.size > 0) this.#serveLater();
+    if (this.#admission.size > 0) this.#serveLater();
   }
 
   isAboveShare(account: Account): boolean {
@@ -483,8 +473,9 @@ export class Accounts {
    * message is being received.
    */
   *#evictionsForWaiting(): Generator<undefined, void> {
-    for (let { next } = this.#waiting; next; { next } = this.#waiting) {
-      if (!this.#isLate || next.bytes <= this.freeBytes || this.#admitted === 1) return;
+    const admission = this.#admission;
+    for (let { next } = admission; next; { next } = admission) {
+      if (!admission.isLate || next.bytes <= this.freeBytes || admission.admitted === 1) return;
       const victim = this.#victim(next.account, 'bytes', next.bytes);
       const gone = victim && (victim.evict('bytes', this.#since) || victim.evict('bytes', none));
       if (!gone) return;
@@ -494,7 +485,7 @@ export class Accounts {
 
   /** True if the limit is exceeded, or if the next queued message does not fit. */
   #isShort(): boolean {
-    const { next } = this.#waiting;
+    const { next } = this.#admission;
     return next ? next.bytes > this.freeBytes : this.isExceeded;
   }
 
@@ -518,26 +509,9 @@ export class Accounts {
 
   readonly #serve = (): void => {
     this.#isServing = false;
-    const [next, ...others] = this.#waiting.inOrder();
-    if (next) this.#serveNext(next);
-    for (const waiting of others) if (this.#fitsBeside(waiting.bytes)) this.#grant(waiting);
+    this.#admission.serve();
     if (!this.isExceeded) this.#paused.resume();
   };
-
-  #serveNext(next: AdmissionRequest<Account>): void {
-    // One message at a time is admitted beyond the limit, so that there is always progress.
-    if (next.bytes <= this.freeBytes) this.#grant(next);
-    else if (this.#admitted === 0 && !this.isFarExceeded) {
-      this.#overdraft = next.bytes - Math.max(0, this.freeBytes);
-      this.#grant(next);
-    }
-  }
-
-  #grant(waiting: AdmissionRequest<Account>): void {
-    this.#waiting.delete(waiting);
-    waiting.granted();
-    if (this.#waiting.size > 0) this.#serveLater();
-  }
 }
 
 /** Sorts by the bytes of the peer, then of the account, highest first. */

@@ -1,3 +1,5 @@
+import { queueTimeout } from './parts_of_limits.ts';
+
 /** Smaller messages, in bytes, are read without admission. */
 const maxUnadmitted = 64 * 1024;
 
@@ -35,8 +37,120 @@ interface AdmissionAccount {
 /** The minimum capacity of the queue, whatever the memory limit is. */
 const fewest = 4;
 
+/** The memory of a server. */
+interface Memory {
+  /** Negative above the limit. */
+  readonly freeBytes: number;
+  readonly isFarExceeded: boolean;
+}
+
+interface AdmissionDeps {
+  memory: Memory;
+  /** The maximum number of queued requests. */
+  maxQueued: number;
+  /** Must lead to a call of serve(). */
+  wake: () => void;
+}
+
+/** Admits messages of all accounts of a server as far as there is free memory, and queues the others. */
+export class Admission<Account extends AdmissionAccount> {
+  /** The number of admitted messages that are being received. */
+  admitted = 0;
+  /** Bytes granted to one message beyond the limit. */
+  overdraft = 0;
+  readonly #queue: AdmissionQueue<Account>;
+  readonly #memory: Memory;
+  readonly #wake: () => void;
+  #tick = 0;
+
+  constructor({ memory, maxQueued, wake }: AdmissionDeps) {
+    this.#queue = new AdmissionQueue(maxQueued);
+    this.#memory = memory;
+    this.#wake = wake;
+  }
+
+  /** The number of queued requests. */
+  get size(): number {
+    return this.#queue.size;
+  }
+
+  /** The request to admit next; see AdmissionQueue. */
+  get next(): AdmissionRequest<Account> | undefined {
+    return this.#queue.next;
+  }
+
+  /** True if the oldest request has been queued for more than one second. */
+  get isLate(): boolean {
+    const { first } = this.#queue;
+    return first !== undefined && this.#tick - first.since > 1;
+  }
+
+  /** Counts an admitted message that begins (1) or ends (-1). */
+  count(more: 1 | -1): void {
+    this.admitted += more;
+    if (this.admitted === 0) this.overdraft = 0;
+  }
+
+  /**
+   * Requests admission for a message. If there is too little free memory, the request is queued, sorted by the
+   * bytes that peers hold; a smaller message may still be admitted before it. If the queue is full, a request of
+   * the peer with the most queued requests is refused.
+   */
+  request(
+    account: Account,
+    bytes: number,
+    callbacks: AdmissionCallbacks,
+  ): AdmissionRequest<Account> | 'granted' | 'refused' {
+    if (this.#fitsBeside(bytes)) return 'granted';
+    const waiting = this.#queue.add({ ...callbacks, account, bytes, since: this.#tick });
+    if (waiting) this.#wake();
+    return waiting ?? 'refused';
+  }
+
+  cancel(waiting: AdmissionRequest<Account>): void {
+    this.#queue.delete(waiting);
+  }
+
+  /** Must be called every second. It refuses requests that have been queued for too long. */
+  tick(): void {
+    this.#tick++;
+    this.#queue.expire(this.#tick - queueTimeout);
+  }
+
+  /** Admits what fits now. */
+  serve(): void {
+    const [next, ...others] = this.#queue.inOrder();
+    if (next) this.#serveNext(next);
+    for (const waiting of others) if (this.#fitsBeside(waiting.bytes)) this.#grant(waiting);
+  }
+
+  #serveNext(next: AdmissionRequest<Account>): void {
+    const { freeBytes, isFarExceeded } = this.#memory;
+    // One message at a time is admitted beyond the limit, so that there is always progress.
+    if (next.bytes <= freeBytes) this.#grant(next);
+    else if (this.admitted === 0 && !isFarExceeded) {
+      this.overdraft = next.bytes - Math.max(0, freeBytes);
+      this.#grant(next);
+    }
+  }
+
+  #grant(waiting: AdmissionRequest<Account>): void {
+    this.#queue.delete(waiting);
+    waiting.granted();
+    if (this.#queue.size > 0) this.#wake();
+  }
+
+  /**
+   * Prevents starvation: once the oldest queued request is late, new messages may take only half of the free bytes.
+   */
+  #fitsBeside(bytes: number): boolean {
+    const { freeBytes } = this.#memory;
+    return bytes <= (this.isLate ? freeBytes / 2 : freeBytes);
+  }
+}
+
 /** The queue of admission requests of all accounts of a server. */
-export class AdmissionQueue<Account extends AdmissionAccount> {
+class AdmissionQueue<Account extends AdmissionAccount> {
   readonly #waiting = new Set<AdmissionRequest<Account>>();
   readonly #most: number;
 

@@ -2,7 +2,7 @@
 export const Held = {
   /** Connections: sockets and TLS state. */
   connections: 0,
-  /** Open streams and the calls that they carry. */
+  /** Open streams with the calls that they carry, and connections with open streams. */
   calls: 1,
   /** Request header lists, incomplete header blocks, HPACK dynamic tables and caches. */
   headers: 2,

@@ -114,7 +114,8 @@ function checkCategories(world: World, held: readonly Served[]): void {
   const smallest = Math.min(...Object.values(heldBytes));
   hold(smallest >= 0, `${smallest} bytes of a category are counted`, 0);
   const { calls = 0, retained = 0 } = heldBytes;
-  const ofCalls = limits.streamCost * held.length;
+  const connections = new Set(held.map(({ link }) => link)).size;
+  const ofCalls = limits.streamCost * held.length + limits.connectionCost * connections;
   hold(calls === ofCalls, `${calls} bytes of calls are counted`, ofCalls);
   const { messages = 0 } = heldBytes;
   const maxMessages = sum([...held, ...world.served.filter(mayBeInflated)], maxAtHand);
@@ -163,7 +164,8 @@ function minHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): numb
   // Input of a paused socket is counted later.
   const coming = wire.isStale ? 0 : readableLength;
   const begun = isRead ? view.begunBytes : 0;
-  const requests = sum(open, (each) => limits.streamCost + requestHeld(each) + each.retained);
+  const requests =
+    costOf(open) + sum(open, (each) => limits.streamCost + requestHeld(each) + each.retained);
   const responses = sum(open, (each) => responseHeld(each, view.streams.get(each.stream.id)));
   const unsent = Math.max(0, responses - untoldBytes);
   return coming + writableLength + begun + requests + unsent;
@@ -171,11 +173,17 @@ function minHeld({ isGivenUp, wire, view }: Link, open: readonly Served[]): numb
 
 /** The maximum that the connection may hold, in bytes. */
 function maxHeld({ wire, view }: Link, open: readonly Served[]): number {
-  const streams = sum(open, (each) => maxOfStream(each, view.streams.get(each.stream.id)));
+  const streams =
+    costOf(open) + sum(open, (each) => maxOfStream(each, view.streams.get(each.stream.id)));
   if (wire.destroyed) return streams;
   const { readableLength, writableLength } = wire;
   const buffers = readableLength + writableLength + maxIdle + resetCost * view.resets.size;
   return buffers + streams;
+}
+
+/** The charge of a connection with these streams. */
+function costOf(open: readonly Served[]): number {
+  return open.length > 0 ? limits.connectionCost : 0;
 }
 
 /** The maximum that a stream may hold, in bytes. */

@@ -14,6 +14,8 @@ export interface Http2Limits {
   maxHeaderBlockSize: number;
   /** The charge of an open stream in bytes, beside what it holds. */
   streamCost: number;
+  /** The charge of a connection with open streams in bytes, beside what it holds. */
+  connectionCost: number;
   /** The maximum number of frames of a header block; above it, the connection ends with ENHANCE_YOUR_CALM. */
   maxHeaderFrames: number;
   /** The initial stream window in bytes, before the request is known. */
@@ -58,6 +60,8 @@ export type LimitSettings = Pick<
 export const fixedLimits: Omit<Http2Limits, keyof LimitSettings> = {
   maxHeaderBlockSize: 1024 * 1024,
   streamCost: 1024,
+  // An idle connection takes about 9 KiB, so thousands of connections with a call each would not be counted otherwise.
+  connectionCost: 2560,
   // Enough for the largest block in frames of half the default size.
   maxHeaderFrames: 128,
   // HTTP/2's initial value, so a message that is not admitted has sent no more.

@@ -114,6 +114,7 @@ export function createHttp2Server({
     bytes: maxBufferedBytes,
     calls: maxCalls,
     streams: maxStreams,
+    connectionCost: http2Limits.connectionCost,
     window: http2Limits.initialWindowSize,
     later: (task) => scheduler.atEnd(task),
   });

@@ -387,7 +387,7 @@ test('an evicted connection whose peer has ended its side is closed, whatever is
     maxBufferedBytes: 50_000,
     serve(stream) {
       stream.respond(encodeHeaders([':status', '200']));
-      stream.write(Buffer.alloc(60_000));
+      stream.write(Buffer.alloc(56_000));
       return { data() {}, end() {}, reset() {}, failed() {}, expire() {}, drain() {}, sent() {} };
     },
   });
