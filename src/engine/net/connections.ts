@@ -4,7 +4,7 @@ import type { HeldBytes } from '../held.ts';
 import type { SocketTimes } from './connection_times.ts';
 import type { Incident } from '../http2/incident.ts';
 import { fixedLimits, type Http2Limits, type LimitSettings } from '../http2/limits.ts';
-import { bindSocket, type ServeOther, type SocketConnection } from './socket.ts';
+import { BoundSocket, type ServeOther, type SocketConnection } from './socket.ts';
 import type { Serve } from '../http2/stream.ts';
 import { TokenBucket } from '../http2/token_bucket.ts';
 import { Scheduler } from '../scheduler.ts';
@@ -179,7 +179,7 @@ export function createHttp2Server({
       return;
     }
     socket.setNoDelay(true);
-    const connection = bindSocket(socket, {
+    const connection = new BoundSocket(socket, {
       ...deps,
       report: (incident) => report(incident, socket),
       http1Response: http1Response && (() => http1Response(socket)),

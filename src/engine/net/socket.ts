@@ -89,208 +89,266 @@ const maxRest = 16 * 1024;
 /** The maximum size of one write: a socket reports progress only when the whole write is sent. */
 const longestWrite = 256 * 1024;
 
+/** Caches of a connection, which can be freed. */
+class Spare implements Reclaimable {
+  isOffered = false;
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  get isIdle(): boolean {
+    return this.#connection.openStreams === 0;
+  }
+
+  drop(): void {
+    this.isOffered = false;
+    this.#connection.forget();
+  }
+}
+
 /**
  * Binds a connection to its `net` or `tls` socket. The output of one turn of the event loop is sent in one write;
  * while the socket is full, no output is produced that can wait.
  */
-export function bindSocket(
-  socket: Socket,
-  { times, random, scheduler, accounts, owner, onIdle, onClose, onEnded, ...deps }: SocketDeps,
-): SocketConnection {
-  const serve: Serve = (stream, request) => deps.serve(stream, request, socket);
-  const unsent = () => socket.writableLength;
-  const unread = () => socket.readableLength;
-  const flow = scheduler.createFlow();
-  const account = accounts.open(owner);
-  const ownCost = 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
-  account.charge(Held.connections, ownCost);
-  const onHttp1 = deps.serveHttp1 && ((received: Buffer) => handOver(received, deps.serveHttp1));
-  const faults = { drop: () => resetSocket(socket), retire: () => keeper.shutdown() };
-  const parts = { unsent, unread, flow, account, onHttp1, faults };
-  const connection = new Connection({ ...deps, serve, wake, ...parts });
+export class BoundSocket implements SocketConnection {
+  readonly #deps: SocketDeps;
+  readonly #socket: Socket;
+  readonly #account: Account;
+  readonly #flow: Flow;
+  readonly #connection: Connection;
+  readonly #times: ConnectionTimes;
+  readonly #spare: Spare;
   /** The connection that has taken over the socket. */
-  let other: OtherConnection | undefined;
-  account.holder = connection;
-  let scheduled = false;
-  let full = false;
-  const drop = (incident?: Incident, hasStalled = incident !== undefined) => {
+  #other: OtherConnection | undefined;
+  #isScheduled = false;
+  #isFull = false;
+  #isPaused = false;
+  /** True while input waits for the quota of a later turn. */
+  #isWaiting = false;
+  /** True while the peer has so much to read that it is not read from. */
+  #isBehind = false;
+  #isUnused = true;
+  /** True once its charges are released. */
+  #isClosed = false;
+  /** Bytes written to the socket. */
+  #written = 0;
+  /** Bytes received after the connection was over. */
+  #passedOver = 0;
+
+  constructor(socket: Socket, deps: SocketDeps) {
+    const { accounts, limits, now, owner, random, report, scheduler, serveHttp1, times } = deps;
+    this.#deps = deps;
+    this.#socket = socket;
+    this.#flow = scheduler.createFlow();
+    this.#account = accounts.open(owner);
+    this.#account.charge(Held.connections, costOf(socket));
+    this.#connection = new Connection({
+      limits,
+      now,
+      report,
+      http1Response: deps.http1Response,
+      account: this.#account,
+      flow: this.#flow,
+      serve: (stream, request) => deps.serve(stream, request, socket),
+      wake: this.#wake,
+      unsent: () => socket.writableLength,
+      unread: () => socket.readableLength,
+      onHttp1: serveHttp1 && ((received) => this.#handOver(received, serveHttp1)),
+      faults: { drop: () => resetSocket(socket), retire: () => this.#times.shutdown() },
+    });
+    this.#account.holder = this.#connection;
+    this.#spare = new Spare(this.#connection);
+    this.#times = new ConnectionTimes({
+      connection: this.#connection,
+      times,
+      random,
+      now,
+      drop: (incident, hasStalled) => this.#drop(incident, hasStalled),
+    });
+    socket
+      .on('data', this.#onData)
+      .on('drain', this.#onDrain)
+      .on('end', endSocket)
+      .on('error', () => {})
+      .on('close', () => this.#onClose());
+    this.#wake();
+  }
+
+  get openStreams(): number {
+    return (this.#other ?? this.#connection).openStreams;
+  }
+
+  get isIdle(): boolean {
+    if (this.#other) return this.#other.isIdle;
+    const { openStreams, readyBytes } = this.#connection;
+    return openStreams === 0 && readyBytes + this.#socket.writableLength === 0;
+  }
+
+  get hasAnswered(): boolean {
+    return (this.#other ?? this.#connection).hasAnswered;
+  }
+
+  get usedAgo(): number {
+    return (this.#other ?? this.#times).usedAgo;
+  }
+
+  shutdown(): void {
+    (this.#other ?? this.#times).shutdown();
+  }
+
+  evict(incident: Incident): void {
+    if (this.#other) return this.#other.evictFor(incident);
+    // GOAWAY has been sent.
+    if (this.#socket.writableEnded) return this.destroy();
+    const { reason, message } = incident;
+    this.#connection.fail(new ConnectionError('NO_ERROR', message), reason);
+    for (const bytes of this.#connection.take({ room: false })) this.#socket.write(bytes);
+    this.#socket.end();
+    this.#dropSoon();
+  }
+
+  destroy(): void {
+    this.#drop();
+  }
+
+  tick(): void {
+    if (this.#other) return this.#other.tick();
+    const { writableEnded, writableLength } = this.#socket;
+    this.#times.tick({
+      paused: this.#isPaused,
+      full: this.#isFull,
+      taken: this.#written - writableLength,
+      unsent: writableEnded ? writableLength : undefined,
+    });
+    // No event reports progress of a socket that is not full, or the end of one that is paused.
+    this.#connection.count();
+    this.#deps.onIdle(this.#isUnused);
+  }
+
+  #drop(incident?: Incident, hasStalled = incident !== undefined): void {
     if (incident) {
-      deps.report?.(incident);
-      connection.lost(new ConnectionError('NO_ERROR', incident.message));
+      this.#deps.report?.(incident);
+      this.#connection.lost(new ConnectionError('NO_ERROR', incident.message));
     }
     // The kernel would keep megabytes for a peer that has stopped reading, for minutes.
-    if (hasStalled && socket.writableLength > 0) resetSocket(socket);
-    else socket.destroy();
-  };
-  const keeper = new ConnectionTimes({ connection, times, random, now: deps.now, drop });
-  let paused = false;
-  /** True while input waits for the quota of a later turn. */
-  let isWaiting = false;
-  /** True while the peer has so much to read that it is not read from. */
-  let behind = false;
-  /** Bytes written to the socket. */
-  let written = 0;
-  /** Bytes received after the connection was over. */
-  let passedOver = 0;
-  let idle = true;
-  let offered = false;
-  /** True once its charges are released. */
-  let closed = false;
-  const spare: Reclaimable = {
-    get isIdle() {
-      return connection.openStreams === 0;
-    },
-    drop() {
-      offered = false;
-      connection.forget();
-    },
+    if (hasStalled && this.#socket.writableLength > 0) resetSocket(this.#socket);
+    else this.#socket.destroy();
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#times.heard();
+    if (this.#socket.writableEnded) return this.#passOver(chunk);
+    this.#connection.receive(chunk);
+    if (!this.#other) this.#onRead();
   };
 
-  socket
-    .on('data', onData)
-    .on('drain', onDrain)
-    .on('end', onEnd)
-    .on('error', () => {})
-    .on('close', () => {
-      closed = true;
-      accounts.offMemoryAvailable(settle);
-      account.charge(Held.connections, -ownCost);
-      onClose();
-      (other ?? connection).close(() => {
-        accounts.close(account, spare);
-        onEnded();
-      });
+  readonly #onDrain = (): void => {
+    if (!this.#isFull) return;
+    this.#isFull = false;
+    this.#connection.count();
+    this.#wake();
+  };
+
+  #onClose(): void {
+    const { accounts, onClose, onEnded } = this.#deps;
+    this.#isClosed = true;
+    accounts.offMemoryAvailable(this.#settle);
+    this.#account.charge(Held.connections, -costOf(this.#socket));
+    onClose();
+    (this.#other ?? this.#connection).close(() => {
+      accounts.close(this.#account, this.#spare);
+      onEnded();
     });
-  wake();
-
-  return {
-    get openStreams() {
-      return (other ?? connection).openStreams;
-    },
-    get isIdle() {
-      if (other) return other.isIdle;
-      return connection.openStreams === 0 && connection.readyBytes + socket.writableLength === 0;
-    },
-    get hasAnswered() {
-      return (other ?? connection).hasAnswered;
-    },
-    get usedAgo() {
-      return (other ?? keeper).usedAgo;
-    },
-    shutdown: () => (other ?? keeper).shutdown(),
-    evict: (incident) => (other ? other.evictFor(incident) : evict(incident)),
-    destroy: () => drop(),
-    tick() {
-      if (other) return other.tick();
-      const { writableEnded, writableLength } = socket;
-      const unsent = writableEnded ? writableLength : undefined;
-      keeper.tick({ paused, full, taken: written - writableLength, unsent });
-      // No event reports progress of a socket that is not full, or the end of one that is paused.
-      connection.count();
-      onIdle(idle);
-    },
-  };
-
-  function onData(chunk: Buffer): void {
-    keeper.heard();
-    if (socket.writableEnded) return passOver(chunk);
-    connection.receive(chunk);
-    if (!other) onRead();
   }
 
-  function onDrain(): void {
-    if (!full) return;
-    full = false;
-    connection.count();
-    wake();
+  #handOver(received: Buffer, serveOther: ServeOther): void {
+    const { onIdle, report = () => {} } = this.#deps;
+    this.#socket.pause();
+    this.#socket.off('data', this.#onData).off('drain', this.#onDrain).off('end', endSocket);
+    const parts = { account: this.#account, flow: this.#flow, onIdle, report };
+    this.#other = serveOther(this.#socket, received, parts);
+    this.#account.holder = this.#other;
   }
 
-  function onEnd(): void {
-    socket.end();
-  }
-
-  function handOver(received: Buffer, serveOther: ServeOther | undefined): void {
-    if (!serveOther) return;
-    socket.pause();
-    socket.off('data', onData).off('drain', onDrain).off('end', onEnd);
-    const report = deps.report ?? (() => {});
-    other = serveOther(socket, received, { account, flow, onIdle, report });
-    account.holder = other;
-  }
-
-  function onRead(): void {
+  #onRead(): void {
     // Written at once, as a peer that has ended its side may close before the end of the turn.
-    if (connection.isOver) return flush();
-    if (connection.restBytes > 0 && !isWaiting) {
-      isWaiting = true;
-      flow.wait(goOn);
+    if (this.#connection.isOver) return this.#flush();
+    if (this.#connection.restBytes > 0 && !this.#isWaiting) {
+      this.#isWaiting = true;
+      this.#flow.wait(this.#goOn);
     }
     // Before the next chunk of this turn is read, here or from another socket.
-    if (account.mustStop && connection.holdsMostlyInput) account.shed();
-    settle();
-    wake();
+    if (this.#account.mustStop && this.#connection.holdsMostlyInput) this.#account.shed();
+    this.#settle();
+    this.#wake();
   }
 
   /**
    * Reads and drops input after the connection is over, because closing a socket with unread input sends a TCP RST,
    * which may overtake the GOAWAY. A peer that sends more than was in flight does not read it anyway.
    */
-  function passOver({ length }: Buffer): void {
-    passedOver += length;
-    if (passedOver > 2 * deps.limits.connectionWindowSize) return void socket.destroy();
-    flow.spend(copyWork(length));
-    if (!flow.isSpent || socket.isPaused()) return;
-    socket.pause();
-    flow.wait(() => socket.resume());
-  }
-
-  function goOn(): void {
-    isWaiting = false;
-    if (closed || socket.writableEnded) return;
-    connection.goOn();
-    onRead();
-  }
-
-  function wake(): void {
-    if (connection.readyBytes >= plenty && !full) writeNow();
-    if (scheduled) return;
-    scheduled = true;
-    scheduler.atEnd(flush);
-  }
-
-  function writeNow(): void {
-    if (socket.writableEnded || connection.isOverfull) return;
-    write(connection.take({ room: false, most: longestWrite }));
-  }
-
-  function flush(): void {
-    scheduled = false;
-    if (other) return;
-    if (socket.writableEnded) {
-      // Its peer had ended its side; then it was evicted.
-      if (connection.isClosed) dropSoon();
-      return settle();
+  #passOver({ length }: Buffer): void {
+    this.#passedOver += length;
+    if (this.#passedOver > 2 * this.#deps.limits.connectionWindowSize) {
+      return void this.#socket.destroy();
     }
-    if (full && !connection.isOver && !connection.isOverfull) return settle();
-    write(connection.take({ room: !full, most: longestWrite }));
-    settle();
-    if (connection.isOver) close();
-    else if (connection.isOverfull || (!full && connection.wantsToSend)) wake();
+    this.#flow.spend(copyWork(length));
+    if (!this.#flow.isSpent || this.#socket.isPaused()) return;
+    this.#socket.pause();
+    this.#flow.wait(() => this.#socket.resume());
   }
 
-  function write([first, ...more]: Buffer[]): void {
+  readonly #goOn = (): void => {
+    this.#isWaiting = false;
+    if (this.#isClosed || this.#socket.writableEnded) return;
+    this.#connection.goOn();
+    this.#onRead();
+  };
+
+  readonly #wake = (): void => {
+    if (this.#connection.readyBytes >= plenty && !this.#isFull) this.#writeNow();
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#deps.scheduler.atEnd(this.#flush);
+  };
+
+  #writeNow(): void {
+    if (this.#socket.writableEnded || this.#connection.isOverfull) return;
+    this.#write(this.#connection.take({ room: false, most: longestWrite }));
+  }
+
+  readonly #flush = (): void => {
+    const connection = this.#connection;
+    this.#isScheduled = false;
+    if (this.#other) return;
+    if (this.#socket.writableEnded) {
+      // Its peer had ended its side; then it was evicted.
+      if (connection.isClosed) this.#dropSoon();
+      return this.#settle();
+    }
+    if (this.#isFull && !connection.isOver && !connection.isOverfull) return this.#settle();
+    this.#write(connection.take({ room: !this.#isFull, most: longestWrite }));
+    this.#settle();
+    if (connection.isOver) this.#close();
+    else if (connection.isOverfull || (!this.#isFull && connection.wantsToSend)) this.#wake();
+  };
+
+  #write([first, ...more]: Buffer[]): void {
     if (!first) return;
+    const socket = this.#socket;
     if (more.length > 0) socket.cork();
     let goOn = socket.write(first);
-    written += first.length;
+    this.#written += first.length;
     for (const bytes of more) {
       goOn = socket.write(bytes);
-      written += bytes.length;
+      this.#written += bytes.length;
     }
     if (more.length > 0) socket.uncork();
     // write() returns false even if all has been sent.
-    full = !goOn && socket.writableLength > 0;
-    connection.count();
+    this.#isFull = !goOn && socket.writableLength > 0;
+    this.#connection.count();
   }
 
   /**
@@ -298,58 +356,66 @@ export function bindSocket(
    * pauses a peer above its fair share that only sends or does not read itself, and far above the limit every peer
    * that holds much, because frames that would free memory are queued behind what it sends.
    */
-  function settle(): void {
-    if (socket.destroyed) return;
-    if (!offered && connection.spareBytes > 0) {
-      offered = true;
-      accounts.offer(spare);
+  readonly #settle = (): void => {
+    if (this.#socket.destroyed) return;
+    const connection = this.#connection;
+    const { accounts, limits, onIdle } = this.#deps;
+    if (!this.#spare.isOffered && connection.spareBytes > 0) {
+      this.#spare.isOffered = true;
+      accounts.offer(this.#spare);
     }
-    if (idle !== (connection.openStreams === 0)) onIdle((idle = !idle));
-    const isBeyond = !account.mayGrow && hasPart();
-    const { maxUnreadBytes } = deps.limits;
-    // settle() runs again when the output drains.
-    behind = full && connection.unreadBytes > (behind ? maxUnreadBytes / 2 : maxUnreadBytes);
-    const hasEnough = isBeyond || behind || connection.restBytes > maxRest;
+    if (this.#isUnused !== (connection.openStreams === 0)) {
+      this.#isUnused = !this.#isUnused;
+      onIdle(this.#isUnused);
+    }
+    const isBeyond = !this.#account.mayGrow && this.#hasPart();
+    const { maxUnreadBytes } = limits;
+    const maxUnread = this.#isBehind ? maxUnreadBytes / 2 : maxUnreadBytes;
+    // This runs again when the output drains.
+    this.#isBehind = this.#isFull && connection.unreadBytes > maxUnread;
+    const hasEnough = isBeyond || this.#isBehind || connection.restBytes > maxRest;
     const pause = hasEnough && !connection.isOver;
-    if (isBeyond && pause) accounts.onMemoryAvailable(account, settle);
-    if (pause === paused) return;
-    paused = pause;
-    if (pause) socket.pause();
-    else socket.resume();
-  }
+    if (isBeyond && pause) accounts.onMemoryAvailable(this.#account, this.#settle);
+    if (pause === this.#isPaused) return;
+    this.#isPaused = pause;
+    if (pause) this.#socket.pause();
+    else this.#socket.resume();
+  };
 
-  function hasPart(): boolean {
-    return full || (account.mustStop ? connection.holdsMuch : connection.onlyReceives);
-  }
-
-  function evict({ reason, message }: Incident): void {
-    // GOAWAY has been sent.
-    if (socket.writableEnded) return drop();
-    connection.fail(new ConnectionError('NO_ERROR', message), reason);
-    for (const bytes of connection.take({ room: false })) socket.write(bytes);
-    socket.end();
-    dropSoon();
+  #hasPart(): boolean {
+    if (this.#isFull) return true;
+    return this.#account.mustStop ? this.#connection.holdsMuch : this.#connection.onlyReceives;
   }
 
   /** By then the kernel has the last output, and closes the connection after it. */
-  function dropSoon(): void {
-    scheduler.atEnd(() => scheduler.atEnd(() => socket.destroy()));
+  #dropSoon(): void {
+    const { scheduler } = this.#deps;
+    scheduler.atEnd(() => scheduler.atEnd(() => this.#socket.destroy()));
   }
 
-  function linger(): void {
-    setTimeout(() => socket.destroy(), lingerMs).unref();
+  #linger(): void {
+    setTimeout(() => this.#socket.destroy(), lingerMs).unref();
   }
 
-  function close(): void {
+  #close(): void {
+    const socket = this.#socket;
     if (socket.writableEnded) return;
     socket.end();
     // Closing with unread input would send a TCP RST, which may overtake the last output.
     socket.resume();
     // A slow reader may still have the end of a response to receive; see tick().
-    if (connection.isClosed) dropSoon();
-    else if (connection.hasFailed) linger();
-    else socket.once('finish', linger);
+    if (this.#connection.isClosed) this.#dropSoon();
+    else if (this.#connection.hasFailed) this.#linger();
+    else socket.once('finish', () => this.#linger());
   }
+}
+
+function costOf(socket: Socket): number {
+  return 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
+}
+
+function endSocket(this: Socket): void {
+  this.end();
 }
 
 /** Closes a socket, with a TCP RST if its kind can send one. */
