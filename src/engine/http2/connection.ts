@@ -274,6 +274,12 @@ export class Connection {
     return taken;
   }
 
+  /** Must be called at the end of a turn: output that is still pending is kept in memory of its own. */
+  compact(): void {
+    const { output } = this.#sender;
+    if (output.length > 0) output.compact();
+  }
+
   /** Sends a keepalive PING; any frame counts as an answer. */
   ping(): void {
     this.#sender.output.frame(FrameType.PING, 0, 0, Buffer.alloc(8));

@@ -149,6 +149,30 @@ test('an incomplete frame takes about as much memory as has arrived of it', asyn
   assert.ok(grown < 3000 * 1000, `${grown} bytes`);
 });
 
+test('deferred input keeps no more memory than twice what it is charged for', async () => {
+  const output = new Output();
+  const count = 3000;
+  for (let i = 0; i < count + 100; i++) output.frame(FrameType.PING, 0, 0, Buffer.alloc(8));
+  const pings = Buffer.concat(output.take());
+  const before = await usedMemory();
+
+  const readers = Array.from({ length: 500 }, () => {
+    let read = 0;
+    const reader = new FrameReader(
+      () => void read++,
+      () => read >= count,
+    );
+    reader.read(preface);
+    reader.read(Buffer.from(pings));
+    return reader;
+  });
+
+  const charged = readers.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
+  const grown = (await usedMemory()) - before;
+  assert.equal(charged, 500 * 100 * (pings.length / (count + 100)));
+  assert.ok(grown <= 2 * charged, `${grown} bytes, and ${charged} are charged`);
+});
+
 test('an incomplete header block is charged for its parts, and keeps no more than them', async () => {
   const limits = { maxHeaderFrames: 128, maxHeaderBlockSize: 1024 * 1024 };
   const before = await usedMemory();

@@ -1,4 +1,4 @@
-import { ownCopy } from '../buffers.ts';
+import { ownCopy, withOwnMemory } from '../buffers.ts';
 import { ConnectionError, WrongProtocol } from './errors.ts';
 import type { Http2Limits } from './limits.ts';
 
@@ -156,7 +156,8 @@ export class FrameReader {
   }
 
   #putOff(chunk: Buffer, at: number): void {
-    const more = chunk.subarray(at);
+    // A view would keep the whole chunk. As each is copied when half is left, no byte is copied more than twice.
+    const more = withOwnMemory(chunk.subarray(at));
     this.#restBytes += more.length;
     const last = this.#rest.at(-1);
     const length = (last?.length ?? joinedSize) + more.length;

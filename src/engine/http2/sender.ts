@@ -1,4 +1,5 @@
 import type { Account } from '../account.ts';
+import { withOwnMemory } from '../buffers.ts';
 import { SendWindow } from './flow_control.ts';
 import { Flag, FrameType, maxInt31, frameHeaderLength } from './frames.ts';
 import { encodeTableSizeUpdate } from './hpack/encoder.ts';
@@ -248,6 +249,10 @@ export class Output {
   #filled = 0;
   readonly #full: Buffer[] = [];
   #fullLength = 0;
+  /** True if no other connection uses the memory of the chunk. */
+  #isOwn = false;
+  /** The number of full buffers that compact() has examined. */
+  #compacted = 0;
 
   /** The number of pending bytes. */
   get length(): number {
@@ -260,12 +265,41 @@ export class Output {
     const taken = this.#full.splice(0);
     if (this.#filled > 0) taken.push(this.#chunk.subarray(0, this.#filled));
     // The rest of the chunk serves the next turn of any connection.
-    const rest = this.#chunk.subarray(this.#filled);
-    if (rest.length >= minChunk && spare.length < maxSpare) spare.push(rest);
-    this.#chunk = empty;
+    this.#replaceChunk(empty, this.#chunk.subarray(this.#filled));
     this.#filled = 0;
     this.#fullLength = 0;
+    this.#compacted = 0;
     return taken;
+  }
+
+  /**
+   * Must be called when output stays pending after a turn. It moves parts of chunks, which other connections use as
+   * well, to memory of their own: a few bytes would keep a whole chunk. That memory grows with the output, so that
+   * many small frames are not kept in as many buffers.
+   */
+  compact(): void {
+    for (; this.#compacted < this.#full.length; this.#compacted++) {
+      const bytes = this.#full[this.#compacted];
+      if (bytes) this.#full[this.#compacted] = withOwnMemory(bytes);
+    }
+    if (!this.#isOwn && 2 * this.#filled < this.#chunk.buffer.byteLength)
+      this.#moveTo(this.#filled);
+  }
+
+  /** Moves the filled part of the chunk to own memory for about so many bytes. */
+  #moveTo(capacity: number): void {
+    const shared = this.#chunk;
+    const own = capacity === 0 ? empty : Buffer.allocUnsafeSlow(Math.min(2 * capacity, chunkSize));
+    shared.copy(own, 0, 0, this.#filled);
+    this.#replaceChunk(own, shared);
+    this.#isOwn = true;
+  }
+
+  /** Replaces the chunk, of which the given part may serve others. */
+  #replaceChunk(chunk: Buffer, unused: Buffer): void {
+    if (!this.#isOwn && unused.length >= minChunk && spare.length < maxSpare) spare.push(unused);
+    this.#chunk = chunk;
+    this.#isOwn = false;
   }
 
   #takeFirst(most: number): Buffer[] {
@@ -277,6 +311,7 @@ export class Output {
       count++;
     }
     this.#fullLength -= length;
+    this.#compacted = Math.max(0, this.#compacted - count);
     return this.#full.splice(0, count);
   }
 
@@ -341,7 +376,9 @@ export class Output {
 
   #room(bytes: number): void {
     if (this.#chunk.length - this.#filled >= bytes) return;
+    if (this.#isOwn && this.#filled + bytes <= chunkSize) return this.#moveTo(this.#filled + bytes);
     this.#pushFilled();
+    this.#isOwn = false;
     const chunk = spare.pop();
     this.#chunk = chunk && chunk.length >= bytes ? chunk : Buffer.allocUnsafeSlow(chunkSize);
   }

@@ -134,6 +134,8 @@ export class BoundSocket implements SocketConnection {
   #isClosed = false;
   /** Bytes written to the socket. */
   #written = 0;
+  /** Bytes of the buffers that the last write shares with others, and keeps until it is sent. */
+  #sharedBytes = 0;
   /** Bytes received after the connection was over. */
   #passedOver = 0;
 
@@ -153,7 +155,7 @@ export class BoundSocket implements SocketConnection {
       flow: this.#flow,
       serve: (stream, request) => deps.serve(stream, request, socket),
       wake: this.#wake,
-      unsent: () => socket.writableLength,
+      unsent: () => (socket.writableLength > 0 ? socket.writableLength + this.#sharedBytes : 0),
       unread: () => socket.readableLength,
       onHttp1: serveHttp1 && ((received) => this.#handOver(received, serveHttp1)),
       faults: { drop: () => resetSocket(socket), retire: () => this.#times.shutdown() },
@@ -320,9 +322,14 @@ export class BoundSocket implements SocketConnection {
   }
 
   readonly #flush = (): void => {
-    const connection = this.#connection;
     this.#isScheduled = false;
     if (this.#other) return;
+    this.#send();
+    this.#connection.compact();
+  };
+
+  #send(): void {
+    const connection = this.#connection;
     if (this.#socket.writableEnded) {
       // Its peer had ended its side; then it was evicted.
       if (connection.isClosed) this.#dropSoon();
@@ -333,21 +340,22 @@ export class BoundSocket implements SocketConnection {
     this.#settle();
     if (connection.isOver) this.#close();
     else if (connection.isOverfull || (!this.#isFull && connection.wantsToSend)) this.#wake();
-  };
+  }
 
-  #write([first, ...more]: Buffer[]): void {
-    if (!first) return;
+  #write(all: Buffer[]): void {
+    if (all.length === 0) return;
     const socket = this.#socket;
-    if (more.length > 0) socket.cork();
-    let goOn = socket.write(first);
-    this.#written += first.length;
-    for (const bytes of more) {
+    const isOne = all.length === 1;
+    if (!isOne) socket.cork();
+    let goOn = true;
+    for (const bytes of all) {
       goOn = socket.write(bytes);
       this.#written += bytes.length;
     }
-    if (more.length > 0) socket.uncork();
+    if (!isOne) socket.uncork();
     // write() returns false even if all has been sent.
     this.#isFull = !goOn && socket.writableLength > 0;
+    this.#sharedBytes = this.#isFull ? sharedBytesOf(all) : 0;
     this.#connection.count();
   }
 
@@ -412,6 +420,18 @@ export class BoundSocket implements SocketConnection {
 
 function costOf(socket: Socket): number {
   return 'encrypted' in socket ? connectionCost.tls : connectionCost.plaintext;
+}
+
+/** The size of the buffers of which most is not in this output. */
+function sharedBytesOf(output: readonly Buffer[]): number {
+  let total = 0;
+  let last: ArrayBufferLike | undefined;
+  for (const { buffer, length } of output) {
+    if (buffer === last || 2 * length >= buffer.byteLength) continue;
+    last = buffer;
+    total += buffer.byteLength;
+  }
+  return total;
 }
 
 function endSocket(this: Socket): void {
