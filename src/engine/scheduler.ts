@@ -28,6 +28,8 @@ const overfullTurn = 3 * fullTurn;
 
 /** The cost of each kind of work, in units. */
 export const cost = {
+  /** Receiving a chunk of input, however small. */
+  chunk: 4,
   /** Receiving any frame. */
   frame: 1,
   /** Opening a stream, with the call that it carries. */

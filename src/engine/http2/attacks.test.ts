@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import { block, insert, plain } from '../../../test/hpack/blocks.ts';
 import { cutTest } from '../../../test/support/http2_cuts.ts';
-import { goAwayCode, ok, type Peer, post, word } from '../../../test/support/http2_peer.ts';
+import {
+  createPeer,
+  frameOf,
+  goAwayCode,
+  ok,
+  type Peer,
+  post,
+  word,
+} from '../../../test/support/http2_peer.ts';
 import { ErrorCode } from './errors.ts';
-import { Flag } from './frames.ts';
+import { Flag, FrameType } from './frames.ts';
+import { unbounded } from '../scheduler.ts';
 import { defaultLimits } from '../../../test/support/engine.ts';
 
 const { END_STREAM, END_HEADERS } = Flag;
@@ -294,4 +304,48 @@ cutTest('a block that is no HPACK ends the connection with COMPRESSION_ERROR', (
 
     assert.equal(goAwayCode(peer.frames()), ErrorCode.COMPRESSION_ERROR);
   }
+});
+
+/** The rounds that the default limit allows: a burst, and one more. */
+const manyFragments = 2 * defaultLimits.fragmentsPerSecond + 1;
+
+test('frames in pieces of one byte are cut off', () => {
+  const peer = createPeer();
+  peer.send('HEADERS', { stream: 1, flags: END_HEADERS, payload: post });
+  const data = frameOf(FrameType.DATA, 0, 1, Buffer.alloc(16_384));
+
+  const result = untilCutOff(peer, (round) => {
+    peer.connection.receive(data.subarray(round, round + 1));
+  });
+
+  assertCalmed(result, manyFragments);
+});
+
+test('each frame may arrive in three pieces', () => {
+  const peer = createPeer();
+  peer.send('HEADERS', { stream: 1, flags: END_HEADERS, payload: post });
+  const data = frameOf(FrameType.DATA, 0, 1, Buffer.alloc(20));
+
+  for (let round = 0; round < 10 * manyFragments; round++) {
+    for (const [from, to] of [
+      [0, 9],
+      [9, 14],
+      [14, 29],
+    ]) {
+      peer.connection.receive(data.subarray(from, to));
+    }
+  }
+
+  assert.equal(goAwayCode(peer.frames()), undefined);
+  assert.equal(peer.connection.openStreams, 1);
+});
+
+test('whole small frames are no pieces, even while input is deferred', () => {
+  const flow = { ...unbounded, isSpent: true };
+  const peer = createPeer({}, { flow });
+  const window = frameOf(FrameType.WINDOW_UPDATE, 0, 0, word(1));
+
+  for (let round = 0; round < 10 * manyFragments; round++) peer.connection.receive(window);
+
+  assert.equal(peer.connection.isOver, false);
 });

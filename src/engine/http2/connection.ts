@@ -2,13 +2,13 @@ import { type Account, Accounts, type Limited } from '../account.ts';
 import { Held } from '../held.ts';
 import type { ConnectionFaults } from './connection_faults.ts';
 import { ConnectionError, ErrorCode, lowerCase, WrongProtocol } from './errors.ts';
-import { type Frame, FrameType, maxInt31, FrameReader } from './frames.ts';
+import { type Frame, frameHeaderLength, FrameType, maxInt31, FrameReader } from './frames.ts';
 import { Inbound } from './inbound.ts';
 import type { Incident } from './incident.ts';
 import { fewStreams, type Http2Limits } from './limits.ts';
 import { OpenStreams } from './open_streams.ts';
 import { Sender } from './sender.ts';
-import { copyWork, type Flow, unbounded } from '../scheduler.ts';
+import { copyWork, cost, type Flow, unbounded } from '../scheduler.ts';
 import { defaultPeerSettings, ownSettings } from './settings.ts';
 import type { Serve, Stream } from './stream.ts';
 
@@ -40,6 +40,9 @@ export interface ConnectionDeps {
   /** Takes over an HTTP/1.1 peer, with all bytes received so far. This one is closed then, and has sent nothing. */
   onHttp1?: ((received: Buffer) => void) | undefined;
 }
+
+/** A smaller chunk, in bytes, that completes no frame is a fragment; see Http2Limits. */
+const maxFragment = 64;
 
 /** The payload of the PING that follows the first GOAWAY; its ACK shows that the GOAWAY has arrived. */
 const goAwayPing = Buffer.from('goingout', 'latin1');
@@ -212,7 +215,7 @@ export class Connection {
 
   /** Processes a chunk of input. */
   receive(chunk: Buffer): void {
-    this.#flow.spend(copyWork(chunk.length));
+    this.#flow.spend(cost.chunk + copyWork(chunk.length));
     this.#read(chunk);
     if (this.hasPreface) this.#mayTalk = true;
   }
@@ -224,9 +227,15 @@ export class Connection {
 
   #read(chunk?: Buffer): void {
     if (this.#state === 'failed') return;
+    const { frames, restBytes } = this.#reader;
+    // Deferred input may be whole frames.
+    const whole = restBytes > 0 ? frameHeaderLength : maxFragment;
     try {
       if (chunk) this.#reader.read(chunk);
       else this.#reader.goOn();
+      if (chunk && chunk.length < whole && this.#reader.frames === frames) {
+        this.#inbound.onFragment();
+      }
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       if (chunk && error instanceof WrongProtocol && this.#handOver(error, chunk)) return;

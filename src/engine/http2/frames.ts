@@ -95,6 +95,7 @@ export class FrameReader {
   /** The start of an incomplete frame, in a buffer of its own that grows as it arrives. */
   #partial = empty;
   #filled = 0;
+  #frames = 0;
   /** Unprocessed input. */
   #rest: Buffer[] = [];
   #restBytes = 0;
@@ -110,6 +111,11 @@ export class FrameReader {
   /** True once the client's connection preface has arrived. */
   get hasPreface(): boolean {
     return this.#prefaceLeft === 0;
+  }
+
+  /** The number of frames read so far. */
+  get frames(): number {
+    return this.#frames;
   }
 
   /** Bytes of an incomplete frame and of unprocessed input. */
@@ -223,6 +229,7 @@ export class FrameReader {
   }
 
   #emit(bytes: Buffer, at: number, end: number): void {
+    this.#frames++;
     this.#onFrame({
       type: bytes.readUInt8(at + 3),
       flags: bytes.readUInt8(at + 4),

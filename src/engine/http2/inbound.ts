@@ -43,6 +43,9 @@ export interface InboundDeps {
   acceptsStreams: () => boolean;
 }
 
+/** Each frame may arrive in some pieces: its header, the prefix of a message, and the rest. */
+const fragmentsOfFrame = 2;
+
 /** Processes received frames (RFC 9113 section 6). */
 export class Inbound {
   readonly #deps: InboundDeps;
@@ -50,6 +53,8 @@ export class Inbound {
   readonly #resets: TokenBucket;
   readonly #control: TokenBucket;
   readonly #settings: TokenBucket;
+  /** Set with the first fragment. */
+  #fragments: TokenBucket | undefined;
   /** The responses and frames that have already been credited to the limits of resets and control frames. */
   #creditedResponses = 0;
   #creditedFrames = 0;
@@ -97,12 +102,21 @@ export class Inbound {
     }
     this.#requests.expect(frame);
     this.#deps.flow.spend(cost.frame);
+    this.#fragments?.earn(fragmentsOfFrame);
     try {
       this.#dispatch(frame);
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
       this.#onStreamError(error);
     }
+  }
+
+  /** Must be called for a small chunk of input that completes no frame. Throws a ConnectionError. */
+  onFragment(): void {
+    const { limits, now } = this.#deps;
+    this.#fragments ??= new TokenBucket(limits.fragmentsPerSecond, now);
+    if (this.#fragments.take()) return;
+    throw new ConnectionError('ENHANCE_YOUR_CALM', 'Cannot accept frames in so many small pieces');
   }
 
   #dispatch(frame: Frame): void {

@@ -43,6 +43,12 @@ export interface Http2Limits {
    */
   controlFramesPerSecond: number;
   /**
+   * The rate per second of small chunks of input that complete no frame, with a burst of twice as many; each frame
+   * allows two more. A TLS record is a chunk, so a peer that puts each byte into a record of its own would cost a
+   * thousand times as much as others. Above it, the connection ends with ENHANCE_YOUR_CALM.
+   */
+  fragmentsPerSecond: number;
+  /**
    * The maximum of output that the peer has not read, in bytes, including the socket's buffer. Above it, the peer is
    * not read from until half is sent. Header blocks of open calls are then queued while the byte limit allows it;
    * otherwise the connection ends with ENHANCE_YOUR_CALM.
@@ -70,6 +76,7 @@ export const fixedLimits: Omit<Http2Limits, keyof LimitSettings> = {
   connectionWindowSize: 1024 * 1024,
   streamBufferSize: 64 * 1024,
   connectionBufferSize: 4 * 1024 * 1024,
+  fragmentsPerSecond: 128,
   maxUnreadBytes: 1024 * 1024,
 };
 

@@ -12,7 +12,7 @@ import { cost, spendInTurn } from '../scheduler.ts';
 import type { ServeWeb, WebCall, WebRequest, WebResponse } from '../web.ts';
 import { ResponseBudget } from './response_budget.ts';
 import { lingerMs } from './connection_times.ts';
-import { setHighWaterMark } from './high_water_mark.ts';
+import { setHighWaterMark } from './socket_buffers.ts';
 import type { Http1Deps } from './connections.ts';
 import { bodyOf, discard, dropped, freeUnread, isRead } from './http1_body.ts';
 import type { ConnectionParts, OtherConnection } from './socket.ts';

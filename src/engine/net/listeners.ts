@@ -7,7 +7,7 @@ import { ClientChains } from './client_chains.ts';
 import type { PeerAddress } from './connection_info.ts';
 import { handshakeIncident } from './handshake_failures.ts';
 import { Handshakes } from './handshakes.ts';
-import { setHighWaterMark } from './high_water_mark.ts';
+import { setHighWaterMark } from './socket_buffers.ts';
 import { secureOptions, type TlsFiles, tlsOptions } from './tls_options.ts';
 
 /** A host and TCP port, or the path of a unix socket. */

@@ -5,9 +5,10 @@ import type { Reclaimable } from '../admission.ts';
 import { Connection, type ConnectionDeps } from '../http2/connection.ts';
 import { ConnectionError } from '../http2/errors.ts';
 import type { Incident } from '../http2/incident.ts';
+import { unreadBytes } from './socket_buffers.ts';
 import { ConnectionTimes, lingerMs, type SocketTimes } from './connection_times.ts';
 import type { Serve } from '../http2/stream.ts';
-import { copyWork, type Flow, type Scheduler } from '../scheduler.ts';
+import { copyWork, cost, type Flow, type Scheduler } from '../scheduler.ts';
 
 /** A connection bound to its socket. */
 export interface SocketConnection {
@@ -83,6 +84,9 @@ const plenty = 128 * 1024;
 /** The memory of a connection beside what is charged otherwise, in bytes, without the kernel's buffers. */
 const connectionCost = { plaintext: 4 * 1024, tls: 64 * 1024 };
 
+/** What each chunk counts at least, in bytes, once the connection is over. */
+const minPassedOver = 8 * 1024;
+
 /** Bytes that are read ahead of processing. */
 const maxRest = 16 * 1024;
 
@@ -156,7 +160,7 @@ export class BoundSocket implements SocketConnection {
       serve: (stream, request) => deps.serve(stream, request, socket),
       wake: this.#wake,
       unsent: () => (socket.writableLength > 0 ? socket.writableLength + this.#sharedBytes : 0),
-      unread: () => socket.readableLength,
+      unread: () => unreadBytes(socket),
       onHttp1: serveHttp1 && ((received) => this.#handOver(received, serveHttp1)),
       faults: { drop: () => resetSocket(socket), retire: () => this.#times.shutdown() },
     });
@@ -292,11 +296,11 @@ export class BoundSocket implements SocketConnection {
    * which may overtake the GOAWAY. A peer that sends more than was in flight does not read it anyway.
    */
   #passOver({ length }: Buffer): void {
-    this.#passedOver += length;
+    this.#passedOver += Math.max(length, minPassedOver);
     if (this.#passedOver > 2 * this.#deps.limits.connectionWindowSize) {
       return void this.#socket.destroy();
     }
-    this.#flow.spend(copyWork(length));
+    this.#flow.spend(cost.chunk + copyWork(length));
     if (!this.#flow.isSpent || this.#socket.isPaused()) return;
     this.#socket.pause();
     this.#flow.wait(() => this.#socket.resume());
