@@ -48,6 +48,24 @@ function create(limits: Partial<Limited>, window = 1) {
 
 const notReclaimable = { isIdle: true, drop() {} };
 
+test('a connection is charged from its first open stream to the end of the last', () => {
+  const accounts = new Accounts({ connectionCost: 100 });
+  const { account } = open(accounts, 'a');
+  const other = open(accounts, 'a').account;
+  const count = (whose: Account, more: 1 | -1) => {
+    whose.count('streams', more);
+    return accounts.used.bytes;
+  };
+
+  const steps = [1, 1, -1, -1, 1, -1] as const;
+  const used = steps.map((more) => count(account, more));
+  const both = [count(account, 1), count(other, 1), count(account, -1)];
+
+  assert.deepEqual(used, [100, 100, 100, 0, 100, 0]);
+  assert.deepEqual(both, [100, 200, 100]);
+  assert.equal(accounts.heldBytes['calls'], 100);
+});
+
 test('Accounts counts bytes by category, and does not limit connections', () => {
   const { accounts } = create({ bytes: 100 });
   const { account } = open(accounts);
