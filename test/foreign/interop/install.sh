@@ -33,6 +33,7 @@ downloads() {
   once interop_python "$GRPC_DEBIAN $(cat "$here/requirements.txt")" bin/interop_python python_client
   once interop_java "$(java --version 2>/dev/null) $(cat "$here/pom.xml") $MAVEN_DEPENDENCY $(declare -f java_client)" bin/interop_java java_client
   once repeat_java "$(cat "$here/repeat/Repeat.java" "$here/pom.xml")" bin/repeat_java repeat_java
+  once faults_java "$(cat "$here/../faults_java/FaultsClient.java" "$here/pom.xml")" bin/faults_java faults_java
   once interop_ruby "$GRPC_DEBIAN" bin/interop_ruby ruby_client
   once interop_go "$(cat "$here"/go.{mod,sum})" bin/interop_go go_client
 }
@@ -96,6 +97,10 @@ java_client() {
 
 repeat_java() {
   java_program Repeat "$here/repeat/Repeat.java" "$foreign/interop/repeat" "$foreign/bin/repeat_java"
+}
+
+faults_java() {
+  java_program FaultsClient "$here/../faults_java/FaultsClient.java" "$foreign/interop/faults" "$foreign/bin/faults_java"
 }
 
 # Debian's package contains the client, but not the root of the test certificate.
