@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { withCompressionSlot } from '../src/engine/grpc/compression.ts';
@@ -151,4 +152,24 @@ test('the body of a request that was refused is not kept, even if nobody reads t
 
   await eventually('the body is gone', () => (server.counts().bufferedBytes ?? 0) < 30_000);
   client.close();
+});
+
+test('a streamed response over HTTP/1.1 that nobody reads is charged at once, and freed if the client leaves', async () => {
+  const { server, client } = await serveRaw({
+    echo: { unary: async () => ({ text: 'x'.repeat(8 * MB) }) },
+  });
+  await using _ = server;
+  client.close();
+  const headers = { 'content-type': 'application/grpc-web+proto' };
+
+  const call = request(`http://${server.address}${paths.unary}`, { method: 'POST', headers });
+  const answered = new Promise((resolve) => call.once('response', resolve));
+  call.on('error', () => {}).end(Buffer.alloc(5));
+  await answered;
+  const charged = server.counts().heldBytes?.['output'] ?? 0;
+  const held = process.memoryUsage().arrayBuffers;
+  call.destroy();
+
+  assert.ok(charged > 7 * MB, `${charged} bytes are charged`);
+  await eventually('free memory', () => process.memoryUsage().arrayBuffers < held - 7 * MB);
 });

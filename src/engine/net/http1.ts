@@ -350,9 +350,11 @@ class Http1Connection implements OtherConnection {
       for await (const chunk of body instanceof Uint8Array ? [body] : (body ?? [])) {
         const goOn = response.write(chunk);
         this.#countOutput();
+        if (!goOn && !response.destroyed) await drained(response);
+        // Sent, or never to be sent.
+        if (!goOn || response.destroyed) freeLarge(chunk);
         if (response.destroyed) return;
-        if (!goOn) await drained(response);
-        else if (this.#parts.flow.isSpent) await this.#turn();
+        if (goOn && this.#parts.flow.isSpent) await this.#turn();
       }
       if (trailers) response.addTrailers(pairsOf(trailers()));
       if (mustWait) {
@@ -457,9 +459,11 @@ class Http1Connection implements OtherConnection {
 
   #countOutput(): void {
     if (this.#isOver) return;
-    const { writableLength } = this.#socket;
-    this.#charge(Held.output, writableLength - this.#output);
-    this.#output = writableLength;
+    // Chunks are with the response until the next turn; it counts them with those of its socket.
+    const ofResponse = this.#current?.response.writableLength ?? 0;
+    const length = Math.max(ofResponse, this.#socket.writableLength);
+    this.#charge(Held.output, length - this.#output);
+    this.#output = length;
   }
 
   #charge(category: Category, bytes: number): void {
