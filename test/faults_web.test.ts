@@ -1,23 +1,25 @@
 import assert from 'node:assert/strict';
 import { type EventEmitter, once } from 'node:events';
 import * as http from 'node:http';
+import { connect as dial } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { createFaultCounts } from '../src/faults/counts.ts';
 import { createFaults } from '../src/faults/middleware.ts';
+import type { Limits } from '../src/transport/engine_types.ts';
 import { EchoRequest } from './echo/gen/echo.ts';
-import { eventually, serve } from './support/harness.ts';
+import { eventually, type Running, serve } from './support/harness.ts';
 import { paths } from './support/kinds.ts';
 import { connectRaw, frame } from './support/raw_client.ts';
 
-async function serveFaulty() {
+async function serveFaulty(limits?: Partial<Limits>) {
   const faults = createFaults({
     rules: [],
     max: 100,
     counts: createFaultCounts(),
     hostname: 'pod-1',
   });
-  return serve({ engine: 'direct', tls: false, faults });
+  return serve({ engine: 'direct', tls: false, faults, ...(limits && { limits }) });
 }
 
 /** Resolves when a stream is closed, whether or not it has failed. */
@@ -149,3 +151,72 @@ test('a fault of a request over HTTP/1.1 leaves nothing open', async () => {
   await eventually('no calls', () => server.counts().calls === 0);
   await eventually('no bytes', () => server.counts().bufferedBytes === 0);
 });
+
+for (const type of ['json', 'connect+json', 'grpc-web+json']) {
+  test(`big is refused in JSON (${type})`, async () => {
+    await using server = await serveFaulty();
+
+    const response = await post(server.address, 'big=1KiB', {
+      path: type === 'connect+json' ? paths.serverStream : paths.unary,
+      headers: { 'content-type': `application/${type}` },
+      body: Buffer.from(type === 'json' ? '{}' : frame(Buffer.from('{}'))),
+    });
+
+    assert.match(await response.text(), /Cannot inject big in JSON/);
+    await server.log.line({ 'rpc.status_code': 'UNIMPLEMENTED' });
+  });
+}
+
+test('big is bounded over the web, also in several parts', async () => {
+  await using server = await serveFaulty();
+  const headers = { 'content-type': 'application/proto' };
+
+  const most = await post(server.address, 'big=4MiB', { headers, body: Buffer.from(message) });
+  const more = await post(server.address, 'big=3MiB, big=2MiB', { headers });
+
+  assert.ok((await most.arrayBuffer()).byteLength > 4 * 1024 ** 2);
+  assert.equal(more.status, 501);
+  assert.match(await more.text(), /Cannot inject big of more than 4194304 bytes over the web/);
+});
+
+for (const type of ['application/proto', 'application/grpc-web+proto']) {
+  test(`big waits for memory (${type})`, async () => {
+    await using server = await serveFaulty({ maxBufferedBytes: 16 * 1024 ** 2 });
+
+    const peak = await peakOfUnread(server, { count: 16, type, fault: 'big=4MiB' });
+
+    assert.ok(peak < 40 * 1024 ** 2, `${peak} bytes are held`);
+    await eventually('no calls', () => server.counts().calls === 0);
+    await eventually('no bytes', () => server.counts().bufferedBytes === 0);
+  });
+}
+
+/** Makes calls whose responses are not read; returns the most memory of buffers until each is answered or cut. */
+async function peakOfUnread(
+  { address }: Running,
+  { count, type, fault }: { count: number; type: string; fault: string },
+): Promise<number> {
+  const [host, port] = address.split(':');
+  const body = type.includes('grpc-web') ? frame(Buffer.alloc(0)) : Buffer.alloc(0);
+  const fields = [`content-type: ${type}`, `x-greeter-fault: ${fault}`];
+  const head = [`POST ${paths.unary} HTTP/1.1`, 'host: x', ...fields];
+  const request = `${[...head, `content-length: ${body.length}`].join('\r\n')}\r\n\r\n`;
+  const before = process.memoryUsage().arrayBuffers;
+  let peak = 0;
+  let over = 0;
+  const sockets = Array.from({ length: count }, () => {
+    const socket = dial(Number(port), host).on('error', () => {});
+    const end = () => {
+      over++;
+      socket.off('data', end).off('close', end).pause();
+    };
+    socket.write(Buffer.concat([Buffer.from(request), body]));
+    return socket.on('data', end).on('close', end);
+  });
+  await eventually('the ends', () => {
+    peak = Math.max(peak, process.memoryUsage().arrayBuffers - before);
+    return over === count;
+  });
+  for (const socket of sockets) socket.destroy();
+  return peak;
+}

@@ -11,7 +11,7 @@ export type {
   WithAuthority,
   WithProtocol,
 } from './grpc/context.ts';
-export type { ResponseFault } from './grpc/call_faults.ts';
+export type { ResponseFault, Translated } from './grpc/call_faults.ts';
 export {
   BecomesTooMuch,
   decodeCounted,

@@ -71,6 +71,8 @@ export type ServeWeb = (request: WebRequest) => Promise<WebResponse>;
 export interface WebCallHead {
   readonly path: string;
   readonly protocol: Protocol;
+  /** True if the peer sends and gets JSON. */
+  readonly isJson?: boolean | undefined;
   /** The metadata: names and values, alternating. */
   readonly fields: readonly string[];
   /** The timeout in milliseconds. */

@@ -10,7 +10,7 @@ interface DistortDeps {
   sent: (count: number) => Promise<void> | undefined;
 }
 
-/** The function that sends distorted messages; see ResponseFault. */
+/** The function that distorts messages; see ResponseFault. */
 export function distorted(
   faults: readonly Fault[],
   { signal, note, sent }: DistortDeps,
@@ -19,30 +19,32 @@ export function distorted(
   let due = 0;
   const rate = faults.find((fault) => fault.kind === 'rate')?.bytes;
 
-  return async function* parts(framed) {
-    const index = count++;
-    for (const part of changed(framed, index)) {
+  return (framed) => {
+    const pieces = changed(framed, count++);
+    const at = count;
+    return { length: lengthOf(pieces), parts: partsOf(pieces), sent: () => sent(at) };
+  };
+
+  async function* partsOf(pieces: readonly Piece[]): AsyncGenerator<Uint8Array> {
+    for (const part of bytesOf(pieces)) {
       if (rate === undefined) yield part;
       else yield* slowed(part, rate);
     }
-    await sent(count);
-  };
+  }
 
-  function* changed(framed: Uint8Array, index: number): Generator<Uint8Array> {
-    let bytes = framed;
+  /** Applies the faults that are due, each to the outcome of those before it. */
+  function changed(framed: Uint8Array, index: number): readonly Piece[] {
+    let pieces: readonly Piece[] = [framed];
     for (const fault of faults) {
       if (!('after' in fault) || fault.after !== index) continue;
-      if (fault.kind === 'garbage') bytes = frame(0, undecodable);
-      else if (fault.kind === 'corrupt-compression') bytes = asCompressed(bytes);
-      else if (fault.kind === 'truncate') bytes = bytes.slice(0, halfOf(bytes));
-      else if (fault.kind === 'big') {
-        note(fault.kind);
-        yield* enlarged(bytes, fault.bytes);
-        return;
-      } else continue;
+      if (fault.kind === 'garbage') pieces = [frame(0, undecodable)];
+      else if (fault.kind === 'corrupt-compression') pieces = asCompressed(pieces);
+      else if (fault.kind === 'truncate') pieces = halved(pieces);
+      else if (fault.kind === 'big') pieces = enlarged(pieces, fault.bytes);
+      else continue;
       note(fault.kind);
     }
-    yield bytes;
+    return pieces;
   }
 
   /** Parts of a twentieth of a second, or single bytes. */
@@ -68,25 +70,63 @@ const unknownTag = [0xfa, 0xff, 0xff, 0xff, 0x0f];
 /** The size of the parts of a large field. */
 const partSize = 16 * 1024;
 
-/** The bytes of the prefix, and half of those of the message. */
-function halfOf({ length }: Uint8Array): number {
-  return prefixLength + Math.floor((length - prefixLength) / 2);
+/** Bytes, or so many zeros, which are not created before they are due. The first piece of a message has its prefix. */
+type Piece = Uint8Array | number;
+
+function lengthOf(pieces: readonly Piece[]): number {
+  return pieces.reduce<number>((sum, piece) => sum + sizeOf(piece), 0);
+}
+
+function sizeOf(piece: Piece): number {
+  return typeof piece === 'number' ? piece : piece.length;
+}
+
+function* bytesOf(pieces: readonly Piece[]): Generator<Uint8Array> {
+  for (const piece of pieces) {
+    if (typeof piece !== 'number') yield piece;
+    else for (let left = piece; left > 0; left -= partSize) yield zeros(Math.min(left, partSize));
+  }
+}
+
+/** A part belongs to the stream that sends it. */
+function zeros(size: number): Uint8Array {
+  return Buffer.alloc(size);
+}
+
+/** The prefix, and half of the bytes of the message. */
+function halved(pieces: readonly Piece[]): readonly Piece[] {
+  let left = prefixLength + Math.floor((lengthOf(pieces) - prefixLength) / 2);
+  return pieces.flatMap((piece): Piece[] => {
+    const size = Math.min(left, sizeOf(piece));
+    left -= size;
+    if (size === 0) return [];
+    return [typeof piece === 'number' ? size : piece.subarray(0, size)];
+  });
 }
 
 /** Announces a message as compressed that is not. One without bytes gets some. */
-function asCompressed(framed: Uint8Array): Uint8Array {
-  const message = framed.subarray(prefixLength);
-  return frame(1, message.length > 0 ? message : undecodable);
+function asCompressed(pieces: readonly Piece[]): readonly Piece[] {
+  if (lengthOf(pieces) === prefixLength) return [frame(1, undecodable)];
+  return withPrefixOf(pieces, (prefix) => prefix.writeUInt8(1));
 }
 
-/** A message with an unknown field of so many bytes, in parts. */
-function* enlarged(framed: Uint8Array, size: number): Generator<Uint8Array> {
-  const message = framed.subarray(prefixLength);
+/** Adds an unknown field of so many bytes. */
+function enlarged(pieces: readonly Piece[], size: number): readonly Piece[] {
   const begin = Buffer.from([...unknownTag, ...varint(size)]);
-  const prefix = Buffer.alloc(prefixLength);
-  prefix.writeUInt32BE(message.length + begin.length + size, 1);
-  yield Buffer.concat([prefix, message, begin]);
-  for (let left = size; left > 0; left -= partSize) yield Buffer.alloc(Math.min(left, partSize));
+  const longer = withPrefixOf(pieces, (prefix) => {
+    prefix.writeUInt32BE(prefix.readUInt32BE(1) + begin.length + size, 1);
+  });
+  return [...longer, begin, size];
+}
+
+function withPrefixOf(
+  [first = 0, ...others]: readonly Piece[],
+  change: (prefix: Buffer) => void,
+): readonly Piece[] {
+  if (typeof first === 'number') return [first, ...others];
+  const copy = Buffer.from(first);
+  change(copy);
+  return [copy, ...others];
 }
 
 function varint(value: number): number[] {

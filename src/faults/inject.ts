@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { delay, forever } from 'abort-controller-x';
 import { type CallContext, ServerError, type ServerMiddlewareCall, Status } from 'nice-grpc-common';
-import { ErrorCode } from '../engine/index.ts';
+import { ErrorCode, type Translated } from '../engine/index.ts';
 import { ExpectedError } from '../engine/errors.ts';
 import { CallError } from '../errors.ts';
 import { retryable, type RichError } from '../rich_error.ts';
@@ -78,9 +78,10 @@ class Faults {
     this.#context = context;
     this.#counts = counts;
     this.#random = random;
-    if (context.faults) return;
-    const other = all.find((fault) => !worksEverywhere(fault, isStream));
-    if (other) throw unavailable(other.kind);
+    if (!context.faults) {
+      const other = all.find((fault) => !worksEverywhere(fault, isStream));
+      if (other) throw unavailable(other.kind);
+    } else if (context.faults.translated) checkTranslated(all, context.faults.translated);
   }
 
   /** Injects what is due once so many messages have been sent. */
@@ -228,6 +229,20 @@ function unavailable(kind: FaultKind): CallError {
     Status.UNIMPLEMENTED,
     `Cannot inject ${kind} on the engine grpc-js: it has status and delay only`,
   );
+}
+
+/** Throws UNIMPLEMENTED for faults that a translated call cannot show. */
+function checkTranslated(faults: readonly Fault[], { isJson, maxMessageSize }: Translated): void {
+  const sizes = faults.map((fault) => (fault.kind === 'big' ? fault.bytes : 0));
+  const size = sizes.reduce((sum, each) => sum + each, 0);
+  if (size > 0 && isJson) throw cannot('big in JSON: it has no unknown fields');
+  if (size > maxMessageSize) {
+    throw cannot(`big of more than ${maxMessageSize} bytes over the web: a message is sent whole`);
+  }
+}
+
+function cannot(inject: string): CallError {
+  return new CallError(Status.UNIMPLEMENTED, `Cannot inject ${inject}`);
 }
 
 /** PROTOCOL-HTTP2.md, HTTP2 Transport Mapping. */

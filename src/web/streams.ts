@@ -140,6 +140,7 @@ export function createStreams(method: DescMethod, { registry, maxMessageSize }: 
     const call = request.call({
       path,
       protocol,
+      isJson,
       fields: metadataOf(fields),
       timeout: timeoutMs,
       fault,

@@ -82,7 +82,7 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
       // It counts as a call in limits, log and metrics.
       fault = faultOf(error);
     }
-    const head = { path, protocol: 'connect', fields: metadataOf(fields) } as const;
+    const head = { path, protocol: 'connect', isJson, fields: metadataOf(fields) } as const;
     // The upload counts, too.
     const timeout = timeoutMs && Math.max(0, timeoutMs - request.elapsed);
     const call = request.call({ ...head, timeout, fault });

@@ -6,7 +6,7 @@ import { abortFor, isAbort, show } from '../errors.ts';
 import { cost } from '../scheduler.ts';
 import type { Stream, StreamEvents } from '../http2/stream.ts';
 import { BytesInUse } from './messages.ts';
-import type { CallFaults, ResponseFault } from './call_faults.ts';
+import type { CallFaults, ResponseFault, Translated } from './call_faults.ts';
 import { type CallHead, oversized } from './call_head.ts';
 import {
   type AnyMiddleware,
@@ -94,6 +94,7 @@ export class Call
   readonly stream: Stream;
   readonly method: Method;
   readonly protocol: Protocol;
+  readonly isJson: boolean;
   readonly encoding: Encoding | undefined;
   readonly maxMessageSize: number;
   readonly isUnlimited: boolean;
@@ -124,6 +125,7 @@ export class Call
     this.stream = stream;
     this.method = method;
     this.protocol = head.protocol;
+    this.isJson = head.isJson;
     this.encoding = head.encoding;
     this.maxMessageSize = deps.maxMessageSize;
     this.isUnlimited = isUnlimited;
@@ -137,6 +139,7 @@ export class Call
       compressAbove: deps.compressAbove,
       inUse: this.inUse,
       own: deps.ownFields,
+      busy: deps.busy,
     });
     const deadline = head.timeout === undefined ? undefined : deps.now() + head.timeout;
     this.#context = createContext({
@@ -188,6 +191,10 @@ export class Call
 
   set compressResponses(wanted: boolean | undefined) {
     this.response.compress = wanted;
+  }
+
+  get translated(): Translated | undefined {
+    return this.stream.isInner ? this : undefined;
   }
 
   get ofResponse(): ResponseFault | undefined {
@@ -303,7 +310,7 @@ export class Call
     else this.#state = 'unwinding';
     this.#leave();
     this.interrupt?.(error);
-    this.response.drained();
+    this.response.stop();
     if (this.isEnded) return;
     // Middleware that wait for something else do not delay the status.
     this.#unwinding = setImmediate(() => this.end(reasons.threw(error)));

@@ -24,6 +24,8 @@ export interface CallHead {
   /** Header fields that the response to a faulty call needs. */
   readonly faultFields: readonly string[];
   readonly protocol: Protocol;
+  /** True if the call was translated from JSON. */
+  readonly isJson: boolean;
 }
 
 /** Parses the request headers of a call. */
@@ -52,13 +54,14 @@ export function readHead(request: RequestHeaders): CallHead {
     isOversized: overLimit !== undefined,
     faultFields: isUnknown ? ['grpc-accept-encoding', acceptedEncodings] : [],
     protocol: 'grpc',
+    isJson: false,
   };
 }
 
 /** The head of a call that was translated from another protocol, whose messages are not compressed here. */
 function webHead(
   { path, authority, fields }: RequestHeaders,
-  { protocol, timeout, fault }: NonNullable<RequestHeaders['web']>,
+  { protocol, isJson = false, timeout, fault }: NonNullable<RequestHeaders['web']>,
 ): CallHead {
   return {
     path,
@@ -71,6 +74,7 @@ function webHead(
     isOversized: false,
     faultFields: [],
     protocol,
+    isJson,
   };
 }
 

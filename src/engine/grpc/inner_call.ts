@@ -100,7 +100,7 @@ class Inner implements StreamOwner, InnerCall {
 
   constructor(
     { account, flow, authority, scheme, serve, streamCost, outer, faults }: InnerPlace,
-    { path, protocol, fields, timeout, fault }: WebCallHead,
+    { path, protocol, isJson, fields, timeout, fault }: WebCallHead,
   ) {
     this.account = account;
     this.flow = flow;
@@ -112,7 +112,7 @@ class Inner implements StreamOwner, InnerCall {
     flow.spend(cost.stream);
     this.stream.hold(Held.calls, streamCost);
     this.stream.begin({ endStream: false });
-    const web = { protocol, timeout, fault };
+    const web = { protocol, isJson, timeout, fault };
     const request = { method: 'POST', path, scheme, authority, fields, contentLength: undefined };
     this.stream.serve(serve(this.stream, { ...request, web }));
   }

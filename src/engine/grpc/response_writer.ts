@@ -1,11 +1,13 @@
 import { ServerError, Status } from 'nice-grpc-common';
-import { copyWork, cost, inLaterTurn } from '../scheduler.ts';
+import { copyWork, cost, inLaterTurn, spendInTurn } from '../scheduler.ts';
 import type { Stream } from '../http2/stream.ts';
 import { show, isAbort, serverErrorStatus } from '../errors.ts';
 import { acceptedEncoding, type CallHead } from './call_head.ts';
+import { isLarge } from '../admission.ts';
+import { BodyBudget } from '../body_budget.ts';
 import { letGo } from '../buffers.ts';
 import { compress, type Encoding, withCompressionSlot } from './compression.ts';
-import type { ResponseFault } from './call_faults.ts';
+import type { DistortedMessage, ResponseFault } from './call_faults.ts';
 import { LazyMetadata } from './metadata.ts';
 import { type BytesInUse, uncounted } from './messages.ts';
 import { type MethodCodec, frame, prefixLength, writePrefix } from './methods.ts';
@@ -27,6 +29,8 @@ interface ResponseParts {
   /** The memory of the decoded request. */
   inUse: Pick<BytesInUse, 'release'>;
   own: OwnFields;
+  /** RESOURCE_EXHAUSTED: there is no memory for a response. */
+  busy: () => ServerError;
 }
 
 const noFields: readonly string[] = [];
@@ -58,6 +62,7 @@ export class ResponseWriter {
   readonly #compressAbove: number | undefined;
   readonly #inUse: ResponseParts['inUse'];
   readonly #own: OwnFields;
+  readonly #busy: () => ServerError;
   /** The encoding announced by the response headers. */
   #encoding: Encoding | undefined;
   #sentHeader = false;
@@ -65,16 +70,20 @@ export class ResponseWriter {
   #last: Uint8Array | undefined;
   /** Bytes of the last streamed response that are charged. */
   #kept = 0;
+  /** The memory of a message that is sent whole. */
+  #budget: BodyBudget | undefined;
+  #isStopped = false;
   /** Pending while the output is full; resolved when it is writable again. */
   #writable: PromiseWithResolvers<void> | undefined;
 
-  constructor({ stream, head, method, compressAbove, inUse, own }: ResponseParts) {
+  constructor({ stream, head, method, compressAbove, inUse, own, busy }: ResponseParts) {
     this.#stream = stream;
     this.#head = head;
     this.#method = method;
     this.#compressAbove = compressAbove;
     this.#inUse = inUse;
     this.#own = own;
+    this.#busy = busy;
   }
 
   /** Sends the response headers, once. Throws a ServerError for metadata that cannot be sent. */
@@ -116,7 +125,11 @@ export class ResponseWriter {
     // The handler has returned.
     if (!this.#method.responseStream) this.#inUse.release();
     this.sendHeader();
-    if (this.fault?.message) return this.#sendParts(this.fault.message, framed);
+    if (this.fault?.message) {
+      writePrefix(framed, 0);
+      const distorted = this.fault.message(framed);
+      return this.#stream.isInner ? this.#sendWhole(distorted) : this.#sendParts(distorted);
+    }
     const length = framed.length - prefixLength;
     if (this.#encoding !== undefined && (this.compress ?? length > this.#ownRule())) {
       return this.#sendCompressed(framed, this.#encoding);
@@ -125,24 +138,62 @@ export class ResponseWriter {
     return this.#write(framed);
   }
 
-  async #sendParts(
-    partsOf: NonNullable<ResponseFault['message']>,
-    framed: Uint8Array,
-  ): Promise<boolean> {
-    writePrefix(framed, 0);
-    const stream = this.#stream;
-    // The reader of a call in this process takes each part for a message.
-    const parts = stream.isInner
-      ? [Buffer.concat(await Array.fromAsync(partsOf(framed)))]
-      : undefined;
-    for await (const part of parts ?? partsOf(framed)) {
-      if (stream.isEnding) return true;
-      if (!stream.write(part)) {
+  async #sendParts({ parts, sent }: DistortedMessage): Promise<boolean> {
+    for await (const part of parts) {
+      if (this.#stream.isEnding) return true;
+      if (!this.#stream.write(part)) {
         this.#wait();
         await this.writable();
       }
     }
+    await sent();
     return true;
+  }
+
+  /** The reader of a call in this process takes each part for a message. The whole waits for memory first. */
+  async #sendWhole({ length, parts, sent }: DistortedMessage): Promise<boolean> {
+    const stream = this.#stream;
+    const budget = (this.#budget ??= this.#createBudget());
+    const isAdmitted = !isLarge(length) || (await budget.admit(length));
+    if (this.#isStopped || stream.isEnding) return true;
+    if (!isAdmitted) throw this.#busy();
+    budget.keep(length);
+    try {
+      const whole = await spendInTurn(stream.flow, copyWork(2 * length), () =>
+        Buffer.allocUnsafeSlow(length),
+      );
+      let at = 0;
+      for await (const part of parts) {
+        whole.set(part, at);
+        at += part.length;
+        letGo(part);
+      }
+      if (!this.#isStopped && !stream.write(whole)) this.#wait();
+    } finally {
+      budget.keep(0);
+      budget.release();
+    }
+    await this.writable();
+    await sent();
+    return true;
+  }
+
+  #createBudget(): BodyBudget {
+    const stream = this.#stream;
+    return new BodyBudget({
+      account: stream.account,
+      charge: (bytes) => stream.keepResponse(bytes),
+      onWait: (isWaiting) => stream.wait(isWaiting),
+      onAdmitted: (bytes) => stream.admit(bytes),
+      onReleased: () => stream.endAdmission(),
+    });
+  }
+
+  /** The call is cut: nothing waits any more. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#budget?.end();
+    this.drained();
   }
 
   /** Resolves when the output accepts the next message, or when the call has ended. */

@@ -20,6 +20,8 @@ export interface RequestHeaders {
   /** Set for a call that was translated from another protocol; the fields have only its metadata. */
   readonly web?: {
     readonly protocol: Protocol;
+    /** True if the peer sends and gets JSON. */
+    readonly isJson?: boolean | undefined;
     /** The timeout in milliseconds. */
     readonly timeout: number | undefined;
     /** The reason why the call cannot be served, if any. */
