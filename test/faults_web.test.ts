@@ -4,6 +4,7 @@ import * as http from 'node:http';
 import { connect as dial } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { createFaultCounts } from '../src/faults/counts.ts';
 import { createFaults } from '../src/faults/middleware.ts';
 import type { Limits } from '../src/transport/engine_types.ts';
@@ -27,6 +28,7 @@ function closed(stream: EventEmitter): Promise<void> {
   return new Promise((resolve) => stream.once('close', () => resolve()));
 }
 
+const acceptsGzip = { 'connect-accept-encoding': 'gzip', 'grpc-accept-encoding': 'gzip' };
 const message = EchoRequest.encode({ text: 'one' }).finish();
 const json = { 'content-type': 'application/json' };
 const connect = { 'content-type': 'application/connect+proto' };
@@ -71,6 +73,60 @@ test('garbage of a Connect unary call in JSON is an internal error', async () =>
   assert.equal(response.status, 500);
   assert.partialDeepStrictEqual(await response.json(), { code: 'internal' });
 });
+
+test('no-status is refused over Connect unary, whose responses have no status', async () => {
+  await using server = await serveFaulty();
+
+  const response = await post(server.address, 'no-status');
+
+  assert.equal(response.status, 501);
+  assert.match(await response.text(), /Cannot inject no-status over Connect's unary protocol/);
+});
+
+for (const type of ['application/json', 'application/proto']) {
+  test(`corrupt-compression of a Connect unary call cannot be decompressed (${type})`, async () => {
+    await using server = await serveFaulty();
+    const headers = { 'content-type': type };
+
+    const response = await post(server.address, 'corrupt-compression', {
+      headers,
+      body: type.includes('json') ? Buffer.from('{}') : Buffer.from(message),
+    });
+
+    assert.equal(response.headers.get('content-encoding'), 'gzip');
+    await assert.rejects(response.arrayBuffer(), { message: 'terminated' });
+  });
+
+  test(`http=200 of a Connect unary call is a response of another type (${type})`, async () => {
+    await using server = await serveFaulty();
+
+    const response = await post(server.address, 'http=200', { headers: { 'content-type': type } });
+
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('content-type'), 'text/plain');
+    assert.equal(await response.text(), '');
+  });
+}
+
+for (const [type, body] of [
+  ['application/grpc-web+proto', EchoRequest.encode({ text: 'x'.repeat(3000) }).finish()],
+  ['application/connect+json', Buffer.from(JSON.stringify({ text: 'x'.repeat(3000) }))],
+] as const) {
+  test(`corrupt-compression of a stream is sent as it is (${type})`, async () => {
+    await using server = await serveFaulty();
+
+    const response = await post(server.address, 'corrupt-compression', {
+      path: paths.serverStream,
+      headers: { 'content-type': type, ...acceptsGzip },
+      body: Buffer.from(frame(body)),
+    });
+
+    const received = Buffer.from(await response.arrayBuffer());
+    const sent = received.subarray(5, 5 + received.readUInt32BE(1));
+    assert.equal(received[0], 1);
+    assert.throws(() => gunzipSync(sent), /incorrect header check/);
+  });
+}
 
 test('rate delays a Connect unary response', async () => {
   await using server = await serveFaulty();

@@ -35,7 +35,7 @@ export function createInjector({
       counts.overflow++;
       return yield* call.next(call.request, context);
     }
-    const faults = new Faults(chosen, call.responseStream, { context, counts, random });
+    const faults = new Faults(chosen, call, { context, counts, random });
     counts.active++;
     const end = () => void counts.active--;
     context.whenSent?.(end);
@@ -63,6 +63,8 @@ interface FaultsDeps {
   random: () => number;
 }
 
+type Kind = Pick<ServerMiddlewareCall<unknown, unknown>, 'requestStream' | 'responseStream'>;
+
 /** The faults of one call. */
 class Faults {
   readonly #all: readonly Fault[];
@@ -72,16 +74,24 @@ class Faults {
   readonly #random: () => number;
   readonly #injected = new Set<FaultKind>();
 
-  constructor(all: readonly Fault[], isStream: boolean, { context, counts, random }: FaultsDeps) {
+  constructor(
+    all: readonly Fault[],
+    { requestStream, responseStream }: Kind,
+    { context, counts, random }: FaultsDeps,
+  ) {
     this.#all = all;
-    this.#isStream = isStream;
+    this.#isStream = responseStream;
     this.#context = context;
     this.#counts = counts;
     this.#random = random;
     if (!context.faults) {
-      const other = all.find((fault) => !worksEverywhere(fault, isStream));
+      const other = all.find((fault) => !worksEverywhere(fault, responseStream));
       if (other) throw unavailable(other.kind);
-    } else if (context.faults.translated) checkTranslated(all, context.faults.translated);
+    } else if (context.faults.translated) {
+      checkTranslated(all, context.faults.translated);
+      const isUnary = !requestStream && !responseStream;
+      if (context.protocol === 'connect' && isUnary) checkConnectUnary(all);
+    }
   }
 
   /** Injects what is due once so many messages have been sent. */
@@ -239,6 +249,12 @@ function checkTranslated(faults: readonly Fault[], { isJson, maxMessageSize }: T
   if (size > maxMessageSize) {
     throw cannot(`big of more than ${maxMessageSize} bytes over the web: a message is sent whole`);
   }
+}
+
+/** Throws UNIMPLEMENTED for faults of the status, which such a response does not have. */
+function checkConnectUnary(faults: readonly Fault[]): void {
+  if (faults.every(({ kind }) => kind !== 'no-status')) return;
+  throw cannot("no-status over Connect's unary protocol: its successful responses have no status");
 }
 
 function cannot(inject: string): CallError {

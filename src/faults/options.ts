@@ -1,4 +1,12 @@
-import type { Abortable, Connected, Counted, Drainable, Faulty, Sending } from '../context.ts';
+import type {
+  Abortable,
+  Connected,
+  Counted,
+  Drainable,
+  Faulty,
+  Sending,
+  WithProtocol,
+} from '../context.ts';
 import type { FaultCounts } from './counts.ts';
 import type { Fault } from './fault.ts';
 
@@ -15,4 +23,4 @@ export interface FaultOptions {
 }
 
 /** Context added by earlier middleware and the engine. */
-export type Known = Abortable & Connected & Counted & Drainable & Faulty & Sending;
+export type Known = Abortable & Connected & Counted & Drainable & Faulty & Sending & WithProtocol;

@@ -4,6 +4,7 @@ import type { ServerError } from 'nice-grpc-common';
 import { ExpectedError } from '../engine/errors.ts';
 import { Status } from '../gen/google/rpc/status.ts';
 import { fieldsBut } from './fields.ts';
+import { compressedFlag } from './request_body.ts';
 
 /** Fields of gRPC and HTTP, in either direction, that are not metadata. */
 const ownNames = new Set([
@@ -35,13 +36,19 @@ export function statusOf(trailer: readonly string[]): string[] {
  * undefined for others.
  */
 export function httpResponseOf(trailer: readonly string[]): WebResponse | undefined {
-  const status = valueOf(trailer, ':status') ?? '200';
-  return status === '200' ? undefined : { status: Number(status), fields: ['content-length', '0'] };
+  const status = valueOf(trailer, ':status');
+  if (status === undefined) return undefined;
+  return { status: Number(status), fields: ['content-type', 'text/plain', 'content-length', '0'] };
 }
 
 /** True for a response that ends without a status, which only an injected fault does. */
 export function hasNoStatus(trailer: readonly string[]): boolean {
   return valueOf(trailer, 'grpc-status') === undefined;
+}
+
+/** True for a message that is marked as compressed, and is not, which only an injected fault sends. */
+export function isMarked(framed: Uint8Array): boolean {
+  return framed[0] === compressedFlag;
 }
 
 /** Returns the error that a call has ended with, with its details; undefined for OK. */

@@ -33,7 +33,15 @@ import { jsonWork } from './json_cost.ts';
 import { negotiate } from './negotiation.ts';
 import type { Plain } from './query.ts';
 import { compressedFlag, RequestBody } from './request_body.ts';
-import { errorOf, faultOf, hasNoStatus, httpResponseOf, metadataOf, statusOf } from './status.ts';
+import {
+  errorOf,
+  faultOf,
+  hasNoStatus,
+  httpResponseOf,
+  isMarked,
+  metadataOf,
+  statusOf,
+} from './status.ts';
 
 interface StreamsDeps {
   registry: Registry;
@@ -187,6 +195,7 @@ export function createStreams(method: DescMethod, { registry, maxMessageSize }: 
     framed: Uint8Array,
     { request, isJson, compression }: Exchange,
   ): Promise<Uint8Array> {
+    if (isMarked(framed)) return framed;
     const plain = isJson ? await asJson(framed, request) : framed;
     const { response } = compression;
     if (!response || plain.length - prefixLength < minCompressed) return plain;

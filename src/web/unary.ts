@@ -8,14 +8,20 @@ import {
   parseContentType,
   parseTimeout,
 } from '@connectrpc/connect/protocol-connect';
-import { freeLarge, valueOf, type WebRequest, type WebResponse } from '../engine/index.ts';
+import {
+  freeLarge,
+  prefixLength,
+  valueOf,
+  type WebRequest,
+  type WebResponse,
+} from '../engine/index.ts';
 import { assertAdmitted } from './admission.ts';
 import { compress, minCompressed } from './compression.ts';
 import { jsonWork } from './json_cost.ts';
 import { negotiate, type Negotiated } from './negotiation.ts';
 import { fromQuery, type Plain } from './query.ts';
 import { RequestBody } from './request_body.ts';
-import { errorOf, faultOf, hasNoStatus, httpResponseOf, metadataOf } from './status.ts';
+import { errorOf, faultOf, hasNoStatus, httpResponseOf, isMarked, metadataOf } from './status.ts';
 
 interface UnaryDeps {
   registry: Registry;
@@ -55,8 +61,14 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
 
   async function serve(exchange: Exchange): Promise<WebResponse> {
     const { request, isJson, compression } = exchange;
-    const { error: failure, header, output, trailer, other } = await call(exchange);
+    const { error: failure, header, output, trailer, other, isCorrupt } = await call(exchange);
     if (other) return other;
+    if (isCorrupt && !failure) {
+      request.response.keep(0);
+      const { length } = output;
+      const fields = ['content-type', isJson ? json : proto, 'content-encoding', 'gzip', ...header];
+      return { status: 200, fields: [...fields, 'content-length', String(length)], body: output };
+    }
     const encoded = failure ?? (await (isJson ? asJson(output, request) : output));
     const error = encoded instanceof ConnectError ? encoded : undefined;
     const body = encoded instanceof ConnectError ? errorToJsonBytes(encoded, jsonOptions) : encoded;
@@ -93,7 +105,9 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     input = empty;
     request.release();
     request.keep(0);
-    const output = (await call.next()) ?? empty;
+    const framed = (await call.nextFramed()) ?? empty;
+    const isCorrupt = isMarked(framed);
+    const output = framed.subarray(prefixLength);
     request.response.keep(output.length);
     const header = metadataOf(await call.header());
     if (await call.next()) throw new Error('Cannot send two responses to a unary call');
@@ -101,7 +115,7 @@ export function createUnary(method: DescMethodUnary, { registry, maxMessageSize 
     const other = httpResponseOf(trailer);
     // Connect's unary protocol has no trailers that could be missing.
     const error = hasNoStatus(trailer) && output.length > 0 ? undefined : errorOf(trailer);
-    return { error, header, output, trailer: metadataOf(trailer), other };
+    return { error, header, output, trailer: metadataOf(trailer), other, isCorrupt };
   }
 
   /** Returns an error for a message that cannot be decoded, which only an injected fault sends. */
