@@ -2,12 +2,19 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import { test } from 'node:test';
-import { ChannelCredentials, createChannel, createClient, Metadata } from 'nice-grpc';
+import {
+  ChannelCredentials,
+  createChannel,
+  createClient,
+  Metadata,
+  ServerError,
+  Status,
+} from 'nice-grpc';
 import { createFaultCounts } from '../src/faults/counts.ts';
 import type { Fault } from '../src/faults/fault.ts';
 import { createFaults } from '../src/faults/middleware.ts';
 import { EchoDefinition, EchoReply, EchoRequest } from './echo/gen/echo.ts';
-import { engineName, eventually, serve, type ServeOptions } from './support/harness.ts';
+import { engineName, eventually, type Line, serve, type ServeOptions } from './support/harness.ts';
 import { kinds, paths } from './support/kinds.ts';
 import { connectRaw, frame, type RawClient, unframe } from './support/raw_client.ts';
 
@@ -285,6 +292,57 @@ if (isOurs) {
       assert.equal(early.headers[':status'], 200);
       assert.deepEqual({ ...early.trailers }, {});
       assert.equal(early.body.length, 0);
+    });
+
+    test(`a call (${kind}) without a status is UNKNOWN in the log, wherever it ends`, async () => {
+      const { server, raw } = await serveFaulty();
+      await using _ = server;
+
+      for (const fault of ['no-status', 'no-status;after=0', 'no-status;after=1', 'truncate']) {
+        const { trailers } = await callRaw(raw, fault, paths[kind]);
+        assert.deepEqual({ ...trailers }, {});
+      }
+
+      raw.close();
+      const isEnd = ({ fault }: Line) => fault === 'no-status' || fault === 'truncate';
+      await eventually('the lines', () => server.log.lines.filter(isEnd).length === 4);
+      const codes = server.log.lines.filter(isEnd).map((line) => line['rpc.status_code']);
+      assert.deepEqual(codes, ['UNKNOWN', 'UNKNOWN', 'UNKNOWN', 'UNKNOWN']);
+    });
+
+    test(`a service that fails ends a call (${kind}) without a status, too`, async () => {
+      const fail = () => {
+        throw new ServerError(Status.NOT_FOUND, 'none');
+      };
+      const failing = { unary: fail, serverStream: fail, clientStream: fail, bidi: fail };
+      const { server, raw } = await serveFaulty({ echo: failing });
+      await using _ = server;
+
+      const { headers, trailers } = await callRaw(raw, 'no-status', paths[kind]);
+
+      raw.close();
+      assert.equal(headers[':status'], 200);
+      assert.equal(headers['grpc-status'], undefined);
+      assert.deepEqual({ ...trailers }, {});
+    });
+
+    test(`big and truncate apply in their order (${kind})`, async () => {
+      const { server, raw } = await serveFaulty();
+      await using _ = server;
+
+      const half = await callRaw(raw, 'big=1KiB,truncate', paths[kind]);
+      const corrupt = await callRaw(raw, 'big=1KiB,corrupt-compression', paths[kind]);
+      const twice = await callRaw(raw, 'big=1KiB,big=1KiB', paths[kind]);
+
+      raw.close();
+      const announced = half.body.readUInt32BE(1);
+      assert.ok(announced > 1024);
+      assert.equal(half.body.length, 5 + Math.floor(announced / 2));
+      assert.deepEqual({ ...half.trailers }, {});
+      assert.equal(corrupt.body[0], 1);
+      assert.ok(corrupt.body.length > 1024);
+      assert.ok(textsIn(twice.body).length > 0 && twice.body.length > 2048);
+      await server.log.line({ fault: 'big,truncate' });
     });
 
     test(`corrupt-compression announces a message as compressed (${kind})`, async () => {

@@ -42,7 +42,7 @@ export function createInjector({
     try {
       await faults.before(0);
       faults.begin();
-      const responses = call.next(call.request, context);
+      const responses = faults.ofService(call.next(call.request, context));
       return yield* call.responseStream ? faults.between(responses) : responses;
     } finally {
       if (!context.whenSent) end();
@@ -111,27 +111,17 @@ class Faults {
       signal,
       note: (kind) => this.#note(kind),
       // The messages of a stream pass between().
-      sent: (count) => (this.#isStream ? undefined : this.before(count)),
+      sent: (count) => (this.#isStream ? undefined : this.#sentOnly(count)),
     });
     const kinds = this.#all.map(({ kind }) => kind);
     const isCorrupt = kinds.includes('corrupt-compression');
-    const isUnended = this.#all.some(endsWithoutStatus);
-    if (isUnended) this.#note('no-status');
-    const isCut = () => this.#injected.has('truncate');
-    faults.ofResponse = {
-      message,
-      encoding: isCorrupt ? 'gzip' : undefined,
-      get hasNoTrailers() {
-        return isUnended || isCut();
-      },
-    };
+    faults.ofResponse = { message, encoding: isCorrupt ? 'gzip' : undefined };
     header.set(injectedName, [...new Set(kinds)].join(','));
   }
 
   /** Injects what is due between the messages of a stream. */
   async *between<Res>(responses: AsyncGenerator<Res, Res | void, undefined>) {
     const pause = this.#all.find((fault) => fault.kind === 'pause');
-    const truncated = this.#all.find((fault) => fault.kind === 'truncate');
     let count = 0;
     for await (const response of responses) {
       if (count > 0 && pause) {
@@ -139,9 +129,41 @@ class Faults {
         await delay(this.#context.signal, this.#within(pause.ms));
       }
       yield response;
-      if (truncated?.after === count) return;
+      this.#endIfTruncated();
       await this.before(++count);
     }
+    this.#endIfUnended();
+  }
+
+  /** A service that fails does not end the call with its status, either, if it is to end without one. */
+  async *ofService<Res>(responses: AsyncGenerator<Res, Res | void, undefined>) {
+    try {
+      return yield* responses;
+    } catch (error) {
+      if (!this.#context.signal.aborted) this.#endIfUnended();
+      throw error;
+    }
+  }
+
+  /** The only message has been sent. */
+  async #sentOnly(count: number): Promise<void> {
+    this.#endIfTruncated();
+    await this.before(count);
+    this.#endIfUnended();
+  }
+
+  #endIfTruncated(): void {
+    if (this.#injected.has('truncate')) throw this.#withoutStatus();
+  }
+
+  #endIfUnended(): void {
+    if (!this.#all.some(endsWithoutStatus)) return;
+    this.#note('no-status');
+    throw this.#withoutStatus();
+  }
+
+  #withoutStatus(): ServerError {
+    return this.#broken(Status.UNKNOWN, (error) => this.#context.faults?.endResponse(error));
   }
 
   async #inject(fault: Fault): Promise<void> {
@@ -170,7 +192,7 @@ class Faults {
         throw this.#broken(code, (error) => faults?.respond(fault.status, error));
       }
       case 'no-status':
-        throw this.#broken(Status.UNKNOWN, (error) => faults?.endResponse(error));
+        throw this.#withoutStatus();
       case 'pause':
       case 'rate':
       case 'truncate':
@@ -223,7 +245,7 @@ function isOfMessages({ kind }: Fault): boolean {
   return ['truncate', 'garbage', 'corrupt-compression', 'big'].includes(kind);
 }
 
-/** True for a response that ends without trailers at its normal end. */
+/** True if the call ends without a status where it would end with one. */
 function endsWithoutStatus(fault: Fault): boolean {
   return fault.kind === 'no-status' && fault.after === undefined;
 }

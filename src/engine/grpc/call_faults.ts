@@ -7,7 +7,7 @@ import type { ServerError } from 'nice-grpc-common';
 export interface CallFaults {
   /** Set for a call that was translated from another protocol, whose messages are buffered whole. */
   readonly translated: Translated | undefined;
-  /** Changes the following response messages, and the end of the response. */
+  /** Changes the following response messages. */
   ofResponse: ResponseFault | undefined;
   /** Resets the stream with an error code of RFC 9113 section 7. */
   reset(code: number, error: ServerError): void;
@@ -34,8 +34,6 @@ export interface ResponseFault {
   readonly encoding?: string | undefined;
   /** Returns what to send instead of a message with its prefix (Length-Prefixed-Message). */
   readonly message?: ((framed: Uint8Array) => DistortedMessage) | undefined;
-  /** True if the response ends without trailers. */
-  readonly hasNoTrailers?: boolean;
 }
 
 /** What is sent instead of a message. */

@@ -241,10 +241,7 @@ export class ResponseWriter {
         ended = this.#instead(ended, error);
       }
     }
-    if (this.fault?.hasNoTrailers && !isCut) {
-      this.sendHeader();
-      this.#stream.end(undefined, this.#last);
-    } else if (this.#sentHeader) {
+    if (this.#sentHeader) {
       const block = trailers(ended, trailer, this.#stream);
       if (isCut) this.#stream.abandon(block);
       else this.#stream.end(block, ended === status ? this.#last : undefined);
