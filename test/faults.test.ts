@@ -135,6 +135,7 @@ test('delay waits before the handler', async () => {
   assert.equal(trailers['grpc-status'], '0');
   assert.ok(performance.now() - startedAt >= 29);
   assert.equal(trailers['x-greeter-fault-injected'], 'delay');
+  assert.equal(trailers['x-greeter-fault-overflow'], undefined);
 });
 
 test('an invalid fault is INVALID_ARGUMENT that names the entry', async () => {
@@ -204,6 +205,7 @@ test('above the maximum of faults, a call is served unharmed, and counted', asyn
   waiting.close();
 
   assert.equal(trailers['grpc-status'], '0');
+  assert.equal(trailers['x-greeter-fault-overflow'], '1');
   assert.equal(counts.overflow, 1);
   await eventually('no fault', () => counts.active === 0);
   raw.close();
@@ -385,6 +387,18 @@ if (isOurs) {
     await server.log.line({ 'rpc.status_code': 'DATA_LOSS', fault: 'status', level: 30 });
   });
 
+  test('the headers list the chosen faults, and the trailers those that were injected', async () => {
+    const { server, raw } = await serveFaulty();
+    await using _ = server;
+
+    const { headers, trailers } = await callRaw(raw, 'delay=1ms,status=14;after=2', paths.unary);
+
+    raw.close();
+    assert.equal(headers['x-greeter-fault-chosen'], 'delay,status');
+    assert.equal(headers['x-greeter-fault-injected'], undefined);
+    assert.equal(trailers['x-greeter-fault-injected'], 'delay');
+  });
+
   test('hedging succeeds with the second attempt', async () => {
     const { server } = await start({ tls: false });
     await using _ = server;
@@ -465,5 +479,19 @@ if (isOurs) {
     raw.close();
     assert.equal(headers['grpc-status'], '12');
     assert.match(String(headers['grpc-message']), /grpc-js/);
+  });
+
+  test('on grpc-js, the message of a unary call is sent with its status', async () => {
+    const { server, raw } = await serveFaulty();
+    await using _ = server;
+
+    const { headers } = await callRaw(raw, 'status=14;after=1', paths.unary);
+
+    raw.close();
+    assert.equal(headers['grpc-status'], '12');
+    assert.match(
+      decodeURIComponent(String(headers['grpc-message'])),
+      /Cannot inject status after the only message on the engine grpc-js/,
+    );
   });
 }

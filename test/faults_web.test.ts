@@ -58,7 +58,7 @@ test('faults of Connect unary calls: status, http, and what ends the connection'
   assert.equal(unavailable.status, 503);
   assert.equal(await unavailable.text(), '');
   assert.equal(delayed.status, 200);
-  assert.equal(delayed.headers.get('x-greeter-fault-injected'), 'delay');
+  assert.equal(delayed.headers.get('trailer-x-greeter-fault-injected'), 'delay');
   for (const fault of ['reset=CANCEL', 'refuse', 'drop', 'goaway']) {
     await assert.rejects(post(server.address, fault), fault);
   }

@@ -10,7 +10,7 @@ import { distorted } from './distort.ts';
 import type { Fault, FaultKind, Range } from './fault.ts';
 import { statusOfHttp } from './foreign.ts';
 import type { FaultOptions, Known } from './options.ts';
-import { injectedName } from './names.ts';
+import { chosenName, injectedName, overflowName } from './names.ts';
 
 /** Creates the middleware behind injectFaults(). */
 export function createInjector({
@@ -33,6 +33,7 @@ export function createInjector({
     if (chosen.length === 0) return yield* call.next(call.request, context);
     if (counts.active >= max) {
       counts.overflow++;
+      context.trailer.set(overflowName, '1');
       return yield* call.next(call.request, context);
     }
     const faults = new Faults(chosen, call, { context, counts, random });
@@ -86,7 +87,7 @@ class Faults {
     this.#random = random;
     if (!context.faults) {
       const other = all.find((fault) => !worksEverywhere(fault, responseStream));
-      if (other) throw unavailable(other.kind);
+      if (other) throw cannot(onlyOurs(other));
     } else if (context.faults.translated) {
       checkTranslated(all, context.faults.translated);
       const isUnary = !requestStream && !responseStream;
@@ -116,7 +117,7 @@ class Faults {
     const kinds = this.#all.map(({ kind }) => kind);
     const isCorrupt = kinds.includes('corrupt-compression');
     faults.ofResponse = { message, encoding: isCorrupt ? 'gzip' : undefined };
-    header.set(injectedName, [...new Set(kinds)].join(','));
+    header.set(chosenName, [...new Set(kinds)].join(','));
   }
 
   /** Injects what is due between the messages of a stream. */
@@ -256,11 +257,12 @@ function worksEverywhere(fault: Fault, isStream: boolean): boolean {
   return isStream || fault.after === 0;
 }
 
-function unavailable(kind: FaultKind): CallError {
-  return new CallError(
-    Status.UNIMPLEMENTED,
-    `Cannot inject ${kind} on the engine grpc-js: it has status and delay only`,
-  );
+/** Says why a fault cannot be injected on the other engine. */
+function onlyOurs({ kind }: Fault): string {
+  const isLater = kind === 'status' || kind === 'delay';
+  return isLater
+    ? `${kind} after the only message on the engine grpc-js: it sends that with its status`
+    : `${kind} on the engine grpc-js: it has status and delay only`;
 }
 
 /** Throws UNIMPLEMENTED for faults that a translated call cannot show. */
