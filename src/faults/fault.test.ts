@@ -47,7 +47,12 @@ test('parseFaults() reads the conditions', () => {
 });
 
 for (const [text, rule] of [
-  ['', /entry 1, "": must begin with one of status, delay/],
+  ['', /entry 1, "": must not be empty/],
+  ['unknown', /must begin with one of status, delay/],
+  ['Status=14', /must begin with status, in lower case/],
+  ['status=unavailable', /status must be in upper case: UNAVAILABLE/],
+  ['reset=cancel', /reset must be in upper case: CANCEL/],
+  ['refuse;p=50%', /p must be a number from 0 to 1, such as 0.5/],
   ['refuse,', /entry 2, ""/],
   ['toString', /must begin with/],
   ['status', /status needs a value/],
@@ -64,7 +69,7 @@ for (const [text, rule] of [
   ['refuse;p=2', /p must be a number from 0 to 1/],
   ['refuse;p', /must be NAME=VALUE/],
   ['refuse;p=1;p=1', /p must be given once/],
-  ['status=14;message=%E0', /message must be percent-encoded UTF-8/],
+  ['status=14;message=%E0', /message must be percent-encoded UTF-8, with %25 for %/],
   ['big=1TiB', /from 1 to 64MiB/],
   [Array.from({ length: 17 }, () => 'refuse').join(), /at most 16 entries/],
   [`status=14;message=${'x'.repeat(1024)}`, /at most 1024 characters/],

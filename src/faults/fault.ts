@@ -91,7 +91,7 @@ function parseEntry(entry: string): Fault {
   const [first = '', ...others] = entry.split(';').map((each) => each.trim());
   const [kind, value] = nameAndValue(first);
   const read = isKind(kind) ? actions[kind] : undefined;
-  if (!read) throw new RangeError(`must begin with one of ${Object.keys(actions).join(', ')}`);
+  if (!read) throw new RangeError(notAnAction(kind));
   const parameters = new Map<string, string>();
   for (const other of others) {
     const [name, text] = nameAndValue(other);
@@ -115,15 +115,26 @@ function parseEntry(entry: string): Fault {
   return { ...action, ...conditions };
 }
 
+/** The rule that the name of a fault breaks. */
+function notAnAction(name: string): string {
+  if (name === '') return 'must not be empty';
+  const lower = name.toLowerCase();
+  if (isKind(lower)) return `must begin with ${lower}, in lower case`;
+  return `must begin with one of ${Object.keys(actions).join(', ')}`;
+}
+
 /** Splits NAME=VALUE, and decodes the value; undefined without a value. */
 function nameAndValue(text: string): [name: string, value: string | undefined] {
   const at = text.indexOf('=');
   if (at === -1) return [text, undefined];
   const name = text.slice(0, at).trim();
+  const value = text.slice(at + 1).trim();
   try {
-    return [name, decodeURIComponent(text.slice(at + 1).trim())];
+    return [name, decodeURIComponent(value)];
   } catch {
-    throw new RangeError(`${name} must be percent-encoded UTF-8`);
+    // A probability in percent is refused as such.
+    if (name === 'p') return [name, value];
+    throw new RangeError(`${name} must be percent-encoded UTF-8, with %25 for %`);
   }
 }
 
@@ -211,7 +222,8 @@ function named<T>(name: string, parse: () => T): T {
 
 function probability(text: string): number {
   const value = /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= 0 && value <= 1)) throw new RangeError('must be a number from 0 to 1');
+  if (!(value >= 0 && value <= 1))
+    throw new RangeError('must be a number from 0 to 1, such as 0.5');
   return value;
 }
 
@@ -228,11 +240,21 @@ function times(text: string): Range {
 function statusCode(text: string): Status {
   const code = /^\d+$/.test(text) ? Number(text) : Object(Status)[text];
   if (typeof code === 'number' && code > 0 && Status[code] !== undefined) return code;
+  checkCase(text, Status);
   throw new RangeError('must be the name or the number of a gRPC status other than OK');
 }
 
 function errorCode(text: string): number {
   const code = /^\d+$/.test(text) ? Number(text) : Object(ErrorCode)[text];
   if (typeof code === 'number' && code < 2 ** 32) return code;
+  checkCase(text, ErrorCode);
   throw new RangeError('must be the name or the number of an HTTP/2 error code, such as CANCEL');
+}
+
+/** Throws a RangeError for the name of a code that is not in upper case. */
+function checkCase(text: string, codes: object): void {
+  const upper = text.toUpperCase();
+  if (upper !== text && Object.hasOwn(codes, upper)) {
+    throw new RangeError(`must be in upper case: ${upper}`);
+  }
 }

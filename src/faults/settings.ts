@@ -25,6 +25,10 @@ export function readFaultSettings(read: Read) {
 function onOffOrRules(text: string): readonly Fault[] | undefined {
   if (text === 'on' || text === 'true') return [];
   if (text === 'off' || text === 'false') return undefined;
+  const lower = text.toLowerCase();
+  if (['on', 'off', 'true', 'false'].includes(lower)) {
+    throw new RangeError(`must be in lower case: ${lower}`);
+  }
   try {
     return parseFaults(text);
   } catch (error) {
