@@ -30,7 +30,10 @@ test('exemptIn() returns the paths of the methods that policies name', async () 
     (version) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
   );
   assert.deepEqual([...longLived], [watch, ...reflection, `/${orca}/StreamCoreMetrics`]);
-  assert.deepEqual([...unlimited], [check, list, watch, ...reflection]);
+  const update = ['SetServing', 'SetNotServing'].map(
+    (method) => `/grpc.testing.XdsUpdateHealthService/${method}`,
+  );
+  assert.deepEqual([...unlimited], [check, list, watch, ...reflection, ...update]);
   assert.deepEqual([...essential], [check, list]);
 });
 

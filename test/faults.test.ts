@@ -149,7 +149,7 @@ test('an invalid fault is INVALID_ARGUMENT that names the entry', async () => {
   assert.match(decodeURIComponent(String(headers['grpc-message'])), /entry 2, "status=NO_SUCH"/);
 });
 
-test('a call without faults has none, and neither has health', async () => {
+test('a call without faults has none, and neither have health and its administration', async () => {
   const rules: Fault[] = [{ kind: 'status', code: 14, after: 0 }];
   const { server, raw } = await serveFaulty({ rules });
   await using _ = server;
@@ -160,8 +160,14 @@ test('a call without faults has none, and neither has health', async () => {
       .open('/grpc.health.v1.Health/Check', { 'x-greeter-fault': 'status=ABORTED' })
       .end(frame(Buffer.alloc(0))),
   );
+  const update = seen(
+    raw
+      .open('/grpc.testing.XdsUpdateHealthService/SetServing', { 'x-greeter-fault': 'drop' })
+      .end(frame(Buffer.alloc(0))),
+  );
   const own = await callRaw(raw, 'delay=1ms', paths.unary);
 
+  assert.equal((await update).trailers['grpc-status'], '0');
   assert.equal((await byRule).headers['grpc-status'], '14');
   assert.equal((await health).trailers['grpc-status'], '0');
   assert.equal(own.trailers['grpc-status'], '0');

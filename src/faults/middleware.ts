@@ -13,7 +13,7 @@ export function createFaults(options: FaultOptions) {
 
 /**
  * Injects the faults that a call asks for in its metadata, or else those of the rules. Calls that are exempt from
- * limits, those of health and reflection, have none. The code is loaded with the first fault.
+ * limits, those of health, of its administration and of reflection, have none. The code is loaded with the first fault.
  */
 function injectFaults(options: FaultOptions) {
   const hasRules = options.rules.length > 0;

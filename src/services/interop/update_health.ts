@@ -24,6 +24,8 @@ export const updateHealthService = service({
       return {};
     },
   }),
+  // It takes the server back, whatever rules of faults and limits apply to other calls.
+  policy: { unlimited: 'all' },
 });
 
 function setAll(state: HealthState, status: ServingStatus): void {
