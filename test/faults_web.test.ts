@@ -247,6 +247,22 @@ for (const type of ['application/proto', 'application/grpc-web+proto']) {
   });
 }
 
+test('a deadline ends a call that waits for the memory of big, which is not injected then', async () => {
+  await using server = await serveFaulty({ maxBufferedBytes: 16 * 1024 ** 2 });
+  const proto = { 'content-type': 'application/proto' };
+  const open = { headers: { ...proto, 'connect-timeout-ms': '20000' }, body: Buffer.from(message) };
+  const slow = post(server.address, 'big=4MiB,rate=1KiB', open).catch(() => {});
+  await eventually('a message', () => (server.counts().heldBytes?.['responses'] ?? 0) > 4_000_000);
+
+  const headers = { ...proto, 'connect-timeout-ms': '100' };
+  const late = await post(server.address, 'big=4MiB', { headers, body: Buffer.from(message) });
+
+  assert.equal(late.status, 504);
+  assert.equal(late.headers.get('trailer-x-greeter-fault-injected'), null);
+  await server.openCalls.cut();
+  await slow;
+});
+
 /** Makes calls whose responses are not read; returns the most memory of buffers until each is answered or cut. */
 async function peakOfUnread(
   { address }: Running,

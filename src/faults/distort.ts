@@ -20,12 +20,16 @@ export function distorted(
   const rate = faults.find((fault) => fault.kind === 'rate')?.bytes;
 
   return (framed) => {
-    const pieces = changed(framed, count++);
+    const { pieces, kinds } = changed(framed, count++);
     const at = count;
-    return { length: lengthOf(pieces), parts: partsOf(pieces), sent: () => sent(at) };
+    return { length: lengthOf(pieces), parts: partsOf(pieces, kinds), sent: () => sent(at) };
   };
 
-  async function* partsOf(pieces: readonly Piece[]): AsyncGenerator<Uint8Array> {
+  async function* partsOf(
+    pieces: readonly Piece[],
+    kinds: readonly FaultKind[],
+  ): AsyncGenerator<Uint8Array> {
+    for (const kind of kinds) note(kind);
     for (const part of bytesOf(pieces)) {
       if (rate === undefined) yield part;
       else yield* slowed(part, rate);
@@ -33,8 +37,9 @@ export function distorted(
   }
 
   /** Applies the faults that are due, each to the outcome of those before it. */
-  function changed(framed: Uint8Array, index: number): readonly Piece[] {
+  function changed(framed: Uint8Array, index: number) {
     let pieces: readonly Piece[] = [framed];
+    const kinds: FaultKind[] = [];
     for (const fault of faults) {
       if (!('after' in fault) || fault.after !== index) continue;
       if (fault.kind === 'garbage') pieces = [frame(0, undecodable)];
@@ -42,9 +47,9 @@ export function distorted(
       else if (fault.kind === 'truncate') pieces = halved(pieces);
       else if (fault.kind === 'big') pieces = enlarged(pieces, fault.bytes);
       else continue;
-      note(fault.kind);
+      kinds.push(fault.kind);
     }
-    return pieces;
+    return { pieces, kinds };
   }
 
   /** Parts of a twentieth of a second, or single bytes. */
