@@ -302,8 +302,11 @@ export function createHttp1FuzzClient({
   }
 
   function askedBy(exchange: Exchange | undefined, isOver: boolean): Asked {
-    // The connection is refused, whatever the method is.
-    const isRefused = /^HTTP\/1\.1 (?:400 Bad|408|431) /.test(heard.toString('latin1', 0, 20));
+    // The connection is refused, whatever the method is, and possibly after 100 Continue.
+    const start = heard.toString('latin1', 0, 60);
+    const isRefused = /^(?:HTTP\/1\.1 100 Continue\r\n\r\n)?HTTP\/1\.1 (?:400 Bad|408|431) /.test(
+      start,
+    );
     const method = isRefused ? 'GET' : (exchange?.request.method ?? 'GET');
     return { method, isOver };
   }
