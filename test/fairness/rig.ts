@@ -43,7 +43,7 @@ export interface Failure {
 }
 
 const startMs = 10_000;
-const warmUpMs = 1000;
+const warmUpMs = 700;
 const settleMs = 500;
 const attackMs = 60_000;
 /** The honest client reports after its pending calls have ended, in milliseconds. */

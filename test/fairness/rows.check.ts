@@ -9,7 +9,7 @@ import { addRow, createRowTable, lineOf } from './table.ts';
 const maxRounds = 3;
 /** CI has a few minutes for all rows; nothing is judged after the attack. */
 const pace = { quietMs: 500, afterMs: 0 };
-const rateMs = 1500;
+const rateMs = 1200;
 
 goFirst();
 const table = createRowTable();
