@@ -10,7 +10,7 @@ import { distorted } from './distort.ts';
 import type { Fault, FaultKind, Range } from './fault.ts';
 import { statusOfHttp } from './foreign.ts';
 import type { FaultOptions, Known } from './options.ts';
-import { chosenName, injectedName, overflowName } from './names.ts';
+import { injectedName, overflowName } from './names.ts';
 
 /** Creates the middleware behind injectFaults(). */
 export function createInjector({
@@ -114,10 +114,13 @@ class Faults {
       // The messages of a stream pass between().
       sent: (count) => (this.#isStream ? undefined : this.#sentOnly(count)),
     });
-    const kinds = this.#all.map(({ kind }) => kind);
-    const isCorrupt = kinds.includes('corrupt-compression');
-    faults.ofResponse = { message, encoding: isCorrupt ? 'gzip' : undefined };
-    header.set(chosenName, [...new Set(kinds)].join(','));
+    const due = this.#all.filter((fault) => this.#isStream || isOfOneMessage(fault));
+    const kinds = new Set(due.map(({ kind }) => kind));
+    faults.ofResponse = {
+      message,
+      encoding: kinds.has('corrupt-compression') ? 'gzip' : undefined,
+    };
+    if (kinds.size > 0) header.set(injectedName, [...kinds].join(','));
   }
 
   /** Injects what is due between the messages of a stream. */
@@ -244,6 +247,13 @@ async function sentByNow(): Promise<void> {
 /** True for faults of messages, which distorted() injects. */
 function isOfMessages({ kind }: Fault): boolean {
   return ['truncate', 'garbage', 'corrupt-compression', 'big'].includes(kind);
+}
+
+/** True for a fault that can be injected into a response of one message. */
+function isOfOneMessage(fault: Fault): boolean {
+  if (fault.kind === 'pause') return false;
+  if (!('after' in fault) || fault.after === undefined) return true;
+  return fault.after <= (isOfMessages(fault) ? 0 : 1);
 }
 
 /** True if the call ends without a status where it would end with one. */
