@@ -193,11 +193,20 @@ test('conditions choose the calls', async () => {
   const first = await statusOf('status=ABORTED;attempts=2');
   const second = await statusOf('status=ABORTED;attempts=2', { 'grpc-previous-rpc-attempts': '1' });
   const last = await statusOf('status=ABORTED;attempts=2', { 'grpc-previous-rpc-attempts': '2' });
+  const ofProxy = [];
+  for (const count of ['1', '2', '3', 'x']) {
+    const headers = { 'x-envoy-attempt-count': count };
+    ofProxy.push(await statusOf('status=ABORTED;attempts=2', headers));
+  }
+  const both = { 'grpc-previous-rpc-attempts': '1', 'x-envoy-attempt-count': '2' };
+  const ofBoth = await statusOf('status=ABORTED;attempts=2', both);
 
   raw.close();
   assert.deepEqual(third, ['0', '0', '10', '0', '0', '10']);
   assert.deepEqual([likely, unlikely, here, elsewhere], ['10', '0', '10', '0']);
   assert.deepEqual([first, second, last], ['10', '10', '0']);
+  assert.deepEqual(ofProxy, ['10', '10', '0', '10']);
+  assert.equal(ofBoth, '0');
 });
 
 test('above the maximum of faults, a call is served unharmed, and counted', async () => {

@@ -1,7 +1,14 @@
 import type { Metadata } from 'nice-grpc-common';
 import { invalidArgument } from '../errors.ts';
 import { type Fault, parseFaults } from './fault.ts';
-import { attemptsBefore, envoyNames, ofEnvoy, ofRpcBehavior, rpcBehavior } from './foreign.ts';
+import {
+  attemptsBefore,
+  envoyNames,
+  ofEnvoy,
+  ofRpcBehavior,
+  proxyAttemptsBefore,
+  rpcBehavior,
+} from './foreign.ts';
 import { faultName } from './names.ts';
 
 /** What the conditions of faults are compared with. */
@@ -27,9 +34,10 @@ export function applicable(
   faults: readonly Fault[],
   { metadata, hostname, nth, random }: Circumstances,
 ): readonly Fault[] {
+  const before = () => attemptsBefore(metadata) + proxyAttemptsBefore(metadata);
   return faults.filter(({ host, attempts, nth: every, p }) => {
     if (host !== undefined && host !== hostname) return false;
-    if (attempts !== undefined && attemptsBefore(metadata) >= attempts) return false;
+    if (attempts !== undefined && before() >= attempts) return false;
     if (every !== undefined && nth % every !== 0) return false;
     return p === undefined || random() < p;
   });

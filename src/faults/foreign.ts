@@ -14,6 +14,12 @@ export function attemptsBefore(metadata: Metadata): number {
   throw invalidArgument(previousAttempts, 'must be a number');
 }
 
+/** The number of earlier attempts of a proxy, by Envoy's x-envoy-attempt-count, which counts from 1; 0 without it. */
+export function proxyAttemptsBefore(metadata: Metadata): number {
+  const text = metadata.get('x-envoy-attempt-count') ?? '';
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) - 1 : 0;
+}
+
 /**
  * The faults of `rpc-behavior`, as gRPC's xDS test servers have them (grpc-go's interop/xds/server, grpc-java's
  * XdsTestServer): steps in order, until one decides. Unknown steps are ignored. Throws INVALID_ARGUMENT for a known one

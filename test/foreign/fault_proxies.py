@@ -142,6 +142,12 @@ class BehindEnvoy(Servers):
                 self.assertEqual(envoy.calls(2, f"{other};nth=2"), [OK, OK])
                 self.assert_shows(envoy, upstream_rq_total=3, upstream_rq_retry=1, upstream_rq_retry_success=1)
 
+    def test_attempts_of_envoy_are_counted(self):
+        with Envoy(self.faulty, route=block("Retries", "yaml")) as envoy:
+            self.assertEqual(envoy.calls(2, "status=UNAVAILABLE;attempts=2"), [OK, OK])
+            self.assertEqual(envoy.calls(1, "status=UNAVAILABLE;attempts=3"), [UNAVAILABLE])
+            self.assert_shows(envoy, upstream_rq_total=9, upstream_rq_retry=6, upstream_rq_retry_success=2)
+
     def test_all_attempts_fail(self):
         with Envoy(self.faulty, route=block("Retries", "yaml")) as envoy:
             self.assertEqual(envoy.calls(1, "status=UNAVAILABLE"), [UNAVAILABLE])
