@@ -36,7 +36,7 @@ test('INVALID_ARGUMENT names the field and the rule', async () => {
 
 test('the engine sends a retry delay when it refuses a call above the memory limit', async () => {
   // One call fits, and a second does not.
-  const limits = { maxBufferedBytes: 4000 };
+  const limits = { maxBufferedBytes: 7000 };
   await using running = await serve({ engine: 'direct', echo: waiting(), limits });
   const cancel = new AbortController();
   const options = { signal: cancel.signal, requests: unending() };
