@@ -33,6 +33,7 @@ downloads() {
   once interop_python "$GRPC_DEBIAN $(cat "$here/requirements.txt")" bin/interop_python python_client
   once interop_java "$(java --version 2>/dev/null) $(cat "$here/pom.xml") $MAVEN_DEPENDENCY $(declare -f java_client)" bin/interop_java java_client
   once repeat_java "$(cat "$here/repeat/Repeat.java" "$here/pom.xml")" bin/repeat_java repeat_java
+  once xds_java "$(cat "$here/pom.xml")" bin/xds_java xds_java
   once faults_java "$(cat "$here/../faults_java/FaultsClient.java" "$here/pom.xml")" bin/faults_java faults_java
   once interop_ruby "$GRPC_DEBIAN" bin/interop_ruby ruby_client
   once interop_go "$(cat "$here"/go.{mod,sum})" bin/interop_go go_client
@@ -97,6 +98,11 @@ java_client() {
 
 repeat_java() {
   java_program Repeat "$here/repeat/Repeat.java" "$foreign/interop/repeat" "$foreign/bin/repeat_java"
+}
+
+xds_java() {
+  local java="java -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+  command_file xds_java "exec $java -cp '$foreign/interop/java/*' io.grpc.testing.integration.XdsTestClient"
 }
 
 faults_java() {
