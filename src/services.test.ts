@@ -6,7 +6,7 @@ import type { Service } from './services/service.ts';
 import { exemptIn, methodsOf } from './transport/catalogue.ts';
 
 const orca = 'xds.service.orca.v3.OpenRcaService';
-const off = { ...loadConfig({ flags: {}, env: {} }), loadReports: false };
+const off = { ...loadConfig({ flags: { faults: 'off' }, env: {} }), loadReports: false };
 
 test('loadServices() adds the services that settings enable', async () => {
   const base = namesOf(await loadServices(off));
@@ -30,10 +30,7 @@ test('exemptIn() returns the paths of the methods that policies name', async () 
     (version) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
   );
   assert.deepEqual([...longLived], [watch, ...reflection, `/${orca}/StreamCoreMetrics`]);
-  const update = ['SetServing', 'SetNotServing'].map(
-    (method) => `/grpc.testing.XdsUpdateHealthService/${method}`,
-  );
-  assert.deepEqual([...unlimited], [check, list, watch, ...reflection, ...update]);
+  assert.deepEqual([...unlimited], [check, list, watch, ...reflection]);
   assert.deepEqual([...essential], [check, list]);
 });
 
